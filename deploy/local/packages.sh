@@ -1,0 +1,40 @@
+# Debian packages, each with the file that shows it is there.
+packages_run=(
+  libtorch-dev:/usr/lib/x86_64-linux-gnu/libtorch.so
+  libopenblas0-pthread:/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3
+  cmake:/usr/bin/cmake
+  g++:/usr/bin/g++
+  make:/usr/bin/make
+  postgresql-15:/usr/lib/postgresql/15/bin/initdb
+  dataset-fashion-mnist:/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
+)
+packages_test=(
+  python3-torch:/usr/lib/python3/dist-packages/torch
+  python3-torchvision:/usr/lib/python3/dist-packages/torchvision
+  python3-numpy:/usr/lib/python3/dist-packages/numpy
+  python3-grpcio:/usr/lib/python3/dist-packages/grpc
+  python3-grpc-tools:/usr/lib/python3/dist-packages/grpc_tools
+  chromium:/usr/bin/chromium
+  kubernetes-client:/usr/bin/kubectl
+  nodejs:/usr/bin/node
+  npm:/usr/bin/npm
+)
+
+install_packages() { # run | test
+  local -n wanted=packages_$1
+  local missing=() entry
+  for entry in "${wanted[@]}"; do
+    [ -e "${entry#*:}" ] || missing+=("${entry%%:*}")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "these packages are missing, and there is neither root nor sudo to install them: ${missing[*]}"
+    as_root=(sudo)
+  fi
+  command -v apt-get >/dev/null || die "these Debian packages are missing, and there is no apt-get here: ${missing[*]}"
+  quietly "updating the package lists" "${as_root[@]}" apt-get update
+  quietly "installing ${missing[*]}" "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends "${missing[@]}"
+}

@@ -1,0 +1,100 @@
+grpc_port=${CLUSTER_GRPC_PORT:-7070}
+http_port=${CLUSTER_HTTP_PORT:-7080}
+
+start_all() {
+  local workers=2 devices=1
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --workers) workers=${2:?--workers needs a number}; shift 2 ;;
+      --devices) devices=${2:?--devices needs a number}; shift 2 ;;
+      *) die "up does not know '$1'; it takes --workers N and --devices N" ;;
+    esac
+  done
+  install -d -m 700 "$state" "$state/run" "$state/logs"
+  make_token "$state/token"
+  make_token "$state/node-token"
+  printf 'http://127.0.0.1:%s\n' "$grpc_port" >"$state/server"
+
+  start_postgres
+  start_service scheduler Scheduler \
+    "ConnectionStrings__Cluster=$(pg_connection)" \
+    "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
+    "Scheduler__GrpcPort=$grpc_port" "Scheduler__HttpPort=$http_port"
+  wait_for "the scheduler" scheduler client node list
+
+  local cores per_device index
+  cores=$(nproc)
+  per_device=$((cores / (workers * devices)))
+  [ "$per_device" -ge 1 ] || per_device=1
+  for index in $(seq 1 "$workers"); do
+    start_service "worker-$index" Worker \
+      "Agent__SchedulerAddress=http://127.0.0.1:$grpc_port" "Agent__NodeTokenFile=$state/node-token" \
+      "Agent__Name=worker-$index" "Agent__StateFolder=$state/worker-$index" \
+      "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device"
+  done
+  wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
+  say "up: gRPC on 127.0.0.1:$grpc_port, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
+}
+
+make_token() {
+  [ -s "$1" ] || (umask 077 && head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d '=' >"$1")
+}
+
+# The process gets a session of its own, so that it outlives this shell, and a pid file.
+start_service() { # name, project, VARIABLE=value…
+  local name=$1 project=$2 arguments=()
+  shift 2
+  is_running "$name" && return 0
+  [ "$project" = Worker ] && arguments=(agent)
+  say "starting $name …"
+  env "$@" setsid --fork bash -c 'echo $$ >"$1"; exec "${@:3}" >>"$2" 2>&1 </dev/null' start \
+    "$state/run/$name.pid" "$state/logs/$name.log" "$(binary "$project")" "${arguments[@]}"
+}
+
+# A pid file alone proves nothing: the number may have been given to another process since.
+is_running() {
+  local file=$state/run/$1.pid pid
+  [ -s "$file" ] || return 1
+  pid=$(cat "$file")
+  [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '/Cluster\.(Scheduler|Worker)|^start '
+}
+
+wait_for() { # what, service, command…
+  local what=$1 service=$2 attempt
+  shift 2
+  for attempt in $(seq 1 120); do
+    "$@" >/dev/null 2>&1 && return 0
+    if [ "$attempt" -gt 4 ] && ! is_running "$service"; then break; fi
+    sleep 0.5
+  done
+  tail -n 20 "$state/logs/$service.log" >&2 || true
+  die "$what did not come up; the log is $state/logs/$service.log"
+}
+
+nodes_are_ready() { [ "$(client node list --json | grep -o 'NODE_STATE_READY' | wc -l)" -ge "$1" ]; }
+
+stop_all() {
+  local file
+  for file in "$state"/run/worker-*.pid; do [ -e "$file" ] && stop_service "$(basename "$file" .pid)"; done
+  stop_service scheduler
+  stop_postgres
+  if [ "${1:-}" = --wipe ]; then
+    wipe_postgres
+    rm -rf "$state"
+  fi
+}
+
+stop_service() {
+  local name=$1 pid
+  if is_running "$name"; then
+    pid=$(cat "$state/run/$name.pid")
+    say "stopping $name …"
+    kill -TERM "$pid" 2>/dev/null || true
+    for _ in $(seq 1 60); do
+      [ -d "/proc/$pid" ] || break
+      sleep 0.25
+    done
+    kill -KILL "$pid" 2>/dev/null || true
+  fi
+  rm -f "$state/run/$name.pid"
+}

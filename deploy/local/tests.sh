@@ -1,0 +1,49 @@
+run_tests() {
+  local filter=(--filter-not-trait "Round=full")
+  case ${1:-} in
+    --full) filter=() ;;
+    '') ;;
+    *) die "test does not know '$1'; it takes --full" ;;
+  esac
+  install_packages run
+  install_packages test
+  require_sdk
+  build_native
+  # Tests use libtorch under its own settings; some machines preset OpenBLAS for another processor.
+  unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+  quietly "building everything" dotnet build "$root/Cluster.sln" -c Release -v quiet -nologo
+
+  local results=$root/artifacts/test-results status=0 project name
+  rm -rf "$results"
+  mkdir -p "$results"
+  for project in "$root"/tests/*.Tests; do
+    name=$(basename "$project")
+    say "── $name"
+    # Exit code 8 means that the filter left no test to run.
+    (cd "$root" && "$root/artifacts/bin/$name/release/Cluster.$name" "${filter[@]}" --ignore-exit-code 8 \
+      --report-xunit-trx --report-xunit-trx-filename "$name.trx" --results-directory "$results" --no-progress) || status=1
+  done
+  total_results "$results" "$status"
+}
+
+# Sums the TRX files. A project that died without writing one counts as a failure.
+total_results() {
+  local results=$1 status=$2 passed=0 failed=0 skipped=0 project file line
+  for project in "$root"/tests/*.Tests; do
+    file=$results/$(basename "$project").trx
+    if [ ! -f "$file" ]; then
+      say "no results from $(basename "$project")"
+      failed=$((failed + 1))
+      continue
+    fi
+    line=$(grep -o '<Counters [^>]*>' "$file")
+    passed=$((passed + $(counter passed "$line")))
+    failed=$((failed + $(counter failed "$line") + $(counter error "$line")))
+    skipped=$((skipped + $(counter notExecuted "$line")))
+  done
+  if [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+  printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+  [ "$failed" -eq 0 ]
+}
+
+counter() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$2" | grep . || echo 0; }

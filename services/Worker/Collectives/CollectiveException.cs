@@ -1,0 +1,57 @@
+namespace Cluster.Worker.Collectives;
+
+/// <summary>Why an exchange failed.</summary>
+public enum CollectiveFault
+{
+    /// <summary>The peer's process ended or closed its connection.</summary>
+    PeerLost,
+
+    /// <summary>The peer did not come within the operation's time.</summary>
+    PeerLate,
+
+    /// <summary>The peer made another call than this rank.</summary>
+    OutOfStep,
+
+    /// <summary>Another rank found a fault first and told this one.</summary>
+    Aborted,
+
+    /// <summary>The ranks could not be joined in the first place.</summary>
+    NotConnected,
+}
+
+/// <summary>A fault in an exchange between ranks; the message names the peer, the operation and how long it was waited for.</summary>
+public sealed class CollectiveException : Exception
+{
+    public CollectiveException()
+    {
+    }
+
+    public CollectiveException(string message)
+        : base(message)
+    {
+    }
+
+    public CollectiveException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+
+    public CollectiveException(CollectiveFault fault, int rank, int peer, string operation, TimeSpan waited, string what, Exception? innerException = null)
+        : base(FormattableString.Invariant($"rank {peer} {what} in '{operation}' (seen by rank {rank} after {waited.TotalSeconds:0.0##} s)"), innerException)
+    {
+        Fault = fault;
+        Peer = peer;
+        Operation = operation;
+        Waited = waited;
+    }
+
+    public CollectiveFault Fault { get; }
+
+    /// <summary>The rank that is at fault; -1 when none can be named.</summary>
+    public int Peer { get; } = -1;
+
+    public string Operation { get; } = "";
+
+    /// <summary>Time spent in the operation before it was given up.</summary>
+    public TimeSpan Waited { get; }
+}

@@ -1,0 +1,38 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Cluster.Worker.Collectives;
+
+/// <summary>How long ranks wait for each other and in what portions they move data.</summary>
+public sealed class CollectiveOptions
+{
+    public const string SectionName = "Collectives";
+
+    /// <summary>
+    /// Longest wait within one operation before the late rank is named and the attempt ends. A minute, because ranks of a
+    /// synchronous step differ by seconds at most, while a restart costs less than the half hour that others wait.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
+    public TimeSpan OperationTimeout { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>Longest wait for all ranks to start, find each other and connect. Process start and data loading differ more than steps do.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Longest a stranger on the port may take to prove that it knows the attempt's secret.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00")]
+    public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Bytes that a rank stages in shared memory at a time, and that the ranks of several nodes exchange at a time. 1 MiB keeps
+    /// both halves of the double buffer in a core's cache and is long enough that the hand-over does not show.
+    /// </summary>
+    [Range(4096, 64 << 20)]
+    public int ChunkBytes { get; set; } = 1 << 20;
+
+    /// <summary>
+    /// Looks at a peer's flag before the waiting rank sleeps in the kernel. 200 takes microseconds: long enough for a peer that is
+    /// computing its slice of the same sum, short enough not to take a core from ranks that share it.
+    /// </summary>
+    [Range(0, 1_000_000)]
+    public int SpinsBeforeSleep { get; set; } = 200;
+}

@@ -1,0 +1,35 @@
+namespace Cluster.Worker.Collectives;
+
+/// <summary>Where one rank can be reached.</summary>
+/// <param name="Rank">Its number.</param>
+/// <param name="NodeId">Ranks with the same node id share memory.</param>
+/// <param name="Address"><c>host:port</c> on which it listens for its peers.</param>
+public sealed record PeerEndpoint(int Rank, string NodeId, string Address);
+
+/// <summary>Posts this rank's endpoint and gives, once every rank has posted, all of them in rank order.</summary>
+public delegate Task<IReadOnlyList<PeerEndpoint>> Rendezvous(PeerEndpoint mine, CancellationToken cancellationToken);
+
+/// <summary>Reserves a segment that all ranks of this node map; the first call for a name makes it, zeroed, and every call gives its path.</summary>
+public delegate Task<string> SharedMemoryReservation(string name, long bytes, CancellationToken cancellationToken);
+
+/// <summary>What a rank needs to join its group.</summary>
+public sealed record CollectiveSetup
+{
+    public required int Rank { get; init; }
+
+    public required int WorldSize { get; init; }
+
+    public required string NodeId { get; init; }
+
+    /// <summary>Address to listen on for peers of other nodes; the port is the system's choice.</summary>
+    public required string PeerHost { get; init; }
+
+    /// <summary>Known to the attempt's ranks alone; each proves it to the other before any data flows.</summary>
+    public required string Secret { get; init; }
+
+    public required Rendezvous Rendezvous { get; init; }
+
+    public required SharedMemoryReservation ReserveSharedMemory { get; init; }
+
+    public CollectiveOptions Options { get; init; } = new();
+}

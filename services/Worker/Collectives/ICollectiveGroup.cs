@@ -1,0 +1,64 @@
+using System.Numerics;
+
+namespace Cluster.Worker.Collectives;
+
+/// <summary>The ranks of one attempt, as one of them sees them: what they exchange and add up together.</summary>
+/// <remarks>
+/// Every rank makes the same calls in the same order with the same lengths; a rank that does otherwise is found out and
+/// named. Sums are taken in ascending rank order, element by element, whatever the transport and wherever the ranks run,
+/// so a result is the same bit for bit on every rank, in every repetition and on every placement of the same world size.
+/// Buffers are plain memory of the CPU. Calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
+/// group's own thread meanwhile, and every other call first waits for those that are under way.
+/// All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more use.
+/// <para><c>operation</c> is the name that errors and traces give the exchange, such as <c>gradients/3</c>.</para>
+/// </remarks>
+public interface ICollectiveGroup : IDisposable
+{
+    int Rank { get; }
+
+    int WorldSize { get; }
+
+    /// <summary>How the ranks are joined, for logs: <c>single</c>, <c>shared-memory</c>, <c>tcp</c> or <c>hierarchical</c>.</summary>
+    string Transport { get; }
+
+    /// <summary>Replaces <paramref name="values"/> by the sum over all ranks, in place.</summary>
+    void AllReduce<T>(Span<T> values, string operation) where T : unmanaged, INumber<T>;
+
+    /// <summary>Like <see cref="AllReduce{T}"/>, on the group's own thread while the caller computes; operations run in the order of the calls.</summary>
+    /// <param name="address">First element; must stay valid, and untouched by the caller, until the task ends.</param>
+    /// <param name="count">Elements of <typeparamref name="T"/>.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    Task AllReduceAsync<T>(nint address, int count, string operation) where T : unmanaged, INumber<T>;
+
+    /// <summary>Sums <paramref name="input"/> over all ranks and keeps this rank's part of the sum.</summary>
+    /// <param name="input">WorldSize parts of <paramref name="output"/>'s length, in rank order.</param>
+    /// <param name="output">This rank's part.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation) where T : unmanaged, INumber<T>;
+
+    /// <summary>Every rank's <paramref name="input"/>, in rank order.</summary>
+    /// <param name="input">As long on every rank.</param>
+    /// <param name="output">WorldSize times as long as <paramref name="input"/>.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    void AllGather<T>(ReadOnlySpan<T> input, Span<T> output, string operation) where T : unmanaged;
+
+    /// <summary>Replaces <paramref name="values"/> by those of <paramref name="root"/>.</summary>
+    void Broadcast<T>(Span<T> values, int root, string operation) where T : unmanaged;
+
+    /// <summary>Hands values to one rank, which calls <see cref="Receive{T}"/>. May return before they are received.</summary>
+    void Send<T>(ReadOnlySpan<T> values, int destination, string operation) where T : unmanaged;
+
+    void Receive<T>(Span<T> values, int source, string operation) where T : unmanaged;
+
+    /// <summary>Returns once every rank has called it.</summary>
+    void Barrier(string operation);
+
+    /// <summary>
+    /// Memory for this rank that an all-reduce sums without copying it first, where the ranks share a node; null where they do not.
+    /// A call on every rank with the same name and size.
+    /// </summary>
+    /// <param name="name">Unique within the group.</param>
+    /// <param name="bytes">Size that this rank needs.</param>
+    /// <param name="cancellationToken">Cancels the reservation.</param>
+    Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken);
+}

@@ -1,0 +1,69 @@
+using TorchSharp;
+
+namespace Cluster.Worker.Parallel;
+
+/// <summary>
+/// One rank's share of a training run: of the network, of each global batch, or of both. The training loop is the same for every
+/// way of splitting; what differs is here.
+/// </summary>
+/// <remarks>
+/// Used by one thread. A network's modules must call each other with <c>call</c>, not <c>forward</c>, or gradients cannot be exchanged while
+/// backward still runs. The partition zeroes and owns the parameters' gradients: the loop never calls <c>zero_grad</c>.
+/// Errors of the exchange come out as <see cref="Collectives.CollectiveException"/>.
+/// </remarks>
+public interface ITrainingPartition : IDisposable
+{
+    /// <summary>Which samples of a global batch this rank feeds to its network, as positions in the batch.</summary>
+    SampleRange LocalSamples(int globalBatchSize);
+
+    /// <summary>
+    /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch,
+    /// ready for the optimizer; loss and correct predictions are those of the global batch, the same on every rank.
+    /// </summary>
+    StepOutcome ForwardBackward(TrainingBatch batch);
+
+    /// <summary>
+    /// Forward without gradients, over the samples that <see cref="LocalSamples"/> gives for a batch of <see cref="TrainingBatch.GlobalBatchSize"/>;
+    /// sums are over the global batch, the same on every rank. The caller puts the network in evaluation mode.
+    /// </summary>
+    EvaluationOutcome Evaluate(TrainingBatch batch);
+
+    /// <summary>The parameters that this rank holds, in the network's order, with their place in the whole network.</summary>
+    IReadOnlyList<LocalParameter> Parameters { get; }
+}
+
+/// <summary>Positions [Start, Start + Count) of a global batch.</summary>
+public readonly record struct SampleRange(int Start, int Count);
+
+/// <summary>What one rank feeds in one step.</summary>
+/// <param name="Images">(n, C, H, W): the samples that <see cref="ITrainingPartition.LocalSamples"/> names, in order.</param>
+/// <param name="Labels">(n) classes, int64.</param>
+/// <param name="GlobalBatchSize">Samples of all ranks together; what the mean is taken over.</param>
+/// <param name="Step">Number of the optimizer step, from which per-sample randomness is drawn.</param>
+public sealed record TrainingBatch(torch.Tensor Images, torch.Tensor Labels, int GlobalBatchSize, long Step);
+
+/// <summary>A training step's figures over the global batch.</summary>
+/// <param name="Loss">Mean loss.</param>
+/// <param name="Correct">Samples whose most likely class is their label.</param>
+/// <param name="Times">Where this rank's time went.</param>
+public readonly record struct StepOutcome(double Loss, long Correct, StepTimes Times);
+
+/// <summary>An evaluation's figures over the global batch.</summary>
+/// <param name="LossSum">Sum of the samples' losses.</param>
+/// <param name="Correct">Samples whose most likely class is their label.</param>
+public readonly record struct EvaluationOutcome(double LossSum, long Correct);
+
+/// <summary>Where a rank's time went in one step. Communication is the part that computation did not hide.</summary>
+public readonly record struct StepTimes(TimeSpan Forward, TimeSpan Backward, TimeSpan Communication);
+
+/// <summary>A parameter as a rank holds it: tensor[offset[d] : offset[d] + shape[d]] of the global one, for every dim d.</summary>
+/// <param name="Name">Name in the whole network, as in its state dictionary.</param>
+/// <param name="Tensor">The rank's part.</param>
+/// <param name="GlobalShape">Shape in the whole network.</param>
+/// <param name="Offset">Where the part begins in each dim.</param>
+/// <param name="IsOwner">Whether this rank writes it to checkpoints: exactly one rank does for every element.</param>
+public sealed record LocalParameter(
+    string Name, torch.Tensor Tensor, IReadOnlyList<long> GlobalShape, IReadOnlyList<long> Offset, bool IsOwner)
+{
+    public IReadOnlyList<long> Shape => Tensor.shape;
+}

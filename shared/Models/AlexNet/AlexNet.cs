@@ -1,0 +1,118 @@
+using Cluster.Models.Initialization;
+using Cluster.Models.Layers;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Cluster.Models.AlexNet;
+
+/// <summary>AlexNet as in 2012, two towers: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", §3.5, Fig. 2.</summary>
+/// <remarks>
+/// (N, channels, inputSize, inputSize) → (N, classes); 60,965,224 parameters at 3×224×224 and 1000 classes. conv2, conv4 and conv5 see their own tower only
+/// (grouped convolutions), conv3 and the fully connected layers both. Built whole, or as one tower of two for model parallelism: then every
+/// parameter is the tower's rows (dim 0) of the whole net's, under the same name and with the same initial values, and one forward
+/// body serves both.
+/// </remarks>
+public sealed class AlexNet : ImageClassifier
+{
+    private readonly AlexNetShape net;
+    private readonly TowerExchange? exchange;
+    private readonly int towers; // held here: 2, or 1 when the other is elsewhere
+    private readonly Conv2d conv1;
+    private readonly Conv2d conv2;
+    private readonly Conv2d conv3;
+    private readonly Conv2d conv4;
+    private readonly Conv2d conv5;
+    private readonly Linear fc6;
+    private readonly Linear fc7;
+    private readonly Linear fc8;
+    private readonly LocalResponseNorm norm = LocalResponseNorm.AsInPaper();
+    private readonly CounterDropout drop6;
+    private readonly CounterDropout drop7;
+
+    /// <param name="net">Sizes.</param>
+    /// <param name="exchange">The seam to the other tower; null builds both here.</param>
+    /// <param name="position">Seed, step and first sample.</param>
+    /// <param name="dtype">Float32 or float64.</param>
+    public AlexNet(AlexNetShape net, TowerExchange? exchange, StepPosition position, ScalarType dtype)
+        : base("alexnet", net.Classifier, position)
+    {
+        (this.net, this.exchange) = (net, exchange);
+        towers = exchange is null ? AlexNetShape.Towers : 1;
+        var tower = exchange?.Tower ?? 0;
+        const int Both = AlexNetShape.Towers;
+
+        conv1 = nn.Conv2d(net.Classifier.Channels, towers * net.Conv1, net.Stem.Kernel, net.Stem.Stride, dtype: dtype);
+        conv2 = nn.Conv2d(towers * net.Conv1, towers * net.Conv2, 5, padding: 2, groups: towers, dtype: dtype);
+        conv3 = nn.Conv2d(Both * net.Conv2, towers * net.Conv3, 3, padding: 1, dtype: dtype);
+        conv4 = nn.Conv2d(towers * net.Conv3, towers * net.Conv4, 3, padding: 1, groups: towers, dtype: dtype);
+        conv5 = nn.Conv2d(towers * net.Conv4, towers * net.Conv5, 3, padding: 1, groups: towers, dtype: dtype);
+        fc6 = nn.Linear(Both * net.Conv5 * net.Pool5Size * net.Pool5Size, towers * net.Fc6, dtype: dtype);
+        fc7 = nn.Linear(Both * net.Fc6, towers * net.Fc7, dtype: dtype);
+        fc8 = nn.Linear(Both * net.Fc7, exchange is null ? net.Classifier.Classes : net.Classifier.Classes / Both, dtype: dtype);
+        drop6 = new CounterDropout("drop6", net.Dropout, Both * net.Fc6, tower * net.Fc6, position);
+        drop7 = new CounterDropout("drop7", net.Dropout, Both * net.Fc7, tower * net.Fc7, position);
+        RegisterComponents();
+        Initialize(net.Init == "paper" ? Paper : Distribution.He);
+    }
+
+    /// <summary>The undivided net.</summary>
+    public static AlexNet Create(ModelOptions options, StepPosition position, ScalarType dtype) =>
+        new(AlexNetShape.Read(options), exchange: null, position, dtype);
+
+    /// <summary>One tower of two.</summary>
+    public static AlexNet CreateTower(ModelOptions options, TowerExchange exchange, StepPosition position, ScalarType dtype)
+    {
+        var net = AlexNetShape.Read(options);
+        if (net.Classifier.Classes % AlexNetShape.Towers != 0)
+            throw options.Wrong("classes", net.Classifier.Classes, "a net split by model needs an even number, since each tower computes half of the scores");
+        return new AlexNet(net, exchange, position, dtype);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>The trail gives one tower's channels at 224; T is the towers held here.</remarks>
+    public override Tensor forward(Tensor input)
+    {
+        var x = nn.functional.pad(input, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]); // N×3×227×227
+        x = Pool(Normalize(conv1.call(x).relu()));         // N×T48×55×55 → N×T48×27×27
+        x = Pool(Normalize(conv2.call(x).relu()));         // N×T128×27×27 → N×T128×13×13
+        x = conv3.call(Gather(x)).relu();                  // N×256×13×13 → N×T192×13×13
+        x = conv4.call(x).relu();                          // N×T192×13×13
+        x = Pool(conv5.call(x).relu());                    // N×T128×13×13 → N×T128×6×6
+        x = drop6.call(fc6.call(Gather(x.flatten(1))).relu()); // N×9216 → N×T2048
+        x = drop7.call(fc7.call(Gather(x)).relu());     // N×4096 → N×T2048
+        x = fc8.call(Gather(x));                           // N×4096 → N×T(classes/2)
+        return exchange is null ? x : exchange.GatherReplicated(x); // N×classes
+    }
+
+    /// <inheritdoc/>
+    protected override ParameterShard ShardOf(string name, Parameter parameter)
+    {
+        var local = parameter.shape;
+        if (exchange is null)
+            return new ParameterShard(name, local, local, FirstRow: 0);
+
+        long[] global = [AlexNetShape.Towers * local[0], .. local[1..]];
+        return new ParameterShard(name, global, local, FirstRow: exchange.Tower * local[0]);
+    }
+
+    /// <summary>§5: weights N(0, 0.01²); biases 1 in conv2, conv4, conv5 and the hidden fully connected layers, which gives their ReLUs positive inputs at first; else 0.</summary>
+    private static Distribution Paper(ParameterShard shard) => shard.Name switch
+    {
+        "conv2.bias" or "conv4.bias" or "conv5.bias" or "fc6.bias" or "fc7.bias" => new Distribution.Constant(1),
+        _ when shard.Name.EndsWith(".bias", StringComparison.Ordinal) => new Distribution.Constant(0),
+        _ => new Distribution.Gaussian(0.01),
+    };
+
+    private static Tensor Pool(Tensor x) => nn.functional.max_pool2d(x, 3, 2);
+
+    private Tensor Gather(Tensor x) => exchange is null ? x : exchange.Gather(x);
+
+    /// <summary>Within a tower, as each card normalised what it held: the towers become samples of their own.</summary>
+    private Tensor Normalize(Tensor x)
+    {
+        if (!net.Normalize)
+            return x;
+        var shape = x.shape;
+        return norm.call(x.reshape(shape[0] * towers, shape[1] / towers, shape[2], shape[3])).reshape(shape);
+    }
+}

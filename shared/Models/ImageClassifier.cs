@@ -1,0 +1,51 @@
+using Cluster.Models.Initialization;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Cluster.Models;
+
+/// <summary>A network of the zoo: images (N, channels, inputSize, inputSize) → logits (N, classes).</summary>
+public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
+{
+    /// <param name="name">The registry's name.</param>
+    /// <param name="shape">What goes in and what comes out.</param>
+    /// <param name="position">Shared with the layers that draw random numbers.</param>
+    protected ImageClassifier(string name, ClassifierShape shape, StepPosition position)
+        : base(name)
+    {
+        Shape = shape;
+        Position = position;
+    }
+
+    /// <summary>Sizes of input and output.</summary>
+    public ClassifierShape Shape { get; }
+
+    /// <summary>The training loop sets step and first sample here before each forward pass.</summary>
+    public StepPosition Position { get; }
+
+    /// <summary>What this process holds of each parameter: the whole of it, or rows of it when the net is split by model.</summary>
+    public IReadOnlyList<ParameterShard> Shards() => [.. named_parameters().Select(p => ShardOf(p.name, p.parameter))];
+
+    /// <summary>The part of the undivided net's tensor that <paramref name="parameter"/> is.</summary>
+    protected virtual ParameterShard ShardOf(string name, Parameter parameter) => new(name, parameter.shape, parameter.shape, FirstRow: 0);
+
+    /// <summary>Overwrites every parameter as <paramref name="rule"/> says; the values depend on the seed, the name and the element alone.</summary>
+    protected void Initialize(Func<ParameterShard, Distribution> rule)
+    {
+        foreach (var (name, parameter) in named_parameters())
+        {
+            var shard = ShardOf(name, parameter);
+            SeededInitialization.Fill(parameter, shard, rule(shard), Position.Seed);
+        }
+    }
+}
+
+/// <summary>Square images in, class scores out.</summary>
+public sealed record ClassifierShape(int Channels, int InputSize, int Classes);
+
+/// <summary>Rows [<paramref name="FirstRow"/>, FirstRow + LocalShape[0]) of the global tensor <paramref name="Name"/>; the other dims are whole.</summary>
+/// <param name="Name">Name in the state dict of the undivided net.</param>
+/// <param name="GlobalShape">Shape in the undivided net.</param>
+/// <param name="LocalShape">Shape held here.</param>
+/// <param name="FirstRow">Offset along dim 0.</param>
+public sealed record ParameterShard(string Name, IReadOnlyList<long> GlobalShape, IReadOnlyList<long> LocalShape, long FirstRow);

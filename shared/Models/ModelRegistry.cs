@@ -1,0 +1,51 @@
+using System.Collections.Frozen;
+using Cluster.Models.AlexNet;
+using Cluster.Models.LeNet;
+using static TorchSharp.torch;
+
+namespace Cluster.Models;
+
+/// <summary>Models by name: the one way from a job's words to a network.</summary>
+public static class ModelRegistry
+{
+    private static readonly FrozenDictionary<string, Family> Families = new Dictionary<string, Family>(StringComparer.Ordinal)
+    {
+        ["lenet5"] = new(LeNet5.Create, CreateTower: null),
+        ["alexnet"] = new(AlexNet.AlexNet.Create, AlexNet.AlexNet.CreateTower),
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    private delegate ImageClassifier Builder(ModelOptions options, StepPosition position, ScalarType dtype);
+
+    private delegate ImageClassifier TowerBuilder(ModelOptions options, TowerExchange exchange, StepPosition position, ScalarType dtype);
+
+    /// <summary>Every name that <see cref="Create"/> takes, in order.</summary>
+    public static IReadOnlyList<string> Names { get; } = [.. Families.Keys.Order(StringComparer.Ordinal)];
+
+    /// <summary>Whether <see cref="CreateTower"/> can build half of this model.</summary>
+    public static bool HasTowers(string name) => Find(name).CreateTower is not null;
+
+    /// <summary>A whole network with its initial parameters, in the CPU's memory and in training mode.</summary>
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    /// <param name="options">Booleans, integers, doubles and strings by option name.</param>
+    /// <param name="seed">Decides the initial parameters and later the dropped units.</param>
+    /// <param name="dtype">Float32 or float64.</param>
+    /// <exception cref="ModelOptionException">The name or an option is unknown or out of range.</exception>
+    public static ImageClassifier Create(string name, IReadOnlyDictionary<string, object> options, ulong seed, ScalarType dtype = ScalarType.Float32) =>
+        Find(name).Create(new ModelOptions(name, options), new StepPosition(seed), dtype);
+
+    /// <summary>One tower of a network that is split by channel groups over two devices.</summary>
+    /// <exception cref="ModelOptionException">As <see cref="Create"/>; also when the model has no such split.</exception>
+    public static ImageClassifier CreateTower(
+        string name, IReadOnlyDictionary<string, object> options, ulong seed, TowerExchange exchange, ScalarType dtype = ScalarType.Float32)
+    {
+        var build = Find(name).CreateTower
+            ?? throw new ModelOptionException($"model.name is {name}, which has no split by model; choose parallelism data, or one of: {string.Join(", ", Names.Where(HasTowers))}");
+        return build(new ModelOptions(name, options), exchange, new StepPosition(seed), dtype);
+    }
+
+    private static Family Find(string name) => Families.TryGetValue(name, out var family)
+        ? family
+        : throw new ModelOptionException($"model.name is {name}, which is not in the zoo; choose one of: {string.Join(", ", Names)}");
+
+    private sealed record Family(Builder Create, TowerBuilder? CreateTower);
+}

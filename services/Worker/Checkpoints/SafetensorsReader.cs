@@ -1,0 +1,78 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+
+namespace Cluster.Worker.Checkpoints;
+
+/// <summary>Reads a safetensors header and refuses one that does not describe its file exactly.</summary>
+public static class SafetensorsReader
+{
+    /// <summary>Length of the header's JSON, from the file's first 8 bytes.</summary>
+    /// <exception cref="InvalidDataException">It cannot be: negative, past the file's end, or over the format's limit.</exception>
+    public static int HeaderBytes(ReadOnlySpan<byte> firstBytes, long fileBytes)
+    {
+        if (firstBytes.Length < sizeof(long) || fileBytes < sizeof(long))
+            throw new InvalidDataException($"a safetensors file has at least 8 bytes, this one {Math.Min(firstBytes.Length, fileBytes)}");
+        var length = BinaryPrimitives.ReadInt64LittleEndian(firstBytes);
+        if (length is < 2 or > SafetensorsFormat.MaxHeaderBytes || length > fileBytes - sizeof(long))
+            throw new InvalidDataException($"the safetensors header claims {length} bytes in a file of {fileBytes}");
+        return (int)length;
+    }
+
+    /// <summary>The tensors that a header describes, in the order of their bytes.</summary>
+    /// <param name="json">The header without its length.</param>
+    /// <param name="dataBytes">Bytes that follow the header.</param>
+    /// <exception cref="InvalidDataException">
+    /// Not such an object, a name twice, a shape that does not fit its bytes, or bytes that overlap, leave a hole or lie outside.
+    /// </exception>
+    public static IReadOnlyList<SafetensorsEntry> ParseHeader(ReadOnlyMemory<byte> json, long dataBytes)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json, new JsonDocumentOptions { MaxDepth = 8 });
+            var entries = new List<SafetensorsEntry>();
+            var names = new HashSet<string>();
+            foreach (var property in document.RootElement.EnumerateObject())
+            {
+                if (!names.Add(property.Name))
+                    throw new InvalidDataException($"the safetensors header names '{property.Name}' twice");
+                if (property.Name != SafetensorsFormat.MetadataKey)
+                    entries.Add(Entry(property.Name, property.Value));
+            }
+
+            entries.Sort(static (a, b) => (a.Begin, a.End).CompareTo((b.Begin, b.End)));
+            CheckContiguous(entries, dataBytes);
+            return entries;
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or KeyNotFoundException)
+        {
+            throw new InvalidDataException($"the safetensors header cannot be read: {e.Message}", e);
+        }
+    }
+
+    private static SafetensorsEntry Entry(string name, JsonElement value)
+    {
+        var dtype = value.GetProperty("dtype").GetString()!;
+        var shape = value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64()).ToArray();
+        var offsets = value.GetProperty("data_offsets").EnumerateArray().Select(offset => offset.GetInt64()).ToArray();
+        if (offsets is not [var begin, var end] || begin < 0 || end < begin)
+            throw new InvalidDataException($"tensor '{name}' has data_offsets [{string.Join(", ", offsets)}]");
+        var bytes = SafetensorsFormat.TensorBytes(dtype, shape);
+        return end - begin == bytes
+            ? new SafetensorsEntry(name, dtype, shape, begin, end)
+            : throw new InvalidDataException($"tensor '{name}' of {dtype} {Shapes.Text(shape)} needs {bytes} bytes and has {end - begin}");
+    }
+
+    private static void CheckContiguous(List<SafetensorsEntry> entries, long dataBytes)
+    {
+        var end = 0L;
+        foreach (var entry in entries)
+        {
+            if (entry.Begin != end)
+                throw new InvalidDataException($"tensor '{entry.Name}' begins at byte {entry.Begin}, where the one before ends at {end}");
+            end = entry.End;
+        }
+
+        if (end != dataBytes)
+            throw new InvalidDataException($"the safetensors header describes {end} bytes of data and the file has {dataBytes}");
+    }
+}

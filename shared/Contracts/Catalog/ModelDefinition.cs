@@ -1,0 +1,18 @@
+using System.Collections.Immutable;
+
+namespace Cluster.Contracts.Catalog;
+
+/// <summary>What the scheduler and the clients know of a model: enough to check a job file, nothing of its layers.</summary>
+/// <param name="Name">What a job file calls it.</param>
+/// <param name="Family">The line that it belongs to: "LeNet", "AlexNet".</param>
+/// <param name="ChannelGroups">
+/// How many devices <c>parallelism: model</c> splits it over, one channel group each; 0 where the model defines no such split.
+/// </param>
+/// <param name="Options">In the order in which help shows them.</param>
+/// <param name="Summary">One line with the source.</param>
+public sealed record ModelDefinition(
+    string Name, string Family, int ChannelGroups, ImmutableArray<OptionDefinition> Options, string Summary)
+{
+    /// <summary>The option of that exact name, or null.</summary>
+    public OptionDefinition? Option(string name) => Options.FirstOrDefault(option => option.Name == name);
+}

@@ -1,0 +1,37 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Contracts.JobFiles;
+
+/// <summary>Writes down what was not said.</summary>
+internal static class JobDefaults
+{
+    /// <summary>Fills every field that <paramref name="isGiven"/> denies, and every option of the model, in place.</summary>
+    public static void Fill(JobSpec spec, Func<JobField, bool> isGiven)
+    {
+        // Asked before the first holder is made, since a message that was absent is how a received spec says "not given".
+        var missing = JobFields.All.Where(field => !isGiven(field)).ToList();
+        foreach (var field in JobFields.All)
+            field.Holder(spec);
+        foreach (var field in missing.Where(field => field.AppliesTo(spec)))
+        {
+            if (field.Default(spec) is { } value)
+                field.Set(spec, value);
+        }
+
+        FillOptions(spec);
+    }
+
+    private static void FillOptions(JobSpec spec)
+    {
+        if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || !DataCatalog.TryGet(spec.Data.Name, out var data))
+            return;
+        foreach (var option in model.Options)
+        {
+            if (!spec.Model.Options.TryGetValue(option.Name, out var given))
+                spec.Model.Options[option.Name] = option.DefaultFor(data);
+            else if (option.Coerce(given) is { } coerced)
+                spec.Model.Options[option.Name] = coerced;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace Cluster.Contracts.JobFiles;
+
+/// <summary>Every field of a job file with its default and range: the one list that reading, checking, writing and help go by.</summary>
+internal static partial class JobFields
+{
+    private const long MaxWhole = 1_000_000_000;
+
+    /// <summary>In the order of filling: a default that follows from another field stands behind it.</summary>
+    public static ImmutableArray<JobField> All { get; } =
+    [
+        Word("model.name", null, ModelCatalog.All.Select(model => model.Name), "the network to train"),
+        Word("data.name", null, DataCatalog.All.Select(data => data.Name), "what to train it on"),
+        Name("name", spec => ModelCatalog.TryGet(spec.Model.Name, out var model) ? model.Name : "job", "the model's name", "what lists and plots call the job"),
+        Name("workspace", _ => "default", "default", "groups jobs of one team or project"),
+        Whole("priority", 0, -1000, 1000, "a larger number wins"),
+        Whole("data.validationSamples", 0, 0, MaxWhole, "samples set aside from the end of the training part to choose the best checkpoint by") with
+        {
+            Default = spec => DataCatalog.TryGet(spec.Data.Name, out var data) ? data.DefaultValidationSamples : 0,
+            DefaultText = string.Join(", ", DataCatalog.All.Select(data => $"{data.DefaultValidationSamples} ({data.Name})")),
+        },
+        Whole("data.trainSamples", 0, 0, MaxWhole, "train on the first so many samples of the training part only; 0 means all"),
+        Whole("data.augmentation.cropPadding", 0, 0, 16, "pixels of zero padding on each side before a random crop back to size; 0 means no crop"),
+        Flag("data.augmentation.flip", _ => false, "false", "mirror left-right with probability one half"),
+        Whole("hyperparameters.epochs", 10, 1, 100_000, "passes over the training samples"),
+        Whole("hyperparameters.maxSteps", 0, 0, MaxWhole, "stop after so many optimizer steps even if epochs remain; 0 means no limit"),
+        Whole("hyperparameters.globalBatchSize", 128, 1, 1_048_576, "samples in one optimizer step over all devices together"),
+        Word("hyperparameters.optimizer.name", "sgd", ["sgd", "adam"], "how gradients become steps"),
+        Number("hyperparameters.optimizer.learningRate", 0, "more than 0 and at most 100", rate => rate is > 0 and <= 100,
+            "use a positive number such as 0.01", "size of a step") with
+        {
+            Default = spec => IsSgd(spec) ? 0.01 : 0.001,
+            DefaultText = "0.01 (sgd), 0.001 (adam)",
+        },
+        OfSgd(Number("hyperparameters.optimizer.momentum", 0.9, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.9",
+            "share of the last step that the next one keeps")),
+        Number("hyperparameters.optimizer.weightDecay", 0, "at least 0 and at most 1", decay => decay is >= 0 and <= 1,
+            "use a small number such as 0.0005, or 0 for none", "pulls every weight towards zero (added to the gradient)"),
+        OfSgd(Flag("hyperparameters.optimizer.nesterov", _ => false, "false", "look ahead along the momentum")),
+        OfAdam(Number("hyperparameters.optimizer.beta1", 0.9, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.9",
+            "decay of the mean of gradients")),
+        OfAdam(Number("hyperparameters.optimizer.beta2", 0.999, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.999",
+            "decay of the mean of squared gradients")),
+        OfAdam(Number("hyperparameters.optimizer.epsilon", 1e-8, "more than 0 and at most 1", epsilon => epsilon is > 0 and <= 1,
+            "use a small number such as 1e-8", "keeps the division by the root of the second mean finite")),
+        Word("hyperparameters.schedule.name", "constant", ["constant", "step", "cosine"], "how the learning rate changes"),
+        OfSteps(Whole("hyperparameters.schedule.stepEpochs", 10, 1, 100_000, "multiply the learning rate by gamma every so many epochs")),
+        OfSteps(Number("hyperparameters.schedule.gamma", 0.1, "more than 0 and at most 1", gamma => gamma is > 0 and <= 1,
+            "use a factor such as 0.1", "factor on the learning rate")),
+        Whole("hyperparameters.schedule.warmupEpochs", 0, 0, 100_000, "rise linearly from zero over so many epochs first"),
+        Number("hyperparameters.labelSmoothing", 0, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.1, or 0 for none",
+            "share of the target spread evenly over all classes"),
+        Choice("hyperparameters.precision", Precision.Float32, "float32 or float64", "type of weights and computation"),
+        Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank"),
+        Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),
+        Whole("resources.maxDevicesPerNode", 0, 0, 65_536, "at most so many of the devices on one node; 0 means no limit"),
+        Choice("parallelism", Parallelism.Data, "data or model",
+            "data: each device takes a slice of the batch; model: each takes one of the network's channel groups"),
+        Whole("checkpoints.everyEpochs", 1, 0, 100_000, "write one after every so many epochs; the last epoch always does"),
+        Whole("checkpoints.everySteps", 0, 0, MaxWhole, "also after every so many optimizer steps; 0 means never"),
+        Whole("checkpoints.keepLatest", 2, 1, 1000, "the newest so many are kept"),
+        Flag("checkpoints.keepBest", spec => spec.Data.ValidationSamples > 0, "true with validation samples", "also keep the one with the best validation accuracy"),
+        Whole("restarts.maxRestarts", 3, 0, 1000, "restarts after failures; 0 fails at the first"),
+        Time("restarts.initialBackoff", TimeSpan.FromSeconds(1), "wait before the first restart; doubles with each"),
+        Time("restarts.maxBackoff", TimeSpan.FromMinutes(1), "longest wait before a restart"),
+        Whole("seed", 1, 0, 0, "all randomness of the run follows from it") with
+        {
+            Range = "a whole number of at most 64 bits and not negative",
+            Accepts = _ => true,
+            Default = _ => 1UL,
+        },
+    ];
+
+    private static bool IsSgd(JobSpec spec) => spec.Hyperparameters?.Optimizer?.Name != "adam";
+
+    private static bool AtLeast0LessThan1(double value) => value is >= 0 and < 1;
+
+    private static JobField OfSgd(JobField field) => field with { AppliesTo = IsSgd, BelongsTo = "optimizer sgd" };
+
+    private static JobField OfAdam(JobField field) => field with { AppliesTo = spec => !IsSgd(spec), BelongsTo = "optimizer adam" };
+
+    private static JobField OfSteps(JobField field) =>
+        field with { AppliesTo = spec => spec.Hyperparameters?.Schedule?.Name == "step", BelongsTo = "schedule step" };
+
+    private static JobField Word(string path, string? byDefault, IEnumerable<string> words, string meaning)
+    {
+        var known = words.ToArray();
+        return new()
+        {
+            Path = path,
+            Meaning = meaning,
+            Default = _ => byDefault,
+            DefaultText = byDefault ?? "required",
+            Range = string.Join(" or ", known),
+            Accepts = value => known.Contains((string)value),
+            Remedy = _ => $"use {string.Join(" or ", known)}",
+        };
+    }
+
+    private static JobField Name(string path, Func<JobSpec, string?> byDefault, string defaultText, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = byDefault,
+        DefaultText = defaultText,
+        Range = "1 to 63 letters, digits, \".\", \"_\" or \"-\", the first a letter or digit",
+        Accepts = value => NamePattern().IsMatch((string)value),
+        Remedy = _ => "use a name such as lenet5-baseline",
+    };
+
+    private static JobField Whole(string path, long byDefault, long min, long max, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = _ => byDefault,
+        DefaultText = byDefault.ToString(CultureInfo.InvariantCulture),
+        Range = $"a whole number from {min} to {max}",
+        Accepts = value => Convert.ToDecimal(value, CultureInfo.InvariantCulture) is var whole && whole >= min && whole <= max,
+        Remedy = value => value switch
+        {
+            null => $"write a number such as {Math.Max(byDefault, min)}",
+            _ when Convert.ToDecimal(value, CultureInfo.InvariantCulture) < min => $"use {min} or more",
+            _ => $"use {max} or less",
+        },
+    };
+
+    private static JobField Number(string path, double byDefault, string range, Func<double, bool> accepts, string remedy, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = _ => byDefault,
+        DefaultText = byDefault.ToString("R", CultureInfo.InvariantCulture),
+        Range = range,
+        Accepts = value => accepts((double)value),
+        Remedy = _ => remedy,
+    };
+
+    private static JobField Flag(string path, Func<JobSpec, bool> byDefault, string defaultText, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = spec => byDefault(spec),
+        DefaultText = defaultText,
+        Range = "true or false",
+        Accepts = _ => true,
+        Remedy = _ => "use true or false",
+    };
+
+    private static JobField Choice<TEnum>(string path, TEnum byDefault, string words, string meaning)
+        where TEnum : struct, System.Enum => new()
+        {
+            Path = path,
+            Meaning = meaning,
+            Default = _ => byDefault,
+            DefaultText = byDefault.ToString().ToLowerInvariant(),
+            Range = words,
+            Accepts = value => System.Enum.IsDefined((TEnum)value) && !JobField.IsUnset(value),
+            Remedy = _ => $"use {words}",
+        };
+
+    private static JobField Time(string path, TimeSpan byDefault, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = _ => Duration.FromTimeSpan(byDefault),
+        DefaultText = DurationText.Write(Duration.FromTimeSpan(byDefault)),
+        Range = "a duration from 0s to 24h",
+        // Whole milliseconds, since that is what a job file can say.
+        Accepts = value => (Duration)value is var time && time.Nanos % 1_000_000 == 0 && time.Nanos >= 0 && time.Seconds is >= 0 and <= 86_400,
+        Remedy = _ => "write it as 2s, 500ms or 1m30s",
+    };
+
+    [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex NamePattern();
+}

@@ -1,0 +1,40 @@
+using System.Text;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Contracts.JobFiles;
+
+/// <summary>The job file: YAML whose keys are <see cref="JobSpec"/>'s field names in camelCase.</summary>
+/// <remarks>
+/// Where a mapping has a <c>name</c>, the name alone may stand for it: <c>model: lenet5</c>. Aliases, anchors and tags are refused, so
+/// that a small file cannot expand into a large one.
+/// </remarks>
+public static class JobFile
+{
+    /// <summary>A larger file is refused unread.</summary>
+    public const int MaxBytes = 1 << 20;
+
+    /// <summary>The job that the text describes, checked and with every default filled in.</summary>
+    /// <exception cref="JobFileException">It does not describe one that could run.</exception>
+    public static JobSpec Parse(string yaml)
+    {
+        var bytes = Encoding.UTF8.GetByteCount(yaml);
+        if (bytes > MaxBytes)
+            throw JobFileException.TooLarge(bytes);
+
+        var document = YamlTree.ReadMapping(yaml);
+        var file = JobFileReader.Read(document);
+        JobDefaults.Fill(file.Spec, field => file.IsGiven(field.Path));
+
+        // A fault of form has left its field at the default, which is in range: the two lists never tell of the same thing twice.
+        var faults = file.Faults.Concat(JobSpecValidator.FieldFaults(file.Spec)).ToList();
+        if (faults.Count == 0)
+            faults.AddRange(JobSpecValidator.JointFaults(file.Spec));
+        return faults.Count == 0
+            ? file.Spec
+            : throw new JobFileException(faults.Select(file.Locate).OrderBy(fault => fault.Line));
+    }
+
+    /// <summary>A job file with every value written down, which <see cref="Parse"/> reads back to an equal spec.</summary>
+    /// <param name="spec">A complete spec, as <see cref="Parse"/> or <see cref="JobSpecValidator.Complete"/> gives it.</param>
+    public static string Write(JobSpec spec) => JobFileWriter.Write(spec);
+}

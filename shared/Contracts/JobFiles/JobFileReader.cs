@@ -1,0 +1,162 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using Google.Protobuf.WellKnownTypes;
+
+namespace Cluster.Contracts.JobFiles;
+
+/// <summary>Moves the values of a YAML document into a spec, remembering which were given and where; knows keys and types, no ranges.</summary>
+internal sealed class JobFileReader
+{
+    private readonly List<JobFileViolation> faults = [];
+    private readonly Dictionary<string, int> lines = new(StringComparer.Ordinal);
+    private readonly HashSet<string> shorthands = new(StringComparer.Ordinal);
+
+    private JobFileReader()
+    {
+    }
+
+    public JobSpec Spec { get; } = new();
+
+    public IReadOnlyList<JobFileViolation> Faults => faults;
+
+    public static JobFileReader Read(YamlMapping document)
+    {
+        var reader = new JobFileReader();
+        reader.ReadMessage(document, reader.Spec, prefix: "");
+        return reader;
+    }
+
+    public bool IsGiven(string path) => lines.ContainsKey(path);
+
+    /// <summary>The violation with its line, under the key that the file really has.</summary>
+    public JobFileViolation Locate(JobFileViolation violation)
+    {
+        if (violation.Line > 0)
+            return violation;
+        var field = violation.Field;
+        if (field.EndsWith(".name", StringComparison.Ordinal) && shorthands.Contains(field[..^5]))
+            field = field[..^5];
+        for (var path = field; ; path = path[..path.LastIndexOf('.')])
+        {
+            if (lines.TryGetValue(path, out var line))
+                return violation with { Field = field, Line = line };
+            if (!path.Contains('.'))
+                return violation with { Field = field, Line = 1 };
+        }
+    }
+
+    private void ReadMessage(YamlMapping mapping, IMessage message, string prefix)
+    {
+        foreach (var entry in mapping.Entries)
+        {
+            var path = prefix + entry.Key;
+            var field = message.Descriptor.Fields.InDeclarationOrder().FirstOrDefault(candidate => candidate.JsonName == entry.Key);
+            if (field is null)
+                faults.Add(UnknownKey(path, entry, message.Descriptor, prefix));
+            else if (entry.Value is YamlScalar { IsNull: true })
+                faults.Add(new(path, null, "is empty", "give it a value or leave the key out", entry.Line));
+            else
+                ReadField(field, entry, path, message);
+        }
+    }
+
+    private void ReadField(FieldDescriptor field, YamlEntry entry, string path, IMessage message)
+    {
+        lines[path] = entry.Line;
+        if (path == "model.options")
+            ReadOptions(entry, path);
+        else if (field.IsMap)
+            ReadLabels((IDictionary<string, string>)field.Accessor.GetValue(message), entry, path);
+        else if (field.FieldType == FieldType.Message && field.MessageType != Duration.Descriptor)
+            ReadInner(field, entry, path, message);
+        else
+            ReadValue(JobFields.All.Single(candidate => candidate.Path == path), entry);
+    }
+
+    private void ReadInner(FieldDescriptor field, YamlEntry entry, string path, IMessage message)
+    {
+        var inner = field.MessageType.Parser.ParseFrom(ByteString.Empty);
+        field.Accessor.SetValue(message, inner);
+        if (entry.Value is YamlMapping mapping)
+        {
+            ReadMessage(mapping, inner, path + ".");
+        }
+        else if (entry.Value is YamlScalar && JobFields.All.FirstOrDefault(candidate => candidate.Path == path + ".name") is { } name)
+        {
+            shorthands.Add(path);
+            ReadValue(name, entry);
+        }
+        else
+        {
+            var keys = string.Join(", ", field.MessageType.Fields.InDeclarationOrder().Select(key => key.JsonName));
+            faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", $"indent its keys under it: {keys}", entry.Line));
+        }
+    }
+
+    private void ReadValue(JobField field, YamlEntry entry)
+    {
+        var value = entry.Value is YamlScalar scalar ? YamlValue.As(field, scalar) : null;
+        if (value is not null)
+        {
+            lines[field.Path] = entry.Line;
+            field.Set(Spec, value);
+            return;
+        }
+
+        // Not given, then: the default takes its place, so that no second fault follows from this one.
+        lines.Remove(field.Path);
+        var unquoted = entry.Value is YamlScalar { IsPlain: false } quoted && YamlValue.As(field, quoted with { IsPlain = true }) is not null;
+        var path = shorthands.Contains(field.Path.Replace(".name", "")) ? field.Path.Replace(".name", "") : field.Path;
+        faults.Add(new(path, YamlTree.Describe(entry.Value), $"must be {field.Range}",
+            unquoted ? "remove the quotes" : field.Remedy(null), entry.Line));
+    }
+
+    private void ReadOptions(YamlEntry entry, string path)
+    {
+        if (entry.Value is not YamlMapping mapping)
+        {
+            faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", "indent the model's options under it", entry.Line));
+            return;
+        }
+
+        foreach (var option in mapping.Entries)
+        {
+            lines[$"{path}.{option.Key}"] = option.Line;
+            if (option.Value is YamlScalar { IsNull: false } scalar)
+                Spec.Model.Options[option.Key] = YamlValue.Infer(scalar);
+            else
+                faults.Add(new($"{path}.{option.Key}", YamlTree.Describe(option.Value), "must be a single value", "give it a value or leave it out", option.Line));
+        }
+    }
+
+    private void ReadLabels(IDictionary<string, string> labels, YamlEntry entry, string path)
+    {
+        if (entry.Value is not YamlMapping mapping)
+        {
+            faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", "indent lines such as \"team: vision\" under it", entry.Line));
+            return;
+        }
+
+        foreach (var label in mapping.Entries)
+        {
+            lines[$"{path}.{label.Key}"] = label.Line;
+            if (label.Value is YamlScalar scalar)
+                labels[label.Key] = scalar.IsNull ? "" : scalar.Text;
+            else
+                faults.Add(new($"{path}.{label.Key}", YamlTree.Describe(label.Value), "must be a single value", "write it as one word", label.Line));
+        }
+    }
+
+    private static JobFileViolation UnknownKey(string path, YamlEntry entry, MessageDescriptor message, string prefix)
+    {
+        var keys = message.Fields.InDeclarationOrder().Select(field => field.JsonName).ToList();
+        // Right word, wrong level: "learningRate" at the top of the file.
+        var elsewhere = JobFields.All.FirstOrDefault(field => field.Path.EndsWith("." + entry.Key, StringComparison.OrdinalIgnoreCase))?.Path;
+        var remedy = NearestName.Of(entry.Key, keys) is { } near ? $"did you mean {prefix}{near}?"
+            : elsewhere is not null ? $"did you mean {elsewhere}?"
+            : $"the keys here are {string.Join(", ", keys)}";
+        return new(JobFileViolation.Shown(path), YamlTree.Describe(entry.Value), "no such key exists", remedy, entry.Line);
+    }
+}

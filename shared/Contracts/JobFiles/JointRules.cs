@@ -1,0 +1,110 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Contracts.JobFiles;
+
+/// <summary>Rules between fields. Each may take the fields by themselves, the model and the data as right.</summary>
+internal static class JointRules
+{
+    public static IEnumerable<JobFileViolation> Faults(JobSpec spec)
+    {
+        if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || !DataCatalog.TryGet(spec.Data.Name, out var data))
+            throw new InvalidOperationException("rules between fields are asked only once each field is right");
+        return ModelFitsData(spec, data)
+            .Concat(SamplesSuffice(spec, data))
+            .Concat(DevicesFit(spec, model))
+            .Concat(TrainingIsMeant(spec));
+    }
+
+    private static IEnumerable<JobFileViolation> ModelFitsData(JobSpec spec, DataDefinition data)
+    {
+        var options = spec.Model.Options;
+        if (options[ModelCatalog.Classes].IntValue is var classes && classes < data.Classes)
+            yield return new("model.options.classes", $"{classes}", $"{data.Name} has {data.Classes} classes", "leave it out to take it from the data");
+        if (options[ModelCatalog.Channels].IntValue is var channels && channels != data.Channels)
+            yield return new("model.options.channels", $"{channels}", $"{data.Name} has {data.Channels}", "leave it out to take it from the data");
+        if (options[ModelCatalog.InputSize].IntValue is var size && size != data.Height)
+        {
+            yield return new("model.options.inputSize", $"{size}", $"{data.Name} has pictures of {data.Height}×{data.Width}",
+                "leave it out to take it from the data");
+        }
+    }
+
+    private static IEnumerable<JobFileViolation> SamplesSuffice(JobSpec spec, DataDefinition data)
+    {
+        var (train, validation) = (spec.Data.TrainSamples, spec.Data.ValidationSamples);
+        var left = data.TrainSamples - validation;
+        if (left < 1)
+        {
+            yield return new("data.validationSamples", $"{validation}", $"{data.Name} has {data.TrainSamples} training samples in all",
+                $"use less than {data.TrainSamples}");
+            yield break;
+        }
+
+        if (train > left)
+        {
+            yield return new("data.trainSamples", $"{train}", $"{left} of {data.TrainSamples} are left beside {validation} for validation",
+                $"use {left} or less, or 0 for all that are left");
+            yield break;
+        }
+
+        var used = train > 0 ? train : left;
+        if (spec.Hyperparameters.GlobalBatchSize is var batch && batch > used)
+            yield return new("hyperparameters.globalBatchSize", $"{batch}", $"there are only {used} training samples", $"use {used} or less");
+        if (spec.Checkpoints.KeepBest && validation == 0)
+        {
+            yield return new("checkpoints.keepBest", "true", "the best is chosen on validation and data.validationSamples is 0",
+                "set keepBest to false or set validation samples aside");
+        }
+    }
+
+    private static IEnumerable<JobFileViolation> DevicesFit(JobSpec spec, ModelDefinition model)
+    {
+        var devices = spec.Resources.Devices;
+        var batch = spec.Hyperparameters.GlobalBatchSize;
+        if (spec.Parallelism == Parallelism.Data && batch < devices)
+        {
+            yield return new("hyperparameters.globalBatchSize", $"{batch}", $"resources.devices is {devices} and each device needs a sample",
+                $"use at least {devices} or lower the devices");
+        }
+
+        if (spec.Parallelism == Parallelism.Model && model.ChannelGroups == 0)
+        {
+            var able = string.Join(" or ", ModelCatalog.All.Where(other => other.ChannelGroups > 0).Select(other => other.Name));
+            yield return new("parallelism", "model", $"{model.Name} defines no split into channel groups", $"use data, or a model such as {able}");
+        }
+        else if (spec.Parallelism == Parallelism.Model && devices != model.ChannelGroups)
+        {
+            yield return new("resources.devices", $"{devices}", $"parallelism is model and {model.Name} splits into {model.ChannelGroups} channel groups",
+                $"use {model.ChannelGroups}");
+        }
+        else if (spec.Parallelism == Parallelism.Model && spec.Model.Options[ModelCatalog.Classes].IntValue is var classes && classes % devices != 0)
+        {
+            yield return new("model.options.classes", $"{classes}", $"parallelism is model and each of {devices} devices computes an equal share of the classes",
+                $"use a multiple of {devices}");
+        }
+    }
+
+    private static IEnumerable<JobFileViolation> TrainingIsMeant(JobSpec spec)
+    {
+        var training = spec.Hyperparameters;
+        if (training.Schedule.WarmupEpochs > training.Epochs)
+        {
+            yield return new("hyperparameters.schedule.warmupEpochs", $"{training.Schedule.WarmupEpochs}", $"hyperparameters.epochs is {training.Epochs}",
+                $"use {training.Epochs} or less");
+        }
+
+        if (training.Optimizer is { Nesterov: true, Momentum: 0 })
+        {
+            yield return new("hyperparameters.optimizer.nesterov", "true", "hyperparameters.optimizer.momentum is 0",
+                "set a momentum such as 0.9 or leave nesterov out");
+        }
+
+        var (first, longest) = (spec.Restarts.InitialBackoff, spec.Restarts.MaxBackoff);
+        if (longest.CompareTo(first) < 0)
+        {
+            yield return new("restarts.maxBackoff", DurationText.Write(longest), $"restarts.initialBackoff is {DurationText.Write(first)}",
+                $"use {DurationText.Write(first)} or more");
+        }
+    }
+}

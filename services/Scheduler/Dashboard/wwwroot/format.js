@@ -1,0 +1,27 @@
+// How protobuf's JSON reads to a person. In it 64-bit integers are strings and fields at their default are absent.
+export const state = job => (job.state ?? '').replace('JOB_STATE_', '');
+export const percent = value => value === undefined ? '' : `${(100 * value).toFixed(2)} %`;
+export const decimal = (value, digits) => value === undefined ? '' : Number(value).toFixed(digits);
+export const when = timestamp => timestamp ? new Date(timestamp).toLocaleString() : '';
+export const shortId = id => id.slice(0, 8);
+
+/** Best known accuracy of a run: test, else validation, else training. */
+export const accuracy = progress => progress.testAccuracy ?? progress.validationAccuracy ?? progress.trainAccuracy;
+
+export function duration(from, to) {
+  if (!from) return '';
+  const seconds = Math.max(0, Math.round(((to ? new Date(to) : new Date()) - new Date(from)) / 1000));
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
+export function fillState(element, job) {
+  element.textContent = state(job).toLowerCase();
+  element.dataset.state = state(job);
+}
+
+export function element(tag, text, className) {
+  const made = document.createElement(tag);
+  if (text !== undefined) made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}

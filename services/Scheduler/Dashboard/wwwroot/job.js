@@ -1,0 +1,84 @@
+import { makeChart } from './charts.js';
+import { openStream } from './stream.js';
+import { accuracy, decimal, duration, element, fillState, percent, state, when } from './format.js';
+
+// The browser keeps this many log lines; the command line shows them all.
+const logLines = 2000;
+
+/** One job: its curves, events and log, live. Returns the way to leave. */
+export function showJob(page, id) {
+  page.replaceChildren(document.getElementById('job').content.cloneNode(true));
+  const charts = [
+    makeChart(page.querySelector('[data-chart=loss]'), ['train/loss', 'validation/loss', 'test/loss']),
+    makeChart(page.querySelector('[data-chart=accuracy]'), ['train/accuracy', 'validation/accuracy', 'test/accuracy']),
+  ];
+  const events = page.querySelector('.events tbody');
+  const log = page.querySelector('.log');
+
+  const close = openStream(`api/jobs/${id}/stream`, clear, {
+    job: fillJob,
+    event: event => events.prepend(eventRow(event)),
+    metrics: batch => charts.forEach(chart => chart.add(batch.points ?? [])),
+    log: batch => appendLog(batch.lines ?? []),
+  });
+
+  function clear() {
+    charts.forEach(chart => chart.clear());
+    events.replaceChildren();
+    log.replaceChildren();
+  }
+
+  function fillJob(job) {
+    page.querySelector('h1').textContent = job.spec.name;
+    fillState(page.querySelector('.title .state'), job);
+    page.querySelector('.reason').textContent = job.reason ?? '';
+    page.querySelector('.facts').replaceChildren(...facts(job).filter(([, value]) => value).flatMap(
+      ([name, value]) => [wrap(element('dt', name), element('dd', value))]));
+  }
+
+  function appendLog(lines) {
+    const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 8;
+    log.append(...lines.map(line => `${`${line.attempt ?? 0}/${line.rank ?? 0}`.padEnd(5)} ${line.text ?? ''}\n`));
+    while (log.childNodes.length > logLines) log.firstChild.remove();
+    if (atEnd) log.scrollTop = log.scrollHeight;
+  }
+
+  return () => { close(); charts.forEach(chart => chart.destroy()); };
+}
+
+function facts(job) {
+  const progress = job.progress ?? {};
+  const placement = (job.placement ?? []).map(place => `${place.rank ?? 0}: ${place.nodeName}/${place.device}`).join(', ');
+  return [
+    ['Id', job.id],
+    ['Owner', job.owner],
+    ['Model', `${job.spec.model.name} on ${job.spec.data.name}`],
+    ['Split', job.spec.parallelism.replace('PARALLELISM_', '').toLowerCase()],
+    ['Ranks', placement],
+    ['Attempt', job.attempt ? `${job.attempt} (${job.restarts ?? 0} restarts)` : ''],
+    ['Queue', job.queue ? `position ${job.queue.position}` + (job.queue.estimatedStart ? `, about ${when(job.queue.estimatedStart)}` : '') : ''],
+    ['Submitted', when(job.createdAt)],
+    ['Time', duration(job.startedAt, job.finishedAt)],
+    ['Epoch', progress.epochs ? `${progress.epoch ?? 0} of ${progress.epochs}` : ''],
+    ['Step', progress.steps ? `${progress.step ?? 0} of ${progress.steps}` : ''],
+    ['Loss', decimal(progress.trainLoss, 4)],
+    ['Accuracy', percent(accuracy(progress))],
+    ['Images/s', decimal(progress.samplesPerSecond, 0)],
+  ];
+}
+
+function eventRow(event) {
+  const row = element('tr');
+  const badge = element('span', '', 'state');
+  fillState(badge, { state: event.toState });
+  const cell = element('td');
+  cell.append(badge);
+  row.append(element('td', when(event.time)), cell, element('td', event.reason ?? state(event)));
+  return row;
+}
+
+function wrap(...children) {
+  const made = element('div');
+  made.append(...children);
+  return made;
+}

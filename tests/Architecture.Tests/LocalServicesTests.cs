@@ -1,0 +1,20 @@
+using System.Text.RegularExpressions;
+
+namespace Cluster.Architecture.Tests;
+
+public sealed partial class LocalServicesTests
+{
+    [Fact]
+    public void EverySettingOfUp_IsAnOptionOfTheProgram()
+    {
+        var script = File.ReadAllText(Repository.PathOf("deploy/local/services.sh"));
+
+        var settings = Setting().Matches(script).Select(match => match.Groups[1].Value).Distinct().ToList();
+
+        settings.ShouldNotBeEmpty();
+        settings.ShouldAllBe(setting => OptionNames.All.Contains(setting));
+    }
+
+    [GeneratedRegex("\"([A-Za-z]+__[A-Za-z]+)=")]
+    private static partial Regex Setting();
+}

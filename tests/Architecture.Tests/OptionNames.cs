@@ -1,0 +1,15 @@
+using System.Reflection;
+
+namespace Cluster.Architecture.Tests;
+
+/// <summary>Every setting that the scheduler and the worker read, as the environment spells it: "Section__Property".</summary>
+internal static class OptionNames
+{
+    public static IReadOnlySet<string> All { get; } = new[] { "Cluster.Scheduler", "Cluster.Worker" }
+        .SelectMany(assembly => Assembly.Load(assembly).GetTypes())
+        .Select(type => (type, section: type.GetField("SectionName", BindingFlags.Public | BindingFlags.Static)?.GetRawConstantValue() as string))
+        .Where(options => options.section is not null)
+        .SelectMany(options => options.type.GetProperties().Select(property => $"{options.section!.Replace(":", "__", StringComparison.Ordinal)}__{property.Name}"))
+        .Append("ConnectionStrings__Cluster")
+        .ToHashSet();
+}

@@ -19,12 +19,19 @@ build_shipped() {
     dotnet build "$root/Shipped.slnf" -c Release -v quiet -nologo
 }
 
+prepare() {
+  [ "${CLUSTER_PREBUILT:-}" = 1 ] && return 0
+  install_packages run
+  build_native
+  build_shipped
+}
+
 binary() { printf '%s' "$root/artifacts/bin/$1/release/Cluster.$1"; }
 
 client() {
   local cli
   cli=$(binary Cli)
-  [ -x "$cli" ] || { install_packages run; build_native; build_shipped; }
+  [ -x "$cli" ] || prepare
   if [ -z "${CLUSTER_TOKEN:-}${CLUSTER_TOKEN_FILE:-}" ] && [ -f "$state/token" ]; then
     export CLUSTER_TOKEN_FILE=$state/token
   fi

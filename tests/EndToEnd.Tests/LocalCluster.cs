@@ -1,0 +1,93 @@
+using System.Net;
+using System.Net.Sockets;
+using Cluster.Contracts.V1;
+using Cluster.EndToEnd.Tests.Telemetry;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using Grpc.Net.Client;
+
+[assembly: AssemblyFixture(typeof(Cluster.EndToEnd.Tests.LocalCluster))]
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
+namespace Cluster.EndToEnd.Tests;
+
+/// <summary>
+/// What <c>./cluster up</c> starts: Postgres, the scheduler and two workers of one device each, as processes of their own, with a
+/// state folder and ports of its own. Shared by all tests, which run one after the other since the devices are few.
+/// </summary>
+public sealed class LocalCluster : IAsyncLifetime
+{
+    private readonly Dictionary<string, string> environment = [];
+    private GrpcChannel? channel;
+    private CallInvoker? invoker;
+
+    internal Collector Collector { get; private set; } = null!;
+
+    public string State { get; } = Directory.CreateTempSubdirectory("cluster-e2e-").FullName;
+
+    public string HttpAddress => $"http://127.0.0.1:{environment["CLUSTER_HTTP_PORT"]}";
+
+    public string GrpcAddress => $"http://127.0.0.1:{environment["CLUSTER_GRPC_PORT"]}";
+
+    public string Token => File.ReadAllText(Path.Combine(State, "token")).Trim();
+
+    public JobService.JobServiceClient Jobs => new(invoker!);
+
+    public RunService.RunServiceClient Runs => new(invoker!);
+
+    public NodeService.NodeServiceClient Nodes => new(invoker!);
+
+    public async ValueTask InitializeAsync()
+    {
+        var cancellationToken = TestContext.Current.CancellationToken;
+        Collector = await Collector.StartAsync(cancellationToken);
+        environment["CLUSTER_PREBUILT"] = "1";
+        environment["CLUSTER_STATE"] = State;
+        environment["CLUSTER_GRPC_PORT"] = FreePort();
+        environment["CLUSTER_HTTP_PORT"] = FreePort();
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Address;
+        environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
+        environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500";
+        (await RunAsync(["up"], cancellationToken)).MustSucceed();
+        Connect();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        channel?.Dispose();
+        (await RunAsync(["down", "--wipe"], CancellationToken.None)).MustSucceed();
+        await Collector.DisposeAsync();
+    }
+
+    /// <summary><c>./cluster</c> with these arguments, against this cluster.</summary>
+    internal Task<Outcome> RunAsync(IEnumerable<string> arguments, CancellationToken cancellationToken) =>
+        Shell.RunAsync(Path.Combine(Shell.Root, "cluster"), arguments, environment, cancellationToken);
+
+    /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
+    public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
+
+    /// <summary>Sends a signal to whatever runs with <paramref name="marker"/> in its command line; says how many that were.</summary>
+    internal static async Task<int> SignalAsync(string signal, string marker, CancellationToken cancellationToken)
+    {
+        var outcome = await Shell.RunAsync("/usr/bin/pkill", ["-c", $"-{signal}", "-f", marker], new Dictionary<string, string>(), cancellationToken);
+        return int.Parse(outcome.Output.Trim());
+    }
+
+    private void Connect()
+    {
+        channel = GrpcChannel.ForAddress(GrpcAddress);
+        var token = Token;
+        invoker = channel.Intercept(metadata =>
+        {
+            metadata.Add("authorization", "Bearer " + token);
+            return metadata;
+        });
+    }
+
+    private static string FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port.ToString();
+    }
+}

@@ -1,0 +1,79 @@
+using System.Collections.Concurrent;
+using Cluster.EndToEnd.Tests.Telemetry.Metrics;
+using Grpc.Core;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Cluster.EndToEnd.Tests.Telemetry;
+
+/// <summary>An OTLP receiver that keeps what it gets.</summary>
+internal sealed class Collector : IAsyncDisposable
+{
+    private readonly WebApplication app;
+
+    private Collector(WebApplication app) => this.app = app;
+
+    public string Address => app.Urls.Single();
+
+    public ConcurrentBag<ReceivedSpan> Spans { get; } = [];
+
+    public ConcurrentDictionary<string, string> MetricUnits { get; } = new();
+
+    public static async Task<Collector> StartAsync(CancellationToken cancellationToken)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Services.AddGrpc();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        Collector? collector = null;
+        builder.Services.AddSingleton(_ => collector!);
+        var app = builder.Build();
+        collector = new Collector(app);
+        app.MapGrpcService<TraceReceiver>();
+        app.MapGrpcService<MetricsReceiver>();
+        await app.StartAsync(cancellationToken);
+        return collector;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await app.StopAsync(CancellationToken.None);
+        await app.DisposeAsync();
+    }
+
+    private sealed class TraceReceiver(Collector collector) : TraceService.TraceServiceBase
+    {
+        public override Task<ExportTraceServiceResponse> Export(ExportTraceServiceRequest request, ServerCallContext context)
+        {
+            foreach (var resource in request.ResourceSpans)
+            {
+                var service = resource.Resource?.Attributes.FirstOrDefault(attribute => attribute.Key == "service.name")?.Value.StringValue ?? "";
+                foreach (var span in resource.ScopeSpans.SelectMany(scope => scope.Spans))
+                {
+                    collector.Spans.Add(new ReceivedSpan(service, span));
+                }
+            }
+
+            return Task.FromResult(new ExportTraceServiceResponse());
+        }
+    }
+
+    private sealed class MetricsReceiver(Collector collector) : MetricsService.MetricsServiceBase
+    {
+        public override Task<ExportMetricsServiceResponse> Export(ExportMetricsServiceRequest request, ServerCallContext context)
+        {
+            foreach (var metric in request.ResourceMetrics.SelectMany(resource => resource.ScopeMetrics).SelectMany(scope => scope.Metrics))
+            {
+                collector.MetricUnits[metric.Name] = metric.Unit;
+            }
+
+            return Task.FromResult(new ExportMetricsServiceResponse());
+        }
+    }
+}
+
+/// <param name="Service">The resource's service.name.</param>
+internal sealed record ReceivedSpan(string Service, Span Span);

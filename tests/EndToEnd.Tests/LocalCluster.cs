@@ -66,13 +66,6 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 
-    /// <summary>Sends a signal to whatever runs with <paramref name="marker"/> in its command line; says how many that were.</summary>
-    internal static async Task<int> SignalAsync(string signal, string marker, CancellationToken cancellationToken)
-    {
-        var outcome = await Shell.RunAsync("/usr/bin/pkill", ["-c", $"-{signal}", "-f", marker], new Dictionary<string, string>(), cancellationToken);
-        return int.Parse(outcome.Output.Trim());
-    }
-
     private void Connect()
     {
         channel = GrpcChannel.ForAddress(GrpcAddress);

@@ -1,0 +1,19 @@
+namespace Cluster.EndToEnd.Tests;
+
+/// <summary>Waits for what another process brings about, where nothing can be awaited.</summary>
+internal static class Eventually
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    public static async Task BeTrueAsync(Func<bool> condition, string what, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        var end = DateTimeOffset.UtcNow + Patience;
+        while (!condition())
+        {
+            if (DateTimeOffset.UtcNow > end)
+                throw new TimeoutException($"waited {Patience.TotalSeconds} s in vain until {what}");
+            await timer.WaitForNextTickAsync(cancellationToken);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+namespace Cluster.EndToEnd.Tests;
+
+/// <summary>Job files that are over in seconds.</summary>
+internal static class JobFiles
+{
+    /// <summary>LeNet-5 on a few thousand images, data-parallel over one device of each of two nodes.</summary>
+    public static string LeNet(string name, int epochs = 2, int trainSamples = 4096, int everySteps = 0) =>
+        $$"""
+        name: {{name}}
+        model: {name: lenet5}
+        data: {name: fashion-mnist, trainSamples: {{trainSamples}}, validationSamples: 512}
+        hyperparameters:
+          epochs: {{epochs}}
+          globalBatchSize: 64
+          optimizer: {name: adam, learningRate: 0.002}
+        resources: {devices: 2, maxDevicesPerNode: 1}
+        parallelism: data
+        checkpoints: {everyEpochs: 1, everySteps: {{everySteps}}}
+        restarts: {maxRestarts: 3, initialBackoff: 1s}
+        seed: 7
+        """;
+
+    /// <summary>A narrow AlexNet in its two towers on two devices.</summary>
+    public static string AlexNetTowers(string name) =>
+        $$"""
+        name: {{name}}
+        model:
+          name: alexnet
+          options: {inputSize: 28, channels: 1, classes: 10, width: 0.125, init: he}
+        data: {name: fashion-mnist, trainSamples: 2048, validationSamples: 256}
+        hyperparameters:
+          epochs: 1
+          globalBatchSize: 64
+          optimizer: {name: sgd, learningRate: 0.01, momentum: 0.9}
+        resources: {devices: 2}
+        parallelism: model
+        seed: 7
+        """;
+}

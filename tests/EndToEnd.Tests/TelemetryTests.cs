@@ -1,0 +1,61 @@
+using Google.Protobuf;
+
+namespace Cluster.EndToEnd.Tests;
+
+public sealed class TelemetryTests(LocalCluster cluster)
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    /// <summary>One trace from the submit to a training step, through all three programs.</summary>
+    [Fact]
+    public async Task OneTrace_GoesFromSubmitThroughAgentToTrainingStep()
+    {
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("traced", epochs: 1, trainSamples: 1024), Cancelled);
+        await cluster.WaitForSuccessAsync(job.Id, Cancelled);
+
+        var submit = await SpanAsync(span => span.Span.Attributes.Any(attribute => attribute.Value.StringValue == job.Id)
+            && span.Service == "cluster-scheduler" && span.Span.Name.Contains("Submit", StringComparison.Ordinal));
+        var step = await SpanAsync(span => span.Service == "cluster-trainer" && span.Span.Name == "training.step" && SameTrace(span, submit));
+
+        var path = await PathToRootAsync(step);
+        path.Select(span => span.Service).Distinct().ShouldBe(["cluster-trainer", "cluster-agent", "cluster-scheduler"]);
+        path[^1].Span.TraceId.ShouldBe(submit.Span.TraceId);
+    }
+
+    [Fact]
+    public async Task Metrics_ArriveWithTheirUnits()
+    {
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("measured", epochs: 1, trainSamples: 1024), Cancelled);
+        await cluster.WaitForSuccessAsync(job.Id, Cancelled);
+
+        foreach (var (name, unit) in new[]
+        {
+            ("training.step.duration", "s"), ("training.samples", "{sample}"), ("collective.operation.duration", "s"), ("scheduler.queue.wait.duration", "s"),
+        })
+        {
+            await Eventually.BeTrueAsync(() => cluster.Collector.MetricUnits.ContainsKey(name), $"the metric {name} arrives", Cancelled);
+            cluster.Collector.MetricUnits[name].ShouldBe(unit);
+        }
+    }
+
+    private async Task<List<Telemetry.ReceivedSpan>> PathToRootAsync(Telemetry.ReceivedSpan leaf)
+    {
+        var path = new List<Telemetry.ReceivedSpan> { leaf };
+        while (!path[^1].Span.ParentSpanId.IsEmpty)
+        {
+            var parent = path[^1].Span.ParentSpanId;
+            path.Add(await SpanAsync(span => span.Span.SpanId.Equals(parent)));
+        }
+
+        return path;
+    }
+
+    private async Task<Telemetry.ReceivedSpan> SpanAsync(Func<Telemetry.ReceivedSpan, bool> wanted)
+    {
+        await Eventually.BeTrueAsync(() => cluster.Collector.Spans.Any(wanted), "the span arrives", Cancelled);
+        return cluster.Collector.Spans.First(wanted);
+    }
+
+    private static bool SameTrace(Telemetry.ReceivedSpan one, Telemetry.ReceivedSpan other) =>
+        ByteString.Equals(one.Span.TraceId, other.Span.TraceId);
+}

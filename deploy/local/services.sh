@@ -17,7 +17,7 @@ start_all() {
 
   start_postgres
   start_service scheduler Scheduler \
-    "ConnectionStrings__Cluster=$(pg_connection)" \
+    "Persistence__ConnectionString=$(pg_connection)" \
     "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
     "Scheduler__GrpcPort=$grpc_port" "Scheduler__HttpPort=$http_port"
   wait_for "the scheduler" scheduler client node list

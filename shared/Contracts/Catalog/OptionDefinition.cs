@@ -97,7 +97,7 @@ public sealed record OptionDefinition
         OptionValue.KindOneofCase.IntValue => value.IntValue.ToString(CultureInfo.InvariantCulture),
         OptionValue.KindOneofCase.DoubleValue => value.DoubleValue.ToString("R", CultureInfo.InvariantCulture),
         OptionValue.KindOneofCase.StringValue => value.StringValue,
-        _ => "",
+        _ => "empty",
     };
 
     private static OptionValue Value(bool value) => new() { BoolValue = value };

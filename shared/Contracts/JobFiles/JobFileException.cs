@@ -26,13 +26,13 @@ public sealed record JobFileViolation(string Field, string? Value, string Proble
         return text.Append(Problem).Append("; ").Append(Remedy).ToString();
     }
 
-    /// <summary>Somebody else's text on one line of at most 60 characters, so that it can neither fill nor fake an output.</summary>
-    internal static string Shown(string value)
+    /// <summary>Somebody else's text on one short line, so that it can neither fill nor fake an output.</summary>
+    internal static string Shown(string value, int longest = LongestShown)
     {
         var text = new StringBuilder();
-        foreach (var character in value.Length > LongestShown ? value[..LongestShown] : value)
+        foreach (var character in value.Length > longest ? value[..longest] : value)
             text.Append(char.IsControl(character) ? ' ' : character);
-        return value.Length > LongestShown ? text.Append('…').ToString() : text.ToString();
+        return value.Length > longest ? text.Append('…').ToString() : text.ToString();
     }
 }
 

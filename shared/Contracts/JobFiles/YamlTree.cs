@@ -104,7 +104,7 @@ internal abstract record YamlTree(int Line)
     // The parser's sentences begin with a capital and may end with a full stop or carry a position of their own.
     private static string Reason(YamlException exception)
     {
-        var text = JobFileViolation.Shown(exception.Message.TrimEnd('.'));
+        var text = JobFileViolation.Shown(exception.Message.TrimEnd('.'), longest: 120);
         return char.ToLowerInvariant(text[0]) + text[1..];
     }
 }

@@ -1,0 +1,61 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Contracts.Tests.Catalog;
+
+public sealed class CatalogTests
+{
+    [Fact]
+    public void Models_TakeTheirOwnDefaultsOnEveryDataSet()
+    {
+        foreach (var (model, data) in ModelCatalog.All.SelectMany(model => DataCatalog.All.Select(data => (model, data))))
+        {
+            foreach (var option in model.Options)
+                option.IsAllowed(option.DefaultFor(data)).ShouldBeTrue($"{model.Name}.{option.Name} on {data.Name}");
+        }
+    }
+
+    [Fact]
+    public void Models_HaveTheThreeOptionsThatFollowFromTheData()
+    {
+        foreach (var model in ModelCatalog.All)
+            model.Options.Take(3).Select(option => option.Name).ShouldBe([ModelCatalog.Classes, ModelCatalog.Channels, ModelCatalog.InputSize], model.Name);
+    }
+
+    [Fact]
+    public void Data_LeavesMostOfTheTrainingPartForTraining()
+    {
+        foreach (var data in DataCatalog.All)
+            (data.DefaultValidationSamples * 2).ShouldBeLessThan(data.TrainSamples, data.Name);
+    }
+
+    [Fact]
+    public void Coerce_MakesAWholeNumberANumberAndNothingElse()
+    {
+        ModelCatalog.TryGet("alexnet", out var model).ShouldBeTrue();
+        var (width, lrn) = (model.Option("width")!, model.Option("lrn")!);
+
+        width.Coerce(new OptionValue { IntValue = 1 }).ShouldBe(new OptionValue { DoubleValue = 1 });
+        width.Coerce(new OptionValue { StringValue = "1" }).ShouldBeNull();
+        lrn.Coerce(new OptionValue { IntValue = 1 }).ShouldBeNull();
+    }
+
+    [Theory]
+    [InlineData("", "", 0)]
+    [InlineData("abc", "abc", 0)]
+    [InlineData("abc", "acb", 1)]
+    [InlineData("abc", "ab", 1)]
+    [InlineData("ab", "abc", 1)]
+    [InlineData("abc", "axc", 1)]
+    [InlineData("abcd", "badc", 2)]
+    [InlineData("kitten", "sitting", 3)]
+    public void Edits_CountsSingleSlips(string from, string to, int edits) => NearestName.Edits(from, to).ShouldBe(edits);
+
+    [Theory]
+    [InlineData("epoch", "epochs")]
+    [InlineData("Max_Steps", "maxSteps")]
+    [InlineData("elephant", null)]
+    [InlineData("", null)]
+    public void Of_SuggestsOnlyALikelySlip(string written, string? nearest) =>
+        NearestName.Of(written, ["epochs", "maxSteps", "globalBatchSize"]).ShouldBe(nearest);
+}

@@ -1,0 +1,214 @@
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace Cluster.Contracts.Tests.JobFiles;
+
+public sealed class JobFileTests
+{
+    private const string Full = """
+        name: towers
+        workspace: vision
+        labels: { team: eyes, year: 2012 }
+        priority: -3
+        model:
+          name: alexnet
+          options: { width: 1, lrn: false, init: he, dropout: 0.25 }
+        data:
+          name: fashion-mnist
+          validationSamples: 1000
+          trainSamples: 20000
+          augmentation: { cropPadding: 2, flip: true }
+        hyperparameters:
+          epochs: 3
+          maxSteps: 500
+          globalBatchSize: 64
+          optimizer: { name: sgd, learningRate: 1e-2, momentum: 0, weightDecay: 0.0005, nesterov: false }
+          schedule: { name: step, stepEpochs: 2, gamma: 0.5, warmupEpochs: 1 }
+          labelSmoothing: 0.1
+          precision: float64
+        resources:
+          devices: 2
+          deviceKind: cpu
+          maxDevicesPerNode: 1
+          nodeLabels: { zone: "7" }
+        parallelism: model
+        checkpoints: { everyEpochs: 2, everySteps: 100, keepLatest: 5, keepBest: false }
+        restarts: { maxRestarts: 1, initialBackoff: 500ms, maxBackoff: 1m30s }
+        seed: 18446744073709551615
+        """;
+
+    [Fact]
+    public void Parse_ReadsEveryField()
+    {
+        var expected = new JobSpec
+        {
+            Name = "towers",
+            Workspace = "vision",
+            Labels = { ["team"] = "eyes", ["year"] = "2012" },
+            Priority = -3,
+            Model = new ModelSpec
+            {
+                Name = "alexnet",
+                Options =
+                {
+                    ["classes"] = new OptionValue { IntValue = 10 },
+                    ["channels"] = new OptionValue { IntValue = 1 },
+                    ["inputSize"] = new OptionValue { IntValue = 28 },
+                    ["width"] = new OptionValue { DoubleValue = 1 },
+                    ["lrn"] = new OptionValue { BoolValue = false },
+                    ["dropout"] = new OptionValue { DoubleValue = 0.25 },
+                    ["init"] = new OptionValue { StringValue = "he" },
+                },
+            },
+            Data = new DataSpec
+            {
+                Name = "fashion-mnist",
+                ValidationSamples = 1000,
+                TrainSamples = 20000,
+                Augmentation = new Augmentation { CropPadding = 2, Flip = true },
+            },
+            Hyperparameters = new Hyperparameters
+            {
+                Epochs = 3,
+                MaxSteps = 500,
+                GlobalBatchSize = 64,
+                Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.01, WeightDecay = 0.0005 },
+                Schedule = new ScheduleSpec { Name = "step", StepEpochs = 2, Gamma = 0.5, WarmupEpochs = 1 },
+                LabelSmoothing = 0.1,
+                Precision = Precision.Float64,
+            },
+            Resources = new ResourceSpec
+            {
+                Devices = 2,
+                DeviceKind = DeviceKind.Cpu,
+                MaxDevicesPerNode = 1,
+                NodeLabels = { ["zone"] = "7" },
+            },
+            Parallelism = Parallelism.Model,
+            Checkpoints = new CheckpointPolicy { EveryEpochs = 2, EverySteps = 100, KeepLatest = 5 },
+            Restarts = new RestartPolicy
+            {
+                MaxRestarts = 1,
+                InitialBackoff = Duration.FromTimeSpan(TimeSpan.FromMilliseconds(500)),
+                MaxBackoff = Duration.FromTimeSpan(TimeSpan.FromSeconds(90)),
+            },
+            Seed = ulong.MaxValue,
+        };
+
+        JobFile.Parse(Full).ShouldBe(expected);
+    }
+
+    [Fact]
+    public void Parse_OfTheShortestFile_WritesEveryDefaultDown()
+    {
+        JobFile.Write(JobFile.Parse("model: lenet5\ndata: fashion-mnist\n")).ShouldBe("""
+            name: lenet5
+            workspace: default
+            priority: 0
+            model:
+              name: lenet5
+              options:
+                activation: tanh
+                channels: 1
+                classes: 10
+                init: paper
+                inputSize: 28
+            data:
+              name: fashion-mnist
+              validationSamples: 5000
+              trainSamples: 0
+              augmentation:
+                cropPadding: 0
+                flip: false
+            hyperparameters:
+              epochs: 10
+              maxSteps: 0
+              globalBatchSize: 128
+              optimizer:
+                name: sgd
+                learningRate: 0.01
+                momentum: 0.9
+                weightDecay: 0
+                nesterov: false
+              schedule:
+                name: constant
+                warmupEpochs: 0
+              labelSmoothing: 0
+              precision: float32
+            resources:
+              devices: 1
+              deviceKind: any
+              maxDevicesPerNode: 0
+            parallelism: data
+            checkpoints:
+              everyEpochs: 1
+              everySteps: 0
+              keepLatest: 2
+              keepBest: true
+            restarts:
+              maxRestarts: 3
+              initialBackoff: 1s
+              maxBackoff: 1m
+            seed: 1
+
+            """);
+    }
+
+    [Fact]
+    public void Parse_OfAdam_GivesItsOwnDefaultsAndNoneOfSgd()
+    {
+        var optimizer = JobFile.Parse("model: lenet5\ndata: synthetic\nhyperparameters: { optimizer: adam }").Hyperparameters.Optimizer;
+
+        optimizer.ShouldBe(new OptimizerSpec { Name = "adam", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 });
+    }
+
+    [Fact]
+    public void Parse_WithoutValidationSamples_KeepsNoBestCheckpoint()
+    {
+        JobFile.Parse("model: lenet5\ndata: { name: mnist, validationSamples: 0 }").Checkpoints.KeepBest.ShouldBeFalse();
+    }
+
+    [Fact]
+    public void Parse_OfSeveralFaults_ListsThemInTheFilesOrder()
+    {
+        var fault = Should.Throw<JobFileException>(() => JobFile.Parse("""
+            seeed: 3
+            model: lenet6
+            data: mnist
+            hyperparameters: { epochs: 0 }
+            """));
+
+        fault.Violations.Select(violation => (violation.Line, violation.Field, violation.Value))
+            .ShouldBe([(1, "seeed", "3"), (2, "model", "lenet6"), (4, "hyperparameters.epochs", "0")]);
+        fault.IsTooLarge.ShouldBeFalse();
+    }
+
+    [Fact]
+    public void Parse_OfMoreThanOneMebibyte_RefusesItUnread()
+    {
+        // Umlauts take two bytes each: half as many characters as bytes.
+        var yaml = "# " + new string('ü', JobFile.MaxBytes / 2);
+
+        var fault = Should.Throw<JobFileException>(() => JobFile.Parse(yaml));
+
+        fault.IsTooLarge.ShouldBeTrue();
+        fault.Message.ShouldBe("job file is 1048578 bytes long but must be at most 1048576; name models and data by their catalogue names instead of writing them out");
+    }
+
+    [Fact]
+    public void Parse_OfExactlyOneMebibyte_ReadsIt()
+    {
+        const string Job = "model: lenet5\ndata: mnist\n#";
+
+        JobFile.Parse(Job + new string('x', JobFile.MaxBytes - Job.Length)).Model.Name.ShouldBe("lenet5");
+    }
+
+    [Fact]
+    public void Message_ShowsForeignTextOnOneShortLine()
+    {
+        var fault = Should.Throw<JobFileException>(() => JobFile.Parse($"model: \"{new string('x', 500)}\\n\\e[31m\"\ndata: mnist"));
+
+        fault.Message.ShouldBe($"line 1: model is {new string('x', 60)}… but no model of that name is known; the known ones are lenet5, alexnet");
+    }
+}

@@ -45,6 +45,14 @@ public sealed class CollectiveException : Exception
         Waited = waited;
     }
 
+    /// <summary>For faults outside an operation.</summary>
+    public CollectiveException(CollectiveFault fault, int peer, string message, Exception? innerException = null)
+        : base(message, innerException)
+    {
+        Fault = fault;
+        Peer = peer;
+    }
+
     public CollectiveFault Fault { get; }
 
     /// <summary>The rank that is at fault; -1 when none can be named.</summary>

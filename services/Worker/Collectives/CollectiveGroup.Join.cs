@@ -1,0 +1,66 @@
+using System.Net;
+using Cluster.Worker.Collectives.SharedMemory;
+using Cluster.Worker.Collectives.Tcp;
+
+namespace Cluster.Worker.Collectives;
+
+public sealed partial class CollectiveGroup
+{
+    /// <summary>Finds the other ranks of the attempt and joins them by what their placement allows.</summary>
+    /// <exception cref="CollectiveException">A peer did not come in time, cannot be reached, or does not know the attempt's secret.</exception>
+    public static async Task<ICollectiveGroup> JoinAsync(CollectiveSetup setup, CancellationToken cancellationToken)
+    {
+        if (setup.Rank < 0 || setup.Rank >= setup.WorldSize)
+            throw new ArgumentException(FormattableString.Invariant($"rank is {setup.Rank}; with {setup.WorldSize} ranks it is 0 to {setup.WorldSize - 1}"), nameof(setup));
+        if (setup.WorldSize == 1)
+            return new CollectiveGroup(setup.Rank, setup.WorldSize, new SingleTransport(), setup.Options);
+
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(setup.Options.ConnectTimeout);
+        try
+        {
+            var joined = await ConnectAsync(setup, limit.Token);
+            return new CollectiveGroup(setup.Rank, setup.WorldSize, joined, setup.Options);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw new CollectiveException(
+                CollectiveFault.NotConnected, peer: -1,
+                FormattableString.Invariant($"rank {setup.Rank} did not find all its peers within {setup.Options.ConnectTimeout.TotalSeconds:0.###} s: {e.Message}"), e);
+        }
+    }
+
+    private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationToken cancellationToken)
+    {
+        var host = await ResolveAsync(setup.PeerHost, cancellationToken);
+        using var listener = new PeerListener(host, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout);
+        var mine = new PeerEndpoint(setup.Rank, setup.NodeId, listener.EndPoint.ToString());
+        var endpoints = await setup.Rendezvous(mine, cancellationToken);
+        if (!endpoints.Select(e => e.Rank).SequenceEqual(Enumerable.Range(0, setup.WorldSize)))
+            throw new InvalidOperationException($"the rendezvous gave ranks {string.Join(", ", endpoints.Select(e => e.Rank))}, not 0 to {setup.WorldSize - 1} in order");
+
+        var nodes = endpoints.GroupBy(e => e.NodeId).Select(g => g.Select(e => e.Rank).ToArray()).ToArray();
+        var local = nodes.Single(ranks => ranks.Contains(setup.Rank));
+        if (nodes.Length == 1)
+            return await SharedMemoryTransport.JoinAsync(local, setup.Rank, setup.ReserveSharedMemory, setup.Options, cancellationToken);
+
+        var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
+        var remote = new TcpTransport(setup.Rank, links, setup.Options.ChunkBytes);
+        var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);
+        if (nodes.Length == setup.WorldSize || !consecutive)
+            return remote;
+        try
+        {
+            var within = await SharedMemoryTransport.JoinAsync(local, setup.Rank, setup.ReserveSharedMemory, setup.Options, cancellationToken);
+            return new HierarchicalTransport(setup.Rank, nodes, within, remote, setup.Options.ChunkBytes);
+        }
+        catch
+        {
+            remote.Dispose();
+            throw;
+        }
+    }
+
+    private static async Task<IPAddress> ResolveAsync(string host, CancellationToken cancellationToken) =>
+        IPAddress.TryParse(host, out var address) ? address : (await Dns.GetHostAddressesAsync(host, cancellationToken))[0];
+}

@@ -1,0 +1,59 @@
+using System.Diagnostics;
+
+namespace Cluster.Worker.Collectives;
+
+/// <summary>What a rank does in an exchange; peers compare it, so the values are part of the wire and shared-memory formats.</summary>
+internal enum OperationKind
+{
+    None = 0,
+    AllReduce = 1,
+    ReduceScatter = 2,
+    AllGather = 3,
+    Broadcast = 4,
+    PointToPoint = 5,
+    Barrier = 6,
+
+    /// <summary>Not an operation: the sender gave the group up, and says because of whom.</summary>
+    Abort = 7,
+}
+
+/// <summary>One call on a group: what it is named in errors, and until when it may take.</summary>
+internal readonly struct Operation(OperationKind kind, string name, long bytes, int rank, TimeSpan timeout)
+{
+    private readonly long started = Stopwatch.GetTimestamp();
+
+    public OperationKind Kind { get; } = kind;
+
+    public string Name { get; } = name;
+
+    /// <summary>Size that every rank must agree on.</summary>
+    public long Bytes { get; } = bytes;
+
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(started);
+
+    public bool IsOverdue => Elapsed >= timeout;
+
+    public CollectiveException Late(int peer) =>
+        new(CollectiveFault.PeerLate, rank, peer, Name, Elapsed, FormattableString.Invariant($"did not come within {timeout.TotalSeconds:0.###} s"));
+
+    public CollectiveException Lost(int peer, string what, Exception? cause = null) =>
+        new(CollectiveFault.PeerLost, rank, peer, Name, Elapsed, what, cause);
+
+    public CollectiveException OutOfStep(int peer, OperationKind theirs, long theirBytes) => new(
+        CollectiveFault.OutOfStep, rank, peer, Name, Elapsed,
+        FormattableString.Invariant($"is out of step: it makes {Words(theirs)} of {theirBytes} bytes where this rank makes {Words(Kind)} of {Bytes}"));
+
+    public CollectiveException Aborted(int messenger, int culprit) => new(
+        CollectiveFault.Aborted, rank, culprit, Name, Elapsed, FormattableString.Invariant($"failed, as rank {messenger} says,"));
+
+    private static string Words(OperationKind kind) => kind switch
+    {
+        OperationKind.AllReduce => "an all-reduce",
+        OperationKind.ReduceScatter => "a reduce-scatter",
+        OperationKind.AllGather => "an all-gather",
+        OperationKind.Broadcast => "a broadcast",
+        OperationKind.PointToPoint => "a send",
+        OperationKind.Barrier => "a barrier",
+        _ => FormattableString.Invariant($"unknown operation {(int)kind}"),
+    };
+}

@@ -1,0 +1,69 @@
+using System.Net.Sockets;
+
+namespace Cluster.Worker.Collectives.Tcp;
+
+/// <summary>
+/// Moves all that the links have queued, in both directions at once and on the calling thread, so that two ranks that
+/// send to each other never wait for each other.
+/// </summary>
+internal sealed class TcpExchange(PeerLink?[] links)
+{
+    /// <summary>Longest sleep before the deadline is looked at again.</summary>
+    private const int PollMicroseconds = 100_000;
+
+    /// <summary>Rounds without progress before the thread sleeps in the kernel: a peer's answer is often microseconds away.</summary>
+    private const int SpinRounds = 20;
+
+    private readonly List<Socket> readable = [];
+    private readonly List<Socket> writable = [];
+
+    public void Run(in Operation operation)
+    {
+        for (var idle = 0; ;)
+        {
+            var busy = false;
+            var moved = false;
+            foreach (var link in links)
+            {
+                if (link is null)
+                    continue;
+                if (link.IsSending)
+                    moved |= link.TrySend(operation);
+                if (link.IsReceiving)
+                    moved |= link.TryReceive(operation);
+                busy |= link.IsSending || link.IsReceiving;
+            }
+
+            if (!busy)
+                return;
+            idle = moved ? 0 : idle + 1;
+            if (idle > SpinRounds)
+                Sleep(operation);
+        }
+    }
+
+    private void Sleep(in Operation operation)
+    {
+        readable.Clear();
+        writable.Clear();
+        PeerLink? awaited = null;
+        foreach (var link in links)
+        {
+            if (link is null)
+                continue;
+            if (link.IsReceiving)
+            {
+                readable.Add(link.Socket);
+                awaited ??= link;
+            }
+
+            if (link.IsSending)
+                writable.Add(link.Socket);
+        }
+
+        awaited ??= Array.Find(links, link => link?.IsSending == true);
+        Socket.Select(readable, writable, checkError: null, PollMicroseconds);
+        if (readable.Count == 0 && writable.Count == 0 && operation.IsOverdue)
+            throw operation.Late(awaited!.Peer);
+    }
+}

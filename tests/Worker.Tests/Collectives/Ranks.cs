@@ -1,0 +1,119 @@
+using System.Collections.Concurrent;
+using Cluster.Worker.Collectives;
+
+namespace Cluster.Worker.Tests.Collectives;
+
+/// <summary>Ranks as threads of the test: a rendezvous, shared-memory files and a group for each.</summary>
+internal sealed class Ranks : IDisposable
+{
+    private readonly string folder = Directory.CreateDirectory(
+        Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), "cluster-tests-" + Guid.NewGuid().ToString("N"))).FullName;
+
+    private readonly string[] nodes;
+    private readonly ConcurrentDictionary<int, PeerEndpoint> posted = new();
+    private TaskCompletionSource<IReadOnlyList<PeerEndpoint>> allPosted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int attempt;
+
+    /// <param name="placement">A node letter a rank: <c>"aab"</c> puts ranks 0 and 1 on one node and rank 2 on another.</param>
+    /// <param name="options">For every rank.</param>
+    public Ranks(string placement, CollectiveOptions? options = null)
+    {
+        nodes = [.. placement.Select(c => c.ToString())];
+        Options = options ?? new CollectiveOptions { OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) };
+    }
+
+    public CollectiveOptions Options { get; }
+
+    public int WorldSize => nodes.Length;
+
+    /// <summary>Changes what a rank posts, such as the endpoint of an impostor.</summary>
+    public Func<PeerEndpoint, PeerEndpoint> OnPost { get; init; } = endpoint => endpoint;
+
+    public CollectiveSetup Setup(int rank, string secret = "the attempt's secret") => new()
+    {
+        Rank = rank,
+        WorldSize = WorldSize,
+        NodeId = nodes[rank],
+        PeerHost = "127.0.0.1",
+        Secret = secret,
+        Rendezvous = MeetAsync,
+        ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve($"{attempt}-{nodes[rank]}-{name}", bytes)),
+        Options = Options,
+    };
+
+    /// <summary>Runs <paramref name="body"/> on a thread a rank and gives what each returned; the first failure is thrown.</summary>
+    public T[] Run<T>(Func<ICollectiveGroup, T> body) => Collect(rank =>
+    {
+        using var group = Join(rank);
+        return body(group);
+    });
+
+    public void Run(Action<ICollectiveGroup> body) => Run(group =>
+    {
+        body(group);
+        return true;
+    });
+
+    /// <summary>Like <see cref="Run{T}"/>, with the exception in place of a result: for tests of what each rank is told.</summary>
+    public Exception?[] RunToFailure(Action<ICollectiveGroup> body) => Collect(rank =>
+    {
+        try
+        {
+            using var group = Join(rank);
+            body(group);
+            return null;
+        }
+        catch (CollectiveException e)
+        {
+            return (Exception?)e;
+        }
+    });
+
+    public ICollectiveGroup Join(int rank, string secret = "the attempt's secret") =>
+        CollectiveGroup.JoinAsync(Setup(rank, secret), TestContext.Current.CancellationToken).GetAwaiter().GetResult();
+
+    /// <summary>A fresh attempt: new endpoints, new segments, a thread a rank.</summary>
+    public T[] Collect<T>(Func<int, T> body)
+    {
+        attempt++;
+        posted.Clear();
+        allPosted = new TaskCompletionSource<IReadOnlyList<PeerEndpoint>>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var results = new T[WorldSize];
+        var failures = new ConcurrentQueue<Exception>();
+        var threads = Enumerable.Range(0, WorldSize).Select(rank => new Thread(() =>
+        {
+            try
+            {
+                results[rank] = body(rank);
+            }
+            catch (Exception e)
+            {
+                failures.Enqueue(e);
+            }
+        })).ToList();
+        threads.ForEach(t => t.Start());
+        threads.ForEach(t => t.Join());
+        if (failures.TryDequeue(out var first))
+            throw new InvalidOperationException("a rank failed: " + first.Message, first);
+        return results;
+    }
+
+    public Task<IReadOnlyList<PeerEndpoint>> MeetAsync(PeerEndpoint mine, CancellationToken cancellationToken)
+    {
+        posted[mine.Rank] = OnPost(mine);
+        if (posted.Count == WorldSize)
+            allPosted.TrySetResult([.. posted.Values.OrderBy(e => e.Rank)]);
+        return allPosted.Task.WaitAsync(cancellationToken);
+    }
+
+    public string Reserve(string name, long bytes)
+    {
+        var path = Path.Combine(folder, name);
+        using var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
+        if (file.Length < bytes)
+            file.SetLength(bytes);
+        return path;
+    }
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+}

@@ -1,0 +1,34 @@
+using Orleans.Concurrency;
+
+namespace Cluster.Scheduler.Nodes;
+
+/// <summary>One node's lease, and the way to its agent; the key is the node's id.</summary>
+/// <remarks>
+/// The agent's secret is kept in memory only. An activation that lacks it answers a heartbeat with
+/// <see cref="HeartbeatStatus.Unknown"/>, whereupon the agent registers again.
+/// </remarks>
+[Alias("cluster.INodeGrain")]
+public interface INodeGrain : IGrainWithGuidKey
+{
+    /// <summary>Takes note of the node as it is now and grants a lease.</summary>
+    [Alias("Register")]
+    Task<LeaseGrant> RegisterAsync(NodeRegistration registration);
+
+    [Alias("Heartbeat")]
+    Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat);
+
+    /// <summary>Declares the node lost if its lease has run out. Called by the reconciler.</summary>
+    /// <returns>True when it was declared lost just now.</returns>
+    [Alias("Expire")]
+    Task<bool> ExpireAsync();
+
+    /// <summary>Starts an attempt's ranks on this node. Interleaves, so that a slow agent holds up no heartbeat.</summary>
+    [Alias("Launch")]
+    [AlwaysInterleave]
+    Task<LaunchResult> LaunchAsync(LaunchOrder order);
+
+    /// <summary>Asks an attempt's trainers on this node to end. May be repeated; interleaves like launches.</summary>
+    [Alias("Stop")]
+    [AlwaysInterleave]
+    Task<StopResult> StopAsync(StopOrder order);
+}

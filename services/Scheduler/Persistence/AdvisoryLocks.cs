@@ -1,0 +1,38 @@
+using Cluster.Contracts;
+using Npgsql;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Keys of the advisory locks that this program takes; one place, so that no two mean different things.</summary>
+internal static class AdvisoryLocks
+{
+    /// <summary>Held while the schema is brought up to date.</summary>
+    public const long Migration = 0x434c_5553_0001;
+
+    /// <summary>Held for life by the one scheduler of a database whose grains live in one process.</summary>
+    public const long SingleScheduler = 0x434c_5553_0002;
+
+    private const int MetricsOfJob = 0x434c_0001;
+    private const int LogsOfJob = 0x434c_0002;
+
+    /// <summary>
+    /// Until the transaction's end, only this one adds metrics to the job. Cursors then ascend in the order of commits, and
+    /// who reads on from the last cursor seen misses nothing.
+    /// </summary>
+    public static Task LockMetricsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
+        LockAsync(connection, MetricsOfJob, job, cancellationToken);
+
+    /// <inheritdoc cref="LockMetricsAsync"/>
+    public static Task LockLogsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
+        LockAsync(connection, LogsOfJob, job, cancellationToken);
+
+    private static async Task LockAsync(NpgsqlConnection connection, int kind, JobId job, CancellationToken cancellationToken)
+    {
+        // Two jobs whose hashes meet merely wait for each other.
+        await using var command = new NpgsqlCommand("select pg_advisory_xact_lock($1, hashtext($2))", connection)
+        {
+            Parameters = { new() { Value = kind }, new() { Value = job.ToString() } },
+        };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}

@@ -1,0 +1,109 @@
+using System.Diagnostics.Metrics;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using Npgsql;
+using Polly;
+using Polly.Retry;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Connections and contexts on the one database, under the one bounded retry for faults that pass.</summary>
+/// <remarks>
+/// Work given to it may run again from its start, also when only the answer to its commit was lost. So it is written to
+/// be repeatable: guarded by a version, a unique key, or idempotent by itself.
+/// </remarks>
+public sealed class ClusterDatabase
+{
+    private readonly NpgsqlDataSource _source;
+    private readonly IDbContextFactory<ClusterDbContext> _contexts;
+    private readonly ResiliencePipeline _retry;
+
+    public ClusterDatabase(
+        NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, IOptions<PersistenceOptions> options, TimeProvider time,
+        IMeterFactory meters)
+    {
+        _source = source;
+        _contexts = contexts;
+        var retries = meters.Create("Cluster.Scheduler")
+            .CreateCounter<long>("scheduler.store.retries", "{retry}", "Repetitions of database work after a fault that may pass.");
+        var builder = new ResiliencePipelineBuilder { TimeProvider = time };
+        // Polly takes no zero.
+        if (options.Value.Retries > 0)
+        {
+            builder.AddRetry(new RetryStrategyOptions
+            {
+                ShouldHandle = new PredicateBuilder().Handle<Exception>(Passes),
+                MaxRetryAttempts = options.Value.Retries,
+                BackoffType = DelayBackoffType.Exponential,
+                Delay = options.Value.RetryDelay,
+                UseJitter = true,
+                OnRetry = _ =>
+                {
+                    retries.Add(1);
+                    return ValueTask.CompletedTask;
+                },
+            });
+        }
+
+        _retry = builder.Build();
+    }
+
+    /// <summary>Runs SQL on a connection of its own, each statement its own transaction.</summary>
+    /// <exception cref="StoreUnavailableException">The database did not answer.</exception>
+    public Task<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> work, CancellationToken cancellationToken) =>
+        RetryAsync(async token =>
+        {
+            await using var connection = await _source.OpenConnectionAsync(token);
+            return await work(connection, token);
+        }, cancellationToken);
+
+    /// <summary>Runs SQL in one transaction, committed when <paramref name="work"/> ends and rolled back when it throws.</summary>
+    /// <inheritdoc cref="RunAsync{T}"/>
+    public Task<T> TransactAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> work, CancellationToken cancellationToken) =>
+        RunAsync(async (connection, token) =>
+        {
+            await using var transaction = await connection.BeginTransactionAsync(token);
+            var result = await work(connection, token);
+            await transaction.CommitAsync(token);
+            return result;
+        }, cancellationToken);
+
+    /// <summary>Works with entities; <c>SaveChanges</c> is one transaction.</summary>
+    /// <inheritdoc cref="RunAsync{T}"/>
+    public Task<T> WithEntitiesAsync<T>(Func<ClusterDbContext, CancellationToken, Task<T>> work, CancellationToken cancellationToken) =>
+        RetryAsync(async token =>
+        {
+            await using var context = await _contexts.CreateDbContextAsync(token);
+            return await work(context, token);
+        }, cancellationToken);
+
+    /// <summary>A connection outside the retry, for what a repetition cannot mend: a stream being read, a lock being held.</summary>
+    public async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken) =>
+        await _source.OpenConnectionAsync(cancellationToken);
+
+    private async Task<T> RetryAsync<T>(Func<CancellationToken, Task<T>> work, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await _retry.ExecuteAsync(async token => await work(token), cancellationToken);
+        }
+        catch (Exception fault) when (Passes(fault))
+        {
+            throw new StoreUnavailableException($"Postgres is not available: {Innermost(fault).Message}", fault);
+        }
+    }
+
+    /// <summary>EF wraps what Npgsql throws, so the whole chain counts.</summary>
+    private static bool Passes(Exception fault)
+    {
+        for (var inner = fault; inner is not null; inner = inner.InnerException)
+        {
+            if (inner is NpgsqlException { IsTransient: true } or PostgresException { SqlState: PostgresErrorCodes.DeadlockDetected })
+                return true;
+        }
+
+        return false;
+    }
+
+    private static Exception Innermost(Exception fault) => fault.GetBaseException();
+}

@@ -1,0 +1,14 @@
+using System.Collections.Immutable;
+using Cluster.Contracts;
+
+namespace Cluster.Scheduler.Placement;
+
+/// <summary>The one place that gives out devices; its key is always 0.</summary>
+[Alias("cluster.IPlacementGrain")]
+public interface IPlacementGrain : IGrainWithIntegerKey
+{
+    /// <summary>One cycle: snapshot → order → decide → commit.</summary>
+    /// <returns>The jobs that were given devices and now wait for their launch.</returns>
+    [Alias("RunCycle")]
+    Task<ImmutableArray<JobId>> RunCycleAsync();
+}

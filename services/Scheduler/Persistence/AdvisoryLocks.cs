@@ -14,6 +14,7 @@ internal static class AdvisoryLocks
 
     private const int MetricsOfJob = 0x434c_0001;
     private const int LogsOfJob = 0x434c_0002;
+    private const int CheckpointsOfJob = 0x434c_0003;
 
     /// <summary>
     /// Until the transaction's end, only this one adds metrics to the job. Cursors then ascend in the order of commits, and
@@ -25,6 +26,10 @@ internal static class AdvisoryLocks
     /// <inheritdoc cref="LockMetricsAsync"/>
     public static Task LockLogsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
         LockAsync(connection, LogsOfJob, job, cancellationToken);
+
+    /// <summary>Until the transaction's end, only this one adds a checkpoint to the job or takes one away.</summary>
+    public static Task LockCheckpointsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
+        LockAsync(connection, CheckpointsOfJob, job, cancellationToken);
 
     private static async Task LockAsync(NpgsqlConnection connection, int kind, JobId job, CancellationToken cancellationToken)
     {

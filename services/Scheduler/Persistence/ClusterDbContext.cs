@@ -1,10 +1,8 @@
 using System.Text.Json;
 using Cluster.Contracts.V1;
-using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
-using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 
 namespace Cluster.Scheduler.Persistence;
 
@@ -28,10 +26,6 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
     internal DbSet<CheckpointRow> Checkpoints => Set<CheckpointRow>();
 
     internal DbSet<TokenRow> Tokens => Set<TokenRow>();
-
-    protected override void OnConfiguring(DbContextOptionsBuilder optionsBuilder) =>
-        // Rows are loaded to be held by a grain or mapped, and attached again when written.
-        optionsBuilder.UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking);
 
     protected override void ConfigureConventions(ModelConfigurationBuilder configurationBuilder)
     {

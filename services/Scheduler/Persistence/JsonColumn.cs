@@ -14,13 +14,16 @@ internal static class JsonColumn
         Converters = { new JsonStringEnumConverter() },
     };
 
+    // Defaults are written out: a reader of the table sees what holds, and a merge of progress takes a zero for a zero.
+    private static readonly JsonFormatter Formatter = new(JsonFormatter.Settings.Default.WithFormatDefaultValues(true));
+
     // A field that a later version added, or an earlier one still had, is no reason to refuse a row.
     private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
 
     public static ValueConverter<T, string> Converter<T>() => new(value => Write(value), text => Read<T>(text));
 
     public static string Write<T>(T value) =>
-        value is IMessage message ? JsonFormatter.Default.Format(message) : JsonSerializer.Serialize(value, Options);
+        value is IMessage message ? Formatter.Format(message) : JsonSerializer.Serialize(value, Options);
 
     public static T Read<T>(string text) =>
         typeof(IMessage).IsAssignableFrom(typeof(T))

@@ -1,0 +1,13 @@
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>A chunk's bytes are not those that its hash names. gRPC: InvalidArgument.</summary>
+public sealed class ChunkCorruptException(string message) : Exception(message);
+
+/// <summary>A manifest names a chunk that is not stored, or of another size. gRPC: FailedPrecondition.</summary>
+public sealed class ChunkMissingException(string message) : Exception(message);
+
+/// <summary>The parts of one checkpoint contradict each other. gRPC: InvalidArgument.</summary>
+public sealed class ManifestConflictException(string message) : Exception(message);
+
+/// <summary>There is no such checkpoint of this job, or none any more. gRPC: NotFound.</summary>
+public sealed class CheckpointNotFoundException(string message) : Exception(message);

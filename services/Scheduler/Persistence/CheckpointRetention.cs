@@ -1,0 +1,61 @@
+using Cluster.Contracts;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Drops the checkpoints that a job's policy no longer keeps, and the chunks that no checkpoint names.</summary>
+public sealed class CheckpointRetention(ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
+{
+    /// <summary>Applies the job's keep_latest and keep_best.</summary>
+    public Task ApplyAsync(JobId job, CancellationToken cancellationToken) =>
+        database.TransactAsync(async (connection, token) =>
+        {
+            await AdvisoryLocks.LockCheckpointsAsync(connection, job, token);
+            await using var batch = new NpgsqlBatch(connection)
+            {
+                BatchCommands =
+                {
+                    // The best is the earliest of those with the highest validation accuracy.
+                    new("""
+                        delete from checkpoints c
+                        using jobs j,
+                            (select id,
+                                row_number() over (order by step desc, created_at desc) as age,
+                                row_number() over (order by validation_accuracy desc nulls last, step) as rank
+                            from checkpoints where job_id = $1) standing
+                        where c.job_id = $1 and j.id = $1 and standing.id = c.id
+                            and standing.age > greatest(1, coalesce((j.spec->'checkpoints'->>'keepLatest')::integer, 1))
+                            and not (coalesce((j.spec->'checkpoints'->>'keepBest')::boolean, false)
+                                and standing.rank = 1 and c.validation_accuracy is not null)
+                        """)
+                    {
+                        Parameters = { new() { Value = job.Value } },
+                    },
+                    DeleteChunks(job, time.GetUtcNow() - options.Value.OrphanAge),
+                },
+            };
+            await batch.ExecuteNonQueryAsync(token);
+            return true;
+        }, cancellationToken);
+
+    /// <summary>For a job whose last attempt is over: nothing is on its way any more, so every chunk without a checkpoint goes.</summary>
+    public Task SweepAsync(JobId job, CancellationToken cancellationToken) =>
+        database.TransactAsync(async (connection, token) =>
+        {
+            await AdvisoryLocks.LockCheckpointsAsync(connection, job, token);
+            await using var batch = new NpgsqlBatch(connection) { BatchCommands = { DeleteChunks(job, DateTimeOffset.MaxValue) } };
+            return await batch.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
+
+    // A chunk that an upload renews meanwhile is looked at again once its lock is free, and stays.
+    private static NpgsqlBatchCommand DeleteChunks(JobId job, DateTimeOffset before) => new(
+        """
+        delete from checkpoint_chunks c
+        where c.job_id = $1 and c.put_at < $2
+            and not exists (select 1 from checkpoint_chunk_refs r where r.job_id = c.job_id and r.sha256 = c.sha256)
+        """)
+    {
+        Parameters = { new() { Value = job.Value }, new() { Value = before } },
+    };
+}

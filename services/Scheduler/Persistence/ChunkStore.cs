@@ -1,0 +1,141 @@
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Google.Protobuf;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>The bytes of checkpoints, in chunks that are stored once per job under their SHA-256.</summary>
+public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
+{
+    // A transaction each: large enough to be worth a round trip, small enough to hold in memory for every uploading rank.
+    private const int BatchBytes = 8 << 20;
+
+    /// <summary>Stores chunks as they arrive.</summary>
+    /// <returns>Bytes that were not stored before.</returns>
+    /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
+    /// <exception cref="AttemptFencedException">The attempt is over.</exception>
+    public async Task<long> PutAsync(
+        AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
+    {
+        var batch = new Dictionary<ByteString, ByteString>();
+        long pending = 0, stored = 0;
+        await foreach (var chunk in chunks.WithCancellation(cancellationToken))
+        {
+            Check(chunk);
+            if (batch.TryAdd(chunk.Sha256, chunk.Data))
+                pending += chunk.Data.Length;
+            if (pending >= BatchBytes)
+            {
+                stored += await PutBatchAsync(credential, batch, cancellationToken);
+                batch.Clear();
+                pending = 0;
+            }
+        }
+
+        return stored + (batch.Count > 0 ? await PutBatchAsync(credential, batch, cancellationToken) : 0);
+    }
+
+    /// <summary>Chunks of one of the job's checkpoints, in the order asked for.</summary>
+    /// <exception cref="ChunkMissingException">The checkpoint has no such chunk.</exception>
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(
+        JobId job, Guid checkpoint, IEnumerable<ByteString> hashes, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using var connection = await database.OpenAsync(cancellationToken);
+        await using var command = new NpgsqlCommand(
+            """
+            select c.data from checkpoint_chunk_refs r join checkpoint_chunks c on c.job_id = r.job_id and c.sha256 = r.sha256
+            where r.checkpoint_id = $1 and r.job_id = $2 and r.sha256 = $3
+            """, connection)
+        {
+            Parameters = { new() { Value = checkpoint }, new() { Value = job.Value }, new() { NpgsqlDbType = NpgsqlDbType.Bytea } },
+        };
+        foreach (var hash in hashes)
+        {
+            command.Parameters[2].Value = hash.ToByteArray();
+            yield return await command.ExecuteScalarAsync(cancellationToken) is byte[] data
+                ? data
+                : throw new ChunkMissingException($"checkpoint {checkpoint} of job {job} has no chunk {Convert.ToHexStringLower(hash.Span)}");
+        }
+    }
+
+    private static void Check(PutChunksRequest chunk)
+    {
+        Span<byte> actual = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(chunk.Data.Span, actual);
+        if (!actual.SequenceEqual(chunk.Sha256.Span))
+        {
+            throw new ChunkCorruptException(
+                $"a chunk of {chunk.Data.Length} bytes hashes to {Convert.ToHexStringLower(actual)}, not to {Convert.ToHexStringLower(chunk.Sha256.Span)}; send it again");
+        }
+    }
+
+    private async Task<long> PutBatchAsync(
+        AttemptCredential credential, Dictionary<ByteString, ByteString> batch, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                return await database.TransactAsync(async (connection, token) =>
+                {
+                    await AttemptFence.HoldAsync(connection, credential, token);
+                    var known = await RenewAsync(connection, credential.Job, batch.Keys, token);
+                    return await CopyAsync(connection, credential.Job, batch.Where(c => !known.Contains(c.Key)), token);
+                }, cancellationToken);
+            }
+            catch (PostgresException race) when (race.SqlState == PostgresErrorCodes.UniqueViolation)
+            {
+                // Another rank stored one of them since we looked. It is there now, so each turn leaves fewer to store.
+            }
+        }
+    }
+
+    /// <summary>Marks those that are stored already as wanted, so that no clean-up takes them before the manifest comes.</summary>
+    private async Task<HashSet<ByteString>> RenewAsync(
+        NpgsqlConnection connection, JobId job, IEnumerable<ByteString> hashes, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            with wanted as (select sha256 from checkpoint_chunks where job_id = $1 and sha256 = any($2) order by sha256 for update)
+            update checkpoint_chunks c set put_at = $3 from wanted w where c.job_id = $1 and c.sha256 = w.sha256 returning c.sha256
+            """, connection)
+        {
+            Parameters =
+            {
+                new() { Value = job.Value }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() }, new() { Value = time.GetUtcNow() },
+            },
+        };
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var known = new HashSet<ByteString>();
+        while (await reader.ReadAsync(cancellationToken))
+            known.Add(ByteString.CopyFrom(reader.GetFieldValue<byte[]>(0)));
+        return known;
+    }
+
+    private async Task<long> CopyAsync(
+        NpgsqlConnection connection, JobId job, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow().UtcDateTime;
+        long bytes = 0;
+        await using var copy = await connection.BeginBinaryImportAsync(
+            "copy checkpoint_chunks (job_id, sha256, bytes, data, put_at) from stdin (format binary)", cancellationToken);
+        foreach (var (hash, data) in chunks)
+        {
+            await copy.StartRowAsync(cancellationToken);
+            await copy.WriteAsync(job.Value, NpgsqlDbType.Uuid, cancellationToken);
+            await copy.WriteAsync(hash.Memory, NpgsqlDbType.Bytea, cancellationToken);
+            await copy.WriteAsync(data.Length, NpgsqlDbType.Integer, cancellationToken);
+            await copy.WriteAsync(data.Memory, NpgsqlDbType.Bytea, cancellationToken);
+            await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellationToken);
+            bytes += data.Length;
+        }
+
+        await copy.CompleteAsync(cancellationToken);
+        return bytes;
+    }
+}

@@ -1,0 +1,113 @@
+using System.Globalization;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Jobs as people see them, read straight from Postgres and never from a grain.</summary>
+public sealed class JobQueries(ClusterDatabase database)
+{
+    /// <returns>Null when there is no such job.</returns>
+    public Task<Job?> GetAsync(JobId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+            await context.Jobs.SingleOrDefaultAsync(j => j.Id == id.Value, token) is { } job
+                ? (await DescribeAsync(context, [job], token))[0]
+                : null,
+            cancellationToken);
+
+    /// <summary>The jobs that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
+    public Task<IReadOnlyList<JobId>> FindAsync(IdPrefix prefix, int limit, CancellationToken cancellationToken) =>
+        database.RunAsync<IReadOnlyList<JobId>>(async (connection, token) =>
+        {
+            var (low, high) = IdRange.Of(prefix);
+            await using var command = new NpgsqlCommand("select id from jobs where id between $1 and $2 order by id limit $3", connection)
+            {
+                Parameters = { new() { Value = low }, new() { Value = high }, new() { Value = limit } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var found = new List<JobId>();
+            while (await reader.ReadAsync(token))
+                found.Add(new JobId(reader.GetGuid(0)));
+            return found;
+        }, cancellationToken);
+
+    /// <summary>The job's transitions after <paramref name="afterSequence"/>, in order.</summary>
+    public Task<IReadOnlyList<JobEvent>> EventsAsync(JobId id, long afterSequence, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<JobEvent>>(async (context, token) =>
+        {
+            var rows = await context.JobEvents.Where(e => e.JobId == id.Value && e.Sequence > afterSequence).OrderBy(e => e.Sequence).ToListAsync(token);
+            return [.. rows.Select(JobMapping.ToEvent)];
+        }, cancellationToken);
+
+    /// <summary>Newest first.</summary>
+    /// <exception cref="FormatException">The page token is not one that this made.</exception>
+    public Task<JobPage> ListAsync(JobFilter filter, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            var jobs = context.Jobs.AsQueryable();
+            if (filter.States.Count > 0)
+                jobs = jobs.Where(j => filter.States.Contains(j.State));
+            if (filter.Workspace.Length > 0)
+                jobs = jobs.Where(j => j.Workspace == filter.Workspace);
+            var rows = await PageAsync(jobs, filter.PageSize, filter.PageToken, token);
+            return new JobPage(
+                await DescribeAsync(context, rows.Count > filter.PageSize ? rows[..filter.PageSize] : rows, token),
+                rows.Count > filter.PageSize ? TokenOf(rows[filter.PageSize - 1]) : "");
+        }, cancellationToken);
+
+    /// <summary>One row more than asked for, if there is one: it tells that there is a next page.</summary>
+    internal static Task<List<JobRow>> PageAsync(IQueryable<JobRow> jobs, int pageSize, string pageToken, CancellationToken cancellationToken)
+    {
+        if (pageToken.Length > 0)
+        {
+            var (before, id) = ReadToken(pageToken);
+            jobs = jobs.Where(j => EF.Functions.LessThan(ValueTuple.Create(j.CreatedAt, j.Id), ValueTuple.Create(before, id)));
+        }
+
+        return jobs.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(pageSize + 1).ToListAsync(cancellationToken);
+    }
+
+    internal static string TokenOf(JobRow last) => string.Create(CultureInfo.InvariantCulture, $"{last.CreatedAt.UtcTicks:x}.{last.Id:N}");
+
+    internal static async Task<List<Job>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
+    {
+        var ids = jobs.Select(j => j.Id).ToArray();
+        var grants = await CurrentGrantsAsync(context, ids, cancellationToken);
+        var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
+        var standings = await context.QueueStandings.Where(s => ids.Contains(s.JobId)).ToDictionaryAsync(s => s.JobId, cancellationToken);
+        return [.. jobs.Select(j => JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, standings.GetValueOrDefault(j.Id)))];
+    }
+
+    internal static async Task<ILookup<Guid, DeviceGrantRow>> CurrentGrantsAsync(
+        ClusterDbContext context, Guid[] jobs, CancellationToken cancellationToken)
+    {
+        var rows = await (
+            from grant in context.DeviceGrants
+            join job in context.Jobs on new { Id = grant.JobId, grant.Attempt } equals new { job.Id, job.Attempt }
+            where jobs.Contains(job.Id)
+            orderby grant.Rank
+            select grant).ToListAsync(cancellationToken);
+        return rows.ToLookup(g => g.JobId);
+    }
+
+    private static (DateTimeOffset CreatedAt, Guid Id) ReadToken(string token)
+    {
+        var parts = token.Split('.');
+        return parts.Length == 2
+            && long.TryParse(parts[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var ticks)
+            && ticks >= 0 && ticks <= DateTimeOffset.MaxValue.Ticks
+            && Guid.TryParseExact(parts[1], "N", out var id)
+                ? (new DateTimeOffset(ticks, TimeSpan.Zero), id)
+                : throw new FormatException($"page_token is '{token}', which no list call returned; start again without one");
+    }
+}
+
+/// <param name="States">Empty: all.</param>
+/// <param name="Workspace">Empty: all.</param>
+/// <param name="PageToken">Empty: the first page.</param>
+public sealed record JobFilter(IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken);
+
+/// <param name="NextPageToken">Empty on the last page.</param>
+public sealed record JobPage(IReadOnlyList<Job> Jobs, string NextPageToken);

@@ -1,0 +1,162 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Nodes;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Nodes and their leases. The lease's truth is the row: every change of state is one conditional statement.</summary>
+internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
+{
+    public Task<NodeRow?> LoadAsync(NodeId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync((context, token) => context.Nodes.SingleOrDefaultAsync(n => n.Id == id.Value, token), cancellationToken);
+
+    public Task<List<NodeRow>> AllAsync(CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync((context, token) => context.Nodes.OrderBy(n => n.Id).ToListAsync(token), cancellationToken);
+
+    /// <summary>Stores what the node is now, with a new lease. Another incarnation than before raises the epoch.</summary>
+    public Task RegisterAsync(NodeId id, NodeRegistration registration, TimeSpan lease, bool clean, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            var now = time.GetUtcNow();
+            await using var command = new NpgsqlCommand(
+                """
+                insert into nodes (id, name, agent_address, agent_version, incarnation, epoch, state, clean, devices, labels, data_sets,
+                    utilization, registered_at, lease_expires_at)
+                values ($1, $2, $3, $4, $5, 1, 'Ready', $6, $7::jsonb, $8::jsonb, $9, '{}', $10, $11)
+                on conflict (id) do update set
+                    name = excluded.name, agent_address = excluded.agent_address, agent_version = excluded.agent_version,
+                    epoch = nodes.epoch + (nodes.incarnation <> excluded.incarnation)::integer,
+                    incarnation = excluded.incarnation, state = 'Ready', clean = excluded.clean, devices = excluded.devices,
+                    labels = excluded.labels, data_sets = excluded.data_sets, utilization = '{}',
+                    registered_at = excluded.registered_at, lease_expires_at = excluded.lease_expires_at, lost_at = null
+                """, connection)
+            {
+                Parameters =
+                {
+                    new() { Value = id.Value }, new() { Value = registration.Name }, new() { Value = registration.AgentAddress },
+                    new() { Value = registration.AgentVersion }, new() { Value = registration.Incarnation }, new() { Value = clean },
+                    new() { Value = JsonColumn.Write<IReadOnlyList<NodeDevice>>(registration.Devices) },
+                    new() { Value = JsonColumn.Write<IReadOnlyDictionary<string, string>>(registration.Labels) },
+                    new() { Value = registration.DataSets.ToArray() }, new() { Value = now }, new() { Value = now + lease },
+                },
+            };
+            return await command.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
+
+    /// <summary>Renews the lease of a node that has not lost it.</summary>
+    /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
+    public Task<bool> RenewAsync(
+        NodeId id, string incarnation, TimeSpan lease, bool clean, IReadOnlyDictionary<string, double> utilization,
+        CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                """
+                update nodes set lease_expires_at = $3, clean = $4, utilization = $5::jsonb
+                where id = $1 and incarnation = $2 and state = 'Ready'
+                """, connection)
+            {
+                Parameters =
+                {
+                    new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = time.GetUtcNow() + lease }, new() { Value = clean },
+                    new() { Value = JsonColumn.Write(utilization) },
+                },
+            };
+            return await command.ExecuteNonQueryAsync(token) == 1;
+        }, cancellationToken);
+
+    /// <summary>Declares the node lost if its lease has run out; what was granted on it before is gone.</summary>
+    /// <returns>Whether it was declared lost by this call.</returns>
+    public Task<bool> ExpireAsync(NodeId id, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            var now = time.GetUtcNow();
+            await using var command = new NpgsqlCommand(
+                "update nodes set state = 'Lost', epoch = epoch + 1, lost_at = $2 where id = $1 and state = 'Ready' and lease_expires_at <= $2",
+                connection)
+            {
+                Parameters = { new() { Value = id.Value }, new() { Value = now } },
+            };
+            return await command.ExecuteNonQueryAsync(token) == 1;
+        }, cancellationToken);
+
+    /// <summary>Nodes that <see cref="ExpireAsync"/> would declare lost.</summary>
+    public Task<List<NodeId>> ExpiredAsync(CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            var now = time.GetUtcNow();
+            var ids = await context.Nodes.Where(n => n.State == NodeState.Ready && n.LeaseExpiresAt <= now).Select(n => n.Id).ToListAsync(token);
+            return ids.ConvertAll(id => new NodeId(id));
+        }, cancellationToken);
+
+    /// <summary>Gives every lease one fresh term: while the scheduler was away nobody could renew.</summary>
+    public Task RefreshLeasesAsync(TimeSpan lease, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "update nodes set lease_expires_at = greatest(lease_expires_at, $1) where state = 'Ready'", connection)
+            {
+                Parameters = { new() { Value = time.GetUtcNow() + lease } },
+            };
+            return await command.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
+
+    /// <summary>Forgets nodes that were lost long ago, unless a device of theirs is still granted.</summary>
+    public Task<int> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                """
+                delete from nodes n where n.state = 'Lost' and n.lost_at < $1
+                    and not exists (select 1 from device_grants g where g.node_id = n.id and g.released_at is null)
+                """, connection)
+            {
+                Parameters = { new() { Value = time.GetUtcNow() - lostFor } },
+            };
+            return await command.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
+
+    /// <summary>The jobs that hold a device of the node.</summary>
+    public Task<List<JobId>> HoldersAsync(NodeId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            var jobs = await context.DeviceGrants.Where(g => g.NodeId == id.Value && g.ReleasedAt == null).Select(g => g.JobId).Distinct().ToListAsync(token);
+            return jobs.ConvertAll(job => new JobId(job));
+        }, cancellationToken);
+
+    /// <summary>Of the attempts given, those that hold no device of the node in the node's present epoch.</summary>
+    /// <param name="incarnation">The one about to be stored: a new one makes all earlier grants stale.</param>
+    public Task<List<AttemptKey>> StaleAsync(
+        NodeId id, string incarnation, IReadOnlyList<AttemptKey> running, CancellationToken cancellationToken)
+    {
+        if (running.Count == 0)
+            return Task.FromResult(new List<AttemptKey>());
+        return database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                """
+                select r.job, r.attempt from unnest($3::uuid[], $4::integer[]) r (job, attempt)
+                where not exists (
+                    select 1 from device_grants g join nodes n on n.id = g.node_id
+                    where g.node_id = $1 and g.job_id = r.job and g.attempt = r.attempt and g.released_at is null and not g.lost
+                        and g.node_epoch = n.epoch and n.incarnation = $2)
+                """, connection)
+            {
+                Parameters =
+                {
+                    new() { Value = id.Value }, new() { Value = incarnation },
+                    new() { Value = running.Select(r => r.Job.Value).ToArray(), NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Uuid },
+                    new() { Value = running.Select(r => r.Attempt).ToArray() },
+                },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var stale = new List<AttemptKey>();
+            while (await reader.ReadAsync(token))
+                stale.Add(new AttemptKey(new JobId(reader.GetGuid(0)), reader.GetInt32(1)));
+            return stale;
+        }, cancellationToken);
+    }
+}

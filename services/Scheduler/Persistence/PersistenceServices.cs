@@ -1,0 +1,48 @@
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Registers the store.</summary>
+public static class PersistenceServices
+{
+    /// <summary>
+    /// Adds the store, and two hosted services that run before all others: the lock that keeps a second scheduler out, and the migrations.
+    /// </summary>
+    public static IServiceCollection AddPersistence(this IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<CheckpointOptions>().Bind(configuration.GetSection(CheckpointOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton(provider =>
+            new NpgsqlDataSourceBuilder(provider.GetRequiredService<IOptions<PersistenceOptions>>().Value.ConnectionString)
+                .UseLoggerFactory(provider.GetRequiredService<ILoggerFactory>())
+                .Build());
+        services.AddPooledDbContextFactory<ClusterDbContext>((provider, options) =>
+            options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking));
+        services.AddSingleton<ClusterDatabase>();
+        services.AddSingleton<Migrator>();
+        services.AddSingleton<JobStore>();
+        services.AddSingleton<JobQueries>();
+        services.AddSingleton<RunQueries>();
+        services.AddSingleton<NodeStore>();
+        services.AddSingleton<NodeQueries>();
+        services.AddSingleton<MetricStore>();
+        services.AddSingleton<LogStore>();
+        services.AddSingleton<ChunkStore>();
+        services.AddSingleton<CheckpointStore>();
+        services.AddSingleton<CheckpointRetention>();
+        services.AddSingleton<TokenStore>();
+        services.AddHostedService<SchedulerLock>();
+        services.AddHostedService<MigrateAtStart>();
+        return services;
+    }
+}
+
+/// <summary>Nothing else may touch the database before its schema is right.</summary>
+internal sealed class MigrateAtStart(Migrator migrator) : IHostedService
+{
+    public async Task StartAsync(CancellationToken cancellationToken) => await migrator.MigrateAsync(cancellationToken);
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}

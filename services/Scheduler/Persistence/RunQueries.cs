@@ -1,0 +1,48 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Microsoft.EntityFrameworkCore;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Runs and their checkpoints, as people see them.</summary>
+public sealed class RunQueries(ClusterDatabase database)
+{
+    /// <returns>Null when there is no such job.</returns>
+    public Task<Run?> GetAsync(JobId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+            await context.Jobs.SingleOrDefaultAsync(j => j.Id == id.Value, token) is { } job
+                ? (await DescribeAsync(context, [job], token))[0]
+                : null,
+            cancellationToken);
+
+    /// <summary>Newest first.</summary>
+    /// <inheritdoc cref="JobQueries.ListAsync"/>
+    public Task<RunPage> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            var rows = await JobQueries.PageAsync(context.Jobs, pageSize, pageToken, token);
+            return new RunPage(
+                await DescribeAsync(context, rows.Count > pageSize ? rows[..pageSize] : rows, token),
+                rows.Count > pageSize ? JobQueries.TokenOf(rows[pageSize - 1]) : "");
+        }, cancellationToken);
+
+    /// <summary>The run's whole checkpoints, newest first.</summary>
+    public Task<IReadOnlyList<Checkpoint>> CheckpointsAsync(JobId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<Checkpoint>>(async (context, token) =>
+        {
+            var rows = await context.Checkpoints.Where(c => c.JobId == id.Value).OrderByDescending(c => c.Step).ThenByDescending(c => c.CreatedAt)
+                .ToListAsync(token);
+            return [.. rows.Select(JobMapping.ToCheckpoint)];
+        }, cancellationToken);
+
+    private static async Task<List<Run>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
+    {
+        var ids = jobs.Select(j => j.Id).ToArray();
+        var grants = await JobQueries.CurrentGrantsAsync(context, ids, cancellationToken);
+        var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
+        return [.. jobs.Select(j => JobMapping.ToRun(j, grants[j.Id], runs.GetValueOrDefault(j.Id)))];
+    }
+}
+
+/// <param name="NextPageToken">Empty on the last page.</param>
+public sealed record RunPage(IReadOnlyList<Run> Runs, string NextPageToken);

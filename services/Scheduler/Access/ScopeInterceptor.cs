@@ -7,7 +7,7 @@ using Grpc.Core.Interceptors;
 namespace Cluster.Scheduler.Access;
 
 /// <summary>Lets a call through only with a token of the scope that its RPC declares.</summary>
-public sealed class ScopeInterceptor(TokenStore tokens) : Interceptor
+public sealed class ScopeInterceptor(TokenRegister tokens) : Interceptor
 {
     /// <summary>What anyone may call: they say that the server lives and what it offers, and nothing of what it holds.</summary>
     public static readonly IReadOnlySet<string> OpenServices = new HashSet<string>

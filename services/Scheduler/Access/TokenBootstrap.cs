@@ -4,12 +4,12 @@ using Microsoft.Extensions.Options;
 namespace Cluster.Scheduler.Access;
 
 /// <summary>Makes the tokens of <see cref="AccessOptions"/> known before the first call is served.</summary>
-public sealed class TokenBootstrap(TokenStore tokens, IOptions<AccessOptions> options) : IHostedService
+public sealed class TokenBootstrap(TokenRegister tokens, IOptions<AccessOptions> options) : IHostedService
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        await tokens.PutAsync(Read(nameof(AccessOptions.AdminTokenFile), options.Value.AdminTokenFile), "admin", Scope.Admin, cancellationToken);
-        await tokens.PutAsync(Read(nameof(AccessOptions.NodeTokenFile), options.Value.NodeTokenFile), "nodes", Scope.Node, cancellationToken);
+        await tokens.AddAsync(Read(nameof(AccessOptions.AdminTokenFile), options.Value.AdminTokenFile), "admin", Scope.Admin, cancellationToken);
+        await tokens.AddAsync(Read(nameof(AccessOptions.NodeTokenFile), options.Value.NodeTokenFile), "nodes", Scope.Node, cancellationToken);
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -1,0 +1,73 @@
+using System.Collections.Immutable;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>What worker agents call.</summary>
+public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentRegistryService.AgentRegistryServiceBase
+{
+    public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
+    {
+        var registration = new NodeRegistration(
+            request.Name, request.AgentAddress, request.AgentSecret, request.Incarnation, request.AgentVersion,
+            [.. request.Devices.Select(device => new NodeDevice(device.Id, device.Kind, device.Cores, device.MemoryBytes, device.Model))],
+            request.Labels.ToImmutableDictionary(), [.. request.DataSets], Keys(request.Running));
+        var lease = await Node(request.NodeId).RegisterAsync(registration);
+        return new RegisterResponse
+        {
+            LeaseDuration = lease.LeaseDuration.ToDuration(),
+            HeartbeatInterval = lease.HeartbeatInterval.ToDuration(),
+            Stale = { References(lease.Stale) },
+        };
+    }
+
+    public override async Task<HeartbeatResponse> Heartbeat(HeartbeatRequest request, ServerCallContext context)
+    {
+        var heartbeat = new NodeHeartbeat(
+            request.Incarnation, Keys(request.Running), request.Devices.ToImmutableDictionary(device => device.Device, device => device.Utilization));
+        var result = await Node(request.NodeId).HeartbeatAsync(heartbeat);
+        return result.Status switch
+        {
+            HeartbeatStatus.Renewed => new HeartbeatResponse { LeaseDuration = result.LeaseDuration.ToDuration(), Stale = { References(result.Stale) } },
+            HeartbeatStatus.Unknown => throw new RpcException(new Status(StatusCode.NotFound, "the node has no lease here; register again")),
+            _ => throw new RpcException(new Status(
+                StatusCode.FailedPrecondition, $"another agent has registered as node {request.NodeId} since; two agents must not share a state folder")),
+        };
+    }
+
+    public override async Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
+    {
+        var exit = new RankExit(ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal, request.Message);
+        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(ReadJob(request.JobId).Value).RankExitedAsync(exit));
+        return new ReportExitResponse();
+    }
+
+    public override async Task<AppendLogsResponse> AppendLogs(AppendLogsRequest request, ServerCallContext context)
+    {
+        if (request.AgentSequence < 1)
+            throw new InvalidRequestException($"agent_sequence is {request.AgentSequence}; lines are numbered from 1");
+        await logs.AppendAsync(
+            ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines, context.CancellationToken);
+        return new AppendLogsResponse();
+    }
+
+    private INodeGrain Node(string id) => grains.GetGrain<INodeGrain>(ReadNode(id).Value);
+
+    private static NodeId ReadNode(string text) =>
+        NodeId.TryParse(text, out var id) ? id : throw new InvalidRequestException($"node_id is '{text}'; give the node's UUID");
+
+    private static JobId ReadJob(string text) =>
+        JobId.TryParse(text, out var id) ? id : throw new InvalidRequestException($"job_id is '{text}'; give the job's UUID");
+
+    private static ImmutableArray<AttemptKey> Keys(IEnumerable<AttemptRef> references) =>
+        [.. references.Select(reference => new AttemptKey(ReadJob(reference.JobId), reference.Attempt))];
+
+    private static IEnumerable<AttemptRef> References(IEnumerable<AttemptKey> keys) =>
+        keys.Select(key => new AttemptRef { JobId = key.Job.ToString(), Attempt = key.Attempt });
+}

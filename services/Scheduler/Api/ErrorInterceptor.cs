@@ -1,0 +1,77 @@
+using Cluster.Contracts.JobFiles;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>The one place where exceptions become gRPC status. What is no expected refusal is logged here, once.</summary>
+public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) : Interceptor
+{
+    public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
+        TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            return await continuation(request, context);
+        }
+        catch (Exception fault) when (fault is not RpcException)
+        {
+            throw ToRpc(fault, context);
+        }
+    }
+
+    public override async Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            return await continuation(requestStream, context);
+        }
+        catch (Exception fault) when (fault is not RpcException)
+        {
+            throw ToRpc(fault, context);
+        }
+    }
+
+    public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
+        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
+    {
+        try
+        {
+            await continuation(request, responseStream, context);
+        }
+        catch (Exception fault) when (fault is not RpcException)
+        {
+            throw ToRpc(fault, context);
+        }
+    }
+
+    private RpcException ToRpc(Exception fault, ServerCallContext context)
+    {
+        var code = fault switch
+        {
+            JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
+            JobFileException or InvalidRequestException => StatusCode.InvalidArgument,
+            InfeasibleJobException or MissingChunkException => StatusCode.FailedPrecondition,
+            JobNotFoundException => StatusCode.NotFound,
+            AttemptFencedException => StatusCode.Aborted,
+            StaleStateException or StoreUnavailableException => StatusCode.Unavailable,
+            OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
+            _ => StatusCode.Internal,
+        };
+        if (code != StatusCode.Internal)
+            return new RpcException(new Status(code, fault.Message));
+        // What went wrong inside is for the log; the caller gets the call's name to find it by.
+        LogFault(fault, context.Method);
+        return new RpcException(new Status(code, $"{context.Method} failed inside the scheduler; its log says why"));
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed")]
+    private partial void LogFault(Exception fault, string method);
+}
+
+/// <summary>A request that asks for what cannot be meant. The message names field, value and remedy.</summary>
+public sealed class InvalidRequestException(string message) : Exception(message);

@@ -1,0 +1,100 @@
+using System.Runtime.CompilerServices;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>A job as it goes on: events, progress, metrics and log lines, each read from Postgres when the feed says that there is more.</summary>
+public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs, JobFeed feed)
+{
+    // The feed tells of changes made in this process; those of another scheduler are seen this much later.
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
+    private const int LinesPerMessage = 500;
+
+    /// <summary>The job now, then with each event and progress; ends after the final state's event.</summary>
+    public async IAsyncEnumerable<WatchJobResponse> UpdatesAsync(
+        JobId id, long afterSequence, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var subscription = feed.Subscribe(id);
+        Job? sent = null;
+        while (true)
+        {
+            // The job first: events committed with it, or since, are then in what is read next.
+            var job = await GetAsync(id, cancellationToken);
+            var events = await jobs.EventsAsync(id, afterSequence, cancellationToken);
+            foreach (var change in events)
+            {
+                afterSequence = change.Sequence;
+                yield return new WatchJobResponse { Job = job, Event = change };
+            }
+
+            if (events.Count == 0 && !job.Equals(sent))
+                yield return new WatchJobResponse { Job = job };
+            sent = job;
+            if (job.State.IsFinal())
+                yield break;
+            await subscription.WaitAsync(Poll, cancellationToken);
+        }
+    }
+
+    /// <summary>Batches of metric points in ascending step order per series; with <paramref name="follow"/>, until the job is final.</summary>
+    public async IAsyncEnumerable<IReadOnlyList<MetricPoint>> MetricsAsync(
+        JobId id, IReadOnlyCollection<string> names, long afterStep, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var subscription = feed.Subscribe(id);
+        var cursor = 0L;
+        while (true)
+        {
+            // Asked before the points are read: what a final job's trainers sent is all there.
+            var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();
+            var page = await metrics.ReadAsync(id, names, afterStep, cursor, cancellationToken);
+            cursor = page.Cursor;
+            if (page.Points.Count > 0)
+                yield return page.Points;
+            if (last)
+                yield break;
+            await subscription.WaitAsync(Poll, cancellationToken);
+        }
+    }
+
+    /// <summary>Batches of log lines in order; with <paramref name="follow"/>, until the job is final.</summary>
+    /// <param name="tail">Begin with only the last lines, this many (0: with all).</param>
+    public async IAsyncEnumerable<IReadOnlyList<LogLine>> LogsAsync(
+        JobId id, long afterSequence, int? rank, int tail, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var subscription = feed.Subscribe(id);
+        if (tail > 0)
+        {
+            var lines = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
+            if (lines.Count > 0)
+            {
+                afterSequence = lines[^1].Sequence;
+                yield return lines;
+            }
+            else if (!follow)
+            {
+                yield break;
+            }
+        }
+
+        while (true)
+        {
+            var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();
+            IReadOnlyList<LogLine> lines;
+            while ((lines = await logs.ReadAsync(id, afterSequence, rank, LinesPerMessage, cancellationToken)).Count > 0)
+            {
+                afterSequence = lines[^1].Sequence;
+                yield return lines;
+            }
+
+            if (last)
+                yield break;
+            await subscription.WaitAsync(Poll, cancellationToken);
+        }
+    }
+
+    private async Task<Job> GetAsync(JobId id, CancellationToken cancellationToken) =>
+        await jobs.GetAsync(id, cancellationToken) ?? throw JobNotFoundException.For(id);
+}

@@ -1,0 +1,119 @@
+using System.Diagnostics;
+using Cluster.Contracts;
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
+public sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLookup lookup, JobWatch watch) : JobService.JobServiceBase
+{
+    private const int DefaultPageSize = 100;
+    private const int LargestPageSize = 1000;
+
+    public override async Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
+    {
+        var caller = Caller.Of(context);
+        if (string.IsNullOrWhiteSpace(request.RequestId))
+            throw new InvalidRequestException("request_id is empty; make a UUID for each job, and send the same one when you repeat the call");
+        var spec = request.JobCase switch
+        {
+            SubmitJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
+            SubmitJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
+            _ => throw NoJob(),
+        };
+
+        var id = JobIds.ForRequest(caller.Owner, request.RequestId);
+        var span = Activity.Current;
+        span?.SetTag("cluster.job.id", id.ToString());
+        var command = new SubmitJob(
+            request.RequestId, caller.Owner, JsonFormatter.Default.Format(spec), span?.Id ?? "", span?.TraceStateString ?? "", request.WaitForCapacity);
+        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).SubmitAsync(command));
+        return new SubmitJobResponse { Job = await GetAsync(id, context.CancellationToken) };
+    }
+
+    public override Task<ValidateJobResponse> ValidateJob(ValidateJobRequest request, ServerCallContext context) =>
+        Task.FromResult(new ValidateJobResponse
+        {
+            Spec = request.JobCase switch
+            {
+                ValidateJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
+                ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
+                _ => throw NoJob(),
+            },
+        });
+
+    public override async Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)
+    {
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        return new GetJobResponse
+        {
+            Job = await GetAsync(id, context.CancellationToken),
+            Events = { await queries.EventsAsync(id, afterSequence: 0, context.CancellationToken) },
+        };
+    }
+
+    public override async Task<ListJobsResponse> ListJobs(ListJobsRequest request, ServerCallContext context)
+    {
+        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken);
+        try
+        {
+            var page = await queries.ListAsync(filter, context.CancellationToken);
+            return new ListJobsResponse { Jobs = { page.Jobs }, NextPageToken = page.NextPageToken };
+        }
+        catch (FormatException fault)
+        {
+            throw new InvalidRequestException(fault.Message);
+        }
+    }
+
+    public override async Task<CancelJobResponse> CancelJob(CancelJobRequest request, ServerCallContext context)
+    {
+        var caller = Caller.Of(context);
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var job = await GetAsync(id, context.CancellationToken);
+        if (!caller.MayChangeWhatIsOwnedBy(job.Owner))
+            throw new RpcException(new Status(StatusCode.PermissionDenied, $"job {id} belongs to {job.Owner}; cancelling it needs the scope operator"));
+        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
+        return new CancelJobResponse { Job = await GetAsync(id, context.CancellationToken) };
+    }
+
+    public override async Task WatchJob(WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
+    {
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        await foreach (var update in watch.UpdatesAsync(id, request.AfterSequence, context.CancellationToken))
+        {
+            await responseStream.WriteAsync(update, context.CancellationToken);
+        }
+    }
+
+    public override async Task StreamLogs(StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
+    {
+        if (request.Tail < 0)
+            throw new InvalidRequestException($"tail is {request.Tail}; give the number of last lines, or 0 for all");
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        int? rank = request.HasRank ? request.Rank : null;
+        await foreach (var lines in watch.LogsAsync(id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
+        {
+            await responseStream.WriteAsync(new StreamLogsResponse { Lines = { lines } }, context.CancellationToken);
+        }
+    }
+
+    /// <summary>What a page_size means: 0 is the default, and no page is longer than the longest.</summary>
+    internal static int PageSize(int asked) => asked switch
+    {
+        < 0 => throw new InvalidRequestException($"page_size is {asked}; give 1 to {LargestPageSize}, or 0 for {DefaultPageSize}"),
+        0 => DefaultPageSize,
+        _ => Math.Min(asked, LargestPageSize),
+    };
+
+    private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");
+
+    private async Task<Job> GetAsync(JobId id, CancellationToken cancellationToken) =>
+        await queries.GetAsync(id, cancellationToken) ?? throw JobNotFoundException.For(id);
+}

@@ -1,0 +1,26 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Persistence;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>Nodes over gRPC, for people.</summary>
+public sealed class NodesEndpoint(NodeQueries queries) : NodeService.NodeServiceBase
+{
+    public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context) =>
+        new() { Nodes = { await queries.ListAsync(context.CancellationToken) } };
+
+    public override async Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context)
+    {
+        if (request.NodeId.Length == 0)
+            throw new InvalidRequestException("node_id is empty; give the node's id, the beginning of it, or its name");
+        var nodes = await queries.ListAsync(context.CancellationToken);
+        var named = nodes.Where(node => node.Name == request.NodeId || node.Id.StartsWith(request.NodeId, StringComparison.Ordinal)).ToList();
+        return named.Count switch
+        {
+            0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{request.NodeId}' or an id that begins so")),
+            1 => new GetNodeResponse { Node = named[0] },
+            _ => throw new InvalidRequestException($"node_id is '{request.NodeId}', which means {named.Count} nodes; give the whole id"),
+        };
+    }
+}

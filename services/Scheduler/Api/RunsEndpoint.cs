@@ -1,0 +1,50 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>Runs, their series and checkpoints over gRPC.</summary>
+public sealed class RunsEndpoint(RunQueries queries, JobLookup lookup, JobWatch watch) : RunService.RunServiceBase
+{
+    // Keeps a message well below the 4 MiB that clients accept by default.
+    private const int PointsPerMessage = 20_000;
+
+    public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
+    {
+        try
+        {
+            var page = await queries.ListAsync(JobsEndpoint.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+            return new ListRunsResponse { Runs = { page.Runs }, NextPageToken = page.NextPageToken };
+        }
+        catch (FormatException fault)
+        {
+            throw new InvalidRequestException(fault.Message);
+        }
+    }
+
+    public override async Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
+    {
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        return new GetRunResponse { Run = await queries.GetAsync(id, context.CancellationToken) ?? throw JobNotFoundException.For(id) };
+    }
+
+    public override async Task StreamMetrics(StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
+    {
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        await foreach (var points in watch.MetricsAsync(id, request.Names, request.AfterStep, request.Follow, context.CancellationToken))
+        {
+            foreach (var batch in points.Chunk(PointsPerMessage))
+            {
+                await responseStream.WriteAsync(new StreamMetricsResponse { Points = { batch } }, context.CancellationToken);
+            }
+        }
+    }
+
+    public override async Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
+    {
+        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        return new ListCheckpointsResponse { Checkpoints = { await queries.CheckpointsAsync(id, context.CancellationToken) } };
+    }
+}

@@ -54,9 +54,9 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         var code = fault switch
         {
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
-            JobFileException or InvalidRequestException => StatusCode.InvalidArgument,
-            InfeasibleJobException or MissingChunkException => StatusCode.FailedPrecondition,
-            JobNotFoundException => StatusCode.NotFound,
+            JobFileException or InvalidRequestException or ChunkCorruptException or ManifestConflictException => StatusCode.InvalidArgument,
+            InfeasibleJobException or ChunkMissingException => StatusCode.FailedPrecondition,
+            JobNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException => StatusCode.Unavailable,
             OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,

@@ -1,0 +1,36 @@
+using Cluster.Scheduler.Access;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>Registers and maps the gRPC API.</summary>
+public static class ApiHosting
+{
+    public static IServiceCollection AddApi(this IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddOptions<AccessOptions>().Bind(configuration.GetSection(AccessOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<TokenRegister>();
+        services.AddHostedService<TokenBootstrap>();
+        services.AddSingleton<JobLookup>();
+        services.AddSingleton<JobWatch>();
+        // Errors outermost, so that what the token check throws is mapped too.
+        services.AddGrpc(options =>
+        {
+            options.Interceptors.Add<ErrorInterceptor>();
+            options.Interceptors.Add<ScopeInterceptor>();
+        });
+        services.AddGrpcReflection();
+        services.AddGrpcHealthChecks();
+        return services;
+    }
+
+    public static void MapApi(this IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapGrpcService<JobsEndpoint>();
+        endpoints.MapGrpcService<RunsEndpoint>();
+        endpoints.MapGrpcService<NodesEndpoint>();
+        endpoints.MapGrpcService<AgentsEndpoint>();
+        endpoints.MapGrpcService<AttemptsEndpoint>();
+        endpoints.MapGrpcReflectionService();
+        endpoints.MapGrpcHealthChecksService();
+    }
+}

@@ -1,0 +1,80 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>What trainers call, through their agents. Nothing here trusts the caller: each store checks the attempt as it writes.</summary>
+public sealed class AttemptsEndpoint(
+    AttemptFence fence, AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints) : AttemptService.AttemptServiceBase
+{
+    public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
+    {
+        var credential = await AdmitAsync(context);
+        if (request.Endpoint is null || request.Endpoint.Rank != credential.Rank)
+            throw new InvalidRequestException($"endpoint.rank is {request.Endpoint?.Rank.ToString() ?? "unset"}; rank {credential.Rank} posts its own endpoint");
+        return new RendezvousResponse { Endpoints = { await rendezvous.JoinAsync(credential, request.Name, request.Endpoint, context.CancellationToken) } };
+    }
+
+    public override async Task<ReportResponse> Report(ReportRequest request, ServerCallContext context)
+    {
+        var credential = await AdmitAsync(context);
+        if (request.Sequence < 1)
+            throw new InvalidRequestException($"sequence is {request.Sequence}; reports are numbered from 1");
+        await reports.ReportAsync(credential, request, context.CancellationToken);
+        return new ReportResponse();
+    }
+
+    public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
+    {
+        var credential = await AdmitAsync(context);
+        var stored = await chunks.PutAsync(credential, requestStream.ReadAllAsync(context.CancellationToken), context.CancellationToken);
+        return new PutChunksResponse { StoredBytes = stored };
+    }
+
+    public override async Task<CommitCheckpointResponse> CommitCheckpoint(CommitCheckpointRequest request, ServerCallContext context)
+    {
+        var credential = await AdmitAsync(context);
+        if (request.Manifest is null)
+            throw new InvalidRequestException("manifest is unset; a checkpoint is what its manifest names");
+        var id = await checkpoints.CommitAsync(credential, request.Manifest, request.Parts, context.CancellationToken);
+        return new CommitCheckpointResponse { CheckpointId = id.ToString() };
+    }
+
+    public override async Task<GetCheckpointResponse> GetCheckpoint(GetCheckpointRequest request, ServerCallContext context)
+    {
+        var credential = await AdmitAsync(context);
+        return new GetCheckpointResponse
+        {
+            Manifest = await checkpoints.GetManifestAsync(credential.Job, ReadCheckpoint(request.CheckpointId), context.CancellationToken),
+        };
+    }
+
+    public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+    {
+        var credential = await AdmitAsync(context);
+        await foreach (var data in chunks.ReadAsync(
+            credential.Job, ReadCheckpoint(request.CheckpointId), request.Sha256, context.CancellationToken))
+        {
+            await responseStream.WriteAsync(new GetChunksResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+        }
+    }
+
+    private async Task<AttemptCredential> AdmitAsync(ServerCallContext context)
+    {
+        var caller = AttemptCaller.Of(context);
+        var credential = AttemptCredential.Of(caller.JobId, caller.Attempt, caller.Rank, caller.Secret);
+        return await fence.StandingAsync(credential, context.CancellationToken) switch
+        {
+            AttemptStanding.Current => credential,
+            AttemptStanding.Over => throw new AttemptFencedException($"{credential} is over; nothing more is accepted from it"),
+            _ => throw new RpcException(new Status(StatusCode.Unauthenticated, $"{credential} is not known here, or the secret is another one's")),
+        };
+    }
+
+    private static Guid ReadCheckpoint(string text) =>
+        Guid.TryParse(text, out var id) ? id : throw new InvalidRequestException($"checkpoint_id is '{text}'; give the checkpoint's UUID");
+}

@@ -1,0 +1,90 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+
+namespace Cluster.Worker.Data;
+
+/// <summary>The IDX format of the MNIST family: a magic number, the dims as big-endian 32-bit counts, then unsigned bytes; plain or gzipped.</summary>
+/// <remarks>http://yann.lecun.com/exdb/mnist, "The IDX file format". A file is believed only once all of it has been read: a header that promises
+/// gigabytes reserves nothing.</remarks>
+public static class IdxFile
+{
+    /// <summary>No data set of the family comes near it; a header beyond is damage or malice.</summary>
+    private const long MaxElements = 1L << 30;
+
+    private const byte UnsignedByte = 0x08;
+
+    /// <summary>Reads the whole file.</summary>
+    /// <exception cref="DataSetException">The file is missing, is no IDX file of bytes, ends early or goes on too long. Names file and offset.</exception>
+    public static IdxArray Read(string path, int rank)
+    {
+        try
+        {
+            using var file = File.OpenRead(path);
+            using var content = Decompressed(file);
+            return Read(content, path, rank);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
+        {
+            throw new DataSetException($"{path} cannot be read: {e.Message}", e);
+        }
+    }
+
+    private static IdxArray Read(Stream content, string path, int rank)
+    {
+        var header = new byte[4 + (4 * rank)];
+        var got = content.ReadAtLeast(header, header.Length, throwOnEndOfStream: false);
+        if (got < header.Length)
+            throw Damaged(path, got, $"the file ends within its header of {header.Length} bytes");
+        if (header is not [0, 0, UnsignedByte, _, ..])
+            throw Damaged(path, 0, $"the magic number is {Convert.ToHexString(header, 0, 4)}; an IDX file of unsigned bytes begins with 000008");
+        if (header[3] != rank)
+            throw Damaged(path, 3, $"the file has {header[3]} dims where {rank} are needed");
+
+        var dims = new int[rank];
+        var elements = 1L;
+        for (var d = 0; d < rank; d++)
+        {
+            var offset = 4 + (4 * d);
+            var size = BinaryPrimitives.ReadUInt32BigEndian(header.AsSpan(offset));
+            elements = size <= MaxElements ? elements * size : long.MaxValue;
+            if (elements is <= 0 or > MaxElements)
+                throw Damaged(path, offset, $"dim {d} is {size}; the sizes must be positive and their product at most {MaxElements}");
+            dims[d] = (int)size;
+        }
+
+        return new IdxArray(dims, ReadBody(content, path, header.Length, elements));
+    }
+
+    private static byte[] ReadBody(Stream content, string path, long headerBytes, long elements)
+    {
+        using var body = new MemoryStream();
+        var buffer = new byte[1 << 16];
+        while (body.Length <= elements)
+        {
+            var got = content.Read(buffer);
+            if (got == 0)
+                break;
+            body.Write(buffer, 0, got);
+        }
+
+        if (body.Length < elements)
+            throw Damaged(path, headerBytes + body.Length, $"the file ends after {body.Length} of the {elements} values that its header promises");
+        if (body.Length > elements)
+            throw Damaged(path, headerBytes + elements, $"the file goes on after the {elements} values that its header promises");
+        return body.ToArray();
+    }
+
+    /// <summary>Decided by the content: Debian ships .gz, others unpack it and keep the name.</summary>
+    private static Stream Decompressed(FileStream file)
+    {
+        Span<byte> magic = stackalloc byte[2];
+        var gzipped = file.ReadAtLeast(magic, 2, throwOnEndOfStream: false) == 2 && magic is [0x1F, 0x8B];
+        file.Position = 0;
+        return gzipped ? new GZipStream(file, CompressionMode.Decompress) : file;
+    }
+
+    private static DataSetException Damaged(string path, long offset, string what) => new($"{path}, byte {offset}: {what}");
+}
+
+/// <summary>Unsigned bytes in row-major order.</summary>
+public sealed record IdxArray(IReadOnlyList<int> Dims, byte[] Values);

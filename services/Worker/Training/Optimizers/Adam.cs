@@ -1,0 +1,62 @@
+using Cluster.Worker.Parallel;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Training.Optimizers;
+
+/// <summary>Adam: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1, with PyTorch's placement of ε (added to √v̂) and L2 weight decay in the gradient.</summary>
+public sealed class Adam : IOptimizer
+{
+    private readonly IReadOnlyList<LocalParameter> _parameters;
+    private readonly Tensor[] _means;
+    private readonly Tensor[] _squares;
+    private readonly double _beta1;
+    private readonly double _beta2;
+    private readonly double _epsilon;
+    private readonly double _weightDecay;
+
+    public Adam(IReadOnlyList<LocalParameter> parameters, double beta1, double beta2, double epsilon, double weightDecay)
+    {
+        _parameters = parameters;
+        (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
+        _means = [.. parameters.Select(p => zeros_like(p.Tensor).DetachFromDisposeScope())];
+        _squares = [.. parameters.Select(p => zeros_like(p.Tensor).DetachFromDisposeScope())];
+        State =
+        [
+            .. _means.Zip(parameters, (mean, p) => new OptimizerState(p.Name, "exp_avg", mean)),
+            .. _squares.Zip(parameters, (square, p) => new OptimizerState(p.Name, "exp_avg_sq", square)),
+        ];
+    }
+
+    public IReadOnlyList<OptimizerState> State { get; }
+
+    public void Step(double learningRate, long step)
+    {
+        using var scope = NewDisposeScope();
+        using var guard = no_grad();
+        using Scalar weightDecay = _weightDecay;
+        using Scalar keepMean = _beta1;
+        using Scalar takeMean = 1 - _beta1;
+        using Scalar keepSquare = _beta2;
+        using Scalar takeSquare = 1 - _beta2;
+        using Scalar epsilon = _epsilon;
+        using Scalar rootCorrection = Math.Sqrt(1 - Math.Pow(_beta2, step + 1));
+        using Scalar rate = -learningRate / (1 - Math.Pow(_beta1, step + 1));
+        for (var i = 0; i < _parameters.Count; i++)
+        {
+            var weight = _parameters[i].Tensor;
+            var gradient = OptimizerFactory.GradientOf(_parameters[i]);
+            if (_weightDecay != 0)
+                gradient.add_(weight, weightDecay);
+            _means[i].mul_(keepMean).add_(gradient, takeMean);
+            _squares[i].mul_(keepSquare).addcmul_(gradient, gradient, takeSquare);
+            weight.addcdiv_(_means[i], _squares[i].sqrt().div_(rootCorrection).add_(epsilon), rate);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var tensor in _means.Concat(_squares))
+            tensor.Dispose();
+    }
+}

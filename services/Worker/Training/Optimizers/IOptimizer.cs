@@ -1,0 +1,21 @@
+using TorchSharp;
+
+namespace Cluster.Worker.Training.Optimizers;
+
+/// <summary>Moves parameters along their gradients. Works element by element, so a rank that holds part of a tensor does just that part of the work.</summary>
+public interface IOptimizer : IDisposable
+{
+    /// <summary>One update from the parameters' gradients, which it may overwrite.</summary>
+    /// <param name="learningRate">This step's.</param>
+    /// <param name="step">From 0.</param>
+    void Step(double learningRate, long step);
+
+    /// <summary>What must survive a restart besides the parameters.</summary>
+    IReadOnlyList<OptimizerState> State { get; }
+}
+
+/// <summary>A tensor that accompanies a parameter: same shape, same place in the whole network.</summary>
+/// <param name="Parameter">Name of the parameter.</param>
+/// <param name="Slot">PyTorch's name of the state: "momentum_buffer", "exp_avg", "exp_avg_sq".</param>
+/// <param name="Tensor">Owned by the optimizer.</param>
+public sealed record OptimizerState(string Parameter, string Slot, torch.Tensor Tensor);

@@ -1,0 +1,20 @@
+using Cluster.Contracts.V1;
+using Cluster.Worker.Parallel;
+using TorchSharp;
+
+namespace Cluster.Worker.Training.Optimizers;
+
+/// <summary>Optimizers by the name that a job file gives.</summary>
+public static class OptimizerFactory
+{
+    /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>
+    public static IOptimizer Create(OptimizerSpec spec, IReadOnlyList<LocalParameter> parameters) => spec.Name switch
+    {
+        "sgd" => new Sgd(parameters, spec.Momentum, spec.WeightDecay, spec.Nesterov),
+        "adam" => new Adam(parameters, spec.Beta1, spec.Beta2, spec.Epsilon, spec.WeightDecay),
+        _ => throw new JobMisconfiguredException($"hyperparameters.optimizer.name is {spec.Name}; choose sgd or adam"),
+    };
+
+    internal static torch.Tensor GradientOf(LocalParameter parameter) =>
+        parameter.Tensor.grad ?? throw new InvalidOperationException($"{parameter.Name} has no gradient after backward");
+}

@@ -1,0 +1,94 @@
+using System.Diagnostics.Metrics;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Telemetry;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>Tells the scheduler and the telemetry how a run is doing. Series and progress come from rank 0, whose figures are the job's.</summary>
+internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, TrainingPlan plan, int globalBatchSize)
+{
+    /// <summary>Weight of the newest step in the shown rate: about the last twenty count.</summary>
+    private const double RateSmoothing = 0.1;
+
+    private static readonly Histogram<double> StepDuration = WorkerTelemetry.TrainerMeter.CreateHistogram<double>(
+        "training.step.duration", "s", "Time of one optimizer step on this rank, from asking for the batch to the updated parameters.");
+
+    private static readonly Counter<long> Samples = WorkerTelemetry.TrainerMeter.CreateCounter<long>(
+        "training.samples", "{sample}", "Samples trained on, counted by rank 0 for the whole job.");
+
+    private readonly Progress _progress = new() { Epochs = plan.Epochs, Steps = plan.TotalSteps };
+    private double _secondsPerStep;
+
+    public void Started(RunEnvironment environment)
+    {
+        if (reportsSeries)
+            reporter.Environment(environment);
+        reporter.Started();
+    }
+
+    /// <param name="step">From 0; series carry the number of steps done.</param>
+    /// <param name="outcome">Loss, correct predictions and times.</param>
+    /// <param name="learningRate">That the step was made with.</param>
+    /// <param name="times">Times that the partition does not know.</param>
+    public void Step(long step, StepOutcome outcome, double learningRate, LoopTimes times)
+    {
+        StepDuration.Record(times.Whole.TotalSeconds);
+        if (!reportsSeries)
+            return;
+
+        Samples.Add(globalBatchSize);
+        var seconds = times.Whole.TotalSeconds;
+        _secondsPerStep = _secondsPerStep == 0 ? seconds : _secondsPerStep + (RateSmoothing * (seconds - _secondsPerStep));
+        var (done, epoch) = (step + 1, plan.EpochOf(step));
+        var accuracy = (double)outcome.Correct / globalBatchSize;
+        Series(MetricNames.TrainLoss, outcome.Loss);
+        Series(MetricNames.TrainAccuracy, accuracy);
+        Series(MetricNames.TrainLearningRate, learningRate);
+        Series(MetricNames.TrainSamplesPerSecond, globalBatchSize / _secondsPerStep);
+        Series(MetricNames.StepDataWaitSeconds, times.DataWait.TotalSeconds);
+        Series(MetricNames.StepForwardSeconds, outcome.Times.Forward.TotalSeconds);
+        Series(MetricNames.StepBackwardSeconds, outcome.Times.Backward.TotalSeconds);
+        Series(MetricNames.StepCommunicationSeconds, outcome.Times.Communication.TotalSeconds);
+        Series(MetricNames.StepOptimizerSeconds, times.Optimizer.TotalSeconds);
+
+        _progress.Step = done;
+        _progress.Epoch = epoch;
+        _progress.TrainLoss = outcome.Loss;
+        _progress.TrainAccuracy = accuracy;
+        _progress.SamplesPerSecond = globalBatchSize / _secondsPerStep;
+        reporter.Progress(_progress.Clone());
+
+        void Series(string name, double value) => reporter.Metric(name, done, epoch, value);
+    }
+
+    public void Validated(long stepsDone, int epoch, Evaluation result)
+    {
+        if (!reportsSeries)
+            return;
+        reporter.Metric(MetricNames.ValidationLoss, stepsDone, epoch, result.Loss);
+        reporter.Metric(MetricNames.ValidationAccuracy, stepsDone, epoch, result.Accuracy);
+        _progress.ValidationLoss = result.Loss;
+        _progress.ValidationAccuracy = result.Accuracy;
+        reporter.Progress(_progress.Clone());
+    }
+
+    public void Tested(long stepsDone, int epoch, Evaluation result)
+    {
+        if (!reportsSeries)
+            return;
+        reporter.Metric(MetricNames.TestLoss, stepsDone, epoch, result.Loss);
+        reporter.Metric(MetricNames.TestAccuracy, stepsDone, epoch, result.Accuracy);
+        (_progress.Step, _progress.Epoch) = (stepsDone, epoch);
+        _progress.TestLoss = result.Loss;
+        _progress.TestAccuracy = result.Accuracy;
+        reporter.Progress(_progress.Clone());
+    }
+}
+
+/// <summary>Times of one step outside the partition, and of the whole step.</summary>
+internal readonly record struct LoopTimes(TimeSpan DataWait, TimeSpan Optimizer, TimeSpan Whole);
+
+/// <summary>Means over a part of the data. Loss in nats, accuracy as a fraction.</summary>
+internal readonly record struct Evaluation(double Loss, double Accuracy);

@@ -1,0 +1,80 @@
+using Cluster.Contracts.V1;
+using Cluster.Worker.Checkpoints;
+using TorchSharp;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>What of a run goes into a checkpoint, and back: parameters, optimizer state, position.</summary>
+internal static class TrainingCheckpoint
+{
+    /// <summary>Copies this rank's part, or null when other ranks own all that it holds.</summary>
+    /// <param name="setup">The run.</param>
+    /// <param name="position">Where it stands.</param>
+    /// <param name="validationAccuracy">Of this position, if it has been validated.</param>
+    public static CheckpointSnapshot? Take(TrainingSetup setup, TrainingPosition position, double? validationAccuracy)
+    {
+        var owned = setup.Partition.Parameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
+        if (owned.Count == 0)
+            return null;
+
+        var (rank, parts) = (setup.Group.Rank, Parts(setup));
+        var snapshot = new CheckpointSnapshot
+        {
+            Step = position.StepsDone,
+            Epoch = setup.Plan.EpochOf(Math.Max(0, position.StepsDone - 1)),
+            WorldSize = setup.Group.WorldSize,
+            Parallelism = setup.Spec.Parallelism,
+            Parts = parts,
+            ValidationAccuracy = validationAccuracy,
+        };
+        using var scope = torch.NewDisposeScope();
+        var modelFile = parts == 1 ? "model.safetensors" : $"model-{rank}.safetensors";
+        foreach (var parameter in owned.Values)
+            Add(modelFile, parameter.Name, parameter.Tensor, parameter);
+        foreach (var state in setup.Optimizer.State.Where(state => owned.ContainsKey(state.Parameter)))
+            Add($"optimizer-{rank}.safetensors", StateName(state.Slot, state.Parameter), state.Tensor, owned[state.Parameter]);
+        if (rank == 0)
+            snapshot.AddFile(TrainingPosition.FileName, position.ToJson());
+        return snapshot;
+
+        void Add(string file, string name, torch.Tensor tensor, Parallel.LocalParameter place) => snapshot.AddTensor(
+            file, name, DType(tensor.dtype), [.. place.GlobalShape], [.. place.Offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+    }
+
+    /// <summary>Overwrites parameters and optimizer state, whatever split they were written by.</summary>
+    /// <exception cref="InvalidDataException">The checkpoint is of another model, optimizer or precision.</exception>
+    public static async Task<TrainingPosition> RestoreAsync(TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
+    {
+        var places = setup.Partition.Parameters.ToDictionary(parameter => parameter.Name);
+        foreach (var parameter in places.Values)
+            await ReadAsync(parameter.Name, parameter.Tensor, parameter);
+        foreach (var state in setup.Optimizer.State)
+            await ReadAsync(StateName(state.Slot, state.Parameter), state.Tensor, places[state.Parameter]);
+        return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
+
+        async Task ReadAsync(string name, torch.Tensor tensor, Parallel.LocalParameter place)
+        {
+            if (await reader.DTypeAsync(name, cancellationToken) is var stored && stored != DType(tensor.dtype))
+                throw new InvalidDataException($"the checkpoint holds {name} as {stored}, the job trains in {DType(tensor.dtype)}");
+            if (!reader.GlobalShape(name).SequenceEqual(place.GlobalShape))
+                throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, the model has {Shapes.Text([.. place.GlobalShape])}");
+            Overwrite(tensor, await reader.ReadSliceAsync(name, place.Offset, place.Shape, cancellationToken));
+        }
+    }
+
+    private static void Overwrite(torch.Tensor tensor, byte[] bytes)
+    {
+        using var scope = torch.NewDisposeScope();
+        using var guard = torch.no_grad();
+        var source = torch.empty(tensor.shape, dtype: tensor.dtype);
+        bytes.CopyTo(source.bytes);
+        tensor.copy_(source);
+    }
+
+    /// <summary>Ranks that hand in a part: one where every rank holds the whole network, all where each holds its own piece.</summary>
+    private static int Parts(TrainingSetup setup) => setup.Spec.Parallelism == Parallelism.Model ? setup.Group.WorldSize : 1;
+
+    private static string StateName(string slot, string parameter) => $"{slot}.{parameter}";
+
+    private static string DType(torch.ScalarType type) => type == torch.ScalarType.Float64 ? "F64" : "F32";
+}

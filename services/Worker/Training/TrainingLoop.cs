@@ -1,0 +1,199 @@
+using Cluster.Worker.Checkpoints;
+using Cluster.Worker.Data;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Telemetry;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>A rank's way from its position to the end of its job: epochs of steps, each closed by a validation and a checkpoint, then the test.</summary>
+/// <remarks>Runs on one thread of its own. All ranks pass through the same steps, evaluations and decisions in the same order.</remarks>
+internal sealed partial class TrainingLoop(
+    TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, TrainerStop stop, TimeProvider time, ILogger<TrainingLoop> logger)
+{
+    private readonly BatchSource _batches = new(setup);
+    private TrainingPosition _position = TrainingPosition.Start;
+    private long _savedAtStep = -1;
+
+    /// <summary>Trains from <paramref name="start"/> until all is done or a stop is asked for.</summary>
+    /// <exception cref="JobMisconfiguredException">The loss is no longer a number.</exception>
+    public TrainerOutcome Run(TrainingPosition start, CancellationToken cancellationToken)
+    {
+        _position = start;
+        for (var epoch = start.EpochsClosed; epoch < setup.Plan.Epochs; epoch++)
+        {
+            using var span = WorkerTelemetry.Trainer.StartActivity("training.epoch");
+            span?.SetTag("epoch", epoch);
+            if (!TrainEpoch(epoch, cancellationToken) || !CloseEpoch(epoch, cancellationToken))
+                return StopHere(cancellationToken);
+        }
+
+        return Test(cancellationToken) ? Finish(cancellationToken) : StopHere(cancellationToken);
+    }
+
+    /// <summary>False when a stop has been asked for.</summary>
+    private bool TrainEpoch(int epoch, CancellationToken cancellationToken)
+    {
+        var firstStep = (long)epoch * setup.Plan.StepsPerEpoch;
+        var lastStep = Math.Min(firstStep + setup.Plan.StepsPerEpoch, setup.Plan.TotalSteps);
+        if (_position.StepsDone >= lastStep)
+            return true; // resumed between the epoch's last step and its validation
+
+        setup.Network.train();
+        using var batches = _batches.Training(epoch, firstBatch: (int)(_position.StepsDone - firstStep));
+        while (_position.StepsDone < lastStep)
+        {
+            TrainStep(batches, cancellationToken);
+            if (DueBySteps && !setup.Plan.EndsEpoch(_position.StepsDone))
+                Save(validationAccuracy: null, cancellationToken);
+            if (StopAgreed())
+                return false;
+        }
+
+        return true;
+    }
+
+    private void TrainStep(BatchPrefetcher batches, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var step = _position.StepsDone;
+        using var span = WorkerTelemetry.Trainer.StartActivity("training.step");
+        span?.SetTag("step", step);
+        using var scope = NewDisposeScope();
+
+        var began = time.GetTimestamp();
+        var waitedBefore = batches.TotalWait;
+        if (!batches.TryTake(out var batch, cancellationToken))
+            throw new InvalidOperationException($"the data ended before step {step} of {setup.Plan.TotalSteps}");
+        var outcome = ForwardBackward(batch, step);
+        if (!double.IsFinite(outcome.Loss))
+            throw Diverged(step, outcome.Loss);
+
+        var optimizing = time.GetTimestamp();
+        var learningRate = setup.Schedule.At(step);
+        setup.Optimizer.Step(learningRate, step);
+        _position = _position with { StepsDone = step + 1 };
+        report.Step(step, outcome, learningRate, new LoopTimes(batches.TotalWait - waitedBefore, time.GetElapsedTime(optimizing), time.GetElapsedTime(began)));
+    }
+
+    private StepOutcome ForwardBackward(HostBatch batch, long step)
+    {
+        using (batch)
+            return setup.Partition.ForwardBackward(ToTrainingBatch(batch, step));
+    }
+
+    /// <summary>Validates the epoch and keeps a checkpoint of it where the policy asks for one. False when a stop has been asked for.</summary>
+    private bool CloseEpoch(int epoch, CancellationToken cancellationToken)
+    {
+        double? accuracy = null;
+        if (setup.Data.Validation.Count > 0)
+        {
+            if (Evaluate("training.validation", setup.Data.Validation, cancellationToken) is not { } result)
+                return false;
+            accuracy = result.Accuracy;
+            report.Validated(_position.StepsDone, epoch, result);
+            LogEpoch(epoch + 1, setup.Plan.Epochs, _position.StepsDone, result.Loss, result.Accuracy);
+        }
+
+        _position = _position with { EpochsClosed = epoch + 1 };
+        if (DueByEpochs(epoch) || DueBySteps)
+            Save(accuracy, cancellationToken);
+        return true;
+    }
+
+    /// <summary>False when a stop has been asked for.</summary>
+    private bool Test(CancellationToken cancellationToken)
+    {
+        if (Evaluate("training.test", setup.Data.Test, cancellationToken) is not { } result)
+            return false;
+        report.Tested(_position.StepsDone, setup.Plan.Epochs - 1, result);
+        LogTest(result.Loss, result.Accuracy);
+        return true;
+    }
+
+    /// <summary>Null when a stop has been asked for.</summary>
+    private Evaluation? Evaluate(string name, ImagePart part, CancellationToken cancellationToken)
+    {
+        using var span = WorkerTelemetry.Trainer.StartActivity(name);
+        setup.Network.eval();
+        using var batches = _batches.Evaluation(part);
+        var (lossSum, correct) = (0.0, 0L);
+        while (batches.TryTake(out var batch, cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            using (batch)
+            {
+                var outcome = setup.Partition.Evaluate(ToTrainingBatch(batch, _position.StepsDone));
+                lossSum += outcome.LossSum;
+                correct += outcome.Correct;
+            }
+
+            if (StopAgreed())
+                return null;
+        }
+
+        return new Evaluation(lossSum / part.Count, (double)correct / part.Count);
+    }
+
+    private TrainingBatch ToTrainingBatch(HostBatch batch, long step)
+    {
+        var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
+        return new TrainingBatch(images, labels, batch.GlobalSize, step);
+    }
+
+    /// <summary>Whether any rank has been asked to stop: all must leave at the same step, or the others would wait for it.</summary>
+    private bool StopAgreed()
+    {
+        Span<int> asked = [stop.IsRequested ? 1 : 0];
+        if (setup.Group.WorldSize > 1)
+            setup.Group.AllReduce(asked, "stop");
+        return asked[0] > 0;
+    }
+
+    private TrainerOutcome StopHere(CancellationToken cancellationToken)
+    {
+        Save(validationAccuracy: null, cancellationToken);
+        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult();
+        var reason = stop.IsRequested ? stop.Reason : "another rank was asked to";
+        LogStopped(_position.StepsDone, reason);
+        return TrainerOutcome.Stopped($"stopped after step {_position.StepsDone} of {setup.Plan.TotalSteps}: {reason}");
+    }
+
+    private TrainerOutcome Finish(CancellationToken cancellationToken)
+    {
+        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult();
+        return TrainerOutcome.Done;
+    }
+
+    private bool DueByEpochs(int epoch) =>
+        epoch + 1 == setup.Plan.Epochs || (setup.Spec.Checkpoints.EveryEpochs > 0 && (epoch + 1) % setup.Spec.Checkpoints.EveryEpochs == 0);
+
+    private bool DueBySteps => setup.Spec.Checkpoints.EverySteps > 0 && _position.StepsDone % setup.Spec.Checkpoints.EverySteps == 0;
+
+    private void Save(double? validationAccuracy, CancellationToken cancellationToken)
+    {
+        if (_savedAtStep == _position.StepsDone)
+            return;
+        _savedAtStep = _position.StepsDone;
+        if (TrainingCheckpoint.Take(setup, _position, validationAccuracy) is { } snapshot)
+            checkpoints.BeginAsync(snapshot, cancellationToken).GetAwaiter().GetResult();
+    }
+
+    private JobMisconfiguredException Diverged(long step, double loss)
+    {
+        var optimizer = setup.Spec.Hyperparameters.Optimizer;
+        return new JobMisconfiguredException(
+            $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "
+            + $"lower hyperparameters.optimizer.learningRate (now {optimizer.LearningRate}) or raise hyperparameters.schedule.warmupEpochs (now {setup.Spec.Hyperparameters.Schedule.WarmupEpochs})");
+    }
+
+    [LoggerMessage(LogLevel.Information, "Epoch {Epoch} of {Epochs} done at step {Step}: validation loss {Loss:F4}, accuracy {Accuracy:P2}")]
+    private partial void LogEpoch(int epoch, int epochs, long step, double loss, double accuracy);
+
+    [LoggerMessage(LogLevel.Information, "Test loss {Loss:F4}, accuracy {Accuracy:P2}")]
+    private partial void LogTest(double loss, double accuracy);
+
+    [LoggerMessage(LogLevel.Information, "Stopped after step {Step}: {Reason}")]
+    private partial void LogStopped(long step, string reason);
+}

@@ -1,0 +1,30 @@
+using System.Text.Json;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>How far a run has come: with the parameters, the optimizer's state and the job itself, all that its continuation depends on.</summary>
+/// <param name="StepsDone">Optimizer steps.</param>
+/// <param name="EpochsClosed">Epochs that have been validated. One less than the epochs trained when a stop came between the two.</param>
+public sealed record TrainingPosition(long StepsDone, int EpochsClosed)
+{
+    /// <summary>The file of a checkpoint that holds it.</summary>
+    public const string FileName = "position.json";
+
+    public static TrainingPosition Start { get; } = new(0, 0);
+
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, JsonSerializerOptions.Web);
+
+    /// <exception cref="InvalidDataException">Not a position.</exception>
+    public static TrainingPosition FromJson(ReadOnlySpan<byte> json)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<TrainingPosition>(json, JsonSerializerOptions.Web)
+                ?? throw new InvalidDataException($"{FileName} is null");
+        }
+        catch (JsonException e)
+        {
+            throw new InvalidDataException($"{FileName} of the checkpoint cannot be read: {e.Message}", e);
+        }
+    }
+}

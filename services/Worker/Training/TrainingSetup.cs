@@ -1,0 +1,35 @@
+using Cluster.Contracts.V1;
+using Cluster.Models;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Data;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Training.Optimizers;
+using TorchSharp;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>Everything that a rank's loop turns on, built once.</summary>
+public sealed record TrainingSetup
+{
+    public required JobSpec Spec { get; init; }
+
+    public required TrainingPlan Plan { get; init; }
+
+    public required LearningRateSchedule Schedule { get; init; }
+
+    public required ImageClassifier Network { get; init; }
+
+    public required ITrainingPartition Partition { get; init; }
+
+    public required IOptimizer Optimizer { get; init; }
+
+    public required ICollectiveGroup Group { get; init; }
+
+    public required DataParts Data { get; init; }
+
+    public required SampleRenderer Renderer { get; init; }
+
+    public required torch.Device Device { get; init; }
+
+    public required torch.ScalarType Precision { get; init; }
+}

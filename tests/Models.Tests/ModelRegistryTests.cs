@@ -1,0 +1,107 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+using static TorchSharp.torch;
+
+namespace Cluster.Models.Tests;
+
+public sealed class ModelRegistryTests
+{
+    public static TheoryData<string> Models => [.. ModelCatalog.All.Select(model => model.Name)];
+
+    [Fact]
+    public void Catalogue_ListsJustTheModelsThatCanBeBuilt()
+    {
+        ModelCatalog.All.Select(model => model.Name).Order(StringComparer.Ordinal).ShouldBe(ModelRegistry.Names);
+        ModelCatalog.All.Where(model => model.ChannelGroups == 2).Select(model => model.Name).ShouldBe(ModelRegistry.Names.Where(ModelRegistry.HasTowers));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void CatalogueDefaults_AreTheModelsOwn(string name)
+    {
+        using var scope = NewDisposeScope();
+        ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
+        DataCatalog.TryGet(DataCatalog.FashionMnist, out var data).ShouldBeTrue();
+        var all = model!.Options.ToDictionary(option => option.Name, option => Plain(option.DefaultFor(data!)));
+        var fromData = all.Where(option => model.Option(option.Key)!.DefaultFromData is not null).ToDictionary();
+        Shrink(all);
+        Shrink(fromData);
+
+        using var explicitly = ModelRegistry.Create(name, all, seed: 1);
+        using var implicitly = ModelRegistry.Create(name, fromData, seed: 1);
+
+        explicitly.Shape.ShouldBe(new ClassifierShape(data!.Channels, data.Height, data.Classes));
+        foreach (var (parameter, value) in explicitly.named_parameters())
+            value.data<float>().ToArray().ShouldBe(implicitly.get_parameter(parameter)!.data<float>().ToArray(), parameter);
+
+        // A full-width AlexNet would only take longer; its default width is covered by the count of its parameters.
+        void Shrink(Dictionary<string, object> options)
+        {
+            if (model!.Option("width") is not null)
+                options["width"] = 0.0625;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void EveryCatalogueOption_IsReadByTheModel(string name)
+    {
+        ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
+        foreach (var option in model!.Options)
+        {
+            var wrongType = new Dictionary<string, object> { [option.Name] = new object() };
+            Should.Throw<ModelOptionException>(() => ModelRegistry.Create(name, wrongType, seed: 1)).Message.ShouldContain($"model.options.{option.Name} is");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void UnknownOption_IsRefusedByName(string name)
+    {
+        var options = new Dictionary<string, object> { ["inputSize"] = 28, ["widht"] = 0.1 };
+
+        var error = Should.Throw<ModelOptionException>(() => ModelRegistry.Create(name, options, seed: 1));
+
+        error.Message.ShouldContain("widht is not an option of " + name);
+        error.Message.ShouldContain("inputSize");
+    }
+
+    [Theory]
+    [InlineData("lenet5", "inputSize", 30, "28 or 32")]
+    [InlineData("lenet5", "activation", "sigmoid", "tanh, relu")]
+    [InlineData("alexnet", "inputSize", 100, "28 to 64")]
+    [InlineData("alexnet", "width", 0.0, "number")]
+    [InlineData("alexnet", "width", double.NaN, "number")]
+    [InlineData("alexnet", "dropout", 1.0, "number")]
+    [InlineData("alexnet", "classes", 1, "whole number from 2")]
+    public void OptionOutOfRange_IsRefusedWithTheRemedy(string name, string option, object value, string remedy)
+    {
+        var error = Should.Throw<ModelOptionException>(() => ModelRegistry.Create(name, new Dictionary<string, object> { [option] = value }, seed: 1));
+
+        error.Message.ShouldContain($"model.options.{option} is {value}");
+        error.Message.ShouldContain(remedy);
+    }
+
+    [Fact]
+    public void UnknownModel_IsRefusedWithTheNames()
+    {
+        Should.Throw<ModelOptionException>(() => ModelRegistry.Create("resnet", new Dictionary<string, object>(), seed: 1))
+            .Message.ShouldBe("model.name is resnet, which is not in the zoo; choose one of: alexnet, lenet5");
+    }
+
+    [Fact]
+    public void ModelWithoutTowers_CannotBeSplit()
+    {
+        Should.Throw<ModelOptionException>(
+                () => ModelRegistry.CreateTower("lenet5", new Dictionary<string, object>(), 1, new AlexNet.TowerExchange(0, x => x, x => x)))
+            .Message.ShouldContain("lenet5, which has no split by model");
+    }
+
+    private static object Plain(OptionValue value) => value.KindCase switch
+    {
+        OptionValue.KindOneofCase.BoolValue => value.BoolValue,
+        OptionValue.KindOneofCase.IntValue => value.IntValue,
+        OptionValue.KindOneofCase.DoubleValue => value.DoubleValue,
+        _ => value.StringValue,
+    };
+}

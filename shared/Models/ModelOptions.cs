@@ -15,14 +15,21 @@ public sealed class ModelOptions(string model, IReadOnlyDictionary<string, objec
         var value => throw Wrong(name, value, string.Create(CultureInfo.InvariantCulture, $"give a whole number from {minimum} to {maximum}")),
     };
 
-    /// <summary>A number within [<paramref name="minimum"/>, <paramref name="maximum"/>].</summary>
-    public double Number(string name, double fallback, double minimum, double maximum) => Find(name) switch
+    /// <summary>A number that <paramref name="accepts"/> takes; <paramref name="allowed"/> says which those are.</summary>
+    public double Number(string name, double fallback, string allowed, Func<double, bool> accepts)
     {
-        null => fallback,
-        long value when value >= minimum && value <= maximum => value,
-        double value when value >= minimum && value <= maximum => value,
-        var value => throw Wrong(name, value, string.Create(CultureInfo.InvariantCulture, $"give a number from {minimum:g3} to {maximum:g3}")),
-    };
+        switch (Find(name))
+        {
+            case null:
+                return fallback;
+            case long value when accepts(value):
+                return value;
+            case double value when accepts(value):
+                return value;
+            case var value:
+                throw Wrong(name, value, $"give a number {allowed}");
+        }
+    }
 
     /// <summary>Yes or no.</summary>
     public bool Flag(string name, bool fallback) => Find(name) switch

@@ -1,4 +1,5 @@
 using Cluster.Contracts.Catalog;
+using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data;
 
@@ -44,9 +45,9 @@ public sealed record DataParts(ImagePart Train, ImagePart Validation, ImagePart 
     {
         var available = data.Train.Count - validationSamples;
         if (validationSamples < 0 || available <= 0)
-            throw new DataSetException($"data.validationSamples is {validationSamples} but {data.Definition.Name} has {data.Train.Count} training samples; lower it");
+            throw new JobMisconfiguredException($"data.validationSamples is {validationSamples} but {data.Definition.Name} has {data.Train.Count} training samples; lower it");
         if (trainSamples < 0 || trainSamples > available)
-            throw new DataSetException($"data.trainSamples is {trainSamples} but {data.Definition.Name} has {available} after {validationSamples} for validation; lower it");
+            throw new JobMisconfiguredException($"data.trainSamples is {trainSamples} but {data.Definition.Name} has {available} after {validationSamples} for validation; lower it");
         return new DataParts(
             data.Train.Slice(0, trainSamples == 0 ? available : trainSamples),
             data.Train.Slice(available, validationSamples),

@@ -59,8 +59,8 @@ public sealed record AlexNetShape
         var classes = options.Whole("classes", 1000, 2, 100_000);
         var shape = new AlexNetShape(
             new ClassifierShape(channels, inputSize, classes),
-            options.Number("width", 1, minimum: double.Epsilon, maximum: 1),
-            options.Number("dropout", 0.5, 0, Math.BitDecrement(1.0)),
+            options.Number("width", 1, "more than 0 and at most 1", width => width is > 0 and <= 1),
+            options.Number("dropout", 0.5, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1),
             options.Flag("lrn", true),
             options.Choice("init", "paper", "he"));
         options.EnsureAllRead();

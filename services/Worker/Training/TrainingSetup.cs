@@ -17,9 +17,10 @@ public sealed record TrainingSetup
 
     public required LearningRateSchedule Schedule { get; init; }
 
-    public required ImageClassifier Network { get; init; }
-
     public required ITrainingPartition Partition { get; init; }
+
+    /// <summary>What this rank computes: the whole network, or its part.</summary>
+    public ImageClassifier Network => Partition.Network;
 
     public required IOptimizer Optimizer { get; init; }
 

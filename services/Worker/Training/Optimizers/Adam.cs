@@ -47,7 +47,7 @@ public sealed class Adam : IOptimizer
             var weight = _parameters[i].Tensor;
             var gradient = OptimizerFactory.GradientOf(_parameters[i]);
             if (_weightDecay != 0)
-                gradient.add_(weight, weightDecay);
+                gradient = gradient.add(weight, weightDecay);
             _means[i].mul_(keepMean).add_(gradient, takeMean);
             _squares[i].mul_(keepSquare).addcmul_(gradient, gradient, takeSquare);
             weight.addcdiv_(_means[i], _squares[i].sqrt().div_(rootCorrection).add_(epsilon), rate);

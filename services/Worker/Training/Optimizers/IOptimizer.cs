@@ -5,7 +5,7 @@ namespace Cluster.Worker.Training.Optimizers;
 /// <summary>Moves parameters along their gradients. Works element by element, so a rank that holds part of a tensor does just that part of the work.</summary>
 public interface IOptimizer : IDisposable
 {
-    /// <summary>One update from the parameters' gradients, which it may overwrite.</summary>
+    /// <summary>One update from the parameters' gradients, which it leaves as they are.</summary>
     /// <param name="learningRate">This step's.</param>
     /// <param name="step">From 0.</param>
     void Step(double learningRate, long step);

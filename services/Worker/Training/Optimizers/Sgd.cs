@@ -33,16 +33,20 @@ public sealed class Sgd : IOptimizer
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
-            var gradient = OptimizerFactory.GradientOf(_parameters[i]);
-            if (_decays)
-                gradient.add_(weight, _weightDecay);
-            if (_velocities.Length > 0)
+            var gradient = OptimizerFactory.GradientOf(_parameters[i]); // may lie in memory that other ranks read: left as it is
+            if (_velocities.Length == 0)
             {
-                var velocity = _velocities[i].mul_(_momentum).add_(gradient);
-                gradient = _nesterov ? gradient.add_(velocity, _momentum) : velocity;
+                weight.add_(_decays ? gradient.add(weight, _weightDecay) : gradient, rate);
+                continue;
             }
 
-            weight.add_(gradient, rate);
+            var velocity = _velocities[i].mul_(_momentum).add_(gradient);
+            if (_decays)
+                velocity.add_(weight, _weightDecay);
+            if (!_nesterov)
+                weight.add_(velocity, rate);
+            else
+                weight.add_((_decays ? gradient.add(weight, _weightDecay) : gradient).add(velocity, _momentum), rate);
         }
     }
 

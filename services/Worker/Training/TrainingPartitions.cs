@@ -1,0 +1,66 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+using Cluster.Models;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Parallel;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>From a job's words to the part of its network that a rank computes.</summary>
+internal static class TrainingPartitions
+{
+    public static async Task<ITrainingPartition> CreateAsync(JobSpec spec, ICollectiveGroup group, string device, CancellationToken cancellationToken)
+    {
+        var options = spec.Model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
+        var precision = PrecisionOf(spec.Hyperparameters.Precision);
+        var loss = Loss(spec.Hyperparameters.LabelSmoothing);
+        try
+        {
+            if (spec.Parallelism == Parallelism.Model)
+            {
+                return ModelParallel.Create(
+                    exchange => ModelRegistry.CreateTower(spec.Model.Name, options, spec.Seed, exchange, precision).to(DeviceOf(device)), loss, group);
+            }
+
+            var network = ModelRegistry.Create(spec.Model.Name, options, spec.Seed, precision).to(DeviceOf(device));
+            return group.WorldSize == 1
+                ? new SingleDevice(network, loss)
+                : await DataParallel.CreateAsync(network, loss, group, new GradientOptions(), cancellationToken);
+        }
+        catch (NotSupportedException e)
+        {
+            throw new JobMisconfiguredException(e.Message);
+        }
+    }
+
+    /// <exception cref="JobMisconfiguredException">The network takes other images than the data set has.</exception>
+    public static void EnsureFits(ClassifierShape network, DataDefinition data)
+    {
+        if (network.Channels != data.Channels)
+            throw new JobMisconfiguredException($"model.options.channels is {network.Channels} but {data.Name} has {data.Channels}; make them equal");
+        if (network.InputSize < Math.Max(data.Height, data.Width))
+            throw new JobMisconfiguredException($"model.options.inputSize is {network.InputSize} but images of {data.Name} have {data.Height}×{data.Width} pixels; raise it");
+        if (network.Classes < data.Classes)
+            throw new JobMisconfiguredException($"model.options.classes is {network.Classes} but {data.Name} has {data.Classes}; raise it");
+    }
+
+    public static ScalarType PrecisionOf(Precision precision) => precision == Precision.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+
+    /// <summary>"cpu:3" is a slot of cores, all of which share one memory; "cuda:1" is a device of its own.</summary>
+    public static Device DeviceOf(string device) => device.StartsWith("cuda", StringComparison.Ordinal) ? torch.device(device) : CPU;
+
+    /// <summary>Cross-entropy; smoothed towards the uniform distribution (Szegedy et al. 2015, arXiv:1512.00567, §7) only where a gradient is wanted, so
+    /// that validation and test losses can be compared between jobs.</summary>
+    private static SummedLoss Loss(double labelSmoothing) => (logits_NK, labels_N) => nn.functional.cross_entropy(
+        logits_NK, labels_N, reduction: nn.Reduction.Sum, label_smoothing: logits_NK.requires_grad ? labelSmoothing : 0);
+
+    private static object Plain(OptionValue value) => value.KindCase switch
+    {
+        OptionValue.KindOneofCase.BoolValue => value.BoolValue,
+        OptionValue.KindOneofCase.IntValue => value.IntValue,
+        OptionValue.KindOneofCase.DoubleValue => value.DoubleValue,
+        _ => value.StringValue,
+    };
+}

@@ -1,0 +1,82 @@
+using System.Diagnostics;
+using Cluster.Contracts.V1;
+using Cluster.Models;
+using Cluster.Models.AlexNet;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Data;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Telemetry;
+using Cluster.Worker.Training.Optimizers;
+using TorchSharp;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end.</summary>
+public sealed class TrainingSession : ITrainingSession
+{
+    /// <inheritdoc/>
+    public TrainerOutcome Run(TrainerContext context, CancellationToken cancellationToken)
+    {
+        using var span = StartSpan(context.Launch);
+        try
+        {
+            torch.set_num_threads(Math.Max(1, context.Launch.Threads));
+            using var group = CollectiveGroup.JoinAsync(TrainingGroup.Setup(context), cancellationToken).GetAwaiter().GetResult();
+            return Run(context, group, cancellationToken);
+        }
+        catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException)
+        {
+            span?.SetStatus(ActivityStatusCode.Error, e.Message);
+            return TrainerOutcome.Misconfigured(e.Message);
+        }
+    }
+
+    private static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, CancellationToken cancellationToken)
+    {
+        var spec = context.Launch.Spec;
+        var data = DataSetReader.Read(spec.Data.Name, context.Launch.DataRoot);
+        var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
+        var plan = TrainingPlan.From(spec.Hyperparameters, parts.Train.Count);
+        var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);
+
+        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, cancellationToken).GetAwaiter().GetResult();
+        TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
+        using var optimizer = OptimizerFactory.Create(spec.Hyperparameters.Optimizer, partition.Parameters);
+        var setup = new TrainingSetup
+        {
+            Spec = spec,
+            Plan = plan,
+            Schedule = schedule,
+            Partition = partition,
+            Optimizer = optimizer,
+            Group = group,
+            Data = parts,
+            Renderer = new SampleRenderer(data.Definition, data.Normalization, partition.Network.Shape.InputSize),
+            Device = TrainingPartitions.DeviceOf(context.Launch.Device),
+            Precision = TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision),
+        };
+
+        var position = ResumeAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
+        var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters.GlobalBatchSize);
+        report.Started(EnvironmentReport.Take(setup, context.Launch.Threads));
+        var loop = new TrainingLoop(
+            setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider, context.LoggerFactory.CreateLogger<TrainingLoop>());
+        return loop.Run(position, cancellationToken);
+    }
+
+    private static async Task<TrainingPosition> ResumeAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken) =>
+        await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint
+            ? await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken)
+            : TrainingPosition.Start;
+
+    /// <summary>Under the process's span if it has one, else under the attempt's, which the launch names.</summary>
+    private static Activity? StartSpan(TrainerLaunch launch)
+    {
+        var parent = Activity.Current is null && ActivityContext.TryParse(launch.Traceparent, launch.Tracestate, isRemote: true, out var attempt)
+            ? attempt
+            : default;
+        var span = WorkerTelemetry.Trainer.StartActivity("training.run", ActivityKind.Internal, parent);
+        span?.SetTag("job.id", launch.JobId).SetTag("job.attempt", launch.Attempt).SetTag("job.rank", launch.Rank);
+        return span;
+    }
+}

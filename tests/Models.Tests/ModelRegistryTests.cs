@@ -1,5 +1,6 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
+using Cluster.Models.AlexNet;
 using static TorchSharp.torch;
 
 namespace Cluster.Models.Tests;
@@ -93,7 +94,7 @@ public sealed class ModelRegistryTests
     public void ModelWithoutTowers_CannotBeSplit()
     {
         Should.Throw<ModelOptionException>(
-                () => ModelRegistry.CreateTower("lenet5", new Dictionary<string, object>(), 1, new AlexNet.TowerExchange(0, x => x, x => x)))
+                () => ModelRegistry.CreateTower("lenet5", new Dictionary<string, object>(), 1, new TowerExchange(0, x => x, x => x)))
             .Message.ShouldContain("lenet5, which has no split by model");
     }
 

@@ -2,6 +2,7 @@ using Cluster.Models.Initialization;
 using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using LocalResponseNorm = Cluster.Models.Layers.LocalResponseNorm;
 
 namespace Cluster.Models.AlexNet;
 

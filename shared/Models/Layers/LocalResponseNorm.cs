@@ -1,4 +1,5 @@
 // Shape suffixes: N samples, C channels, P pixels (H·W).
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Cluster.Models.Layers;

@@ -77,9 +77,9 @@ internal static class CollectionCopiers
 
     private static object ToList<T>(object original, T[] items) => new List<T>(items);
 
-    private static object ToHashSet<T>(object original, T[] items) => new HashSet<T>(items, Checked(((HashSet<T>)original).Comparer));
+    private static object ToHashSet<T>(object original, T[] items) => new HashSet<T>(items, Checked(((HashSet<T>)original).Comparer, EqualityComparer<T>.Default));
 
-    private static object ToSortedSet<T>(object original, T[] items) => new SortedSet<T>(items, Checked(((SortedSet<T>)original).Comparer));
+    private static object ToSortedSet<T>(object original, T[] items) => new SortedSet<T>(items, Checked(((SortedSet<T>)original).Comparer, Comparer<T>.Default));
 
     private static object ToQueue<T>(object original, T[] items) => new Queue<T>(items);
 
@@ -92,20 +92,20 @@ internal static class CollectionCopiers
     private static object ToImmutableList<T>(object original, T[] items) => ImmutableList.Create(items);
 
     private static object ToImmutableHashSet<T>(object original, T[] items) =>
-        ImmutableHashSet.Create(Checked(((ImmutableHashSet<T>)original).KeyComparer), items);
+        ImmutableHashSet.Create(Checked(((ImmutableHashSet<T>)original).KeyComparer, EqualityComparer<T>.Default), items);
 
     private static object ToImmutableSortedSet<T>(object original, T[] items) =>
-        ImmutableSortedSet.Create(Checked(((ImmutableSortedSet<T>)original).KeyComparer), items);
+        ImmutableSortedSet.Create(Checked(((ImmutableSortedSet<T>)original).KeyComparer, Comparer<T>.Default), items);
 
-    private static object ToFrozenSet<T>(object original, T[] items) => items.ToFrozenSet(Checked(((FrozenSet<T>)original).Comparer));
+    private static object ToFrozenSet<T>(object original, T[] items) => items.ToFrozenSet(Checked(((FrozenSet<T>)original).Comparer, EqualityComparer<T>.Default));
 
     private static object ToDictionary<TKey, TValue>(object original, KeyValuePair<TKey, TValue>[] items)
         where TKey : notnull =>
-        new Dictionary<TKey, TValue>(items, Checked(((Dictionary<TKey, TValue>)original).Comparer));
+        new Dictionary<TKey, TValue>(items, Checked(((Dictionary<TKey, TValue>)original).Comparer, EqualityComparer<TKey>.Default));
 
     private static object ToSortedDictionary<TKey, TValue>(object original, KeyValuePair<TKey, TValue>[] items)
         where TKey : notnull =>
-        new SortedDictionary<TKey, TValue>(items.ToDictionary(), Checked(((SortedDictionary<TKey, TValue>)original).Comparer));
+        new SortedDictionary<TKey, TValue>(items.ToDictionary(), Checked(((SortedDictionary<TKey, TValue>)original).Comparer, Comparer<TKey>.Default));
 
     private static object ToReadOnlyDictionary<TKey, TValue>(object original, KeyValuePair<TKey, TValue>[] items)
         where TKey : notnull =>
@@ -113,25 +113,23 @@ internal static class CollectionCopiers
 
     private static object ToImmutableDictionary<TKey, TValue>(object original, KeyValuePair<TKey, TValue>[] items)
         where TKey : notnull =>
-        items.ToImmutableDictionary(Checked(((ImmutableDictionary<TKey, TValue>)original).KeyComparer));
+        items.ToImmutableDictionary(Checked(((ImmutableDictionary<TKey, TValue>)original).KeyComparer, EqualityComparer<TKey>.Default));
 
     private static object ToImmutableSortedDictionary<TKey, TValue>(object original, KeyValuePair<TKey, TValue>[] items)
         where TKey : notnull =>
-        items.ToImmutableSortedDictionary(Checked(((ImmutableSortedDictionary<TKey, TValue>)original).KeyComparer));
+        items.ToImmutableSortedDictionary(Checked(((ImmutableSortedDictionary<TKey, TValue>)original).KeyComparer, Comparer<TKey>.Default));
 
     private static object ToFrozenDictionary<TKey, TValue>(object original, KeyValuePair<TKey, TValue>[] items)
         where TKey : notnull =>
-        items.ToFrozenDictionary(Checked(((FrozenDictionary<TKey, TValue>)original).Comparer));
+        items.ToFrozenDictionary(Checked(((FrozenDictionary<TKey, TValue>)original).Comparer, EqualityComparer<TKey>.Default));
 
     // A comparer is code; only those that every process has can travel.
-    private static TComparer Checked<TComparer>(TComparer comparer)
-        where TComparer : class
-    {
-        var type = comparer.GetType();
-        if (comparer is StringComparer || (type.Namespace == "System.Collections.Generic" && type.Assembly == typeof(object).Assembly))
-            return comparer;
-        throw new CodecNotFoundException($"{type} cannot cross a grain call: a collection with a comparer of one's own cannot be rebuilt elsewhere.");
-    }
+    private static TComparer Checked<TComparer>(TComparer comparer, TComparer everyones)
+        where TComparer : class =>
+        comparer is StringComparer || comparer.Equals(everyones)
+            ? comparer
+            : throw new CodecNotFoundException(
+                $"{comparer.GetType()} cannot cross a grain call: a collection with a comparer of one's own cannot be rebuilt elsewhere.");
 }
 
 /// <summary>Arrays; those of leaf values by one block copy.</summary>

@@ -43,6 +43,13 @@ internal sealed class FakeTimeProvider : TimeProvider
         }
     }
 
+    /// <summary>Whether some timer is set to fire after exactly this time.</summary>
+    public bool TimerDueIn(TimeSpan time)
+    {
+        lock (_gate)
+            return _timers.Exists(timer => timer.Due == _now + time);
+    }
+
     private sealed class Timer(FakeTimeProvider clock, TimerCallback callback, object? state) : ITimer
     {
         private TimeSpan _period = Timeout.InfiniteTimeSpan;

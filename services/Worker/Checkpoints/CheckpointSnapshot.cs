@@ -42,11 +42,11 @@ public sealed unsafe class CheckpointSnapshot : IDisposable
         ReadOnlySpan<byte> data)
     {
         if (!Shapes.Contains(globalShape.ToArray(), offset.ToArray(), shape.ToArray()))
-            throw new ArgumentException($"shard {Shapes.Text(shape)} at {Shapes.Text(offset)} lies outside {name} {Shapes.Text(globalShape)}");
+            throw new ArgumentException($"shard {Shapes.Text(shape)} at {Shapes.Text(offset)} lies outside {name} {Shapes.Text(globalShape)}", nameof(offset));
         if (SafetensorsFormat.TensorBytes(dtype, shape) != data.Length)
-            throw new ArgumentException($"shard {Shapes.Text(shape)} of {name}, {dtype}, does not have {data.Length} bytes");
+            throw new ArgumentException($"shard {Shapes.Text(shape)} of {name}, {dtype}, does not have {data.Length} bytes", nameof(data));
         if (_tensors.Exists(other => other.File == file && other.Name == name))
-            throw new ArgumentException($"{file} has a tensor {name} already");
+            throw new ArgumentException($"{file} has a tensor {name} already", nameof(name));
         var copy = (byte*)NativeMemory.Alloc((nuint)Math.Max(data.Length, 1));
         data.CopyTo(new Span<byte>(copy, data.Length));
         _tensors.Add(new Tensor(file, name, dtype, globalShape.ToArray(), offset.ToArray(), shape.ToArray(), copy, data.Length));

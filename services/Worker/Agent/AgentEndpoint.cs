@@ -1,0 +1,37 @@
+using System.Security.Cryptography;
+using System.Text;
+using Cluster.Contracts;
+using Cluster.Contracts.Access;
+using Cluster.Contracts.V1;
+using Grpc.Core;
+
+namespace Cluster.Worker.Agent;
+
+/// <summary>AgentService: the scheduler's orders to this node.</summary>
+internal sealed class AgentEndpoint(AttemptTable attempts, AgentIdentity identity) : AgentService.AgentServiceBase
+{
+    private readonly byte[] _secret = Encoding.UTF8.GetBytes(identity.Secret);
+
+    public override async Task<LaunchResponse> Launch(LaunchRequest request, ServerCallContext context)
+    {
+        Authenticate(context);
+        await attempts.LaunchAsync(request);
+        return new LaunchResponse();
+    }
+
+    public override Task<StopResponse> Stop(StopRequest request, ServerCallContext context)
+    {
+        Authenticate(context);
+        if (!JobId.TryParse(request.JobId, out var job))
+            throw new RpcException(new Status(StatusCode.InvalidArgument, $"job_id is '{request.JobId}'; give a UUID"));
+        attempts.Stop(new AttemptKey(job, request.Attempt), request.Reason, request.Grace?.ToTimeSpan() ?? TimeSpan.Zero);
+        return Task.FromResult(new StopResponse());
+    }
+
+    private void Authenticate(ServerCallContext context)
+    {
+        var token = CallMetadata.TokenOf(context.RequestHeaders.GetValue(CallMetadata.Authorization)) ?? "";
+        if (!CryptographicOperations.FixedTimeEquals(_secret, Encoding.UTF8.GetBytes(token)))
+            throw new RpcException(new Status(StatusCode.Unauthenticated, "the bearer token is not this agent's secret"));
+    }
+}

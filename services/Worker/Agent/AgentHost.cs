@@ -1,0 +1,83 @@
+using System.Net;
+using Cluster.Worker.Devices;
+using Cluster.Worker.Telemetry;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
+
+namespace Cluster.Worker.Agent;
+
+/// <summary>The agent's process: one for each node.</summary>
+internal static class AgentHost
+{
+    public static async Task<int> RunAsync(string[] args)
+    {
+        try
+        {
+            await using var app = Build(args);
+            await app.RunAsync();
+            return app.Services.GetRequiredService<AgentExit>().Code;
+        }
+        catch (OptionsValidationException e)
+        {
+            foreach (var failure in e.Failures)
+                await Console.Error.WriteLineAsync(failure);
+            return 2;
+        }
+    }
+
+    /// <param name="args">Settings as <c>--Agent:Name=value</c>.</param>
+    /// <param name="configure">Changes to the services, for tests.</param>
+    public static WebApplication Build(string[] args, Action<IServiceCollection>? configure = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        builder.Services.AddOptions<AgentOptions>().BindConfiguration(AgentOptions.SectionName).ValidateDataAnnotations().ValidateOnStart();
+        builder.Services.AddSingleton<IValidateOptions<AgentOptions>, AgentOptionsValidator>();
+        AddAgent(builder.Services);
+        builder.Services.AddGrpc(grpc => grpc.MaxReceiveMessageSize = null);
+        builder.Services.AddWorkerTelemetry("cluster-agent", WorkerTelemetry.AgentName);
+        var socket = new AgentSocket();
+        builder.Services.AddSingleton(_ => socket);
+        builder.WebHost.ConfigureKestrel((_, kestrel) => Listen(kestrel, socket));
+        // Trainers get their grace, and their exits are reported, before the host gives up.
+        builder.Services.AddOptions<HostOptions>().Configure<IOptions<AgentOptions>>((host, agent) =>
+            host.ShutdownTimeout = agent.Value.ShutdownGrace + AgentShutdown.ReportPatience + TimeSpan.FromSeconds(5));
+        configure?.Invoke(builder.Services);
+
+        var app = builder.Build();
+        app.Use(LocalOnly.InvokeAsync);
+        app.MapGrpcService<AgentEndpoint>();
+        app.MapGrpcService<AttemptRelay>();
+        app.MapGrpcService<LocalAgentEndpoint>();
+        return app;
+    }
+
+    private static void AddAgent(IServiceCollection services)
+    {
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton(new MachineMemory());
+        services.AddSingleton(provider => AgentIdentity.Open(provider.GetRequiredService<IOptions<AgentOptions>>().Value.StateFolder));
+        services.AddSingleton<SchedulerLink>();
+        services.AddSingleton<SchedulerRetry>();
+        services.AddSingleton<NodeDevices>();
+        services.AddSingleton<AgentEndpoints>();
+        services.AddSingleton<LaunchThread>();
+        services.AddSingleton<TrainerNotes>();
+        services.AddSingleton<TrainerLauncher>();
+        services.AddSingleton<AttemptServices>();
+        services.AddSingleton<AttemptTable>();
+        services.AddSingleton<AgentExit>();
+        services.AddHostedService<AgentShutdown>();
+        services.AddHostedService<NodeRegistration>();
+    }
+
+    private static void Listen(KestrelServerOptions kestrel, AgentSocket socket)
+    {
+        var options = kestrel.ApplicationServices.GetRequiredService<IOptions<AgentOptions>>().Value;
+        // Checkpoints are long streams, and a trainer may say nothing for a long time.
+        kestrel.Limits.MaxRequestBodySize = null;
+        kestrel.Limits.MinRequestBodyDataRate = null;
+        kestrel.Limits.MinResponseDataRate = null;
+        kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen => listen.Protocols = HttpProtocols.Http2);
+        kestrel.ListenUnixSocket(socket.Path, listen => listen.Protocols = HttpProtocols.Http2);
+    }
+}

@@ -1,0 +1,75 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Cluster.Worker.Agent;
+
+/// <summary>How one worker agent runs. Section "Agent": <c>Agent__Name</c> in the environment, <c>--Agent:Name</c> on the command line.</summary>
+public sealed class AgentOptions
+{
+    public const string SectionName = "Agent";
+
+    /// <summary>The scheduler's gRPC address.</summary>
+    [Required]
+    public Uri SchedulerAddress { get; set; } = new("http://127.0.0.1:7070");
+
+    /// <summary>File with the cluster's node token. A file, since an environment shows in /proc and is inherited.</summary>
+    [Required]
+    public string NodeTokenFile { get; set; } = "";
+
+    /// <summary>What people call this node. The machine's name by default.</summary>
+    [Required, MaxLength(200)]
+    public string Name { get; set; } = Environment.MachineName;
+
+    /// <summary>Keeps the node's id and a note of each running trainer. Two agents never share one.</summary>
+    [Required]
+    public string StateFolder { get; set; } = "";
+
+    /// <summary>Where AgentService listens, as "ip:port"; port 0 is the system's choice. Loopback unless told otherwise.</summary>
+    [Required]
+    public string ListenAddress { get; set; } = "127.0.0.1:0";
+
+    /// <summary>
+    /// Host name or address by which scheduler and other nodes reach this one. The listening address by default; needed where that is
+    /// a wildcard.
+    /// </summary>
+    public string AdvertiseHost { get; set; } = "";
+
+    /// <summary>CPU devices to offer. Unset: as many as the cores give, or none where there is a GPU.</summary>
+    [Range(0, 1024)]
+    public int? CpuSlots { get; set; }
+
+    /// <summary>Cores, and so computing threads, of one CPU device.</summary>
+    [Range(1, 1024)]
+    public int CoresPerSlot { get; set; } = 1;
+
+    /// <summary>
+    /// Cores to bind CPU slots to, such as "0-3,8": slot n gets the n-th group of <see cref="CoresPerSlot"/>. Empty binds nothing, which
+    /// is right where other agents or programs share the machine.
+    /// </summary>
+    public string PinnedCores { get; set; } = "";
+
+    /// <summary>Labels that jobs can ask for in <c>resources.nodeLabels</c>.</summary>
+    public Dictionary<string, string> Labels { get; set; } = [];
+
+    /// <summary>Holds a folder for each data set. Debian's packages put theirs into the default.</summary>
+    [Required]
+    public string DataRoot { get; set; } = "/usr/share/datasets";
+
+    /// <summary>Log text that one attempt keeps in memory while the scheduler is away; beyond it the oldest lines go. In bytes.</summary>
+    [Range(64 * 1024, int.MaxValue)]
+    public int LogSpoolBytes { get; set; } = 32 * 1024 * 1024;
+
+    /// <summary>Reports that one rank keeps while the scheduler is away; beyond it the rank waits. A rank sends about two a second.</summary>
+    [Range(16, 1_000_000)]
+    public int ReportSpoolLength { get; set; } = 4096;
+
+    /// <summary>How long trainers go on without a scheduler. Then they are ended: they could no longer store a checkpoint.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan OutageLimit { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>Time that trainers get for a last checkpoint when the agent itself is told to end.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan ShutdownGrace { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Program and first arguments of a trainer; empty is this program. For wrappers such as <c>numactl</c> or a profiler.</summary>
+    public List<string> TrainerCommand { get; set; } = [];
+}

@@ -1,0 +1,54 @@
+using System.Threading.Channels;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Worker.Agent;
+
+/// <summary>One rank of an attempt on this node: its process, and what passes between it and the agent.</summary>
+internal sealed class LocalRank(RankKey key, string device, TrainerProcess process, int maxReports)
+{
+    // The trainer attaches some time after its start; what was said before then waits here.
+    private readonly Channel<AgentSignal> _signals = Channel.CreateUnbounded<AgentSignal>();
+    private volatile string _endedBecause = "";
+    private volatile string _fault = "";
+
+    public RankKey Key => key;
+
+    public string Device => device;
+
+    public TrainerProcess Process => process;
+
+    public ReportSpool Reports { get; } = new(maxReports);
+
+    /// <summary>What the trainer is to be told; completed when it ends.</summary>
+    public ChannelReader<AgentSignal> Signals => _signals.Reader;
+
+    public bool HasEnded => process.Ended.IsCompleted;
+
+    /// <summary>Why the agent killed it, or empty.</summary>
+    public string KilledBecause => _endedBecause;
+
+    /// <summary>The trainer's own last word, or empty.</summary>
+    public string Fault
+    {
+        get => _fault;
+        set => _fault = value;
+    }
+
+    public void Signal(AgentSignal signal) => _signals.Writer.TryWrite(signal);
+
+    public void Kill(string reason)
+    {
+        if (HasEnded)
+            return;
+        if (_endedBecause.Length == 0)
+            _endedBecause = reason;
+        process.Kill();
+    }
+
+    /// <summary>After the process's end.</summary>
+    public void Close()
+    {
+        _signals.Writer.TryComplete();
+        Reports.Complete();
+    }
+}

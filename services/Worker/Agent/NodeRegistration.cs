@@ -1,0 +1,106 @@
+using System.Reflection;
+using Cluster.Contracts.V1;
+using Cluster.Worker.Devices;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Microsoft.Extensions.Options;
+
+namespace Cluster.Worker.Agent;
+
+/// <summary>Keeps this node known to the scheduler: registers, renews the lease, and ends what the scheduler no longer counts.</summary>
+internal sealed partial class NodeRegistration(
+    IOptions<AgentOptions> options, AgentIdentity identity, NodeDevices devices, AgentEndpoints endpoints, AttemptTable attempts,
+    SchedulerLink scheduler, SchedulerRetry retry, TimeProvider timeProvider, IHostApplicationLifetime lifetime, AgentExit exit,
+    ILogger<NodeRegistration> logger) : BackgroundService
+{
+    // Where the scheduler does not say.
+    private static readonly TimeSpan DefaultHeartbeatInterval = TimeSpan.FromSeconds(2);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await lifetime.ApplicationStarted.WaitAsync(stoppingToken);
+        try
+        {
+            while (true)
+            {
+                var interval = await RegisterAsync(stoppingToken);
+                await RenewUntilForgottenAsync(interval, stoppingToken);
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The agent ends; its lease does so by itself.
+        }
+        catch (RpcException e) when (!stoppingToken.IsCancellationRequested)
+        {
+            LogRefused(e.Status.StatusCode, e.Status.Detail);
+            exit.Fail();
+        }
+    }
+
+    private async Task<TimeSpan> RegisterAsync(CancellationToken cancellationToken)
+    {
+        var response = await retry.UntilAcknowledgedAsync(
+            "Register", async token => await scheduler.Registry.RegisterAsync(Request(), scheduler.AsNode(token)), cancellationToken);
+        LogRegistered(options.Value.Name, identity.NodeId, devices.All.Count);
+        attempts.EndStale(response.Stale);
+        return response.HeartbeatInterval is { } interval && interval.ToTimeSpan() > TimeSpan.Zero ? interval.ToTimeSpan() : DefaultHeartbeatInterval;
+    }
+
+    private async Task RenewUntilForgottenAsync(TimeSpan interval, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(interval, timeProvider);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            try
+            {
+                var response = await retry.UntilAcknowledgedAsync(
+                    "Heartbeat", async token => await scheduler.Registry.HeartbeatAsync(Heartbeat(), scheduler.AsNode(token)), cancellationToken);
+                attempts.EndStale(response.Stale);
+            }
+            catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
+            {
+                LogForgotten();
+                return;
+            }
+        }
+    }
+
+    private RegisterRequest Request() => new()
+    {
+        NodeId = identity.NodeId.ToString(), Name = options.Value.Name, AgentAddress = endpoints.AgentAddress(), AgentSecret = identity.Secret,
+        Incarnation = identity.Incarnation, Devices = { devices.All }, Labels = { options.Value.Labels },
+        DataSets = { DataSets.Find(options.Value.DataRoot) }, AgentVersion = Version(), Running = { attempts.Running },
+    };
+
+    private HeartbeatRequest Heartbeat() => new()
+    {
+        NodeId = identity.NodeId.ToString(), Incarnation = identity.Incarnation, Running = { attempts.Running },
+        Devices = { devices.Utilization(attempts.ProcessOn) },
+    };
+
+    private static string Version() =>
+        typeof(NodeRegistration).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Registered as {Name}, node {NodeId}, with {Devices} devices")]
+    private partial void LogRegistered(string name, Contracts.NodeId nodeId, int devices);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler does not know this node any more; registering again")]
+    private partial void LogForgotten();
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "The scheduler refuses this node ({Status}: {Detail}). Unauthenticated: check Agent:NodeTokenFile. FailedPrecondition: another agent runs with a copy of Agent:StateFolder")]
+    private partial void LogRefused(StatusCode status, string detail);
+}
+
+/// <summary>Ends the agent because it cannot work, so that whoever started it sees a failure.</summary>
+internal sealed class AgentExit(IHostApplicationLifetime lifetime)
+{
+    /// <summary>What the process will exit with.</summary>
+    public int Code { get; private set; }
+
+    public void Fail()
+    {
+        Code = 1;
+        lifetime.StopApplication();
+    }
+}

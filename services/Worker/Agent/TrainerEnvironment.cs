@@ -1,0 +1,59 @@
+using System.Collections;
+using System.Globalization;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Worker.Agent;
+
+/// <summary>What a trainer's process is started with. Its libraries read these once, when they load, so they must stand before.</summary>
+internal static class TrainerEnvironment
+{
+    // The agent's own settings, and secrets that a trainer has no use for.
+    private static readonly string[] HiddenPrefixes = ["Agent__", "Agent:", "CLUSTER_", "ConnectionStrings__", "PGPASS", "ASPNETCORE_", "Kestrel__"];
+
+    // What some machines set for another CPU than this one; OpenBLAS finds the right kernel by itself.
+    private static readonly string[] Cleared = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"];
+
+    /// <param name="inherited">The agent's environment.</param>
+    /// <param name="launch">The rank's order.</param>
+    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch)
+    {
+        var environment = new Dictionary<string, string>();
+        foreach (DictionaryEntry entry in inherited)
+        {
+            var name = (string)entry.Key;
+            if (!Cleared.Contains(name) && !Array.Exists(HiddenPrefixes, prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)))
+                environment[name] = (string?)entry.Value ?? "";
+        }
+
+        var threads = launch.Threads.ToString(CultureInfo.InvariantCulture);
+        environment["OMP_NUM_THREADS"] = threads;
+        environment["OPENBLAS_NUM_THREADS"] = threads;
+        environment["MKL_NUM_THREADS"] = threads;
+        // Ranks share the machine: a thread that spins while it waits takes the core that its peer computes on.
+        environment["OMP_WAIT_POLICY"] = "passive";
+        // One arena, and freed memory kept: an activation's buffer is then reused in the next step instead of being given to
+        // the kernel and faulted in again. A fifth of a training step, measured on VGG-11 and ResNet-18.
+        environment["MALLOC_ARENA_MAX"] = "1";
+        environment["MALLOC_MMAP_THRESHOLD_"] = "1073741824";
+        environment["MALLOC_TRIM_THRESHOLD_"] = "2147483647";
+        environment["MALLOC_TOP_PAD_"] = "67108864";
+        // Managed code only steers: one small heap, no thread a core for collecting it.
+        environment["DOTNET_gcServer"] = "0";
+        environment["DOTNET_gcConcurrent"] = "0";
+        environment["RANK"] = launch.Rank.ToString(CultureInfo.InvariantCulture);
+        environment["LOCAL_RANK"] = launch.LocalRank.ToString(CultureInfo.InvariantCulture);
+        environment["WORLD_SIZE"] = launch.WorldSize.ToString(CultureInfo.InvariantCulture);
+        if (launch.Device.Split(':') is ["cuda", var index])
+        {
+            // NVML counts by bus id, CUDA by speed unless told.
+            environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
+            environment["CUDA_VISIBLE_DEVICES"] = index;
+        }
+        else
+        {
+            environment["CUDA_VISIBLE_DEVICES"] = "";
+        }
+
+        return environment;
+    }
+}

@@ -1,0 +1,50 @@
+using System.Runtime.InteropServices;
+using Cluster.Contracts.V1;
+using Cluster.Worker.Agent;
+
+namespace Cluster.Worker.Devices;
+
+/// <summary>Finds what this node can train on.</summary>
+internal static class DeviceDiscovery
+{
+    /// <param name="options">How many CPU slots, of how many cores.</param>
+    /// <param name="gpus">The GPUs that NVML shows.</param>
+    /// <param name="cores">Cores that the agent may use.</param>
+    /// <param name="memory">The machine's.</param>
+    public static IReadOnlyList<Device> Find(AgentOptions options, IReadOnlyList<Gpu> gpus, int cores, MachineMemory memory)
+    {
+        var devices = new List<Device>();
+        for (var index = 0; index < gpus.Count; index++)
+        {
+            devices.Add(new Device
+            {
+                Id = $"cuda:{index}", Kind = DeviceKind.Cuda, MemoryBytes = gpus[index].MemoryBytes, Model = gpus[index].Model,
+            });
+        }
+
+        // A node with GPUs trains on them; its cores feed them.
+        var slots = options.CpuSlots ?? (gpus.Count > 0 ? 0 : Math.Max(cores / options.CoresPerSlot, 1));
+        for (var index = 0; index < slots; index++)
+        {
+            devices.Add(new Device
+            {
+                Id = $"cpu:{index}", Kind = DeviceKind.Cpu, Cores = options.CoresPerSlot, MemoryBytes = memory.TotalBytes() / slots,
+                Model = CpuModel(),
+            });
+        }
+
+        return devices;
+    }
+
+    /// <summary>"Intel(R) Xeon(R) …", as the kernel gives it; the architecture's name where it gives none.</summary>
+    public static string CpuModel(string cpuinfo = "/proc/cpuinfo")
+    {
+        foreach (var line in File.Exists(cpuinfo) ? File.ReadLines(cpuinfo) : [])
+        {
+            if (line.StartsWith("model name", StringComparison.Ordinal) && line.Split(':', 2) is [_, var model])
+                return model.Trim();
+        }
+
+        return RuntimeInformation.ProcessArchitecture.ToString();
+    }
+}

@@ -1,0 +1,42 @@
+using Cluster.Contracts.V1;
+
+namespace Cluster.Worker.Devices;
+
+/// <summary>Measures how busy each device is, between one call and the next.</summary>
+/// <remarks>A GPU is as busy as NVML says; a CPU slot as its trainer's processor time over its cores.</remarks>
+internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, Nvml? nvml, TimeProvider timeProvider)
+{
+    private readonly Dictionary<string, (int ProcessId, double CpuSeconds, long At)> _last = [];
+
+    /// <param name="processOf">The process of the trainer on a device, or null where none runs.</param>
+    public IReadOnlyList<DeviceUtilization> Measure(Func<string, int?> processOf)
+    {
+        var measured = new List<DeviceUtilization>();
+        foreach (var device in devices)
+        {
+            var utilization = device.Kind == DeviceKind.Cuda ? nvml?.Utilization(GpuIndex(device)) : CpuShare(device, processOf(device.Id));
+            if (utilization is { } value)
+                measured.Add(new DeviceUtilization { Device = device.Id, Utilization = value });
+        }
+
+        return measured;
+    }
+
+    private static int GpuIndex(Device device) => int.Parse(device.Id.AsSpan("cuda:".Length), System.Globalization.CultureInfo.InvariantCulture);
+
+    private double? CpuShare(Device device, int? processId)
+    {
+        if (processId is not { } id || ProcessTimes.TryRead(id) is not { } times)
+        {
+            _last.Remove(device.Id);
+            return processId is null ? 0 : null;
+        }
+
+        var now = timeProvider.GetTimestamp();
+        double? share = null;
+        if (_last.TryGetValue(device.Id, out var last) && last.ProcessId == id && timeProvider.GetElapsedTime(last.At, now) is { Ticks: > 0 } elapsed)
+            share = Math.Clamp((times.CpuSeconds - last.CpuSeconds) / (elapsed.TotalSeconds * device.Cores), 0, 1);
+        _last[device.Id] = (id, times.CpuSeconds, now);
+        return share;
+    }
+}

@@ -28,6 +28,8 @@ public sealed class ServiceMapping(string name, Func<HealthCheckMapContext, bool
     public string Name { get; } = name;
 
     public Func<HealthCheckMapContext, bool>? HealthCheckPredicate { get; } = predicate;
+
+    internal bool Includes(string check, IEnumerable<string> tags) => HealthCheckPredicate!(new HealthCheckMapContext(check, tags));
 }
 
 public sealed class ServiceMappingCollection : ICollection<ServiceMapping>

@@ -11,7 +11,6 @@ namespace Microsoft.Extensions.DependencyInjection
             ArgumentNullException.ThrowIfNull(services);
             services.AddRouting();
             services.AddOptions();
-            services.TryAddSingleton(TimeProvider.System);
             services.TryAddSingleton<MappedServices>();
             services.TryAddSingleton<ActiveCalls>();
             return new GrpcServerBuilder(services);

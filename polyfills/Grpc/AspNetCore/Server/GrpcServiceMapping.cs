@@ -56,7 +56,7 @@ namespace Grpc.Core
             ArgumentNullException.ThrowIfNull(serverCallContext);
             return serverCallContext is HttpServerCallContext call
                 ? call.HttpContext
-                : serverCallContext.UserState.TryGetValue("__HttpContext", out var http) && http is HttpContext context
+                : serverCallContext.UserState.TryGetValue(HttpServerCallContext.HttpContextKey, out var http) && http is HttpContext context
                     ? context
                     : throw new InvalidOperationException("Could not get HttpContext from ServerCallContext.");
         }

@@ -1,4 +1,5 @@
 using System.Collections.ObjectModel;
+using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -21,12 +22,6 @@ public class InterceptorCollection : Collection<InterceptorRegistration>
             throw new ArgumentException($"Type must inherit from {typeof(Interceptor).FullName}.", nameof(interceptorType));
         Add(new InterceptorRegistration(interceptorType, args));
     }
-
-    internal void AddRange(IEnumerable<InterceptorRegistration> registrations)
-    {
-        foreach (var registration in registrations)
-            Add(registration);
-    }
 }
 
 public class InterceptorRegistration
@@ -43,9 +38,31 @@ public class InterceptorRegistration
 
     public IReadOnlyList<object> Arguments => arguments;
 
-    /// <summary>The instance for one call, and whether the call must dispose it.</summary>
-    internal (Interceptor Instance, bool Created) Resolve(IServiceProvider services) =>
-        arguments.Length == 0 && services.GetService(Type) is Interceptor registered
-            ? (registered, false)
-            : ((Interceptor)ActivatorUtilities.CreateInstance(services, Type, arguments), true);
+    /// <summary>Runs one call through an instance, which is disposed afterwards if it was made for this call.</summary>
+    internal async Task<T> RunAsync<T>(ServerCallContext context, Func<Interceptor, Task<T>> call)
+    {
+        var services = context.GetHttpContext().RequestServices;
+        if (arguments.Length == 0 && services.GetService(Type) is Interceptor registered)
+            return await call(registered);
+        var created = (Interceptor)ActivatorUtilities.CreateInstance(services, Type, arguments);
+        try
+        {
+            return await call(created);
+        }
+        finally
+        {
+            await Disposal.DisposeAsync(created);
+        }
+    }
+}
+
+internal static class Disposal
+{
+    public static ValueTask DisposeAsync(object instance)
+    {
+        if (instance is IAsyncDisposable asynchronous)
+            return asynchronous.DisposeAsync();
+        (instance as IDisposable)?.Dispose();
+        return ValueTask.CompletedTask;
+    }
 }

@@ -39,14 +39,28 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
             return true;
         }, cancellationToken);
 
-    /// <summary>For a job whose last attempt is over: nothing is on its way any more, so every chunk without a checkpoint goes.</summary>
+    /// <summary>
+    /// For a job none of whose attempts goes on: nothing is on its way any more, so every chunk without a checkpoint goes, and with it what
+    /// was kept of the attempts only to recognise their calls.
+    /// </summary>
     public Task SweepAsync(JobId job, CancellationToken cancellationToken) =>
         database.TransactAsync(async (connection, token) =>
         {
             await AdvisoryLocks.LockCheckpointsAsync(connection, job, token);
-            await using var batch = new NpgsqlBatch(connection) { BatchCommands = { DeleteChunks(job, DateTimeOffset.MaxValue) } };
+            await using var batch = new NpgsqlBatch(connection)
+            {
+                BatchCommands =
+                {
+                    DeleteChunks(job, time.GetUtcNow() + TimeSpan.FromDays(1)),
+                    DeleteOfJob("delete from checkpoint_parts where job_id = $1", job),
+                    DeleteOfJob("delete from attempt_reports where job_id = $1", job),
+                    DeleteOfJob("delete from rendezvous_endpoints where job_id = $1", job),
+                },
+            };
             return await batch.ExecuteNonQueryAsync(token);
         }, cancellationToken);
+
+    private static NpgsqlBatchCommand DeleteOfJob(string sql, JobId job) => new(sql) { Parameters = { new() { Value = job.Value } } };
 
     // A chunk that an upload renews meanwhile is looked at again once its lock is free, and stays.
     private static NpgsqlBatchCommand DeleteChunks(JobId job, DateTimeOffset before) => new(

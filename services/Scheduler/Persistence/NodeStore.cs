@@ -16,6 +16,11 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     public Task<List<NodeRow>> AllAsync(CancellationToken cancellationToken) =>
         database.WithEntitiesAsync((context, token) => context.Nodes.OrderBy(n => n.Id).ToListAsync(token), cancellationToken);
 
+    /// <summary>The present epochs of those of the nodes that are known.</summary>
+    public Task<Dictionary<Guid, long>> EpochsAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync((context, token) => context.Nodes.Where(n => ids.Contains(n.Id)).ToDictionaryAsync(n => n.Id, n => n.Epoch, token),
+            cancellationToken);
+
     /// <summary>Stores what the node is now, with a new lease. Another incarnation than before raises the epoch.</summary>
     public Task RegisterAsync(NodeId id, NodeRegistration registration, TimeSpan lease, bool clean, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>

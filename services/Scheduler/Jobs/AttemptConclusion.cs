@@ -1,0 +1,75 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
+
+namespace Cluster.Scheduler.Jobs;
+
+/// <summary>Closes an attempt whose trainers are all gone, and moves its job on.</summary>
+internal static class AttemptConclusion
+{
+    public static void Apply(JobRecord record, JobOptions options, DateTimeOffset now)
+    {
+        var (job, attempt) = (record.Job, record.Attempt!);
+        attempt.State = AttemptState.Ended;
+        attempt.EndedAt = now;
+        foreach (var grant in record.Grants)
+            grant.ReleasedAt = now;
+
+        if (job.StoppingTo is { } asked)
+        {
+            job.StoppingTo = null;
+            record.Become(asked, job.Reason, now);
+        }
+        else if (AttemptVerdict.AllDone(record))
+        {
+            Succeed(record, now);
+        }
+        else
+        {
+            Recover(record, options, now);
+        }
+    }
+
+    private static void Succeed(JobRecord record, DateTimeOffset now)
+    {
+        // Trainers may be done before their first report arrives; they ran all the same.
+        if (record.Job.State == JobState.Starting)
+            record.Become(JobState.Running, $"attempt {record.Attempt!.Number} trained", now);
+        record.Become(JobState.Succeeded, record.Grants.Count == 1 ? "done" : $"all {record.Grants.Count} ranks are done", now);
+    }
+
+    private static void Recover(JobRecord record, JobOptions options, DateTimeOffset now)
+    {
+        var (job, attempt) = (record.Job, record.Attempt!);
+        var policy = job.Spec.Restarts ?? new RestartPolicy();
+        if (attempt.LaunchFailed)
+        {
+            job.LaunchFailures++;
+            Requeue(record, attempt.Reason, Backoff.After(job.LaunchFailures, policy), now);
+            return;
+        }
+
+        var culprit = AttemptVerdict.Culprit(record, options);
+        attempt.Reason = culprit is null ? attempt.Reason : AttemptVerdict.Describe(culprit);
+        if (culprit is not null && AttemptVerdict.IsMisconfigured(culprit))
+        {
+            record.Become(JobState.Failed, attempt.Reason, now);
+        }
+        else if (job.Restarts >= policy.MaxRestarts)
+        {
+            record.Become(JobState.Failed, policy.MaxRestarts == 0 ? attempt.Reason : $"{attempt.Reason}; all {policy.MaxRestarts} restarts are used", now);
+        }
+        else
+        {
+            job.Restarts++;
+            job.AvoidNodes = culprit is null ? [] : [culprit.NodeId];
+            Requeue(record, $"{attempt.Reason}; restart {job.Restarts} of {policy.MaxRestarts}", Backoff.After(job.Restarts, policy), now);
+        }
+    }
+
+    private static void Requeue(JobRecord record, string reason, TimeSpan backoff, DateTimeOffset now)
+    {
+        record.Job.NotBefore = now + backoff;
+        record.Become(JobState.Queued, reason, now);
+    }
+}

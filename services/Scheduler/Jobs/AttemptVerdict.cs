@@ -1,0 +1,79 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
+
+namespace Cluster.Scheduler.Jobs;
+
+/// <summary>What the ends of an attempt's trainers mean. Pure: all it knows is the record and the time.</summary>
+internal static class AttemptVerdict
+{
+    /// <summary>Why an attempt that goes on must end, or null.</summary>
+    public static string? ReasonToEnd(JobRecord record, DateTimeOffset now, JobOptions options)
+    {
+        if (Culprit(record, options) is { } culprit)
+            return Describe(culprit);
+        var attempt = record.Attempt!;
+        var done = record.Grants.Where(g => g.GoneAt is not null).ToList();
+        if (done.Count > 0 && done.Count < record.Grants.Count && now - done.Min(g => g.GoneAt) >= options.FinishGrace)
+            return $"{Name(record.Grants.First(g => g.GoneAt is null))} goes on though rank {done[0].Rank} was done {options.FinishGrace.TotalSeconds:0} s ago";
+        if (attempt.State is AttemptState.Launching or AttemptState.Launched && now - attempt.CreatedAt >= options.StartDeadline)
+            return $"{Name(record.Grants.First(g => g.StartedAt is null))} did not begin to train within {options.StartDeadline.TotalSeconds:0} s";
+        return null;
+    }
+
+    /// <summary>Whether every trainer is gone for certain, so that devices may be released.</summary>
+    public static bool IsOver(JobRecord record) => record.Grants.All(g => g.GoneAt is not null);
+
+    public static bool AllDone(JobRecord record) => record.Grants.All(IsDone);
+
+    public static bool IsMisconfigured(DeviceGrantRow rank) => rank is { ExitCode: TrainerExit.Misconfigured, ExitSignal: 0 };
+
+    /// <summary>The rank whose end brought the attempt down, or null while none failed.</summary>
+    /// <remarks>
+    /// When one trainer dies, its peers fail of it, and may be reported first. So a rank that said the job is misconfigured, or that a
+    /// signal ended before our own patience ran out, goes before the first that merely failed.
+    /// </remarks>
+    public static DeviceGrantRow? Culprit(JobRecord record, JobOptions options)
+    {
+        var killing = record.Attempt!.EndingAt + options.FailureGrace;
+        return record.Grants
+            .Where(g => g.GoneAt is not null && !IsDone(g) && !EndedOnRequest(g, record.Attempt))
+            .OrderByDescending(IsMisconfigured)
+            .ThenByDescending(g => g.Lost || (g.ExitSignal > 0 && !(g.GoneAt >= killing)))
+            .ThenBy(g => g.GoneAt)
+            .ThenBy(g => g.Rank)
+            .FirstOrDefault();
+    }
+
+    /// <summary>"rank 1 on node-b (cpu:0) was killed by signal 9", with the trainer's own word if it gave one.</summary>
+    public static string Describe(DeviceGrantRow rank)
+    {
+        var end = rank switch
+        {
+            { Lost: true } => "was lost with its node",
+            { ExitSignal: > 0 } => $"was ended by signal {rank.ExitSignal}{SignalName(rank.ExitSignal.Value)}",
+            { ExitCode: TrainerExit.Stopped } => "stopped without being asked",
+            { ExitCode: { } code } => $"exited with code {code}",
+            _ => "ended, nobody knows how",
+        };
+        return rank.ExitMessage.Length > 0 ? $"{Name(rank)} {end}: {rank.ExitMessage}" : $"{Name(rank)} {end}";
+    }
+
+    private static bool IsDone(DeviceGrantRow rank) => rank is { Lost: false, ExitCode: TrainerExit.Done, ExitSignal: 0 };
+
+    private static bool EndedOnRequest(DeviceGrantRow rank, AttemptRow attempt) =>
+        attempt.EndingAt is { } asked && rank.GoneAt >= asked && rank is { ExitCode: TrainerExit.Stopped, ExitSignal: 0 };
+
+    private static string Name(DeviceGrantRow rank) => $"rank {rank.Rank} on {rank.NodeName} ({rank.Device})";
+
+    private static string SignalName(int signal) => signal switch
+    {
+        6 => " (aborted)",
+        7 => " (bus error)",
+        9 => " (killed)",
+        11 => " (segmentation fault)",
+        15 => " (terminated)",
+        _ => "",
+    };
+}

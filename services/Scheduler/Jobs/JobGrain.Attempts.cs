@@ -1,0 +1,208 @@
+using System.Diagnostics;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Persistence;
+
+namespace Cluster.Scheduler.Jobs;
+
+/// <summary>An attempt from its grant to its conclusion.</summary>
+internal sealed partial class JobGrain
+{
+    // So many heartbeats without the attempt, after its stop was acknowledged, prove that nothing of it runs on the node.
+    private const int HeartbeatsThatProve = 2;
+
+    /// <summary>The one place where the secret of an attempt is, until its agents have it; lost with the activation, on purpose.</summary>
+    private LaunchSecret? _secret;
+
+    private async Task OpenAttemptAsync(JobRecord record, StartAttempt command)
+    {
+        var now = time.GetUtcNow();
+        var resume = await checkpoints.NewestAsync(Id, CancellationToken.None);
+        var number = record.Job.Attempt + 1;
+        var secret = AttemptSecret.Make();
+        var attempt = new AttemptRow
+        {
+            JobId = Id.Value,
+            Number = number,
+            SecretHash = AttemptSecret.Hash(secret),
+            State = AttemptState.Launching,
+            WorldSize = command.Ranks.Length,
+            ResumeCheckpointId = resume?.Checkpoint,
+            ResumeStep = resume?.Step ?? 0,
+            CreatedAt = now,
+        };
+        record.Open(attempt, [.. command.Ranks.Select((device, rank) => new DeviceGrantRow
+        {
+            JobId = Id.Value,
+            Attempt = number,
+            Rank = rank,
+            NodeId = device.Node.Value,
+            NodeName = device.NodeName,
+            NodeEpoch = device.NodeEpoch,
+            Device = device.Device,
+            GrantedAt = now,
+        })]);
+        record.Job.NotBefore = null;
+        var places = string.Join(", ", command.Ranks.Select(r => $"{r.NodeName} ({r.Device})"));
+        Become(record, JobState.Starting, resume is null ? $"attempt {number} on {places}" : $"attempt {number} on {places}, from the checkpoint at step {resume.Step}");
+        await SaveAsync(record);
+        _secret = new LaunchSecret(number, secret);
+    }
+
+    /// <summary>Marks ranks whose node lost its lease, or whose agent started anew, since their device was granted.</summary>
+    private async Task<bool> NoteLostRanksAsync(JobRecord record)
+    {
+        var live = record.Grants.Where(g => g.GoneAt is null).ToList();
+        if (live.Count == 0)
+            return false;
+        var epochs = await nodes.EpochsAsync(live.ConvertAll(g => g.NodeId), CancellationToken.None);
+        var lost = live.FindAll(g => !epochs.TryGetValue(g.NodeId, out var epoch) || epoch != g.NodeEpoch);
+        foreach (var rank in lost)
+            (rank.Lost, rank.GoneAt) = (true, time.GetUtcNow());
+        return lost.Count > 0;
+    }
+
+    private async Task<bool> LaunchIfDueAsync(JobRecord record)
+    {
+        var attempt = record.Attempt!;
+        if (attempt.State != AttemptState.Launching || record.Grants.Any(g => g.GoneAt is not null))
+            return false;
+        if (_secret is not { } secret || secret.Attempt != attempt.Number)
+            return FailLaunch(record, [], "the scheduler restarted before the launch was confirmed");
+
+        secret.Sent = true;
+        using var activity = StartLaunchActivity(record.Job, attempt.Number);
+        var byNode = record.Grants.GroupBy(g => g.NodeId).ToList();
+        var results = await Task.WhenAll(byNode.Select(ranks =>
+            GrainFactory.GetGrain<INodeGrain>(ranks.Key).LaunchAsync(LaunchOrder.For(LaunchOf(record, ranks, secret.Text, activity)))));
+
+        for (var i = 0; i < results.Length; i++)
+        {
+            if (results[i].Status != LaunchStatus.Refused)
+                continue;
+            foreach (var rank in byNode[i])
+                rank.GoneAt = time.GetUtcNow();
+        }
+
+        var failed = Array.FindIndex(results, r => r.Status is LaunchStatus.Refused or LaunchStatus.Unknown);
+        if (failed < 0 && time.GetUtcNow() - attempt.CreatedAt >= options.Value.LaunchDeadline)
+            failed = Array.FindIndex(results, r => r.Status == LaunchStatus.NotConnected);
+        if (failed >= 0)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, results[failed].Detail);
+            var failing = byNode.Where((_, i) => results[i].Status != LaunchStatus.Launched).Select(ranks => ranks.Key);
+            return FailLaunch(record, [.. failing], $"the launch on {byNode[failed].First().NodeName} failed: {results[failed].Detail}");
+        }
+
+        if (results.Any(r => r.Status == LaunchStatus.NotConnected))
+            return false;
+        attempt.State = AttemptState.Launched;
+        _secret = null;
+        return true;
+    }
+
+    private static Activity? StartLaunchActivity(JobRow job, int attempt)
+    {
+        ActivityContext.TryParse(job.TraceParent, job.TraceState, out var submitted);
+        return SchedulerActivity.Source.StartActivity("job.launch", ActivityKind.Internal, submitted)
+            ?.SetTag("cluster.job.id", job.Id.ToString("D")).SetTag("cluster.attempt", attempt);
+    }
+
+    private static LaunchRequest LaunchOf(JobRecord record, IEnumerable<DeviceGrantRow> ranks, string secret, Activity? activity) => new()
+    {
+        JobId = record.Id.ToString(),
+        Attempt = record.Attempt!.Number,
+        AttemptSecret = secret,
+        Spec = record.Job.Spec,
+        WorldSize = record.Attempt.WorldSize,
+        Ranks = { ranks.Select((r, local) => new RankAssignment { Rank = r.Rank, LocalRank = local, Device = r.Device }) },
+        ResumeCheckpointId = record.Attempt.ResumeCheckpointId?.ToString("D") ?? "",
+        Traceparent = activity?.Id ?? record.Job.TraceParent,
+        Tracestate = activity?.TraceStateString ?? record.Job.TraceState,
+    };
+
+    private bool FailLaunch(JobRecord record, Guid[] failing, string reason)
+    {
+        record.Job.AvoidNodes = failing;
+        record.Attempt!.LaunchFailed = true;
+        _secret = null;
+        BeginEnding(record, reason);
+        return true;
+    }
+
+    private void BeginRunning(JobRecord record)
+    {
+        record.Attempt!.State = AttemptState.Running;
+        record.Attempt.StartedAt = time.GetUtcNow();
+        record.Job.LaunchFailures = 0;
+        Become(record, JobState.Running, $"attempt {record.Attempt.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}");
+    }
+
+    private bool JudgeAttempt(JobRecord record)
+    {
+        if (record.Attempt!.State == AttemptState.Ending || AttemptVerdict.ReasonToEnd(record, time.GetUtcNow(), options.Value) is not { } reason)
+            return false;
+        BeginEnding(record, reason);
+        return true;
+    }
+
+    private void BeginEnding(JobRecord record, string reason)
+    {
+        var attempt = record.Attempt!;
+        if (attempt.State == AttemptState.Ending)
+            return;
+        if (_secret is { Sent: false } secret && secret.Attempt == attempt.Number)
+        {
+            // No agent ever heard of it: there is no trainer whose end could be waited for.
+            foreach (var rank in record.Grants.Where(g => g.GoneAt is null))
+                rank.GoneAt = time.GetUtcNow();
+        }
+
+        attempt.State = AttemptState.Ending;
+        attempt.EndingAt = time.GetUtcNow();
+        attempt.Reason = reason;
+    }
+
+    /// <summary>Asks the nodes of live ranks to end them, once each.</summary>
+    /// <returns>Whether some turned out not to run at all.</returns>
+    private async Task<bool> StopTrainersAsync(JobRecord record)
+    {
+        var attempt = record.Attempt!;
+        var order = new StopOrder(
+            new AttemptKey(Id, attempt.Number), record.Job.StoppingTo is null ? options.Value.FailureGrace : options.Value.CancelGrace, attempt.Reason);
+        var byNode = record.Grants.Where(g => g.GoneAt is null).GroupBy(g => g.NodeId).ToList();
+        var results = await Task.WhenAll(byNode.Select(ranks => GrainFactory.GetGrain<INodeGrain>(ranks.Key).StopAsync(order)));
+        var changed = false;
+        foreach (var rank in byNode.Where((_, i) => results[i] is { Acknowledged: true, AbsentHeartbeats: >= HeartbeatsThatProve }).SelectMany(r => r))
+        {
+            rank.GoneAt = time.GetUtcNow();
+            rank.ExitMessage = "its agent does not run it";
+            changed = true;
+        }
+
+        return changed;
+    }
+
+    private async Task ConcludeIfOverAsync(JobRecord record)
+    {
+        if (record.Attempt is null or { State: AttemptState.Ended } || !AttemptVerdict.IsOver(record))
+            return;
+        var now = time.GetUtcNow();
+        AttemptConclusion.Apply(record, options.Value, now);
+        await SaveAsync(record);
+        _secret = null;
+        signal.Place();
+        await retention.SweepAsync(Id, CancellationToken.None);
+    }
+
+    private sealed class LaunchSecret(int attempt, string text)
+    {
+        public int Attempt => attempt;
+
+        public string Text => text;
+
+        /// <summary>Some agent may have it.</summary>
+        public bool Sent { get; set; }
+    }
+}

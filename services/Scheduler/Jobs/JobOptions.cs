@@ -1,0 +1,29 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Cluster.Scheduler.Jobs;
+
+/// <summary>How long a job waits for its trainers.</summary>
+public sealed class JobOptions
+{
+    public const string SectionName = "Jobs";
+
+    /// <summary>On cancellation: time for a last checkpoint.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan CancelGrace { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>After one rank's failure: time for the others to notice. They cannot write a checkpoint without it.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
+    public TimeSpan FailureGrace { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>After the first rank is done: time for the others, which are a last checkpoint's write apart.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "1.00:00:00")]
+    public TimeSpan FinishGrace { get; set; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>From granting devices until every agent has confirmed the launch, while agents are reconnecting.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
+    public TimeSpan LaunchDeadline { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>From the grant until every rank trains: loading libtorch, data and a checkpoint on a busy machine.</summary>
+    [Range(typeof(TimeSpan), "00:00:05", "1.00:00:00")]
+    public TimeSpan StartDeadline { get; set; } = TimeSpan.FromMinutes(10);
+}

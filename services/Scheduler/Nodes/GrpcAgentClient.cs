@@ -1,0 +1,94 @@
+using System.Collections.Concurrent;
+using Cluster.Contracts.Access;
+using Cluster.Contracts.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.Extensions.Options;
+using Polly;
+using Polly.Retry;
+
+namespace Cluster.Scheduler.Nodes;
+
+/// <summary>Calls agents over gRPC, each try with a deadline, again only where the call did not get through.</summary>
+public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
+{
+    private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
+    private readonly ResiliencePipeline _retry;
+    private readonly NodeOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger<GrpcAgentClient> _logger;
+
+    public GrpcAgentClient(IOptions<NodeOptions> options, TimeProvider time, ILogger<GrpcAgentClient> logger)
+    {
+        (_options, _time, _logger) = (options.Value, time, logger);
+        var builder = new ResiliencePipelineBuilder { TimeProvider = time };
+        if (_options.AgentRetries > 0)
+        {
+            // Launch and Stop are idempotent, so a call whose answer was lost may be made again.
+            builder.AddRetry(new RetryStrategyOptions
+            {
+                ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.StatusCode == StatusCode.Unavailable),
+                MaxRetryAttempts = _options.AgentRetries,
+                Delay = TimeSpan.FromMilliseconds(200),
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+            });
+        }
+
+        _retry = builder.Build();
+    }
+
+    /// <inheritdoc/>
+    public async Task<LaunchResult> LaunchAsync(AgentEndpoint agent, LaunchRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _retry.ExecuteAsync(async token => await Client(agent).LaunchAsync(request, Options(agent, token)), cancellationToken);
+            return new LaunchResult(LaunchStatus.Launched, "");
+        }
+        catch (RpcException failure)
+        {
+            LogLaunchFailed(failure, request.JobId, request.Attempt, agent.Address);
+            return new LaunchResult(IsRefusal(failure.StatusCode) ? LaunchStatus.Refused : LaunchStatus.Unknown,
+                $"{failure.StatusCode}: {failure.Status.Detail}");
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> StopAsync(AgentEndpoint agent, StopRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _retry.ExecuteAsync(async token => await Client(agent).StopAsync(request, Options(agent, token)), cancellationToken);
+            return true;
+        }
+        catch (RpcException failure)
+        {
+            LogStopFailed(failure, request.JobId, request.Attempt, agent.Address);
+            return false;
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var channel in _channels.Values)
+            channel.Dispose();
+    }
+
+    /// <summary>An answer of the agent itself, by which it runs nothing. Everything else leaves that open.</summary>
+    private static bool IsRefusal(StatusCode status) => status is StatusCode.ResourceExhausted or StatusCode.FailedPrecondition
+        or StatusCode.InvalidArgument or StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented;
+
+    private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>
+        new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address)));
+
+    private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) => new(
+        new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(agent.Secret) } },
+        (_time.GetUtcNow() + _options.AgentDeadline).UtcDateTime, cancellationToken);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent at {Agent} did not launch")]
+    private partial void LogLaunchFailed(Exception failure, string jobId, int attempt, Uri agent);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent at {Agent} did not take the request to stop")]
+    private partial void LogStopFailed(Exception failure, string jobId, int attempt, Uri agent);
+}

@@ -1,0 +1,131 @@
+using System.Collections.Immutable;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Reconciliation;
+using Google.Protobuf.WellKnownTypes;
+using Microsoft.Extensions.Options;
+
+namespace Cluster.Scheduler.Nodes;
+
+/// <inheritdoc cref="INodeGrain"/>
+internal sealed partial class NodeGrain(
+    NodeStore store, IAgentClient agents, ReconcileSignal signal, IOptions<NodeOptions> options, ILogger<NodeGrain> logger) : Grain, INodeGrain
+{
+    // Past this many heartbeats nobody asks about a stopped attempt any more.
+    private const int ForgetStopAfter = 100;
+
+    private readonly Dictionary<AttemptKey, int> _absentSinceStop = [];
+    private Connection? _connection;
+
+    private NodeId Id => new(this.GetPrimaryKey());
+
+    /// <inheritdoc/>
+    public async Task<LeaseGrant> RegisterAsync(NodeRegistration registration)
+    {
+        var endpoint = new AgentEndpoint(AddressOf(registration), registration.AgentSecret);
+        var before = await store.LoadAsync(Id, CancellationToken.None);
+        var stale = await store.StaleAsync(Id, registration.Incarnation, registration.Running, CancellationToken.None);
+        await store.RegisterAsync(Id, registration, options.Value.LeaseDuration, clean: stale.Count == 0, CancellationToken.None);
+        _connection = new Connection(endpoint, registration.Incarnation, Clean: stale.Count == 0);
+        _absentSinceStop.Clear();
+        if (before is null || before.Incarnation != registration.Incarnation || before.State == NodeState.Lost)
+        {
+            LogRegistered(Id, registration.Name, registration.Devices.Length, stale.Count);
+            await TouchHoldersAsync();
+        }
+
+        signal.Place();
+        return new LeaseGrant(options.Value.LeaseDuration, options.Value.HeartbeatInterval, [.. stale]);
+    }
+
+    /// <inheritdoc/>
+    public async Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat)
+    {
+        if (_connection?.Incarnation != heartbeat.Incarnation)
+            return await DeclineAsync(heartbeat);
+        var stale = await store.StaleAsync(Id, heartbeat.Incarnation, heartbeat.Running, CancellationToken.None);
+        if (!await store.RenewAsync(
+            Id, heartbeat.Incarnation, options.Value.LeaseDuration, clean: stale.Count == 0, heartbeat.Utilization, CancellationToken.None))
+        {
+            return await DeclineAsync(heartbeat);
+        }
+
+        NoteAbsence(heartbeat.Running);
+        if (_connection is { Clean: false } && stale.Count == 0)
+            signal.Place();
+        _connection = _connection with { Clean = stale.Count == 0 };
+        return new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, [.. stale]);
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> ExpireAsync()
+    {
+        if (!await store.ExpireAsync(Id, CancellationToken.None))
+            return false;
+        LogLost(Id, options.Value.LeaseDuration);
+        await TouchHoldersAsync();
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public Task<LaunchResult> LaunchAsync(LaunchOrder order) =>
+        _connection is { } connection
+            ? agents.LaunchAsync(connection.Endpoint, order.Read(), CancellationToken.None)
+            : Task.FromResult(new LaunchResult(LaunchStatus.NotConnected, "the agent has not registered since the scheduler started"));
+
+    /// <inheritdoc/>
+    public async Task<StopResult> StopAsync(StopOrder order)
+    {
+        // Asked once: a second request could begin the grace period anew.
+        if (_absentSinceStop.TryGetValue(order.Attempt, out var absent))
+            return new StopResult(true, absent);
+        if (_connection is not { } connection)
+            return new StopResult(false, 0);
+        var request = new StopRequest
+        {
+            JobId = order.Attempt.Job.ToString(), Attempt = order.Attempt.Attempt, Grace = Duration.FromTimeSpan(order.Grace), Reason = order.Reason,
+        };
+        if (!await agents.StopAsync(connection.Endpoint, request, CancellationToken.None))
+            return new StopResult(false, 0);
+        _absentSinceStop.TryAdd(order.Attempt, 0);
+        return new StopResult(true, 0);
+    }
+
+    private static Uri AddressOf(NodeRegistration registration) =>
+        Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+            ? address
+            : throw new ArgumentException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
+
+    private async Task<HeartbeatResult> DeclineAsync(NodeHeartbeat heartbeat)
+    {
+        var row = await store.LoadAsync(Id, CancellationToken.None);
+        var status = row is not null && row.Incarnation != heartbeat.Incarnation ? HeartbeatStatus.Superseded : HeartbeatStatus.Unknown;
+        return new HeartbeatResult(status, TimeSpan.Zero, []);
+    }
+
+    private void NoteAbsence(ImmutableArray<AttemptKey> running)
+    {
+        foreach (var (attempt, absent) in _absentSinceStop.ToList())
+        {
+            if (absent >= ForgetStopAfter)
+                _absentSinceStop.Remove(attempt);
+            else
+                _absentSinceStop[attempt] = running.Contains(attempt) ? 0 : absent + 1;
+        }
+    }
+
+    private async Task TouchHoldersAsync()
+    {
+        foreach (var job in await store.HoldersAsync(Id, CancellationToken.None))
+            signal.Touch(job);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
+    private partial void LogRegistered(NodeId nodeId, string name, int devices, int stale);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Node {NodeId} is lost: it did not renew its lease of {Lease}")]
+    private partial void LogLost(NodeId nodeId, TimeSpan lease);
+
+    private sealed record Connection(AgentEndpoint Endpoint, string Incarnation, bool Clean);
+}

@@ -1,0 +1,38 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace Cluster.Scheduler.Nodes;
+
+/// <summary>Leases of nodes, and calls to their agents.</summary>
+public sealed class NodeOptions : IValidatableObject
+{
+    public const string SectionName = "Nodes";
+
+    /// <summary>A node that was not heard of for so long is lost, and its attempts with it. Three heartbeats may get lost.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
+    public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often agents are told to call.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
+    public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(3);
+
+    /// <summary>A lost node counts as registered for so long: jobs may be submitted that need it back.</summary>
+    [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
+    public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromDays(1);
+
+    /// <summary>Deadline of one call to an agent. Starting a process takes far less; a silent network more.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:00:10")]
+    public TimeSpan AgentDeadline { get; set; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Repetitions of a call that did not reach the agent. All tries together stay within a grain call's 30 s.</summary>
+    [Range(0, 3)]
+    public int AgentRetries { get; set; } = 2;
+
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (HeartbeatInterval >= LeaseDuration)
+        {
+            yield return new ValidationResult(
+                $"{SectionName}:{nameof(HeartbeatInterval)} is {HeartbeatInterval}, not less than {nameof(LeaseDuration)}, {LeaseDuration}: every lease would run out; lower it to a third");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace Cluster.Scheduler.Nodes;
+
+/// <summary>Registers what the node grains need.</summary>
+public static class NodeServices
+{
+    public static IServiceCollection AddNodes(this IServiceCollection services, IConfiguration configuration)
+    {
+        services.AddOptions<NodeOptions>().Bind(configuration.GetSection(NodeOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.TryAddSingleton<IAgentClient, GrpcAgentClient>();
+        return services;
+    }
+}

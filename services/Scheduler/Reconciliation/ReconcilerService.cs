@@ -1,0 +1,113 @@
+using Cluster.Contracts;
+using Microsoft.Extensions.Options;
+
+namespace Cluster.Scheduler.Reconciliation;
+
+/// <summary>Runs the reconciler: a pass every few seconds, and at once what grains ask for.</summary>
+/// <remarks>A touch may wait for a slow agent. So touches run beside the loop, at most one a job, and are all awaited before the service ends.</remarks>
+internal sealed partial class ReconcilerService(
+    Reconciler reconciler, ReconcileSignal signal, IOptions<ReconcileOptions> options, TimeProvider time, ILogger<ReconcilerService> logger)
+    : BackgroundService
+{
+    private readonly Dictionary<JobId, Task> _touching = [];
+    private readonly HashSet<JobId> _again = [];
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await AttemptAsync(() => reconciler.BeginAsync(stoppingToken));
+            var due = Task.CompletedTask;
+            var asked = signal.Requests.WaitToReadAsync(stoppingToken).AsTask();
+            while (true)
+            {
+                if (due.IsCompleted)
+                {
+                    due = Task.Delay(options.Value.Interval, time, stoppingToken);
+                    await AttemptAsync(() => reconciler.PassAsync(BeginTouch, stoppingToken));
+                }
+
+                await Task.WhenAny(due, asked);
+                stoppingToken.ThrowIfCancellationRequested();
+                if (asked.IsCompleted)
+                {
+                    await AnswerSignalsAsync();
+                    asked = signal.Requests.WaitToReadAsync(stoppingToken).AsTask();
+                }
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+        }
+
+        await Task.WhenAll(RunningTouches());
+    }
+
+    private async Task AnswerSignalsAsync()
+    {
+        var place = false;
+        while (signal.Requests.TryRead(out var job))
+        {
+            if (job is { } id)
+                await BeginTouch(id);
+            else
+                place = true;
+        }
+
+        if (place)
+            await AttemptAsync(() => reconciler.PlaceAsync(BeginTouch));
+    }
+
+    /// <summary>Starts a touch without waiting for it; a job that is being touched is touched once more afterwards.</summary>
+    private Task BeginTouch(JobId job)
+    {
+        lock (_touching)
+        {
+            if (!_touching.TryAdd(job, Task.CompletedTask))
+                _again.Add(job);
+            else
+                _touching[job] = TouchAsync(job);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private async Task TouchAsync(JobId job)
+    {
+        // Off the caller's lock.
+        await Task.Yield();
+        while (true)
+        {
+            await reconciler.TouchAsync(job);
+            lock (_touching)
+            {
+                if (_again.Remove(job))
+                    continue;
+                _touching.Remove(job);
+                return;
+            }
+        }
+    }
+
+    private Task[] RunningTouches()
+    {
+        lock (_touching)
+            return [.. _touching.Values];
+    }
+
+    /// <summary>A pass that fails, say because Postgres is away, is logged; the next one comes all the same.</summary>
+    private async Task AttemptAsync(Func<Task> work)
+    {
+        try
+        {
+            await work();
+        }
+        catch (Exception failure) when (failure is not OperationCanceledException)
+        {
+            LogPassFailed(failure);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "A reconciler pass failed; the next one is due soon")]
+    private partial void LogPassFailed(Exception failure);
+}

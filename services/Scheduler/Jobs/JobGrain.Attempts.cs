@@ -104,8 +104,8 @@ internal sealed partial class JobGrain
 
     private static Activity? StartLaunchActivity(JobRow job, int attempt)
     {
-        ActivityContext.TryParse(job.TraceParent, job.TraceState, out var submitted);
-        return SchedulerActivity.Source.StartActivity("job.launch", ActivityKind.Internal, submitted)
+        var parent = ActivityContext.TryParse(job.TraceParent, job.TraceState, out var submitted) ? submitted : default;
+        return SchedulerActivity.Source.StartActivity("job.launch", ActivityKind.Internal, parent)
             ?.SetTag("cluster.job.id", job.Id.ToString("D")).SetTag("cluster.attempt", attempt);
     }
 

@@ -11,6 +11,7 @@ namespace Cluster.Scheduler.Nodes;
 public interface INodeGrain : IGrainWithGuidKey
 {
     /// <summary>Takes note of the node as it is now and grants a lease.</summary>
+    /// <exception cref="InvalidRegistrationException">The agent's address cannot be called.</exception>
     [Alias("Register")]
     Task<LeaseGrant> RegisterAsync(NodeRegistration registration);
 
@@ -32,3 +33,7 @@ public interface INodeGrain : IGrainWithGuidKey
     [AlwaysInterleave]
     Task<StopResult> StopAsync(StopOrder order);
 }
+
+/// <summary>What an agent registered cannot be used. gRPC: InvalidArgument; the message names field and value.</summary>
+[GenerateSerializer, Alias("cluster.InvalidRegistrationException")]
+public sealed class InvalidRegistrationException(string message) : Exception(message);

@@ -95,7 +95,7 @@ internal sealed partial class NodeGrain(
     private static Uri AddressOf(NodeRegistration registration) =>
         Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
             ? address
-            : throw new ArgumentException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
+            : throw new InvalidRegistrationException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
 
     private async Task<HeartbeatResult> DeclineAsync(NodeHeartbeat heartbeat)
     {

@@ -1,7 +1,10 @@
 using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Dashboard;
 using Cluster.Scheduler.Hosting;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Telemetry;
 using Orleans.Hosting;
 
@@ -17,7 +20,10 @@ builder.ListenAsConfigured();
 builder.Services.AddHostedService<TelemetryExport>();
 builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddPersistence(builder.Configuration);
+builder.Services.AddJobs(builder.Configuration);
+builder.Services.AddNodes(builder.Configuration);
 builder.UseOrleans(silo => silo.AddActivityPropagation());
+builder.Services.AddReconciliation(builder.Configuration);
 builder.Services.AddApi(builder.Configuration);
 builder.Services.AddDashboard();
 builder.Services.AddProbes();

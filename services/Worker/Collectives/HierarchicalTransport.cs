@@ -40,6 +40,9 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override string Name => "hierarchical";
 
+    /// <summary>Ranks that others than the leader may have between them and a late one: their leader, and a leader a node.</summary>
+    private int LongestChain => nodes.Length + 2;
+
     private int Leader => nodes[node][0];
 
     private bool IsLeader => rank == Leader;
@@ -68,25 +71,25 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void AllGather(ReadOnlySpan<byte> input, Span<byte> output, in Operation operation)
     {
-        local.AllGather(input, output.Slice(Leader * input.Length, nodes[node].Length * input.Length), operation);
+        local.AllGather(input, output.Slice(Leader * input.Length, nodes[node].Length * input.Length), Within(operation));
         if (IsLeader)
             ExchangeNodes(output, input.Length, operation);
 
-        local.Broadcast(output, Leader, operation);
+        local.Broadcast(output, Leader, Within(operation));
     }
 
     public override void Broadcast(Span<byte> values, int root, in Operation operation)
     {
         var source = NodeOf(root);
         if (source == node)
-            local.Broadcast(values, root, operation);
+            local.Broadcast(values, root, Within(operation));
         if (IsLeader && source == node)
             SendToLeaders(values, operation);
         else if (IsLeader)
-            remote.Receive(values, nodes[source][0], operation);
+            remote.Receive(values, nodes[source][0], operation.Behind(1));
 
         if (source != node)
-            local.Broadcast(values, Leader, operation);
+            local.Broadcast(values, Leader, Within(operation));
     }
 
     public override void Send(ReadOnlySpan<byte> values, int destination, in Operation operation) =>
@@ -97,11 +100,11 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void Barrier(in Operation operation)
     {
-        local.Barrier(operation);
+        local.Barrier(Within(operation));
         if (IsLeader)
             ExchangeNodes([], 0, operation);
 
-        local.Barrier(operation);
+        local.Barrier(Within(operation));
     }
 
     public override void Abort(int culprit)
@@ -127,7 +130,7 @@ internal sealed class HierarchicalTransport : CollectiveTransport
                 remote.Expect((nint)(start + ((long)peers[0] * bytesPerRank)), peers.Length * bytesPerRank, peers[0]);
             }
 
-            remote.Complete(operation);
+            remote.Complete(operation.Behind(1));
         }
     }
 
@@ -137,7 +140,7 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         {
             foreach (var peers in nodes.Where(peers => peers != nodes[node]))
                 remote.Post((nint)start, values.Length, peers[0]);
-            remote.Complete(operation);
+            remote.Complete(operation.Behind(1));
         }
     }
 
@@ -149,10 +152,10 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         if (IsLeader && !IsFirstNode)
         {
             carry = MemoryMarshal.Cast<byte, T>(CarryScratch(chunk.Length * SizeOf<T>()));
-            remote.Receive(MemoryMarshal.AsBytes(carry), nodes[node - 1][0], operation);
+            remote.Receive(MemoryMarshal.AsBytes(carry), nodes[node - 1][0], operation.Behind(node));
         }
 
-        local.ReduceToFirst(chunk, carry, operation);
+        local.ReduceToFirst(chunk, carry, Within(operation));
         if (IsLeader && !IsLastNode)
             remote.Send(MemoryMarshal.AsBytes(chunk), nodes[node + 1][0], operation);
     }
@@ -162,10 +165,10 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     {
         var bytes = MemoryMarshal.AsBytes(chunk);
         if (IsLeader && !IsLastNode)
-            remote.Receive(bytes, nodes[node + 1][0], operation);
+            remote.Receive(bytes, nodes[node + 1][0], operation.Behind(nodes.Length - node));
         if (IsLeader && !IsFirstNode)
             remote.Send(bytes, nodes[node - 1][0], operation);
-        local.Broadcast(bytes, Leader, operation);
+        local.Broadcast(bytes, Leader, Within(operation));
     }
 
     private Span<byte> CarryScratch(int bytes) => Grown(ref carryScratch, bytes);
@@ -178,6 +181,9 @@ internal sealed class HierarchicalTransport : CollectiveTransport
             memory = GC.AllocateUninitializedArray<byte>(bytes);
         return memory.AsSpan(0, bytes);
     }
+
+    /// <summary>A leader sees a late rank of its node at first hand; the others may be waiting for a leader that waits.</summary>
+    private Operation Within(in Operation operation) => IsLeader ? operation : operation.Behind(LongestChain);
 
     private CollectiveTransport Towards(int peer) => NodeOf(peer) == node ? local : remote;
 

@@ -18,20 +18,51 @@ internal enum OperationKind
 }
 
 /// <summary>One call on a group: what it is named in errors, and until when it may take.</summary>
-internal readonly struct Operation(OperationKind kind, string name, long bytes, int rank, TimeSpan timeout)
+internal readonly struct Operation
 {
-    private readonly long started = Stopwatch.GetTimestamp();
+    /// <summary>What a rank that waits for a waiting one adds to its patience, at least: several times the interval at which waits look up.</summary>
+    private static readonly TimeSpan LeastGrace = TimeSpan.FromMilliseconds(250);
 
-    public OperationKind Kind { get; } = kind;
+    private readonly int rank;
+    private readonly long started;
+    private readonly TimeSpan timeout;
 
-    public string Name { get; } = name;
+    public Operation(OperationKind kind, string name, long bytes, int rank, TimeSpan timeout)
+        : this(kind, name, bytes, rank, timeout, Stopwatch.GetTimestamp())
+    {
+    }
+
+    private Operation(OperationKind kind, string name, long bytes, int rank, TimeSpan timeout, long started)
+    {
+        Kind = kind;
+        Name = name;
+        Bytes = bytes;
+        this.rank = rank;
+        this.timeout = timeout;
+        this.started = started;
+    }
+
+    public OperationKind Kind { get; }
+
+    public string Name { get; }
 
     /// <summary>Size that every rank must agree on.</summary>
-    public long Bytes { get; } = bytes;
+    public long Bytes { get; }
 
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(started);
 
     public bool IsOverdue => Elapsed >= timeout;
+
+    /// <summary>
+    /// The same call with more patience, for a rank that waits for one that may itself be waiting: whoever is nearest to the late rank
+    /// must be the first to give up, or the wrong rank is named.
+    /// </summary>
+    /// <param name="links">Ranks between this one and the one that may be late.</param>
+    public Operation Behind(int links)
+    {
+        var grace = timeout / 10 > LeastGrace ? timeout / 10 : LeastGrace;
+        return new Operation(Kind, Name, Bytes, rank, timeout + (links * grace), started);
+    }
 
     public CollectiveException Late(int peer) =>
         new(CollectiveFault.PeerLate, rank, peer, Name, Elapsed, FormattableString.Invariant($"did not come within {timeout.TotalSeconds:0.###} s"));

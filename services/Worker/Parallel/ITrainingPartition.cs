@@ -1,3 +1,4 @@
+using Cluster.Models;
 using TorchSharp;
 
 namespace Cluster.Worker.Parallel;
@@ -8,11 +9,14 @@ namespace Cluster.Worker.Parallel;
 /// </summary>
 /// <remarks>
 /// Used by one thread. A network's modules must call each other with <c>call</c>, not <c>forward</c>, or gradients cannot be exchanged while
-/// backward still runs. The partition zeroes and owns the parameters' gradients: the loop never calls <c>zero_grad</c>.
+/// backward still runs. The partition zeroes and owns the parameters' gradients: the loop never calls <c>zero_grad</c>. It owns the network too.
 /// Errors of the exchange come out as <see cref="Collectives.CollectiveException"/>.
 /// </remarks>
 public interface ITrainingPartition : IDisposable
 {
+    /// <summary>What this rank computes: the whole network, or its part.</summary>
+    ImageClassifier Network { get; }
+
     /// <summary>Which samples of a global batch this rank feeds to its network, as positions in the batch.</summary>
     SampleRange LocalSamples(int globalBatchSize);
 

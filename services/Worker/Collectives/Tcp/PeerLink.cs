@@ -19,6 +19,7 @@ internal sealed unsafe class PeerLink : IDisposable
     private readonly Queue<Transfer> toReceive = new();
     private readonly byte[] outgoing = new byte[HeaderBytes + JoinedBytes];
     private readonly byte[] incoming = new byte[64 << 10];
+    private byte[] farewell = [];
     private int outgoingSent;
     private int outgoingEnd;
     private int incomingRead;
@@ -139,20 +140,54 @@ internal sealed unsafe class PeerLink : IDisposable
         return moved;
     }
 
-    /// <summary>Tells the peer, if no message is half sent and the socket takes it, that this rank gives up because of <paramref name="culprit"/>.</summary>
-    public void TryAbort(int culprit)
+    /// <summary>Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.</summary>
+    public void BeginFarewell(int culprit)
     {
-        if (outgoingSent < outgoingEnd || (toSend.TryPeek(out var transfer) && transfer.HeaderSent))
-            return;
-        WriteHeader(OperationKind.Abort, culprit, 0);
-        Socket.Send(outgoing.AsSpan(0, HeaderBytes), SocketFlags.None, out _); // a peer that cannot be told sees the connection close
+        farewell = new byte[HeaderBytes];
+        WriteHeader(farewell, OperationKind.Abort, culprit, 0);
+        toReceive.Clear();
+        var begun = toSend.TryPeek(out var transfer) && transfer.HeaderSent ? transfer : null;
+        toSend.Clear();
+        if (begun is not null)
+            toSend.Enqueue(begun);
+    }
+
+    /// <summary>Goes on with the farewell, as far as the socket allows now.</summary>
+    /// <returns>Whether it is over: the peer has been told and has closed its side, or is gone.</returns>
+    public bool TryFarewell(in Operation operation)
+    {
+        try
+        {
+            TrySend(operation);
+            if (!IsSending && farewell.Length > 0)
+            {
+                farewell = farewell[SendSome(farewell, operation)..];
+                if (farewell.Length == 0)
+                    Socket.Shutdown(SocketShutdown.Send);
+            }
+
+            // What comes in is of no more use, but a connection closed with bytes unread is reset, and the peer might miss the message.
+            while (ReceiveSome(incoming, operation) > 0)
+            {
+            }
+
+            return false;
+        }
+        catch (CollectiveException)
+        {
+            return true; // closed or broken: what a farewell ends with
+        }
+        catch (SocketException)
+        {
+            return true; // broken before it could be shut down
+        }
     }
 
     public void Dispose() => Socket.Dispose();
 
     private void PrepareHeader(Transfer transfer, in Operation operation)
     {
-        WriteHeader(operation.Kind, operation.Bytes, transfer.Remaining);
+        WriteHeader(outgoing, operation.Kind, operation.Bytes, transfer.Remaining);
         sendSequence++;
         transfer.HeaderSent = true;
         outgoingSent = 0;
@@ -165,12 +200,12 @@ internal sealed unsafe class PeerLink : IDisposable
         }
     }
 
-    private void WriteHeader(OperationKind kind, long operationBytes, int messageBytes)
+    private void WriteHeader(Span<byte> header, OperationKind kind, long operationBytes, int messageBytes)
     {
-        BinaryPrimitives.WriteInt32LittleEndian(outgoing, (int)kind);
-        BinaryPrimitives.WriteInt32LittleEndian(outgoing.AsSpan(4), sendSequence);
-        BinaryPrimitives.WriteInt64LittleEndian(outgoing.AsSpan(8), operationBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(outgoing.AsSpan(16), messageBytes);
+        BinaryPrimitives.WriteInt32LittleEndian(header, (int)kind);
+        BinaryPrimitives.WriteInt32LittleEndian(header[4..], sendSequence);
+        BinaryPrimitives.WriteInt64LittleEndian(header[8..], operationBytes);
+        BinaryPrimitives.WriteInt64LittleEndian(header[16..], messageBytes);
     }
 
     private void CheckHeader(ReadOnlySpan<byte> header, int expectedBytes, in Operation operation)

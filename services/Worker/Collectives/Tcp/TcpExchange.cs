@@ -11,13 +11,51 @@ internal sealed class TcpExchange(PeerLink?[] links)
     /// <summary>Longest sleep before the deadline is looked at again.</summary>
     private const int PollMicroseconds = 100_000;
 
+    private const int FarewellPollMicroseconds = 10_000;
+
     /// <summary>Rounds without progress before the thread sleeps in the kernel: a peer's answer is often microseconds away.</summary>
     private const int SpinRounds = 20;
+
+    /// <summary>Longest wait for peers to take notice that this rank gives up. They are in the same exchange, so it is usually over at once.</summary>
+    private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(1);
 
     private readonly List<Socket> readable = [];
     private readonly List<Socket> writable = [];
 
+    private bool saidFarewell;
+
+    /// <summary>Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were queued.</summary>
     public void Run(in Operation operation)
+    {
+        try
+        {
+            MoveAll(operation);
+        }
+        catch (CollectiveException e)
+        {
+            SayFarewell(e.Peer);
+            throw;
+        }
+    }
+
+    /// <summary>Tells every peer that this rank gives up, and because of whom.</summary>
+    public void SayFarewell(int culprit)
+    {
+        if (saidFarewell)
+            return;
+        saidFarewell = true;
+        var operation = new Operation(OperationKind.Abort, "farewell", 0, culprit, FarewellTime);
+        var remaining = links.OfType<PeerLink>().Where(link => link.Peer != culprit).ToList();
+        remaining.ForEach(link => link.BeginFarewell(culprit));
+        while (remaining.Count > 0 && !operation.IsOverdue)
+        {
+            remaining.RemoveAll(link => link.TryFarewell(operation));
+            if (remaining.Count > 0)
+                Socket.Select(remaining.ConvertAll(link => link.Socket), null, null, FarewellPollMicroseconds);
+        }
+    }
+
+    private void MoveAll(in Operation operation)
     {
         for (var idle = 0; ;)
         {

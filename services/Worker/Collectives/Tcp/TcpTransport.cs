@@ -142,11 +142,7 @@ internal sealed unsafe class TcpTransport : CollectiveTransport
         exchange.Run(operation);
     }
 
-    public override void Abort(int culprit)
-    {
-        foreach (var link in links)
-            link?.TryAbort(culprit);
-    }
+    public override void Abort(int culprit) => exchange.SayFarewell(culprit);
 
     public override void Dispose()
     {

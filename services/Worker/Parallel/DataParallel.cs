@@ -1,0 +1,179 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+using Cluster.Models;
+using Cluster.Worker.Collectives;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Parallel;
+
+/// <summary>A replica of the network on every rank, each on its slice of the global batch; gradients are summed over the ranks while backward still runs.</summary>
+public sealed class DataParallel : ITrainingPartition
+{
+    private readonly ICollectiveGroup group;
+    private readonly SummedLoss loss;
+    private readonly GradientBuckets buckets;
+    private readonly List<HookedLayer> layers = [];
+    private readonly List<Action> hookRemovals = [];
+    private readonly double[] figures = GC.AllocateArray<double>(2, pinned: true); // loss and correct: pinned, as the group's thread sums them
+    private bool weightsCompared;
+    private bool recording;
+    private ExceptionDispatchInfo? hookFault;
+
+    private DataParallel(ImageClassifier network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets)
+    {
+        Network = network;
+        Parameters = parameters;
+        this.loss = loss;
+        this.group = group;
+        this.buckets = buckets;
+        HookLayers();
+    }
+
+    public ImageClassifier Network { get; }
+
+    public IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <summary>Buckets that were under way before backward ended, in the last step; for tests of the overlap.</summary>
+    internal int SentDuringBackward { get; private set; }
+
+    internal GradientBuckets Buckets => buckets;
+
+    /// <summary>Makes the gradients' buckets, in shared memory where the ranks share a node.</summary>
+    /// <exception cref="NotSupportedException">The network cannot be split by data here; the message says why and what to do.</exception>
+    public static async Task<DataParallel> CreateAsync(
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, CancellationToken cancellationToken)
+    {
+        var parameters = LocalParameters.Of(network, isOwner: group.Rank == 0);
+        LocalParameters.RequireCpu(parameters);
+        if (network.named_buffers().Select(b => b.name).FirstOrDefault(name => name.EndsWith("running_mean", StringComparison.Ordinal)) is { } statistics)
+        {
+            throw new NotSupportedException(
+                $"{statistics}: batch normalisation over a batch that is split needs statistics of the whole batch, which are not exchanged yet; use one device");
+        }
+
+        var buckets = await GradientBuckets.CreateAsync(group, parameters, options, cancellationToken);
+        return new DataParallel(network, parameters, loss, group, buckets);
+    }
+
+    public SampleRange LocalSamples(int globalBatchSize)
+    {
+        var (start, count) = Slices.Of(globalBatchSize, group.WorldSize, group.Rank);
+        return new SampleRange(start, count);
+    }
+
+    public StepOutcome ForwardBackward(TrainingBatch batch)
+    {
+        if (!weightsCompared)
+            CompareWeights();
+        using var scope = NewDisposeScope();
+        buckets.Begin();
+        layers.ForEach(layer => layer.Begin());
+
+        var began = Stopwatch.GetTimestamp();
+        var pass = Forward(batch);
+        var forward = Stopwatch.GetElapsedTime(began);
+        (figures[0], figures[1]) = (pass?.LossSum ?? 0, pass?.Correct ?? 0);
+        var reduced = ReduceFigures();
+        pass?.Backward(batch.GlobalBatchSize);
+        hookFault?.Throw();
+        SentDuringBackward = buckets.Sent;
+        var backward = Stopwatch.GetElapsedTime(began) - forward;
+
+        buckets.Finish();
+        reduced.GetAwaiter().GetResult();
+        var times = new StepTimes(forward, backward, Stopwatch.GetElapsedTime(began) - forward - backward);
+        return new StepOutcome(figures[0] / batch.GlobalBatchSize, (long)figures[1], times);
+    }
+
+    public EvaluationOutcome Evaluate(TrainingBatch batch)
+    {
+        using var scope = NewDisposeScope();
+        using var guard = no_grad();
+        var local = LocalSamples(batch.GlobalBatchSize);
+        LocalPass? pass = local.Count == 0 ? null : LocalPass.Forward(Network, batch, local, loss);
+        Span<double> sums = [pass?.LossSum ?? 0, pass?.Correct ?? 0];
+        group.AllReduce(sums, "evaluation");
+        return new EvaluationOutcome(sums[0], (long)sums[1]);
+    }
+
+    public void Dispose()
+    {
+        hookRemovals.ForEach(remove => remove());
+        buckets.Dispose();
+        Network.Dispose();
+    }
+
+    private LocalPass? Forward(TrainingBatch batch)
+    {
+        var local = LocalSamples(batch.GlobalBatchSize);
+        if (local.Count == 0)
+            return null; // fewer samples than ranks: this one only adds zeros
+        recording = true;
+        try
+        {
+            return LocalPass.Forward(Network, batch, local, loss);
+        }
+        finally
+        {
+            recording = false;
+        }
+    }
+
+    private unsafe Task ReduceFigures()
+    {
+        fixed (double* sums = figures)
+            return group.AllReduceAsync<double>((nint)sums, figures.Length, "loss");
+    }
+
+    /// <summary>Puts <see cref="GradientReady"/> in front of every module that has parameters of its own.</summary>
+    private void HookLayers()
+    {
+        var index = Parameters.Index().ToDictionary(p => p.Item.Name, p => p.Index);
+        foreach (var (name, module) in Network.named_modules())
+        {
+            var own = module.named_parameters(recurse: false).Select(p => index[name + "." + p.name]).ToArray();
+            if (own.Length == 0 || module is not nn.Module<Tensor, Tensor> layer)
+                continue;
+            var hooked = new HookedLayer(own, OnReady);
+            layers.Add(hooked);
+            var remover = layer.register_forward_pre_hook((_, input) => Watch(hooked, input));
+            hookRemovals.Add(remover.remove);
+        }
+    }
+
+    private Tensor Watch(HookedLayer layer, Tensor input)
+    {
+        if (!recording || !input.requires_grad)
+            return input; // nothing will come back through here; what the layer has is sent after backward
+        layer.Used();
+        return GradientReady.apply(input, layer);
+    }
+
+    private void OnReady(int[] parameters)
+    {
+        try
+        {
+            buckets.Ready(parameters);
+        }
+        catch (Exception e)
+        {
+            hookFault ??= ExceptionDispatchInfo.Capture(e); // cannot pass through libtorch: thrown after backward
+        }
+    }
+
+    /// <summary>Replicas that start apart stay apart, and their sums mean nothing.</summary>
+    private void CompareWeights()
+    {
+        var mine = WeightsHash.Of(Parameters);
+        var all = new byte[mine.Length * group.WorldSize];
+        group.AllGather<byte>(mine, all, "weights");
+        for (var rank = 0; rank < group.WorldSize; rank++)
+        {
+            if (!all.AsSpan(rank * mine.Length, mine.Length).SequenceEqual(all.AsSpan(0, mine.Length)))
+                throw new InvalidOperationException($"rank {rank} starts with other weights than rank 0; all ranks must be built from the same seed or checkpoint");
+        }
+
+        weightsCompared = true;
+    }
+}

@@ -21,6 +21,10 @@ public abstract class ChannelBase
 /// <summary>Whether a channel is secured by TLS.</summary>
 public abstract class ChannelCredentials
 {
+    private protected ChannelCredentials()
+    {
+    }
+
     /// <summary>Plain text: the address must be <c>http</c>.</summary>
     public static ChannelCredentials Insecure { get; } = new Plain();
 

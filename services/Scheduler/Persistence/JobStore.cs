@@ -87,4 +87,5 @@ internal sealed class JobStore(ClusterDatabase database)
 }
 
 /// <summary>The database refused a second grant of a device. Placement decided on an old picture; the next cycle has a newer one.</summary>
+[GenerateSerializer, Alias("cluster.DeviceTakenException")]
 internal sealed class DeviceTakenException(string message) : Exception(message);

@@ -1,0 +1,38 @@
+using System.Collections.Concurrent;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Nodes;
+
+namespace Cluster.Scheduler.Tests.Fixtures;
+
+/// <summary>The agents at the other end of the network: they note what they are asked, and answer as a test wants.</summary>
+public sealed class FakeAgents : IAgentClient
+{
+    private readonly ConcurrentQueue<(Uri Agent, LaunchRequest Request)> _launches = new();
+    private readonly ConcurrentQueue<(Uri Agent, StopRequest Request)> _stops = new();
+
+    public IReadOnlyList<(Uri Agent, LaunchRequest Request)> Launches => [.. _launches];
+
+    public IReadOnlyList<(Uri Agent, StopRequest Request)> Stops => [.. _stops];
+
+    /// <summary>How an agent answers a launch; by default it starts.</summary>
+    public Func<AgentEndpoint, LaunchRequest, Task<LaunchResult>> OnLaunch { get; set; } =
+        (_, _) => Task.FromResult(new LaunchResult(LaunchStatus.Launched, ""));
+
+    public Func<AgentEndpoint, StopRequest, Task<bool>> OnStop { get; set; } = (_, _) => Task.FromResult(true);
+
+    /// <summary>The secret that the launched attempt's trainers present.</summary>
+    public string SecretOf(string job, int attempt) =>
+        _launches.Last(l => l.Request.JobId == job && l.Request.Attempt == attempt).Request.AttemptSecret;
+
+    public Task<LaunchResult> LaunchAsync(AgentEndpoint agent, LaunchRequest request, CancellationToken cancellationToken)
+    {
+        _launches.Enqueue((agent.Address, request));
+        return OnLaunch(agent, request);
+    }
+
+    public Task<bool> StopAsync(AgentEndpoint agent, StopRequest request, CancellationToken cancellationToken)
+    {
+        _stops.Enqueue((agent.Address, request));
+        return OnStop(agent, request);
+    }
+}

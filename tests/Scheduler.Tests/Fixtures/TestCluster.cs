@@ -1,0 +1,126 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Reconciliation;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Orleans;
+
+namespace Cluster.Scheduler.Tests.Fixtures;
+
+/// <summary>A scheduler without its API, on a real database, with agents and a clock that a test holds in its hands.</summary>
+/// <remarks>The reconciler runs when the test says so, to the end of all it has to do: nothing happens behind a test's back.</remarks>
+public sealed class TestCluster : IAsyncDisposable
+{
+    private readonly IHost _host;
+
+    private TestCluster(IHost host, string connectionString, FakeTimeProvider time, FakeAgents agents) =>
+        (_host, ConnectionString, Time, Agents) = (host, connectionString, time, agents);
+
+    public string ConnectionString { get; }
+
+    public FakeTimeProvider Time { get; }
+
+    public FakeAgents Agents { get; }
+
+    public IGrainFactory Grains => Get<IGrainFactory>();
+
+    /// <summary>A scheduler on a database of its own.</summary>
+    public static async Task<TestCluster> StartAsync(PostgresServer postgres, Action<IServiceCollection>? configure = null) =>
+        await StartAsync(await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken), new FakeTimeProvider(), new FakeAgents(), configure);
+
+    /// <summary>A scheduler on the database given; the clock and the agents are the world, which outlives it.</summary>
+    public static async Task<TestCluster> StartAsync(
+        string connectionString, FakeTimeProvider time, FakeAgents agents, Action<IServiceCollection>? configure = null)
+    {
+        var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
+        builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
+        {
+            ["Persistence:ConnectionString"] = connectionString,
+            // Pauses between tries would wait for a clock that stands still.
+            ["Persistence:Retries"] = "0",
+        });
+        builder.Services.AddMetrics();
+        builder.Services.AddSingleton<TimeProvider>(time);
+        builder.Services.AddSingleton<IAgentClient>(agents);
+        builder.Services.AddPersistence(builder.Configuration);
+        builder.Services.AddJobs(builder.Configuration);
+        builder.Services.AddNodes(builder.Configuration);
+        builder.UseOrleans();
+        builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == typeof(ReconcilerService)));
+        configure?.Invoke(builder.Services);
+        var host = builder.Build();
+        await host.StartAsync(TestContext.Current.CancellationToken);
+        var cluster = new TestCluster(host, connectionString, time, agents);
+        await cluster.Get<Reconciler>().BeginAsync(TestContext.Current.CancellationToken);
+        return cluster;
+    }
+
+    public T Get<T>() where T : notnull => _host.Services.GetRequiredService<T>();
+
+    public IJobGrain Job(JobId id) => Grains.GetGrain<IJobGrain>(id.Value);
+
+    public async Task<TestNode> AddNodeAsync(string name = "node-a", int devices = 1, Action<TestNode>? configure = null)
+    {
+        var node = new TestNode(this, name, devices);
+        configure?.Invoke(node);
+        await node.RegisterAsync();
+        return node;
+    }
+
+    public async Task<JobId> SubmitAsync(JobSpecBuilder? job = null, string? requestId = null, bool waitForCapacity = false)
+    {
+        requestId ??= Guid.NewGuid().ToString();
+        var id = JobIds.ForRequest("alice", requestId);
+        await Job(id).SubmitAsync(new SubmitJob(
+            requestId, "alice", JsonColumn.Write((job ?? JobSpecBuilder.AJob()).Build()), "", "", waitForCapacity));
+        return id;
+    }
+
+    /// <summary>Runs the reconciler until nothing asks for more.</summary>
+    public async Task ReconcileAsync()
+    {
+        var reconciler = Get<Reconciler>();
+        var signal = Get<ReconcileSignal>();
+        await reconciler.PassAsync(reconciler.TouchAsync, TestContext.Current.CancellationToken);
+        while (signal.Requests.TryRead(out var request))
+        {
+            if (request is { } job)
+                await reconciler.TouchAsync(job);
+            else
+                await reconciler.PlaceAsync(reconciler.TouchAsync);
+        }
+    }
+
+    /// <summary>Brings a job of <paramref name="ranks"/> ranks to where it trains.</summary>
+    public async Task<int> RunAsync(JobId job, int ranks = 1)
+    {
+        await ReconcileAsync();
+        var attempt = (await GetAsync(job)).Attempt;
+        for (var rank = 0; rank < ranks; rank++)
+            await Get<AttemptReports>().ReportAsync(Credential(job, attempt, rank), new ReportRequest { Sequence = 1, Started = true }, TestContext.Current.CancellationToken);
+        (await GetAsync(job)).State.ShouldBe(JobState.Running);
+        return attempt;
+    }
+
+    public AttemptCredential Credential(JobId job, int attempt, int rank = 0) =>
+        AttemptCredential.Of(job, attempt, rank, Agents.SecretOf(job.ToString(), attempt));
+
+    public async Task<Job> GetAsync(JobId job) =>
+        await Get<JobQueries>().GetAsync(job, TestContext.Current.CancellationToken) ?? throw new InvalidOperationException($"no job {job}");
+
+    public async Task<IReadOnlyList<JobState>> StatesAsync(JobId job) =>
+        [.. (await Get<JobQueries>().EventsAsync(job, 0, TestContext.Current.CancellationToken)).Select(e => e.ToState)];
+
+    /// <summary>The process ends; what is in Postgres stays.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _host.StopAsync();
+        _host.Dispose();
+    }
+}

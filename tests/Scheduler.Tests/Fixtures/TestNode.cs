@@ -1,0 +1,49 @@
+using System.Collections.Immutable;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
+
+namespace Cluster.Scheduler.Tests.Fixtures;
+
+/// <summary>The agent's side of one node: what it would tell the scheduler.</summary>
+public sealed class TestNode(TestCluster cluster, string name, int devices)
+{
+    private readonly HashSet<AttemptKey> _running = [];
+
+    public NodeId Id { get; } = NodeId.New();
+
+    public string Name => name;
+
+    public Uri Address { get; } = new($"http://{name}:7071");
+
+    public string Incarnation { get; set; } = Guid.NewGuid().ToString();
+
+    public ImmutableDictionary<string, string> Labels { get; set; } = ImmutableDictionary<string, string>.Empty;
+
+    public ImmutableArray<string> DataSets { get; set; } = ["fashion-mnist"];
+
+    /// <summary>What it says it runs.</summary>
+    public ISet<AttemptKey> Running => _running;
+
+    private INodeGrain Grain => cluster.Grains.GetGrain<INodeGrain>(Id.Value);
+
+    public Task<LeaseGrant> RegisterAsync() => Grain.RegisterAsync(new NodeRegistration(
+        name, Address.ToString(), "agent secret", Incarnation, "test",
+        [.. Enumerable.Range(0, devices).Select(i => new NodeDevice($"cpu:{i}", DeviceKind.Cpu, 1, 1 << 30, "test cpu"))],
+        Labels, DataSets, [.. _running]));
+
+    public Task<HeartbeatResult> HeartbeatAsync() => Grain.HeartbeatAsync(
+        new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5)));
+
+    /// <summary>The agent restarts: all that ran is gone.</summary>
+    public Task<LeaseGrant> RestartAsync()
+    {
+        Incarnation = Guid.NewGuid().ToString();
+        _running.Clear();
+        return RegisterAsync();
+    }
+
+    public Task ExitAsync(JobId job, int attempt, int rank, int exitCode, int signal = 0, string message = "") =>
+        cluster.Job(job).RankExitedAsync(new RankExit(Id, attempt, rank, exitCode, signal, message));
+}

@@ -301,6 +301,26 @@ public sealed class LifecycleTests
         silo.Log.Entries.ShouldContain(entry => entry.Text.Contains("OnDeactivateAsync"));
     }
 
+    [Fact]
+    public async Task NoRequestIsLostOrRunTwice_WhileActivationsComeAndGo()
+    {
+        await using var silo = await StartAsync();
+        var calls = Enumerable.Range(0, 3000).Select(i => Task.Run(
+            () => silo.Grains.GetGrain<IShortLivedGrain>(i % 7).RecordAsync(i, last: i % 5 == 0), TestContext.Current.CancellationToken));
+
+        await Task.WhenAll(calls);
+
+        silo.Journal.Notes.Select(int.Parse).Order().ShouldBe(Enumerable.Range(0, 3000));
+    }
+
+    [Fact]
+    public async Task GrainWithoutTheBaseClass_GetsItsContext_AndTheSameLife()
+    {
+        await using var silo = await TestSilo.StartAsync();
+
+        (await silo.Grains.GetGrain<IPlainGrain>("key").IdentifyAsync()).ShouldBe("plain/key active");
+    }
+
     private static Task<TestSilo> StartAsync(Action<ISiloBuilder>? configure = null, ActivationFailures? failures = null) =>
         TestSilo.StartAsync(builder =>
         {
@@ -320,4 +340,42 @@ internal sealed class UnbuildableGrain : Grain, IUnbuildableGrain
     public UnbuildableGrain(Scoped missing) => _ = missing;
 
     public Task PingAsync() => Task.CompletedTask;
+}
+
+internal interface IShortLivedGrain : IGrainWithIntegerKey
+{
+    Task RecordAsync(int number, bool last);
+}
+
+internal sealed class ShortLivedGrain(Journal journal) : Grain, IShortLivedGrain
+{
+    public async Task RecordAsync(int number, bool last)
+    {
+        await Task.Yield();
+        journal.Note($"{number}");
+        if (last)
+            DeactivateOnIdle();
+    }
+
+    public override async Task OnActivateAsync(CancellationToken cancellationToken) => await Task.Yield();
+}
+
+internal interface IPlainGrain : IGrainWithStringKey
+{
+    Task<string> IdentifyAsync();
+}
+
+internal sealed class PlainGrain(IGrainContext context) : IGrainBase, IPlainGrain
+{
+    private string _state = "new";
+
+    public IGrainContext GrainContext => context;
+
+    public Task OnActivateAsync(CancellationToken token)
+    {
+        _state = "active";
+        return Task.CompletedTask;
+    }
+
+    public Task<string> IdentifyAsync() => Task.FromResult($"{context.GrainId} {_state}");
 }

@@ -24,6 +24,8 @@ internal static class DefaultSiloServices
         services.AddSingleton<Silo>();
         services.AddSingleton(provider => provider.GetRequiredService<Silo>().GrainFactory);
         services.AddSingleton(provider => (IClusterClient)provider.GetRequiredService<IGrainFactory>());
+        services.AddTransient<IGrainContext>(_ =>
+            RuntimeContext.Current ?? throw new InvalidOperationException($"An {nameof(IGrainContext)} exists only inside a grain."));
         services.AddSingleton<IHostedService, SiloHostedService>();
     }
 }

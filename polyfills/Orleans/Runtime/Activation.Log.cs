@@ -13,6 +13,6 @@ internal sealed partial class Activation
     [LoggerMessage(Level = LogLevel.Error, Message = "Disposing grain {GrainId} failed.")]
     private static partial void LogDisposalFailed(ILogger logger, Exception exception, GrainId grainId);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "What grain {GrainId} registered with a cancellation token threw.")]
+    [LoggerMessage(Level = LogLevel.Error, Message = "A turn of grain {GrainId} that is no request threw, or the answer to one could not be given.")]
     private static partial void LogTurnFailed(ILogger logger, Exception exception, GrainId grainId);
 }

@@ -9,12 +9,15 @@ namespace Orleans.Runtime;
 internal sealed partial class Activation : IGrainContext
 {
     private readonly Lock _gate = new();
-    private readonly List<ActivationWork> _waiting = [];
+    private readonly LinkedList<ActivationWork> _waiting = new();
     private readonly List<ActivationWork> _running = [];
     private readonly Dictionary<Guid, int> _reentrantSections = [];
     private readonly ActivationScheduler _scheduler;
     private readonly ILogger _logger;
     private ActivationState _state = ActivationState.Activating;
+
+    // How many of the waiting could run beside a running one. Mostly none, and then a long queue need not be walked at each turn.
+    private int _waitingThatMayPass;
 
     // The running work that others must be compatible with; null while only interleaving work runs.
     private ActivationWork? _blocking;
@@ -56,7 +59,7 @@ internal sealed partial class Activation : IGrainContext
             if (MayStart && MayRun(work))
                 Start(work);
             else
-                _waiting.Add(work);
+                Wait(work);
             return true;
         }
     }
@@ -109,23 +112,33 @@ internal sealed partial class Activation : IGrainContext
         || (work.ReadOnly && _blocking.ReadOnly)
         || (_reentrantSections.Count > 0 && work.ReentrancyId != Guid.Empty && _reentrantSections.ContainsKey(work.ReentrancyId));
 
+    private void Wait(ActivationWork work)
+    {
+        _waiting.AddLast(work);
+        if (MayPass(work))
+            _waitingThatMayPass++;
+    }
+
+    private static bool MayPass(ActivationWork work) => work.AlwaysInterleave || work.ReadOnly || work.ReentrancyId != Guid.Empty;
+
     // In order of arrival; what cannot run now is passed over, and stays before what arrived after it.
     private void StartWhatMayRun()
     {
         if (!MayStart)
             return;
-        for (var i = 0; i < _waiting.Count;)
+        for (var node = _waiting.First; node is not null && (_blocking is null || _waitingThatMayPass > 0 || Target.Class.Reentrant);)
         {
-            var work = _waiting[i];
-            if (!work.IsAbandoned && !MayRun(work))
+            var (work, next) = (node.Value, node.Next);
+            if (work.IsAbandoned || MayRun(work))
             {
-                i++;
-                continue;
+                _waiting.Remove(node);
+                if (MayPass(work))
+                    _waitingThatMayPass--;
+                if (!work.IsAbandoned)
+                    Start(work);
             }
 
-            _waiting.RemoveAt(i);
-            if (!work.IsAbandoned)
-                Start(work);
+            node = next;
         }
     }
 
@@ -139,7 +152,17 @@ internal sealed partial class Activation : IGrainContext
 
     private async Task RunAsync(ActivationWork work)
     {
-        await work.RunAsync(this);
+        try
+        {
+            await work.RunAsync(this);
+        }
+        catch (Exception exception)
+        {
+            // Work reports its own failures: this is one of the runtime's or of a converter's, and must not leave the grain blocked.
+            LogTurnFailed(_logger, exception, GrainId);
+            work.Reject(exception);
+        }
+
         lock (_gate)
         {
             _running.Remove(work);

@@ -70,12 +70,15 @@ internal static class ApplicationTypes
 {
     private static readonly ConcurrentDictionary<Assembly, Type[]> ByAssembly = new();
 
-    public static IEnumerable<Type> All() => AppDomain.CurrentDomain.GetAssemblies().SelectMany(assembly => ByAssembly.GetOrAdd(assembly, Of));
+    public static IEnumerable<Type> All() => Assemblies().SelectMany(Of);
 
-    private static Type[] Of(Assembly assembly)
+    /// <summary>Those loaded by now; more may follow.</summary>
+    public static Assembly[] Assemblies() => AppDomain.CurrentDomain.GetAssemblies();
+
+    public static Type[] Of(Assembly assembly) => ByAssembly.GetOrAdd(assembly, static assembly =>
     {
         var self = typeof(ApplicationTypes).Assembly.GetName().Name;
         var concerned = !assembly.IsDynamic && Array.Exists(assembly.GetReferencedAssemblies(), reference => reference.Name == self);
         return concerned ? assembly.GetTypes() : [];
-    }
+    });
 }

@@ -1,27 +1,36 @@
+using System.Collections.Concurrent;
+using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
+using Orleans.Runtime;
 
 namespace Orleans.Serialization;
 
 /// <summary>Finds the <see cref="RegisterConverterAttribute"/> converter of a type.</summary>
 internal static class SurrogateCopier
 {
+    private static readonly ConcurrentDictionary<Assembly, (Type Converter, Type Conversion)[]> ByAssembly = new();
+
     public static TypeCopier? Find(Type type, IServiceProvider services)
     {
-        foreach (var candidate in ApplicationTypesWithConverters())
+        foreach (var (converter, conversion) in ApplicationTypes.Assemblies().SelectMany(assembly => ByAssembly.GetOrAdd(assembly, Of)))
         {
-            var conversion = candidate.GetInterfaces().FirstOrDefault(i =>
-                i.IsGenericType && i.GetGenericTypeDefinition() == typeof(IConverter<,>) && i.GetGenericArguments()[0] == type);
-            if (conversion is null)
+            if (conversion.GetGenericArguments()[0] != type)
                 continue;
-            var converter = ActivatorUtilities.CreateInstance(services, candidate);
-            return (TypeCopier)Activator.CreateInstance(typeof(SurrogateCopier<,>).MakeGenericType(conversion.GetGenericArguments()), converter)!;
+            var instance = ActivatorUtilities.CreateInstance(services, converter);
+            return (TypeCopier)Activator.CreateInstance(typeof(SurrogateCopier<,>).MakeGenericType(conversion.GetGenericArguments()), instance)!;
         }
 
         return null;
     }
 
-    private static IEnumerable<Type> ApplicationTypesWithConverters() =>
-        Runtime.ApplicationTypes.All().Where(type => type.IsDefined(typeof(RegisterConverterAttribute), inherit: false));
+    private static (Type Converter, Type Conversion)[] Of(Assembly assembly) =>
+    [
+        .. from type in ApplicationTypes.Of(assembly)
+           where type.IsDefined(typeof(RegisterConverterAttribute), inherit: false)
+           from conversion in type.GetInterfaces()
+           where conversion.IsGenericType && conversion.GetGenericTypeDefinition() == typeof(IConverter<,>)
+           select (type, conversion),
+    ];
 }
 
 /// <summary>Copies a value through its surrogate.</summary>

@@ -52,7 +52,14 @@ internal sealed class TestSilo : IAsyncDisposable
     {
         // Whatever a test left waiting must not hold up the end.
         Journal.OpenAll();
-        await _host.StopAsync(CancellationToken.None);
+        var stop = _host.StopAsync(CancellationToken.None);
+        while (!stop.IsCompleted)
+        {
+            Clock.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+
+        await stop;
         _host.Dispose();
     }
 }

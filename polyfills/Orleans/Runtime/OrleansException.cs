@@ -22,10 +22,10 @@ public class OrleansException : Exception
 
 /// <summary>The host is not running, so that no grain can be called.</summary>
 [GenerateSerializer]
-public class SiloUnavailableException : OrleansMessageRejectionException
+public sealed class SiloUnavailableException : OrleansMessageRejectionException
 {
     public SiloUnavailableException()
-        : base("SiloUnavailableException")
+        : base("Silo unavailable")
     {
     }
 

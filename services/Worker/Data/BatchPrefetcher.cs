@@ -95,7 +95,8 @@ public sealed class BatchPrefetcher : IDisposable
     {
         var batch = new HostBatch(samples.Samples.Length, samples.GlobalSize, renderer.SampleElements);
         var sampleBytes = part.Pixels.Length / part.Count;
-        var (pixels, labels) = (part.Pixels.Span, part.Labels.Span);
+        var pixels = part.Pixels.Span;
+        var labels = part.Labels.Span;
         for (var i = 0; i < batch.Samples; i++)
         {
             var sample = samples.Samples.Span[i];

@@ -5,6 +5,7 @@ using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
+using Device = TorchSharp.torch.Device;
 
 namespace Cluster.Worker.Training;
 

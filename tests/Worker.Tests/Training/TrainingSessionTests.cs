@@ -1,0 +1,169 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Worker.Tests.Training;
+
+public sealed class TrainingSessionTests
+{
+    [Fact]
+    public async Task WholeRun_LearnsAndReports()
+    {
+        using var cluster = new InMemoryCluster(worldSize: 1);
+
+        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob())).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
+        var losses = cluster.Series(MetricNames.TrainLoss);
+        losses.Keys.ShouldBe(Enumerable.Range(1, 40).Select(i => (long)i));
+        losses[1].ShouldBe(Math.Log(10), 1.0); // before the first update the ten classes are nearly equally likely
+        losses[40].ShouldBeLessThan(losses[1] / 2);
+        cluster.Series(MetricNames.ValidationAccuracy).Keys.ShouldBe([20L, 40L]);
+        cluster.Series(MetricNames.TestAccuracy).Single().Value.ShouldBeGreaterThan(0.8); // chance is 0.1
+        foreach (var name in MetricNames.All)
+            cluster.Series(name).ShouldNotBeEmpty(name);
+        cluster.Series(MetricNames.TrainLearningRate)[1].ShouldBe(0.05);
+
+        var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
+        (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 1, 2));
+        progress.TestAccuracy.ShouldBe(cluster.Series(MetricNames.TestAccuracy)[40]);
+        var environment = cluster.Reports.Single(r => r.Report.Environment is not null).Report.Environment;
+        environment.ParameterCount.ShouldBe(61_706);
+        environment.WorldSize.ShouldBe(1);
+        environment.LibtorchVersion.ShouldNotBeEmpty();
+        cluster.Reports.Count(r => r.Report.Started).ShouldBe(1);
+    }
+
+    [Theory]
+    [InlineData("sgd", 13)] // in mid-epoch
+    [InlineData("sgd", 20)] // at an epoch's end
+    [InlineData("adam", 26)]
+    public async Task ResumedRun_GivesBitIdenticalLosses(string optimizer, int everySteps)
+    {
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        var spec = TestRuns.AnAlexNetJob(spec =>
+        {
+            spec.Hyperparameters.Optimizer.Name = optimizer;
+            spec.Hyperparameters.Optimizer.LearningRate = optimizer == "adam" ? 0.001 : 0.01;
+            spec.Data.Augmentation.Flip = true;
+            spec.Checkpoints.EverySteps = everySteps;
+        });
+        await TestRuns.RunAsync(cluster, spec);
+        var checkpoint = cluster.CheckpointIds[everySteps];
+
+        using var afterCrash = new InMemoryCluster(worldSize: 1, inherited: cluster);
+        var outcome = (await TestRuns.RunAsync(afterCrash, spec, resumeFrom: checkpoint)).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss, MetricNames.TestLoss])
+        {
+            var expected = cluster.Series(series).Where(point => point.Key > everySteps || series == MetricNames.TestLoss).ToArray();
+            expected.ShouldNotBeEmpty();
+            afterCrash.Series(series).ToArray().ShouldBe(expected, series); // equality of doubles: bit for bit
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task StopOfOneRank_StopsAllAfterTheStepWithACheckpointToGoOnFrom(int worldSize)
+    {
+        var spec = TestRuns.AJob();
+        using var undisturbed = new InMemoryCluster(worldSize);
+        await TestRuns.RunAsync(undisturbed, spec, worldSize);
+        using var cluster = new InMemoryCluster(worldSize);
+
+        var outcomes = await TestRuns.RunAsync(cluster, spec, worldSize, stop: stop => stop.Request("preempted", TimeSpan.FromMinutes(1)));
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Stopped);
+        outcomes[^1].Message.ShouldContain("preempted");
+        cluster.CheckpointIds.Keys.ShouldBe([1L]);
+        using var resumed = new InMemoryCluster(worldSize, inherited: cluster);
+        await TestRuns.RunAsync(resumed, spec, worldSize, resumeFrom: cluster.CheckpointIds[1]);
+        resumed.Series(MetricNames.TrainLoss).ShouldBe(undisturbed.Series(MetricNames.TrainLoss).Where(point => point.Key > 1));
+    }
+
+    [Theory]
+    [InlineData(Parallelism.Data)]
+    [InlineData(Parallelism.Model)]
+    public async Task TwoRanks_GiveTheLossesOfOne_InFloat64(Parallelism parallelism)
+    {
+        var spec = TestRuns.AnAlexNetJob(spec =>
+        {
+            spec.Hyperparameters.Precision = Precision.Float64;
+            spec.Hyperparameters.Epochs = 3;
+            spec.Hyperparameters.MaxSteps = 50;
+        });
+        using var one = new InMemoryCluster(worldSize: 1);
+        await TestRuns.RunAsync(one, spec);
+        spec.Parallelism = parallelism;
+        using var two = new InMemoryCluster(worldSize: 2);
+
+        var outcomes = await TestRuns.RunAsync(two, spec, worldSize: 2);
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
+        var expected = one.Series(MetricNames.TrainLoss);
+        var actual = two.Series(MetricNames.TrainLoss);
+        actual.Count.ShouldBe(50);
+        // Sums in another order differ by about 1e-15 relative in a step; training multiplies a difference by a few per cent a step at this rate.
+        foreach (var (step, loss) in expected)
+            actual[step].ShouldBe(loss, 1e-9 * loss, $"step {step}");
+        two.Series(MetricNames.TestAccuracy).ShouldBe(one.Series(MetricNames.TestAccuracy));
+    }
+
+    [Fact]
+    public async Task CheckpointOfTwoTowers_ContinuesOnOneDevice()
+    {
+        var spec = TestRuns.AnAlexNetJob(spec =>
+        {
+            spec.Hyperparameters.Precision = Precision.Float64;
+            spec.Checkpoints.EverySteps = 13;
+            spec.Parallelism = Parallelism.Model;
+        });
+        using var towers = new InMemoryCluster(worldSize: 2);
+        await TestRuns.RunAsync(towers, spec, worldSize: 2);
+        using var whole = new InMemoryCluster(worldSize: 1, inherited: towers);
+        spec.Parallelism = Parallelism.Data;
+
+        await TestRuns.RunAsync(whole, spec, resumeFrom: towers.CheckpointIds[13]);
+
+        foreach (var (step, loss) in whole.Series(MetricNames.TrainLoss))
+            loss.ShouldBe(towers.Series(MetricNames.TrainLoss)[step], 1e-9 * loss, $"step {step}"); // as above
+    }
+
+    [Fact]
+    public async Task Divergence_EndsTheJobNamingStepAndRemedy()
+    {
+        using var cluster = new InMemoryCluster(worldSize: 1);
+
+        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob(spec => spec.Hyperparameters.Optimizer.LearningRate = 1e10))).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Misconfigured);
+        outcome.Message.ShouldMatch("the loss is (NaN|∞|Infinity) at step [2-9]: .*lower hyperparameters.optimizer.learningRate");
+    }
+
+    public static TheoryData<string, Action<JobSpec>> Misconfigured => new()
+    {
+        { "model.name is resnet", spec => spec.Model.Name = "resnet" },
+        { "model.options.depth is not an option of lenet5", spec => spec.Model.Options["depth"] = TestRuns.Whole(5) },
+        { "model.options.channels is 3 but synthetic has 1", spec => spec.Model.Options["channels"] = TestRuns.Whole(3) },
+        { "model.options.classes is 4 but synthetic has 10", spec => spec.Model.Options["classes"] = TestRuns.Whole(4) },
+        { "hyperparameters.globalBatchSize is 401", spec => spec.Hyperparameters.GlobalBatchSize = 401 },
+        { "hyperparameters.optimizer.name is lion", spec => spec.Hyperparameters.Optimizer.Name = "lion" },
+        { "hyperparameters.schedule.name is plateau", spec => spec.Hyperparameters.Schedule.Name = "plateau" },
+        { "hyperparameters.schedule.warmupEpochs is 2", spec => spec.Hyperparameters.Schedule.WarmupEpochs = 2 },
+        { "data.validationSamples is 6000", spec => spec.Data.ValidationSamples = 6000 },
+        { "resources.devices is 1; parallelism model", spec => spec.Parallelism = Parallelism.Model },
+    };
+
+    [Theory]
+    [MemberData(nameof(Misconfigured))]
+    public async Task JobsMistake_EndsAsMisconfiguredNamingTheField(string says, Action<JobSpec> mistake)
+    {
+        using var cluster = new InMemoryCluster(worldSize: 1);
+
+        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob(mistake))).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Misconfigured);
+        outcome.Message.ShouldContain(says);
+    }
+}

@@ -18,7 +18,7 @@ public static class SyntheticImages
         var patterns = Enumerable.Range(0, definition.Classes).Select(label => Pattern(definition, label)).ToArray();
         return new ImageDataSet(
             definition,
-            new PixelNormalization(0.4f, 0.29f), // of the generated training part, rounded
+            new PixelNormalization(0.4425f, 0.277f), // of the generated training part, rounded
             Part(definition, patterns, firstSample: 0, definition.TrainSamples),
             Part(definition, patterns, firstSample: definition.TrainSamples, definition.TestSamples));
     }

@@ -63,6 +63,6 @@ public sealed class SampleRendererTests
     {
         var output = new float[size * size];
         new SampleRenderer(Tiny, new PixelNormalization(0, 1 / 255f), size).Render(Image, view, output);
-        return [.. output.Select(MathF.Round)]; // pixel / 255 · 255
+        return [.. output.Select(value => MathF.Round(value))]; // pixel / 255 · 255
     }
 }

@@ -63,10 +63,10 @@ public sealed class AlexNet : ImageClassifier
     /// <summary>One tower of two.</summary>
     public static AlexNet CreateTower(ModelOptions options, TowerExchange exchange, StepPosition position, ScalarType dtype)
     {
-        var net = AlexNetShape.Read(options);
-        if (net.Classifier.Classes % AlexNetShape.Towers != 0)
-            throw options.Wrong("classes", net.Classifier.Classes, "a net split by model needs an even number, since each tower computes half of the scores");
-        return new AlexNet(net, exchange, position, dtype);
+        var sizes = AlexNetShape.Read(options);
+        if (sizes.Classifier.Classes % AlexNetShape.Towers != 0)
+            throw options.Wrong("classes", sizes.Classifier.Classes, "a net split by model needs an even number, since each tower computes half of the scores");
+        return new AlexNet(sizes, exchange, position, dtype);
     }
 
     /// <inheritdoc/>

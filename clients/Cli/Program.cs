@@ -1,1 +1,3 @@
-return 0;
+using Cluster.Cli;
+
+return await CommandLine.RunAsync(args, CliHost.OfProcess(), CancellationToken.None);

@@ -17,11 +17,10 @@ public static class JobFile
     /// <exception cref="JobFileException">It does not describe one that could run.</exception>
     public static JobSpec Parse(string yaml)
     {
-        var bytes = Encoding.UTF8.GetByteCount(yaml);
-        if (bytes > MaxBytes)
-            throw JobFileException.TooLarge(bytes);
+        CheckSize(Encoding.UTF8.GetByteCount(yaml));
 
-        var document = YamlTree.ReadMapping(yaml);
+        // A byte order mark is how some editors begin a file.
+        var document = YamlTree.ReadMapping(yaml.TrimStart('\uFEFF'));
         var file = JobFileReader.Read(document);
         JobDefaults.Fill(file.Spec, field => file.IsGiven(field.Path));
 
@@ -32,6 +31,14 @@ public static class JobFile
         return faults.Count == 0
             ? file.Spec
             : throw new JobFileException(faults.Select(file.Locate).OrderBy(fault => fault.Line));
+    }
+
+    /// <summary>For who knows a file's size before its text.</summary>
+    /// <exception cref="JobFileException">It is more than <see cref="MaxBytes"/>.</exception>
+    public static void CheckSize(long bytes)
+    {
+        if (bytes > MaxBytes)
+            throw JobFileException.TooLarge(bytes);
     }
 
     /// <summary>A job file with every value written down, which <see cref="Parse"/> reads back to an equal spec.</summary>

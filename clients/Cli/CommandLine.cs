@@ -1,0 +1,98 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Cluster.Cli.Connection;
+using Cluster.Cli.Demo;
+using Cluster.Cli.Jobs;
+using Cluster.Cli.Nodes;
+using Cluster.Cli.Runs;
+using Cluster.Contracts.JobFiles;
+using Grpc.Core;
+
+namespace Cluster.Cli;
+
+/// <summary>The tree of verbs, and the one place where a fault becomes a line and an exit code.</summary>
+internal static class CommandLine
+{
+    private static readonly TimeSpan TimeToDetach = TimeSpan.FromSeconds(3);
+
+    public static async Task<int> RunAsync(IReadOnlyList<string> arguments, CliHost host, CancellationToken cancellationToken)
+    {
+        var parsed = Tree(host).Parse(arguments);
+        if (parsed.Action is ParseErrorAction)
+        {
+            foreach (var error in parsed.Errors)
+                await host.Error.WriteLineAsync($"{error.Message.TrimEnd('.')}; see {CommandName(parsed)} --help");
+            return ExitCode.Usage;
+        }
+
+        var invocation = new InvocationConfiguration
+        {
+            Output = host.Out,
+            Error = host.Error,
+            EnableDefaultExceptionHandler = false,
+            ProcessTerminationTimeout = TimeToDetach,
+        };
+        return await parsed.InvokeAsync(invocation, cancellationToken);
+    }
+
+    private static Command Tree(CliHost host)
+    {
+        var common = new CommonOptions();
+        var verbs = new VerbFactory(host, common);
+        var root = new Command("./cluster", "Submit training jobs and see what becomes of them.\n\n" + ExitCode.Help)
+        {
+            new Command("job", "training jobs")
+            {
+                SubmitVerb.Build(verbs), ListVerb.Build(verbs), DescribeVerb.Build(verbs),
+                WatchVerb.Build(verbs), LogsVerb.Build(verbs), CancelVerb.Build(verbs),
+            },
+            new Command("node", "the machines") { NodeListVerb.Build(verbs) },
+            new Command("run", "what training gave") { RunListVerb.Build(verbs) },
+            ValidateVerb.Build(verbs),
+            DemoVerb.Build(verbs),
+            common.Server, common.Token, common.Json,
+        };
+        root.Options.Add(new HelpOption());
+        return root;
+    }
+
+    /// <summary>Runs a verb's body and turns what may go wrong into one line on stderr and its code.</summary>
+    public static async Task<int> GuardAsync(CliHost host, string server, Func<Task<int>> body, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await body();
+        }
+        catch (JobFileException wrong)
+        {
+            foreach (var violation in wrong.Violations)
+                await host.Error.WriteLineAsync(violation.ToString());
+            return ExitCode.Usage;
+        }
+        catch (CliException end)
+        {
+            await host.Error.WriteLineAsync(end.Message);
+            return end.ExitCode;
+        }
+        catch (Exception interrupted) when (cancellationToken.IsCancellationRequested
+            && interrupted is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
+        {
+            return ExitCode.Interrupted;
+        }
+        catch (RpcException fault)
+        {
+            var end = CallFault.Explain(fault, server);
+            await host.Error.WriteLineAsync(end.Message);
+            return end.ExitCode;
+        }
+    }
+
+    private static string CommandName(ParseResult parsed)
+    {
+        var names = new List<string>();
+        for (var at = parsed.CommandResult; at is not null; at = at.Parent as System.CommandLine.Parsing.CommandResult)
+            names.Insert(0, at.Command.Name);
+        return string.Join(' ', names);
+    }
+}

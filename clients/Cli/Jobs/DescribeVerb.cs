@@ -1,0 +1,90 @@
+using System.CommandLine;
+using System.Text;
+using Cluster.Cli.Rendering;
+using Cluster.Contracts;
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Cli.Jobs;
+
+/// <summary>job describe ID: all there is to know of one job, its job file with every value written down included.</summary>
+internal static class DescribeVerb
+{
+    public static Command Build(VerbFactory verbs)
+    {
+        var job = JobArgument.Make();
+        var command = verbs.Verb("describe", "Show a job's state, figures, places, events, checkpoints and complete job file.",
+            async (context, cancellationToken) =>
+            {
+                var id = context.Arguments.GetRequiredValue(job);
+                var found = await context.Connection.Jobs.GetJobAsync(new GetJobRequest { JobId = id }, context.Connection.Call(cancellationToken));
+                if (context.Json)
+                {
+                    await context.Output.DocumentAsync(found);
+                    return ExitCode.Done;
+                }
+
+                var checkpoints = await context.Connection.Runs.ListCheckpointsAsync(
+                    new ListCheckpointsRequest { JobId = found.Job.Id }, context.Connection.Call(cancellationToken));
+                await context.Output.BlockAsync(Describe(found, checkpoints.Checkpoints, context.Host.Time));
+                return ExitCode.Done;
+            });
+        command.Arguments.Add(job);
+        return command;
+    }
+
+    private static string Describe(GetJobResponse found, IEnumerable<Checkpoint> checkpoints, TimeProvider time)
+    {
+        var job = found.Job;
+        var text = new StringBuilder();
+        Add("job", job.Id);
+        Add("name", job.Spec.Name);
+        Add("owner", job.Owner);
+        Add("state", JobLines.StateAndReason(job));
+        Add("created", Words.Clock(job.CreatedAt));
+        Add("started", Words.Clock(job.StartedAt));
+        Add("finished", Words.Clock(job.FinishedAt));
+        Add("ran", Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "");
+        Add("attempt", job.Attempt == 0 ? "" : $"{job.Attempt} ({job.Restarts} restarts)");
+        Add("estimate", job.Queue?.EstimatedStart is { } start ? $"starts about {Words.Clock(start)}" : "");
+        Add("places", Words.Where(job.Placement));
+        Add("figures", Words.Figures(job.Progress));
+        text.Append("\nevents\n").Append(Indented(Events(found.Events).Render(null)));
+        var stored = Checkpoints(checkpoints);
+        if (stored.Length > 0)
+            text.Append("\ncheckpoints\n").Append(Indented(stored));
+        text.Append("\njob file\n").Append(Indented(JobFile.Write(job.Spec)));
+        return text.ToString();
+
+        void Add(string key, string value)
+        {
+            if (value.Length > 0)
+                text.Append(key.PadRight(10)).Append(Printable.OneLine(value)).Append('\n');
+        }
+    }
+
+    private static ColumnTable Events(IEnumerable<JobEvent> events)
+    {
+        var table = new ColumnTable("TIME", "ATTEMPT", "STATE", "REASON");
+        foreach (var happened in events)
+            table.Add(Words.Clock(happened.Time), $"{happened.Attempt}", happened.ToState.Word(), happened.Reason);
+        return table;
+    }
+
+    private static string Checkpoints(IEnumerable<Checkpoint> checkpoints)
+    {
+        var table = new ColumnTable("CHECKPOINT", "STEP", "EPOCH", "MIB", "VALIDATION", "TIME");
+        var any = false;
+        foreach (var stored in checkpoints)
+        {
+            any = true;
+            table.Add(Words.Short(stored.Id), $"{stored.Step}", $"{stored.Epoch}", $"{stored.Bytes / 1048576.0:F1}",
+                stored.HasValidationAccuracy ? Words.Percent(stored.ValidationAccuracy) : "", Words.Clock(stored.CreatedAt));
+        }
+
+        return any ? table.Render(null) : "";
+    }
+
+    private static string Indented(string block) =>
+        string.Concat(block.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => $"  {line}\n"));
+}

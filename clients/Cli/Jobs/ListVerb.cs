@@ -1,0 +1,92 @@
+using System.CommandLine;
+using Cluster.Cli.Rendering;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Cli.Jobs;
+
+/// <summary>job list: newest first.</summary>
+internal static class ListVerb
+{
+    private const int LargestPage = 1000;
+
+    public static Command Build(VerbFactory verbs)
+    {
+        var states = new Option<string[]>("--state")
+        {
+            Description = "only jobs in this state; may be given again",
+            HelpName = "STATE",
+        };
+        states.AcceptOnlyFromAmong([.. Enum.GetValues<JobState>().Where(state => state != JobState.Unspecified).Select(state => state.Word())]);
+        var workspace = new Option<string?>("--workspace") { Description = "only jobs of this workspace", HelpName = "NAME" };
+        var limit = LimitOption.Make("jobs");
+        var command = verbs.Verb("list", "List jobs, the newest first.", async (context, cancellationToken) =>
+        {
+            var request = new ListJobsRequest { Workspace = context.Arguments.GetValue(workspace) ?? "" };
+            request.States.AddRange((context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
+            var listed = await ListAsync(context, request, context.Arguments.GetValue(limit), cancellationToken);
+            if (context.Json)
+                await context.Output.DocumentAsync(listed);
+            else
+                await context.Output.BlockAsync(Table(listed.Jobs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
+            return ExitCode.Done;
+        });
+        foreach (var option in new Option[] { states, workspace, limit })
+            command.Options.Add(option);
+        return command;
+    }
+
+    private static async Task<ListJobsResponse> ListAsync(VerbContext context, ListJobsRequest request, int limit, CancellationToken cancellationToken)
+    {
+        var all = new ListJobsResponse();
+        do
+        {
+            request.PageSize = Math.Min(limit - all.Jobs.Count, LargestPage);
+            var page = await context.Connection.Jobs.ListJobsAsync(request, context.Connection.Call(cancellationToken));
+            all.Jobs.AddRange(page.Jobs);
+            request.PageToken = all.NextPageToken = page.NextPageToken;
+        }
+        while (request.PageToken.Length > 0 && all.Jobs.Count < limit);
+
+        return all;
+    }
+
+    private static ColumnTable Table(IEnumerable<Job> jobs, TimeProvider time)
+    {
+        var table = new ColumnTable("JOB", "NAME", "MODEL", "STATE", "EPOCH", "ACCURACY", "DEVICES", "PRIORITY", "TIME", "REASON");
+        foreach (var job in jobs)
+        {
+            table.Add(
+                Words.Short(job.Id), job.Spec.Name, job.Spec.Model.Name, job.State.Word(),
+                job.Progress is { Epochs: > 0 } progress ? Words.Of(progress.Epoch, progress.Epochs) : "",
+                Accuracy(job.Progress), $"{job.Spec.Resources.Devices}", $"{job.Spec.Priority}",
+                Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "",
+                job.Reason);
+        }
+
+        return table;
+    }
+
+    // The newest figure on data that was not trained on.
+    private static string Accuracy(Progress? progress) => progress switch
+    {
+        { HasTestAccuracy: true } => Words.Percent(progress.TestAccuracy),
+        { HasValidationAccuracy: true } => Words.Percent(progress.ValidationAccuracy),
+        _ => "",
+    };
+}
+
+/// <summary>--limit of lists.</summary>
+internal static class LimitOption
+{
+    public static Option<int> Make(string what)
+    {
+        var option = new Option<int>("--limit") { Description = $"at most so many {what}", HelpName = "N", DefaultValueFactory = _ => 100 };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && int.TryParse(token.Value, out var limit) && limit < 1)
+                result.AddError($"--limit is {limit} but must be at least 1; use a number such as 100");
+        });
+        return option;
+    }
+}

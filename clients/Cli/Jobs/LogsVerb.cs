@@ -1,0 +1,66 @@
+using System.CommandLine;
+using Cluster.Cli.Rendering;
+using Cluster.Contracts.V1;
+using Grpc.Core;
+
+namespace Cluster.Cli.Jobs;
+
+/// <summary>job logs ID: what the trainers wrote, in order.</summary>
+internal static class LogsVerb
+{
+    public static Command Build(VerbFactory verbs)
+    {
+        var job = JobArgument.Make();
+        var follow = new Option<bool>("--follow", "-f") { Description = "stay and print new lines until the job ends" };
+        var tail = NonNegative(new Option<int>("--tail") { Description = "only the last N lines; 0 means all", HelpName = "N" });
+        var rank = NonNegative(new Option<int?>("--rank") { Description = "only this rank's lines", HelpName = "R" });
+        var command = verbs.Verb("logs", "Print a job's log.", async (context, cancellationToken) =>
+        {
+            var request = new StreamLogsRequest
+            {
+                JobId = context.Arguments.GetRequiredValue(job),
+                Follow = context.Arguments.GetValue(follow),
+                Tail = context.Arguments.GetValue(tail),
+            };
+            if (context.Arguments.GetValue(rank) is { } only)
+                request.Rank = only;
+            await PrintAsync(context, request, cancellationToken);
+            return ExitCode.Done;
+        });
+        command.Arguments.Add(job);
+        foreach (var option in new Option[] { follow, tail, rank })
+            command.Options.Add(option);
+        return command;
+    }
+
+    private static async Task PrintAsync(VerbContext context, StreamLogsRequest request, CancellationToken cancellationToken)
+    {
+        using var call = context.Connection.Jobs.StreamLogs(request, context.Connection.Stream(cancellationToken));
+        await foreach (var batch in call.ResponseStream.ReadAllAsync(cancellationToken))
+        {
+            foreach (var line in batch.Lines)
+            {
+                if (context.Json)
+                    await context.Output.MessageAsync(line);
+                else
+                    await context.Output.LineAsync($"{Words.Clock(line.Time)} {Origin(line)} {line.Text}");
+            }
+
+            await context.Host.Out.FlushAsync(cancellationToken);
+        }
+    }
+
+    // "[1/0]": attempt and rank; the agent's own lines about the trainer carry no rank's voice.
+    private static string Origin(LogLine line) =>
+        line.Stream == LogStream.Agent ? $"[{line.Attempt}/{line.Rank} agent]" : $"[{line.Attempt}/{line.Rank}]";
+
+    private static Option<T> NonNegative<T>(Option<T> option)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && int.TryParse(token.Value, out var number) && number < 0)
+                result.AddError($"{option.Name} is {number} but must not be negative; use 0 or more");
+        });
+        return option;
+    }
+}

@@ -1,0 +1,67 @@
+using System.CommandLine;
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+using Grpc.Core;
+
+namespace Cluster.Cli.Jobs;
+
+/// <summary>job submit FILE: checked here first, so that most mistakes cost no round trip.</summary>
+internal static class SubmitVerb
+{
+    public static Command Build(VerbFactory verbs)
+    {
+        var file = new Argument<string>("FILE") { Description = "job file, or - for standard input" };
+        var follow = new Option<bool>("--follow", "-f") { Description = "stay and show progress until the job ends" };
+        var wait = new Option<bool>("--wait-for-capacity") { Description = "queue the job even if the cluster as it stands can never run it" };
+        var requestId = new Option<Guid?>("--request-id")
+        {
+            Description = "submitting twice with the same id makes one job (a UUID; otherwise a new one)",
+            HelpName = "UUID",
+        };
+        var command = verbs.Verb("submit",
+            "Queue a training job. Among waiting jobs of one queue a larger priority number wins, then the older job.",
+            (context, cancellationToken) => RunAsync(
+                context,
+                context.Arguments.GetRequiredValue(file),
+                context.Arguments.GetValue(requestId) ?? Guid.NewGuid(),
+                context.Arguments.GetValue(wait),
+                context.Arguments.GetValue(follow),
+                cancellationToken));
+        command.Arguments.Add(file);
+        foreach (var option in new Option[] { follow, wait, requestId })
+            command.Options.Add(option);
+        return command;
+    }
+
+    private static async Task<int> RunAsync(
+        VerbContext context, string file, Guid requestId, bool waitForCapacity, bool follow, CancellationToken cancellationToken)
+    {
+        var yaml = await JobFileText.ReadAsync(file, context.Host.In, cancellationToken);
+        JobFile.Parse(yaml);
+        var job = await SubmitAsync(context, new SubmitJobRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity }, cancellationToken);
+
+        if (context.Json)
+            await (follow ? context.Output.MessageAsync(job) : context.Output.DocumentAsync(job));
+        else
+            await context.Output.LineAsync($"job {job.Id} {job.Spec.Name}: {JobLines.StateAndReason(job)}");
+        if (follow)
+            return await new JobFollower(context).FollowAsync(job.Id, cancellationToken);
+        if (context.Output.IsTerminal)
+            await context.Output.RemarkAsync($"see it with: ./cluster job watch {Rendering.Words.Short(job.Id)}");
+        return ExitCode.Done;
+    }
+
+    private static async Task<Job> SubmitAsync(VerbContext context, SubmitJobRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await context.Connection.Jobs.SubmitJobAsync(request, context.Connection.Call(cancellationToken))).Job;
+        }
+        catch (RpcException fault) when (fault.StatusCode == StatusCode.DeadlineExceeded)
+        {
+            // It may have been stored all the same.
+            await context.Output.RemarkAsync($"the job may have been queued; to try again without making a second one, add --request-id {request.RequestId}");
+            throw;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+using System.CommandLine;
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Cli.Jobs;
+
+/// <summary>validate FILE: prints the job file with every default written down, or what is wrong with it.</summary>
+internal static class ValidateVerb
+{
+    public static Command Build(VerbFactory verbs)
+    {
+        var file = new Argument<string>("FILE") { Description = "job file, or - for standard input" };
+        var offline = new Option<bool>("--offline") { Description = "check the file alone, and not whether the cluster could run it" };
+        var command = verbs.Verb("validate", "Check a job file and print it with every default written down; nothing is stored.",
+            async (context, cancellationToken) =>
+            {
+                var path = context.Arguments.GetRequiredValue(file);
+                var yaml = await JobFileText.ReadAsync(path, context.Host.In, cancellationToken);
+                var spec = JobFile.Parse(yaml);
+                if (!context.Arguments.GetValue(offline))
+                {
+                    var request = new ValidateJobRequest { Yaml = yaml };
+                    spec = (await context.Connection.Jobs.ValidateJobAsync(request, context.Connection.Call(cancellationToken))).Spec;
+                }
+
+                if (context.Json)
+                    await context.Output.DocumentAsync(spec);
+                else
+                    await context.Output.BlockAsync($"# {Rendering.Printable.OneLine(path)} is valid; with every default written down:\n{JobFile.Write(spec)}");
+                return ExitCode.Done;
+            });
+        command.Arguments.Add(file);
+        command.Options.Add(offline);
+        return command;
+    }
+}

@@ -1,0 +1,31 @@
+using System.CommandLine;
+
+namespace Cluster.Cli.Jobs;
+
+/// <summary>job watch ID.</summary>
+internal static class WatchVerb
+{
+    public static Command Build(VerbFactory verbs)
+    {
+        var job = JobArgument.Make();
+        var command = verbs.Verb("watch", "Show a job's progress until it ends; Ctrl-C leaves it running.",
+            (context, cancellationToken) => new JobFollower(context).FollowAsync(context.Arguments.GetRequiredValue(job), cancellationToken));
+        command.Arguments.Add(job);
+        return command;
+    }
+}
+
+/// <summary>The argument that names a job.</summary>
+internal static class JobArgument
+{
+    public static Argument<string> Make()
+    {
+        var argument = new Argument<string>("JOB") { Description = "a job's id, or the first 4 characters or more of it" };
+        argument.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !Contracts.IdPrefix.TryParse(token.Value, out _))
+                result.AddError($"JOB is {Rendering.Printable.OneLine(token.Value)} but must be 4 to 32 hexadecimal digits of a job's id; ./cluster job list shows them");
+        });
+        return argument;
+    }
+}

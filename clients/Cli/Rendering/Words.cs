@@ -1,0 +1,61 @@
+using System.Globalization;
+using Cluster.Contracts.V1;
+using Google.Protobuf.WellKnownTypes;
+
+namespace Cluster.Cli.Rendering;
+
+/// <summary>Figures as people read them.</summary>
+internal static class Words
+{
+    /// <summary>As many digits of an id as are shown in lists; any unique prefix is accepted back.</summary>
+    public static string Short(string id) => id.Length > 8 ? id[..8] : id;
+
+    public static string Percent(double fraction) => (fraction * 100).ToString("F1", CultureInfo.InvariantCulture) + " %";
+
+    public static string Loss(double loss) => loss.ToString("F4", CultureInfo.InvariantCulture);
+
+    public static string Rate(double perSecond) => perSecond.ToString("N0", CultureInfo.InvariantCulture);
+
+    public static string Length(TimeSpan time) => time switch
+    {
+        { TotalSeconds: < 0 } => "0s",
+        { TotalMinutes: < 1 } => $"{time.Seconds}s",
+        { TotalHours: < 1 } => $"{time.Minutes}m {time.Seconds:00}s",
+        { TotalDays: < 1 } => $"{time.Hours}h {time.Minutes:00}m",
+        _ => $"{(int)time.TotalDays}d {time.Hours:00}h",
+    };
+
+    /// <summary>How long the job has run, or ran; null before it starts.</summary>
+    public static TimeSpan? RunTime(Timestamp? started, Timestamp? finished, TimeProvider time) => started is null
+        ? null
+        : (finished?.ToDateTimeOffset() ?? time.GetUtcNow()) - started.ToDateTimeOffset();
+
+    public static string Clock(Timestamp? time) =>
+        time?.ToDateTimeOffset().ToLocalTime().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture) ?? "";
+
+    /// <summary>"worker-1 cpu:0, worker-2 cpu:0", in rank order.</summary>
+    public static string Where(IEnumerable<DevicePlacement> placement) =>
+        string.Join(", ", placement.OrderBy(rank => rank.Rank).Select(rank => $"{rank.NodeName} {rank.Device}"));
+
+    /// <summary>"2/5" for epochs, "312/2150" for steps; the step alone where the total is not known.</summary>
+    public static string Of(long done, long all) => all > 0 ? $"{done}/{all}" : $"{done}";
+
+    /// <summary>"epoch 2/5, step 312/2150, loss 0.4312, accuracy 84.1 %, validation 86.0 %, 8,512 images/s": what is known of it.</summary>
+    public static string Figures(Progress? progress)
+    {
+        if (progress is null || (progress.Step == 0 && progress.Steps == 0))
+            return "";
+        var parts = new List<string> { $"epoch {Of(progress.Epoch, progress.Epochs)}", $"step {Of(progress.Step, progress.Steps)}" };
+        if (progress.HasTrainLoss)
+            parts.Add($"loss {Loss(progress.TrainLoss)}");
+        if (progress.HasTrainAccuracy)
+            parts.Add($"accuracy {Percent(progress.TrainAccuracy)}");
+        if (progress.HasValidationAccuracy)
+            parts.Add($"validation {Percent(progress.ValidationAccuracy)}");
+        if (progress.HasTestAccuracy)
+            parts.Add($"test {Percent(progress.TestAccuracy)}");
+        if (progress.HasSamplesPerSecond)
+            parts.Add($"{Rate(progress.SamplesPerSecond)} images/s");
+        return string.Join(", ", parts);
+    }
+}

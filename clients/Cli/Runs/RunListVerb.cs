@@ -1,0 +1,66 @@
+using System.CommandLine;
+using System.Globalization;
+using Cluster.Cli.Jobs;
+using Cluster.Cli.Rendering;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Cli.Runs;
+
+/// <summary>run list: hyperparameters beside what came of them.</summary>
+internal static class RunListVerb
+{
+    private const int LargestPage = 1000;
+
+    public static Command Build(VerbFactory verbs)
+    {
+        var limit = LimitOption.Make("runs");
+        var command = verbs.Verb("list", "List runs, the newest first: what was set and what came of it.", async (context, cancellationToken) =>
+        {
+            var listed = await ListAsync(context, context.Arguments.GetValue(limit), cancellationToken);
+            if (context.Json)
+                await context.Output.DocumentAsync(listed);
+            else
+                await context.Output.BlockAsync(Table(listed.Runs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
+            return ExitCode.Done;
+        });
+        command.Options.Add(limit);
+        return command;
+    }
+
+    private static async Task<ListRunsResponse> ListAsync(VerbContext context, int limit, CancellationToken cancellationToken)
+    {
+        var all = new ListRunsResponse();
+        do
+        {
+            var request = new ListRunsRequest { PageSize = Math.Min(limit - all.Runs.Count, LargestPage), PageToken = all.NextPageToken };
+            var page = await context.Connection.Runs.ListRunsAsync(request, context.Connection.Call(cancellationToken));
+            all.Runs.AddRange(page.Runs);
+            all.NextPageToken = page.NextPageToken;
+        }
+        while (all.NextPageToken.Length > 0 && all.Runs.Count < limit);
+
+        return all;
+    }
+
+    private static ColumnTable Table(IEnumerable<Run> runs, TimeProvider time)
+    {
+        var table = new ColumnTable(
+            "RUN", "NAME", "MODEL", "DATA", "SPLIT", "BATCH", "OPTIMIZER", "RATE", "EPOCHS", "STATE", "LOSS", "VALIDATION", "TEST", "IMAGES/S", "TIME");
+        foreach (var run in runs)
+        {
+            var (training, progress) = (run.Hyperparameters, run.Progress);
+            table.Add(
+                Words.Short(run.JobId), run.Name, run.Model.Name, run.Data.Name, $"{run.Parallelism.ToString().ToLowerInvariant()}×{Math.Max(run.Placement.Count, 1)}",
+                $"{training.GlobalBatchSize}", training.Optimizer.Name, training.Optimizer.LearningRate.ToString("G4", CultureInfo.InvariantCulture),
+                Words.Of(progress?.Epoch ?? 0, training.Epochs), run.State.Word(),
+                progress is { HasTrainLoss: true } ? Words.Loss(progress.TrainLoss) : "",
+                progress is { HasValidationAccuracy: true } ? Words.Percent(progress.ValidationAccuracy) : "",
+                progress is { HasTestAccuracy: true } ? Words.Percent(progress.TestAccuracy) : "",
+                progress is { HasSamplesPerSecond: true } ? Words.Rate(progress.SamplesPerSecond) : "",
+                Words.RunTime(run.StartedAt, run.FinishedAt, time) is { } ran ? Words.Length(ran) : "");
+        }
+
+        return table;
+    }
+}

@@ -16,7 +16,7 @@ internal static class DemoReport
         }
         else
         {
-            await context.Output.BlockAsync("\n" + Table(context, jobs).Render(context.Output.IsTerminal ? context.Output.Width : null) + "\n");
+            await context.Output.BlockAsync("\n" + Table(context, jobs).Render(width: null) + "\n");
             foreach (var (_, job) in jobs.Where(pair => pair.Demo.LosesATrainer))
             {
                 if (killed is not null)

@@ -1,0 +1,153 @@
+using Cluster.Contracts.V1;
+using Grpc.Core;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Cluster.Cli.Tests;
+
+/// <summary>A scheduler on a free port that answers as the test tells it to, and remembers what it was asked.</summary>
+internal sealed class FakeCluster : IAsyncDisposable
+{
+    public const string Token = "secret";
+
+    private WebApplication? app;
+
+    public string Address { get; private set; } = "";
+
+    public List<SubmitJobRequest> Submitted { get; } = [];
+
+    public List<ListJobsRequest> Listed { get; } = [];
+
+    public List<WatchJobRequest> Watched { get; } = [];
+
+    public List<StreamLogsRequest> Logged { get; } = [];
+
+    public List<CancelJobRequest> Cancelled { get; } = [];
+
+    public Func<SubmitJobRequest, Job> Submit { get; set; } = _ => Builders.AJob();
+
+    public Func<ValidateJobRequest, JobSpec> Validate { get; set; } = request => Contracts.JobFiles.JobFile.Parse(request.Yaml);
+
+    public Func<GetJobRequest, GetJobResponse> Get { get; set; } = _ => new GetJobResponse { Job = Builders.AJob() };
+
+    public Func<ListJobsRequest, ListJobsResponse> List { get; set; } = _ => new ListJobsResponse();
+
+    public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) => Task.CompletedTask;
+
+    public List<LogLine> LogLines { get; } = [];
+
+    public ListNodesResponse Nodes { get; } = new();
+
+    public ListRunsResponse Runs { get; } = new();
+
+    public Func<ListCheckpointsRequest, ListCheckpointsResponse> Checkpoints { get; set; } = _ => new ListCheckpointsResponse();
+
+    public static async Task<FakeCluster> StartAsync()
+    {
+        var cluster = new FakeCluster();
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel =>
+            kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint => endpoint.Protocols = HttpProtocols.Http2));
+        builder.Services.AddSingleton(cluster);
+        builder.Services.AddGrpc();
+        cluster.app = builder.Build();
+        cluster.app.MapGrpcService<JobEndpoint>();
+        cluster.app.MapGrpcService<NodeEndpoint>();
+        cluster.app.MapGrpcService<RunEndpoint>();
+        await cluster.app.StartAsync();
+        cluster.Address = cluster.app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+        return cluster;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await app!.StopAsync();
+        await app.DisposeAsync();
+    }
+
+    private static void CheckToken(ServerCallContext call)
+    {
+        if (call.RequestHeaders.GetValue("authorization") != $"Bearer {Token}")
+            throw new RpcException(new Status(StatusCode.Unauthenticated, "no token given, or one nobody knows"));
+    }
+
+    private sealed class JobEndpoint(FakeCluster cluster) : JobService.JobServiceBase
+    {
+        public override Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Submitted.Add(request);
+            return Task.FromResult(new SubmitJobResponse { Job = cluster.Submit(request) });
+        }
+
+        public override Task<ValidateJobResponse> ValidateJob(ValidateJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new ValidateJobResponse { Spec = cluster.Validate(request) });
+        }
+
+        public override Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(cluster.Get(request));
+        }
+
+        public override Task<ListJobsResponse> ListJobs(ListJobsRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Listed.Add(request.Clone());
+            return Task.FromResult(cluster.List(request));
+        }
+
+        public override Task<CancelJobResponse> CancelJob(CancelJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Cancelled.Add(request);
+            return Task.FromResult(new CancelJobResponse { Job = Builders.AJob(job => job.State = JobState.Cancelled) });
+        }
+
+        public override Task WatchJob(WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Watched.Add(request);
+            return cluster.Watch(request, responseStream, context.CancellationToken);
+        }
+
+        public override Task StreamLogs(StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Logged.Add(request);
+            return responseStream.WriteAsync(new StreamLogsResponse { Lines = { cluster.LogLines } });
+        }
+    }
+
+    private sealed class NodeEndpoint(FakeCluster cluster) : NodeService.NodeServiceBase
+    {
+        public override Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(cluster.Nodes);
+        }
+    }
+
+    private sealed class RunEndpoint(FakeCluster cluster) : RunService.RunServiceBase
+    {
+        public override Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(cluster.Runs);
+        }
+
+        public override Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(cluster.Checkpoints(request));
+        }
+    }
+}

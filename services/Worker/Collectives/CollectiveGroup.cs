@@ -188,7 +188,7 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     {
         ObjectDisposedException.ThrowIf(disposed && fault is null, this);
         if (fault is { } earlier)
-            throw new CollectiveException("the group failed before: " + earlier.Message, earlier);
+            throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier);
         return new Operation(kind, name, (long)elements * sizeof(T), Rank, timeout);
     }
 

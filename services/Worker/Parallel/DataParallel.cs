@@ -52,8 +52,8 @@ public sealed class DataParallel : ITrainingPartition
                 $"{statistics}: batch normalisation over a batch that is split needs statistics of the whole batch, which are not exchanged yet; use one device");
         }
 
-        var buckets = await GradientBuckets.CreateAsync(group, parameters, options, cancellationToken);
-        return new DataParallel(network, parameters, loss, group, buckets);
+        return new DataParallel(
+            network, parameters, loss, group, await GradientBuckets.CreateAsync(group, parameters, options, cancellationToken));
     }
 
     public SampleRange LocalSamples(int globalBatchSize)

@@ -44,10 +44,10 @@ public sealed class ModelParallel : ITrainingPartition
                 $"resources.devices is {group.WorldSize}; parallelism model puts each of the network's {AlexNetShape.Towers} towers on a device of its own: use {AlexNetShape.Towers}");
         }
 
-        var exchange = new ChannelExchange(group);
+        var channels = new ChannelExchange(group);
         var tower = buildTower(new TowerExchange(
-            group.Rank, x => GatherChannels.apply(x, exchange), x => GatherReplicatedChannels.apply(x, exchange)));
-        return new ModelParallel(tower, loss, group, exchange);
+            group.Rank, x => GatherChannels.apply(x, channels), x => GatherReplicatedChannels.apply(x, channels)));
+        return new ModelParallel(tower, loss, group, channels);
     }
 
     public SampleRange LocalSamples(int globalBatchSize) => new(0, globalBatchSize);

@@ -131,6 +131,7 @@ public sealed class CollectiveFaultTests
             var first = Should.Throw<CollectiveException>(() => group.Barrier("epoch"));
             var second = Should.Throw<CollectiveException>(() => group.Broadcast<byte>(new byte[1], 0, "later"));
             second.InnerException.ShouldBeSameAs(first);
+            second.Peer.ShouldBe(Culprit);
             var asynchronous = Should.Throw<CollectiveException>(() => group.AllReduceAsync<float>(0, 0, "later still").GetAwaiter().GetResult());
             asynchronous.InnerException.ShouldBeSameAs(first);
         });

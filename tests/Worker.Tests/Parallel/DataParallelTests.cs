@@ -1,0 +1,127 @@
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Tests.Collectives;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Tests.Parallel;
+
+public sealed class DataParallelTests
+{
+    [Fact]
+    public void GradientReady_WhenItReports_TheLayersGradientsAreFinal()
+    {
+        using var scope = NewDisposeScope();
+        using var network = Trainings.Network("lenet5", ScalarType.Float64);
+        var parameters = network.named_parameters().ToDictionary(p => p.name, p => p.parameter);
+        var seen = new Dictionary<string, double[]>();
+        foreach (var (name, module) in network.named_children())
+        {
+            string[] own = [name + ".weight", name + ".bias"];
+            var layer = new HookedLayer([], _ =>
+            {
+                foreach (var parameter in own)
+                    seen[parameter] = Trainings.Values(parameters[parameter].grad!);
+            });
+            ((nn.Module<Tensor, Tensor>)module).register_forward_pre_hook((_, input) =>
+            {
+                layer.Used();
+                return GradientReady.apply(input, layer);
+            });
+        }
+
+        var images = randn(4, 1, 28, 28, dtype: ScalarType.Float64).requires_grad_();
+        network.call(images).square().sum().backward();
+
+        seen.Keys.Order().ShouldBe(parameters.Keys.Order());
+        foreach (var (name, values) in seen)
+        {
+            values.ShouldBe(Trainings.Values(parameters[name].grad!), name);
+            values.Max(Math.Abs).ShouldBeGreaterThan(0);
+        }
+    }
+
+    [Theory]
+    [InlineData("aa", true)]
+    [InlineData("ab", false)]
+    public void ForwardBackward_SendsBucketsOffWhileBackwardStillRuns(string placement, bool shared)
+    {
+        using var ranks = new Ranks(placement);
+        ranks.Run(group =>
+        {
+            using var partition = Trainings.Data("lenet5", ScalarType.Float32, group, bucketBytes: 1024);
+            Trainings.Train(partition, ScalarType.Float32, 2);
+            partition.Buckets.IsShared.ShouldBe(shared);
+            // All but the first layer's, whose input needs no gradient and so reports nothing.
+            partition.SentDuringBackward.ShouldBeGreaterThan(partition.Buckets.Count / 2);
+            partition.SentDuringBackward.ShouldBeLessThan(partition.Buckets.Count);
+        });
+    }
+
+    [Fact]
+    public void Parameters_AreWholeAndOwnedByRank0()
+    {
+        using var ranks = new Ranks("aa");
+        var owned = ranks.Run(group =>
+        {
+            using var partition = Trainings.Data("lenet5", ScalarType.Float32, group);
+            partition.Parameters.ShouldAllBe(p => p.Shape.SequenceEqual(p.GlobalShape) && p.Offset.All(o => o == 0));
+            return partition.Parameters.Count(p => p.IsOwner);
+        });
+        owned.ShouldBe([10, 0]);
+    }
+
+    [Fact]
+    public void ForwardBackward_OfReplicasThatDiffer_NamesTheRank()
+    {
+        using var ranks = new Ranks("aa");
+        ranks.Run(group =>
+        {
+            using var partition = DataParallel.CreateAsync(
+                Trainings.Network("lenet5", ScalarType.Float32, seed: (ulong)group.Rank), Trainings.CrossEntropy, group, new GradientOptions(),
+                CancellationToken.None).GetAwaiter().GetResult();
+            Should.Throw<InvalidOperationException>(() => Trainings.Train(partition, ScalarType.Float32, 1))
+                .Message.ShouldStartWith("rank 1 starts with other weights than rank 0");
+        });
+    }
+
+    [Fact]
+    public void ForwardBackward_WhenAGradientHasLeftItsBucket_Fails()
+    {
+        using var ranks = new Ranks("aa");
+        ranks.Run(group =>
+        {
+            using var partition = Trainings.Data("lenet5", ScalarType.Float32, group);
+            partition.Network.zero_grad();
+            Should.Throw<InvalidOperationException>(() => Trainings.Train(partition, ScalarType.Float32, 1))
+                .Message.ShouldContain("has left its bucket");
+        });
+    }
+
+    [Theory]
+    [InlineData("aa")]
+    [InlineData("ab")]
+    public void ForwardBackward_WhenAPeerHasLeft_ThrowsAndNamesIt(string placement)
+    {
+        using var ranks = new Ranks(placement);
+        var failures = ranks.RunToFailure(group =>
+        {
+            using var partition = Trainings.Data("lenet5", ScalarType.Float32, group);
+            Trainings.Train(partition, ScalarType.Float32, group.Rank == 0 ? 3 : 1);
+        });
+        failures[0].ShouldBeOfType<CollectiveException>().Peer.ShouldBe(1);
+        failures[1].ShouldBeNull();
+    }
+
+    [Fact]
+    public void Dispose_LeavesTheNetworkUsableByNobodyAndTheGroupToOthers()
+    {
+        using var ranks = new Ranks("aa");
+        ranks.Run(group =>
+        {
+            using (var partition = Trainings.Data("lenet5", ScalarType.Float32, group))
+                Trainings.Train(partition, ScalarType.Float32, 1);
+            group.Barrier("after");
+        });
+    }
+}

@@ -1,0 +1,116 @@
+using System.Runtime.InteropServices;
+using Cluster.Models;
+using Cluster.Models.AlexNet;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Parallel;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Tests.Parallel;
+
+/// <summary>The two networks under test, batches that every rank can make for itself, and a plain gradient descent.</summary>
+internal static class Trainings
+{
+    public const ulong Seed = 20261122;
+
+    public const int BatchSize = 8;
+
+    private const int Classes = 10;
+    private const int InputSize = 28;
+    private const double LearningRate = 0.05;
+
+    private static readonly Dictionary<string, object> LeNet = new()
+    {
+        ["inputSize"] = (long)InputSize,
+        ["init"] = "he",
+    };
+
+    // A sixteenth of the width, with all that makes AlexNet hard to split: groups, LRN within a tower, dropout before both hidden layers.
+    private static readonly Dictionary<string, object> AlexNet = new()
+    {
+        ["inputSize"] = (long)InputSize,
+        ["channels"] = 1L,
+        ["classes"] = (long)Classes,
+        ["width"] = 1.0 / 16,
+        ["dropout"] = 0.5,
+        ["lrn"] = true,
+        ["init"] = "he",
+    };
+
+    public static SummedLoss CrossEntropy { get; } =
+        (logits, labels) => nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.Sum);
+
+    public static ImageClassifier Network(string name, ScalarType dtype, ulong seed = Seed) =>
+        ModelRegistry.Create(name, OptionsOf(name), seed, dtype);
+
+    public static ImageClassifier Tower(string name, ScalarType dtype, TowerExchange exchange) =>
+        ModelRegistry.CreateTower(name, OptionsOf(name), Seed, exchange, dtype);
+
+    public static ITrainingPartition Single(string name, ScalarType dtype) => new SingleDevice(Network(name, dtype), CrossEntropy);
+
+    public static DataParallel Data(string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 4096) =>
+        DataParallel.CreateAsync(
+            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, CancellationToken.None)
+            .GetAwaiter().GetResult();
+
+    public static ModelParallel Model(string name, ScalarType dtype, ICollectiveGroup group) =>
+        ModelParallel.Create(exchange => Tower(name, dtype, exchange), CrossEntropy, group);
+
+    /// <summary>This rank's samples of the step's batch: a bright band, at a height that tells the class, in noise; so there is something to learn.</summary>
+    public static TrainingBatch Batch(ITrainingPartition partition, ScalarType dtype, long step, int size = BatchSize)
+    {
+        var local = partition.LocalSamples(size);
+        const int Pixels = InputSize * InputSize;
+        var images = new double[local.Count * Pixels];
+        var labels = new long[local.Count];
+        for (var i = 0; i < local.Count; i++)
+        {
+            var sample = CounterRandom.Key(Seed, (ulong)step, (ulong)(local.Start + i));
+            labels[i] = CounterRandom.Below(sample, 0, Classes);
+            for (var pixel = 0; pixel < Pixels; pixel++)
+            {
+                var inBand = pixel / InputSize / 2 == labels[i] + 2;
+                images[(i * Pixels) + pixel] = (inBand ? 2 : 0) + (0.3 * CounterRandom.Normal(sample, (ulong)pixel + 1));
+            }
+        }
+
+        var tensor = zeros([local.Count, 1, InputSize, InputSize], dtype: ScalarType.Float64);
+        images.CopyTo(MemoryMarshal.Cast<byte, double>(tensor.bytes));
+        var classes = zeros([local.Count], dtype: ScalarType.Int64);
+        labels.CopyTo(MemoryMarshal.Cast<byte, long>(classes.bytes));
+        return new TrainingBatch(tensor.to(dtype), classes, size, step);
+    }
+
+    /// <summary>Steps from 0; the mean loss of each over the global batch.</summary>
+    public static double[] Train(ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize)
+    {
+        partition.Network.train();
+        return [.. Enumerable.Range(0, steps).Select(step =>
+        {
+            using var scope = NewDisposeScope();
+            var outcome = partition.ForwardBackward(Batch(partition, dtype, step, batchSize));
+            Descend(partition);
+            return outcome.Loss;
+        })];
+    }
+
+    /// <summary>Every local element with its place: what a rank holds, as values of the undivided tensors.</summary>
+    public static List<(string Name, IReadOnlyList<long> Offset, double[] Values)> Gradients(ITrainingPartition partition)
+    {
+        using var scope = NewDisposeScope();
+        return [.. partition.Parameters.Select(p => (p.Name, p.Offset, Values(p.Tensor.grad!)))];
+    }
+
+    public static double[] Values(Tensor tensor) =>
+        MemoryMarshal.Cast<byte, double>(tensor.detach().to(ScalarType.Float64).contiguous().bytes).ToArray();
+
+    private static Dictionary<string, object> OptionsOf(string name) => name == "lenet5" ? LeNet : AlexNet;
+
+    private static void Descend(ITrainingPartition partition)
+    {
+        using var guard = no_grad();
+        using Scalar rate = -LearningRate;
+        foreach (var parameter in partition.Parameters)
+            parameter.Tensor.add_(parameter.Tensor.grad!, rate);
+    }
+}

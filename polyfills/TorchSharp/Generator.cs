@@ -7,13 +7,9 @@ public static partial class torch
     /// <summary>A source of random numbers with its own state.</summary>
     public class Generator : IDisposable
     {
-        public Generator(ulong seed = 0, Device? device = null) : this(New(seed, device ?? CPU)) => this.device = device ?? CPU;
+        public Generator(ulong seed = 0, Device? device = null) : this(New(seed, device ?? CPU), device ?? CPU) { }
 
-        internal Generator(IntPtr nativeHandle)
-        {
-            Handle = nativeHandle;
-            device = CPU;
-        }
+        private Generator(IntPtr handle, Device device) => (Handle, this.device) = (handle, device);
 
         ~Generator() => Dispose(false);
 
@@ -21,7 +17,7 @@ public static partial class torch
         public Device device { get; private set; }
 
         /// <summary>The CPU's default generator; the returned object shares its state.</summary>
-        public static Generator Default => new(Checked(THSGenerator_default_generator()));
+        public static Generator Default => new(Checked(THSGenerator_default_generator()), CPU);
 
         public Tensor get_state() => new(Checked(THSGenerator_get_rng_state(Handle)));
 

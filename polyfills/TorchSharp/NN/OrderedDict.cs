@@ -59,7 +59,7 @@ public class OrderedDict<TKey, TValue> : IEnumerable<(TKey, TValue)> where TKey 
 
 /// <summary>Registers a field under another name than its own.</summary>
 [AttributeUsage(AttributeTargets.Field)]
-public sealed class ComponentNameAttribute : Attribute
+public class ComponentNameAttribute : Attribute
 {
     public string Name { get; set; } = "";
 }

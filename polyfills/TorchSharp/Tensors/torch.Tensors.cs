@@ -103,8 +103,6 @@ public static partial class torch
     public static Tensor tensor(double[,,,] rawArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false) =>
         FromMemory(Flat<double>(rawArray), Shape(rawArray), dtype, device, requires_grad);
     public static Tensor tensor(IList<double> rawArray, ScalarType? dtype = null, Device? device = null, bool requires_grad = false) => tensor(rawArray.ToArray(), dtype, device, requires_grad);
-    public static Tensor tensor(IList<double> rawArray, ReadOnlySpan<long> dimensions, ScalarType? dtype = null, Device? device = null, bool requires_grad = false) =>
-        tensor(rawArray.ToArray(), dimensions, dtype, device, requires_grad);
     public static Tensor tensor(IList<double> rawArray, long rows, long columns, ScalarType? dtype = null, Device? device = null, bool requires_grad = false) =>
         tensor(rawArray.ToArray(), [rows, columns], dtype, device, requires_grad);
     public static Tensor tensor(IList<double> rawArray, long dim0, long dim1, long dim2, ScalarType? dtype = null, Device? device = null, bool requires_grad = false) =>

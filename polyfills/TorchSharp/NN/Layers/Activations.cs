@@ -123,7 +123,7 @@ namespace TorchSharp
             public static Tanh Tanh() => new(false);
             public static Tanh Tanh(bool inplace = false) => new(inplace);
             public static Sigmoid Sigmoid() => new(false);
-            public static Sigmoid Sigmoid(bool inplace = false) => new(inplace);
+            public static Sigmoid Sigmoid(bool inplace) => new(inplace);
             public static Softmax Softmax(long dim) => new(dim);
             public static LogSoftmax LogSoftmax(long dim) => new(dim);
             public static Identity Identity() => new();

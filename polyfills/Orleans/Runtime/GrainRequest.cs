@@ -121,9 +121,9 @@ internal sealed class GrainRequest<TResult> : ActivationWork
     {
         var timeout = ResponseTimeout;
         var state = _runsIn is null ? "it was still waiting for its turn" : "it was still running";
-        var from = _caller is { } caller ? $" by {caller}" : "";
+        var from = _caller is { } caller ? $", called by {caller}" : "";
         var exception = new TimeoutException(
-            $"Response did not arrive on time in {timeout} for message: {_method.Name} on {_target.Id}, called{from}; {state}.");
+            $"Response did not arrive on time in {timeout} for message: {_method.Name} on {_target.Id}{from}; {state}.");
         if (!_answer.TrySetException(exception))
             return;
         _silo.LogTimedOut(timeout, _method.Name, _target.Id, _caller, state);

@@ -42,6 +42,8 @@ internal sealed unsafe class PeerLink : IDisposable
 
     public bool IsSending => outgoingSent < outgoingEnd || toSend.Count > 0;
 
+    public bool HasBegunFarewell { get; private set; }
+
     public bool IsReceiving => toReceive.Count > 0;
 
     /// <summary>Queues values to go out; they must stay as they are until the exchange ends.</summary>
@@ -143,6 +145,7 @@ internal sealed unsafe class PeerLink : IDisposable
     /// <summary>Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.</summary>
     public void BeginFarewell(int culprit)
     {
+        HasBegunFarewell = true;
         farewell = new byte[HeaderBytes];
         WriteHeader(farewell, OperationKind.Abort, culprit, 0);
         toReceive.Clear();

@@ -22,8 +22,6 @@ internal sealed class TcpExchange(PeerLink?[] links)
     private readonly List<Socket> readable = [];
     private readonly List<Socket> writable = [];
 
-    private bool saidFarewell;
-
     /// <summary>Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were queued.</summary>
     public void Run(in Operation operation)
     {
@@ -33,19 +31,19 @@ internal sealed class TcpExchange(PeerLink?[] links)
         }
         catch (CollectiveException e)
         {
-            SayFarewell(e.Peer);
+            // Only those in the midst of it: the others are told by Abort, when the ranks of this node know already.
+            SayFarewell(e.Peer, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
             throw;
         }
     }
 
-    /// <summary>Tells every peer that this rank gives up, and because of whom.</summary>
-    public void SayFarewell(int culprit)
+    /// <summary>Tells every peer that has not been told that this rank gives up, and because of whom.</summary>
+    public void SayFarewell(int culprit) => SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
+
+    private static void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
     {
-        if (saidFarewell)
-            return;
-        saidFarewell = true;
         var operation = new Operation(OperationKind.Abort, "farewell", 0, culprit, FarewellTime);
-        var remaining = links.OfType<PeerLink>().Where(link => link.Peer != culprit).ToList();
+        var remaining = peers.Where(link => link.Peer != culprit && !link.HasBegunFarewell).ToList();
         remaining.ForEach(link => link.BeginFarewell(culprit));
         while (remaining.Count > 0 && !operation.IsOverdue)
         {

@@ -49,8 +49,8 @@ internal static class TrainingPartitions
 
     public static ScalarType PrecisionOf(Precision precision) => precision == Precision.Float64 ? ScalarType.Float64 : ScalarType.Float32;
 
-    /// <summary>"cpu:3" is a slot of cores, all of which share one memory; "cuda:1" is a device of its own.</summary>
-    public static Device DeviceOf(string device) => device.StartsWith("cuda", StringComparison.Ordinal) ? torch.device(device) : CPU;
+    /// <summary>"cpu:3" is a slot of cores, all of which share one memory; of "cuda:1" the agent lets this process see nothing but that one, as its first.</summary>
+    public static Device DeviceOf(string device) => device.StartsWith("cuda", StringComparison.Ordinal) ? torch.device("cuda:0") : CPU;
 
     /// <summary>Cross-entropy; smoothed towards the uniform distribution (Szegedy et al. 2015, arXiv:1512.00567, §7) only where a gradient is wanted, so
     /// that validation and test losses can be compared between jobs.</summary>

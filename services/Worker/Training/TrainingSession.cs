@@ -75,8 +75,6 @@ public sealed class TrainingSession : ITrainingSession
         var parent = Activity.Current is null && ActivityContext.TryParse(launch.Traceparent, launch.Tracestate, isRemote: true, out var attempt)
             ? attempt
             : default;
-        var span = WorkerTelemetry.Trainer.StartActivity("training.run", ActivityKind.Internal, parent);
-        span?.SetTag("job.id", launch.JobId).SetTag("job.attempt", launch.Attempt).SetTag("job.rank", launch.Rank);
-        return span;
+        return WorkerTelemetry.Trainer.StartActivity("training.run", ActivityKind.Internal, parent);
     }
 }

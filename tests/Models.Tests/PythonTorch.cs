@@ -11,6 +11,7 @@ internal static class PythonTorch
         var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(SourceFolder(), script), argument])
         {
             RedirectStandardError = true,
+            UseShellExecute = false,
             Environment = { ["OMP_NUM_THREADS"] = "1", ["OPENBLAS_NUM_THREADS"] = "1", ["PYTHONDONTWRITEBYTECODE"] = "1" },
         };
         using var python = Process.Start(start)!;

@@ -95,7 +95,7 @@ public sealed class OptimizerTests
                     gradients = Enumerable.Range(0, Steps).Select(step => Values(2 + (ulong)step, Elements)),
                 }),
                 token);
-            using var python = Process.Start(new ProcessStartInfo("/usr/bin/python3", [Script(), folder.FullName]) { RedirectStandardError = true })!;
+            using var python = Process.Start(new ProcessStartInfo("/usr/bin/python3", [Script(), folder.FullName]) { RedirectStandardError = true, UseShellExecute = false })!;
             var errors = await python.StandardError.ReadToEndAsync(token);
             await python.WaitForExitAsync(token);
             python.ExitCode.ShouldBe(0, errors);

@@ -1,7 +1,10 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using Cluster.Worker.Agent;
 using Cluster.Worker.Collectives;
+using Cluster.Worker.Collectives.SharedMemory;
+using Cluster.Worker.Devices;
 
 namespace Cluster.Worker.Tests.Collectives;
 
@@ -9,15 +12,16 @@ namespace Cluster.Worker.Tests.Collectives;
 public sealed class ProcessTests
 {
     private const string RoleVariable = "CLUSTER_TEST_COLLECTIVE_ROLE";
-    private const string FolderVariable = "CLUSTER_TEST_COLLECTIVE_FOLDER";
+    private const string SegmentVariable = "CLUSTER_TEST_COLLECTIVE_SEGMENT";
     private const int Elements = 300_001;
 
     [Fact]
     public async Task AllReduce_OfTwoProcesses_GivesBothTheSum()
     {
-        using var folder = new TemporaryFolder();
-        using var other = StartRank1("sum", folder.Path);
-        using var group = await JoinAsync(0, folder.Path, TestContext.Current.CancellationToken);
+        using var segments = new SharedMemorySegments(new MachineMemory());
+        var segment = Reserve(segments);
+        using var other = StartRank1("sum", segment);
+        using var group = await JoinAsync(0, segment, TestContext.Current.CancellationToken);
         SumAndCheck(group);
         await other.WaitForExitAsync(TestContext.Current.CancellationToken);
         other.ExitCode.ShouldBe(0, await other.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken));
@@ -26,9 +30,10 @@ public sealed class ProcessTests
     [Fact]
     public async Task AllReduce_WhenThePeersProcessIsKilled_NamesItLongBeforeTheDeadline()
     {
-        using var folder = new TemporaryFolder();
-        using var other = StartRank1("wait", folder.Path);
-        using var group = await JoinAsync(0, folder.Path, TestContext.Current.CancellationToken);
+        using var segments = new SharedMemorySegments(new MachineMemory());
+        var segment = Reserve(segments);
+        using var other = StartRank1("wait", segment);
+        using var group = await JoinAsync(0, segment, TestContext.Current.CancellationToken);
         SumAndCheck(group);
         other.Kill();
         var failure = Should.Throw<CollectiveException>(() => group.AllReduce<float>(new float[Elements], "gradients/1"));
@@ -43,7 +48,7 @@ public sealed class ProcessTests
     {
         if (Environment.GetEnvironmentVariable(RoleVariable) is not { } role)
             return;
-        using var group = JoinAsync(1, Environment.GetEnvironmentVariable(FolderVariable)!, CancellationToken.None).GetAwaiter().GetResult();
+        using var group = JoinAsync(1, Environment.GetEnvironmentVariable(SegmentVariable)!, CancellationToken.None).GetAwaiter().GetResult();
         SumAndCheck(group);
         if (role == "wait")
             group.Barrier("until killed");
@@ -63,17 +68,17 @@ public sealed class ProcessTests
         }
     }
 
-    private static Process StartRank1(string role, string folder)
+    private static Process StartRank1(string role, string segment)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
             start.ArgumentList.Add(typeof(ProcessTests).Assembly.Location);
         start.Environment[RoleVariable] = role;
-        start.Environment[FolderVariable] = folder;
+        start.Environment[SegmentVariable] = segment;
         return Process.Start(start)!;
     }
 
-    private static Task<ICollectiveGroup> JoinAsync(int rank, string folder, CancellationToken cancellationToken) => CollectiveGroup.JoinAsync(
+    private static Task<ICollectiveGroup> JoinAsync(int rank, string segment, CancellationToken cancellationToken) => CollectiveGroup.JoinAsync(
         new CollectiveSetup
         {
             Rank = rank,
@@ -83,21 +88,11 @@ public sealed class ProcessTests
             Secret = "the attempt's secret",
             Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>(
                 [new PeerEndpoint(0, mine.NodeId, "unused"), new PeerEndpoint(1, mine.NodeId, "unused")]),
-            ReserveSharedMemory = (name, bytes, _) =>
-            {
-                var path = Path.Combine(folder, name);
-                using var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
-                if (file.Length < bytes)
-                    file.SetLength(bytes);
-                return Task.FromResult(path);
-            },
+            ReserveSharedMemory = (_, _, _) => Task.FromResult(segment),
         },
         cancellationToken);
 
-    private sealed class TemporaryFolder : IDisposable
-    {
-        public string Path { get; } = Directory.CreateTempSubdirectory("cluster-tests-").FullName;
-
-        public void Dispose() => Directory.Delete(Path, recursive: true);
-    }
+    /// <summary>What the agent would give both ranks: memory of this process, under a path that the other one opens.</summary>
+    private static string Reserve(SharedMemorySegments segments) =>
+        segments.Reserve("collectives", new SegmentLayout(2, new CollectiveOptions().ChunkBytes).TotalBytes);
 }

@@ -1,18 +1,17 @@
 using System.Collections.Concurrent;
+using Cluster.Worker.Agent;
 using Cluster.Worker.Collectives;
+using Cluster.Worker.Devices;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>Ranks as threads of the test: a rendezvous, shared-memory files and a group for each.</summary>
+/// <summary>Ranks as threads of the test: a rendezvous, the agents' shared memory and a group for each.</summary>
 internal sealed class Ranks : IDisposable
 {
-    private readonly string folder = Directory.CreateDirectory(
-        Path.Combine(Directory.Exists("/dev/shm") ? "/dev/shm" : Path.GetTempPath(), "cluster-tests-" + Guid.NewGuid().ToString("N"))).FullName;
-
     private readonly string[] nodes;
     private readonly ConcurrentDictionary<int, PeerEndpoint> posted = new();
     private TaskCompletionSource<IReadOnlyList<PeerEndpoint>> allPosted = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private int attempt;
+    private Dictionary<string, SharedMemorySegments> segmentsByNode = [];
 
     /// <param name="placement">A node letter a rank: <c>"aab"</c> puts ranks 0 and 1 on one node and rank 2 on another.</param>
     /// <param name="options">For every rank.</param>
@@ -37,7 +36,7 @@ internal sealed class Ranks : IDisposable
         PeerHost = "127.0.0.1",
         Secret = secret,
         Rendezvous = MeetAsync,
-        ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve($"{attempt}-{nodes[rank]}-{name}", bytes)),
+        ReserveSharedMemory = (name, bytes, _) => Task.FromResult(segmentsByNode[nodes[rank]].Reserve(name, bytes)),
         Options = Options,
     };
 
@@ -75,7 +74,8 @@ internal sealed class Ranks : IDisposable
     /// <summary>A fresh attempt: new endpoints, new segments, a thread a rank.</summary>
     public T[] Collect<T>(Func<int, T> body)
     {
-        attempt++;
+        DisposeSegments();
+        segmentsByNode = nodes.Distinct().ToDictionary(node => node, _ => new SharedMemorySegments(new MachineMemory()));
         posted.Clear();
         allPosted = new TaskCompletionSource<IReadOnlyList<PeerEndpoint>>(TaskCreationOptions.RunContinuationsAsynchronously);
         var results = new T[WorldSize];
@@ -106,14 +106,11 @@ internal sealed class Ranks : IDisposable
         return allPosted.Task.WaitAsync(cancellationToken);
     }
 
-    public string Reserve(string name, long bytes)
-    {
-        var path = Path.Combine(folder, name);
-        using var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite);
-        if (file.Length < bytes)
-            file.SetLength(bytes);
-        return path;
-    }
+    public void Dispose() => DisposeSegments();
 
-    public void Dispose() => Directory.Delete(folder, recursive: true);
+    private void DisposeSegments()
+    {
+        foreach (var segments in segmentsByNode.Values)
+            segments.Dispose();
+    }
 }

@@ -1,14 +1,15 @@
-"""Submits a job file from Python and watches it. Needs grpcio, and the stubs made from the protos:
-python3 -m grpc_tools.protoc -I shared/Contracts/Protos --python_out=. --grpc_python_out=. shared/Contracts/Protos/cluster/v1/*.proto
-"""
-import os, sys, uuid
-import grpc
-from cluster.v1 import jobs_pb2, jobs_pb2_grpc
+# Submits a job file and prints the job's states until it ends. Once, to make the messages (any protoc will do):
+#   protoc -I shared/Contracts/Protos --python_out=. shared/Contracts/Protos/cluster/v1/*.proto
+#   PYTHONPATH=. python3 examples/submit.py examples/lenet5-data-parallel.yaml
+import os, sys, uuid, grpc
+from cluster.v1 import jobs_pb2 as jobs
 
-jobs = jobs_pb2_grpc.JobServiceStub(grpc.insecure_channel(os.environ.get("CLUSTER_SERVER", "127.0.0.1:7070").removeprefix("http://")))
-token = [("authorization", "Bearer " + open(os.environ.get("CLUSTER_TOKEN_FILE", ".cluster/token")).read().strip())]
-job = jobs.SubmitJob(jobs_pb2.SubmitJobRequest(request_id=str(uuid.uuid4()), yaml=open(sys.argv[1]).read()), metadata=token).job
-for update in jobs.WatchJob(jobs_pb2.WatchJobRequest(job_id=job.id), metadata=token):
-    job = update.job
-    print(jobs_pb2.JobState.Name(job.state), job.progress.step, job.progress.train_loss, job.reason, flush=True)
-sys.exit(0 if job.state == jobs_pb2.JOB_STATE_SUCCEEDED else 1)
+channel = grpc.insecure_channel(os.environ.get("CLUSTER_SERVER", "http://127.0.0.1:7070").removeprefix("http://"))
+token = os.environ.get("CLUSTER_TOKEN") or open(os.environ.get("CLUSTER_TOKEN_FILE", ".cluster/token")).read().strip()
+access = [("authorization", f"Bearer {token}")]
+submit = channel.unary_unary("/cluster.v1.JobService/SubmitJob", jobs.SubmitJobRequest.SerializeToString, jobs.SubmitJobResponse.FromString)
+watch = channel.unary_stream("/cluster.v1.JobService/WatchJob", jobs.WatchJobRequest.SerializeToString, jobs.WatchJobResponse.FromString)
+request = jobs.SubmitJobRequest(request_id=str(uuid.uuid4()), yaml=open(sys.argv[1]).read())
+job = submit(request, metadata=access).job
+for now in watch(jobs.WatchJobRequest(job_id=job.id), metadata=access):
+    print(now.job.id, jobs.JobState.Name(now.job.state), "step", now.job.progress.step, flush=True)

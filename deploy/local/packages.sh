@@ -14,6 +14,7 @@ packages_test=(
   python3-numpy:/usr/lib/python3/dist-packages/numpy
   python3-grpcio:/usr/lib/python3/dist-packages/grpc
   python3-grpc-tools:/usr/lib/python3/dist-packages/grpc_tools
+  protobuf-compiler:/usr/bin/protoc
   chromium:/usr/bin/chromium
   kubernetes-client:/usr/bin/kubectl
   nodejs:/usr/bin/node

@@ -20,7 +20,7 @@ public sealed class DemoRunTests : IDisposable
     public async Task Demo_WhenAllGoesWell_KillsOneTrainerOnceAndSucceeds(bool isTerminal)
     {
         await using var cluster = await ClusterAsync();
-        var (run, error) = (new CliRun(cluster) { IsTerminal = isTerminal }.With("CLUSTER_ROOT", Repository()), new StringWriter());
+        var (run, error) = (new CliRun(cluster) { IsTerminal = isTerminal }.With("CLUSTER_ROOT", Repository.Root), new StringWriter());
 
         (await DemoAsync(cluster, run, error)).ShouldBe(ExitCode.Done);
 
@@ -35,7 +35,7 @@ public sealed class DemoRunTests : IDisposable
     public async Task Demo_WhenAJobMissesItsAccuracy_FailsWithTheReason()
     {
         await using var cluster = await ClusterAsync(accuracy: 0.79);
-        var (run, error) = (new CliRun(cluster).With("CLUSTER_ROOT", Repository()), new StringWriter());
+        var (run, error) = (new CliRun(cluster).With("CLUSTER_ROOT", Repository.Root), new StringWriter());
 
         (await DemoAsync(cluster, run, error)).ShouldBe(ExitCode.Failed);
 
@@ -46,7 +46,7 @@ public sealed class DemoRunTests : IDisposable
     public async Task Demo_WhenNoTrainerCouldBeKilled_Fails()
     {
         await using var cluster = await ClusterAsync(trainersAreElsewhere: true);
-        var (run, error) = (new CliRun(cluster).With("CLUSTER_ROOT", Repository()), new StringWriter());
+        var (run, error) = (new CliRun(cluster).With("CLUSTER_ROOT", Repository.Root), new StringWriter());
 
         (await DemoAsync(cluster, run, error)).ShouldBe(ExitCode.Failed);
 
@@ -58,7 +58,7 @@ public sealed class DemoRunTests : IDisposable
     {
         await using var cluster = await ClusterAsync();
         cluster.Get = request => new GetJobResponse { Job = Builders.AJob(job => job.Id = request.JobId) };
-        var (run, error) = (new CliRun(cluster) { Time = new NoonTime(haste: 100) }.With("CLUSTER_ROOT", Repository()), new StringWriter());
+        var (run, error) = (new CliRun(cluster) { Time = new NoonTime(haste: 100) }.With("CLUSTER_ROOT", Repository.Root), new StringWriter());
 
         var end = await Should.ThrowAsync<CliException>(() => DemoAsync(cluster, run, error));
 
@@ -82,7 +82,7 @@ public sealed class DemoRunTests : IDisposable
     [Fact]
     public void Examples_AreSoundJobFiles()
     {
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository(), "examples"), "*.yaml"))
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Root, "examples"), "*.yaml"))
             Should.NotThrow(() => JobFile.Parse(File.ReadAllText(file)), file);
     }
 
@@ -128,13 +128,5 @@ public sealed class DemoRunTests : IDisposable
     {
         killed.Add(processId);
         return true;
-    }
-
-    private static string Repository()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Cluster.sln")))
-            folder = folder.Parent ?? throw new InvalidOperationException("the tests run outside the repository");
-        return folder.FullName;
     }
 }

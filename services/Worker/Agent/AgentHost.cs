@@ -14,13 +14,20 @@ internal static class AgentHost
         try
         {
             await using var app = Build(args);
+            var exit = app.Services.GetRequiredService<AgentExit>();
             await app.RunAsync();
-            return app.Services.GetRequiredService<AgentExit>().Code;
+            return exit.Code;
         }
         catch (OptionsValidationException e)
         {
             foreach (var failure in e.Failures)
                 await Console.Error.WriteLineAsync(failure);
+            return 2;
+        }
+        catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+        {
+            // The state folder, the token's file or the port: the message names it.
+            await Console.Error.WriteLineAsync(e.Message);
             return 2;
         }
     }
@@ -35,9 +42,8 @@ internal static class AgentHost
         AddAgent(builder.Services);
         builder.Services.AddGrpc(grpc => grpc.MaxReceiveMessageSize = null);
         builder.Services.AddWorkerTelemetry("cluster-agent", WorkerTelemetry.AgentName);
-        var socket = new AgentSocket();
-        builder.Services.AddSingleton(_ => socket);
-        builder.WebHost.ConfigureKestrel((_, kestrel) => Listen(kestrel, socket));
+        builder.WebHost.ConfigureKestrel((_, kestrel) => Listen(kestrel));
+        builder.Logging.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat) = (true, "yyyy-MM-dd HH:mm:ss.fff "));
         // Trainers get their grace, and their exits are reported, before the host gives up.
         builder.Services.AddOptions<HostOptions>().Configure<IOptions<AgentOptions>>((host, agent) =>
             host.ShutdownTimeout = agent.Value.ShutdownGrace + AgentShutdown.ReportPatience + TimeSpan.FromSeconds(5));
@@ -59,6 +65,7 @@ internal static class AgentHost
         services.AddSingleton<SchedulerLink>();
         services.AddSingleton<SchedulerRetry>();
         services.AddSingleton<NodeDevices>();
+        services.AddSingleton<AgentSocket>();
         services.AddSingleton<AgentEndpoints>();
         services.AddSingleton<LaunchThread>();
         services.AddSingleton<TrainerNotes>();
@@ -70,7 +77,7 @@ internal static class AgentHost
         services.AddHostedService<NodeRegistration>();
     }
 
-    private static void Listen(KestrelServerOptions kestrel, AgentSocket socket)
+    private static void Listen(KestrelServerOptions kestrel)
     {
         var options = kestrel.ApplicationServices.GetRequiredService<IOptions<AgentOptions>>().Value;
         // Checkpoints are long streams, and a trainer may say nothing for a long time.
@@ -78,6 +85,6 @@ internal static class AgentHost
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
         kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen => listen.Protocols = HttpProtocols.Http2);
-        kestrel.ListenUnixSocket(socket.Path, listen => listen.Protocols = HttpProtocols.Http2);
+        kestrel.ListenUnixSocket(kestrel.ApplicationServices.GetRequiredService<AgentSocket>().Path, listen => listen.Protocols = HttpProtocols.Http2);
     }
 }

@@ -11,8 +11,7 @@ internal sealed class LocalAgentEndpoint(AttemptTable attempts) : LocalAgentServ
         var (_, rank) = attempts.Authenticate(context);
         try
         {
-            // Headers at once: the trainer begins when it knows that it is attached.
-            await context.WriteResponseHeadersAsync([]);
+            await responseStream.WriteAsync(new AgentSignal(), context.CancellationToken);
             await foreach (var signal in rank.Signals.ReadAllAsync(context.CancellationToken))
                 await responseStream.WriteAsync(signal, context.CancellationToken);
         }

@@ -80,11 +80,19 @@ internal sealed class TrainerProcess
     }
 
     /// <summary>Writes the orders. Standard input then stays open: its end tells the trainer that the agent is gone.</summary>
-    /// <exception cref="IOException">The process ended before it had read them.</exception>
     public void GiveOrders(TrainerLaunch launch)
     {
-        launch.WriteDelimitedTo(_process.StandardInput.BaseStream);
-        _process.StandardInput.BaseStream.Flush();
+        using var orders = new MemoryStream();
+        launch.WriteDelimitedTo(orders);
+        try
+        {
+            _process.StandardInput.BaseStream.Write(orders.GetBuffer(), 0, (int)orders.Length);
+            _process.StandardInput.BaseStream.Flush();
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            // It has ended already. That is an end like any other, and is reported as one.
+        }
     }
 
     public void Kill()

@@ -56,8 +56,9 @@ internal sealed class TrainerHostLink : ITrainerLink, IDisposable
         var call = _agent.Attach(new AttachRequest(), new CallOptions(Headers(), cancellationToken: cancellationToken));
         try
         {
-            // The agent sends its headers once it has accepted this rank.
-            await call.ResponseHeadersAsync.WaitAsync(LocalTimeout, _timeProvider, cancellationToken);
+            // The first signal is empty and says that the agent has accepted this rank.
+            if (!await call.ResponseStream.MoveNext(cancellationToken).WaitAsync(LocalTimeout, _timeProvider, cancellationToken))
+                throw new IOException("the agent closed the connection before it had accepted this rank");
         }
         catch
         {

@@ -1,0 +1,106 @@
+using System.Diagnostics;
+using Cluster.Contracts.Access;
+using Cluster.Contracts.V1;
+using Cluster.Worker.Agent;
+using Cluster.Worker.Devices;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace Cluster.Worker.Tests.Agent;
+
+/// <summary>The agent as the process that it is.</summary>
+public sealed class AgentProcessTests : AgentTest
+{
+    [Fact]
+    public async Task Kill9_OfTheAgent_EndsItsTrainers()
+    {
+        // Standard input ends with the agent; what reads it ends, and the test sees the process go.
+        using var agent = new AgentProcess(Scheduler, "echo pid $$; cat >/dev/null");
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        await LaunchAsync(registration);
+        var line = await LineAsync(line => line.Text.StartsWith("pid ", StringComparison.Ordinal));
+        using var trainer = Process.GetProcessById(int.Parse(line.Text.AsSpan(4), System.Globalization.CultureInfo.InvariantCulture));
+
+        agent.Process.Kill();
+
+        await agent.Process.WaitForExitAsync(End);
+        await GoneAsync(trainer.Id);
+    }
+
+    [Fact]
+    public async Task Sigterm_EndsTheAgentInOrder()
+    {
+        using var agent = new AgentProcess(Scheduler, RunningAgent.Waiting);
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        await LaunchAsync(registration);
+        Libc.TrySignal(agent.Process.Id, Libc.Sigterm).ShouldBeTrue();
+
+        await agent.Process.WaitForExitAsync(End);
+
+        agent.Process.ExitCode.ShouldBe(0);
+        (await Scheduler.Exits.Reader.ReadAsync(End)).Message.ShouldContain("the agent is shutting down");
+    }
+
+    [Fact]
+    public async Task Start_WithAWrongToken_FailsAndSaysWhatToCheck()
+    {
+        using var agent = new AgentProcess(Scheduler, RunningAgent.Waiting, token: "wrong");
+        var output = await agent.Process.StandardOutput.ReadToEndAsync(End);
+        await agent.Process.WaitForExitAsync(End);
+
+        agent.Process.ExitCode.ShouldBe(1);
+        output.ShouldContain("check Agent:NodeTokenFile");
+    }
+
+    [Fact]
+    public async Task Start_WithAWrongSetting_FailsWithOneLineAndExitCode2()
+    {
+        using var agent = new AgentProcess(Scheduler, RunningAgent.Waiting, "FULL", "--Agent:ListenAddress=nowhere");
+        var errors = await agent.Process.StandardError.ReadToEndAsync(End);
+        await agent.Process.WaitForExitAsync(End);
+
+        agent.Process.ExitCode.ShouldBe(2);
+        errors.Trim().ShouldBe("Agent:ListenAddress is 'nowhere'; give ip:port, such as 127.0.0.1:0");
+    }
+
+    private async Task LaunchAsync(RegisterRequest registration)
+    {
+        using var channel = GrpcChannel.ForAddress(registration.AgentAddress);
+        var headers = new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(registration.AgentSecret) } };
+        await new AgentService.AgentServiceClient(channel).LaunchAsync(RunningAgent.ALaunch(), new CallOptions(headers, cancellationToken: End));
+    }
+
+    // Another process's child: it cannot be waited for, only seen to be gone.
+    private async Task GoneAsync(int processId)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (ProcessTimes.TryRead(processId) is not null)
+            await timer.WaitForNextTickAsync(End);
+    }
+
+    private sealed class AgentProcess : IDisposable
+    {
+        private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("agent-tests-");
+
+        public AgentProcess(FakeScheduler scheduler, string script, string token = FakeScheduler.NodeToken, params string[] settings)
+        {
+            var all = RunningAgent.Settings(_folder, scheduler, script);
+            File.WriteAllText(Path.Combine(_folder.FullName, "token"), token);
+            var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+            foreach (var argument in new[] { typeof(AgentHost).Assembly.Location, "agent" }.Concat(all).Concat(settings))
+                start.ArgumentList.Add(argument);
+            Process = Process.Start(start)!;
+        }
+
+        public Process Process { get; }
+
+        public void Dispose()
+        {
+            if (!Process.HasExited)
+                Process.Kill();
+            Process.WaitForExit();
+            Process.Dispose();
+            _folder.Delete(recursive: true);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Threading.Channels;
+using Cluster.Contracts.Access;
+using Cluster.Contracts.V1;
+using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Cluster.Worker.Tests.Agent;
+
+/// <summary>The scheduler as agents see it, over real gRPC. It can go away and come back on the same port, and remembers what it was told.</summary>
+internal sealed class FakeScheduler : IAsyncDisposable
+{
+    public const string NodeToken = "node-token";
+
+    private WebApplication? _app;
+
+    public int Port { get; private set; }
+
+    public Channel<RegisterRequest> Registrations { get; } = Channel.CreateUnbounded<RegisterRequest>();
+
+    public Channel<HeartbeatRequest> Heartbeats { get; } = Channel.CreateUnbounded<HeartbeatRequest>();
+
+    public Channel<ReportExitRequest> Exits { get; } = Channel.CreateUnbounded<ReportExitRequest>();
+
+    public Channel<LogLine> Lines { get; } = Channel.CreateUnbounded<LogLine>();
+
+    public ConcurrentQueue<AppendLogsRequest> LogBatches { get; } = new();
+
+    public Channel<ReportRequest> Reports { get; } = Channel.CreateUnbounded<ReportRequest>();
+
+    public ConcurrentQueue<string> Order { get; } = new();
+
+    public ConcurrentDictionary<ByteString, ByteString> Chunks { get; } = new();
+
+    /// <summary>Called for each chunk that arrives; may throw.</summary>
+    public Action<int> OnChunk { get; set; } = _ => { };
+
+    /// <summary>Called for each chunk that leaves; may throw.</summary>
+    public Action<int> OnChunkOut { get; set; } = _ => { };
+
+    public Func<HeartbeatRequest, HeartbeatResponse> OnHeartbeat { get; set; } = _ => new HeartbeatResponse();
+
+    public Action<ReportRequest> OnReport { get; set; } = _ => { };
+
+    public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromMilliseconds(50);
+
+    public Metadata? LastRankHeaders { get; private set; }
+
+    public static async Task<FakeScheduler> StartAsync(CancellationToken cancellationToken)
+    {
+        var scheduler = new FakeScheduler();
+        await scheduler.ComeBackAsync(cancellationToken);
+        return scheduler;
+    }
+
+    /// <summary>Starts to listen, on the port of before if there was one.</summary>
+    public async Task ComeBackAsync(CancellationToken cancellationToken)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, Port, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.Services.AddGrpc();
+        builder.Services.AddSingleton(this);
+        _app = builder.Build();
+        _app.MapGrpcService<Registry>();
+        _app.MapGrpcService<Attempts>();
+        await _app.StartAsync(cancellationToken);
+        Port = new Uri(_app.Urls.Single()).Port;
+    }
+
+    /// <summary>Goes away: open calls are cut.</summary>
+    public async Task GoAwayAsync()
+    {
+        if (_app is not { } app)
+            return;
+        _app = null;
+        using var now = new CancellationTokenSource();
+        await now.CancelAsync();
+        await app.StopAsync(now.Token);
+        await app.DisposeAsync();
+    }
+
+    public ValueTask DisposeAsync() => new(GoAwayAsync());
+
+    private void CheckNode(ServerCallContext context)
+    {
+        if (CallMetadata.TokenOf(context.RequestHeaders.GetValue(CallMetadata.Authorization)) != NodeToken)
+            throw new RpcException(new Status(StatusCode.Unauthenticated, "not the node token"));
+    }
+
+    private sealed class Registry(FakeScheduler scheduler) : AgentRegistryService.AgentRegistryServiceBase
+    {
+        public override Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
+        {
+            scheduler.CheckNode(context);
+            scheduler.Registrations.Writer.TryWrite(request);
+            return Task.FromResult(new RegisterResponse { HeartbeatInterval = Duration.FromTimeSpan(scheduler.HeartbeatInterval) });
+        }
+
+        public override Task<HeartbeatResponse> Heartbeat(HeartbeatRequest request, ServerCallContext context)
+        {
+            scheduler.CheckNode(context);
+            scheduler.Heartbeats.Writer.TryWrite(request);
+            return Task.FromResult(scheduler.OnHeartbeat(request));
+        }
+
+        public override Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
+        {
+            scheduler.CheckNode(context);
+            scheduler.Order.Enqueue("exit");
+            scheduler.Exits.Writer.TryWrite(request);
+            return Task.FromResult(new ReportExitResponse());
+        }
+
+        public override Task<AppendLogsResponse> AppendLogs(AppendLogsRequest request, ServerCallContext context)
+        {
+            scheduler.CheckNode(context);
+            scheduler.Order.Enqueue("logs");
+            scheduler.LogBatches.Enqueue(request);
+            foreach (var line in request.Lines)
+                scheduler.Lines.Writer.TryWrite(line);
+            return Task.FromResult(new AppendLogsResponse());
+        }
+    }
+
+    private sealed class Attempts(FakeScheduler scheduler) : AttemptService.AttemptServiceBase
+    {
+        public override Task<ReportResponse> Report(ReportRequest request, ServerCallContext context)
+        {
+            scheduler.LastRankHeaders = context.RequestHeaders;
+            scheduler.OnReport(request);
+            scheduler.Order.Enqueue("report");
+            scheduler.Reports.Writer.TryWrite(request);
+            return Task.FromResult(new ReportResponse());
+        }
+
+        public override Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context) =>
+            Task.FromResult(new RendezvousResponse { Endpoints = { request.Endpoint } });
+
+        public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
+        {
+            var response = new PutChunksResponse();
+            while (await requestStream.MoveNext(context.CancellationToken))
+            {
+                var chunk = requestStream.Current;
+                scheduler.OnChunk(scheduler.Chunks.Count);
+                scheduler.Chunks[chunk.Sha256] = chunk.Data;
+                response.StoredBytes += chunk.Data.Length;
+            }
+
+            return response;
+        }
+
+        public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+        {
+            for (var i = 0; i < request.Sha256.Count; i++)
+            {
+                scheduler.OnChunkOut(i);
+                await responseStream.WriteAsync(new GetChunksResponse { Data = scheduler.Chunks[request.Sha256[i]] }, context.CancellationToken);
+            }
+        }
+    }
+}

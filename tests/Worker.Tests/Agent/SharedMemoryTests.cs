@@ -1,0 +1,58 @@
+using Cluster.Worker.Agent;
+using Cluster.Worker.Devices;
+using static Cluster.Worker.Tests.Agent.RunningAgent;
+
+namespace Cluster.Worker.Tests.Agent;
+
+public sealed class SharedMemoryTests : AgentTest
+{
+    [Fact]
+    public async Task Segment_IsOneForAllRanksPrivateZeroedAndGoneWithTheAttempt()
+    {
+        const int bytes = 1 << 20;
+        await using var agent = await StartAsync(Scheduler, Waiting, End);
+        var launch = ALaunch(ranks: 2);
+        await agent.LaunchAsync(launch, End);
+        using var link0 = agent.LinkOf(launch);
+        using var link1 = agent.LinkOf(launch, rank: 1);
+        var path0 = await link0.ReserveSharedMemoryAsync("gradients", bytes, End);
+        var path1 = await link1.ReserveSharedMemoryAsync("gradients", bytes, End);
+
+        using (var file = File.Open(path0, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite))
+        {
+            file.Length.ShouldBe(bytes);
+            File.GetUnixFileMode(file.SafeFileHandle).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            file.WriteByte(42);
+        }
+
+        (await File.ReadAllBytesAsync(path1, End)).ShouldBe([42, .. new byte[bytes - 1]]);
+        await agent.StopAsync(launch, TimeSpan.Zero, "over", End);
+        await Scheduler.Exits.Reader.ReadAsync(End);
+        await Scheduler.Exits.Reader.ReadAsync(End);
+        File.Exists(path0).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Segment_OfMoreThanThereIs_NamesBothSizes()
+    {
+        await using var agent = await StartAsync(Scheduler, Waiting, End);
+        var launch = ALaunch();
+        await agent.LaunchAsync(launch, End);
+        using var link = agent.LinkOf(launch);
+
+        var refusal = await Should.ThrowAsync<IOException>(() => link.ReserveSharedMemoryAsync("gradients", 1L << 60, End));
+
+        refusal.Message.ShouldMatch($"^shared memory 'gradients' needs {1L << 60} bytes and the node has [0-9]+ available; ");
+    }
+
+    [Fact]
+    public void Segment_AskedForWithTwoSizes_IsRefused()
+    {
+        using var segments = new SharedMemorySegments(new MachineMemory());
+        segments.Reserve("a", 4096);
+
+        Should.Throw<SharedMemoryException>(() => segments.Reserve("a", 8192))
+            .Message.ShouldBe("shared memory 'a' has 4096 bytes and was now asked for with 8192; all ranks must ask for the same");
+        Should.Throw<SharedMemoryException>(() => segments.Reserve("b", 0)).IsForWantOfMemory.ShouldBeFalse();
+    }
+}

@@ -92,6 +92,7 @@ public sealed class TurnTests
     {
         await using var silo = await TestSilo.StartAsync();
         var grain = silo.Grains.GetGrain<ICounterGrain>(1);
+        await grain.GetAsync(); // Active from here on: requests meet each other, not the activation.
 
         await Task.WhenAll(Enumerable.Range(0, 500).Select(_ => Task.Run(() => grain.IncrementAsync(awaits), TestContext.Current.CancellationToken)));
 

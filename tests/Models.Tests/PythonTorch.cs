@@ -6,9 +6,9 @@ namespace Cluster.Models.Tests;
 /// <summary>Runs a reference script with the system's PyTorch: Debian's python3-torch belongs to /usr/bin/python3, whatever else is first on the path.</summary>
 internal static class PythonTorch
 {
-    public static async Task RunAsync(string script, string argument, CancellationToken cancellationToken)
+    public static async Task RunAsync(string script, IEnumerable<string> arguments, CancellationToken cancellationToken)
     {
-        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(SourceFolder(), script), argument])
+        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(SourceFolder(), script), .. arguments])
         {
             RedirectStandardError = true,
             UseShellExecute = false,

@@ -1,6 +1,6 @@
 """LeNet-5 and AlexNet written from their papers, apart from the C# code: what the tests compare logits and gradients with.
 
-Reads NAME_DIR/case.json and NAME_DIR/values.bin (float64, little-endian: the input, then every parameter), writes NAME_DIR/results.bin
+For each folder given, reads FOLDER/case.json and FOLDER/values.bin (float64, little-endian: the input, then every parameter), writes FOLDER/results.bin
 (the logits, then the gradient of every parameter) for the loss sum(logits * arange).
 """
 import json
@@ -85,4 +85,5 @@ def main(folder):
             f.write(tensor.contiguous().numpy().astype("<f8").tobytes())
 
 
-main(sys.argv[1])
+for case_folder in sys.argv[1:]:
+    main(case_folder)

@@ -75,13 +75,15 @@ internal sealed class JobStore(ClusterDatabase database)
             await context.SaveChangesAsync(cancellationToken);
             return true;
         }
-        catch (DbUpdateConcurrencyException)
-        {
-            throw new StaleStateException($"job {record.Id} has been written by another activation since version {expected}");
-        }
         catch (DbUpdateException failure) when (failure.InnerException is PostgresException { ConstraintName: "device_grants_active" } taken)
         {
             throw new DeviceTakenException(taken.Detail ?? taken.MessageText);
+        }
+        // Whoever was first has written the same event or attempt; that insert may be refused before the version is compared.
+        catch (DbUpdateException failure) when (failure is DbUpdateConcurrencyException
+            || failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+        {
+            throw new StaleStateException($"job {record.Id} has been written by another activation since version {expected}");
         }
     }
 }

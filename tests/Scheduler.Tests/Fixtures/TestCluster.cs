@@ -61,6 +61,9 @@ public sealed class TestCluster : IAsyncDisposable
         return cluster;
     }
 
+    /// <summary>To be configured with for a second scheduler on the same database, as a cluster of them has.</summary>
+    public static void OneOfSeveral(IServiceCollection services) => services.Configure<PersistenceOptions>(o => o.SingleScheduler = false);
+
     public T Get<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
     public IJobGrain Job(JobId id) => Grains.GetGrain<IJobGrain>(id.Value);

@@ -1,0 +1,217 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Tests.Fixtures;
+using Google.Protobuf.WellKnownTypes;
+using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
+
+namespace Cluster.Scheduler.Tests.Jobs;
+
+public sealed class RestartTests(PostgresServer postgres)
+{
+    private const int Killed = 9;
+
+    [Fact]
+    public async Task OneRanksEnd_StopsTheOthers_AndRestartsAllOnceEveryOneIsGone()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var (a, b) = (await cluster.AddNodeAsync("node-a"), await cluster.AddNodeAsync("node-b"));
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2));
+        await cluster.RunAsync(job, ranks: 2);
+
+        await b.ExitAsync(job, 1, 1, 0, Killed);
+        await cluster.ReconcileAsync();
+
+        var stop = cluster.Agents.Stops.ShouldHaveSingleItem();
+        stop.Agent.ShouldBe(a.Address);
+        stop.Request.Grace.ToTimeSpan().ShouldBe(new JobOptions().FailureGrace);
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Running, "rank 0 still holds its device");
+        await a.ExitAsync(job, 1, 0, TrainerExit.Stopped);
+        var queued = await cluster.GetAsync(job);
+        queued.State.ShouldBe(JobState.Queued);
+        queued.Restarts.ShouldBe(1);
+        queued.Reason.ShouldBe("rank 1 on node-b (cpu:0) was ended by signal 9 (killed); restart 1 of 3");
+
+        cluster.Time.Advance(TimeSpan.FromSeconds(5));
+        await a.HeartbeatAsync();
+        await b.HeartbeatAsync();
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+        (await cluster.GetAsync(job)).Attempt.ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task Restart_WaitsOutItsBackoff_WhichDoubles()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync();
+
+        foreach (var seconds in new[] { 5, 10, 20 })
+        {
+            await node.ExitAsync(job, await cluster.RunAsync(job), 0, exitCode: 1);
+            await HeartbeatsUntilAsync(TimeSpan.FromSeconds(seconds - 1));
+            (await cluster.GetAsync(job)).State.ShouldBe(JobState.Queued);
+            (await cluster.GetAsync(job)).Reason.ShouldStartWith("waits until");
+            await HeartbeatsUntilAsync(TimeSpan.FromSeconds(1));
+            (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+        }
+
+        async Task HeartbeatsUntilAsync(TimeSpan time)
+        {
+            for (var passed = TimeSpan.Zero; passed < time; passed += TimeSpan.FromSeconds(1))
+            {
+                cluster.Time.Advance(TimeSpan.FromSeconds(1));
+                await node.HeartbeatAsync();
+            }
+
+            await cluster.ReconcileAsync();
+        }
+    }
+
+    [Fact]
+    public async Task LastRestartUsed_FailsWithTheCause()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync(AJob().With(s => s.Restarts = new RestartPolicy { MaxRestarts = 1 }));
+
+        await node.ExitAsync(job, await cluster.RunAsync(job), 0, exitCode: 1, message: "loss is NaN");
+        await node.ExitAsync(job, await cluster.RunAsync(job), 0, exitCode: 1, message: "loss is NaN");
+
+        var failed = await cluster.GetAsync(job);
+        failed.State.ShouldBe(JobState.Failed);
+        failed.Reason.ShouldBe("rank 0 on node-a (cpu:0) exited with code 1: loss is NaN; all 1 restarts are used");
+        failed.FinishedAt.ShouldNotBeNull();
+        (await cluster.StatesAsync(job)).ShouldBe(
+            [JobState.Queued, JobState.Starting, JobState.Running, JobState.Queued, JobState.Starting, JobState.Running, JobState.Failed]);
+    }
+
+    [Fact]
+    public async Task Misconfigured_FailsWithoutRestart()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync();
+        await cluster.ReconcileAsync();
+
+        await node.ExitAsync(job, 1, 0, TrainerExit.Misconfigured, message: "model.options.width is 0.001, which leaves conv1 without channels");
+
+        var failed = await cluster.GetAsync(job);
+        failed.State.ShouldBe(JobState.Failed);
+        failed.Reason.ShouldBe("rank 0 on node-a (cpu:0) exited with code 78: model.options.width is 0.001, which leaves conv1 without channels");
+        failed.Restarts.ShouldBe(0);
+    }
+
+    /// <summary>The survivor sees its peer die, fails of it, and its agent happens to report first.</summary>
+    [Fact]
+    public async Task Cause_IsTheRankThatWasKilled_NotThePeerThatNoticed()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var (a, b) = (await cluster.AddNodeAsync("node-a"), await cluster.AddNodeAsync("node-b"));
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2));
+        await cluster.RunAsync(job, ranks: 2);
+
+        await a.ExitAsync(job, 1, 0, exitCode: 1, message: "rank 1 did not take part in all_reduce");
+        await b.ExitAsync(job, 1, 1, 0, Killed);
+
+        (await cluster.GetAsync(job)).Reason.ShouldStartWith("rank 1 on node-b (cpu:0) was ended by signal 9");
+    }
+
+    [Fact]
+    public async Task FailingNode_IsAvoidedNextTime()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var (a, b) = (await cluster.AddNodeAsync("node-a"), await cluster.AddNodeAsync("node-b"));
+        var job = await cluster.SubmitAsync(AJob().With(s => s.Restarts.InitialBackoff = new Duration()));
+        await cluster.RunAsync(job);
+        (await cluster.GetAsync(job)).Placement.Single().NodeName.ShouldBe("node-a");
+
+        await a.ExitAsync(job, 1, 0, 0, Killed);
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(job)).Placement.Single().NodeName.ShouldBe("node-b");
+        b.Address.ShouldBe(cluster.Agents.Launches[^1].Agent);
+    }
+
+    [Fact]
+    public async Task RankThatGoesOnAfterTheOthersAreDone_IsStopped()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync(devices: 2);
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2));
+        await cluster.RunAsync(job, ranks: 2);
+        await node.ExitAsync(job, 1, 0, TrainerExit.Done);
+        await cluster.ReconcileAsync();
+        cluster.Agents.Stops.ShouldBeEmpty();
+
+        await AdvanceAliveAsync(cluster, node, new JobOptions().FinishGrace);
+        await cluster.ReconcileAsync();
+
+        cluster.Agents.Stops.ShouldHaveSingleItem().Request.Reason.ShouldBe("rank 1 on node-a (cpu:1) goes on though rank 0 was done 300 s ago");
+    }
+
+    [Fact]
+    public async Task RankThatNeverBeginsToTrain_EndsTheAttempt()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync();
+        await cluster.ReconcileAsync();
+
+        await AdvanceAliveAsync(cluster, node, new JobOptions().StartDeadline);
+        await cluster.ReconcileAsync();
+        await node.ExitAsync(job, 1, 0, TrainerExit.Stopped);
+
+        var queued = await cluster.GetAsync(job);
+        queued.State.ShouldBe(JobState.Queued);
+        queued.Reason.ShouldBe("rank 0 on node-a (cpu:0) did not begin to train within 600 s; restart 1 of 3");
+    }
+
+    [Fact]
+    public async Task Exit_ReportedTwice_CountsOnce()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync();
+        await cluster.RunAsync(job);
+
+        await node.ExitAsync(job, 1, 0, exitCode: 1);
+        await node.ExitAsync(job, 1, 0, exitCode: 1);
+
+        (await cluster.GetAsync(job)).Restarts.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Exit_ReportedByANodeThatDoesNotRunTheRank_IsIgnored()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync("node-a");
+        var stranger = await cluster.AddNodeAsync("node-b");
+        var job = await cluster.SubmitAsync();
+        await cluster.RunAsync(job);
+
+        await stranger.ExitAsync(job, 1, 0, exitCode: 0);
+
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Running);
+    }
+
+    [Theory]
+    [InlineData(1, 5)]
+    [InlineData(2, 10)]
+    [InlineData(4, 40)]
+    [InlineData(7, 300)]
+    [InlineData(1000, 300)]
+    public void Backoff_DoublesUpToItsMaximum(int failures, int seconds) =>
+        Backoff.After(failures, AJob().Build().Restarts).ShouldBe(TimeSpan.FromSeconds(seconds));
+
+    private static async Task AdvanceAliveAsync(TestCluster cluster, TestNode node, TimeSpan time)
+    {
+        for (var passed = TimeSpan.Zero; passed < time; passed += TimeSpan.FromSeconds(5))
+        {
+            cluster.Time.Advance(TimeSpan.FromSeconds(5));
+            (await node.HeartbeatAsync()).Status.ShouldBe(HeartbeatStatus.Renewed);
+        }
+    }
+}

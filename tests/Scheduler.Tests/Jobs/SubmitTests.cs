@@ -1,0 +1,121 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Tests.Fixtures;
+using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
+
+namespace Cluster.Scheduler.Tests.Jobs;
+
+public sealed class SubmitTests(PostgresServer postgres)
+{
+    [Fact]
+    public async Task Submit_WithTheSameRequestId_StoresOneJob()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+
+        var first = await cluster.SubmitAsync(AJob().With(s => s.Name = "first"), "request");
+        var again = await cluster.SubmitAsync(AJob().With(s => s.Name = "second"), "request");
+
+        again.ShouldBe(first);
+        (await cluster.GetAsync(first)).Spec.Name.ShouldBe("first");
+        (await cluster.StatesAsync(first)).ShouldBe([JobState.Queued]);
+    }
+
+    [Fact]
+    public async Task Submit_ManyTimesAtOnce_IsAcceptedOnce()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+        var id = JobIds.ForRequest("alice", "request");
+        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false);
+
+        var accepted = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => cluster.Job(id).SubmitAsync(command)));
+
+        accepted.Count(a => a).ShouldBe(1);
+    }
+
+    /// <summary>As two activations of the grain would, while membership changes: nothing but the database stands between them.</summary>
+    [Fact]
+    public async Task Insert_FromTwoActivationsAtOnce_StoresOneJob()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+        var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.OneOfSeveral);
+        await using var _ = other;
+        var id = JobIds.ForRequest("alice", "request");
+        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false);
+
+        var accepted = await Task.WhenAll(cluster.Job(id).SubmitAsync(command), other.Job(id).SubmitAsync(command));
+
+        accepted.Count(a => a).ShouldBe(1);
+        (await cluster.StatesAsync(id)).ShouldBe([JobState.Queued]);
+    }
+
+    [Fact]
+    public void SameRequestId_OfAnotherOwner_IsAnotherJob()
+    {
+        JobIds.ForRequest("alice", "request").ShouldNotBe(JobIds.ForRequest("bob", "request"));
+        JobIds.ForRequest("ab", "c").ShouldNotBe(JobIds.ForRequest("a", "bc"));
+    }
+
+    [Fact]
+    public async Task StoredSpec_IsTheSubmittedOne()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+        var job = AJob().With(s =>
+        {
+            s.Hyperparameters.Optimizer.WeightDecay = 0.1 + 0.2;
+            s.Hyperparameters.Optimizer.Epsilon = 1e-8;
+            s.Hyperparameters.MaxSteps = long.MaxValue;
+            s.Labels.Add("team", "vision \"2012\"");
+            s.Model.Options.Add("init", new OptionValue { StringValue = "he" });
+            s.Model.Options.Add("lrn", new OptionValue { BoolValue = false });
+            s.Model.Options.Add("width", new OptionValue { DoubleValue = 0.25 });
+        });
+
+        var stored = (await cluster.GetAsync(await cluster.SubmitAsync(job))).Spec;
+
+        stored.ShouldBe(job.Build());
+    }
+
+    [Fact]
+    public async Task Submit_OfMoreDevicesThanRegistered_IsRefusedInWords()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 4);
+
+        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => cluster.SubmitAsync(AJob().WithDevices(12)));
+
+        refusal.Message.ShouldStartWith("resources.devices is 12 but the registered cluster has 4 cpu devices; lower devices, add nodes");
+    }
+
+    [Fact]
+    public async Task Submit_OfADataSetThatNoNodeHas_IsRefusedInWords()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+
+        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => cluster.SubmitAsync(AJob().With(s => s.Data.Name = "imagenet")));
+
+        refusal.Message.ShouldStartWith("data.name is 'imagenet', which no registered node has (they have fashion-mnist)");
+    }
+
+    [Fact]
+    public async Task Submit_ThatWaitsForCapacity_IsQueuedAndStartsOnceItIsThere()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2), waitForCapacity: true);
+        await cluster.ReconcileAsync();
+        var waiting = await cluster.GetAsync(job);
+        waiting.State.ShouldBe(JobState.Queued);
+        waiting.Reason.ShouldStartWith("no node is registered");
+        waiting.Queue.Position.ShouldBe(1);
+
+        await cluster.AddNodeAsync(devices: 2);
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+    }
+}

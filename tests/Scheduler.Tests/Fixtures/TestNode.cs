@@ -11,7 +11,7 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
 {
     private readonly HashSet<AttemptKey> _running = [];
 
-    public NodeId Id { get; } = NodeId.New();
+    public NodeId Id { get; private init; } = NodeId.New();
 
     public string Name => name;
 
@@ -35,6 +35,14 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
 
     public Task<HeartbeatResult> HeartbeatAsync() => Grain.HeartbeatAsync(
         new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5)));
+
+    /// <summary>The same agent process, now talking to another scheduler.</summary>
+    public TestNode ConnectedTo(TestCluster other)
+    {
+        var node = new TestNode(other, name, devices) { Id = Id, Incarnation = Incarnation, Labels = Labels, DataSets = DataSets };
+        node._running.UnionWith(_running);
+        return node;
+    }
 
     /// <summary>The agent restarts: all that ran is gone.</summary>
     public Task<LeaseGrant> RestartAsync()

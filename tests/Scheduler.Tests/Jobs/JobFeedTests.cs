@@ -1,0 +1,61 @@
+using Cluster.Contracts;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Tests.Fixtures;
+
+namespace Cluster.Scheduler.Tests.Jobs;
+
+public sealed class JobFeedTests
+{
+    private readonly FakeTimeProvider _time = new();
+    private readonly JobId _job = JobId.New();
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Wait_ReturnsAtTheJobsNextChange_AndNotAtAnothers()
+    {
+        var feed = new JobFeed(_time);
+        using var subscription = feed.Subscribe(_job);
+        using var all = feed.SubscribeToAll();
+
+        var waiting = subscription.WaitAsync(TimeSpan.FromMinutes(1), Token);
+        feed.Publish(JobId.New());
+        waiting.IsCompleted.ShouldBeFalse();
+        await all.WaitAsync(TimeSpan.FromMinutes(1), Token);
+        feed.Publish(_job);
+
+        await waiting;
+    }
+
+    [Fact]
+    public async Task Change_BetweenTwoWaits_IsNotMissed_AndSeveralCountAsOne()
+    {
+        var feed = new JobFeed(_time);
+        using var subscription = feed.Subscribe(_job);
+        feed.Publish(_job);
+        feed.Publish(_job);
+
+        await subscription.WaitAsync(TimeSpan.FromMinutes(1), Token);
+
+        subscription.WaitAsync(TimeSpan.FromMinutes(1), Token).IsCompleted.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Wait_EndsWhenItIsTimeToPoll()
+    {
+        using var subscription = new JobFeed(_time).Subscribe(_job);
+        var waiting = subscription.WaitAsync(TimeSpan.FromSeconds(1), Token);
+
+        _time.Advance(TimeSpan.FromSeconds(1));
+
+        await waiting;
+    }
+
+    [Fact]
+    public async Task Wait_Cancelled_Throws()
+    {
+        using var subscription = new JobFeed(_time).Subscribe(_job);
+
+        await Should.ThrowAsync<OperationCanceledException>(() => subscription.WaitAsync(TimeSpan.FromSeconds(1), new CancellationToken(canceled: true)));
+    }
+}

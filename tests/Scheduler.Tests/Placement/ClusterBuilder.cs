@@ -1,0 +1,37 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Placement;
+
+namespace Cluster.Scheduler.Tests.Placement;
+
+/// <summary>Snapshots in a few words.</summary>
+internal static class ClusterBuilder
+{
+    public static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    public static NodeCapacity ANode(
+        string name, int free = 0, int busy = 0, DeviceKind kind = DeviceKind.Cpu, string[]? dataSets = null, Dictionary<string, string>? labels = null)
+    {
+        var prefix = kind == DeviceKind.Cuda ? "cuda" : "cpu";
+        return new NodeCapacity(
+            NodeId.New(), name, 1, labels ?? [], (dataSets ?? ["fashion-mnist"]).ToHashSet(),
+            new Dictionary<DeviceKind, int> { [kind] = free + busy },
+            new Dictionary<DeviceKind, IReadOnlyList<string>> { [kind] = [.. Enumerable.Range(busy, free).Select(i => $"{prefix}:{i}")] });
+    }
+
+    /// <summary>Jobs are older the earlier they are made.</summary>
+    public static WaitingJob AJob(
+        int devices, DeviceKind kind = DeviceKind.Cpu, int maxPerNode = 0, int priority = 0, Dictionary<string, string>? labels = null,
+        string dataSet = "fashion-mnist", DateTimeOffset? notBefore = null, NodeId[]? avoid = null, int age = 0) =>
+        new(JobId.New(), new DeviceNeed(devices, kind, maxPerNode, labels ?? [], dataSet), priority, Now - TimeSpan.FromSeconds(age), notBefore,
+            (avoid ?? []).ToHashSet(), "why it was queued");
+
+    public static IReadOnlyList<PlacementDecision> Decide(NodeCapacity[] nodes, params WaitingJob[] jobs) =>
+        GangPlacement.Decide(new ClusterSnapshot(Now, nodes, jobs), jobs);
+
+    /// <summary>"node-a/cpu:0" of each rank; null when the job waits.</summary>
+    public static string[]? Devices(this PlacementDecision decision) =>
+        decision is PlacementDecision.Placed placed ? [.. placed.Ranks.Select(r => $"{r.NodeName}/{r.Device}")] : null;
+
+    public static PlacementDecision.Waits Waiting(this PlacementDecision decision) => decision.ShouldBeOfType<PlacementDecision.Waits>();
+}

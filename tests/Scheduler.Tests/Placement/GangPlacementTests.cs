@@ -1,0 +1,128 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Placement;
+using static Cluster.Scheduler.Tests.Placement.ClusterBuilder;
+
+namespace Cluster.Scheduler.Tests.Placement;
+
+public sealed class GangPlacementTests
+{
+    [Fact]
+    public void Decide_WhenOneGangMemberDoesNotFit_PlacesNone()
+    {
+        var decision = Decide([ANode("a", free: 2), ANode("b", free: 1, busy: 1)], AJob(4)).Single();
+
+        decision.Devices().ShouldBeNull();
+        decision.Waiting().Reason.ShouldBe("needs 4 cpu devices at once; 3 of the 4 that it could use are free");
+        decision.Waiting().Position.ShouldBe(1);
+    }
+
+    [Fact]
+    public void Decide_PrefersOneNode_ThenTheOneItFillsBest() =>
+        Decide([ANode("a", free: 8), ANode("b", free: 3), ANode("c", free: 4)], AJob(3)).Single().Devices().ShouldBe(["b/cpu:0", "b/cpu:1", "b/cpu:2"]);
+
+    [Fact]
+    public void Decide_AcrossNodes_TakesTheFewest_AndTheTightestForTheRest() =>
+        Decide([ANode("a", free: 1), ANode("b", free: 4), ANode("c", free: 2), ANode("d", free: 3)], AJob(5)).Single().Devices()
+            .ShouldBe(["b/cpu:0", "b/cpu:1", "b/cpu:2", "b/cpu:3", "a/cpu:0"]);
+
+    [Fact]
+    public void Decide_WithMaxDevicesPerNode_SpreadsTheJob() =>
+        Decide([ANode("a", free: 4), ANode("b", free: 4)], AJob(2, maxPerNode: 1)).Single().Devices()!.Select(d => d[0]).ShouldBe(['a', 'b'], ignoreOrder: true);
+
+    [Fact]
+    public void Decide_OfAnyKind_NeverMixes()
+    {
+        var nodes = new[] { ANode("gpu", free: 2, kind: DeviceKind.Cuda), ANode("cpu", free: 2) };
+
+        Decide(nodes, AJob(2, DeviceKind.Any)).Single().Devices().ShouldBe(["gpu/cuda:0", "gpu/cuda:1"]);
+        Decide(nodes, AJob(3, DeviceKind.Any)).Single().Devices().ShouldBeNull();
+    }
+
+    [Fact]
+    public void Decide_HoldsToLabelsAndDataSets()
+    {
+        var nodes = new[]
+        {
+            ANode("plain", free: 2), ANode("labelled", free: 2, labels: new() { ["zone"] = "east" }),
+            ANode("other", free: 2, labels: new() { ["zone"] = "west" }), ANode("imagenet", free: 2, dataSets: ["imagenet"]),
+        };
+
+        Decide(nodes, AJob(1, labels: new() { ["zone"] = "east" })).Single().Devices().ShouldBe(["labelled/cpu:0"]);
+        Decide(nodes, AJob(1, dataSet: "imagenet")).Single().Devices().ShouldBe(["imagenet/cpu:0"]);
+    }
+
+    [Fact]
+    public void Decide_AvoidsANodeThatFailed_ButOnlyIfThereIsAnother()
+    {
+        var (a, b) = (ANode("a", free: 1), ANode("b", free: 1));
+
+        Decide([a, b], AJob(1, avoid: [a.Id])).Single().Devices().ShouldBe(["b/cpu:0"]);
+        Decide([a], AJob(1, avoid: [a.Id])).Single().Devices().ShouldBe(["a/cpu:0"]);
+        Decide([a, b], AJob(2, avoid: [a.Id])).Single().Devices()!.Length.ShouldBe(2);
+    }
+
+    [Fact]
+    public void Decide_SmallJobsDoNotPassTheHead_OntoDevicesThatItCouldUse()
+    {
+        var decisions = Decide([ANode("a", free: 2, busy: 2)], AJob(4), AJob(1));
+
+        decisions[1].Devices().ShouldBeNull();
+        decisions[1].Waiting().Position.ShouldBe(2);
+        decisions[1].Waiting().Reason.ShouldBe($"waits its turn: the free devices are kept for job {decisions[0].Job}");
+    }
+
+    [Fact]
+    public void Decide_SmallJobsPassTheHead_OntoDevicesThatItCannotUse()
+    {
+        var nodes = new[] { ANode("gpu", free: 1, busy: 1, kind: DeviceKind.Cuda), ANode("cpu", free: 1), ANode("imagenet", free: 1, dataSets: ["imagenet"]) };
+
+        var decisions = Decide(nodes, AJob(2, DeviceKind.Cuda), AJob(2), AJob(1, DeviceKind.Cuda), AJob(1), AJob(1, dataSet: "imagenet"));
+
+        decisions.Select(d => d.Devices()?[0]).ShouldBe([null, null, null, "cpu/cpu:0", "imagenet/cpu:0"]);
+    }
+
+    [Fact]
+    public void Decide_WhatCanNeverRun_KeepsNothingFromOthers()
+    {
+        var decisions = Decide([ANode("a", free: 2)], AJob(12), AJob(2));
+
+        decisions[0].Waiting().Reason.ShouldStartWith("resources.devices is 12 but the registered cluster has 2 cpu devices");
+        decisions[1].Devices().ShouldNotBeNull();
+    }
+
+    [Fact]
+    public void Decide_DuringBackoff_NeitherPlacesNorKeeps()
+    {
+        var decisions = Decide([ANode("a", free: 2)], AJob(2, notBefore: Now.AddSeconds(5)), AJob(2));
+
+        decisions[0].Waiting().ShouldSatisfyAllConditions(
+            w => w.Position.ShouldBe(0), w => w.Reason.ShouldBe("waits until 00:00:05 UTC after a failure: why it was queued"));
+        decisions[1].Devices().ShouldNotBeNull();
+    }
+
+    [Fact]
+    public void Order_IsPriorityThenAge()
+    {
+        var (young, old, urgent) = (AJob(1, age: 1), AJob(1, age: 2), AJob(1, priority: 5));
+
+        QueueOrder.Sort([young, old, urgent]).ShouldBe([urgent, old, young]);
+    }
+
+    [Theory]
+    [InlineData(12, 0, "zone", "fashion-mnist", "resources.nodeLabels is zone=east, which no registered node with data set 'fashion-mnist' carries")]
+    [InlineData(12, 0, "", "cifar-10", "data.name is 'cifar-10', which no registered node has (they have fashion-mnist)")]
+    [InlineData(12, 0, "", "fashion-mnist", "resources.devices is 12 but the registered cluster has 4 cpu devices")]
+    [InlineData(3, 1, "", "fashion-mnist", "resources.maxDevicesPerNode is 1, so 3 devices need more nodes than the 2 registered ones")]
+    public void Explain_NamesSettingValueAndRemedy(int devices, int maxPerNode, string label, string dataSet, string reason)
+    {
+        var labels = label.Length > 0 ? new Dictionary<string, string> { [label] = "east" } : [];
+
+        var explained = Feasibility.Explain(AJob(devices, maxPerNode: maxPerNode, labels: labels, dataSet: dataSet).Need, [ANode("a", free: 2), ANode("b", busy: 2)]);
+
+        explained.ShouldNotBeNull().ShouldStartWith(reason);
+        explained.ShouldContain("--wait-for-capacity");
+    }
+
+    [Fact]
+    public void Explain_OfWhatFits_IsNull() => Feasibility.Explain(AJob(4).Need, [ANode("a", free: 2), ANode("b", busy: 2)]).ShouldBeNull();
+}

@@ -1,6 +1,7 @@
 // Backward passes, gradient modes, and functions whose backward is managed code.
 #include "Exports.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <c10/core/InferenceMode.h>

@@ -2,11 +2,13 @@
 // The managed side names operators as PyTorch's native_functions.yaml does, for example "aten::add" / "Tensor".
 #include "Exports.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include <ATen/core/Generator.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/jit_type.h>
 #include <ATen/core/stack.h>
 
 namespace {
@@ -26,10 +28,9 @@ struct Argument {
     int64_t length;
 };
 
-template <typename Element>
-Element tensor_or_undefined(TensorHandle handle)
+at::Tensor tensor_or_undefined(TensorHandle handle)
 {
-    return handle == nullptr ? Element() : Element(*handle);
+    return handle == nullptr ? at::Tensor() : *handle;
 }
 
 c10::IValue to_ivalue(const Argument& argument)
@@ -38,7 +39,7 @@ c10::IValue to_ivalue(const Argument& argument)
         case Kind::None:
             return {};
         case Kind::Tensor:
-            return tensor_or_undefined<at::Tensor>(static_cast<TensorHandle>(const_cast<void*>(argument.pointer)));
+            return tensor_or_undefined(static_cast<TensorHandle>(const_cast<void*>(argument.pointer)));
         case Kind::Int:
             return argument.integer;
         case Kind::Double:
@@ -54,15 +55,16 @@ c10::IValue to_ivalue(const Argument& argument)
             std::vector<at::Tensor> tensors;
             tensors.reserve(argument.length);
             for (int64_t i = 0; i < argument.length; i++)
-                tensors.push_back(tensor_or_undefined<at::Tensor>(handles[i]));
+                tensors.push_back(tensor_or_undefined(handles[i]));
             return tensors;
         }
         case Kind::OptionalTensors: {
             const auto* handles = static_cast<const TensorHandle*>(argument.pointer);
-            c10::List<c10::optional<at::Tensor>> tensors;
+            // By element type rather than as c10::List<optional<Tensor>>: which optional that is differs between versions.
+            c10::impl::GenericList tensors(c10::OptionalType::create(c10::TensorType::get()));
             tensors.reserve(argument.length);
             for (int64_t i = 0; i < argument.length; i++)
-                tensors.push_back(tensor_or_undefined<c10::optional<at::Tensor>>(handles[i]));
+                tensors.push_back(handles[i] == nullptr ? c10::IValue() : c10::IValue(*handles[i]));
             return tensors;
         }
         case Kind::Device:

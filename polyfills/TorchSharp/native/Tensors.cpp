@@ -1,7 +1,8 @@
 // What is asked of a tensor handle directly, random generators, and libtorch's process-wide settings.
 #include "Exports.h"
 
-#include <cstring>
+#include <algorithm>
+#include <mutex>
 #include <string>
 
 #include <ATen/Context.h>

@@ -41,7 +41,7 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         Samples.Add(globalBatchSize);
         var seconds = times.Whole.TotalSeconds;
         _secondsPerStep = _secondsPerStep == 0 ? seconds : _secondsPerStep + (RateSmoothing * (seconds - _secondsPerStep));
-        var (done, epoch) = (step + 1, plan.EpochOf(step));
+        var (done, epoch) = (step + 1, plan.EpochOf(step) + 1);
         var accuracy = (double)outcome.Correct / globalBatchSize;
         Series(MetricNames.TrainLoss, outcome.Loss);
         Series(MetricNames.TrainAccuracy, accuracy);
@@ -63,10 +63,14 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         void Series(string name, double value) => reporter.Metric(name, done, epoch, value);
     }
 
+    /// <param name="stepsDone">Optimizer steps before it.</param>
+    /// <param name="epoch">From 0; people and series count from 1.</param>
+    /// <param name="result">Over the whole part.</param>
     public void Validated(long stepsDone, int epoch, Evaluation result)
     {
         if (!reportsSeries)
             return;
+        epoch++;
         reporter.Metric(MetricNames.ValidationLoss, stepsDone, epoch, result.Loss);
         reporter.Metric(MetricNames.ValidationAccuracy, stepsDone, epoch, result.Accuracy);
         _progress.ValidationLoss = result.Loss;
@@ -74,10 +78,12 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         reporter.Progress(_progress.Clone());
     }
 
+    /// <inheritdoc cref="Validated"/>
     public void Tested(long stepsDone, int epoch, Evaluation result)
     {
         if (!reportsSeries)
             return;
+        epoch++;
         reporter.Metric(MetricNames.TestLoss, stepsDone, epoch, result.Loss);
         reporter.Metric(MetricNames.TestAccuracy, stepsDone, epoch, result.Accuracy);
         (_progress.Step, _progress.Epoch) = (stepsDone, epoch);

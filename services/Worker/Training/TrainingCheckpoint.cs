@@ -21,7 +21,7 @@ internal static class TrainingCheckpoint
         var snapshot = new CheckpointSnapshot
         {
             Step = position.StepsDone,
-            Epoch = setup.Plan.EpochOf(Math.Max(0, position.StepsDone - 1)),
+            Epoch = setup.Plan.EpochOf(Math.Max(0, position.StepsDone - 1)) + 1,
             WorldSize = setup.Group.WorldSize,
             Parallelism = setup.Spec.Parallelism,
             Parts = parts,

@@ -1,5 +1,6 @@
 // Curves over optimizer steps, drawn by uPlot.
-const palette = ['#2463c9', '#d9730d', '#1a7f4b', '#8e44ad'];
+// The first series of a chart has a point a step and is noisy: it stays in the background.
+const palette = ['#7fa8e8', '#d9730d', '#1a7f4b', '#8e44ad'];
 
 /** A chart of the named series; `add(points)` takes metric points of any name and keeps those it draws. */
 export function makeChart(host, names) {
@@ -10,7 +11,7 @@ export function makeChart(host, names) {
     width: host.clientWidth, height: 240, scales: { x: { time: false } },
     axes: [{ ...axis, label: 'step', labelSize: 18 }, { ...axis, size: 56 }],
     series: [{ label: 'step' }, ...names.map((name, index) => ({
-      label: name, stroke: palette[index % palette.length], width: 1.5, spanGaps: true,
+      label: name, stroke: palette[index % palette.length], width: index === 0 ? 1 : 2, spanGaps: true,
       // Dense series are lines; a handful of points, such as one an epoch, show their marks.
       points: { show: (_, at, first, last) => last - first < 60 || names[at - 1] !== names[0] },
     }))],

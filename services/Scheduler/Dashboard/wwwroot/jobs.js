@@ -7,6 +7,7 @@ export function showJobs(page) {
   const body = page.querySelector('tbody');
   const empty = page.querySelector('.empty');
   const rows = new Map();
+  empty.hidden = true;
 
   return openStream('api/jobs/stream', () => { rows.clear(); body.replaceChildren(); empty.hidden = true; }, {
     job(job) {

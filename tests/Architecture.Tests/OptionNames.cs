@@ -10,6 +10,5 @@ internal static class OptionNames
         .Select(type => (type, section: type.GetField("SectionName", BindingFlags.Public | BindingFlags.Static)?.GetRawConstantValue() as string))
         .Where(options => options.section is not null)
         .SelectMany(options => options.type.GetProperties().Select(property => $"{options.section!.Replace(":", "__", StringComparison.Ordinal)}__{property.Name}"))
-        .Append("Orleans__Clustering__ProviderType")
         .ToHashSet();
 }

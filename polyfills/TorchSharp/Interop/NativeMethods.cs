@@ -10,10 +10,12 @@ internal static unsafe partial class NativeMethods
 
     static NativeMethods() => NativeLibrary.SetDllImportResolver(typeof(NativeMethods).Assembly, Resolve);
 
-    private static IntPtr Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath)
+    private static IntPtr Resolve(string name, Assembly assembly, DllImportSearchPath? searchPath) =>
+        name == Library ? LoadFrom(AppContext.BaseDirectory) : IntPtr.Zero;
+
+    internal static IntPtr LoadFrom(string folder)
     {
-        if (name != Library) return IntPtr.Zero;
-        var path = Path.Combine(AppContext.BaseDirectory, "libLibTorchSharp.so");
+        var path = Path.Combine(folder, "libLibTorchSharp.so");
         if (!File.Exists(path))
             throw new DllNotFoundException($"{path} does not exist: the native part of TorchSharp is not built; run ./cluster setup and build again");
         try

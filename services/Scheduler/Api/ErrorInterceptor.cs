@@ -1,9 +1,11 @@
 using Cluster.Contracts.JobFiles;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
+using Orleans.Runtime;
 
 namespace Cluster.Scheduler.Api;
 
@@ -54,11 +56,13 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         var code = fault switch
         {
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
-            JobFileException or InvalidRequestException or ChunkCorruptException or ManifestConflictException => StatusCode.InvalidArgument,
+            JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException or ManifestConflictException => StatusCode.InvalidArgument,
             InfeasibleJobException or ChunkMissingException => StatusCode.FailedPrecondition,
             JobNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException => StatusCode.Unavailable,
+            // The silo is starting, stopping, or did not answer in time: another try may find it.
+            OrleansMessageRejectionException or TimeoutException => StatusCode.Unavailable,
             OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
             _ => StatusCode.Internal,
         };

@@ -17,7 +17,7 @@ public sealed partial class SchedulerLock(
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         if (options.Value.SingleScheduler)
-            _connection = await AcquireAsync(options.Value.ConnectionString, cancellationToken);
+            _connection = await AcquireAsync(options.Value, cancellationToken);
         await base.StartAsync(cancellationToken);
     }
 
@@ -49,9 +49,9 @@ public sealed partial class SchedulerLock(
         }
     }
 
-    private static async Task<NpgsqlConnection> AcquireAsync(string connectionString, CancellationToken cancellationToken)
+    private static async Task<NpgsqlConnection> AcquireAsync(PersistenceOptions options, CancellationToken cancellationToken)
     {
-        var settings = new NpgsqlConnectionStringBuilder(connectionString)
+        var settings = new NpgsqlConnectionStringBuilder(options.ConnectionString)
         {
             Pooling = false,
             // A dead server must be noticed though nothing is ever asked on this connection.
@@ -62,12 +62,18 @@ public sealed partial class SchedulerLock(
         try
         {
             await connection.OpenAsync(cancellationToken);
-            await using var command = new NpgsqlCommand($"select pg_try_advisory_lock({AdvisoryLocks.SingleScheduler})", connection);
-            if (await command.ExecuteScalarAsync(cancellationToken) is true)
-                return connection;
+            // The server does the waiting; to it, 0 would mean for ever.
+            await using var command = new NpgsqlCommand(
+                $"set lock_timeout = {Math.Max(1, (int)options.PredecessorWait.TotalMilliseconds)}; select pg_advisory_lock({AdvisoryLocks.SingleScheduler})", connection);
+            await command.ExecuteNonQueryAsync(cancellationToken);
+            return connection;
+        }
+        catch (PostgresException held) when (held.SqlState == PostgresErrorCodes.LockNotAvailable)
+        {
+            await connection.DisposeAsync();
             throw new InvalidOperationException(
                 $"another scheduler runs on database '{settings.Database}' at '{settings.Host}'; stop it first, or cluster several with "
-                + $"Orleans and set {PersistenceOptions.SectionName}:{nameof(PersistenceOptions.SingleScheduler)} to false");
+                + $"Orleans and set {PersistenceOptions.SectionName}:{nameof(PersistenceOptions.SingleScheduler)} to false", held);
         }
         catch
         {

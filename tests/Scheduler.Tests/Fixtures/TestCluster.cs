@@ -43,6 +43,7 @@ public sealed class TestCluster : IAsyncDisposable
             ["Persistence:ConnectionString"] = connectionString,
             // Pauses between tries would wait for a clock that stands still.
             ["Persistence:Retries"] = "0",
+            ["Persistence:PredecessorWait"] = "00:00:00",
         });
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<TimeProvider>(time);

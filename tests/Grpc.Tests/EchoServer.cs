@@ -1,8 +1,6 @@
 using Grpc.AspNetCore.Server;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -17,13 +15,9 @@ internal sealed class EchoServer : IAsyncDisposable
 
     private readonly WebApplication app;
 
-    private EchoServer(WebApplication app)
-    {
-        this.app = app;
-        Address = new Uri(app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First());
-    }
+    private EchoServer(WebApplication app) => this.app = app;
 
-    public Uri Address { get; }
+    public Uri Address => new(app.Urls.First());
 
     public EchoRecord Record => app.Services.GetRequiredService<EchoRecord>();
 

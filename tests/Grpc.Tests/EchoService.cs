@@ -67,6 +67,9 @@ internal sealed class EchoService(EchoRecord record) : Echo.EchoBase
             case Behaviour.Wait:
                 await record.WaitForCancellationAsync(context);
                 break;
+            case Behaviour.Hang:
+                await record.LetGo.Task;
+                break;
         }
     }
 }
@@ -83,9 +86,12 @@ internal sealed class EchoRecord
     private readonly SemaphoreSlim waiting = new(0);
     private readonly SemaphoreSlim cancelled = new(0);
 
-    public ServerCallContext? LastCall { get; private set; }
+    public TaskCompletionSource LetGo { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public void Seen(ServerCallContext context) => LastCall = context;
+    public CallSeen? LastCall { get; private set; }
+
+    public void Seen(ServerCallContext context) => LastCall = new CallSeen(
+        context.Method, context.Host, context.Peer, context.Deadline, context.RequestHeaders, context.AuthContext);
 
     public async Task WaitForCancellationAsync(ServerCallContext context)
     {
@@ -103,3 +109,6 @@ internal sealed class EchoRecord
     /// <summary>A handler that waited has seen its cancellation.</summary>
     public Task HandlerWasCancelledAsync(CancellationToken cancellationToken) => cancelled.WaitAsync(cancellationToken);
 }
+
+/// <summary>A call's context, copied while the call lasts.</summary>
+internal sealed record CallSeen(string Method, string Host, string Peer, DateTime Deadline, Metadata RequestHeaders, AuthContext AuthContext);

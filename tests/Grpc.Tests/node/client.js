@@ -45,7 +45,7 @@ const checks = {
   },
 
   async deadline() {
-    return unary(client, { behaviour: behaviour.WAIT }, undefined, { deadline: Date.now() + 300 });
+    return unary(client, { behaviour: behaviour.WAIT }, undefined, { deadline: Date.now() + 1000 });
   },
 
   async cancel() {

@@ -101,7 +101,7 @@ print(json.dumps({
     "collect": collect(),
     "expand": streamed(echo.Expand(pb.EchoRequest(text="n", count=5))),
     "chat": chat(),
-    "deadline": failed(lambda: echo.Unary(pb.EchoRequest(behaviour=pb.WAIT), timeout=0.3)),
+    "deadline": failed(lambda: echo.Unary(pb.EchoRequest(behaviour=pb.WAIT), timeout=1)),
     "cancel": cancel(),
     "failure": failed(lambda: echo.Unary(pb.EchoRequest(behaviour=pb.FAIL))),
     "throws": failed(lambda: echo.Unary(pb.EchoRequest(behaviour=pb.THROW))),

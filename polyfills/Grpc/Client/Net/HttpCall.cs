@@ -11,6 +11,8 @@ internal sealed partial class HttpCall<TRequest, TResponse> : IDisposable
     where TRequest : class
     where TResponse : class
 {
+    private static readonly Status PastDeadline = new(StatusCode.DeadlineExceeded, "");
+
     private readonly Lock gate = new();
     private readonly GrpcChannel channel;
     private readonly string? host;
@@ -113,10 +115,14 @@ internal sealed partial class HttpCall<TRequest, TResponse> : IDisposable
                 static call => ((HttpCall<TRequest, TResponse>)call!).Cancel("Call canceled by the client."), this));
             triggers.Add(channel.Disposed.UnsafeRegister(
                 static call => ((HttpCall<TRequest, TResponse>)call!).Cancel("The channel was disposed."), this));
-            if (Remaining() is { } remaining && remaining.TotalMilliseconds < uint.MaxValue - 1)
+            if (DeadlinePassed())
+            {
+                End(PastDeadline, Metadata.Empty);
+            }
+            else if (Remaining() is { TotalMilliseconds: < uint.MaxValue - 1 } remaining)
             {
                 triggers.Add(new Timer(
-                    static call => ((HttpCall<TRequest, TResponse>)call!).End(new Status(StatusCode.DeadlineExceeded, ""), Metadata.Empty),
+                    static call => ((HttpCall<TRequest, TResponse>)call!).End(PastDeadline, Metadata.Empty),
                     this,
                     remaining < TimeSpan.Zero ? TimeSpan.Zero : remaining,
                     Timeout.InfiniteTimeSpan));

@@ -43,7 +43,6 @@ internal static class AgentHost
         builder.Services.AddGrpc(grpc => grpc.MaxReceiveMessageSize = null);
         builder.Services.AddWorkerTelemetry("cluster-agent", WorkerTelemetry.AgentName);
         builder.WebHost.ConfigureKestrel((_, kestrel) => Listen(kestrel));
-        builder.Logging.AddSimpleConsole(console => (console.SingleLine, console.TimestampFormat) = (true, "yyyy-MM-dd HH:mm:ss.fff "));
         // Trainers get their grace, and their exits are reported, before the host gives up.
         builder.Services.AddOptions<HostOptions>().Configure<IOptions<AgentOptions>>((host, agent) =>
             host.ShutdownTimeout = agent.Value.ShutdownGrace + AgentShutdown.ReportPatience + TimeSpan.FromSeconds(5));

@@ -32,12 +32,12 @@ internal sealed unsafe class Nvml : IDisposable
     }
 
     /// <summary>Null where there is no NVIDIA driver, or it does not work; <paramref name="reason"/> says which.</summary>
-    public static Nvml? TryOpen(out string reason)
+    public static Nvml? TryOpen(out string reason, string libraryName = "libnvidia-ml.so.1")
     {
         reason = "";
-        if (!NativeLibrary.TryLoad("libnvidia-ml.so.1", out var library))
+        if (!NativeLibrary.TryLoad(libraryName, out var library))
         {
-            reason = "libnvidia-ml.so.1 is not on this machine";
+            reason = $"{libraryName} is not on this machine";
             return null;
         }
 

@@ -1,8 +1,10 @@
 using System.Diagnostics;
+using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Devices;
+using Cluster.Worker.Tests.Training;
 using Grpc.Core;
 using Grpc.Net.Client;
 
@@ -17,7 +19,7 @@ public sealed class AgentProcessTests : AgentTest
         // Standard input ends with the agent; what reads it ends, and the test sees the process go.
         using var agent = new AgentProcess(Scheduler, "echo pid $$; cat >/dev/null");
         var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
-        await LaunchAsync(registration);
+        await LaunchAsync(registration, RunningAgent.ALaunch());
         var line = await LineAsync(line => line.Text.StartsWith("pid ", StringComparison.Ordinal));
         using var trainer = Process.GetProcessById(int.Parse(line.Text.AsSpan(4), System.Globalization.CultureInfo.InvariantCulture));
 
@@ -28,11 +30,65 @@ public sealed class AgentProcessTests : AgentTest
     }
 
     [Fact]
+    public async Task Trainer_OfAJob_TrainsToItsEndAndStoresACheckpoint()
+    {
+        using var agent = new AgentProcess(Scheduler, script: null);
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        var launch = RunningAgent.ALaunch();
+        launch.Spec = TestRuns.AJob(job => job.Hyperparameters.Epochs = 1);
+        await LaunchAsync(registration, launch);
+        var exit = await Scheduler.Exits.Reader.ReadAsync(End);
+
+        (exit.ExitCode, exit.Signal).ShouldBe((TrainerExit.Done, 0), exit.Message);
+        Scheduler.Manifests.ShouldHaveSingleItem().Files.ShouldContain(file => file.Name == "model.safetensors");
+        var steps = new List<long>();
+        while (Scheduler.Reports.Reader.TryRead(out var report))
+            steps.AddRange(report.Points.Where(point => point.Name == MetricNames.TrainLoss).Select(point => point.Step));
+        steps.ShouldNotBeEmpty();
+    }
+
+    [Fact]
+    public async Task Trainer_OfAJobThatCannotRun_ExitsWith78AndSaysWhy()
+    {
+        using var agent = new AgentProcess(Scheduler, script: null);
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        var launch = RunningAgent.ALaunch();
+        launch.Spec = TestRuns.AJob(job => job.Model.Options["channels"] = TestRuns.Whole(3));
+        await LaunchAsync(registration, launch);
+        var exit = await Scheduler.Exits.Reader.ReadAsync(End);
+
+        exit.ExitCode.ShouldBe(TrainerExit.Misconfigured, exit.Message);
+        exit.Message.ShouldContain("model.options.channels is 3");
+    }
+
+    [Fact]
+    public async Task Kill9_OfTheAgent_EndsARealTrainerThatWaitsForItsPeers()
+    {
+        using var agent = new AgentProcess(Scheduler, script: null);
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        var met = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Scheduler.OnRendezvous = async cancellationToken =>
+        {
+            met.SetResult();
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        };
+        var launch = RunningAgent.ALaunch(ranks: 2);
+        launch.Ranks.RemoveAt(1);
+        await LaunchAsync(registration, launch);
+        await met.Task.WaitAsync(End);
+        var trainer = agent.Trainers().Single();
+
+        agent.Process.Kill();
+
+        await GoneAsync(trainer);
+    }
+
+    [Fact]
     public async Task Sigterm_EndsTheAgentInOrder()
     {
         using var agent = new AgentProcess(Scheduler, RunningAgent.Waiting);
         var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
-        await LaunchAsync(registration);
+        await LaunchAsync(registration, RunningAgent.ALaunch());
         Libc.TrySignal(agent.Process.Id, Libc.Sigterm).ShouldBeTrue();
 
         await agent.Process.WaitForExitAsync(End);
@@ -63,11 +119,11 @@ public sealed class AgentProcessTests : AgentTest
         errors.Trim().ShouldBe("Agent:ListenAddress is 'nowhere'; give ip:port, such as 127.0.0.1:0");
     }
 
-    private async Task LaunchAsync(RegisterRequest registration)
+    private async Task LaunchAsync(RegisterRequest registration, LaunchRequest launch)
     {
         using var channel = GrpcChannel.ForAddress(registration.AgentAddress);
         var headers = new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(registration.AgentSecret) } };
-        await new AgentService.AgentServiceClient(channel).LaunchAsync(RunningAgent.ALaunch(), new CallOptions(headers, cancellationToken: End));
+        await new AgentService.AgentServiceClient(channel).LaunchAsync(launch, new CallOptions(headers, cancellationToken: End));
     }
 
     // Another process's child: it cannot be waited for, only seen to be gone.
@@ -82,9 +138,9 @@ public sealed class AgentProcessTests : AgentTest
     {
         private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("agent-tests-");
 
-        public AgentProcess(FakeScheduler scheduler, string script, string token = FakeScheduler.NodeToken, params string[] settings)
+        public AgentProcess(FakeScheduler scheduler, string? script, string token = FakeScheduler.NodeToken, params string[] settings)
         {
-            var all = RunningAgent.Settings(_folder, scheduler, script);
+            var all = RunningAgent.Settings(_folder, scheduler, script ?? "").Where(setting => script is not null || !setting.Contains("TrainerCommand", StringComparison.Ordinal));
             File.WriteAllText(Path.Combine(_folder.FullName, "token"), token);
             var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
             foreach (var argument in new[] { typeof(AgentHost).Assembly.Location, "agent" }.Concat(all).Concat(settings))
@@ -93,6 +149,10 @@ public sealed class AgentProcessTests : AgentTest
         }
 
         public Process Process { get; }
+
+        /// <summary>Numbers of the running trainers, from the agent's notes.</summary>
+        public IEnumerable<int> Trainers() => Directory.GetFiles(Path.Combine(_folder.FullName, "state", "trainers"))
+            .Select(note => int.Parse(Path.GetFileName(note), System.Globalization.CultureInfo.InvariantCulture));
 
         public void Dispose()
         {

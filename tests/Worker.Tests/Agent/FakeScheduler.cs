@@ -38,6 +38,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     public ConcurrentQueue<string> Order { get; } = new();
 
+    public ConcurrentQueue<CheckpointManifest> Manifests { get; } = new();
+
     public ConcurrentDictionary<ByteString, ByteString> Chunks { get; } = new();
 
     /// <summary>Called for each chunk that arrives; may throw.</summary>
@@ -49,6 +51,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
     public Func<HeartbeatRequest, HeartbeatResponse> OnHeartbeat { get; set; } = _ => new HeartbeatResponse();
 
     public Action<ReportRequest> OnReport { get; set; } = _ => { };
+
+    /// <summary>Called before a rendezvous is answered.</summary>
+    public Func<CancellationToken, Task> OnRendezvous { get; set; } = _ => Task.CompletedTask;
 
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromMilliseconds(50);
 
@@ -142,8 +147,11 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return Task.FromResult(new ReportResponse());
         }
 
-        public override Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context) =>
-            Task.FromResult(new RendezvousResponse { Endpoints = { request.Endpoint } });
+        public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
+        {
+            await scheduler.OnRendezvous(context.CancellationToken);
+            return new RendezvousResponse { Endpoints = { request.Endpoint } };
+        }
 
         public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
         {
@@ -157,6 +165,12 @@ internal sealed class FakeScheduler : IAsyncDisposable
             }
 
             return response;
+        }
+
+        public override Task<CommitCheckpointResponse> CommitCheckpoint(CommitCheckpointRequest request, ServerCallContext context)
+        {
+            scheduler.Manifests.Enqueue(request.Manifest);
+            return Task.FromResult(new CommitCheckpointResponse { CheckpointId = Guid.NewGuid().ToString() });
         }
 
         public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)

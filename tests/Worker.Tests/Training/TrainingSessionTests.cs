@@ -24,7 +24,7 @@ public sealed class TrainingSessionTests
         cluster.Series(MetricNames.TrainLearningRate)[1].ShouldBe(0.05);
 
         var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
-        (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 1, 2));
+        (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 2, 2));
         progress.TestAccuracy.ShouldBe(cluster.Series(MetricNames.TestAccuracy)[40]);
         var environment = cluster.Reports.Single(r => r.Report.Environment is not null).Report.Environment;
         environment.ParameterCount.ShouldBe(61_706);

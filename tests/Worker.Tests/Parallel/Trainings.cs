@@ -48,7 +48,12 @@ internal static class Trainings
 
     public static ITrainingPartition Single(string name, ScalarType dtype) => new SingleDevice(Network(name, dtype), CrossEntropy);
 
-    public static DataParallel Data(string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 4096) =>
+    /// <summary>A replica with the weights that every rank starts from.</summary>
+    /// <param name="name">The network.</param>
+    /// <param name="dtype">Of its parameters.</param>
+    /// <param name="group">The ranks.</param>
+    /// <param name="bucketBytes">By default so that some buckets hold several layers and there are several buckets.</param>
+    public static DataParallel Data(string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10) =>
         DataParallel.CreateAsync(
             Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, CancellationToken.None)
             .GetAwaiter().GetResult();

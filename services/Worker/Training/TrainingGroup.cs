@@ -8,13 +8,14 @@ internal static class TrainingGroup
     /// <summary>The name of the first rendezvous of an attempt.</summary>
     private const string RendezvousName = "collectives";
 
-    public static CollectiveSetup Setup(TrainerContext context) => new()
+    public static CollectiveSetup Setup(TrainerContext context, CollectiveOptions options) => new()
     {
         Rank = context.Launch.Rank,
         WorldSize = context.Launch.WorldSize,
         NodeId = context.Launch.NodeId,
         PeerHost = context.Launch.PeerHost,
         Secret = context.Launch.AttemptSecret,
+        Options = options,
         ReserveSharedMemory = context.Link.ReserveSharedMemoryAsync,
         Rendezvous = async (mine, cancellationToken) =>
         {

@@ -12,7 +12,8 @@ namespace Cluster.Worker.Training;
 /// <summary>From a job's words to the part of its network that a rank computes.</summary>
 internal static class TrainingPartitions
 {
-    public static async Task<ITrainingPartition> CreateAsync(JobSpec spec, ICollectiveGroup group, string device, CancellationToken cancellationToken)
+    public static async Task<ITrainingPartition> CreateAsync(
+        JobSpec spec, ICollectiveGroup group, string device, GradientOptions gradients, CancellationToken cancellationToken)
     {
         var options = spec.Model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
         var precision = PrecisionOf(spec.Hyperparameters.Precision);
@@ -28,7 +29,7 @@ internal static class TrainingPartitions
             var network = ModelRegistry.Create(spec.Model.Name, options, spec.Seed, precision).to(DeviceOf(device));
             return group.WorldSize == 1
                 ? new SingleDevice(network, loss)
-                : await DataParallel.CreateAsync(network, loss, group, new GradientOptions(), cancellationToken);
+                : await DataParallel.CreateAsync(network, loss, group, gradients, cancellationToken);
         }
         catch (NotSupportedException e)
         {

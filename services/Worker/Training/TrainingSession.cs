@@ -21,8 +21,11 @@ public sealed class TrainingSession : ITrainingSession
         try
         {
             torch.set_num_threads(Math.Max(1, context.Launch.Threads));
-            using var group = CollectiveGroup.JoinAsync(TrainingGroup.Setup(context), cancellationToken).GetAwaiter().GetResult();
-            return Run(context, group, cancellationToken);
+            var settings = new ConfigurationBuilder().AddEnvironmentVariables().Build();
+            var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
+            var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
+            using var group = CollectiveGroup.JoinAsync(TrainingGroup.Setup(context, collectives), cancellationToken).GetAwaiter().GetResult();
+            return Run(context, group, gradients, cancellationToken);
         }
         catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException)
         {
@@ -31,7 +34,7 @@ public sealed class TrainingSession : ITrainingSession
         }
     }
 
-    private static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, CancellationToken cancellationToken)
+    private static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
         var data = DataSetReader.Read(spec.Data.Name, context.Launch.DataRoot);
@@ -39,7 +42,7 @@ public sealed class TrainingSession : ITrainingSession
         var plan = TrainingPlan.From(spec.Hyperparameters, parts.Train.Count);
         var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);
 
-        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, cancellationToken).GetAwaiter().GetResult();
+        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, cancellationToken).GetAwaiter().GetResult();
         TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
         using var optimizer = OptimizerFactory.Create(spec.Hyperparameters.Optimizer, partition.Parameters);
         var setup = new TrainingSetup

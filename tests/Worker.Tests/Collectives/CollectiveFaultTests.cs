@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Cluster.Worker.Collectives;
+using Cluster.Worker.Collectives.Tcp;
 
 namespace Cluster.Worker.Tests.Collectives;
 
@@ -178,6 +179,22 @@ public sealed class CollectiveFaultTests
         sums.ShouldAllBe(sum => sum == 3);
         strangers.Count.ShouldBe(4);
         strangers.ForEach(s => s.Dispose());
+    }
+
+    [Fact]
+    public async Task Accept_OfAStrangerWhoSaysNothing_HangsUpInTime()
+    {
+        using var listener = new PeerListener(IPAddress.Loopback, "secret", rank: 0, handshakeTimeout: TimeSpan.FromSeconds(0.2));
+        using var end = new CancellationTokenSource();
+        var accepting = listener.AcceptAsync([1], new(), end.Token);
+        using var stranger = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await stranger.ConnectAsync(listener.EndPoint, TestContext.Current.CancellationToken);
+        var heard = 0;
+        for (var some = -1; some != 0; heard += some)
+            some = await stranger.ReceiveAsync(new byte[1000], SocketFlags.None, TestContext.Current.CancellationToken);
+        heard.ShouldBe(40); // the greeting and a challenge, then the end
+        await end.CancelAsync();
+        await Should.ThrowAsync<OperationCanceledException>(accepting);
     }
 
     /// <summary>One who says nothing, one who talks nonsense, one who hangs up, and one who gives half an answer with a wrong proof.</summary>

@@ -191,6 +191,23 @@ public sealed class CollectiveTests
         });
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1_000_000)]
+    public void AllReduce_WhetherRanksSleepAtOnceOrSpinLong_GivesTheSum(int spinsBeforeSleep)
+    {
+        using var ranks = new Ranks("aaa", new CollectiveOptions { SpinsBeforeSleep = spinsBeforeSleep });
+        ranks.Run(group =>
+        {
+            for (var round = 0; round < 20; round++)
+            {
+                var values = Values<float>(group.Rank, 1000);
+                group.AllReduce(values.AsSpan(), "sum");
+                values.ShouldBe(Sum<float>(group.WorldSize, 1000));
+            }
+        });
+    }
+
     private static void AllReduce<T>(string placement, string transport)
         where T : unmanaged, System.Numerics.INumber<T>
     {

@@ -40,8 +40,9 @@ internal sealed unsafe class NodeRanks
     /// <summary>Makes this rank known; peers wait for that in the first phase.</summary>
     public void Enter()
     {
-        Header(me)->ProcessId = Environment.ProcessId;
+        // The id last: who sees it takes the start for good, and a start that does not match for a death.
         Header(me)->ProcessStart = ProcessIdentity.StartOf(Environment.ProcessId) ?? 0;
+        Volatile.Write(ref Header(me)->ProcessId, Environment.ProcessId);
     }
 
     /// <summary>
@@ -126,7 +127,8 @@ internal sealed unsafe class NodeRanks
                 continue;
             var header = Header(peer);
             var departure = Volatile.Read(ref header->Departure);
-            var dead = departure == Departure.None && header->ProcessId != 0 && ProcessIdentity.StartOf(header->ProcessId) != header->ProcessStart;
+            var processId = Volatile.Read(ref header->ProcessId);
+            var dead = departure == Departure.None && processId != 0 && ProcessIdentity.StartOf(processId) != header->ProcessStart;
             if ((departure == Departure.None && !dead) || Volatile.Read(ref *word) - target >= 0)
                 continue;
             if (peer != awaited && departure != Departure.Failed && Volatile.Read(ref header->Arrived) - phase >= 0)
@@ -135,7 +137,7 @@ internal sealed unsafe class NodeRanks
             {
                 Departure.Failed => operation.Aborted(globalRanks[peer], header->Culprit),
                 Departure.Left => operation.Lost(globalRanks[peer], "left the group"),
-                _ => operation.Lost(globalRanks[peer], FormattableString.Invariant($"is dead (process {header->ProcessId})")),
+                _ => operation.Lost(globalRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
             };
         }
     }

@@ -47,6 +47,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<ListCheckpointsRequest, ListCheckpointsResponse> Checkpoints { get; set; } = _ => new ListCheckpointsResponse();
 
+    public List<MetricPoint> Points { get; } = [];
+
     public static async Task<FakeCluster> StartAsync()
     {
         var cluster = new FakeCluster();
@@ -142,6 +144,12 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(cluster.Runs);
+        }
+
+        public override Task StreamMetrics(StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
+        {
+            CheckToken(context);
+            return responseStream.WriteAsync(new StreamMetricsResponse { Points = { cluster.Points } });
         }
 
         public override Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)

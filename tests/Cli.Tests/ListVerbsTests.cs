@@ -81,7 +81,7 @@ public sealed class ListVerbsTests
 
         run.Out.ShouldBe("""
             RUN       NAME    MODEL   DATA           SPLIT    BATCH  OPTIMIZER  RATE  EPOCHS  STATE      LOSS    VALIDATION  TEST    IMAGES/S  TIME
-            0f3c9a1b  towers  lenet5  fashion-mnist  model×2  128    sgd        0.01  5/10    succeeded  0.4313  86.0 %      89.3 %  8,512     1m 10s
+            0f3c9a1b  towers  lenet5  fashion-mnist  model×2  128    sgd        0.01  5/5     succeeded  0.4313  86.0 %      89.3 %  8,512     1m 10s
 
             """);
     }

@@ -48,7 +48,7 @@ public sealed class UsageTests
 
         (await run.RunAsync(Cancellation, "node", "list")).ShouldBe(ExitCode.Denied);
 
-        run.Error.ShouldBe("the scheduler does not know the token (no token given, or one nobody knows); name the right one with CLUSTER_TOKEN_FILE, CLUSTER_TOKEN or --token\n");
+        run.Error.ShouldBe($"the scheduler at {cluster.Address} refuses the token given by --token, CLUSTER_TOKEN or CLUSTER_TOKEN_FILE: no token given, or one nobody knows\n");
     }
 
     [Fact]

@@ -22,6 +22,8 @@ internal sealed record DemoJob(string File, double LeastTestAccuracy, bool Loses
         { State: not JobState.Succeeded } => $"{job.Spec.Name} ended {JobLines.StateAndReason(job)}",
         _ when LosesATrainer && killed is null => $"{job.Spec.Name} ended before one of its trainers could be killed",
         { Restarts: 0 } when LosesATrainer => $"{job.Spec.Name} lost a trainer and did not restart",
+        _ when LosesATrainer && !(killed!.ResumedAtStep > killed.CheckpointStep) =>
+            $"{job.Spec.Name} began again at step {killed!.ResumedAtStep?.ToString() ?? "?"} instead of behind its checkpoint of step {killed.CheckpointStep}",
         { Progress: not { HasTestAccuracy: true } } => $"{job.Spec.Name} reported no test accuracy",
         { Progress.TestAccuracy: var reached } when reached < LeastTestAccuracy =>
             $"{job.Spec.Name} reached {Rendering.Words.Percent(reached)} test accuracy and needs {Rendering.Words.Percent(LeastTestAccuracy)}",
@@ -32,4 +34,5 @@ internal sealed record DemoJob(string File, double LeastTestAccuracy, bool Loses
 /// <summary>What the demo did to the job that loses a trainer.</summary>
 /// <param name="CheckpointStep">The newest checkpoint at that moment.</param>
 /// <param name="Step">How far training had come.</param>
-internal sealed record KilledTrainer(int ProcessId, int Rank, long CheckpointStep, long Step);
+/// <param name="ResumedAtStep">First step that the next attempt trained; null if it trained none.</param>
+internal sealed record KilledTrainer(int ProcessId, int Rank, int Attempt, long CheckpointStep, long Step, long? ResumedAtStep = null);

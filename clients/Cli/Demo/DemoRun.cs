@@ -16,6 +16,9 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
     /// <summary>On two slow cores the jobs take under three minutes.</summary>
     private static readonly TimeSpan LongestRun = TimeSpan.FromMinutes(10);
 
+    /// <summary>Steps that the kill must cost, so that there is something to come back to.</summary>
+    private const long LeastLoss = 10;
+
     private readonly List<(DemoJob Demo, Job Job)> jobs = [];
     private KilledTrainer? killed;
 
@@ -23,6 +26,8 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
     {
         await SubmitAsync(cancellationToken);
         await WatchAsync(cancellationToken);
+        if (killed is not null)
+            killed = killed with { ResumedAtStep = await ResumedAtAsync(killed, cancellationToken) };
         return await DemoReport.TellAsync(context, jobs, killed);
     }
 
@@ -90,14 +95,40 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
     {
         var request = new ListCheckpointsRequest { JobId = job.Id };
         var stored = (await context.Connection.Runs.ListCheckpointsAsync(request, context.Connection.Call(cancellationToken))).Checkpoints;
-        if (stored.Count == 0 || job.Progress is null || stored.Max(checkpoint => checkpoint.Step) is var saved && job.Progress.Step <= saved)
+        if (stored.Count == 0 || job.Progress is not { } progress)
+            return;
+        var saved = stored.Max(checkpoint => checkpoint.Step);
+        if (progress.Step < saved + LeastLoss || progress.Step < progress.Steps / 4)
             return;
         if (trainers.Of(job.Id) is not [.., var (processId, rank)] || !kill(processId))
             return;
-        killed = new KilledTrainer(processId, rank, stored.Max(checkpoint => checkpoint.Step), job.Progress.Step);
+        killed = new KilledTrainer(processId, rank, job.Attempt, saved, progress.Step);
         if (!context.Output.IsTerminal)
-            await context.Output.LineAsync(DemoReport.Describe(killed, job));
+            await SayAsync(DemoReport.Describe(killed, job));
     }
+
+    /// <summary>The first step whose loss was reported after the kill by another attempt than the killed one.</summary>
+    private async Task<long?> ResumedAtAsync(KilledTrainer victim, CancellationToken cancellationToken)
+    {
+        var id = jobs.Single(pair => pair.Demo.LosesATrainer).Job.Id;
+        var found = await context.Connection.Jobs.GetJobAsync(new GetJobRequest { JobId = id }, context.Connection.Call(cancellationToken));
+        var restart = found.Events.FirstOrDefault(happened => happened.ToState == JobState.Starting && happened.Attempt > victim.Attempt);
+        if (restart is null)
+            return null;
+        long? first = null;
+        using var call = context.Connection.Runs.StreamMetrics(
+            new StreamMetricsRequest { JobId = id, Names = { MetricNames.TrainLoss } }, context.Connection.Call(cancellationToken));
+        await foreach (var batch in call.ResponseStream.ReadAllAsync(cancellationToken))
+        {
+            foreach (var point in batch.Points.Where(point => point.Time >= restart.Time))
+                first = Math.Min(first ?? long.MaxValue, point.Step);
+        }
+
+        return first;
+    }
+
+    // With --json only the last document belongs on stdout.
+    private Task SayAsync(string line) => context.Json ? context.Output.RemarkAsync(line) : context.Output.LineAsync(line);
 
     private async Task TellChangesAsync(Dictionary<string, string> told)
     {
@@ -108,7 +139,7 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
                 continue;
             told[job.Id] = change;
             var figures = job.State == JobState.Running ? Words.Figures(job.Progress) : "";
-            await context.Output.LineAsync($"{job.Spec.Name,-22} {JobLines.StateAndReason(job)}{(figures.Length > 0 ? "  " : "")}{figures}");
+            await SayAsync($"{job.Spec.Name,-22} {JobLines.StateAndReason(job)}{(figures.Length > 0 ? "  " : "")}{figures}");
         }
     }
 }

@@ -78,7 +78,8 @@ internal static class DescribeVerb
         foreach (var stored in checkpoints)
         {
             any = true;
-            table.Add(Words.Short(stored.Id), $"{stored.Step}", $"{stored.Epoch}", $"{stored.Bytes / 1048576.0:F1}",
+            // Whole: these ids begin with the time, so that the first digits of two are alike.
+            table.Add(stored.Id, $"{stored.Step}", $"{stored.Epoch}", $"{stored.Bytes / 1048576.0:F1}",
                 stored.HasValidationAccuracy ? Words.Percent(stored.ValidationAccuracy) : "", Words.Clock(stored.CreatedAt));
         }
 

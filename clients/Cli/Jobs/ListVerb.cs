@@ -58,7 +58,7 @@ internal static class ListVerb
         {
             table.Add(
                 Words.Short(job.Id), job.Spec.Name, job.Spec.Model.Name, job.State.Word(),
-                job.Progress is { Epochs: > 0 } progress ? Words.Of(progress.Epoch, progress.Epochs) : "",
+                job.Progress is { Epochs: > 0 } progress ? Words.Epoch(progress) : "",
                 Accuracy(job.Progress), $"{job.Spec.Resources.Devices}", $"{job.Spec.Priority}",
                 Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "",
                 job.Reason);

@@ -37,7 +37,10 @@ internal static class Words
     public static string Where(IEnumerable<DevicePlacement> placement) =>
         string.Join(", ", placement.OrderBy(rank => rank.Rank).Select(rank => $"{rank.NodeName} {rank.Device}"));
 
-    /// <summary>"2/5" for epochs, "312/2150" for steps; the step alone where the total is not known.</summary>
+    /// <summary>"2/5": the epoch under way.</summary>
+    public static string Epoch(Progress progress) => Of(progress.Epoch, progress.Epochs);
+
+    /// <summary>"312/2150"; the first alone where the total is not known.</summary>
     public static string Of(long done, long all) => all > 0 ? $"{done}/{all}" : $"{done}";
 
     /// <summary>"epoch 2/5, step 312/2150, loss 0.4312, accuracy 84.1 %, validation 86.0 %, 8,512 images/s": what is known of it.</summary>
@@ -45,7 +48,7 @@ internal static class Words
     {
         if (progress is null || (progress.Step == 0 && progress.Steps == 0))
             return "";
-        var parts = new List<string> { $"epoch {Of(progress.Epoch, progress.Epochs)}", $"step {Of(progress.Step, progress.Steps)}" };
+        var parts = new List<string> { $"epoch {Epoch(progress)}", $"step {Of(progress.Step, progress.Steps)}" };
         if (progress.HasTrainLoss)
             parts.Add($"loss {Loss(progress.TrainLoss)}");
         if (progress.HasTrainAccuracy)

@@ -53,7 +53,7 @@ internal static class RunListVerb
             table.Add(
                 Words.Short(run.JobId), run.Name, run.Model.Name, run.Data.Name, $"{run.Parallelism.ToString().ToLowerInvariant()}×{Math.Max(run.Placement.Count, 1)}",
                 $"{training.GlobalBatchSize}", training.Optimizer.Name, training.Optimizer.LearningRate.ToString("G4", CultureInfo.InvariantCulture),
-                Words.Of(progress?.Epoch ?? 0, training.Epochs), run.State.Word(),
+                progress is { Epochs: > 0 } ? Words.Epoch(progress) : $"{training.Epochs}", run.State.Word(),
                 progress is { HasTrainLoss: true } ? Words.Loss(progress.TrainLoss) : "",
                 progress is { HasValidationAccuracy: true } ? Words.Percent(progress.ValidationAccuracy) : "",
                 progress is { HasTestAccuracy: true } ? Words.Percent(progress.TestAccuracy) : "",

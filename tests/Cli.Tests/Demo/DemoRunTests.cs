@@ -26,7 +26,7 @@ public sealed class DemoRunTests : IDisposable
 
         error.ToString().ShouldBeEmpty();
         killed.ShouldBe([31]);
-        run.Out.ShouldContain("lenet5-killed: rank 1 (process 31) killed with SIGKILL at step 300, 200 steps behind the checkpoint of step 100");
+        run.Out.ShouldContain("lenet5-killed: rank 1 (process 31) killed with SIGKILL at step 600, 500 steps past the checkpoint of step 100; attempt 1 went on at step 101");
         run.Out.ShouldContain("lenet5-data-parallel  00000000  succeeded  89.3 %         88.0 %  1m 10s  8,512     0         worker-1 cpu:0, worker-2 cpu:0");
         run.Out.ShouldContain("dashboard: http://127.0.0.1:7080/");
     }
@@ -66,17 +66,18 @@ public sealed class DemoRunTests : IDisposable
     }
 
     [Theory]
-    [InlineData(JobState.Failed, 0.99, 1, true, "lenet5 ended failed")]
-    [InlineData(JobState.Succeeded, 0.99, 0, true, "lenet5 lost a trainer and did not restart")]
-    [InlineData(JobState.Succeeded, 0.99, 1, false, "lenet5 ended before one of its trainers could be killed")]
-    [InlineData(JobState.Succeeded, 0.5, 1, true, "lenet5 reached 50.0 % test accuracy and needs 80.0 %")]
-    [InlineData(JobState.Succeeded, 0.8, 1, true, null)]
-    public void Shortfall_SaysWhatIsMissing(JobState state, double accuracy, int restarts, bool wasKilled, string? shortfall)
+    [InlineData(JobState.Failed, 0.99, 1, true, 101, "lenet5 ended failed")]
+    [InlineData(JobState.Succeeded, 0.99, 0, true, 101, "lenet5 lost a trainer and did not restart")]
+    [InlineData(JobState.Succeeded, 0.99, 1, false, 101, "lenet5 ended before one of its trainers could be killed")]
+    [InlineData(JobState.Succeeded, 0.99, 1, true, 1, "lenet5 began again at step 1 instead of behind its checkpoint of step 100")]
+    [InlineData(JobState.Succeeded, 0.5, 1, true, 101, "lenet5 reached 50.0 % test accuracy and needs 80.0 %")]
+    [InlineData(JobState.Succeeded, 0.8, 1, true, 101, null)]
+    public void Shortfall_SaysWhatIsMissing(JobState state, double accuracy, int restarts, bool wasKilled, int resumedAt, string? shortfall)
     {
         var job = Builders.AFinishedJob(state, accuracy);
         job.Restarts = restarts;
 
-        new DemoJob("x.yaml", 0.8, LosesATrainer: true).Shortfall(job, wasKilled ? new KilledTrainer(1, 0, 1, 2) : null).ShouldBe(shortfall);
+        new DemoJob("x.yaml", 0.8, LosesATrainer: true).Shortfall(job, wasKilled ? new KilledTrainer(1, 0, 1, 100, 200, resumedAt) : null).ShouldBe(shortfall);
     }
 
     [Fact]
@@ -112,11 +113,22 @@ public sealed class DemoRunTests : IDisposable
         {
             var (spec, looks) = jobs[request.JobId];
             jobs[request.JobId] = (spec, looks + 1);
-            // Not far enough, then far enough to be killed, then still running, then ended.
-            var job = looks < 3 ? Builders.ARunningJob(step: looks == 0 ? 100 : 300) : Builders.AFinishedJob(testAccuracy: accuracy);
+            // Too near the checkpoint, not yet a quarter of the way, far enough to be killed, then still running, then ended.
+            var job = looks < 4 ? Builders.ARunningJob(step: looks switch { 0 => 105, 1 => 300, _ => 600 }) : Builders.AFinishedJob(testAccuracy: accuracy);
             (job.Id, job.Spec, job.Restarts) = (request.JobId, spec, killed.Count > 0 && spec.Name == "lenet5-killed" ? 1 : 0);
-            return new GetJobResponse { Job = job };
+            return new GetJobResponse
+            {
+                Job = job,
+                Events =
+                {
+                    new JobEvent { ToState = JobState.Starting, Attempt = 1, Time = Builders.At(-75) },
+                    new JobEvent { ToState = JobState.Starting, Attempt = 2, Time = Builders.At(-50) },
+                },
+            };
         };
+        cluster.Points.Add(new MetricPoint { Step = 1, Time = Builders.At(-70) });
+        cluster.Points.Add(new MetricPoint { Step = 103, Time = Builders.At(-40) });
+        cluster.Points.Add(new MetricPoint { Step = 101, Time = Builders.At(-41) });
         cluster.Checkpoints = _ => new ListCheckpointsResponse { Checkpoints = { new Checkpoint { Step = 50 }, new Checkpoint { Step = 100 } } };
         return cluster;
     }

@@ -76,8 +76,8 @@ public sealed class JobVerbsTests
               {Clock(-98)}  1        starting  -
 
             checkpoints
-              CHECKPOINT  STEP  EPOCH  MIB  VALIDATION  TIME
-              0f3c9a1b    430   1      0.5  85.0 %      {Clock(-50)}
+              CHECKPOINT                            STEP  EPOCH  MIB  VALIDATION  TIME
+              0f3c9a1b-77e2-4c01-9d8e-0123456789ab  430   1      0.5  85.0 %      {Clock(-50)}
 
             job file
 

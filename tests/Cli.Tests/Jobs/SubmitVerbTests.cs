@@ -79,7 +79,7 @@ public sealed class SubmitVerbTests
     [InlineData(StatusCode.InvalidArgument, 2, "devices is 12 but the largest node has 8; lower it\n")]
     [InlineData(StatusCode.ResourceExhausted, 2, "devices is 12 but the largest node has 8; lower it\n")]
     [InlineData(StatusCode.FailedPrecondition, 5, "devices is 12 but the largest node has 8; lower it\n")]
-    [InlineData(StatusCode.PermissionDenied, 4, "the token does not allow this (devices is 12 but the largest node has 8; lower it); ask an administrator for one that does\n")]
+    [InlineData(StatusCode.PermissionDenied, 4, "the token does not allow this: devices is 12 but the largest node has 8; lower it\n")]
     [InlineData(StatusCode.Internal, 1, "the scheduler failed: devices is 12 but the largest node has 8; lower it (Internal); its log says more\n")]
     public async Task Submit_RefusedByTheScheduler_SaysWhyInOneLine(StatusCode status, int code, string error)
     {

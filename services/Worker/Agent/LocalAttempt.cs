@@ -154,6 +154,7 @@ internal sealed partial class LocalAttempt : IDisposable
         var end = await rank.Process.Ended;
         rank.Close();
         _services.Notes.Remove(rank.Process);
+        AgentMetrics.Ended(end);
         var message = ExitMessage.For(rank, end, _services.Memory.OutOfMemoryKills() - killsBefore);
         LogExit(Key.Job, Key.Attempt, rank.Key.Rank, rank.Process.Id, end, message);
         Say(rank.Key.Rank, message.Length == 0 ? $"trainer of rank {rank.Key.Rank} ended: {end}" : $"trainer of rank {rank.Key.Rank} ended: {end}: {message}");

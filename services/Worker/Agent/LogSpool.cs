@@ -37,10 +37,13 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
             {
                 _bytes -= Cost(_lines.Dequeue());
                 _dropped++;
+                AgentMetrics.DroppedLines.Add(1);
             }
-        }
 
-        _added.Release();
+            // One waiting permit is enough: who takes it takes all lines.
+            if (_added.CurrentCount == 0)
+                _added.Release();
+        }
     }
 
     /// <summary>Waits for lines and gives the next batch; the same one again until <see cref="Acknowledge"/>.</summary>

@@ -1,5 +1,7 @@
+using System.Diagnostics.Metrics;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Devices;
+using Cluster.Worker.Telemetry;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Worker.Agent;
@@ -11,6 +13,8 @@ internal sealed partial class NodeDevices : IDisposable
     private readonly DeviceMonitor _monitor;
     private readonly IReadOnlyList<int>? _pinnedCores;
     private readonly int _coresPerSlot;
+    private readonly Meter _meter = new(WorkerTelemetry.AgentName);
+    private volatile IReadOnlyList<DeviceUtilization> _lastUtilization = [];
 
     public NodeDevices(IOptions<AgentOptions> options, MachineMemory memory, TimeProvider timeProvider, ILogger<NodeDevices> logger)
     {
@@ -24,6 +28,8 @@ internal sealed partial class NodeDevices : IDisposable
         _coresPerSlot = options.Value.CoresPerSlot;
         if (options.Value.PinnedCores.Length > 0 && CoreList.TryParse(options.Value.PinnedCores, out var cores))
             _pinnedCores = cores;
+        _meter.CreateObservableGauge("hw.gpu.utilization", () => Measurements(DeviceKind.Cuda), "1", "Share of time in which a kernel ran.");
+        _meter.CreateObservableGauge("agent.slot.utilization", () => Measurements(DeviceKind.Cpu), "1", "A trainer's processor time over its slot's cores.");
     }
 
     public IReadOnlyList<Device> All { get; }
@@ -39,9 +45,18 @@ internal sealed partial class NodeDevices : IDisposable
         return [.. _pinnedCores.Skip(slot * _coresPerSlot).Take(_coresPerSlot)];
     }
 
-    public IReadOnlyList<DeviceUtilization> Utilization(Func<string, int?> processOf) => _monitor.Measure(processOf);
+    /// <summary>How busy the devices were since the last call.</summary>
+    public IReadOnlyList<DeviceUtilization> MeasureUtilization(Func<string, int?> processOf) => _lastUtilization = _monitor.Measure(processOf);
 
-    public void Dispose() => _nvml?.Dispose();
+    public void Dispose()
+    {
+        _meter.Dispose();
+        _nvml?.Dispose();
+    }
+
+    private IEnumerable<Measurement<double>> Measurements(DeviceKind kind) => _lastUtilization
+        .Where(measured => Find(measured.Device)!.Kind == kind)
+        .Select(measured => new Measurement<double>(measured.Utilization, new KeyValuePair<string, object?>("hw.id", measured.Device)));
 
     [LoggerMessage(Level = LogLevel.Information, Message = "No GPUs: {Reason}")]
     private static partial void LogNoGpu(ILogger logger, string reason);

@@ -76,7 +76,7 @@ internal sealed partial class NodeRegistration(
     private HeartbeatRequest Heartbeat() => new()
     {
         NodeId = identity.NodeId.ToString(), Incarnation = identity.Incarnation, Running = { attempts.Running },
-        Devices = { devices.Utilization(attempts.ProcessOn) },
+        Devices = { devices.MeasureUtilization(attempts.ProcessOn) },
     };
 
     private static string Version() =>

@@ -44,6 +44,7 @@ internal sealed partial class SchedulerRetry(IOptions<AgentOptions> options, Tim
             }
             catch (RpcException e) when (!cancellationToken.IsCancellationRequested && away.MayTryAgain(e.StatusCode))
             {
+                AgentMetrics.Retries.Add(1, new KeyValuePair<string, object?>("rpc.method", operation));
                 if (away.Tries == 1)
                     LogAway(operation, e.StatusCode, e.Status.Detail);
                 await Task.Delay(away.Pause(), timeProvider, cancellationToken);

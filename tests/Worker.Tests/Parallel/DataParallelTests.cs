@@ -1,7 +1,9 @@
+using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Tests.Collectives;
 using TorchSharp;
+using TorchSharp.Modules;
 using static TorchSharp.torch;
 
 namespace Cluster.Worker.Tests.Parallel;
@@ -114,6 +116,33 @@ public sealed class DataParallelTests
     }
 
     [Fact]
+    public void Create_OfANetworkWithBatchStatistics_SaysWhyNot()
+    {
+        using var ranks = new Ranks("aa");
+        ranks.Run(group => Refusal(new NetworkWithStatistics(), group))
+            .ShouldAllBe(message => message.StartsWith("norm_running_mean: batch normalisation over a batch that is split"));
+    }
+
+    [Fact]
+    [Trait("Device", "cuda")]
+    public void Create_OnACudaDevice_SaysThatRanksCannotExchangeThere()
+    {
+        Assert.SkipUnless(cuda.is_available(), "no CUDA device");
+        using var ranks = new Ranks("aa");
+        ranks.Run(group => Refusal(Trainings.Network("lenet5", ScalarType.Float32).to(CUDA), group))
+            .ShouldAllBe(message => message.Contains("cannot exchange gradients yet"));
+    }
+
+    private static string Refusal(ImageClassifier network, ICollectiveGroup group)
+    {
+        using (network)
+        {
+            return Should.Throw<NotSupportedException>(() => DataParallel.CreateAsync(
+                network, Trainings.CrossEntropy, group, new GradientOptions(), CancellationToken.None).GetAwaiter().GetResult()).Message;
+        }
+    }
+
+    [Fact]
     public void Dispose_LeavesTheNetworkUsableByNobodyAndTheGroupToOthers()
     {
         using var ranks = new Ranks("aa");
@@ -123,5 +152,19 @@ public sealed class DataParallelTests
                 Trainings.Train(partition, ScalarType.Float32, 1);
             group.Barrier("after");
         });
+    }
+
+    private sealed class NetworkWithStatistics : ImageClassifier
+    {
+        private readonly Linear fc = nn.Linear(4, 2);
+
+        public NetworkWithStatistics()
+            : base("statistics", new ClassifierShape(1, 2, 2), new StepPosition(0))
+        {
+            RegisterComponents();
+            register_buffer("norm_running_mean", zeros(2));
+        }
+
+        public override Tensor forward(Tensor input) => fc.call(input.flatten(1));
     }
 }

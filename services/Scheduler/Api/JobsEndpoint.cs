@@ -11,7 +11,7 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
-public sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLookup lookup, JobWatch watch) : JobService.JobServiceBase
+internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLookup lookup, JobWatch watch, CapacityCheck capacity) : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
     private const int LargestPageSize = 1000;
@@ -37,16 +37,17 @@ public sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLo
         return new SubmitJobResponse { Job = await GetAsync(id, context.CancellationToken) };
     }
 
-    public override Task<ValidateJobResponse> ValidateJob(ValidateJobRequest request, ServerCallContext context) =>
-        Task.FromResult(new ValidateJobResponse
+    public override async Task<ValidateJobResponse> ValidateJob(ValidateJobRequest request, ServerCallContext context)
+    {
+        var spec = request.JobCase switch
         {
-            Spec = request.JobCase switch
-            {
-                ValidateJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
-                ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
-                _ => throw NoJob(),
-            },
-        });
+            ValidateJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
+            ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
+            _ => throw NoJob(),
+        };
+        await capacity.EnsureFitsAsync(spec, context.CancellationToken);
+        return new ValidateJobResponse { Spec = spec };
+    }
 
     public override async Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)
     {

@@ -1,9 +1,7 @@
-using System.Collections.Frozen;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Reconciliation;
 using Microsoft.Extensions.Options;
 
@@ -15,7 +13,7 @@ namespace Cluster.Scheduler.Jobs;
 /// any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, CheckpointStore checkpoints, CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
+    JobStore store, NodeStore nodes, CapacityCheck capacity, CheckpointStore checkpoints, CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
     IOptions<JobOptions> options, TimeProvider time, ILogger<JobGrain> logger) : Grain, IJobGrain
 {
     private JobRecord? _record;
@@ -28,8 +26,8 @@ internal sealed partial class JobGrain(
         if (await RecordAsync() is not null)
             return false;
         var spec = JsonColumn.Read<JobSpec>(command.SpecJson);
-        if (!command.WaitForCapacity && Feasibility.Explain(DeviceNeed.Of(spec), await RegisteredNodesAsync()) is { } reason)
-            throw new InfeasibleJobException(reason);
+        if (!command.WaitForCapacity)
+            await capacity.EnsureFitsAsync(spec, CancellationToken.None);
         var now = time.GetUtcNow();
         var (job, submitted) = NewJob(command, spec, now);
         var isNew = await store.InsertAsync(job, submitted, CancellationToken.None);
@@ -162,9 +160,6 @@ internal sealed partial class JobGrain(
         };
         return (job, submitted);
     }
-
-    private async Task<IReadOnlyList<NodeCapacity>> RegisteredNodesAsync() =>
-        [.. (await nodes.AllAsync(CancellationToken.None)).Select(row => NodeCapacity.Of(row, held: FrozenSet<string>.Empty))];
 
     private async Task<JobRecord?> RecordAsync() => _record ??= await store.LoadAsync(Id, CancellationToken.None);
 

@@ -9,6 +9,7 @@ public static class JobServices
     {
         services.AddOptions<JobOptions>().Bind(configuration.GetSection(JobOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<JobFeed>();
+        services.AddSingleton<CapacityCheck>();
         services.AddSingleton<AttemptFence>();
         services.AddSingleton<AttemptReports>();
         services.AddSingleton<Rendezvous>();

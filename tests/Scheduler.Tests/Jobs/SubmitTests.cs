@@ -92,6 +92,19 @@ public sealed class SubmitTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task CapacityCheck_SaysWhatSubmitWouldSay()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 4);
+        var check = cluster.Get<CapacityCheck>();
+
+        await check.EnsureFitsAsync(AJob().WithDevices(4).Build(), TestContext.Current.CancellationToken);
+        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => check.EnsureFitsAsync(AJob().WithDevices(12).Build(), TestContext.Current.CancellationToken));
+
+        refusal.Message.ShouldStartWith("resources.devices is 12 but the registered cluster has 4 cpu devices; lower devices, add nodes");
+    }
+
+    [Fact]
     public async Task Submit_OfADataSetThatNoNodeHas_IsRefusedInWords()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);

@@ -111,24 +111,30 @@ public sealed class TrainingSessionTests
         two.Series(MetricNames.TestAccuracy).ShouldBe(one.Series(MetricNames.TestAccuracy));
     }
 
-    [Fact]
-    public async Task CheckpointOfTwoTowers_ContinuesOnOneDevice()
+    [Theory]
+    [InlineData(Parallelism.Model, 2, Parallelism.Data, 1)]
+    [InlineData(Parallelism.Model, 2, Parallelism.Data, 2)]
+    [InlineData(Parallelism.Data, 1, Parallelism.Model, 2)]
+    public async Task CheckpointOfOneSplit_ContinuesInAnother(Parallelism first, int firstRanks, Parallelism then, int thenRanks)
     {
         var spec = TestRuns.AnAlexNetJob(spec =>
         {
             spec.Hyperparameters.Precision = Precision.Float64;
+            spec.Hyperparameters.MaxSteps = 25;
             spec.Checkpoints.EverySteps = 13;
-            spec.Parallelism = Parallelism.Model;
+            spec.Parallelism = first;
         });
-        using var towers = new InMemoryCluster(worldSize: 2);
-        await TestRuns.RunAsync(towers, spec, worldSize: 2);
-        using var whole = new InMemoryCluster(worldSize: 1, inherited: towers);
-        spec.Parallelism = Parallelism.Data;
+        using var before = new InMemoryCluster(firstRanks);
+        await TestRuns.RunAsync(before, spec, firstRanks);
+        using var after = new InMemoryCluster(thenRanks, inherited: before);
+        spec.Parallelism = then;
 
-        await TestRuns.RunAsync(whole, spec, resumeFrom: towers.CheckpointIds[13]);
+        await TestRuns.RunAsync(after, spec, thenRanks, resumeFrom: before.CheckpointIds[13]);
 
-        foreach (var (step, loss) in whole.Series(MetricNames.TrainLoss))
-            loss.ShouldBe(towers.Series(MetricNames.TrainLoss)[step], 1e-9 * loss, $"step {step}"); // as above
+        var losses = after.Series(MetricNames.TrainLoss);
+        losses.Keys.ShouldBe(Enumerable.Range(14, 12).Select(step => (long)step));
+        foreach (var (step, loss) in losses)
+            loss.ShouldBe(before.Series(MetricNames.TrainLoss)[step], 1e-9 * loss, $"step {step}"); // as above
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.Options;
@@ -25,19 +26,34 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
 }
 
 /// <summary>The Unix socket, in a folder that only this user can enter.</summary>
-/// <remarks>Not in the state folder: a socket's path has at most 107 bytes.</remarks>
 internal sealed class AgentSocket : IDisposable
 {
-    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("cluster-agent-");
+    // sockaddr_un.sun_path has 108 bytes, the last of them a NUL.
+    private const int MaxPathBytes = 107;
 
-    public string Path => System.IO.Path.Combine(_folder.FullName, "agent.sock");
+    private readonly string _folder;
+
+    /// <param name="identity">Holds the state folder, so that what lies there is this agent's or a dead one's.</param>
+    public AgentSocket(AgentIdentity identity)
+    {
+        const UnixFileMode ownersOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        _folder = System.IO.Path.Combine(System.IO.Path.GetFullPath(identity.StateFolder), "run");
+        if (Encoding.UTF8.GetByteCount(Path) > MaxPathBytes)
+            _folder = Directory.CreateTempSubdirectory("cluster-agent-").FullName;
+        Directory.CreateDirectory(_folder, ownersOnly);
+        File.SetUnixFileMode(_folder, ownersOnly);
+        // What an agent that was killed left; nobody listens there.
+        File.Delete(Path);
+    }
+
+    public string Path => System.IO.Path.Combine(_folder, "agent.sock");
 
     /// <summary>The folder keeps others out already; so does the socket itself, once the server has made it.</summary>
     public void Restrict() => File.SetUnixFileMode(Path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
 
     public void Dispose()
     {
-        if (Directory.Exists(_folder.FullName))
-            _folder.Delete(recursive: true);
+        if (Directory.Exists(_folder))
+            Directory.Delete(_folder, recursive: true);
     }
 }

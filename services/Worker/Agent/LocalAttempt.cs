@@ -10,7 +10,9 @@ namespace Cluster.Worker.Agent;
 internal sealed partial class LocalAttempt : IDisposable
 {
     private readonly AttemptServices _services;
-    private readonly CancellationTokenSource _stale;
+    // Not disposed with the attempt: a heartbeat may still find it stale. It holds nothing that disposal would free.
+    private readonly CancellationTokenSource _stale = new();
+    private readonly CancellationTokenRegistration _agentEnds;
     private readonly Lock _gate = new();
     private readonly List<LocalRank> _ranks = [];
     private readonly HashSet<string> _devices;
@@ -26,7 +28,7 @@ internal sealed partial class LocalAttempt : IDisposable
     {
         Key = key;
         _devices = [.. devices];
-        _stale = CancellationTokenSource.CreateLinkedTokenSource(services.AgentEnds);
+        _agentEnds = services.AgentEnds.Register(_stale.Cancel);
         Secret = secret;
         _secret = Encoding.UTF8.GetBytes(secret);
         _services = services;
@@ -113,8 +115,8 @@ internal sealed partial class LocalAttempt : IDisposable
     /// <summary>Ends every trainer at once, and drops what they have not sent.</summary>
     public void EndStale(string reason)
     {
-        _stale.Cancel();
         Kill(reason);
+        _stale.Cancel();
     }
 
     public void Kill(string reason)
@@ -132,7 +134,7 @@ internal sealed partial class LocalAttempt : IDisposable
         lock (_gate)
             _graceTimers.ForEach(timer => timer.Dispose());
         SharedMemory.Dispose();
-        _stale.Dispose();
+        _agentEnds.Dispose();
     }
 
     private async Task RunAsync()

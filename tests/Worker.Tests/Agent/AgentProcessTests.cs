@@ -119,6 +119,23 @@ public sealed class AgentProcessTests : AgentTest
         errors.Trim().ShouldBe("Agent:ListenAddress is 'nowhere'; give ip:port, such as 127.0.0.1:0");
     }
 
+    [Fact]
+    public async Task Start_AfterAKill9_TakesTheSameNodeIdAndAddressForTrainers()
+    {
+        using var agent = new AgentProcess(Scheduler, RunningAgent.Waiting);
+        var before = await Scheduler.Registrations.Reader.ReadAsync(End);
+        agent.Process.Kill();
+        await agent.Process.WaitForExitAsync(End);
+
+        using var again = agent.StartAgain();
+        var after = await Scheduler.Registrations.Reader.ReadAsync(End);
+        await LaunchAsync(after, RunningAgent.ALaunch());
+
+        after.NodeId.ShouldBe(before.NodeId);
+        after.Incarnation.ShouldNotBe(before.Incarnation);
+        after.Running.ShouldBeEmpty();
+    }
+
     private async Task LaunchAsync(RegisterRequest registration, LaunchRequest launch)
     {
         using var channel = GrpcChannel.ForAddress(registration.AgentAddress);
@@ -136,19 +153,31 @@ public sealed class AgentProcessTests : AgentTest
 
     private sealed class AgentProcess : IDisposable
     {
-        private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("agent-tests-");
+        private readonly DirectoryInfo _folder;
+        private readonly ProcessStartInfo _start;
+        private readonly bool _ownsFolder = true;
 
         public AgentProcess(FakeScheduler scheduler, string? script, string token = FakeScheduler.NodeToken, params string[] settings)
         {
+            _folder = Directory.CreateTempSubdirectory("agent-tests-");
             var all = RunningAgent.Settings(_folder, scheduler, script ?? "").Where(setting => script is not null || !setting.Contains("TrainerCommand", StringComparison.Ordinal));
             File.WriteAllText(Path.Combine(_folder.FullName, "token"), token);
-            var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+            _start = new ProcessStartInfo("dotnet") { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
             foreach (var argument in new[] { typeof(AgentHost).Assembly.Location, "agent" }.Concat(all).Concat(settings))
-                start.ArgumentList.Add(argument);
-            Process = Process.Start(start)!;
+                _start.ArgumentList.Add(argument);
+            Process = Process.Start(_start)!;
+        }
+
+        private AgentProcess(AgentProcess before)
+        {
+            (_folder, _start, _ownsFolder) = (before._folder, before._start, false);
+            Process = Process.Start(_start)!;
         }
 
         public Process Process { get; }
+
+        /// <summary>Another start with the same settings and state. Ends before this one is disposed.</summary>
+        public AgentProcess StartAgain() => new(this);
 
         /// <summary>Numbers of the running trainers, from the agent's notes.</summary>
         public IEnumerable<int> Trainers() => Directory.GetFiles(Path.Combine(_folder.FullName, "state", "trainers"))
@@ -160,7 +189,8 @@ public sealed class AgentProcessTests : AgentTest
                 Process.Kill();
             Process.WaitForExit();
             Process.Dispose();
-            _folder.Delete(recursive: true);
+            if (_ownsFolder)
+                _folder.Delete(recursive: true);
         }
     }
 }

@@ -73,7 +73,7 @@ public sealed class FencingTests(PostgresServer postgres)
         await passed.Task;
 
         var exit = node.ExitAsync(job, 1, 0, TrainerExit.Done);
-        await WaitForBlockedAsync(cluster);
+        await WaitForBlockedAsync(cluster, exit);
         exit.IsCompleted.ShouldBeFalse();
         goOn.SetResult();
         await write;
@@ -82,10 +82,10 @@ public sealed class FencingTests(PostgresServer postgres)
         (await cluster.GetAsync(job)).State.ShouldBe(JobState.Succeeded);
     }
 
-    private static async Task WaitForBlockedAsync(TestCluster cluster)
+    private static async Task WaitForBlockedAsync(TestCluster cluster, Task unlessDone)
     {
         // Postgres tells when a session waits for a lock.
-        while (!await cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
+        while (!unlessDone.IsCompleted && !await cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
         {
             await using var command = new Npgsql.NpgsqlCommand(
                 "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())", connection);

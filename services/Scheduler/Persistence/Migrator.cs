@@ -83,7 +83,8 @@ public sealed partial class Migrator(NpgsqlDataSource source, TimeProvider time,
 
     private static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(sql, connection);
+        // Neither an index on a large table nor another scheduler's migration is over in any fixed time.
+        await using var command = new NpgsqlCommand(sql, connection) { CommandTimeout = 0 };
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 

@@ -64,7 +64,10 @@ public sealed partial class SchedulerLock(
             await connection.OpenAsync(cancellationToken);
             // The server does the waiting; to it, 0 would mean for ever.
             await using var command = new NpgsqlCommand(
-                $"set lock_timeout = {Math.Max(1, (int)options.PredecessorWait.TotalMilliseconds)}; select pg_advisory_lock({AdvisoryLocks.SingleScheduler})", connection);
+                $"set lock_timeout = {Math.Max(1, (int)options.PredecessorWait.TotalMilliseconds)}; select pg_advisory_lock({AdvisoryLocks.SingleScheduler})", connection)
+            {
+                CommandTimeout = 0,
+            };
             await command.ExecuteNonQueryAsync(cancellationToken);
             return connection;
         }

@@ -82,7 +82,11 @@ internal sealed partial class LocalAttempt : IDisposable
 
     public void Log(int rank, LogStream stream, string text) => _logs.Add(new LogLine
     {
-        Time = Timestamp.FromDateTimeOffset(_services.TimeProvider.GetUtcNow()), Attempt = Key.Attempt, Rank = rank, Stream = stream, Text = text,
+        Time = Timestamp.FromDateTimeOffset(_services.TimeProvider.GetUtcNow()),
+        Attempt = Key.Attempt,
+        Rank = rank,
+        Stream = stream,
+        Text = text,
     });
 
     /// <summary>All ranks are started: ships what they write, and sees each to its acknowledged end.</summary>
@@ -166,8 +170,13 @@ internal sealed partial class LocalAttempt : IDisposable
         await _logs.DrainedAsync();
         await ReportExitAsync(new ReportExitRequest
         {
-            NodeId = _services.Identity.NodeId.ToString(), JobId = Key.Job.ToString(), Attempt = Key.Attempt, Rank = rank.Key.Rank,
-            ExitCode = end.ExitCode, Signal = end.Signal, Message = message,
+            NodeId = _services.Identity.NodeId.ToString(),
+            JobId = Key.Job.ToString(),
+            Attempt = Key.Attempt,
+            Rank = rank.Key.Rank,
+            ExitCode = end.ExitCode,
+            Signal = end.Signal,
+            Message = message,
         });
     }
 
@@ -257,6 +266,8 @@ internal sealed partial class LocalAttempt : IDisposable
 
     private AppendLogsRequest NewBatch() => new()
     {
-        NodeId = _services.Identity.NodeId.ToString(), JobId = Key.Job.ToString(), Attempt = Key.Attempt,
+        NodeId = _services.Identity.NodeId.ToString(),
+        JobId = Key.Job.ToString(),
+        Attempt = Key.Attempt,
     };
 }

@@ -120,7 +120,9 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
 
     private LogLine DropNotice(LogLine next) => new()
     {
-        Time = Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(timeProvider.GetUtcNow()), Attempt = next.Attempt, Rank = next.Rank,
+        Time = Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(timeProvider.GetUtcNow()),
+        Attempt = next.Attempt,
+        Rank = next.Rank,
         Stream = LogStream.Agent,
         Text = $"{_dropped} lines dropped here: the scheduler was away and the agent keeps {maxBytes} bytes (Agent:LogSpoolBytes)",
     };

@@ -68,14 +68,23 @@ internal sealed partial class NodeRegistration(
 
     private RegisterRequest Request() => new()
     {
-        NodeId = identity.NodeId.ToString(), Name = options.Value.Name, AgentAddress = endpoints.AgentAddress(), AgentSecret = identity.Secret,
-        Incarnation = identity.Incarnation, Devices = { devices.All }, Labels = { options.Value.Labels },
-        DataSets = { DataSets.Find(options.Value.DataRoot) }, AgentVersion = Version(), Running = { attempts.Running },
+        NodeId = identity.NodeId.ToString(),
+        Name = options.Value.Name,
+        AgentAddress = endpoints.AgentAddress(),
+        AgentSecret = identity.Secret,
+        Incarnation = identity.Incarnation,
+        Devices = { devices.All },
+        Labels = { options.Value.Labels },
+        DataSets = { DataSets.Find(options.Value.DataRoot) },
+        AgentVersion = Version(),
+        Running = { attempts.Running },
     };
 
     private HeartbeatRequest Heartbeat() => new()
     {
-        NodeId = identity.NodeId.ToString(), Incarnation = identity.Incarnation, Running = { attempts.Running },
+        NodeId = identity.NodeId.ToString(),
+        Incarnation = identity.Incarnation,
+        Running = { attempts.Running },
         Devices = { devices.MeasureUtilization(attempts.ProcessOn) },
     };
 

@@ -60,10 +60,21 @@ internal sealed partial class TrainerLauncher(
         var device = devices.Find(assignment.Device)!;
         var launch = new TrainerLaunch
         {
-            JobId = request.JobId, Attempt = request.Attempt, AttemptSecret = request.AttemptSecret, Spec = request.Spec,
-            WorldSize = request.WorldSize, Rank = assignment.Rank, LocalRank = assignment.LocalRank, Device = assignment.Device,
-            NodeId = identity.NodeId.ToString(), AgentSocket = endpoints.Socket, PeerHost = endpoints.PeerHost, DataRoot = options.Value.DataRoot,
-            ResumeCheckpointId = request.ResumeCheckpointId, Traceparent = activity?.Id ?? request.Traceparent, Tracestate = request.Tracestate,
+            JobId = request.JobId,
+            Attempt = request.Attempt,
+            AttemptSecret = request.AttemptSecret,
+            Spec = request.Spec,
+            WorldSize = request.WorldSize,
+            Rank = assignment.Rank,
+            LocalRank = assignment.LocalRank,
+            Device = assignment.Device,
+            NodeId = identity.NodeId.ToString(),
+            AgentSocket = endpoints.Socket,
+            PeerHost = endpoints.PeerHost,
+            DataRoot = options.Value.DataRoot,
+            ResumeCheckpointId = request.ResumeCheckpointId,
+            Traceparent = activity?.Id ?? request.Traceparent,
+            Tracestate = request.Tracestate,
             Threads = device.Kind == DeviceKind.Cpu ? device.Cores : options.Value.CoresPerSlot,
         };
         var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch);

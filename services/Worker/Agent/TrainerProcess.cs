@@ -69,7 +69,10 @@ internal sealed class TrainerProcess
     {
         var start = new ProcessStartInfo(command[0])
         {
-            UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            UseShellExecute = false,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         foreach (var argument in command.Skip(1).Concat(arguments))
             start.ArgumentList.Add(argument);

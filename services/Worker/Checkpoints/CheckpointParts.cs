@@ -34,7 +34,10 @@ internal sealed class CheckpointParts(CheckpointSnapshot snapshot)
     {
         var manifest = new CheckpointManifest
         {
-            Step = snapshot.Step, Epoch = snapshot.Epoch, WorldSize = snapshot.WorldSize, Parallelism = snapshot.Parallelism,
+            Step = snapshot.Step,
+            Epoch = snapshot.Epoch,
+            WorldSize = snapshot.WorldSize,
+            Parallelism = snapshot.Parallelism,
             Tensors = { snapshot.Tensors.Select(tensor => tensor.Shard()) },
         };
         if (snapshot.ValidationAccuracy is { } accuracy)

@@ -83,7 +83,11 @@ public sealed unsafe class CheckpointSnapshot : IDisposable
 
         public TensorShard Shard() => new()
         {
-            Name = name, File = file, GlobalShape = { globalShape }, Offset = { offset }, Shape = { shape },
+            Name = name,
+            File = file,
+            GlobalShape = { globalShape },
+            Offset = { offset },
+            Shape = { shape },
         };
     }
 }

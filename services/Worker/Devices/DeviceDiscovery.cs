@@ -18,7 +18,10 @@ internal static class DeviceDiscovery
         {
             devices.Add(new Device
             {
-                Id = $"cuda:{index}", Kind = DeviceKind.Cuda, MemoryBytes = gpus[index].MemoryBytes, Model = gpus[index].Model,
+                Id = $"cuda:{index}",
+                Kind = DeviceKind.Cuda,
+                MemoryBytes = gpus[index].MemoryBytes,
+                Model = gpus[index].Model,
             });
         }
 
@@ -28,7 +31,10 @@ internal static class DeviceDiscovery
         {
             devices.Add(new Device
             {
-                Id = $"cpu:{index}", Kind = DeviceKind.Cpu, Cores = options.CoresPerSlot, MemoryBytes = memory.TotalBytes() / slots,
+                Id = $"cpu:{index}",
+                Kind = DeviceKind.Cpu,
+                Cores = options.CoresPerSlot,
+                MemoryBytes = memory.TotalBytes() / slots,
                 Model = CpuModel(),
             });
         }

@@ -106,7 +106,8 @@ public sealed partial class TrainerHost : IAsyncDisposable
             }
 
             end.SetResult();
-        }) { Name = "agent watch", IsBackground = true }.Start();
+        })
+        { Name = "agent watch", IsBackground = true }.Start();
         return end.Task;
     }
 

@@ -37,7 +37,11 @@ public sealed class TrainerReporter : IAsyncDisposable
     {
         var point = new MetricPoint
         {
-            Name = name, Step = step, Epoch = epoch, Value = value, Time = Timestamp.FromDateTimeOffset(_timeProvider.GetUtcNow()),
+            Name = name,
+            Step = step,
+            Epoch = epoch,
+            Value = value,
+            Time = Timestamp.FromDateTimeOffset(_timeProvider.GetUtcNow()),
         };
         var full = false;
         Edit(next => full = AddPoint(next, point));

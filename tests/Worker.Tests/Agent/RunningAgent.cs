@@ -67,7 +67,11 @@ internal sealed class RunningAgent : IAsyncDisposable
     {
         var request = new LaunchRequest
         {
-            JobId = (job ?? JobId.New()).ToString(), Attempt = attempt, AttemptSecret = "attempt-secret", WorldSize = ranks, Spec = new JobSpec { Name = "test" },
+            JobId = (job ?? JobId.New()).ToString(),
+            Attempt = attempt,
+            AttemptSecret = "attempt-secret",
+            WorldSize = ranks,
+            Spec = new JobSpec { Name = "test" },
         };
         for (var rank = 0; rank < ranks; rank++)
             request.Ranks.Add(new RankAssignment { Rank = rank, LocalRank = rank, Device = $"cpu:{rank}" });
@@ -79,7 +83,10 @@ internal sealed class RunningAgent : IAsyncDisposable
     public async Task StopAsync(LaunchRequest launched, TimeSpan grace, string reason, CancellationToken cancellationToken) => await Client.StopAsync(
         new StopRequest
         {
-            JobId = launched.JobId, Attempt = launched.Attempt, Reason = reason, Grace = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(grace),
+            JobId = launched.JobId,
+            Attempt = launched.Attempt,
+            Reason = reason,
+            Grace = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(grace),
         },
         Options(cancellationToken));
 
@@ -91,8 +98,14 @@ internal sealed class RunningAgent : IAsyncDisposable
 
     public TrainerLaunch OrdersOf(LaunchRequest launched, int rank = 0, string? secret = null) => new()
     {
-        JobId = launched.JobId, Attempt = launched.Attempt, AttemptSecret = secret ?? launched.AttemptSecret, Rank = rank, AgentSocket = Socket,
-        WorldSize = launched.WorldSize, NodeId = Registration.NodeId, Spec = launched.Spec,
+        JobId = launched.JobId,
+        Attempt = launched.Attempt,
+        AttemptSecret = secret ?? launched.AttemptSecret,
+        Rank = rank,
+        AgentSocket = Socket,
+        WorldSize = launched.WorldSize,
+        NodeId = Registration.NodeId,
+        Spec = launched.Spec,
     };
 
     public int ProcessOn(string device) => Services.GetRequiredService<AttemptTable>().ProcessOn(device)!.Value;

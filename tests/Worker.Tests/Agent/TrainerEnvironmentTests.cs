@@ -31,8 +31,13 @@ public sealed class TrainerEnvironmentTests
     {
         var inherited = new Hashtable
         {
-            ["PATH"] = "/bin", ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://collector:4317", ["CLUSTER_TOKEN"] = "secret", ["Agent__NodeTokenFile"] = "/token",
-            ["ConnectionStrings__Cluster"] = "Password=secret", ["OPENBLAS_CORETYPE"] = "Haswell", ["OPENBLAS_L2_SIZE"] = "1",
+            ["PATH"] = "/bin",
+            ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://collector:4317",
+            ["CLUSTER_TOKEN"] = "secret",
+            ["Agent__NodeTokenFile"] = "/token",
+            ["ConnectionStrings__Cluster"] = "Password=secret",
+            ["OPENBLAS_CORETYPE"] = "Haswell",
+            ["OPENBLAS_L2_SIZE"] = "1",
         };
 
         var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 });

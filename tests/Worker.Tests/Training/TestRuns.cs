@@ -67,8 +67,19 @@ internal static class TestRuns
     {
         var launch = new TrainerLaunch
         {
-            JobId = Guid.NewGuid().ToString(), Attempt = 1, AttemptSecret = "secret", Spec = spec, WorldSize = worldSize, Rank = rank, LocalRank = rank,
-            Device = $"cpu:{rank}", NodeId = "node", PeerHost = "127.0.0.1", DataRoot = "/nonexistent", ResumeCheckpointId = resumeFrom, Threads = 1,
+            JobId = Guid.NewGuid().ToString(),
+            Attempt = 1,
+            AttemptSecret = "secret",
+            Spec = spec,
+            WorldSize = worldSize,
+            Rank = rank,
+            LocalRank = rank,
+            Device = $"cpu:{rank}",
+            NodeId = "node",
+            PeerHost = "127.0.0.1",
+            DataRoot = "/nonexistent",
+            ResumeCheckpointId = resumeFrom,
+            Threads = 1,
         };
         using var wish = new TrainerStop(TimeProvider.System);
         if (rank == worldSize - 1)

@@ -1,9 +1,8 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Net.Sockets;
 using Cluster.Contracts.V1;
 using Cluster.EndToEnd.Tests.Telemetry;
-using Grpc.Core;
-using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
 
 [assembly: AssemblyFixture(typeof(Cluster.EndToEnd.Tests.LocalCluster))]
@@ -19,7 +18,6 @@ public sealed class LocalCluster : IAsyncLifetime
 {
     private readonly Dictionary<string, string> environment = [];
     private GrpcChannel? channel;
-    private CallInvoker? invoker;
 
     internal Collector Collector { get; private set; } = null!;
 
@@ -31,11 +29,11 @@ public sealed class LocalCluster : IAsyncLifetime
 
     public string Token => File.ReadAllText(Path.Combine(State, "token")).Trim();
 
-    public JobService.JobServiceClient Jobs => new(invoker!);
+    public JobService.JobServiceClient Jobs => new(channel);
 
-    public RunService.RunServiceClient Runs => new(invoker!);
+    public RunService.RunServiceClient Runs => new(channel);
 
-    public NodeService.NodeServiceClient Nodes => new(invoker!);
+    public NodeService.NodeServiceClient Nodes => new(channel);
 
     public async ValueTask InitializeAsync()
     {
@@ -49,7 +47,7 @@ public sealed class LocalCluster : IAsyncLifetime
         environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
         environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500";
         (await RunAsync(["up"], cancellationToken)).MustSucceed();
-        Connect();
+        channel = GrpcChannel.ForAddress(GrpcAddress, new GrpcChannelOptions { HttpHandler = new TokenHandler(Token) });
     }
 
     public async ValueTask DisposeAsync()
@@ -66,21 +64,19 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 
-    private void Connect()
-    {
-        channel = GrpcChannel.ForAddress(GrpcAddress);
-        var token = Token;
-        invoker = channel.Intercept(metadata =>
-        {
-            metadata.Add("authorization", "Bearer " + token);
-            return metadata;
-        });
-    }
-
     private static string FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port.ToString();
+    }
+
+    private sealed class TokenHandler(string token) : DelegatingHandler(new SocketsHttpHandler())
+    {
+        protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+            return base.SendAsync(request, cancellationToken);
+        }
     }
 }

@@ -52,7 +52,7 @@ public sealed class TrainingTests(LocalCluster cluster)
 
         done.Restarts.ShouldBe(1);
         done.Attempt.ShouldBe(2);
-        (await cluster.EventsAsync(killed.Id, Cancelled)).ShouldContain(change => change.FromState == JobState.Stopping && change.ToState == JobState.Queued);
+        (await cluster.EventsAsync(killed.Id, Cancelled)).ShouldContain(change => change.FromState == JobState.Running && change.ToState == JobState.Queued);
         foreach (var name in new[] { MetricNames.TrainLoss, MetricNames.ValidationLoss, MetricNames.TestAccuracy })
         {
             (await cluster.SeriesAsync(killed.Id, name, Cancelled)).ShouldBe(await cluster.SeriesAsync(undisturbed.Id, name, Cancelled));

@@ -6,7 +6,8 @@ namespace Cluster.Scheduler.Reconciliation;
 /// <summary>Runs the reconciler: a pass every few seconds, and at once what grains ask for.</summary>
 /// <remarks>A touch may wait for a slow agent. So touches run beside the loop, at most one a job, and are all awaited before the service ends.</remarks>
 internal sealed partial class ReconcilerService(
-    Reconciler reconciler, ReconcileSignal signal, IOptions<ReconcileOptions> options, TimeProvider time, ILogger<ReconcilerService> logger)
+    Reconciler reconciler, ReconcileSignal signal, IHostApplicationLifetime lifetime, IOptions<ReconcileOptions> options, TimeProvider time,
+    ILogger<ReconcilerService> logger)
     : BackgroundService
 {
     private readonly Dictionary<JobId, Task> _touching = [];
@@ -16,6 +17,8 @@ internal sealed partial class ReconcilerService(
     {
         try
         {
+            // The fresh term of every lease begins when agents can be answered.
+            await ApplicationStartedAsync(stoppingToken);
             await AttemptAsync(() => reconciler.BeginAsync(stoppingToken));
             var due = Task.CompletedTask;
             var asked = signal.Requests.WaitToReadAsync(stoppingToken).AsTask();
@@ -41,6 +44,13 @@ internal sealed partial class ReconcilerService(
         }
 
         await Task.WhenAll(RunningTouches());
+    }
+
+    private async Task ApplicationStartedAsync(CancellationToken cancellationToken)
+    {
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var registration = lifetime.ApplicationStarted.Register(started.SetResult);
+        await started.Task.WaitAsync(cancellationToken);
     }
 
     private async Task AnswerSignalsAsync()

@@ -3,11 +3,13 @@ using Microsoft.Extensions.Options;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>The one policy by which calls outlast a scheduler that is away: backoff from 0.1 s to 5 s, with jitter.</summary>
+/// <summary>The one policy by which calls outlast a scheduler that is away: backoff from 0.1 s to 2 s, with jitter.</summary>
 internal sealed partial class SchedulerRetry(IOptions<AgentOptions> options, TimeProvider timeProvider, ILogger<SchedulerRetry> logger)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+
+    // A scheduler that is back gives every lease one fresh term, ten seconds by default: the next try must fall well within it.
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
 
     // A server that answers but fails may be in its start-up, or have a bug that no patience cures.
     private const int TriesWhereTheServerFails = 5;
@@ -48,6 +50,11 @@ internal sealed partial class SchedulerRetry(IOptions<AgentOptions> options, Tim
                 if (away.Tries == 1)
                     LogAway(operation, e.StatusCode, e.Status.Detail);
                 await Task.Delay(away.Pause(), timeProvider, cancellationToken);
+            }
+            catch (RpcException e) when (cancellationToken.IsCancellationRequested && e.StatusCode == StatusCode.Cancelled)
+            {
+                // gRPC tells of the caller's own cancellation as of any other status; callers tell it from failures by its type.
+                throw new OperationCanceledException(e.Message, e, cancellationToken);
             }
         }
     }

@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Telemetry;
 
 namespace Cluster.Scheduler.Jobs;
 
@@ -19,6 +20,7 @@ internal sealed partial class JobGrain
     {
         var now = time.GetUtcNow();
         var resume = await checkpoints.NewestAsync(Id, CancellationToken.None);
+        var waitingSince = record.Job.NotBefore ?? record.Attempt?.EndedAt ?? record.Job.CreatedAt;
         var number = record.Job.Attempt + 1;
         var secret = AttemptSecret.Make();
         var attempt = new AttemptRow
@@ -47,6 +49,7 @@ internal sealed partial class JobGrain
         var places = string.Join(", ", command.Ranks.Select(r => $"{r.NodeName} ({r.Device})"));
         Become(record, JobState.Starting, resume is null ? $"attempt {number} on {places}" : $"attempt {number} on {places}, from the checkpoint at step {resume.Step}");
         await SaveAsync(record);
+        SchedulerTelemetry.QueueWait.Record((now - waitingSince).TotalSeconds);
         _secret = new LaunchSecret(number, secret);
     }
 
@@ -105,7 +108,7 @@ internal sealed partial class JobGrain
     private static Activity? StartLaunchActivity(JobRow job, int attempt)
     {
         var parent = ActivityContext.TryParse(job.TraceParent, job.TraceState, out var submitted) ? submitted : default;
-        return SchedulerActivity.Source.StartActivity("job.launch", ActivityKind.Internal, parent)
+        return SchedulerTelemetry.Activities.StartActivity("job.launch", ActivityKind.Internal, parent)
             ?.SetTag("cluster.job.id", job.Id.ToString("D")).SetTag("cluster.attempt", attempt);
     }
 

@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Jobs;
@@ -182,7 +183,11 @@ internal sealed partial class JobGrain(
         var events = record.NewEvents.ToList();
         await store.SaveAsync(record, CancellationToken.None);
         foreach (var transition in events)
+        {
             LogBecame(Id, transition.FromState, transition.ToState, transition.Reason);
+            SchedulerTelemetry.Transitions.Add(1, new KeyValuePair<string, object?>("to", transition.ToState.Word()));
+        }
+
         feed.Publish(Id);
     }
 

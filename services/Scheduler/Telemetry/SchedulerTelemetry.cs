@@ -3,10 +3,21 @@ using System.Diagnostics.Metrics;
 
 namespace Cluster.Scheduler.Telemetry;
 
-/// <summary>The names under which the scheduler's spans and metrics are collected.</summary>
+/// <summary>The names under which the scheduler's spans and metrics are collected, and its own instruments.</summary>
 public static class SchedulerTelemetry
 {
     public const string Name = "Cluster.Scheduler";
 
+    private static readonly Meter Meter = new(Name);
+
+    /// <summary>Spans of the scheduler's own work.</summary>
     public static ActivitySource Activities { get; } = new(Name);
+
+    /// <summary>From when a job could start, queued first or again, to its devices' grant.</summary>
+    public static Histogram<double> QueueWait { get; } = Meter.CreateHistogram<double>(
+        "scheduler.queue.wait.duration", "s", "Time a job waited for its devices.");
+
+    /// <summary>State changes of jobs, by the state that follows ("to").</summary>
+    public static Counter<long> Transitions { get; } = Meter.CreateCounter<long>(
+        "scheduler.job.transitions", "{transition}", "State changes of jobs, by the state that follows.");
 }

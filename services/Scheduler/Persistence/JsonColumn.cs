@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Google.Protobuf;
+using Microsoft.EntityFrameworkCore.ChangeTracking;
 using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 
 namespace Cluster.Scheduler.Persistence;
@@ -21,6 +22,12 @@ internal static class JsonColumn
     private static readonly JsonParser Parser = new(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
 
     public static ValueConverter<T, string> Converter<T>() => new(value => Write(value), text => Read<T>(text));
+
+    /// <summary>Two values are the same if they are stored the same. Rows are not changed in place, so a value is its own snapshot.</summary>
+    public static ValueComparer<T> Comparer<T>() => new(
+        (a, b) => (a == null && b == null) || (a != null && b != null && Write(a) == Write(b)),
+        value => value == null ? 0 : StringComparer.Ordinal.GetHashCode(Write(value)),
+        value => value);
 
     public static string Write<T>(T value) =>
         value is IMessage message ? Formatter.Format(message) : JsonSerializer.Serialize(value, Options);

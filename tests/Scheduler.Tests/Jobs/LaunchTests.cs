@@ -4,6 +4,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Telemetry;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
@@ -97,7 +98,7 @@ public sealed class LaunchTests(PostgresServer postgres)
     {
         using var listener = new ActivityListener
         {
-            ShouldListenTo = source => source.Name == SchedulerActivity.SourceName,
+            ShouldListenTo = source => source.Name == SchedulerTelemetry.Name,
             Sample = (ref _) => ActivitySamplingResult.AllDataAndRecorded,
         };
         ActivitySource.AddActivityListener(listener);

@@ -62,7 +62,7 @@ public sealed class DemoRunTests : IDisposable
 
         var end = await Should.ThrowAsync<CliException>(() => DemoAsync(cluster, run, error));
 
-        end.Message.ShouldBe("the demo's jobs did not end within 10 minutes; ./cluster job list shows where they stand");
+        end.Message.ShouldBe("the demo's jobs did not end within 20 minutes; ./cluster job list shows where they stand");
     }
 
     [Theory]

@@ -16,9 +16,9 @@ internal abstract record YamlTree(int Line)
     /// <exception cref="JobFileException">Not YAML, not one mapping, or with aliases, tags, repeated keys or needless depth.</exception>
     public static YamlMapping ReadMapping(string text)
     {
+        var parser = new Parser(new StringReader(text));
         try
         {
-            var parser = new Parser(new StringReader(text));
             parser.Consume<StreamStart>();
             if (parser.Current is StreamEnd || !parser.TryConsume<DocumentStart>(out _))
                 throw Fault("job file", null, "is empty", "write at least a model and data", 1);
@@ -32,6 +32,11 @@ internal abstract record YamlTree(int Line)
         catch (YamlException exception)
         {
             throw Fault("job file", null, $"is not YAML: {Reason(exception)}", "check the indentation, colons and quotes there", (int)exception.Start.Line);
+        }
+        catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or IndexOutOfRangeException)
+        {
+            // The parser stumbles over some malformed text ("- [---\nx{") with exceptions that are not its own.
+            throw Fault("job file", null, "is not YAML", "check the indentation, colons and quotes there", parser.Current is { } last ? LineOf(last) : 1);
         }
     }
 
@@ -58,7 +63,8 @@ internal abstract record YamlTree(int Line)
             case MappingStart mapping:
                 return ReadMapping(parser, mapping, path, depth);
             default:
-                throw new InvalidOperationException($"The YAML parser gave {parser.Current} where a node begins.");
+                // The parser lets some text pass, such as "- : data", and then ends a mapping between a key and its value.
+                throw Fault("job file", null, "is not YAML: a key or a value is missing", "check the indentation, colons and quotes there", LineOf(parser.Current!));
         }
     }
 

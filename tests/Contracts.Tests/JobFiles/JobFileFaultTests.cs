@@ -11,6 +11,8 @@ public sealed class JobFileFaultTests
     [InlineData("", "line 1: job file is empty; write at least a model and data")]
     [InlineData("# nothing\n", "line 1: job file is empty; write at least a model and data")]
     [InlineData("model: [lenet5\n", "line 2: job file is not YAML: while parsing a flow sequence, did not find expected ',' or ']'; check the indentation, colons and quotes there")]
+    [InlineData("- : data\n", "line 2: job file is not YAML: a key or a value is missing; check the indentation, colons and quotes there")]
+    [InlineData("- [---\nx{", "line 1: job file is not YAML; check the indentation, colons and quotes there")]
     [InlineData("just words", "line 1: job file is just words but must be a mapping of keys to values; begin with a line such as \"model: lenet5\"")]
     [InlineData("- model: lenet5", "line 1: job file is a list but must be a mapping of keys to values; begin with a line such as \"model: lenet5\"")]
     [InlineData(Sound + "---\n" + Sound, "line 3: job file holds a second document; submit one file a job")]

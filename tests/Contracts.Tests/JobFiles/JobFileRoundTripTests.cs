@@ -31,7 +31,7 @@ public sealed class JobFileRoundTripTests
                 refused.Message.ShouldNotContain('\n');
                 refused.Violations.ShouldNotBeEmpty();
             }
-        }).QuickCheckThrowOnFailure();
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(2000));
 
     // Pieces of YAML in any order reach the parser's corners more often than letters do.
     private static Gen<string> Texts() => Gen

@@ -15,6 +15,6 @@ public sealed partial class LocalServicesTests
         settings.ShouldAllBe(setting => OptionNames.All.Contains(setting));
     }
 
-    [GeneratedRegex("\"([A-Za-z]+__[A-Za-z]+)=")]
+    [GeneratedRegex("\"([A-Za-z]+__[A-Za-z]+)=", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Setting();
 }

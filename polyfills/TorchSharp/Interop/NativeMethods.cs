@@ -89,11 +89,14 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial int THSAutograd_isInferenceModeEnabled();
     [LibraryImport(Library)] internal static partial IntPtr THSAutograd_getInferenceModeGuard(int mode);
     [LibraryImport(Library)] internal static partial void THSAutograd_deleteInferenceModeGuard(IntPtr guard);
-    [LibraryImport(Library)] internal static partial void THSAutograd_backward(
+    [LibraryImport(Library)]
+    internal static partial void THSAutograd_backward(
         TensorArray tensors, TensorArray gradTensors, int retainGraph, int createGraph, TensorArray inputs);
-    [LibraryImport(Library)] internal static partial void THSAutograd_grad(
+    [LibraryImport(Library)]
+    internal static partial void THSAutograd_grad(
         TensorArray outputs, TensorArray inputs, TensorArray gradOutputs, int retainGraph, int createGraph, int allowUnused, IntPtr* results);
-    [LibraryImport(Library)] internal static partial void THSAutograd_Function_apply(
+    [LibraryImport(Library)]
+    internal static partial void THSAutograd_Function_apply(
         TensorArray inputs, TensorArray outputs, TensorArray saved, TensorArray dirty, TensorArray nonDifferentiable, int materializeGrads,
         IntPtr context, delegate* unmanaged<IntPtr, IntPtr, TensorArray, TensorArray, void> backward,
         delegate* unmanaged<IntPtr, void> release, IntPtr* results);

@@ -17,7 +17,10 @@ public static class SessionEndpoints
                 return Results.Unauthorized();
             context.Response.Cookies.Append(Cookie, request.Token, new CookieOptions
             {
-                HttpOnly = true, SameSite = SameSiteMode.Strict, Secure = context.Request.IsHttps, MaxAge = TimeSpan.FromDays(7),
+                HttpOnly = true,
+                SameSite = SameSiteMode.Strict,
+                Secure = context.Request.IsHttps,
+                MaxAge = TimeSpan.FromDays(7),
             });
             return Results.NoContent();
         });

@@ -157,7 +157,13 @@ internal sealed partial class JobGrain(
         };
         var submitted = new JobEventRow
         {
-            JobId = Id.Value, Sequence = 1, Time = now, FromState = JobState.Unspecified, ToState = JobState.Queued, Reason = reason, Attempt = 0,
+            JobId = Id.Value,
+            Sequence = 1,
+            Time = now,
+            FromState = JobState.Unspecified,
+            ToState = JobState.Queued,
+            Reason = reason,
+            Attempt = 0,
         };
         return (job, submitted);
     }

@@ -84,7 +84,10 @@ internal sealed partial class NodeGrain(
             return new StopResult(false, 0);
         var request = new StopRequest
         {
-            JobId = order.Attempt.Job.ToString(), Attempt = order.Attempt.Attempt, Grace = Duration.FromTimeSpan(order.Grace), Reason = order.Reason,
+            JobId = order.Attempt.Job.ToString(),
+            Attempt = order.Attempt.Attempt,
+            Grace = Duration.FromTimeSpan(order.Grace),
+            Reason = order.Reason,
         };
         if (!await agents.StopAsync(connection.Endpoint, request, CancellationToken.None))
             return new StopResult(false, 0);

@@ -40,7 +40,13 @@ internal sealed class JobRecord
             throw new InvalidOperationException($"job {Id} cannot become {state} from {Job.State}");
         _newEvents.Add(new JobEventRow
         {
-            JobId = Job.Id, Sequence = ++Job.LastEvent, Time = now, FromState = Job.State, ToState = state, Reason = reason, Attempt = Job.Attempt,
+            JobId = Job.Id,
+            Sequence = ++Job.LastEvent,
+            Time = now,
+            FromState = Job.State,
+            ToState = state,
+            Reason = reason,
+            Attempt = Job.Attempt,
         });
         Job.State = state;
         Job.Reason = reason;

@@ -12,7 +12,10 @@ internal static class ManifestMerge
         var first = parts[0];
         var whole = new CheckpointManifest
         {
-            Step = first.Step, Epoch = first.Epoch, WorldSize = first.WorldSize, Parallelism = first.Parallelism,
+            Step = first.Step,
+            Epoch = first.Epoch,
+            WorldSize = first.WorldSize,
+            Parallelism = first.Parallelism,
         };
         var files = new HashSet<string>();
         foreach (var part in parts)

@@ -6,7 +6,11 @@ public sealed class AlexNetTests
 {
     private static readonly Dictionary<string, object> Small = new()
     {
-        ["inputSize"] = 28, ["channels"] = 1, ["classes"] = 10, ["width"] = 0.0625, ["init"] = "he",
+        ["inputSize"] = 28,
+        ["channels"] = 1,
+        ["classes"] = 10,
+        ["width"] = 0.0625,
+        ["init"] = "he",
     };
 
     [Fact]

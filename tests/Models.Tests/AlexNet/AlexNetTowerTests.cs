@@ -7,7 +7,11 @@ public sealed class AlexNetTowerTests
 {
     private static readonly Dictionary<string, object> Options = new()
     {
-        ["inputSize"] = 28, ["channels"] = 1, ["classes"] = 10, ["width"] = 0.0625, ["init"] = "he",
+        ["inputSize"] = 28,
+        ["channels"] = 1,
+        ["classes"] = 10,
+        ["width"] = 0.0625,
+        ["init"] = "he",
     };
 
     [Fact]

@@ -40,7 +40,13 @@ public sealed class PaperNets : IAsyncLifetime
 
     private static Dictionary<string, object> AlexNet(int inputSize, int channels, int classes, double width, bool lrn) => new()
     {
-        ["inputSize"] = inputSize, ["channels"] = channels, ["classes"] = classes, ["width"] = width, ["lrn"] = lrn, ["dropout"] = 0.0, ["init"] = "he",
+        ["inputSize"] = inputSize,
+        ["channels"] = channels,
+        ["classes"] = classes,
+        ["width"] = width,
+        ["lrn"] = lrn,
+        ["dropout"] = 0.0,
+        ["init"] = "he",
     };
 
     /// <summary>Our logits and gradients, by name; leaves the same net's values in <paramref name="folder"/> for Python.</summary>

@@ -208,7 +208,11 @@ public sealed class ReportTests(PostgresServer postgres)
         await cluster.RunAsync(job);
         var point = new MetricPoint
         {
-            Name = "train/loss", Step = 1, Epoch = 1, Value = double.NaN, Time = Timestamp.FromDateTimeOffset(cluster.Time.GetUtcNow()),
+            Name = "train/loss",
+            Step = 1,
+            Epoch = 1,
+            Value = double.NaN,
+            Time = Timestamp.FromDateTimeOffset(cluster.Time.GetUtcNow()),
         };
         await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 2, Points = { point } }, Token);
 

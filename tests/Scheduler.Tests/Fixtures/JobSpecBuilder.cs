@@ -18,7 +18,9 @@ public sealed class JobSpecBuilder
         Checkpoints = new CheckpointPolicy { EveryEpochs = 1, KeepLatest = 2, KeepBest = true },
         Restarts = new RestartPolicy
         {
-            MaxRestarts = 3, InitialBackoff = Duration.FromTimeSpan(TimeSpan.FromSeconds(5)), MaxBackoff = Duration.FromTimeSpan(TimeSpan.FromMinutes(5)),
+            MaxRestarts = 3,
+            InitialBackoff = Duration.FromTimeSpan(TimeSpan.FromSeconds(5)),
+            MaxBackoff = Duration.FromTimeSpan(TimeSpan.FromMinutes(5)),
         },
         Seed = ulong.MaxValue,
     };

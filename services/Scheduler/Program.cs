@@ -8,29 +8,41 @@ using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Telemetry;
 using Orleans.Hosting;
 
-var builder = WebApplication.CreateBuilder(new WebApplicationOptions
-{
-    Args = args,
-    // Started from anywhere, it finds its settings and pages beside itself.
-    ContentRootPath = AppContext.BaseDirectory,
-    WebRootPath = DashboardHosting.WebRoot,
-});
-builder.ListenAsConfigured();
-// Hosted services start in this order: the schema before the grains, the grains before the first call.
-builder.Services.AddHostedService<TelemetryExport>();
-builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddPersistence(builder.Configuration);
-builder.Services.AddJobs(builder.Configuration);
-builder.Services.AddNodes(builder.Configuration);
-builder.UseOrleans(silo => silo.AddActivityPropagation());
-builder.Services.AddReconciliation(builder.Configuration);
-builder.Services.AddApi(builder.Configuration);
-builder.Services.AddDashboard();
-builder.Services.AddProbes();
+namespace Cluster.Scheduler;
 
-var app = builder.Build();
-app.UseCallSpans();
-app.MapApi();
-app.MapDashboard();
-app.MapProbes();
-await app.RunAsync();
+internal static class Program
+{
+    private static Task Main(string[] args) => Build(args).RunAsync();
+
+    /// <param name="replace">For tests: called when all is registered, to put something else in a part's place.</param>
+    internal static WebApplication Build(string[] args, Action<WebApplicationBuilder>? replace = null)
+    {
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions
+        {
+            Args = args,
+            // Started from anywhere, it finds its settings and pages beside itself.
+            ContentRootPath = AppContext.BaseDirectory,
+            WebRootPath = DashboardHosting.WebRoot,
+        });
+        builder.ListenAsConfigured();
+        // Hosted services start in this order: the schema before the grains, the grains before the first call.
+        builder.Services.AddHostedService<TelemetryExport>();
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddPersistence(builder.Configuration);
+        builder.Services.AddJobs(builder.Configuration);
+        builder.Services.AddNodes(builder.Configuration);
+        builder.UseOrleans(silo => silo.AddActivityPropagation());
+        builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddApi(builder.Configuration);
+        builder.Services.AddDashboard();
+        builder.Services.AddProbes();
+        replace?.Invoke(builder);
+
+        var app = builder.Build();
+        app.UseCallSpans();
+        app.MapApi();
+        app.MapDashboard();
+        app.MapProbes();
+        return app;
+    }
+}

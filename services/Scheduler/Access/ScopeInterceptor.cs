@@ -7,7 +7,7 @@ using Grpc.Core.Interceptors;
 namespace Cluster.Scheduler.Access;
 
 /// <summary>Lets a call through only with a token of the scope that its RPC declares.</summary>
-public sealed class ScopeInterceptor(TokenRegister tokens) : Interceptor
+public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) : Interceptor
 {
     /// <summary>What anyone may call: they say that the server lives and what it offers, and nothing of what it holds.</summary>
     public static readonly IReadOnlySet<string> OpenServices = new HashSet<string>
@@ -44,6 +44,19 @@ public sealed class ScopeInterceptor(TokenRegister tokens) : Interceptor
     }
 
     private async Task AdmitAsync(ServerCallContext context)
+    {
+        try
+        {
+            await CheckAsync(context);
+        }
+        catch (RpcException refusal)
+        {
+            refusals.Refused(context.Method, context.Peer, refusal.Status.Detail);
+            throw;
+        }
+    }
+
+    private async Task CheckAsync(ServerCallContext context)
     {
         if (OpenServices.Contains(context.Method.Split('/')[1]))
             return;

@@ -14,6 +14,7 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
 {
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {
+        CheckRegistration(request);
         var registration = new NodeRegistration(
             request.Name, request.AgentAddress, request.AgentSecret, request.Incarnation, request.AgentVersion,
             [.. request.Devices.Select(device => new NodeDevice(device.Id, device.Kind, device.Cores, device.MemoryBytes, device.Model))],
@@ -29,8 +30,10 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
 
     public override async Task<HeartbeatResponse> Heartbeat(HeartbeatRequest request, ServerCallContext context)
     {
-        var heartbeat = new NodeHeartbeat(
-            request.Incarnation, Keys(request.Running), request.Devices.ToImmutableDictionary(device => device.Device, device => device.Utilization));
+        if (request.Devices.FirstOrDefault(device => !double.IsFinite(device.Utilization)) is { } odd)
+            throw new InvalidRequestException($"utilization of device {odd.Device} is {odd.Utilization}; give 0 to 1, or leave the device out");
+        var utilization = request.Devices.GroupBy(device => device.Device).ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
+        var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization);
         var result = await Node(request.NodeId).HeartbeatAsync(heartbeat);
         return result.Status switch
         {
@@ -55,6 +58,17 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
         await logs.AppendAsync(
             ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines, context.CancellationToken);
         return new AppendLogsResponse();
+    }
+
+    private static void CheckRegistration(RegisterRequest request)
+    {
+        if (request.Name.Length == 0)
+            throw new InvalidRequestException("name is empty; give the name that people know the node by");
+        if (request.Incarnation.Length == 0)
+            throw new InvalidRequestException("incarnation is empty; make a UUID at each start of the agent");
+        // Devices are granted by their ids: two of the same would be one to the placement, and one attempt's too many.
+        if (request.Devices.GroupBy(device => device.Id).FirstOrDefault(same => same.Key.Length == 0 || same.Skip(1).Any()) is { } wrong)
+            throw new InvalidRequestException($"device id '{wrong.Key}' stands {wrong.Count()} times; give each device an id of its own, such as cpu:0");
     }
 
     private INodeGrain Node(string id) => grains.GetGrain<INodeGrain>(ReadNode(id).Value);

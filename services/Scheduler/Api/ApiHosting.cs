@@ -1,4 +1,5 @@
 using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Jobs;
 
 namespace Cluster.Scheduler.Api;
 
@@ -9,6 +10,7 @@ public static class ApiHosting
     {
         services.AddOptions<AccessOptions>().Bind(configuration.GetSection(AccessOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<TokenRegister>();
+        services.AddSingleton<RefusalLog>();
         services.AddHostedService<TokenBootstrap>();
         services.AddSingleton<JobLookup>();
         services.AddSingleton<JobWatch>();
@@ -32,5 +34,8 @@ public static class ApiHosting
         endpoints.MapGrpcService<AttemptsEndpoint>();
         endpoints.MapGrpcReflectionService();
         endpoints.MapGrpcHealthChecksService();
+        // Kestrel waits for calls to end before it stops, so those that wait for a job's next change are told to.
+        var services = endpoints.ServiceProvider;
+        services.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping.Register(services.GetRequiredService<JobFeed>().Close);
     }
 }

@@ -9,7 +9,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>What trainers call, through their agents. Nothing here trusts the caller: each store checks the attempt as it writes.</summary>
 public sealed class AttemptsEndpoint(
-    AttemptFence fence, AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints) : AttemptService.AttemptServiceBase
+    AttemptFence fence, RefusalLog refusals, AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints)
+    : AttemptService.AttemptServiceBase
 {
     public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
     {
@@ -71,8 +72,15 @@ public sealed class AttemptsEndpoint(
         {
             AttemptStanding.Current => credential,
             AttemptStanding.Over => throw new AttemptFencedException($"{credential} is over; nothing more is accepted from it"),
-            _ => throw new RpcException(new Status(StatusCode.Unauthenticated, $"{credential} is not known here, or the secret is another one's")),
+            _ => throw Unknown(credential, context),
         };
+    }
+
+    private RpcException Unknown(AttemptCredential credential, ServerCallContext context)
+    {
+        var reason = $"{credential} is not known here, or the secret is another one's";
+        refusals.Refused(context.Method, context.Peer, reason);
+        return new RpcException(new Status(StatusCode.Unauthenticated, reason));
     }
 
     private static Guid ReadCheckpoint(string text) =>

@@ -60,10 +60,11 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             InfeasibleJobException or ChunkMissingException => StatusCode.FailedPrecondition,
             JobNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
-            StaleStateException or StoreUnavailableException => StatusCode.Unavailable,
+            StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.
             OrleansMessageRejectionException or TimeoutException => StatusCode.Unavailable,
-            OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
+            // IOException: the caller went away while its request was being read.
+            OperationCanceledException or IOException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
             _ => StatusCode.Internal,
         };
         if (code != StatusCode.Internal)

@@ -16,11 +16,18 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
     private const int DefaultPageSize = 100;
     private const int LargestPageSize = 1000;
 
+    // A tail is read at once and backwards; whoever wants more reads all from the beginning, in batches.
+    private const int LongestTail = 10_000;
+
+    // Keeps a message well below the 4 MiB that clients accept by default, whatever the lines' lengths.
+    private const int LogBytesPerMessage = 1 << 20;
+
     public override async Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
     {
         var caller = Caller.Of(context);
         if (string.IsNullOrWhiteSpace(request.RequestId))
             throw new InvalidRequestException("request_id is empty; make a UUID for each job, and send the same one when you repeat the call");
+        RequestText.Check("request_id", request.RequestId, longest: 200);
         var spec = request.JobCase switch
         {
             SubmitJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
@@ -61,6 +68,7 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
 
     public override async Task<ListJobsResponse> ListJobs(ListJobsRequest request, ServerCallContext context)
     {
+        RequestText.Check("workspace", request.Workspace, longest: 200);
         var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken);
         try
         {
@@ -76,6 +84,7 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
     public override async Task<CancelJobResponse> CancelJob(CancelJobRequest request, ServerCallContext context)
     {
         var caller = Caller.Of(context);
+        RequestText.Check("reason", request.Reason, longest: 1000);
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         var job = await GetAsync(id, context.CancellationToken);
         if (!caller.MayChangeWhatIsOwnedBy(job.Owner))
@@ -95,13 +104,14 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
 
     public override async Task StreamLogs(StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
     {
-        if (request.Tail < 0)
-            throw new InvalidRequestException($"tail is {request.Tail}; give the number of last lines, or 0 for all");
+        if (request.Tail is < 0 or > LongestTail)
+            throw new InvalidRequestException($"tail is {request.Tail}; give the number of last lines, at most {LongestTail}, or 0 for all");
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         int? rank = request.HasRank ? request.Rank : null;
         await foreach (var lines in watch.LogsAsync(id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
         {
-            await responseStream.WriteAsync(new StreamLogsResponse { Lines = { lines } }, context.CancellationToken);
+            foreach (var message in Messages(lines))
+                await responseStream.WriteAsync(message, context.CancellationToken);
         }
     }
 
@@ -112,6 +122,27 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
         0 => DefaultPageSize,
         _ => Math.Min(asked, LargestPageSize),
     };
+
+    private static IEnumerable<StreamLogsResponse> Messages(IReadOnlyList<LogLine> lines)
+    {
+        var message = new StreamLogsResponse();
+        var bytes = 0;
+        foreach (var line in lines)
+        {
+            var lineBytes = line.CalculateSize();
+            if (message.Lines.Count > 0 && bytes + lineBytes > LogBytesPerMessage)
+            {
+                yield return message;
+                message = new StreamLogsResponse();
+                bytes = 0;
+            }
+
+            message.Lines.Add(line);
+            bytes += lineBytes;
+        }
+
+        yield return message;
+    }
 
     private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");
 

@@ -1,3 +1,4 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
 using Grpc.Core;
@@ -15,7 +16,8 @@ public sealed class NodesEndpoint(NodeQueries queries) : NodeService.NodeService
         if (request.NodeId.Length == 0)
             throw new InvalidRequestException("node_id is empty; give the node's id, the beginning of it, or its name");
         var nodes = await queries.ListAsync(context.CancellationToken);
-        var named = nodes.Where(node => node.Name == request.NodeId || node.Id.StartsWith(request.NodeId, StringComparison.Ordinal)).ToList();
+        var isPrefix = IdPrefix.TryParse(request.NodeId, out var prefix);
+        var named = nodes.Where(node => node.Name == request.NodeId || (isPrefix && prefix.Matches(Guid.Parse(node.Id)))).ToList();
         return named.Count switch
         {
             0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{request.NodeId}' or an id that begins so")),

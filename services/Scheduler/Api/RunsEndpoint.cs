@@ -32,6 +32,8 @@ public sealed class RunsEndpoint(RunQueries queries, JobLookup lookup, JobWatch 
 
     public override async Task StreamMetrics(StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
     {
+        foreach (var name in request.Names)
+            RequestText.Check("names", name, longest: 200);
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         await foreach (var points in watch.MetricsAsync(id, request.Names, request.AfterStep, request.Follow, context.CancellationToken))
         {

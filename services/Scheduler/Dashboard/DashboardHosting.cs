@@ -20,6 +20,7 @@ public static class DashboardHosting
             {
                 // The pages change with the program; a browser asks each time whether they did.
                 response.Context.Response.Headers.CacheControl = "no-cache";
+                response.Context.Response.Headers.XContentTypeOptions = "nosniff";
                 response.Context.Response.Headers.ContentSecurityPolicy =
                     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'";
             },

@@ -26,27 +26,25 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
     private static readonly TimeSpan ListInterval = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
 
+    private readonly Lock _gate = new();
+    private Task<JobPage>? _list;
+    private DateTimeOffset _listedAt;
+
     /// <summary>Events: "job" for each of the newest jobs, "ready" once these are sent, then "job" for each that is new or changed.</summary>
     public async IAsyncEnumerable<SseItem<string>> JobsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.SubscribeToAll();
-        var sent = new Dictionary<string, Job>();
-        var ready = false;
-        while (!cancellationToken.IsCancellationRequested)
+        Dictionary<string, Job>? sent = null;
+        do
         {
-            var page = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown, PageToken: ""), cancellationToken);
-            foreach (var job in page.Jobs.Where(job => !job.Equals(sent.GetValueOrDefault(job.Id))))
-            {
-                sent[job.Id] = job;
+            var page = await ListAsync(anew: sent is null).WaitAsync(cancellationToken);
+            foreach (var job in page.Jobs.Where(job => !job.Equals(sent?.GetValueOrDefault(job.Id))))
                 yield return Item("job", job);
-            }
-
-            if (!ready)
+            if (sent is null)
                 yield return new SseItem<string>("{}", "ready");
-            ready = true;
-            await subscription.WaitAsync(Poll, cancellationToken);
-            await Task.Delay(ListInterval, time, cancellationToken);
+            sent = page.Jobs.ToDictionary(job => job.Id);
         }
+        while (await WaitForChangeAsync(subscription, cancellationToken));
     }
 
     /// <summary>Events: "job", "event", "metrics" and "log" as they come, and "end" when no more will.</summary>
@@ -54,7 +52,7 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var items = Channel.CreateBounded<SseItem<string>>(64);
-        var producing = ProduceAsync(id, items.Writer, stop.Token);
+        var producing = ProduceAsync(id, items.Writer, stop);
         try
         {
             await foreach (var item in items.Reader.ReadAllAsync(cancellationToken))
@@ -62,20 +60,57 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
                 yield return item;
             }
 
-            yield return new SseItem<string>("{}", "end");
+            if (await producing)
+                yield return new SseItem<string>("{}", "end");
         }
         finally
         {
             await stop.CancelAsync();
-            await producing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ((Task)producing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
-    private async Task ProduceAsync(JobId id, ChannelWriter<SseItem<string>> items, CancellationToken cancellationToken)
+    /// <summary>The newest jobs, read once for all browsers that ask within an interval.</summary>
+    /// <param name="anew">For who has just subscribed: what was read before that may lack a change of which it will not be told.</param>
+    private Task<JobPage> ListAsync(bool anew)
+    {
+        lock (_gate)
+        {
+            var now = time.GetUtcNow();
+            if (_list is null || anew || now - _listedAt >= ListInterval)
+            {
+                _listedAt = now;
+                // Nobody's token: one browser that leaves is not to take the list from the others.
+                _list = jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown, PageToken: ""), CancellationToken.None);
+            }
+
+            return _list;
+        }
+    }
+
+    /// <returns>False when the scheduler stops; the browser then connects anew.</returns>
+    private async Task<bool> WaitForChangeAsync(JobFeedSubscription subscription, CancellationToken cancellationToken)
     {
         try
         {
-            await Task.WhenAll(
+            await subscription.WaitAsync(Poll, cancellationToken);
+            await Task.Delay(ListInterval, time, cancellationToken);
+            return true;
+        }
+        catch (SchedulerStoppingException)
+        {
+            return false;
+        }
+    }
+
+    /// <returns>Whether the job is final and all of it is written; false when the scheduler stops before.</returns>
+    private async Task<bool> ProduceAsync(JobId id, ChannelWriter<SseItem<string>> items, CancellationTokenSource stop)
+    {
+        var cancellationToken = stop.Token;
+        try
+        {
+            await WhenAllOrFirstFaultAsync(
+                stop,
                 WriteAllAsync(watch.UpdatesAsync(id, 0, cancellationToken), async update =>
                 {
                     if (update.Event is not null)
@@ -89,11 +124,31 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
                     watch.LogsAsync(id, afterSequence: 0, rank: null, LogLinesShown, follow: true, cancellationToken),
                     lines => items.WriteAsync(Item("log", new StreamLogsResponse { Lines = { lines } }), cancellationToken)));
             items.Complete();
+            return true;
+        }
+        catch (SchedulerStoppingException)
+        {
+            items.Complete();
+            return false;
         }
         catch (Exception fault)
         {
             // The reader is the one to hear of it.
             items.Complete(fault);
+            return false;
+        }
+    }
+
+    /// <summary>One that fails ends the others, or its fault would be heard of only when the job ends.</summary>
+    private static async Task WhenAllOrFirstFaultAsync(CancellationTokenSource stop, params Task[] tasks)
+    {
+        await foreach (var task in Task.WhenEach(tasks))
+        {
+            if (task.IsCompletedSuccessfully)
+                continue;
+            await stop.CancelAsync();
+            await Task.WhenAll(tasks).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await task;
         }
     }
 

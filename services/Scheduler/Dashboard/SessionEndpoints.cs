@@ -1,6 +1,7 @@
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Dashboard;
 
@@ -11,10 +12,10 @@ public static class SessionEndpoints
 
     public static void MapSession(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapPost("/api/session", async (SessionRequest request, TokenRegister tokens, HttpContext context) =>
+        endpoints.MapPost("/api/session", async (SessionRequest request, HttpContext context) =>
         {
-            if (!await MayViewAsync(tokens, request.Token, context.RequestAborted))
-                return Results.Unauthorized();
+            if (await RefusalAsync(context, request.Token) is { } refusal)
+                return refusal;
             context.Response.Cookies.Append(Cookie, request.Token, new CookieOptions
             {
                 HttpOnly = true,
@@ -34,12 +35,30 @@ public static class SessionEndpoints
         {
             var request = context.HttpContext.Request;
             var token = CallMetadata.TokenOf(request.Headers.Authorization) ?? request.Cookies[Cookie];
-            var tokens = context.HttpContext.RequestServices.GetRequiredService<TokenRegister>();
-            return await MayViewAsync(tokens, token, context.HttpContext.RequestAborted) ? await next(context) : Results.Unauthorized();
+            return await RefusalAsync(context.HttpContext, token) ?? await next(context);
         });
 
-    private static async Task<bool> MayViewAsync(TokenRegister tokens, string? token, CancellationToken cancellationToken) =>
-        !string.IsNullOrEmpty(token) && (await tokens.FindAsync(token, cancellationToken))?.Scope.Allows(Scope.Viewer) == true;
+    /// <returns>Null when the token may view.</returns>
+    private static async Task<IResult?> RefusalAsync(HttpContext context, string? token)
+    {
+        // A browser asks without a token to find out whether it needs one; nothing is refused by that.
+        if (string.IsNullOrEmpty(token))
+            return Results.Unauthorized();
+        try
+        {
+            var caller = await context.RequestServices.GetRequiredService<TokenRegister>().FindAsync(token, context.RequestAborted);
+            if (caller?.Scope.Allows(Scope.Viewer) == true)
+                return null;
+        }
+        catch (StoreUnavailableException fault)
+        {
+            return Results.Problem(fault.Message, statusCode: StatusCodes.Status503ServiceUnavailable);
+        }
+
+        var reason = "the token is not known here, or may not view";
+        context.RequestServices.GetRequiredService<RefusalLog>().Refused(context.Request.Path, context.Connection.RemoteIpAddress?.ToString(), reason);
+        return Results.Unauthorized();
+    }
 
     private sealed record SessionRequest(string Token);
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Hosting;
 
@@ -15,11 +16,12 @@ public static class Listening
                 options => IPAddress.TryParse(options.ListenAddress, out _),
                 $"{SchedulerOptions.SectionName}:{nameof(SchedulerOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, or 0.0.0.0 for all interfaces")
             .ValidateOnStart();
-        builder.WebHost.ConfigureKestrel((context, kestrel) =>
+        builder.Services.AddHostedService<StartLine>();
+        builder.WebHost.ConfigureKestrel(kestrel =>
         {
-            var options = context.Configuration.GetSection(SchedulerOptions.SectionName).Get<SchedulerOptions>() ?? new SchedulerOptions();
-            if (!IPAddress.TryParse(options.ListenAddress, out var address))
-                return;
+            // Checked ones: Kestrel would refuse a port without a word of the setting that it stands in.
+            var options = kestrel.ApplicationServices.GetRequiredService<IOptions<SchedulerOptions>>().Value;
+            var address = IPAddress.Parse(options.ListenAddress);
             kestrel.Listen(address, options.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
             kestrel.Listen(address, options.HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
         });

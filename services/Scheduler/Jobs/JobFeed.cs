@@ -12,6 +12,10 @@ namespace Cluster.Scheduler.Jobs;
 public sealed class JobFeed(TimeProvider time)
 {
     private readonly ConcurrentDictionary<JobFeedSubscription, JobId?> _subscriptions = new();
+    private volatile bool _closed;
+
+    /// <summary>How many watch now, so that tests can tell that an abandoned call left nothing behind.</summary>
+    internal int Subscriptions => _subscriptions.Count;
 
     /// <summary>Called after the commit.</summary>
     public void Publish(JobId job)
@@ -29,10 +33,24 @@ public sealed class JobFeed(TimeProvider time)
     /// <inheritdoc cref="Subscribe"/>
     public JobFeedSubscription SubscribeToAll() => Add(null);
 
+    /// <summary>
+    /// Called when the scheduler begins to stop: every wait ends with <see cref="SchedulerStoppingException"/>. Calls that follow a job would
+    /// otherwise hold the process up until it is killed.
+    /// </summary>
+    public void Close()
+    {
+        _closed = true;
+        foreach (var subscription in _subscriptions.Keys)
+            subscription.Close();
+    }
+
     private JobFeedSubscription Add(JobId? job)
     {
         var subscription = new JobFeedSubscription(time, s => _subscriptions.TryRemove(s, out _));
         _subscriptions[subscription] = job;
+        // Looked at after it was added: then either this closes it or Close finds it.
+        if (_closed)
+            subscription.Close();
         return subscription;
     }
 }
@@ -51,6 +69,7 @@ public sealed class JobFeedSubscription : IDisposable
     }
 
     /// <summary>Returns at the next change since the last return, or when it is time to poll anyhow.</summary>
+    /// <exception cref="SchedulerStoppingException">The feed is closed.</exception>
     public async Task WaitAsync(TimeSpan poll, CancellationToken cancellationToken)
     {
         using var timeout = new CancellationTokenSource(poll, _time);
@@ -63,9 +82,18 @@ public sealed class JobFeedSubscription : IDisposable
         {
             // Time to poll.
         }
+        catch (ChannelClosedException)
+        {
+            throw new SchedulerStoppingException();
+        }
     }
 
     public void Dispose() => _remove(this);
 
     internal void Signal() => _signal.Writer.TryWrite(true);
+
+    internal void Close() => _signal.Writer.TryComplete();
 }
+
+/// <summary>This scheduler is about to end; another, or the same one restarted, goes on. gRPC: Unavailable, so that clients try again.</summary>
+public sealed class SchedulerStoppingException() : Exception("the scheduler is stopping; try again");

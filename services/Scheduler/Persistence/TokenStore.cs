@@ -25,6 +25,14 @@ public sealed class TokenStore(ClusterDatabase database, TimeProvider time)
                 on conflict (hash) do update set owner = excluded.owner, scope = excluded.scope
                 """, token);
         }, cancellationToken);
+
+    /// <summary>Withdraws every token of that owner and scope but one.</summary>
+    /// <returns>How many there were.</returns>
+    public Task<int> RemoveOthersAsync(byte[] hash, TokenGrant grant, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => context.Tokens
+                .Where(t => t.Owner == grant.Owner && t.Scope == grant.Scope && t.Hash != hash).ExecuteDeleteAsync(token),
+            cancellationToken);
 }
 
 /// <param name="Owner">Whose jobs those are that are submitted with the token.</param>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Grpc.Core;
 
 namespace Cluster.Scheduler.Telemetry;
 
@@ -8,6 +9,12 @@ namespace Cluster.Scheduler.Telemetry;
 /// </summary>
 public static class CallSpans
 {
+    // The conventions' list for the server's side: a caller's mistake is no error of the span that refuses it.
+    private static readonly IReadOnlySet<StatusCode> FailuresOfServer = new HashSet<StatusCode>
+    {
+        StatusCode.Unknown, StatusCode.DeadlineExceeded, StatusCode.Unimplemented, StatusCode.Internal, StatusCode.Unavailable, StatusCode.DataLoss,
+    };
+
     public static IApplicationBuilder UseCallSpans(this IApplicationBuilder app) => app.Use(async (context, next) =>
     {
         var span = Activity.Current;
@@ -18,10 +25,12 @@ public static class CallSpans
         }
 
         var isCall = context.Request.ContentType?.StartsWith("application/grpc", StringComparison.Ordinal) == true;
+        // By the route: a caller who makes up paths is not to make up names of spans.
+        var route = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText;
         if (isCall)
-            NameCall(span, context.Request.Path);
+            NameCall(span, route, context.Request.Path);
         else
-            span.DisplayName = $"{context.Request.Method} {context.Request.Path}";
+            span.DisplayName = route is null ? context.Request.Method : $"{context.Request.Method} {route}";
         try
         {
             await next(context);
@@ -35,10 +44,10 @@ public static class CallSpans
         }
     });
 
-    private static void NameCall(Activity span, string path)
+    private static void NameCall(Activity span, string? route, string path)
     {
         var parts = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
-        span.DisplayName = path.TrimStart('/');
+        span.DisplayName = route?.TrimStart('/') ?? "grpc";
         span.SetTag("rpc.system", "grpc");
         span.SetTag("rpc.service", parts.ElementAtOrDefault(0));
         span.SetTag("rpc.method", parts.ElementAtOrDefault(1));
@@ -52,7 +61,7 @@ public static class CallSpans
         if (!int.TryParse(status, out var code))
             return;
         span.SetTag("rpc.grpc.status_code", code);
-        if (code != 0)
+        if (FailuresOfServer.Contains((StatusCode)code))
             span.SetStatus(ActivityStatusCode.Error);
     }
 

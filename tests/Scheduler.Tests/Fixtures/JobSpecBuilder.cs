@@ -11,7 +11,7 @@ public sealed class JobSpecBuilder
         Name = "test",
         Workspace = "default",
         Model = new ModelSpec { Name = "lenet5" },
-        Data = new DataSpec { Name = "fashion-mnist" },
+        Data = new DataSpec { Name = "fashion-mnist", ValidationSamples = 1000 },
         Hyperparameters = new Hyperparameters { Epochs = 1, GlobalBatchSize = 8, Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.1 } },
         Resources = new ResourceSpec { Devices = 1, DeviceKind = DeviceKind.Cpu },
         Parallelism = Parallelism.Data,

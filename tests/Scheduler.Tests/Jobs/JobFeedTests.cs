@@ -58,4 +58,30 @@ public sealed class JobFeedTests
 
         await Should.ThrowAsync<OperationCanceledException>(() => subscription.WaitAsync(TimeSpan.FromSeconds(1), new CancellationToken(canceled: true)));
     }
+
+    [Fact]
+    public async Task Close_EndsEveryWait_AndThoseOfWhoComesLater()
+    {
+        var feed = new JobFeed(_time);
+        using var subscription = feed.Subscribe(_job);
+        var waiting = subscription.WaitAsync(TimeSpan.FromMinutes(1), Token);
+
+        feed.Close();
+
+        await Should.ThrowAsync<SchedulerStoppingException>(() => waiting);
+        using var late = feed.SubscribeToAll();
+        await Should.ThrowAsync<SchedulerStoppingException>(() => late.WaitAsync(TimeSpan.FromMinutes(1), Token));
+    }
+
+    [Fact]
+    public void Subscription_DisposedOf_IsForgotten()
+    {
+        var feed = new JobFeed(_time);
+        var subscription = feed.Subscribe(_job);
+        feed.Subscriptions.ShouldBe(1);
+
+        subscription.Dispose();
+
+        feed.Subscriptions.ShouldBe(0);
+    }
 }

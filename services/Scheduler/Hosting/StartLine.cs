@@ -1,0 +1,34 @@
+using System.Reflection;
+using Cluster.Scheduler.Persistence;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Cluster.Scheduler.Hosting;
+
+/// <summary>Says in one line of the log what has started, where it listens and where it keeps its data.</summary>
+public sealed partial class StartLine(
+    IHostApplicationLifetime lifetime, IOptions<SchedulerOptions> listening, IOptions<PersistenceOptions> persistence, ILogger<StartLine> logger)
+    : IHostedService
+{
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        lifetime.ApplicationStarted.Register(Say);
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    private void Say()
+    {
+        var version = typeof(StartLine).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
+        var (address, ports) = (listening.Value.ListenAddress, listening.Value);
+        var host = address.Contains(':', StringComparison.Ordinal) ? $"[{address}]" : address;
+        var database = new NpgsqlConnectionStringBuilder(persistence.Value.ConnectionString);
+        LogStarted(version, $"http://{host}:{ports.GrpcPort}", $"http://{host}:{ports.HttpPort}", database.Database, database.Host);
+    }
+
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "Scheduler {Version} started: gRPC on {GrpcAddress}, dashboard on {DashboardAddress}, database {Database} at {DatabaseHost}")]
+    private partial void LogStarted(string? version, string grpcAddress, string dashboardAddress, string? database, string? databaseHost);
+}

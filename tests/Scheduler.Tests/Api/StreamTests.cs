@@ -1,0 +1,135 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Tests.Fixtures;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Tests.Api;
+
+/// <summary>What goes on until its job is final: watching, logs, metrics.</summary>
+[Collection(typeof(ApiTests))]
+public sealed class StreamTests(SharedScheduler shared)
+{
+    private TestScheduler Scheduler => shared.Scheduler;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Watch_SendsTheJobNow_ThenEachEvent_AndEndsAfterTheFinalOne_AndResumesWhereItBroke()
+    {
+        var job = await Scheduler.SubmitWaitingAsync();
+        using var watch = Watch(job.Id, 0);
+        var now = await NextAsync(watch.ResponseStream);
+        now.Job.Id.ShouldBe(job.Id);
+        now.Event.ToState.ShouldBe(JobState.Queued);
+
+        await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id });
+
+        var rest = await watch.ResponseStream.ReadAllAsync(Token).ToListAsync(Token);
+        rest.Where(update => update.Event is not null).ShouldHaveSingleItem().Event.ToState.ShouldBe(JobState.Cancelled);
+        rest[^1].Job.State.ShouldBe(JobState.Cancelled);
+
+        using var resumed = Watch(job.Id, now.Event.Sequence);
+        (await resumed.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).ShouldHaveSingleItem().Event.ToState.ShouldBe(JobState.Cancelled);
+        using var past = Watch(job.Id, 2);
+        (await past.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).ShouldHaveSingleItem().Job.State.ShouldBe(JobState.Cancelled);
+    }
+
+    [Fact]
+    public async Task Logs_ComeFromTheTail_OfOneRank_AndFollowUntilTheJobIsFinal()
+    {
+        var trainer = await Scheduler.RunAsync("log-node");
+        await trainer.LogAsync("one", "two", "three");
+
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job })).ShouldBe(["one", "two", "three"]);
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Tail = 2 })).ShouldBe(["two", "three"]);
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Rank = 0 })).ShouldBe(["one", "two", "three"]);
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Rank = 1 })).ShouldBeEmpty();
+        (await Should.ThrowAsync<RpcException>(() => LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Tail = -1 }))).StatusCode.ShouldBe(StatusCode.InvalidArgument);
+
+        using var follow = Scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(new StreamLogsRequest { JobId = trainer.Job, Follow = true, Tail = 1 });
+        (await NextAsync(follow.ResponseStream)).Lines.ShouldHaveSingleItem().Text.ShouldBe("three");
+        await trainer.LogAsync("four");
+        var four = (await NextAsync(follow.ResponseStream)).Lines.ShouldHaveSingleItem();
+        await trainer.LogAsync("five");
+        await trainer.ExitAsync();
+        (await follow.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).SelectMany(m => m.Lines).Select(l => l.Text).ShouldBe(["five"]);
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, AfterSequence = four.Sequence })).ShouldBe(["five"]);
+    }
+
+    [Fact]
+    public async Task Logs_OfLongLines_ComeInMessagesThatClientsAccept()
+    {
+        var trainer = await Scheduler.RunAsync("long-log-node");
+        // 6 MiB together, in lines of the longest length; a client takes 4 MiB in a message.
+        var line = new string('x', 16 << 10);
+        await trainer.LogAsync([.. Enumerable.Repeat(line, 192)]);
+        await trainer.LogAsync([.. Enumerable.Repeat(line, 192)]);
+
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job })).Count.ShouldBe(384);
+        (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Tail = 383 })).Count.ShouldBe(383);
+    }
+
+    [Fact]
+    public async Task Metrics_AreChosenByNameAndStep_AndFollowUntilTheJobIsFinal()
+    {
+        var trainer = await Scheduler.RunAsync("metric-node");
+        await trainer.ReportAsync(Point(MetricNames.TrainLoss, 1, 2.5), Point(MetricNames.TrainLoss, 2, 2.25), Point(MetricNames.TrainAccuracy, 2, 0.5));
+
+        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job })).Count.ShouldBe(3);
+        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss } })).ShouldBe([(1, 2.5), (2, 2.25)]);
+        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss }, AfterStep = 1 })).ShouldBe([(2, 2.25)]);
+        (await Should.ThrowAsync<RpcException>(() => PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { "a\0" } })))
+            .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+
+        using var follow = Scheduler.Runs().StreamMetrics(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss }, Follow = true, AfterStep = 2 });
+        await trainer.ReportAsync(Point(MetricNames.TrainLoss, 3, 2.0));
+        (await NextAsync(follow.ResponseStream)).Points.ShouldHaveSingleItem().Value.ShouldBe(2.0);
+        await trainer.ReportAsync(Point(MetricNames.TrainLoss, 4, 1.75));
+        await trainer.ExitAsync();
+        (await follow.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).SelectMany(m => m.Points).ShouldHaveSingleItem().Step.ShouldBe(4);
+        (await Scheduler.Runs().GetRunAsync(new GetRunRequest { JobId = trainer.Job })).Run.State.ShouldBe(JobState.Succeeded);
+    }
+
+    [Fact]
+    public async Task AbandonedCalls_LeaveNoSubscription()
+    {
+        var feed = Scheduler.Get<JobFeed>();
+        await Eventually.HoldsAsync(() => feed.Subscriptions == 0);
+        var job = await Scheduler.SubmitWaitingAsync();
+        using (var left = CancellationTokenSource.CreateLinkedTokenSource(Token))
+        {
+            using var watch = Scheduler.Jobs(TestScheduler.ViewerToken).WatchJob(new WatchJobRequest { JobId = job.Id }, cancellationToken: left.Token);
+            using var logs = Scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(new StreamLogsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
+            using var metrics = Scheduler.Runs().StreamMetrics(new StreamMetricsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
+            await NextAsync(watch.ResponseStream);
+            await Eventually.HoldsAsync(() => feed.Subscriptions == 3);
+            await left.CancelAsync();
+        }
+
+        await Eventually.HoldsAsync(() => feed.Subscriptions == 0);
+    }
+
+    private AsyncServerStreamingCall<WatchJobResponse> Watch(string job, long afterSequence) =>
+        Scheduler.Jobs(TestScheduler.ViewerToken).WatchJob(new WatchJobRequest { JobId = job, AfterSequence = afterSequence });
+
+    private async Task<List<string>> LinesAsync(StreamLogsRequest request)
+    {
+        using var call = Scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(request);
+        return await call.ResponseStream.ReadAllAsync(Token).SelectMany(message => message.Lines).Select(line => line.Text).ToListAsync(Token);
+    }
+
+    private async Task<List<(long Step, double Value)>> PointsAsync(StreamMetricsRequest request)
+    {
+        using var call = Scheduler.Runs().StreamMetrics(request);
+        return await call.ResponseStream.ReadAllAsync(Token).SelectMany(message => message.Points).Select(point => (point.Step, point.Value)).ToListAsync(Token);
+    }
+
+    private static MetricPoint Point(string name, long step, double value) => new() { Name = name, Step = step, Epoch = 1, Value = value };
+
+    private static async Task<T> NextAsync<T>(IAsyncStreamReader<T> stream)
+    {
+        (await stream.MoveNext(Token)).ShouldBeTrue("the stream has ended");
+        return stream.Current;
+    }
+}

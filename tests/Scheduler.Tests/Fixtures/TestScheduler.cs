@@ -1,0 +1,219 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+using Cluster.Contracts.Access;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Nodes;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+
+namespace Cluster.Scheduler.Tests.Fixtures;
+
+/// <summary>The whole scheduler as its program makes it, on ports and a database of its own; only the agents are not real.</summary>
+public sealed class TestScheduler : IAsyncDisposable
+{
+    public const string AdminToken = "the-administrators-token";
+    public const string NodeToken = "the-token-of-all-nodes";
+    public const string ViewerToken = "vera-may-view-everything";
+    public const string SubmitterToken = "alice-submits-her-own-jobs";
+    public const string OtherSubmitterToken = "bob-submits-other-jobs";
+    public const string OperatorToken = "olga-operates-the-cluster";
+
+    private readonly ConcurrentDictionary<string, TaskCompletionSource<LaunchRequest>> _launches = new();
+    private readonly string _folder;
+    private WebApplication? _app;
+
+    private TestScheduler(string connectionString, string folder) => (ConnectionString, _folder) = (connectionString, folder);
+
+    public string ConnectionString { get; }
+
+    public CapturedLog Log { get; } = new();
+
+    public FakeAgents Agents { get; } = new();
+
+    public GrpcChannel Channel { get; private set; } = null!;
+
+    public Uri HttpAddress { get; private set; } = null!;
+
+    public IServiceProvider Services => _app!.Services;
+
+    public static async Task<TestScheduler> StartAsync(PostgresServer postgres, params (string Setting, string Value)[] settings)
+    {
+        var folder = Directory.CreateTempSubdirectory("cluster-tests-access-").FullName;
+        var scheduler = new TestScheduler(await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken), folder);
+        try
+        {
+            await scheduler.StartAsync(settings);
+            return scheduler;
+        }
+        catch
+        {
+            await scheduler.DisposeAsync();
+            throw;
+        }
+    }
+
+    public T Get<T>() where T : notnull => Services.GetRequiredService<T>();
+
+    public JobService.JobServiceClient Jobs(string token = SubmitterToken) => new(As(token));
+
+    public RunService.RunServiceClient Runs(string token = ViewerToken) => new(As(token));
+
+    public NodeService.NodeServiceClient Nodes(string token = ViewerToken) => new(As(token));
+
+    public AgentRegistryService.AgentRegistryServiceClient Registry() => new(As(NodeToken));
+
+    /// <summary>A browser: it keeps cookies, and follows nothing by itself.</summary>
+    public HttpClient Browser() => new(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = HttpAddress };
+
+    /// <summary>A node that only jobs with the label <c>only=name</c> are meant for.</summary>
+    public async Task<RegisterRequest> AddNodeAsync(string name, int devices = 1)
+    {
+        var node = new RegisterRequest
+        {
+            NodeId = Guid.NewGuid().ToString(), Name = name, AgentAddress = $"http://{name}:7071", AgentSecret = "agent secret",
+            Incarnation = Guid.NewGuid().ToString(), AgentVersion = "test", Labels = { ["only"] = name }, DataSets = { "fashion-mnist" },
+            Devices = { Enumerable.Range(0, devices).Select(i => new Device { Id = $"cpu:{i}", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 }) },
+        };
+        await Registry().RegisterAsync(node);
+        return node;
+    }
+
+    /// <summary>A job that waits for a node which nobody has.</summary>
+    public async Task<Job> SubmitWaitingAsync(string workspace = "default", string token = SubmitterToken)
+    {
+        var spec = JobSpecBuilder.AJob().With(s => s.Workspace = workspace).With(s => s.Resources.NodeLabels["only"] = "nowhere").Build();
+        var request = new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = true };
+        return (await Jobs(token).SubmitJobAsync(request)).Job;
+    }
+
+    /// <summary>A job of one rank that trains on a node of its own.</summary>
+    public async Task<TestTrainer> RunAsync(string node)
+    {
+        var registration = await AddNodeAsync(node);
+        var spec = JobSpecBuilder.AJob().With(s => s.Resources.NodeLabels["only"] = node).Build();
+        var job = (await Jobs().SubmitJobAsync(new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec })).Job;
+        var launch = await Launch(job.Id).Task.WaitAsync(TestContext.Current.CancellationToken);
+        var trainer = new TestTrainer(this, registration, job.Id, launch.Attempt, launch.AttemptSecret);
+        await trainer.ReportAsync(new ReportRequest { Started = true });
+        return trainer;
+    }
+
+    public async Task ExecuteAsync(string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(ConnectionString + ";Pooling=false");
+        await using var command = source.CreateCommand(sql);
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+    }
+
+    public async Task<object?> QueryAsync(string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(ConnectionString + ";Pooling=false");
+        await using var command = source.CreateCommand(sql);
+        return await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>As if its Postgres had gone: the server lets nobody into the database any more.</summary>
+    public async Task LoseDatabaseAsync()
+    {
+        var settings = new NpgsqlConnectionStringBuilder(ConnectionString) { Pooling = false };
+        var name = settings.Database;
+        settings.Database = "postgres";
+        await using var source = NpgsqlDataSource.Create(settings.ConnectionString);
+        foreach (var sql in new[]
+        {
+            $"alter database {name} with allow_connections false", $"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",
+        })
+        {
+            await using var command = source.CreateCommand(sql);
+            await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+    }
+
+    public CallInvoker As(string token) => new WithMetadata(Channel.CreateCallInvoker(), new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(token) } });
+
+    public Task StopAsync() => _app!.StopAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        Channel?.Dispose();
+        if (_app is not null)
+        {
+            await _app.StopAsync();
+            await _app.DisposeAsync();
+        }
+
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private async Task StartAsync((string Setting, string Value)[] settings)
+    {
+        var (admin, node) = (Path.Combine(_folder, "token"), Path.Combine(_folder, "node-token"));
+        await File.WriteAllTextAsync(admin, AdminToken + "\n");
+        await File.WriteAllTextAsync(node, NodeToken + "\n");
+        var (grpcPort, httpPort) = FreePorts();
+        var configuration = new Dictionary<string, string?>
+        {
+            ["Persistence:ConnectionString"] = ConnectionString,
+            ["Access:AdminTokenFile"] = admin,
+            ["Access:NodeTokenFile"] = node,
+            ["Scheduler:GrpcPort"] = $"{grpcPort}",
+            ["Scheduler:HttpPort"] = $"{httpPort}",
+            // Nodes that a test registers stay, though nobody beats their hearts.
+            ["Nodes:LeaseDuration"] = "00:10:00",
+        };
+        foreach (var (setting, value) in settings)
+            configuration[setting] = value;
+        Agents.OnLaunch = (_, request) =>
+        {
+            Launch(request.JobId).TrySetResult(request);
+            return Task.FromResult(new LaunchResult(LaunchStatus.Launched, ""));
+        };
+        // As arguments, so that they are there when the program reads them, before it is built.
+        _app = Program.Build([.. configuration.Select(setting => $"--{setting.Key}={setting.Value}")], builder =>
+        {
+            builder.Logging.ClearProviders().AddProvider(Log);
+            builder.Services.AddSingleton<IAgentClient>(Agents);
+        });
+        await _app.StartAsync(TestContext.Current.CancellationToken);
+        Channel = GrpcChannel.ForAddress($"http://127.0.0.1:{grpcPort}");
+        HttpAddress = new Uri($"http://127.0.0.1:{httpPort}");
+        var tokens = Get<TokenRegister>();
+        await tokens.AddAsync(ViewerToken, "vera", Scope.Viewer, default);
+        await tokens.AddAsync(SubmitterToken, "alice", Scope.Submitter, default);
+        await tokens.AddAsync(OtherSubmitterToken, "bob", Scope.Submitter, default);
+        await tokens.AddAsync(OperatorToken, "olga", Scope.Operator, default);
+    }
+
+    private TaskCompletionSource<LaunchRequest> Launch(string job) =>
+        _launches.GetOrAdd(job, _ => new TaskCompletionSource<LaunchRequest>(TaskCreationOptions.RunContinuationsAsynchronously));
+
+    private static (int, int) FreePorts()
+    {
+        using var first = new TcpListener(IPAddress.Loopback, 0);
+        using var second = new TcpListener(IPAddress.Loopback, 0);
+        first.Start();
+        second.Start();
+        return (((IPEndPoint)first.LocalEndpoint).Port, ((IPEndPoint)second.LocalEndpoint).Port);
+    }
+}
+
+/// <summary>The one scheduler that tests share which change nothing for each other.</summary>
+public sealed class SharedScheduler(PostgresServer postgres) : IAsyncLifetime
+{
+    public TestScheduler Scheduler { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync() => Scheduler = await TestScheduler.StartAsync(postgres);
+
+    public ValueTask DisposeAsync() => Scheduler?.DisposeAsync() ?? default;
+}
+
+[CollectionDefinition]
+public sealed class ApiTests : ICollectionFixture<SharedScheduler>;

@@ -1,0 +1,75 @@
+using System.Net;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Hosting;
+using Cluster.Scheduler.Tests.Fixtures;
+using Grpc.Core;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+
+namespace Cluster.Scheduler.Tests.Hosting;
+
+public sealed class HostingTests(PostgresServer postgres)
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Start_IsSaidInOneLineWithItsAddresses_AndWithoutAWarning()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+
+        var line = scheduler.Log.Entries.Where(entry => entry.Category == typeof(StartLine).FullName).ShouldHaveSingleItem();
+        line.Level.ShouldBe(LogLevel.Information);
+        line.Message.ShouldContain($"gRPC on http://{scheduler.Channel.Target},");
+        line.Message.ShouldContain($"dashboard on {scheduler.HttpAddress.OriginalString},");
+        scheduler.Log.Entries.Where(entry => entry.Level >= LogLevel.Warning).Select(entry => $"{entry.Category}: {entry.Message}").ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Stop_EndsTheCallsThatFollowAJob_AsUnavailable_InsteadOfWaitingForThem()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        var job = await scheduler.SubmitWaitingAsync();
+        using var watch = scheduler.Jobs().WatchJob(new WatchJobRequest { JobId = job.Id });
+        (await watch.ResponseStream.MoveNext(Token)).ShouldBeTrue();
+        using var browser = scheduler.Browser();
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"/api/jobs/{job.Id}/stream") { Headers = { { "Authorization", $"Bearer {TestScheduler.ViewerToken}" } } };
+        using var page = await browser.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        page.EnsureSuccessStatusCode();
+        var reading = page.Content.ReadAsStringAsync(Token);
+
+        var stopping = scheduler.StopAsync();
+
+        var end = await Should.ThrowAsync<RpcException>(() => watch.ResponseStream.MoveNext(Token));
+        end.StatusCode.ShouldBe(StatusCode.Unavailable);
+        end.Status.Detail.ShouldBe("the scheduler is stopping; try again");
+        // Whole, but without "end": so the browser connects anew.
+        (await reading).ShouldNotContain("event: end");
+        await stopping;
+    }
+
+    [Fact]
+    public async Task Probes_TellALiveProcessFromOneWithItsDatabase()
+    {
+        // One that must be the only one stops when its lock goes with the database.
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Persistence:SingleScheduler", "false"));
+        using var probe = scheduler.Browser();
+        (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
+
+        await scheduler.LoseDatabaseAsync();
+
+        (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+    }
+
+    [Theory]
+    [InlineData("Scheduler:ListenAddress", "localhost", "must be an IP address")]
+    [InlineData("Scheduler:GrpcPort", "70700", "between 1 and 65535")]
+    public async Task Setting_ThatCannotBe_IsRefusedByItsName(string setting, string value, string said)
+    {
+        var refusal = await Should.ThrowAsync<OptionsValidationException>(() => TestScheduler.StartAsync(postgres, (setting, value)));
+
+        refusal.Message.ShouldContain(setting.Split(':')[1]);
+        refusal.Message.ShouldContain(said);
+    }
+}

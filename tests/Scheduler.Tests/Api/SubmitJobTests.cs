@@ -1,3 +1,4 @@
+using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Tests.Fixtures;
 using Grpc.Core;
@@ -40,7 +41,7 @@ public sealed class SubmitJobTests(SharedScheduler shared)
 
         var submitted = (await Jobs.SubmitJobAsync(Request(spec: spec))).Job;
 
-        submitted.Spec.ShouldBe((await Jobs.ValidateJobAsync(new ValidateJobRequest { Spec = spec })).Spec);
+        submitted.Spec.ShouldBe(JobSpecValidator.Complete(spec));
     }
 
     [Fact]
@@ -98,10 +99,15 @@ public sealed class SubmitJobTests(SharedScheduler shared)
         var jobs = shared.Scheduler.Jobs(TestScheduler.ViewerToken);
         var before = await shared.Scheduler.QueryAsync("select count(*) from jobs");
 
-        (await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = Yaml })).Spec.Hyperparameters.Epochs.ShouldBeGreaterThan(0);
+        await shared.Scheduler.AddNodeAsync("validating-node");
+        var placeable = Yaml.Replace("nowhere", "validating-node");
+
+        (await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = placeable })).Spec.Hyperparameters.Epochs.ShouldBeGreaterThan(0);
+        var infeasible = await Should.ThrowAsync<RpcException>(async () => await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = Yaml }));
         var fault = await Should.ThrowAsync<RpcException>(async () => await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = "modle: lenet5" }));
         var nothing = await Should.ThrowAsync<RpcException>(async () => await jobs.ValidateJobAsync(new ValidateJobRequest()));
 
+        infeasible.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
         fault.StatusCode.ShouldBe(StatusCode.InvalidArgument);
         fault.Status.Detail.ShouldContain("modle");
         nothing.StatusCode.ShouldBe(StatusCode.InvalidArgument);

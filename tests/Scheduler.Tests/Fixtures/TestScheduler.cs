@@ -78,8 +78,14 @@ public sealed class TestScheduler : IAsyncDisposable
     {
         var node = new RegisterRequest
         {
-            NodeId = Guid.NewGuid().ToString(), Name = name, AgentAddress = $"http://{name}:7071", AgentSecret = "agent secret",
-            Incarnation = Guid.NewGuid().ToString(), AgentVersion = "test", Labels = { ["only"] = name }, DataSets = { "fashion-mnist" },
+            NodeId = Guid.NewGuid().ToString(),
+            Name = name,
+            AgentAddress = $"http://{name}:7071",
+            AgentSecret = "agent secret",
+            Incarnation = Guid.NewGuid().ToString(),
+            AgentVersion = "test",
+            Labels = { ["only"] = name },
+            DataSets = { "fashion-mnist" },
             Devices = { Enumerable.Range(0, devices).Select(i => new Device { Id = $"cpu:{i}", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 }) },
         };
         await Registry().RegisterAsync(node);

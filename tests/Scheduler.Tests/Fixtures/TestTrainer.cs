@@ -29,7 +29,10 @@ public sealed class TestTrainer(TestScheduler scheduler, RegisterRequest node, s
     {
         await scheduler.Registry().AppendLogsAsync(new AppendLogsRequest
         {
-            NodeId = node.NodeId, JobId = job, Attempt = attempt, AgentSequence = _lines,
+            NodeId = node.NodeId,
+            JobId = job,
+            Attempt = attempt,
+            AgentSequence = _lines,
             Lines = { lines.Select(text => new LogLine { Attempt = attempt, Stream = LogStream.Stdout, Text = text }) },
         });
         _lines += lines.Length;
@@ -38,6 +41,9 @@ public sealed class TestTrainer(TestScheduler scheduler, RegisterRequest node, s
     /// <summary>It ends, and the agent has reaped it.</summary>
     public async Task ExitAsync(int exitCode = 0) => await scheduler.Registry().ReportExitAsync(new ReportExitRequest
     {
-        NodeId = node.NodeId, JobId = job, Attempt = attempt, ExitCode = exitCode,
+        NodeId = node.NodeId,
+        JobId = job,
+        Attempt = attempt,
+        ExitCode = exitCode,
     });
 }

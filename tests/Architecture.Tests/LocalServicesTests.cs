@@ -9,12 +9,12 @@ public sealed partial class LocalServicesTests
     {
         var script = File.ReadAllText(Repository.PathOf("deploy/local/services.sh"));
 
-        var settings = Setting().Matches(script).Select(match => match.Groups[1].Value).Distinct().ToList();
+        var settings = Setting().Matches(script).Select(match => match.Groups["setting"].Value).Distinct().ToList();
 
         settings.ShouldNotBeEmpty();
         settings.ShouldAllBe(setting => OptionNames.All.Contains(setting));
     }
 
-    [GeneratedRegex("\"([A-Za-z]+__[A-Za-z]+)=", RegexOptions.None, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex("\"(?<setting>[A-Za-z]+__[A-Za-z]+)=", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Setting();
 }

@@ -2,8 +2,8 @@ using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Tests.Fixtures;
 using Cluster.Scheduler.Placement;
+using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Jobs;

@@ -28,9 +28,10 @@ public partial class LeakTests
         Train(model, images, labels, Steps);
 
         Tensor.TotalCount.ShouldBeLessThanOrEqualTo(tensors);
-        // One byte leaked a step is 10 kB; the rest is the test runner's own.
-        (ManagedBytes() - managed).ShouldBeLessThan(512 << 10);
-        (NativeBytes() - native).ShouldBeLessThan(512 << 10);
+        // The least that could leak, a tensor without its data, has some 200 bytes: 2 MB if lost once a step. Half of that is
+        // more than the test runner takes for itself meanwhile (0.5 MiB seen).
+        (ManagedBytes() - managed).ShouldBeLessThan(1 << 20);
+        (NativeBytes() - native).ShouldBeLessThan(1 << 20);
         // What allocator and collector keep beside that wanders by some arenas.
         (ResidentBytes() - resident).ShouldBeLessThan(64 << 20);
     }

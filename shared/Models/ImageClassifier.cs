@@ -26,6 +26,25 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     /// <summary>What this process holds of each parameter: the whole of it, or rows of it when the net is split by model.</summary>
     public IReadOnlyList<ParameterShard> Shards() => [.. named_parameters().Select(p => ShardOf(p.name, p.parameter))];
 
+    /// <summary>
+    /// What a checkpoint must keep besides the parameters: tensors that forward passes change and no optimizer does, such as batch
+    /// normalisation's running statistics. Every process holds them whole. Overwrite them in place.
+    /// </summary>
+    /// <remarks>Batch normalisation's count of batches is left out: only averages without momentum read it, which no net here uses, and PyTorch
+    /// loads a state dict without it.</remarks>
+    public IReadOnlyList<(string Name, Tensor Buffer)> Buffers() =>
+        [.. named_buffers().Where(b => !b.name.EndsWith("num_batches_tracked", StringComparison.Ordinal)).Select(b => (b.name, b.buffer))];
+
+    /// <summary>How much each auxiliary head's loss adds to the main one while training, in the order of <see cref="Outputs"/>; empty without heads.</summary>
+    public virtual IReadOnlyList<double> AuxiliaryWeights => [];
+
+    /// <summary>
+    /// The logits that <c>call</c> gives and, while training, those of each auxiliary head after them, all (N, classes). The loss to train with is
+    /// loss(outputs[0]) + Σ <see cref="AuxiliaryWeights"/>[i] · loss(outputs[i + 1]); outside training there is one output.
+    /// </summary>
+    /// <remarks>A net with heads overrides this, and its <c>forward</c> returns the first of them.</remarks>
+    public virtual IReadOnlyList<Tensor> Outputs(Tensor images) => [call(images)];
+
     /// <summary>The part of the undivided net's tensor that <paramref name="parameter"/> is.</summary>
     protected virtual ParameterShard ShardOf(string name, Parameter parameter) => new(name, parameter.shape, parameter.shape, FirstRow: 0);
 

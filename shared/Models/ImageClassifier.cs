@@ -51,6 +51,8 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     /// <summary>Overwrites every parameter as <paramref name="rule"/> says; the values depend on the seed, the name and the element alone.</summary>
     protected void Initialize(Func<ParameterShard, Distribution> rule)
     {
+        if (Position.ParametersFollow)
+            return;
         foreach (var (name, parameter) in named_parameters())
         {
             var shard = ShardOf(name, parameter);

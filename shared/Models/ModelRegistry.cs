@@ -1,6 +1,9 @@
 using System.Collections.Frozen;
 using Cluster.Models.AlexNet;
 using Cluster.Models.LeNet;
+using Cluster.Models.MobileNet;
+using Cluster.Models.ResNet;
+using Cluster.Models.Vgg;
 using static TorchSharp.torch;
 
 namespace Cluster.Models;
@@ -12,6 +15,27 @@ public static class ModelRegistry
     {
         ["lenet5"] = new(LeNet5.Create, CreateTower: null),
         ["alexnet"] = new(AlexNet.AlexNet.Create, AlexNet.AlexNet.CreateTower),
+        ["lenet5_1998"] = new(LeNet5Of1998.Create, CreateTower: null),
+        ["alexnet_keras"] = new(AlexNetKeras.Create, CreateTower: null),
+        ["alexnet_owt"] = new(AlexNetOneWeirdTrick.Create, CreateTower: null),
+        ["fourlayer_cnn"] = new(FourLayerCnn.Create, CreateTower: null),
+        ["vgg11"] = Vgg(VggNet.Vgg11),
+        ["vgg11_bn"] = Vgg(VggNet.Vgg11Bn),
+        ["vgg11_lrn"] = Vgg(VggNet.Vgg11Lrn),
+        ["vgg13"] = Vgg(VggNet.Vgg13),
+        ["vgg13_bn"] = Vgg(VggNet.Vgg13Bn),
+        ["vgg16"] = Vgg(VggNet.Vgg16),
+        ["vgg16_bn"] = Vgg(VggNet.Vgg16Bn),
+        ["vgg16_c"] = Vgg(VggNet.Vgg16C),
+        ["vgg19"] = Vgg(VggNet.Vgg19),
+        ["vgg19_bn"] = Vgg(VggNet.Vgg19Bn),
+        ["resnet18"] = ResNet(ResNetDepth.ResNet18),
+        ["resnet34"] = ResNet(ResNetDepth.ResNet34),
+        ["resnet50"] = ResNet(ResNetDepth.ResNet50),
+        ["resnet101"] = ResNet(ResNetDepth.ResNet101),
+        ["resnet152"] = ResNet(ResNetDepth.ResNet152),
+        ["mobilenet_v1"] = new(MobileNetV1.Create, CreateTower: null),
+        ["mobilenet_v2"] = new(MobileNetV2.Create, CreateTower: null),
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
     private delegate ImageClassifier Builder(ModelOptions options, StepPosition position, ScalarType dtype);
@@ -33,6 +57,10 @@ public static class ModelRegistry
     public static ImageClassifier Create(string name, IReadOnlyDictionary<string, object> options, ulong seed, ScalarType dtype = ScalarType.Float32) =>
         Find(name).Create(new ModelOptions(name, options), new StepPosition(seed), dtype);
 
+    /// <summary>As <see cref="Create"/>, for parameters and buffers that are loaded afterwards: those of the net are not drawn and must not be used.</summary>
+    public static ImageClassifier CreateToLoad(string name, IReadOnlyDictionary<string, object> options, ScalarType dtype = ScalarType.Float32) =>
+        Find(name).Create(new ModelOptions(name, options), new StepPosition(0) { ParametersFollow = true }, dtype);
+
     /// <summary>One tower of a network that is split by channel groups over two devices.</summary>
     /// <exception cref="ModelOptionException">As <see cref="Create"/>; also when the model has no such split.</exception>
     public static ImageClassifier CreateTower(
@@ -42,6 +70,10 @@ public static class ModelRegistry
             ?? throw new ModelOptionException($"model.name is {name}, which has no split by model; choose parallelism data, or one of: {string.Join(", ", Names.Where(HasTowers))}");
         return build(new ModelOptions(name, options), exchange, new StepPosition(seed), dtype);
     }
+
+    private static Family Vgg(VggNet net) => new((options, position, dtype) => Models.Vgg.Vgg.Create(net, options, position, dtype), CreateTower: null);
+
+    private static Family ResNet(ResNetDepth depth) => new((options, position, dtype) => Models.ResNet.ResNet.Create(depth, options, position, dtype), CreateTower: null);
 
     private static Family Find(string name) => Families.TryGetValue(name, out var family)
         ? family

@@ -7,6 +7,9 @@ public sealed class StepPosition(ulong seed)
     /// <summary>The job's seed.</summary>
     public ulong Seed { get; } = seed;
 
+    /// <summary>Someone else sets the parameters once the net is built, so that it need not draw them.</summary>
+    internal bool ParametersFollow { get; init; }
+
     /// <summary>The optimizer step, from 0.</summary>
     public long Step { get; set; }
 

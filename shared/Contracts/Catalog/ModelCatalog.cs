@@ -9,29 +9,25 @@ public static class ModelCatalog
     /// <summary>Option names that every model has, since they follow from the data.</summary>
     public const string Classes = "classes", Channels = "channels", InputSize = "inputSize";
 
-    // Before All: static initialisers run in this order.
-    private static OptionDefinition ClassesOption { get; } = OptionDefinition.FromData(
-        Classes, data => data.Classes, "2 to 100000", classes => classes is >= 2 and <= 100_000, "outputs of the last layer");
-
-    private static OptionDefinition ChannelsOption { get; } = OptionDefinition.FromData(
-        Channels, data => data.Channels, "1 to 16", channels => channels is >= 1 and <= 16, "channels of an input image");
-
     public static ImmutableArray<ModelDefinition> All { get; } =
     [
         new("lenet5", "LeNet", ChannelGroups: 0,
         [
-            ClassesOption,
-            ChannelsOption,
+            SharedOptions.Classes,
+            SharedOptions.Channels,
             OptionDefinition.FromData(InputSize, data => data.Height, "28 or 32", size => size is 28 or 32,
                 "pixels a side; at 28 the first convolution pads by 2, at 32 by none"),
             OptionDefinition.Word("activation", "tanh", ["relu", "tanh"], "non-linearity after each hidden layer"),
             OptionDefinition.Word("init", "paper", ["paper", "he"], "paper: uniform within 2.4/fan-in; he: normal, variance 2/fan-in"),
-        ], "LeNet-5 with a dense C3: LeCun et al. 1998, section II"),
+        ], "LeNet-5 with a dense C3: LeCun et al. 1998, section II")
+        {
+            Facts = new("LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition", 1, 32, 10, 61_706, 416_520),
+        },
 
         new("alexnet", "AlexNet", ChannelGroups: 2,
         [
-            ClassesOption,
-            ChannelsOption,
+            SharedOptions.Classes,
+            SharedOptions.Channels,
             OptionDefinition.FromData(InputSize, data => data.Height, "224 or 28 to 64", size => size is 224 or (>= 28 and <= 64),
                 "pixels a side; 224 is the paper's net, 28 to 64 builds a stem with smaller strides"),
             OptionDefinition.Number("width", 1.0, "more than 0 and at most 1", width => width is > 0 and <= 1,
@@ -41,7 +37,18 @@ public static class ModelCatalog
                 "probability with which a unit of the two hidden fully connected layers is dropped"),
             OptionDefinition.Word("init", "paper", ["paper", "he"],
                 "paper: normal, σ 0.01, some biases 1 (needs an ImageNet-sized budget); he: normal, variance 2/fan-in"),
-        ], "AlexNet of 2012 in two towers: Krizhevsky et al. 2012"),
+        ], "AlexNet of 2012 in two towers: Krizhevsky et al. 2012")
+        {
+            Facts = new("Krizhevsky, Sutskever and Hinton 2012, ImageNet classification with deep convolutional neural networks", 3, 224, 1000, 60_965_224, 724_406_816)
+            {
+                Top1 = 62.5, Top5 = 83.0, Source = "paper, LSVRC-2010 test, ten crops",
+            },
+        },
+
+        .. ClassicModels.All,
+        .. VggModels.All,
+        .. ResNetModels.All,
+        .. MobileNetModels.All,
     ];
 
     public static bool TryGet(string name, [NotNullWhen(true)] out ModelDefinition? model)

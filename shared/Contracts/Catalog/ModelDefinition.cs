@@ -13,6 +13,9 @@ namespace Cluster.Contracts.Catalog;
 public sealed record ModelDefinition(
     string Name, string Family, int ChannelGroups, ImmutableArray<OptionDefinition> Options, string Summary)
 {
+    /// <summary>Source, size and published accuracy.</summary>
+    public required ModelFacts Facts { get; init; }
+
     /// <summary>The option of that exact name, or null.</summary>
     public OptionDefinition? Option(string name) => Options.FirstOrDefault(option => option.Name == name);
 }

@@ -34,7 +34,7 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input)
     {
         if (!training || probability == 0)
-            return input;
+            return input.alias(); // its own reference: a sequence disposes of what lies between its layers
 
         var mask = empty(input.shape, dtype: input.dtype); // in the CPU's memory, where the counter runs
         if (input.dtype == ScalarType.Float64)

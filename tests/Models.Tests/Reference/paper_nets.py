@@ -85,5 +85,6 @@ def main(folder):
             f.write(tensor.contiguous().numpy().astype("<f8").tobytes())
 
 
-for case_folder in sys.argv[1:]:
-    main(case_folder)
+if __name__ == "__main__":
+    for case_folder in sys.argv[1:]:
+        main(case_folder)

@@ -1,0 +1,76 @@
+using Cluster.Models.Initialization;
+using Cluster.Models.Layers;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Cluster.Models.AlexNet;
+
+/// <summary>AlexNet of 2014, one tower: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, §5.</summary>
+/// <remarks>
+/// (N, channels, inputSize, inputSize) → (N, classes); 61,100,840 parameters at 3×224×224 and 1000 classes; state-dict names and numerics are torchvision's, which has
+/// 256 filters in the fourth convolution where the paper has 384. Deviations: torchvision averages the last map to 6×6 at any size, the identity at
+/// 224; small images have the reduced stem of <see cref="Stem"/>.
+/// </remarks>
+public sealed class AlexNetOneWeirdTrick : ImageClassifier
+{
+    private readonly Sequential features;
+    private readonly Sequential classifier;
+
+    private AlexNetOneWeirdTrick(ClassifierShape shape, double width, double dropout, bool paperInit, StepPosition position, ScalarType dtype)
+        : base("alexnet_owt", shape, position)
+    {
+        var stem = Stem.For(shape.InputSize);
+        var last = Pooled(Pooled(Pooled(stem.OutputSize))); // 55 → 27 → 13 → 6
+        var (c1, c2, c3, c4, hidden) = (Scaled(64), Scaled(192), Scaled(384), Scaled(256), Scaled(4096));
+        features = nn.Sequential(
+            nn.Conv2d(shape.Channels, c1, stem.Kernel, stem.Stride, 2, dtype: dtype),
+            nn.ReLU(inplace: true),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(c1, c2, 5, padding: 2, dtype: dtype),
+            nn.ReLU(inplace: true),
+            nn.MaxPool2d(3, 2),
+            nn.Conv2d(c2, c3, 3, padding: 1, dtype: dtype),
+            nn.ReLU(inplace: true),
+            nn.Conv2d(c3, c4, 3, padding: 1, dtype: dtype),
+            nn.ReLU(inplace: true),
+            nn.Conv2d(c4, c4, 3, padding: 1, dtype: dtype),
+            nn.ReLU(inplace: true),
+            nn.MaxPool2d(3, 2));
+        classifier = nn.Sequential(
+            new CounterDropout("classifier.0", dropout, c4 * last * last, 0, position),
+            nn.Linear(c4 * last * last, hidden, dtype: dtype),
+            nn.ReLU(inplace: true),
+            new CounterDropout("classifier.3", dropout, hidden, 0, position),
+            nn.Linear(hidden, hidden, dtype: dtype),
+            nn.ReLU(inplace: true),
+            nn.Linear(hidden, shape.Classes, dtype: dtype));
+        RegisterComponents();
+        Initialize(paperInit ? Torchvision : Distribution.He);
+
+        int Scaled(int channels) => CommonOptions.Scaled(channels, width);
+        static int Pooled(int size) => ((size - 3) / 2) + 1;
+    }
+
+    /// <summary>Builds the net from the options <c>inputSize channels classes width dropout init</c>.</summary>
+    public static AlexNetOneWeirdTrick Create(ModelOptions options, StepPosition position, ScalarType dtype)
+    {
+        var shape = CommonOptions.FixedSize(options);
+        var (width, dropout, paperInit) = (CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
+        options.EnsureAllRead();
+        return new AlexNetOneWeirdTrick(shape, width, dropout, paperInit, position, dtype);
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor input)
+    {
+        var x = features.call(input);          // N×64×55×55 → N×192×27×27 → N×384×13×13 → N×256×13×13 → N×256×6×6
+        return classifier.call(x.flatten(1));  // N×9216 → N×4096 → N×4096 → N×classes
+    }
+
+    /// <summary>The paper is silent; torchvision keeps PyTorch's: weights and biases uniform within ±1/√fan-in.</summary>
+    private Distribution Torchvision(ParameterShard shard)
+    {
+        var weight = get_parameter(shard.Name.Replace(".bias", ".weight", StringComparison.Ordinal))!;
+        return new Distribution.Symmetric(1 / Math.Sqrt(Distribution.FanIn(ShardOf(shard.Name, weight))));
+    }
+}

@@ -1,0 +1,36 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Cluster.Models.ResNet;
+
+/// <summary>Residual block of two 3×3 convolutions: He et al. 2015, arXiv:1512.03385, Fig. 5 left.</summary>
+/// <remarks>(N, Input, H, W) → (N, Output, H/stride, W/stride).</remarks>
+public sealed class BasicBlock : nn.Module<Tensor, Tensor>
+{
+    private readonly BlockShape shape;
+    private readonly Conv2d conv1;
+    private readonly BatchNorm2d bn1;
+    private readonly Conv2d conv2;
+    private readonly BatchNorm2d bn2;
+    private readonly Sequential? downsample;
+
+    public BasicBlock(BlockShape shape)
+        : base(nameof(BasicBlock))
+    {
+        this.shape = shape;
+        conv1 = nn.Conv2d(shape.Input, shape.Planes, 3, shape.Stride, 1, bias: false, dtype: shape.Dtype);
+        bn1 = nn.BatchNorm2d(shape.Planes, dtype: shape.Dtype);
+        conv2 = nn.Conv2d(shape.Planes, shape.Output, 3, 1, 1, bias: false, dtype: shape.Dtype);
+        bn2 = nn.BatchNorm2d(shape.Output, dtype: shape.Dtype);
+        downsample = Shortcut.Projection(shape);
+        RegisterComponents();
+    }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor input)
+    {
+        var x = bn1.call(conv1.call(input)).relu_(); // N×Planes×H/stride×W/stride
+        x = bn2.call(conv2.call(x));                 // N×Output×H/stride×W/stride
+        return x.add_(downsample is null ? Shortcut.Pad(input, shape) : downsample.call(input)).relu_();
+    }
+}

@@ -1,0 +1,114 @@
+namespace Cluster.Models.Tests.Reference;
+
+/// <summary>Logits, every parameter's gradient and running statistics against torchvision where it has the model, else against nets written from the papers in Python.</summary>
+public sealed class ZooParityTests
+{
+    private static readonly string[] InTorchvision =
+    [
+        "alexnet_owt", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenet_v2",
+    ];
+
+    private static readonly string[] FromPapers = ["alexnet_keras", "vgg11_lrn", "vgg16_c", "mobilenet_v1"];
+
+    public static TheoryData<string> Large => [.. InTorchvision, .. FromPapers];
+
+    /// <summary>A few families at their full input, and small builds of the others.</summary>
+    [Fact]
+    public async Task Spread_EqualsTheReference() => await CompareAsync(
+    [
+        new("resnet18", Full(), [2, 3, 224, 224], Training: true),
+        new("mobilenet_v2", Full("mobilenet_v2"), [2, 3, 224, 224], Training: false),
+        new("mobilenet_v2", Full("mobilenet_v2"), [2, 3, 224, 224], Training: true, Single: true),
+        new("vgg11", Small(64, 3), [2, 3, 64, 64], Training: true),
+        new("vgg11_bn", Small(64, 3), [2, 3, 64, 64], Training: true),
+        new("vgg11_bn", Small(64, 3), [2, 3, 64, 64], Training: false, Single: true),
+    ]);
+
+    [Fact]
+    public async Task SmallBuildsOfNetsThatTorchvisionLacks_EqualThePapers() => await CompareAsync(
+    [
+        new("lenet5_1998", new() { ["init"] = "paper" }, [3, 1, 32, 32], Training: true),
+        new("lenet5_1998", new() { ["inputSize"] = 28, ["channels"] = 3, ["classes"] = 12 }, [3, 3, 28, 28], Training: true),
+        new("lenet5_1998", new() { ["inputSize"] = 28 }, [3, 1, 28, 28], Training: false, Single: true),
+        new("fourlayer_cnn", new() { ["activation"] = "relu", ["init"] = "he" }, [2, 3, 32, 32], Training: true),
+        new("fourlayer_cnn", new() { ["activation"] = "tanh", ["inputSize"] = 28, ["channels"] = 1, ["init"] = "he" }, [2, 1, 28, 28], Training: true),
+        new("fourlayer_cnn", new() { ["activation"] = "sigmoid", ["inputSize"] = 45, ["init"] = "he" }, [2, 3, 45, 45], Training: true),
+        new("alexnet_keras", Small(28, 1), [2, 1, 28, 28], Training: true),
+        new("vgg11_lrn", Small(28, 1), [2, 1, 28, 28], Training: true),
+        new("vgg16_c", Small(32, 3), [2, 3, 32, 32], Training: true),
+        new("mobilenet_v1", Multiplied(28, 1), [2, 1, 28, 28], Training: true),
+        new("mobilenet_v1", new(Multiplied(64, 3)) { ["activation"] = "relu6" }, [2, 3, 64, 64], Training: false),
+    ]);
+
+    /// <summary>Options that torchvision lacks, on its nets changed by hand.</summary>
+    [Fact]
+    public async Task Options_EqualTheReference() => await CompareAsync(
+    [
+        new("resnet18", new(Full()) { ["shortcut"] = "A", ["inputSize"] = 96 }, [2, 3, 96, 96], Training: true),
+        new("resnet50", new(Full()) { ["shortcut"] = "A", ["stridePlacement"] = "paper", ["inputSize"] = 96 }, [2, 3, 96, 96], Training: false),
+        new("resnet50", new(Full()) { ["stridePlacement"] = "paper", ["inputSize"] = 96 }, [2, 3, 96, 96], Training: true),
+        new("mobilenet_v2", new(Full("mobilenet_v2")) { ["bottleneckActivation"] = "relu6", ["widthMultiplier"] = 0.35, ["inputSize"] = 96 }, [2, 3, 96, 96], Training: true),
+        new("mobilenet_v2", new(Full("mobilenet_v2")) { ["widthMultiplier"] = 1.4, ["inputSize"] = 96 }, [2, 3, 96, 96], Training: false),
+    ]);
+
+    [Theory]
+    [Trait("Round", "full")]
+    [MemberData(nameof(Large))]
+    public async Task FullInput_EqualsTheReference(string model)
+    {
+        long[] input = [2, 3, 224, 224];
+        foreach (var single in (bool[])[false, true])
+        {
+            foreach (var training in (bool[])[false, true])
+                await CompareAsync([new(model, Full(model), input, training, single)]);
+        }
+    }
+
+    private static async Task CompareAsync(IReadOnlyList<ReferenceCase> cases)
+    {
+        var compared = await ReferenceCase.CompareAsync(cases, TestContext.Current.CancellationToken);
+        foreach (var (one, tensors) in cases.Zip(compared))
+        {
+            foreach (var tensor in tensors)
+            {
+                var scale = Scale(tensor, tensors);
+                scale.ShouldBeGreaterThan(0, $"{one}: {tensor.Name}"); // a comparison with zero would prove nothing
+                // float64: the same sums of at most 10⁷ products in other orders, about √n·2⁻⁵³ of the largest. float32: no further from the float64 result than
+                // a few times what PyTorch's own float32 is, or than √n·2⁻²⁴ where PyTorch happens to be nearer.
+                var allowed = one.Single ? (4 * Distance(tensor.Theirs, tensor.Exact)) + (1e-5 * scale) : 1e-9 * scale;
+                Distance(tensor.Ours, one.Single ? tensor.Exact : tensor.Theirs).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
+            }
+        }
+    }
+
+    /// <summary>The tensor's norm. A bias before batch normalisation has no influence in training, so that its gradient is rounding alone: then the weight's.</summary>
+    private static double Scale(TensorComparison tensor, IReadOnlyList<TensorComparison> all)
+    {
+        var norm = Norm(tensor.Exact);
+        var weight = all.FirstOrDefault(other => tensor.Name.EndsWith(".bias", StringComparison.Ordinal) && other.Name == tensor.Name[..^"bias".Length] + "weight");
+        return weight is not null && Norm(weight.Exact) is var reference && norm < 1e-9 * reference ? reference : norm;
+    }
+
+    private static double Norm(double[] values) => Math.Sqrt(values.Sum(v => v * v));
+
+    private static double Distance(double[] left, double[] right) => Math.Sqrt(left.Zip(right, (l, r) => (l - r) * (l - r)).Sum());
+
+    private static Dictionary<string, object> Full(string model = "resnet18")
+    {
+        var options = new Dictionary<string, object> { ["init"] = "he" };
+        if (model.StartsWith("vgg", StringComparison.Ordinal) || model.StartsWith("alexnet", StringComparison.Ordinal) || model == "mobilenet_v2")
+            options["dropout"] = 0.0;
+        return options;
+    }
+
+    private static Dictionary<string, object> Small(int size, int channels) => new()
+    {
+        ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["width"] = 0.125, ["dropout"] = 0.0, ["init"] = "he",
+    };
+
+    private static Dictionary<string, object> Multiplied(int size, int channels) => new()
+    {
+        ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["widthMultiplier"] = 0.25, ["init"] = "he",
+    };
+}

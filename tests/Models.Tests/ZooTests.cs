@@ -105,7 +105,7 @@ public sealed class ZooTests
     {
         var options = new Dictionary<string, object> { ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["init"] = "he" };
         ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
-        foreach (var (option, value) in (IEnumerable<(string, double)>)[("width", 0.125), ("widthMultiplier", 0.25), ("dropout", 0)])
+        foreach (var (option, value) in (IEnumerable<(string, double)>)[("width", 0.0625), ("widthMultiplier", 0.25), ("dropout", 0)])
         {
             if (model!.Option(option) is not null)
                 options[option] = value;

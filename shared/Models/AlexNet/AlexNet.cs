@@ -47,9 +47,9 @@ public sealed class AlexNet : ImageClassifier
         conv3 = nn.Conv2d(Both * net.Conv2, towers * net.Conv3, 3, padding: 1, dtype: dtype);
         conv4 = nn.Conv2d(towers * net.Conv3, towers * net.Conv4, 3, padding: 1, groups: towers, dtype: dtype);
         conv5 = nn.Conv2d(towers * net.Conv4, towers * net.Conv5, 3, padding: 1, groups: towers, dtype: dtype);
-        fc6 = nn.Linear(Both * net.Conv5 * net.Pool5Size * net.Pool5Size, towers * net.Fc6, dtype: dtype);
-        fc7 = nn.Linear(Both * net.Fc6, towers * net.Fc7, dtype: dtype);
-        fc8 = nn.Linear(Both * net.Fc7, exchange is null ? net.Classifier.Classes : net.Classifier.Classes / Both, dtype: dtype);
+        fc6 = FullyConnected.Undrawn(Both * net.Conv5 * net.Pool5Size * net.Pool5Size, towers * net.Fc6, dtype);
+        fc7 = FullyConnected.Undrawn(Both * net.Fc6, towers * net.Fc7, dtype);
+        fc8 = FullyConnected.Undrawn(Both * net.Fc7, exchange is null ? net.Classifier.Classes : net.Classifier.Classes / Both, dtype);
         drop6 = new CounterDropout("drop6", net.Dropout, Both * net.Fc6, tower * net.Fc6, position);
         drop7 = new CounterDropout("drop7", net.Dropout, Both * net.Fc7, tower * net.Fc7, position);
         RegisterComponents();

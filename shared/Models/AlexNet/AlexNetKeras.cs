@@ -37,9 +37,9 @@ public sealed class AlexNetKeras : ImageClassifier
         conv3 = nn.Conv2d(c2, c3, 3, padding: 1, dtype: dtype);
         conv4 = nn.Conv2d(c3, c3, 3, padding: 1, dtype: dtype);
         conv5 = nn.Conv2d(c3, c5, 3, padding: 1, dtype: dtype);
-        fc6 = nn.Linear(c5 * last * last, hidden, dtype: dtype);
-        fc7 = nn.Linear(hidden, hidden, dtype: dtype);
-        fc8 = nn.Linear(hidden, shape.Classes, dtype: dtype);
+        fc6 = FullyConnected.Undrawn(c5 * last * last, hidden, dtype);
+        fc7 = FullyConnected.Undrawn(hidden, hidden, dtype);
+        fc8 = FullyConnected.Undrawn(hidden, shape.Classes, dtype);
         drop6 = new CounterDropout("drop6", dropout, hidden, 0, position);
         drop7 = new CounterDropout("drop7", dropout, hidden, 0, position);
         RegisterComponents();

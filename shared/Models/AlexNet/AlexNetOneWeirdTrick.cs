@@ -38,12 +38,12 @@ public sealed class AlexNetOneWeirdTrick : ImageClassifier
             nn.MaxPool2d(3, 2));
         classifier = nn.Sequential(
             new CounterDropout("classifier.0", dropout, c4 * last * last, 0, position),
-            nn.Linear(c4 * last * last, hidden, dtype: dtype),
+            FullyConnected.Undrawn(c4 * last * last, hidden, dtype),
             nn.ReLU(inplace: true),
             new CounterDropout("classifier.3", dropout, hidden, 0, position),
-            nn.Linear(hidden, hidden, dtype: dtype),
+            FullyConnected.Undrawn(hidden, hidden, dtype),
             nn.ReLU(inplace: true),
-            nn.Linear(hidden, shape.Classes, dtype: dtype));
+            FullyConnected.Undrawn(hidden, shape.Classes, dtype));
         RegisterComponents();
         Initialize(paperInit ? Torchvision : Distribution.He);
 

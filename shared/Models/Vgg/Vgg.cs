@@ -26,13 +26,13 @@ public sealed class Vgg : ImageClassifier
         var channels = CommonOptions.Scaled(VggNet.Channels[^1], width);
         features = nn.Sequential(Features(net, shape.Channels, width, dtype));
         classifier = nn.Sequential(
-            nn.Linear(channels * MapSize * MapSize, hidden, dtype: dtype),
+            FullyConnected.Undrawn(channels * MapSize * MapSize, hidden, dtype),
             nn.ReLU(inplace: true),
             new CounterDropout("classifier.2", dropout, hidden, 0, position),
-            nn.Linear(hidden, hidden, dtype: dtype),
+            FullyConnected.Undrawn(hidden, hidden, dtype),
             nn.ReLU(inplace: true),
             new CounterDropout("classifier.5", dropout, hidden, 0, position),
-            nn.Linear(hidden, shape.Classes, dtype: dtype));
+            FullyConnected.Undrawn(hidden, shape.Classes, dtype));
         RegisterComponents();
         Initialize(paperInit ? Paper : Distribution.He);
     }

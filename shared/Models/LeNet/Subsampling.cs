@@ -16,8 +16,8 @@ public sealed class Subsampling : nn.Module<Tensor, Tensor>
         : base(nameof(Subsampling))
     {
         this.maps = maps;
-        weight = nn.Parameter(zeros(maps, dtype));
-        bias = nn.Parameter(zeros(maps, dtype));
+        weight = (Parameter)nn.Parameter(zeros(maps, dtype)).DetachFromDisposeScope();
+        bias = (Parameter)nn.Parameter(zeros(maps, dtype)).DetachFromDisposeScope();
         RegisterComponents();
     }
 

@@ -29,8 +29,8 @@ public sealed class TableConvolution : nn.Module<Tensor, Tensor>
     public TableConvolution(ScalarType dtype)
         : base(nameof(TableConvolution))
     {
-        weight = nn.Parameter(zeros(Places.Length, Kernel, Kernel, dtype));
-        bias = nn.Parameter(zeros(Connections.Length, dtype));
+        weight = (Parameter)nn.Parameter(zeros(Places.Length, Kernel, Kernel, dtype)).DetachFromDisposeScope();
+        bias = (Parameter)nn.Parameter(zeros(Connections.Length, dtype)).DetachFromDisposeScope();
         RegisterComponents();
     }
 

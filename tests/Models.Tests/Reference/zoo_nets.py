@@ -2,7 +2,7 @@
 
 For each folder given, reads FOLDER/case.json and FOLDER/values.bin (little-endian, the case's precision: the input, every parameter, every buffer), writes
 FOLDER/results.bin (float64: the logits, the gradient of every parameter and, in training, every buffer afterwards, for the loss
-sum(logits * sin(arange))), first computed at the case's precision, then in float64.
+sum(logits * sin(arange))), computed at the case's precision and, where that is float32, in float64 after it.
 """
 import json
 import sys
@@ -219,11 +219,10 @@ def main(folder):
     parameters = {entry["name"]: take(entry["shape"]) for entry in case["parameters"]}
     buffers = {entry["name"]: take(entry["shape"]) for entry in case["buffers"]}
     assert values.numel() == 0
-    same = results(case, x, parameters, buffers, values.dtype)
-    exact = results(case, x, parameters, buffers, torch.float64) if case["single"] else same
     with open(folder + "/results.bin", "wb") as f:
-        for tensor in same + exact:
-            f.write(tensor.double().contiguous().numpy().astype("<f8").tobytes())
+        for dtype in [torch.float32, torch.float64] if case["single"] else [torch.float64]:
+            for tensor in results(case, x, parameters, buffers, dtype):
+                f.write(tensor.double().contiguous().numpy().astype("<f8").tobytes())
 
 
 for case_folder in sys.argv[1:]:

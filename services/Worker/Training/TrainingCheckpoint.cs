@@ -4,7 +4,7 @@ using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>What of a run goes into a checkpoint, and back: parameters, optimizer state, position.</summary>
+/// <summary>What of a run goes into a checkpoint, and back: parameters, running statistics, optimizer state, position.</summary>
 internal static class TrainingCheckpoint
 {
     /// <summary>Copies this rank's part, or null when other ranks own all that it holds.</summary>
@@ -34,31 +34,44 @@ internal static class TrainingCheckpoint
         foreach (var state in setup.Optimizer.State.Where(state => owned.ContainsKey(state.Parameter)))
             Add($"optimizer-{rank}.safetensors", StateName(state.Slot, state.Parameter), state.Tensor, owned[state.Parameter]);
         if (rank == 0)
+        {
+            // Every rank holds these whole and the same.
+            foreach (var (name, buffer) in setup.Network.Buffers())
+                AddSlice(modelFile, name, buffer, buffer.shape, new long[buffer.dim()]);
             snapshot.AddFile(TrainingPosition.FileName, position.ToJson());
+        }
+
         return snapshot;
 
-        void Add(string file, string name, torch.Tensor tensor, Parallel.LocalParameter place) => snapshot.AddTensor(
-            file, name, DType(tensor.dtype), [.. place.GlobalShape], [.. place.Offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+        void Add(string file, string name, torch.Tensor tensor, Parallel.LocalParameter place) =>
+            AddSlice(file, name, tensor, place.GlobalShape, place.Offset);
+
+        void AddSlice(string file, string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset) => snapshot.AddTensor(
+            file, name, DType(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
     }
 
-    /// <summary>Overwrites parameters and optimizer state, whatever split they were written by.</summary>
+    /// <summary>Overwrites parameters, running statistics and optimizer state, whatever split they were written by.</summary>
     /// <exception cref="InvalidDataException">The checkpoint is of another model, optimizer or precision.</exception>
     public static async Task<TrainingPosition> RestoreAsync(TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
     {
         var places = setup.Partition.Parameters.ToDictionary(parameter => parameter.Name);
         foreach (var parameter in places.Values)
             await ReadAsync(parameter.Name, parameter.Tensor, parameter);
+        foreach (var (name, buffer) in setup.Network.Buffers())
+            await ReadSliceAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
         foreach (var state in setup.Optimizer.State)
             await ReadAsync(StateName(state.Slot, state.Parameter), state.Tensor, places[state.Parameter]);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 
-        async Task ReadAsync(string name, torch.Tensor tensor, Parallel.LocalParameter place)
+        Task ReadAsync(string name, torch.Tensor tensor, Parallel.LocalParameter place) => ReadSliceAsync(name, tensor, place.GlobalShape, place.Offset);
+
+        async Task ReadSliceAsync(string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
         {
             if (await reader.DTypeAsync(name, cancellationToken) is var stored && stored != DType(tensor.dtype))
                 throw new InvalidDataException($"the checkpoint holds {name} as {stored}, the job trains in {DType(tensor.dtype)}");
-            if (!reader.GlobalShape(name).SequenceEqual(place.GlobalShape))
-                throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, the model has {Shapes.Text([.. place.GlobalShape])}");
-            Overwrite(tensor, await reader.ReadSliceAsync(name, place.Offset, place.Shape, cancellationToken));
+            if (!reader.GlobalShape(name).SequenceEqual(globalShape))
+                throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, the model has {Shapes.Text([.. globalShape])}");
+            Overwrite(tensor, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
         }
     }
 

@@ -47,6 +47,21 @@ internal static class TestRuns
         change?.Invoke(spec);
     });
 
+    /// <summary>A narrow MobileNet v1, which has batch normalisation.</summary>
+    public static JobSpec AMobileNetJob(Action<JobSpec>? change = null) => AJob(spec =>
+    {
+        spec.Model = new ModelSpec
+        {
+            Name = "mobilenet_v1",
+            Options =
+            {
+                ["inputSize"] = Whole(28), ["channels"] = Whole(1), ["classes"] = Whole(10), ["init"] = Word("he"),
+                ["widthMultiplier"] = new OptionValue { DoubleValue = 0.125 },
+            },
+        };
+        change?.Invoke(spec);
+    });
+
     /// <summary>Runs all ranks to their end.</summary>
     public static async Task<TrainerOutcome[]> RunAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null, TimeProvider? time = null)

@@ -62,6 +62,23 @@ public sealed class TrainingSessionTests
         }
     }
 
+    /// <summary>Batch normalisation's running averages are no parameters, and validation reads them.</summary>
+    [Fact]
+    public async Task ResumedRunOfANetWithRunningStatistics_ValidatesBitIdentically()
+    {
+        const int everySteps = 13;
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        var spec = TestRuns.AMobileNetJob(spec => spec.Checkpoints.EverySteps = everySteps);
+        await TestRuns.RunAsync(cluster, spec);
+
+        using var afterCrash = new InMemoryCluster(worldSize: 1, inherited: cluster);
+        var outcome = (await TestRuns.RunAsync(afterCrash, spec, resumeFrom: cluster.CheckpointIds[everySteps])).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
+        afterCrash.Series(MetricNames.ValidationLoss).ToArray().ShouldBe(cluster.Series(MetricNames.ValidationLoss).ToArray());
+        afterCrash.Series(MetricNames.TestLoss).ToArray().ShouldBe(cluster.Series(MetricNames.TestLoss).ToArray());
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 
 namespace Cluster.Contracts.Tests.JobFiles;
@@ -84,13 +85,14 @@ public sealed class JobFileFaultTests
     public void Parse_OfTheWrongValue_SaysWhichAreAllowed(string third, string message) => Refused(Sound + third, "line 3: " + message);
 
     [Theory]
-    [InlineData("data: fashion-mnist", "line 1: model is missing; name one of lenet5, alexnet")]
+    [InlineData("data: fashion-mnist", "line 1: model is missing; name one of {models}")]
     [InlineData("model: lenet5", "line 1: data is missing; name one of fashion-mnist, mnist, synthetic")]
     [InlineData("model: lenet6\ndata: mnist", "line 1: model is lenet6 but no model of that name is known; did you mean lenet5?")]
     [InlineData("model: { name: LeNet-5 }\ndata: mnist", "line 1: model.name is LeNet-5 but no model of that name is known; did you mean lenet5?")]
-    [InlineData("model: transformer\ndata: mnist", "line 1: model is transformer but no model of that name is known; the known ones are lenet5, alexnet")]
+    [InlineData("model: transformer\ndata: mnist", "line 1: model is transformer but no model of that name is known; the known ones are {models}")]
     [InlineData("model: lenet5\ndata: fashion_mnist", "line 2: data is fashion_mnist but no data set of that name is known; did you mean fashion-mnist?")]
-    public void Parse_OfAnUnknownModelOrDataSet_SuggestsTheNearest(string yaml, string message) => Refused(yaml, message);
+    public void Parse_OfAnUnknownModelOrDataSet_SuggestsTheNearest(string yaml, string message) =>
+        Refused(yaml, message.Replace("{models}", string.Join(", ", ModelCatalog.All.Select(model => model.Name)), StringComparison.Ordinal));
 
     [Theory]
     [InlineData("lenet5, options: { activaton: relu }", "model.options.activaton is relu but lenet5 has no such option; did you mean activation?")]

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Google.Protobuf.WellKnownTypes;
@@ -209,6 +210,6 @@ public sealed class JobFileTests
     {
         var fault = Should.Throw<JobFileException>(() => JobFile.Parse($"model: \"{new string('x', 500)}\\n\\e[31m\"\ndata: mnist"));
 
-        fault.Message.ShouldBe($"line 1: model is {new string('x', 60)}… but no model of that name is known; the known ones are lenet5, alexnet");
+        fault.Message.ShouldBe($"line 1: model is {new string('x', 60)}… but no model of that name is known; the known ones are {string.Join(", ", ModelCatalog.All.Select(model => model.Name))}");
     }
 }

@@ -30,7 +30,9 @@ internal static class ResNetModels
         {
             Facts = new("He, Zhang, Ren and Sun 2015, Deep residual learning for image recognition, arXiv:1512.03385", 3, 224, 1000, parameters, multiplyAdds)
             {
-                Top1 = top1, Top5 = top5, Source = "torchvision 0.14, IMAGENET1K_V1, one crop",
+                Top1 = top1,
+                Top5 = top5,
+                Source = "torchvision 0.14, IMAGENET1K_V1, one crop",
             },
         };
 }

@@ -32,7 +32,9 @@ internal static class VggModels
             Facts = new("Simonyan and Zisserman 2014, Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556",
                 3, 224, 1000, parameters, multiplyAdds)
             {
-                Top1 = top1, Top5 = top5, Source = top1 is null ? "" : "torchvision 0.14, IMAGENET1K_V1, one crop",
+                Top1 = top1,
+                Top5 = top5,
+                Source = top1 is null ? "" : "torchvision 0.14, IMAGENET1K_V1, one crop",
             },
         };
 }

@@ -50,7 +50,12 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
         var parameters = network.named_parameters().ToList();
         File.WriteAllText(Path.Combine(folder, "case.json"), JsonSerializer.Serialize(new
         {
-            model = Model, options = Options, input = Input, training = Training, single = Single, classes = network.Shape.Classes,
+            model = Model,
+            options = Options,
+            input = Input,
+            training = Training,
+            single = Single,
+            classes = network.Shape.Classes,
             codes = Model == "lenet5_1998" ? DigitCodes.Of(network.Shape.Classes) : null,
             parameters = parameters.Select(p => new { p.name, p.parameter.shape }),
             buffers = network.Buffers().Select(b => new { name = b.Name, b.Buffer.shape }),

@@ -127,11 +127,20 @@ public sealed class ZooParityTests
 
     private static Dictionary<string, object> Small(int size, int channels) => new()
     {
-        ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["width"] = 0.125, ["dropout"] = 0.0, ["init"] = "he",
+        ["inputSize"] = size,
+        ["channels"] = channels,
+        ["classes"] = 10,
+        ["width"] = 0.125,
+        ["dropout"] = 0.0,
+        ["init"] = "he",
     };
 
     private static Dictionary<string, object> Multiplied(int size, int channels) => new()
     {
-        ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["widthMultiplier"] = 0.25, ["init"] = "he",
+        ["inputSize"] = size,
+        ["channels"] = channels,
+        ["classes"] = 10,
+        ["widthMultiplier"] = 0.25,
+        ["init"] = "he",
     };
 }

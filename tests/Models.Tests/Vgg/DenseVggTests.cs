@@ -8,7 +8,11 @@ public sealed class DenseVggTests
     // 64 pixels: the last map is 2×2, so that the first fully connected layer becomes a 2×2 convolution.
     private static readonly Dictionary<string, object> Options = new()
     {
-        ["inputSize"] = 64, ["channels"] = 3, ["classes"] = 10, ["width"] = 0.0625, ["init"] = "he",
+        ["inputSize"] = 64,
+        ["channels"] = 3,
+        ["classes"] = 10,
+        ["width"] = 0.0625,
+        ["init"] = "he",
     };
 
     [Fact]

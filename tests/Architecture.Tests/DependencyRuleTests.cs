@@ -18,6 +18,7 @@ public sealed class DependencyRuleTests
         { "services/Scheduler/Scheduler.csproj", ["Contracts"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
         { "clients/Cli/Cli.csproj", ["Contracts"], ["Grpc."] },
+        { "bench/Bench.csproj", ["Worker"], [] },
     };
 
     [Theory]

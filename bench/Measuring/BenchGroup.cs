@@ -1,0 +1,62 @@
+using System.Text.Json;
+using Cluster.Worker.Collectives;
+
+namespace Cluster.Bench.Measuring;
+
+/// <summary>How the ranks of a bench find each other without scheduler and agent: through files of one folder in shared memory.</summary>
+internal static class BenchGroup
+{
+    private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(5);
+
+    /// <summary>Where the ranks of one group meet. Delete it when they are done.</summary>
+    public static string MakeFolder() =>
+        Directory.CreateDirectory($"/dev/shm/cluster-bench-{Guid.NewGuid():n}", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName;
+
+    /// <param name="folder">From <see cref="MakeFolder"/>; one a group.</param>
+    /// <param name="rank">This rank.</param>
+    /// <param name="worldSize">Ranks in all.</param>
+    /// <param name="node">Ranks of the same node share memory; others use TCP over loopback.</param>
+    /// <param name="options">The same on every rank.</param>
+    /// <param name="cancellationToken">Ends the wait for the other ranks.</param>
+    public static Task<ICollectiveGroup> JoinAsync(
+        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken) =>
+        CollectiveGroup.JoinAsync(
+            new CollectiveSetup
+            {
+                Rank = rank,
+                WorldSize = worldSize,
+                NodeId = node,
+                PeerHost = "127.0.0.1",
+                Secret = folder,
+                Rendezvous = (mine, token) => MeetAsync(folder, worldSize, mine, token),
+                ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve(Path.Combine(folder, $"{node}-{name}"), bytes)),
+                Options = options,
+            },
+            cancellationToken);
+
+    private static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(string folder, int worldSize, PeerEndpoint mine, CancellationToken cancellationToken)
+    {
+        var unfinished = Path.Combine(folder, $"unfinished-{mine.Rank}");
+        await File.WriteAllTextAsync(unfinished, JsonSerializer.Serialize(mine), cancellationToken);
+        File.Move(unfinished, PostOf(mine.Rank)); // at once and whole
+        var endpoints = new List<PeerEndpoint>();
+        for (var rank = 0; rank < worldSize; rank++)
+        {
+            while (!File.Exists(PostOf(rank)))
+                await Task.Delay(Look, cancellationToken);
+            endpoints.Add(JsonSerializer.Deserialize<PeerEndpoint>(await File.ReadAllTextAsync(PostOf(rank), cancellationToken))!);
+        }
+
+        return endpoints;
+
+        string PostOf(int rank) => Path.Combine(folder, $"rank-{rank}");
+    }
+
+    private static string Reserve(string path, long bytes)
+    {
+        // The first rank makes it and the others find it: all give the same length.
+        using var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        file.SetLength(bytes);
+        return path;
+    }
+}

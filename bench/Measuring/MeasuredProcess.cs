@@ -1,0 +1,79 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace Cluster.Bench.Measuring;
+
+/// <summary>
+/// A process that waits for orders on standard input, a JSON document a line, and answers each with one on standard output. Between
+/// orders it sleeps, so that several contestants can be kept ready at once. Its standard error is this process's.
+/// </summary>
+internal sealed class MeasuredProcess : IAsyncDisposable
+{
+    private readonly Process process;
+    private readonly string name;
+
+    private MeasuredProcess(ProcessStartInfo start, string name)
+    {
+        start.UseShellExecute = false;
+        start.RedirectStandardInput = true;
+        start.RedirectStandardOutput = true;
+        this.name = name;
+        process = Process.Start(start) ?? throw new InvalidOperationException($"{name} could not be started");
+    }
+
+    /// <summary>This program again, with another verb.</summary>
+    public static MeasuredProcess StartOurs(params IEnumerable<string> arguments) =>
+        new(new ProcessStartInfo(Environment.ProcessPath!, arguments), "this program's " + arguments.First());
+
+    /// <summary>A script of <c>bench/peers</c>, under the system's Python.</summary>
+    /// <param name="script">File name.</param>
+    /// <param name="environment">Added to this process's own.</param>
+    /// <param name="arguments">For the script.</param>
+    public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
+        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+            start.Environment[key] = value;
+        return new MeasuredProcess(start, script);
+    }
+
+    public async Task SendAsync<T>(T order)
+    {
+        await process.StandardInput.WriteLineAsync(JsonSerializer.Serialize(order));
+        await process.StandardInput.FlushAsync();
+    }
+
+    /// <exception cref="InvalidOperationException">The process ended instead of answering; what it said stands on standard error.</exception>
+    public async Task<T> ReceiveAsync<T>(CancellationToken cancellationToken)
+    {
+        var line = await process.StandardOutput.ReadLineAsync(cancellationToken);
+        if (line is null)
+        {
+            await process.WaitForExitAsync(cancellationToken);
+            throw new InvalidOperationException($"{name} ended with exit code {process.ExitCode} where an answer was expected; see its message above");
+        }
+
+        return JsonSerializer.Deserialize<T>(line)!;
+    }
+
+    /// <summary>Closing its input ends the process; it is killed if it has not ended soon after.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        try
+        {
+            process.StandardInput.Close();
+            await process.WaitForExitAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        catch (IOException)
+        {
+            process.Kill(entireProcessTree: true); // the pipe is broken: it is ending, or stuck
+        }
+
+        process.Dispose();
+    }
+}

@@ -1,0 +1,9 @@
+using System.CommandLine;
+using Cluster.Bench.AllReduce;
+
+var root = new RootCommand("Measures this system beside what its users would run instead, in turn and in one run.")
+{
+    AllReduceVerb.Build(),
+    AllReduceRank.Build(),
+};
+return await root.Parse(args).InvokeAsync();

@@ -1,0 +1,9 @@
+# The environment is left as it is, so that the peers run as installed; the bench prints what it runs with.
+run_bench() {
+  install_packages run
+  install_packages test # the peers
+  require_sdk
+  build_native
+  quietly "building the benchmarks" dotnet build "$root/bench/Bench.csproj" -c Release -v quiet -nologo
+  "$(binary Bench)" "$@"
+}

@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
+using Cluster.Cli.Experiments;
 using Cluster.Cli.Jobs;
 using Cluster.Cli.Nodes;
 using Cluster.Cli.Runs;
@@ -47,6 +48,7 @@ internal static class CommandLine
                 SubmitVerb.Build(verbs), ListVerb.Build(verbs), DescribeVerb.Build(verbs),
                 WatchVerb.Build(verbs), LogsVerb.Build(verbs), CancelVerb.Build(verbs),
             },
+            ExperimentVerbs.Build(verbs),
             new Command("node", "the machines") { NodeListVerb.Build(verbs) },
             new Command("run", "what training gave") { RunListVerb.Build(verbs) },
             ValidateVerb.Build(verbs),

@@ -24,6 +24,14 @@ public readonly record struct JobId(Guid Value)
     public override string ToString() => Value.ToString("D");
 }
 
+/// <summary>A file of variants, whose jobs belong together.</summary>
+/// <param name="Value">A UUID made by the scheduler.</param>
+public readonly record struct ExperimentId(Guid Value)
+{
+    /// <summary>Lower-case, dashed: what is printed, stored and sent.</summary>
+    public override string ToString() => Value.ToString("D");
+}
+
 /// <summary>A machine that runs a worker agent.</summary>
 /// <param name="Value">A UUID that the agent keeps in its state folder, so that it outlives restarts.</param>
 public readonly record struct NodeId(Guid Value)

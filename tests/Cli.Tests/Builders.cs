@@ -1,3 +1,4 @@
+using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Google.Protobuf.WellKnownTypes;
@@ -8,6 +9,10 @@ namespace Cluster.Cli.Tests;
 internal static class Builders
 {
     public const string JobId = "0f3c9a1b-77e2-4c01-9d8e-0123456789ab";
+
+    public const string ExperimentId = "7b1e5c02-11aa-4f00-8c3d-0123456789ab";
+
+    public const string ExperimentYaml = "name: activations\nmodel: lenet5\ndata: fashion-mnist\nmatrix: {model.options.activation: [relu, tanh]}\n";
 
     public const string Yaml = "model: lenet5\ndata: fashion-mnist\n";
 
@@ -51,6 +56,30 @@ internal static class Builders
         var job = ARunningJob(epoch: 5, step: 2150);
         (job.State, job.FinishedAt, job.Progress.TestAccuracy) = (state, At(-5), testAccuracy);
         return job;
+    }
+
+    /// <summary>Two variants of lenet5, in the states given.</summary>
+    public static GetExperimentResponse AnExperiment(JobState relu = JobState.Succeeded, JobState tanh = JobState.Running)
+    {
+        var jobs = new[] { ("relu", relu), ("tanh", tanh) }.Select((member, index) =>
+        {
+            var job = member.Item2.IsFinal() ? AFinishedJob(member.Item2) : ARunningJob();
+            (job.Id, job.Variant, job.ExperimentId, job.State) = (JobId[..^1] + $"{index}", member.Item1, ExperimentId, member.Item2);
+            return job;
+        }).ToList();
+        return new GetExperimentResponse
+        {
+            Experiment = new Experiment
+            {
+                Id = ExperimentId,
+                Name = "activations",
+                Owner = "ada",
+                CreatedAt = At(-90),
+                States = { jobs.GroupBy(job => job.State).Select(same => new JobStateCount { State = same.Key, Jobs = same.Count() }) },
+            },
+            Jobs = { jobs },
+            Yaml = ExperimentYaml,
+        };
     }
 
     public static JobEvent AnEvent(long sequence, JobState to, string reason = "") =>

@@ -29,6 +29,15 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<CancelJobRequest> Cancelled { get; } = [];
 
+    public List<SubmitExperimentRequest> SubmittedExperiments { get; } = [];
+
+    public List<CancelExperimentRequest> CancelledExperiments { get; } = [];
+
+    /// <summary>The experiment that every call is about.</summary>
+    public GetExperimentResponse Experiment { get; set; } = Builders.AnExperiment();
+
+    public Func<IServerStreamWriter<WatchExperimentResponse>, Task> WatchExperiment { get; set; } = _ => Task.CompletedTask;
+
     public Func<SubmitJobRequest, Job> Submit { get; set; } = _ => Builders.AJob();
 
     public Func<ValidateJobRequest, JobSpec> Validate { get; set; } = request => Contracts.JobFiles.JobFile.Parse(request.Yaml);
@@ -60,6 +69,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         builder.Services.AddGrpc();
         cluster.app = builder.Build();
         cluster.app.MapGrpcService<JobEndpoint>();
+        cluster.app.MapGrpcService<ExperimentEndpoint>();
         cluster.app.MapGrpcService<NodeEndpoint>();
         cluster.app.MapGrpcService<RunEndpoint>();
         await cluster.app.StartAsync();
@@ -126,6 +136,53 @@ internal sealed class FakeCluster : IAsyncDisposable
             CheckToken(context);
             cluster.Logged.Add(request);
             return responseStream.WriteAsync(new StreamLogsResponse { Lines = { cluster.LogLines } });
+        }
+    }
+
+    private sealed class ExperimentEndpoint(FakeCluster cluster) : ExperimentService.ExperimentServiceBase
+    {
+        public override Task<SubmitExperimentResponse> SubmitExperiment(SubmitExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.SubmittedExperiments.Add(request);
+            return Task.FromResult(new SubmitExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { cluster.Experiment.Jobs } });
+        }
+
+        public override Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var plan = Contracts.JobFiles.ExperimentFile.Parse(request.Yaml);
+            return Task.FromResult(new ValidateExperimentResponse
+            {
+                Name = plan.Name,
+                Variants = { plan.Members.Select(member => new Variant { Name = member.Variant, Spec = member.Spec }) },
+            });
+        }
+
+        public override Task<GetExperimentResponse> GetExperiment(GetExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(cluster.Experiment);
+        }
+
+        public override Task<ListExperimentsResponse> ListExperiments(ListExperimentsRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new ListExperimentsResponse { Experiments = { cluster.Experiment.Experiment } });
+        }
+
+        public override Task<CancelExperimentResponse> CancelExperiment(CancelExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.CancelledExperiments.Add(request);
+            return Task.FromResult(new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { cluster.Experiment.Jobs } });
+        }
+
+        public override Task WatchExperiment(
+            WatchExperimentRequest request, IServerStreamWriter<WatchExperimentResponse> responseStream, ServerCallContext context)
+        {
+            CheckToken(context);
+            return cluster.WatchExperiment(responseStream);
         }
     }
 

@@ -22,6 +22,7 @@ internal sealed class ClusterConnection : IDisposable
         this.channel = channel;
         this.token = token;
         Jobs = new JobService.JobServiceClient(channel);
+        Experiments = new ExperimentService.ExperimentServiceClient(channel);
         Nodes = new NodeService.NodeServiceClient(channel);
         Runs = new RunService.RunServiceClient(channel);
     }
@@ -29,6 +30,8 @@ internal sealed class ClusterConnection : IDisposable
     public string Server { get; }
 
     public JobService.JobServiceClient Jobs { get; }
+
+    public ExperimentService.ExperimentServiceClient Experiments { get; }
 
     public NodeService.NodeServiceClient Nodes { get; }
 

@@ -39,6 +39,7 @@ internal static class DescribeVerb
         var text = new StringBuilder();
         Add("job", job.Id);
         Add("name", job.Spec.Name);
+        Add("variant", job.ExperimentId.Length == 0 ? "" : $"{job.Variant} of experiment {job.ExperimentId}");
         Add("owner", job.Owner);
         Add("state", JobLines.StateAndReason(job));
         Add("created", Words.Clock(job.CreatedAt));

@@ -19,10 +19,15 @@ internal static class ListVerb
         };
         states.AcceptOnlyFromAmong([.. Enum.GetValues<JobState>().Where(state => state != JobState.Unspecified).Select(state => state.Word())]);
         var workspace = new Option<string?>("--workspace") { Description = "only jobs of this workspace", HelpName = "NAME" };
+        var experiment = new Option<string?>("--experiment") { Description = "only jobs of this experiment", HelpName = "ID" };
         var limit = LimitOption.Make("jobs");
         var command = verbs.Verb("list", "List jobs, the newest first.", async (context, cancellationToken) =>
         {
-            var request = new ListJobsRequest { Workspace = context.Arguments.GetValue(workspace) ?? "" };
+            var request = new ListJobsRequest
+            {
+                Workspace = context.Arguments.GetValue(workspace) ?? "",
+                ExperimentId = context.Arguments.GetValue(experiment) ?? "",
+            };
             request.States.AddRange((context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
             var listed = await ListAsync(context, request, context.Arguments.GetValue(limit), cancellationToken);
             if (context.Json)
@@ -31,7 +36,7 @@ internal static class ListVerb
                 await context.Output.BlockAsync(Table(listed.Jobs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
             return ExitCode.Done;
         });
-        foreach (var option in new Option[] { states, workspace, limit })
+        foreach (var option in new Option[] { states, workspace, experiment, limit })
             command.Options.Add(option);
         return command;
     }

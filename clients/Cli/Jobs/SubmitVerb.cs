@@ -1,11 +1,12 @@
 using System.CommandLine;
+using Cluster.Cli.Experiments;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 
 namespace Cluster.Cli.Jobs;
 
-/// <summary>job submit FILE: checked here first, so that most mistakes cost no round trip.</summary>
+/// <summary>job submit FILE, one job's or an experiment's: checked here first, so that most mistakes cost no round trip.</summary>
 internal static class SubmitVerb
 {
     public static Command Build(VerbFactory verbs)
@@ -19,7 +20,7 @@ internal static class SubmitVerb
             HelpName = "UUID",
         };
         var command = verbs.Verb("submit",
-            "Queue a training job. Among waiting jobs of one queue a larger priority number wins, then the older job.",
+            "Queue a training job, or all jobs of a file with variants. Among waiting jobs of one queue a larger priority number wins, then the older job.",
             (context, cancellationToken) => RunAsync(
                 context,
                 context.Arguments.GetRequiredValue(file),
@@ -37,8 +38,11 @@ internal static class SubmitVerb
         VerbContext context, string file, Guid requestId, bool waitForCapacity, bool follow, CancellationToken cancellationToken)
     {
         var yaml = await JobFileText.ReadAsync(file, context.Host.In, cancellationToken);
+        if (ExperimentFile.Describes(yaml))
+            return await RunExperimentAsync(context, yaml, requestId, waitForCapacity, follow, cancellationToken);
         JobFile.Parse(yaml);
-        var job = await SubmitAsync(context, new SubmitJobRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity }, cancellationToken);
+        var request = new SubmitJobRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity };
+        var job = (await SubmitAsync(context, request.RequestId, options => context.Connection.Jobs.SubmitJobAsync(request, options), cancellationToken)).Job;
 
         if (context.Json)
             await (follow ? context.Output.MessageAsync(job) : context.Output.DocumentAsync(job));
@@ -51,16 +55,35 @@ internal static class SubmitVerb
         return ExitCode.Done;
     }
 
-    private static async Task<Job> SubmitAsync(VerbContext context, SubmitJobRequest request, CancellationToken cancellationToken)
+    private static async Task<int> RunExperimentAsync(
+        VerbContext context, string yaml, Guid requestId, bool waitForCapacity, bool follow, CancellationToken cancellationToken)
+    {
+        ExperimentFile.Parse(yaml);
+        var request = new SubmitExperimentRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity };
+        var submitted = await SubmitAsync(
+            context, request.RequestId, options => context.Connection.Experiments.SubmitExperimentAsync(request, options), cancellationToken);
+        if (context.Json)
+            await (follow ? context.Output.MessageAsync(submitted) : context.Output.DocumentAsync(submitted));
+        else
+            await context.Output.LineAsync(ExperimentLines.Standing(submitted.Experiment));
+        if (follow)
+            return await new ExperimentFollower(context).FollowAsync(submitted.Experiment.Id, cancellationToken);
+        if (context.Output.IsTerminal)
+            await context.Output.RemarkAsync($"see it with: ./cluster experiment watch {Rendering.Words.Short(submitted.Experiment.Id)}");
+        return ExitCode.Done;
+    }
+
+    private static async Task<T> SubmitAsync<T>(
+        VerbContext context, string requestId, Func<CallOptions, AsyncUnaryCall<T>> submit, CancellationToken cancellationToken)
     {
         try
         {
-            return (await context.Connection.Jobs.SubmitJobAsync(request, context.Connection.Call(cancellationToken))).Job;
+            return await submit(context.Connection.Call(cancellationToken));
         }
         catch (RpcException fault) when (fault.StatusCode == StatusCode.DeadlineExceeded)
         {
             // It may have been stored all the same.
-            await context.Output.RemarkAsync($"the job may have been queued; to try again without making a second one, add --request-id {request.RequestId}");
+            await context.Output.RemarkAsync($"the job may have been queued; to try again without making a second one, add --request-id {requestId}");
             throw;
         }
     }

@@ -16,6 +16,8 @@ internal static class ValidateVerb
             {
                 var path = context.Arguments.GetRequiredValue(file);
                 var yaml = await JobFileText.ReadAsync(path, context.Host.In, cancellationToken);
+                if (ExperimentFile.Describes(yaml))
+                    return await ValidateExperimentAsync(context, path, yaml, context.Arguments.GetValue(offline), cancellationToken);
                 var spec = JobFile.Parse(yaml);
                 if (!context.Arguments.GetValue(offline))
                 {
@@ -32,5 +34,31 @@ internal static class ValidateVerb
         command.Arguments.Add(file);
         command.Options.Add(offline);
         return command;
+    }
+
+    private static async Task<int> ValidateExperimentAsync(VerbContext context, string path, string yaml, bool isOffline, CancellationToken cancellationToken)
+    {
+        var plan = ExperimentFile.Parse(yaml);
+        var valid = new ValidateExperimentResponse
+        {
+            Name = plan.Name,
+            Variants = { plan.Members.Select(member => new Variant { Name = member.Variant, Spec = member.Spec }) },
+        };
+        if (!isOffline)
+        {
+            var request = new ValidateExperimentRequest { Yaml = yaml };
+            valid = await context.Connection.Experiments.ValidateExperimentAsync(request, context.Connection.Call(cancellationToken));
+        }
+
+        if (context.Json)
+        {
+            await context.Output.DocumentAsync(valid);
+            return ExitCode.Done;
+        }
+
+        await context.Output.BlockAsync($"# {Rendering.Printable.OneLine(path)} is valid; its {valid.Variants.Count} jobs with every default written down:\n");
+        foreach (var variant in valid.Variants)
+            await context.Output.BlockAsync($"---\n# variant {Rendering.Printable.OneLine(variant.Name)}\n{JobFile.Write(variant.Spec)}");
+        return ExitCode.Done;
     }
 }

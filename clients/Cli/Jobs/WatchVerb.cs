@@ -18,13 +18,21 @@ internal static class WatchVerb
 /// <summary>The argument that names a job.</summary>
 internal static class JobArgument
 {
-    public static Argument<string> Make()
+    public static Argument<string> Make() => PrefixArgument.Make("JOB", "a job", "./cluster job list");
+}
+
+/// <summary>An argument that takes an id or the beginning of one.</summary>
+internal static class PrefixArgument
+{
+    /// <param name="what">Whose id: "a job".</param>
+    /// <param name="list">The verb that shows the ids.</param>
+    public static Argument<string> Make(string name, string what, string list)
     {
-        var argument = new Argument<string>("JOB") { Description = "a job's id, or the first 4 characters or more of it" };
+        var argument = new Argument<string>(name) { Description = $"{what}'s id, or the first 4 characters or more of it" };
         argument.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && !Contracts.IdPrefix.TryParse(token.Value, out _))
-                result.AddError($"JOB is {Rendering.Printable.OneLine(token.Value)} but must be 4 to 32 hexadecimal digits of a job's id; ./cluster job list shows them");
+                result.AddError($"{name} is {Rendering.Printable.OneLine(token.Value)} but must be 4 to 32 hexadecimal digits of {what}'s id; {list} shows them");
         });
         return argument;
     }

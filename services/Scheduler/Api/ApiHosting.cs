@@ -14,6 +14,8 @@ public static class ApiHosting
         services.AddHostedService<TokenBootstrap>();
         services.AddSingleton<JobLookup>();
         services.AddSingleton<JobWatch>();
+        services.AddSingleton<ExperimentLookup>();
+        services.AddSingleton<ExperimentWatch>();
         // Errors outermost, so that what the token check throws is mapped too.
         services.AddGrpc(options =>
         {
@@ -28,6 +30,7 @@ public static class ApiHosting
     public static void MapApi(this IEndpointRouteBuilder endpoints)
     {
         endpoints.MapGrpcService<JobsEndpoint>();
+        endpoints.MapGrpcService<ExperimentsEndpoint>();
         endpoints.MapGrpcService<RunsEndpoint>();
         endpoints.MapGrpcService<NodesEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();

@@ -58,7 +58,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
             JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException or ManifestConflictException => StatusCode.InvalidArgument,
             InfeasibleJobException or ChunkMissingException => StatusCode.FailedPrecondition,
-            JobNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
+            JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.

@@ -11,7 +11,8 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
-internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLookup lookup, JobWatch watch, CapacityCheck capacity) : JobService.JobServiceBase
+internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity)
+    : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
     private const int LargestPageSize = 1000;
@@ -25,9 +26,7 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
     public override async Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
     {
         var caller = Caller.Of(context);
-        if (string.IsNullOrWhiteSpace(request.RequestId))
-            throw new InvalidRequestException("request_id is empty; make a UUID for each job, and send the same one when you repeat the call");
-        RequestText.Check("request_id", request.RequestId, longest: 200);
+        RequestText.CheckRequestId(request.RequestId, "job");
         var spec = request.JobCase switch
         {
             SubmitJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
@@ -69,7 +68,8 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
     public override async Task<ListJobsResponse> ListJobs(ListJobsRequest request, ServerCallContext context)
     {
         RequestText.Check("workspace", request.Workspace, longest: 200);
-        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken);
+        ExperimentId? experiment = request.ExperimentId.Length == 0 ? null : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
+        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment);
         try
         {
             var page = await queries.ListAsync(filter, context.CancellationToken);

@@ -12,4 +12,13 @@ internal static class RequestText
         if (value.Any(char.IsControl))
             throw new InvalidRequestException($"{field} has a control character (U+{(int)value.First(char.IsControl):X4}); give text on one line");
     }
+
+    /// <param name="what">What the caller makes with it: "job".</param>
+    /// <exception cref="InvalidRequestException">It is empty, or cannot be kept.</exception>
+    public static void CheckRequestId(string requestId, string what)
+    {
+        if (string.IsNullOrWhiteSpace(requestId))
+            throw new InvalidRequestException($"request_id is empty; make a UUID for each {what}, and send the same one when you repeat the call");
+        Check("request_id", requestId, longest: 200);
+    }
 }

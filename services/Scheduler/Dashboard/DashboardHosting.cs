@@ -1,3 +1,4 @@
+using System.Net.ServerSentEvents;
 using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Jobs;
 
@@ -9,7 +10,7 @@ public static class DashboardHosting
     /// <summary>Where the pages lie, beside the program.</summary>
     public static string WebRoot { get; } = Path.Combine(AppContext.BaseDirectory, "Dashboard", "wwwroot");
 
-    public static IServiceCollection AddDashboard(this IServiceCollection services) => services.AddSingleton<JobStreams>();
+    public static IServiceCollection AddDashboard(this IServiceCollection services) => services.AddSingleton<JobStreams>().AddSingleton<ExperimentStreams>();
 
     public static void MapDashboard(this WebApplication app)
     {
@@ -28,17 +29,22 @@ public static class DashboardHosting
         app.MapSession();
         app.MapGet("/api/jobs/stream", (JobStreams streams, CancellationToken cancellationToken) =>
             TypedResults.ServerSentEvents(streams.JobsAsync(cancellationToken))).RequireViewer();
-        app.MapGet("/api/jobs/{job}/stream", async (string job, JobLookup lookup, JobStreams streams, CancellationToken cancellationToken) =>
+        app.MapGet("/api/jobs/{job}/stream", (string job, JobLookup lookup, JobStreams streams, CancellationToken cancellationToken) =>
+            StreamAsync(async () => streams.JobAsync(await lookup.FindAsync(job, cancellationToken), cancellationToken))).RequireViewer();
+        app.MapGet("/api/experiments/{experiment}/stream",
+            (string experiment, ExperimentLookup lookup, ExperimentStreams streams, CancellationToken cancellationToken) =>
+                StreamAsync(async () => streams.ExperimentAsync(await lookup.FindAsync(experiment, cancellationToken), cancellationToken))).RequireViewer();
+    }
+
+    private static async Task<IResult> StreamAsync(Func<Task<IAsyncEnumerable<SseItem<string>>>> open)
+    {
+        try
         {
-            try
-            {
-                var id = await lookup.FindAsync(job, cancellationToken);
-                return (IResult)TypedResults.ServerSentEvents(streams.JobAsync(id, cancellationToken));
-            }
-            catch (Exception fault) when (fault is JobNotFoundException or InvalidRequestException)
-            {
-                return Results.Problem(fault.Message, statusCode: StatusCodes.Status404NotFound);
-            }
-        }).RequireViewer();
+            return TypedResults.ServerSentEvents(await open());
+        }
+        catch (Exception fault) when (fault is JobNotFoundException or ExperimentNotFoundException or InvalidRequestException)
+        {
+            return Results.Problem(fault.Message, statusCode: StatusCodes.Status404NotFound);
+        }
     }
 }

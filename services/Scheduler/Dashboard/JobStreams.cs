@@ -11,9 +11,10 @@ using Google.Protobuf;
 namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>What the pages show, as server-sent events whose data are the API's messages in protobuf's JSON.</summary>
-public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, TimeProvider time)
+public sealed class JobStreams(JobQueries jobs, ExperimentStore experiments, JobWatch watch, JobFeed feed, TimeProvider time)
 {
     private const int JobsShown = 200;
+    private const int ExperimentsShown = 20;
     private const int LogLinesShown = 2000;
 
     private static readonly string[] Curves =
@@ -27,22 +28,26 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
 
     private readonly Lock _gate = new();
-    private Task<JobPage>? _list;
+    private Task<Listing>? _list;
     private DateTimeOffset _listedAt;
 
-    /// <summary>Events: "job" for each of the newest jobs, "ready" once these are sent, then "job" for each that is new or changed.</summary>
+    /// <summary>
+    /// Events: "experiment" and "job" for each of the newest, "ready" once these are sent, then one for each that is new or changed.
+    /// </summary>
     public async IAsyncEnumerable<SseItem<string>> JobsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.SubscribeToAll();
-        Dictionary<string, Job>? sent = null;
+        Listing? sent = null;
         do
         {
-            var page = await ListAsync(anew: sent is null).WaitAsync(cancellationToken);
-            foreach (var job in page.Jobs.Where(job => !job.Equals(sent?.GetValueOrDefault(job.Id))))
+            var listing = await ListAsync(anew: sent is null).WaitAsync(cancellationToken);
+            foreach (var (_, experiment) in listing.Experiments.Where(now => !now.Value.Equals(sent?.Experiments.GetValueOrDefault(now.Key))))
+                yield return Item("experiment", experiment);
+            foreach (var (_, job) in listing.Jobs.Where(now => !now.Value.Equals(sent?.Jobs.GetValueOrDefault(now.Key))))
                 yield return Item("job", job);
             if (sent is null)
                 yield return new SseItem<string>("{}", "ready");
-            sent = page.Jobs.ToDictionary(job => job.Id);
+            sent = listing;
         }
         while (await WaitForChangeAsync(subscription, cancellationToken));
     }
@@ -72,7 +77,7 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
 
     /// <summary>The newest jobs, read once for all browsers that ask within an interval.</summary>
     /// <param name="anew">For who has just subscribed: what was read before that may lack a change of which it will not be told.</param>
-    private Task<JobPage> ListAsync(bool anew)
+    private Task<Listing> ListAsync(bool anew)
     {
         lock (_gate)
         {
@@ -81,10 +86,17 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
             {
                 _listedAt = now;
                 // Nobody's token: one browser that leaves is not to take the list from the others.
-                _list = jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown, PageToken: ""), CancellationToken.None);
+                _list = ReadAsync();
             }
 
             return _list;
+        }
+
+        async Task<Listing> ReadAsync()
+        {
+            var newest = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown, PageToken: ""), CancellationToken.None);
+            var groups = await experiments.ListAsync(ExperimentsShown, pageToken: "", CancellationToken.None);
+            return new Listing(newest.Jobs.ToDictionary(job => job.Id), groups.Experiments.ToDictionary(experiment => experiment.Id));
         }
     }
 
@@ -161,4 +173,6 @@ public sealed class JobStreams(JobQueries jobs, JobWatch watch, JobFeed feed, Ti
     }
 
     private static SseItem<string> Item(string name, IMessage message) => new(JsonFormatter.Default.Format(message), name);
+
+    private sealed record Listing(IReadOnlyDictionary<string, Job> Jobs, IReadOnlyDictionary<string, Experiment> Experiments);
 }

@@ -9,10 +9,17 @@ namespace Cluster.Scheduler.Jobs;
 internal sealed class CapacityCheck(NodeStore nodes)
 {
     /// <exception cref="InfeasibleJobException">It names the setting that is too much, its value and the remedy.</exception>
-    public async Task EnsureFitsAsync(JobSpec spec, CancellationToken cancellationToken)
+    public Task EnsureFitsAsync(JobSpec spec, CancellationToken cancellationToken) => EnsureAllFitAsync([("", spec)], cancellationToken);
+
+    /// <summary>For an experiment's variants; the name of a job by itself is empty.</summary>
+    /// <inheritdoc cref="EnsureFitsAsync"/>
+    public async Task EnsureAllFitAsync(IEnumerable<(string Variant, JobSpec Spec)> jobs, CancellationToken cancellationToken)
     {
-        var registered = (await nodes.AllAsync(cancellationToken)).Select(row => NodeCapacity.Of(row, held: FrozenSet<string>.Empty));
-        if (Feasibility.Explain(DeviceNeed.Of(spec), [.. registered]) is { } reason)
-            throw new InfeasibleJobException(reason);
+        var registered = (await nodes.AllAsync(cancellationToken)).ConvertAll(row => NodeCapacity.Of(row, held: FrozenSet<string>.Empty));
+        foreach (var (variant, spec) in jobs)
+        {
+            if (Feasibility.Explain(DeviceNeed.Of(spec), registered) is { } reason)
+                throw new InfeasibleJobException(variant.Length == 0 ? reason : $"variant {variant}: {reason}");
+        }
     }
 }

@@ -13,6 +13,12 @@ public sealed class JobNotFoundException(string message) : Exception(message)
     public static JobNotFoundException For(JobId job) => new($"no job {job}");
 }
 
+/// <summary>gRPC: NotFound.</summary>
+public sealed class ExperimentNotFoundException(string message) : Exception(message)
+{
+    public static ExperimentNotFoundException For(ExperimentId experiment) => new($"no experiment {experiment}");
+}
+
 /// <summary>
 /// Another activation wrote a newer version of the row. The grain has dropped its state and reads it again at the next call,
 /// so the caller may retry at once. gRPC: Unavailable.

@@ -29,8 +29,9 @@ internal sealed partial class JobGrain(
         var spec = JsonColumn.Read<JobSpec>(command.SpecJson);
         if (!command.WaitForCapacity)
             await capacity.EnsureFitsAsync(spec, CancellationToken.None);
-        var now = time.GetUtcNow();
-        var (job, submitted) = NewJob(command, spec, now);
+        var submission = new JobSubmission(
+            Id, command.Owner, command.RequestId, spec, command.WaitForCapacity, command.TraceParent, command.TraceState, Memory: null);
+        var (job, submitted) = submission.Rows(time.GetUtcNow());
         var isNew = await store.InsertAsync(job, submitted, CancellationToken.None);
         if (isNew)
         {
@@ -133,40 +134,6 @@ internal sealed partial class JobGrain(
         record is { Attempt: { State: not AttemptState.Ended } current } && current.Number == attempt && rank >= 0 && rank < record.Grants.Count
             ? record.Grants[rank]
             : null;
-
-    private (JobRow Job, JobEventRow Submitted) NewJob(SubmitJob command, JobSpec spec, DateTimeOffset now)
-    {
-        var reason = $"submitted by {command.Owner}";
-        var job = new JobRow
-        {
-            Id = Id.Value,
-            Owner = command.Owner,
-            RequestId = command.RequestId,
-            Name = spec.Name,
-            Workspace = spec.Workspace,
-            Priority = spec.Priority,
-            Spec = spec,
-            WaitForCapacity = command.WaitForCapacity,
-            TraceParent = command.TraceParent,
-            TraceState = command.TraceState,
-            State = JobState.Queued,
-            Reason = reason,
-            Version = 1,
-            LastEvent = 1,
-            CreatedAt = now,
-        };
-        var submitted = new JobEventRow
-        {
-            JobId = Id.Value,
-            Sequence = 1,
-            Time = now,
-            FromState = JobState.Unspecified,
-            ToState = JobState.Queued,
-            Reason = reason,
-            Attempt = 0,
-        };
-        return (job, submitted);
-    }
 
     private async Task<JobRecord?> RecordAsync() => _record ??= await store.LoadAsync(Id, CancellationToken.None);
 

@@ -1,4 +1,5 @@
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Experiments;
 
 namespace Cluster.Scheduler.Jobs;
 
@@ -10,6 +11,7 @@ public static class JobServices
         services.AddOptions<JobOptions>().Bind(configuration.GetSection(JobOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<JobFeed>();
         services.AddSingleton<CapacityCheck>();
+        services.AddSingleton<ExperimentSubmission>();
         services.AddSingleton<AttemptFence>();
         services.AddSingleton<AttemptReports>();
         services.AddSingleton<Rendezvous>();

@@ -11,6 +11,8 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
 {
     internal DbSet<JobRow> Jobs => Set<JobRow>();
 
+    internal DbSet<ExperimentRow> Experiments => Set<ExperimentRow>();
+
     internal DbSet<JobEventRow> JobEvents => Set<JobEventRow>();
 
     internal DbSet<QueueStandingRow> QueueStandings => Set<QueueStandingRow>();
@@ -42,11 +44,14 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
             job.ToTable("jobs");
             job.Property(j => j.Version).IsConcurrencyToken();
             Json(job.Property(j => j.Spec));
+            Json(job.Property(j => j.Memory));
             Unchanging(job, j => j.Owner, j => j.RequestId, j => j.Name, j => j.Workspace, j => j.Spec, j => j.WaitForCapacity,
-                j => j.TraceParent, j => j.TraceState, j => j.CreatedAt);
+                j => j.TraceParent, j => j.TraceState, j => j.ExperimentId, j => j.Variant, j => j.Memory, j => j.CreatedAt);
+            job.HasOne<ExperimentRow>().WithMany().HasForeignKey(j => j.ExperimentId);
             job.Property(j => j.TraceParent).HasColumnName("traceparent");
             job.Property(j => j.TraceState).HasColumnName("tracestate");
         });
+        modelBuilder.Entity<ExperimentRow>().ToTable("experiments");
         modelBuilder.Entity<JobEventRow>(row =>
         {
             row.ToTable("job_events").HasKey(e => new { e.JobId, e.Sequence });

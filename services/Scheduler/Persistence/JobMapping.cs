@@ -22,6 +22,9 @@ internal static class JobMapping
             Restarts = row.Restarts,
             Placement = { grants.Select(ToPlacement) },
             Progress = progress,
+            ExperimentId = row.ExperimentId?.ToString("D") ?? "",
+            Variant = row.Variant,
+            Memory = row.Memory,
         };
         // Placement knows better than the job's row what a queued job waits for; the row says only why it was queued.
         if (row.State == JobState.Queued && standing is not null)
@@ -33,6 +36,17 @@ internal static class JobMapping
 
         return job;
     }
+
+    /// <param name="states">How many of its jobs are in each state.</param>
+    public static Experiment ToExperiment(ExperimentRow row, IEnumerable<JobStateCount> states) => new()
+    {
+        Id = row.Id.ToString("D"),
+        Name = row.Name,
+        Owner = row.Owner,
+        Workspace = row.Workspace,
+        CreatedAt = ToTimestamp(row.CreatedAt),
+        States = { states.OrderBy(count => count.State) },
+    };
 
     public static DevicePlacement ToPlacement(DeviceGrantRow row) =>
         new() { Rank = row.Rank, NodeId = row.NodeId.ToString("D"), NodeName = row.NodeName, Device = row.Device };

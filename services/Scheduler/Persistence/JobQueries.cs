@@ -1,4 +1,3 @@
-using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Microsoft.EntityFrameworkCore;
@@ -51,6 +50,8 @@ public sealed class JobQueries(ClusterDatabase database)
                 jobs = jobs.Where(j => filter.States.Contains(j.State));
             if (filter.Workspace.Length > 0)
                 jobs = jobs.Where(j => j.Workspace == filter.Workspace);
+            if (filter.Experiment is { } experiment)
+                jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
             var rows = await PageAsync(jobs, filter.PageSize, filter.PageToken, token);
             return new JobPage(
                 await DescribeAsync(context, rows.Count > filter.PageSize ? rows[..filter.PageSize] : rows, token),
@@ -62,14 +63,14 @@ public sealed class JobQueries(ClusterDatabase database)
     {
         if (pageToken.Length > 0)
         {
-            var (before, id) = ReadToken(pageToken);
+            var (before, id) = PageToken.Read(pageToken);
             jobs = jobs.Where(j => EF.Functions.LessThan(ValueTuple.Create(j.CreatedAt, j.Id), ValueTuple.Create(before, id)));
         }
 
         return jobs.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(pageSize + 1).ToListAsync(cancellationToken);
     }
 
-    internal static string TokenOf(JobRow last) => string.Create(CultureInfo.InvariantCulture, $"{last.CreatedAt.UtcTicks:x}.{last.Id:N}");
+    internal static string TokenOf(JobRow last) => PageToken.Write(last.CreatedAt, last.Id);
 
     internal static async Task<List<Job>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {
@@ -91,23 +92,13 @@ public sealed class JobQueries(ClusterDatabase database)
             select grant).ToListAsync(cancellationToken);
         return rows.ToLookup(g => g.JobId);
     }
-
-    private static (DateTimeOffset CreatedAt, Guid Id) ReadToken(string token)
-    {
-        var parts = token.Split('.');
-        return parts.Length == 2
-            && long.TryParse(parts[0], NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var ticks)
-            && ticks >= 0 && ticks <= DateTimeOffset.MaxValue.Ticks
-            && Guid.TryParseExact(parts[1], "N", out var id)
-                ? (new DateTimeOffset(ticks, TimeSpan.Zero), id)
-                : throw new FormatException($"page_token is '{token}', which no list call returned; start again without one");
-    }
 }
 
 /// <param name="States">Empty: all.</param>
 /// <param name="Workspace">Empty: all.</param>
 /// <param name="PageToken">Empty: the first page.</param>
-public sealed record JobFilter(IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken);
+/// <param name="Experiment">Null: all.</param>
+public sealed record JobFilter(IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);
 
 /// <param name="NextPageToken">Empty on the last page.</param>
 public sealed record JobPage(IReadOnlyList<Job> Jobs, string NextPageToken);

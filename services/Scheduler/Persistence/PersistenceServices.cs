@@ -24,6 +24,7 @@ public static class PersistenceServices
         services.AddSingleton<Migrator>();
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobQueries>();
+        services.AddSingleton<ExperimentStore>();
         services.AddSingleton<RunQueries>();
         services.AddSingleton<NodeStore>();
         services.AddSingleton<NodeQueries>();

@@ -3,7 +3,7 @@ using Cluster.Scheduler.Attempts;
 
 namespace Cluster.Scheduler.Persistence;
 
-// The tables of Migrations/0001_initial.sql that are worked with as entities; comments on the columns are there.
+// The tables of Migrations/*.sql that are worked with as entities; comments on the columns are there.
 
 internal sealed class JobRow
 {
@@ -17,6 +17,9 @@ internal sealed class JobRow
     public required bool WaitForCapacity { get; init; }
     public required string TraceParent { get; init; }
     public required string TraceState { get; init; }
+    public Guid? ExperimentId { get; init; }
+    public string Variant { get; init; } = "";
+    public MemoryEstimate? Memory { get; init; }
     public required JobState State { get; set; }
     public required string Reason { get; set; }
     public JobState? StoppingTo { get; set; }
@@ -41,6 +44,17 @@ internal sealed class JobEventRow
     public required JobState ToState { get; init; }
     public required string Reason { get; init; }
     public required int Attempt { get; init; }
+}
+
+internal sealed class ExperimentRow
+{
+    public required Guid Id { get; init; }
+    public required string Owner { get; init; }
+    public required string RequestId { get; init; }
+    public required string Name { get; init; }
+    public required string Workspace { get; init; }
+    public required string Yaml { get; init; }
+    public required DateTimeOffset CreatedAt { get; init; }
 }
 
 internal sealed class QueueStandingRow

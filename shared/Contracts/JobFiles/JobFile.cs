@@ -19,18 +19,7 @@ public static class JobFile
     {
         CheckSize(Encoding.UTF8.GetByteCount(yaml));
 
-        // A byte order mark is how some editors begin a file.
-        var document = YamlTree.ReadMapping(yaml.TrimStart('\uFEFF'));
-        var file = JobFileReader.Read(document);
-        JobDefaults.Fill(file.Spec, field => file.IsGiven(field.Path));
-
-        // A fault of form has left its field at the default, which is in range: the two lists never tell of the same thing twice.
-        var faults = file.Faults.Concat(JobSpecValidator.FieldFaults(file.Spec)).ToList();
-        if (faults.Count == 0)
-            faults.AddRange(JobSpecValidator.JointFaults(file.Spec));
-        return faults.Count == 0
-            ? file.Spec
-            : throw new JobFileException(faults.Select(file.Locate).OrderBy(fault => fault.Line));
+        return Read(Document(yaml));
     }
 
     /// <summary>For who knows a file's size before its text.</summary>
@@ -44,4 +33,22 @@ public static class JobFile
     /// <summary>A job file with every value written down, which <see cref="Parse"/> reads back to an equal spec.</summary>
     /// <param name="spec">A complete spec, as <see cref="Parse"/> or <see cref="JobSpecValidator.Complete"/> gives it.</param>
     public static string Write(JobSpec spec) => JobFileWriter.Write(spec);
+
+    // A byte order mark is how some editors begin a file.
+    internal static YamlMapping Document(string yaml) => YamlTree.ReadMapping(yaml.TrimStart('\uFEFF'));
+
+    /// <inheritdoc cref="Parse"/>
+    internal static JobSpec Read(YamlMapping document)
+    {
+        var file = JobFileReader.Read(document);
+        JobDefaults.Fill(file.Spec, field => file.IsGiven(field.Path));
+
+        // A fault of form has left its field at the default, which is in range: the two lists never tell of the same thing twice.
+        var faults = file.Faults.Concat(JobSpecValidator.FieldFaults(file.Spec)).ToList();
+        if (faults.Count == 0)
+            faults.AddRange(JobSpecValidator.JointFaults(file.Spec));
+        return faults.Count == 0
+            ? file.Spec
+            : throw new JobFileException(faults.Select(file.Locate).OrderBy(fault => fault.Line));
+    }
 }

@@ -14,12 +14,17 @@ public sealed record JobFileViolation(string Field, string? Value, string Proble
 {
     private const int LongestShown = 60;
 
+    /// <summary>The variant of an experiment that it is about; empty for a job by itself, and for what concerns all variants.</summary>
+    public string Variant { get; init; } = "";
+
     /// <summary>One line: "line 7: resources.devices is 0 but must be at least 1; …".</summary>
     public override string ToString()
     {
         var text = new StringBuilder();
         if (Line > 0)
             text.Append(CultureInfo.InvariantCulture, $"line {Line}: ");
+        if (Variant.Length > 0)
+            text.Append("variant ").Append(Shown(Variant)).Append(": ");
         text.Append(Field).Append(' ');
         if (Value is not null)
             text.Append("is ").Append(Shown(Value)).Append(" but ");

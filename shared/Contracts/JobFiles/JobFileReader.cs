@@ -151,6 +151,8 @@ internal sealed class JobFileReader
 
     private static JobFileViolation UnknownKey(string path, YamlEntry entry, MessageDescriptor message, string prefix)
     {
+        if (path is ExperimentFile.Variants or ExperimentFile.Matrix)
+            return new(path, YamlTree.Describe(entry.Value), "one job has none", "submit the file as an experiment, or remove it", entry.Line);
         var keys = message.Fields.InDeclarationOrder().Select(field => field.JsonName).ToList();
         // Right word, wrong level: "learningRate" at the top of the file.
         var elsewhere = JobFields.All.FirstOrDefault(field => field.Path.EndsWith("." + entry.Key, StringComparison.OrdinalIgnoreCase))?.Path;

@@ -71,12 +71,9 @@ internal abstract record YamlTree(int Line)
     private static YamlSequence ReadSequence(Parser parser, SequenceStart start, string path, int depth)
     {
         parser.MoveNext();
-        var items = 0;
+        var items = new List<YamlTree>();
         while (parser.Current is not SequenceEnd)
-        {
-            Read(parser, path, depth + 1);
-            items++;
-        }
+            items.Add(Read(parser, path, depth + 1));
 
         parser.MoveNext();
         return new YamlSequence(items, LineOf(start));
@@ -128,7 +125,7 @@ internal sealed record YamlScalar(string Text, bool IsPlain, int Line) : YamlTre
     public override string Kind => "a single value";
 }
 
-internal sealed record YamlSequence(int Items, int Line) : YamlTree(Line)
+internal sealed record YamlSequence(IReadOnlyList<YamlTree> Items, int Line) : YamlTree(Line)
 {
     public override string Kind => "a list";
 }
@@ -136,6 +133,9 @@ internal sealed record YamlSequence(int Items, int Line) : YamlTree(Line)
 internal sealed record YamlMapping(IReadOnlyList<YamlEntry> Entries, int Line) : YamlTree(Line)
 {
     public override string Kind => "a mapping";
+
+    /// <summary>The value under that key, or null.</summary>
+    public YamlTree? Value(string key) => Entries.FirstOrDefault(entry => entry.Key == key)?.Value;
 }
 
 internal sealed record YamlEntry(string Key, int Line, YamlTree Value);

@@ -64,6 +64,8 @@ public sealed class TestScheduler : IAsyncDisposable
 
     public JobService.JobServiceClient Jobs(string token = SubmitterToken) => new(As(token));
 
+    public ExperimentService.ExperimentServiceClient Experiments(string token = SubmitterToken) => new(As(token));
+
     public RunService.RunServiceClient Runs(string token = ViewerToken) => new(As(token));
 
     public NodeService.NodeServiceClient Nodes(string token = ViewerToken) => new(As(token));

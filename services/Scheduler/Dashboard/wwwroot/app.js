@@ -1,6 +1,8 @@
-// Which page is shown follows the address: "#/" the jobs, "#/jobs/<id>" one job, "#token=…" signs in first.
+// Which page is shown follows the address: "#/" the jobs, "#/jobs/<id>" one job, "#/experiments/<id>" one experiment;
+// "#token=…" signs in first.
 import { showJobs } from './jobs.js';
 import { showJob } from './job.js';
+import { showExperiment } from './experiment.js';
 
 const page = document.getElementById('page');
 let leave = () => {};
@@ -17,8 +19,8 @@ async function route() {
   const session = await fetch('api/session');
   if (session.status === 401) return askForToken('');
 
-  const job = /^#\/jobs\/([0-9a-f-]+)$/.exec(location.hash);
-  leave = job ? showJob(page, job[1]) : showJobs(page);
+  const [, kind, id] = /^#\/(jobs|experiments)\/([0-9a-f-]+)$/.exec(location.hash) ?? [];
+  leave = kind === 'jobs' ? showJob(page, id) : kind === 'experiments' ? showExperiment(page, id) : showJobs(page);
 }
 
 async function signIn(token) {

@@ -19,6 +19,39 @@ export function fillState(element, job) {
   element.dataset.state = state(job);
 }
 
+/** A badge for a job's state; with `count`, for so many jobs in it. */
+export function stateBadge(job, count) {
+  const badge = element('span', '', 'state');
+  fillState(badge, job);
+  if (count) badge.textContent = `${count} ${badge.textContent}`;
+  return badge;
+}
+
+/** A bar of the steps done of those to do. */
+export function stepsBar(job) {
+  const progress = job.progress ?? {};
+  const bar = element('progress');
+  bar.max = Number(progress.steps ?? 0) || 1;
+  bar.value = Number(progress.step ?? 0);
+  bar.title = `epoch ${progress.epoch ?? 0} of ${progress.epochs ?? job.spec.hyperparameters.epochs}`;
+  return bar;
+}
+
+/** Table cells of pairs (content, class name). */
+export function cells(pairs) {
+  return pairs.map(([content, className]) => {
+    const cell = element('td', undefined, className);
+    cell.append(content);
+    return cell;
+  });
+}
+
+export function link(text, href) {
+  const made = element('a', text);
+  made.href = href;
+  return made;
+}
+
 export function element(tag, text, className) {
   const made = document.createElement(tag);
   if (text !== undefined) made.textContent = text;

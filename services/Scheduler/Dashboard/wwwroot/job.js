@@ -1,6 +1,6 @@
 import { makeChart } from './charts.js';
 import { openStream } from './stream.js';
-import { accuracy, decimal, duration, element, fillState, percent, state, when } from './format.js';
+import { accuracy, decimal, duration, element, fillState, link, percent, state, when } from './format.js';
 
 // The browser keeps this many log lines; the command line shows them all.
 const logLines = 2000;
@@ -33,7 +33,7 @@ export function showJob(page, id) {
     fillState(page.querySelector('.title .state'), job);
     page.querySelector('.reason').textContent = job.reason ?? '';
     page.querySelector('.facts').replaceChildren(...facts(job).filter(([, value]) => value).flatMap(
-      ([name, value]) => [wrap(element('dt', name), element('dd', value))]));
+      ([name, value]) => [wrap(element('dt', name), wrapIn('dd', value))]));
   }
 
   function appendLog(lines) {
@@ -51,6 +51,7 @@ function facts(job) {
   const placement = (job.placement ?? []).map(place => `${place.rank ?? 0}: ${place.nodeName}/${place.device}`).join(', ');
   return [
     ['Id', job.id],
+    ['Experiment', job.experimentId && link(job.variant, `#/experiments/${job.experimentId}`)],
     ['Owner', job.owner],
     ['Model', `${job.spec.model.name} on ${job.spec.data.name}`],
     ['Split', job.spec.parallelism.replace('PARALLELISM_', '').toLowerCase()],
@@ -77,8 +78,10 @@ function eventRow(event) {
   return row;
 }
 
-function wrap(...children) {
-  const made = element('div');
+const wrap = (...children) => wrapIn('div', ...children);
+
+function wrapIn(tag, ...children) {
+  const made = element(tag);
   made.append(...children);
   return made;
 }

@@ -1,0 +1,82 @@
+using Cluster.Cli.Connection;
+using Cluster.Cli.Rendering;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Spectre.Console;
+
+namespace Cluster.Cli.Experiments;
+
+/// <summary>Shows all jobs of an experiment until the last has ended: a live table on a terminal, lines in a pipe, JSON for programs.</summary>
+internal sealed class ExperimentFollower(VerbContext context)
+{
+    private readonly OrderedDictionary<string, Job> jobs = [];
+    private Experiment? experiment;
+
+    /// <returns>0 if all succeeded, 1 if not, 130 when interrupted: then the jobs go on.</returns>
+    public async Task<int> FollowAsync(string id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var messages = new PatientStream(context.Host.Time, context.Output.RemarkAsync).MessagesAsync(
+                () => context.Connection.Experiments.WatchExperiment(new WatchExperimentRequest { ExperimentId = id }, context.Connection.Stream(cancellationToken)),
+                message => message.Experiment.States.All(count => count.State.IsFinal()), "the jobs go on", cancellationToken);
+            if (context.Output.IsTerminal)
+                await ShowLiveAsync(messages);
+            else
+                await foreach (var message in messages)
+                    await TellAsync(message);
+        }
+        catch (Exception interrupted) when (cancellationToken.IsCancellationRequested
+            && interrupted is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
+        {
+            var shown = Words.Short(experiment?.Id ?? id);
+            await context.Output.RemarkAsync(
+                $"detached; the jobs go on. Follow them again: ./cluster experiment watch {shown}   Cancel them: ./cluster experiment cancel {shown}");
+            return ExitCode.Interrupted;
+        }
+
+        if (!context.Json)
+            await context.Output.BlockAsync(ExperimentTable.Text(jobs.Values, context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
+        return ExperimentLines.ExitCodeOf(experiment!);
+    }
+
+    private Task ShowLiveAsync(IAsyncEnumerable<WatchExperimentResponse> messages) =>
+        // The table at the end stays; this one gives way to it.
+        context.Output.Console().Live(new Text("…")).AutoClear(true).StartAsync(async live =>
+        {
+            await foreach (var message in messages)
+            {
+                Take(message);
+                live.UpdateTarget(ExperimentView.Render(experiment!, jobs.Values, context.Output.Width));
+                live.Refresh();
+            }
+        });
+
+    private async Task TellAsync(WatchExperimentResponse message)
+    {
+        if (context.Json)
+        {
+            Take(message);
+            await context.Output.MessageAsync(message);
+            return;
+        }
+
+        foreach (var job in message.Jobs.Where(IsNews))
+            await context.Output.LineAsync($"{Words.Clock(Timestamp.FromDateTimeOffset(context.Host.Time.GetUtcNow()))}  {ExperimentLines.Member(job)}");
+        Take(message);
+        await context.Host.Out.FlushAsync();
+    }
+
+    /// <summary>A new state, or a new epoch; steps within one are not told line by line.</summary>
+    private bool IsNews(Job job) =>
+        !jobs.TryGetValue(job.Id, out var before) || before.State != job.State || before.Progress?.Epoch != job.Progress?.Epoch;
+
+    private void Take(WatchExperimentResponse message)
+    {
+        experiment = message.Experiment;
+        foreach (var job in message.Jobs)
+            jobs[job.Id] = job;
+    }
+}

@@ -1,0 +1,37 @@
+using System.Runtime.CompilerServices;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>An experiment as its jobs go on, read from Postgres when the feed says that there is more.</summary>
+public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimeProvider time)
+{
+    // The feed tells of changes made in this process; those of another scheduler are seen this much later.
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
+
+    // A hundred jobs report many times a second; nobody reads faster than this.
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>All of its jobs, then those that change; ends once all are final.</summary>
+    public async IAsyncEnumerable<WatchExperimentResponse> UpdatesAsync(ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var subscription = feed.SubscribeToAll();
+        var sent = new Dictionary<string, Job>();
+        while (true)
+        {
+            var (experiment, jobs, _) = await store.GetAsync(id, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
+            var changed = jobs.Where(job => !job.Equals(sent.GetValueOrDefault(job.Id))).ToList();
+            if (changed.Count > 0)
+                yield return new WatchExperimentResponse { Experiment = experiment, Jobs = { changed } };
+            if (jobs.All(job => job.State.IsFinal()))
+                yield break;
+            foreach (var job in changed)
+                sent[job.Id] = job;
+            await Task.Delay(Interval, time, cancellationToken);
+            await subscription.WaitAsync(Poll, cancellationToken);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+using Cluster.Contracts;
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Experiments;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>Experiments over gRPC.</summary>
+internal sealed class ExperimentsEndpoint(
+    IGrainFactory grains, ExperimentSubmission submission, ExperimentStore store, ExperimentLookup lookup, ExperimentWatch watch, CapacityCheck capacity)
+    : ExperimentService.ExperimentServiceBase
+{
+    public override async Task<SubmitExperimentResponse> SubmitExperiment(SubmitExperimentRequest request, ServerCallContext context)
+    {
+        RequestText.CheckRequestId(request.RequestId, "experiment");
+        var plan = ExperimentFile.Parse(request.Yaml);
+        var id = await submission.SubmitAsync(
+            plan, request.Yaml, Caller.Of(context).Owner, request.RequestId, request.WaitForCapacity, context.CancellationToken);
+        var stored = await GetAsync(id, context.CancellationToken);
+        return new SubmitExperimentResponse { Experiment = stored.Experiment, Jobs = { stored.Jobs } };
+    }
+
+    public override async Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
+    {
+        var plan = ExperimentFile.Parse(request.Yaml);
+        await capacity.EnsureAllFitAsync(plan.Members.Select(member => (member.Variant, member.Spec)), context.CancellationToken);
+        return new ValidateExperimentResponse
+        {
+            Name = plan.Name,
+            Variants = { plan.Members.Select(member => new Variant { Name = member.Variant, Spec = member.Spec }) },
+        };
+    }
+
+    public override async Task<GetExperimentResponse> GetExperiment(GetExperimentRequest request, ServerCallContext context)
+    {
+        var stored = await GetAsync(await lookup.FindAsync(request.ExperimentId, context.CancellationToken), context.CancellationToken);
+        return new GetExperimentResponse { Experiment = stored.Experiment, Jobs = { stored.Jobs }, Yaml = stored.Yaml };
+    }
+
+    public override async Task<ListExperimentsResponse> ListExperiments(ListExperimentsRequest request, ServerCallContext context)
+    {
+        try
+        {
+            var page = await store.ListAsync(JobsEndpoint.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
+            return new ListExperimentsResponse { Experiments = { page.Experiments }, NextPageToken = page.NextPageToken };
+        }
+        catch (FormatException fault)
+        {
+            throw new InvalidRequestException(fault.Message);
+        }
+    }
+
+    public override async Task<CancelExperimentResponse> CancelExperiment(CancelExperimentRequest request, ServerCallContext context)
+    {
+        var caller = Caller.Of(context);
+        RequestText.Check("reason", request.Reason, longest: 1000);
+        var id = await lookup.FindAsync(request.ExperimentId, context.CancellationToken);
+        var (experiment, jobs, _) = await GetAsync(id, context.CancellationToken);
+        if (!caller.MayChangeWhatIsOwnedBy(experiment.Owner))
+            throw new RpcException(new Status(StatusCode.PermissionDenied, $"experiment {id} belongs to {experiment.Owner}; cancelling it needs the scope operator"));
+        // The last first, so that none of those that wait is started by the place of one that was cancelled.
+        foreach (var job in jobs.Reverse().Where(job => !job.State.IsFinal()))
+            await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(JobId.Parse(job.Id).Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
+        var cancelled = await GetAsync(id, context.CancellationToken);
+        return new CancelExperimentResponse { Experiment = cancelled.Experiment, Jobs = { cancelled.Jobs } };
+    }
+
+    public override async Task WatchExperiment(
+        WatchExperimentRequest request, IServerStreamWriter<WatchExperimentResponse> responseStream, ServerCallContext context)
+    {
+        var id = await lookup.FindAsync(request.ExperimentId, context.CancellationToken);
+        await foreach (var update in watch.UpdatesAsync(id, context.CancellationToken))
+        {
+            await responseStream.WriteAsync(update, context.CancellationToken);
+        }
+    }
+
+    private async Task<StoredExperiment> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>
+        await store.GetAsync(id, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
+}

@@ -1,0 +1,81 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+
+namespace Cluster.Scheduler.Persistence;
+
+/// <summary>Experiments: stored once, whole, and never changed; what becomes of them is what becomes of their jobs.</summary>
+public sealed class ExperimentStore(ClusterDatabase database)
+{
+    /// <summary>Stores the experiment with all of its jobs, or nothing.</summary>
+    /// <returns>False when it is there already.</returns>
+    internal Task<bool> InsertAsync(
+        ExperimentRow experiment, IReadOnlyCollection<JobRow> jobs, IReadOnlyCollection<JobEventRow> firstEvents, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            context.Experiments.Add(experiment);
+            context.Jobs.AddRange(jobs);
+            context.JobEvents.AddRange(firstEvents);
+            try
+            {
+                await context.SaveChangesAsync(token);
+                return true;
+            }
+            catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+            {
+                return false;
+            }
+        }, cancellationToken);
+
+    /// <returns>Null when there is no such experiment.</returns>
+    public Task<StoredExperiment?> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            if (await context.Experiments.SingleOrDefaultAsync(e => e.Id == id.Value, token) is not { } row)
+                return null;
+            var members = await context.Jobs.Where(j => j.ExperimentId == id.Value).OrderBy(j => j.CreatedAt).ToListAsync(token);
+            var jobs = await JobQueries.DescribeAsync(context, members, token);
+            var states = jobs.GroupBy(j => j.State).Select(same => new JobStateCount { State = same.Key, Jobs = same.Count() });
+            return new StoredExperiment(JobMapping.ToExperiment(row, states), jobs, row.Yaml);
+        }, cancellationToken);
+
+    /// <summary>The experiments that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
+    public Task<IReadOnlyList<ExperimentId>> FindAsync(IdPrefix prefix, int limit, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<ExperimentId>>(async (context, token) =>
+        {
+            var (low, high) = IdRange.Of(prefix);
+            var found = await context.Experiments.Where(e => e.Id >= low && e.Id <= high).OrderBy(e => e.Id).Take(limit).Select(e => e.Id).ToListAsync(token);
+            return [.. found.Select(id => new ExperimentId(id))];
+        }, cancellationToken);
+
+    /// <summary>Newest first.</summary>
+    /// <exception cref="FormatException">The page token is not one that this made.</exception>
+    public Task<ExperimentPage> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            var experiments = context.Experiments.AsQueryable();
+            if (pageToken.Length > 0)
+            {
+                var (before, id) = PageToken.Read(pageToken);
+                experiments = experiments.Where(e => EF.Functions.LessThan(ValueTuple.Create(e.CreatedAt, e.Id), ValueTuple.Create(before, id)));
+            }
+
+            // One more than asked for, if there is one: it tells that there is a next page.
+            var rows = await experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(pageSize + 1).ToListAsync(token);
+            var next = rows.Count > pageSize ? PageToken.Write(rows[pageSize - 1].CreatedAt, rows[pageSize - 1].Id) : "";
+            var page = rows.Take(pageSize).ToList();
+            var ids = page.ConvertAll(e => (Guid?)e.Id);
+            var states = (await context.Jobs.Where(j => ids.Contains(j.ExperimentId))
+                .GroupBy(j => new { j.ExperimentId, j.State }).Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
+                .ToListAsync(token)).ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
+            return new ExperimentPage([.. page.Select(row => JobMapping.ToExperiment(row, states[row.Id]))], next);
+        }, cancellationToken);
+}
+
+/// <param name="Jobs">In the file's order.</param>
+/// <param name="Yaml">The file as it was submitted.</param>
+public sealed record StoredExperiment(Experiment Experiment, IReadOnlyList<Job> Jobs, string Yaml);
+
+/// <param name="NextPageToken">Empty on the last page.</param>
+public sealed record ExperimentPage(IReadOnlyList<Experiment> Experiments, string NextPageToken);

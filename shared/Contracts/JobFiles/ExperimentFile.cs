@@ -1,0 +1,119 @@
+using System.Collections.Immutable;
+using System.Text;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Contracts.JobFiles;
+
+/// <summary>An experiment's file: a job file and, under <c>variants</c> or <c>matrix</c>, what its jobs differ in.</summary>
+/// <remarks>
+/// <code>
+/// variants:
+///   - name: relu
+///     set: { model.options.activation: relu }
+/// matrix:
+///   seed: [1, 2, 3]
+/// </code>
+/// Each variant is the rest of the file with its settings put in their places, dotted path by dotted path. A matrix stands for every
+/// combination of its values; with both, each variant is tried with each combination.
+/// </remarks>
+public static class ExperimentFile
+{
+    /// <summary>More jobs than these are hardly meant, and no chart can tell them apart.</summary>
+    public const int MaxVariants = 100;
+
+    internal const string Variants = "variants", Matrix = "matrix";
+
+    private const int LongestJobName = 63;
+
+    /// <summary>Whether a file is an experiment's, rather than one job's. What is no YAML at all is not: <see cref="JobFile"/> says why.</summary>
+    /// <exception cref="JobFileException">It is more than <see cref="JobFile.MaxBytes"/>.</exception>
+    public static bool Describes(string yaml)
+    {
+        JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
+        try
+        {
+            return JobFile.Document(yaml).Entries.Any(entry => IsOwnKey(entry.Key));
+        }
+        catch (JobFileException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The jobs that the text describes, each checked and with every default filled in.</summary>
+    /// <exception cref="JobFileException">One of them could not run, or they are not what an experiment compares.</exception>
+    public static ExperimentPlan Parse(string yaml)
+    {
+        JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
+        var document = JobFile.Document(yaml);
+        var shared = document with { Entries = [.. document.Entries.Where(entry => !IsOwnKey(entry.Key))] };
+        var variants = VariantReader.Read(document);
+        var specs = ReadJobs(shared, variants);
+        RefuseEqualJobs(variants, specs);
+
+        var name = specs[0].Name;
+        return new ExperimentPlan(name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(name, variant, spec))]);
+    }
+
+    private static bool IsOwnKey(string key) => key is Variants or Matrix;
+
+    private static List<JobSpec> ReadJobs(YamlMapping shared, IReadOnlyList<VariantSettings> variants)
+    {
+        var specs = new List<JobSpec>();
+        var faults = new List<JobFileViolation>();
+        foreach (var variant in variants)
+        {
+            try
+            {
+                specs.Add(JobFile.Read(variant.ApplyTo(shared)));
+            }
+            catch (JobFileException wrong)
+            {
+                faults.AddRange(wrong.Violations.Select(fault => fault with { Variant = variant.Name }));
+            }
+        }
+
+        return faults.Count == 0 ? specs : throw new JobFileException(Told(faults, variants.Count));
+    }
+
+    /// <summary>Once each: what is wrong in several variants is told of the first, and what is wrong in all of them of the file.</summary>
+    private static IEnumerable<JobFileViolation> Told(List<JobFileViolation> faults, int variants) => faults
+        .GroupBy(fault => fault with { Variant = "" })
+        .Select(same => same.Count() == variants && variants > 1 ? same.Key : same.First())
+        .OrderBy(fault => fault.Line);
+
+    private static void RefuseEqualJobs(IReadOnlyList<VariantSettings> variants, List<JobSpec> specs)
+    {
+        var first = new Dictionary<JobSpec, string>();
+        var faults = new List<JobFileViolation>();
+        foreach (var (variant, spec) in variants.Zip(specs))
+        {
+            if (!first.TryAdd(spec, variant.Name))
+            {
+                faults.Add(new(Variants, null, $"would train the same job as variant {first[spec]}", "change a value in one of them or remove it", variant.Line)
+                {
+                    Variant = variant.Name,
+                });
+            }
+        }
+
+        if (faults.Count > 0)
+            throw new JobFileException(faults);
+    }
+
+    private static ExperimentMember Member(string experiment, VariantSettings variant, JobSpec spec)
+    {
+        // A job's name has fewer characters to choose from than a variant's.
+        var name = $"{experiment}-{string.Concat(variant.Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
+        spec.Name = name[..Math.Min(name.Length, LongestJobName)];
+        return new ExperimentMember(variant.Name, spec);
+    }
+}
+
+/// <summary>What an experiment's file comes to.</summary>
+/// <param name="Members">In the file's order; at least one.</param>
+public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members);
+
+/// <param name="Variant">Unique in its experiment.</param>
+/// <param name="Spec">Complete; its name is made of the experiment's and the variant's.</param>
+public sealed record ExperimentMember(string Variant, JobSpec Spec);

@@ -1,0 +1,153 @@
+using Cluster.Contracts.V1;
+using Google.Protobuf;
+
+namespace Cluster.Cli.Tests.Experiments;
+
+public sealed class ExperimentVerbsTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Submit_OfAFileWithAMatrix_SubmitsAnExperiment()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster) { In = Builders.ExperimentYaml };
+
+        (await run.RunAsync(Cancellation, "job", "submit", "-", "--wait-for-capacity")).ShouldBe(ExitCode.Done);
+
+        run.Out.ShouldBe($"experiment {Builders.ExperimentId} activations: 2 jobs, 1 succeeded, 1 running\n");
+        var request = cluster.SubmittedExperiments.ShouldHaveSingleItem();
+        request.Yaml.ShouldBe(Builders.ExperimentYaml);
+        request.WaitForCapacity.ShouldBeTrue();
+        cluster.Submitted.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Submit_OfAWrongVariant_SaysSoAndAsksNobody()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster) { In = Builders.ExperimentYaml.Replace("tanh", "tahn") };
+
+        (await run.RunAsync(Cancellation, "job", "submit", "-")).ShouldBe(ExitCode.Usage);
+
+        run.Error.ShouldBe("line 4: variant activation=tahn: model.options.activation is tahn but must be relu or tanh; did you mean tanh?\n");
+        cluster.SubmittedExperiments.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Follow_TellsEachJobsStatesAndEpochs_AndEndsWithTheTable()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.WatchExperiment = async stream =>
+        {
+            await stream.WriteAsync(Message(Builders.AnExperiment(JobState.Running)), Cancellation);
+            // A step further within the epoch is no news.
+            await stream.WriteAsync(Message(Builders.AnExperiment(JobState.Running)), Cancellation);
+            await stream.WriteAsync(Message(Builders.AnExperiment(JobState.Succeeded, JobState.Failed)), Cancellation);
+        };
+        var run = new CliRun(cluster) { In = Builders.ExperimentYaml };
+
+        (await run.RunAsync(Cancellation, "job", "submit", "-", "-f")).ShouldBe(ExitCode.Failed);
+
+        var lines = run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        lines.Length.ShouldBe(1 + 2 + 2 + 3);
+        lines[1].ShouldEndWith("relu  running  epoch 2/5, step 300/2150, loss 0.4313, validation 86.0 %, 8,512 images/s");
+        lines[4].ShouldEndWith("tanh  failed");
+        lines[5].ShouldStartWith("VARIANT");
+        lines[6].ShouldStartWith("relu     0f3c9a1b  succeeded  5/5");
+    }
+
+    [Fact]
+    public async Task Follow_OnATerminal_ShowsAllJobs()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.WatchExperiment = async stream =>
+        {
+            await stream.WriteAsync(Message(Builders.AnExperiment(JobState.Running)), Cancellation);
+            await stream.WriteAsync(Message(Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded)), Cancellation);
+        };
+        var run = new CliRun(cluster) { IsTerminal = true };
+
+        (await run.RunAsync(Cancellation, "experiment", "watch", Builders.ExperimentId)).ShouldBe(ExitCode.Done);
+
+        run.Out.ShouldContain("activations 7b1e5c02  2 running");
+        run.Out.ShouldContain("━");
+        run.Out.ShouldContain("VARIANT");
+    }
+
+    [Fact]
+    public async Task Follow_AsJson_PrintsAMessageALine()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.WatchExperiment = stream => stream.WriteAsync(Message(Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded)), Cancellation);
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "experiment", "watch", "7b1e", "--json")).ShouldBe(ExitCode.Done);
+
+        JsonParser.Default.Parse<WatchExperimentResponse>(run.Out).Jobs.Count.ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task Describe_PutsTheJobsSideBySide_AsTextMarkdownAndJson()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (text, markdown, json, both) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster), new CliRun(cluster));
+
+        await text.RunAsync(Cancellation, "experiment", "describe", "7b1e");
+        await markdown.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--markdown");
+        await json.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--json");
+        (await both.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--json", "--markdown")).ShouldBe(ExitCode.Usage);
+
+        text.Out.ShouldContain("jobs        2 jobs, 1 succeeded, 1 running\n");
+        text.Out.ShouldContain("relu     0f3c9a1b  succeeded  5/5    -      86.0 %      89.3 %  0.4313      -                -          1m 10s  8,512\n");
+        text.Out.ShouldContain("  matrix: {model.options.activation: [relu, tanh]}\n");
+        markdown.Out.ShouldContain("| relu | 0f3c9a1b | succeeded | 5/5 |  | 86.0 % | 89.3 % | 0.4313 |  |  | 1m 10s | 8,512 |\n");
+        markdown.Out.ShouldContain("|---|---|---|---:|");
+        JsonParser.Default.Parse<GetExperimentResponse>(json.Out).ShouldBe(cluster.Experiment);
+        both.Error.ShouldBe("--json and --markdown are both given; choose one\n");
+    }
+
+    [Fact]
+    public async Task List_ShowsStates_AndJobListTakesTheExperiment()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (list, jobs) = (new CliRun(cluster), new CliRun(cluster));
+
+        await list.RunAsync(Cancellation, "experiment", "list");
+        await jobs.RunAsync(Cancellation, "job", "list", "--experiment", "7b1e");
+
+        list.Out.ShouldContain("7b1e5c02    activations  ada    2     1 succeeded, 1 running");
+        cluster.Listed.ShouldHaveSingleItem().ExperimentId.ShouldBe("7b1e");
+    }
+
+    [Fact]
+    public async Task Cancel_PassesTheReasonOn()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "experiment", "cancel", "7b1e", "--reason", "seen enough")).ShouldBe(ExitCode.Done);
+
+        cluster.CancelledExperiments.ShouldHaveSingleItem().ShouldBe(new CancelExperimentRequest { ExperimentId = "7b1e", Reason = "seen enough" });
+        run.Out.ShouldStartWith($"experiment {Builders.ExperimentId} activations");
+    }
+
+    [Fact]
+    public async Task Validate_OfAnExperiment_PrintsEachJob()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (online, offline, json) = (new CliRun(cluster) { In = Builders.ExperimentYaml }, new CliRun { In = Builders.ExperimentYaml },
+            new CliRun(cluster) { In = Builders.ExperimentYaml });
+
+        (await online.RunAsync(Cancellation, "validate", "-")).ShouldBe(ExitCode.Done);
+        (await offline.RunAsync(Cancellation, "validate", "-", "--offline")).ShouldBe(ExitCode.Done);
+        await json.RunAsync(Cancellation, "validate", "-", "--json");
+
+        online.Out.ShouldBe(offline.Out);
+        online.Out.ShouldStartWith("# - is valid; its 2 jobs with every default written down:\n---\n# variant activation=relu\nname: activations-activation-relu\n");
+        online.Out.ShouldContain("# variant activation=tanh\n");
+        JsonParser.Default.Parse<ValidateExperimentResponse>(json.Out).Variants.Count.ShouldBe(2);
+    }
+
+    private static WatchExperimentResponse Message(GetExperimentResponse experiment) => new() { Experiment = experiment.Experiment, Jobs = { experiment.Jobs } };
+}

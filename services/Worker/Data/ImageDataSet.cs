@@ -1,35 +1,15 @@
 using Cluster.Contracts.Catalog;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data;
 
-/// <summary>A labelled image collection in memory, in its published parts.</summary>
-/// <param name="Definition">Sizes, as the catalogue has them.</param>
+/// <summary>A labelled image collection in its published parts.</summary>
+/// <param name="Definition">Sizes, as the catalogue and the job file have them.</param>
 /// <param name="Normalization">Of this data set's pixels.</param>
 /// <param name="Train">Published training part.</param>
 /// <param name="Test">Published test part.</param>
-public sealed record ImageDataSet(DataDefinition Definition, PixelNormalization Normalization, ImagePart Train, ImagePart Test);
-
-/// <summary>Some samples of a data set, in its order. A part shares its arrays with those that it was cut from.</summary>
-/// <param name="Pixels">N × channels × height × width, 0 to 255.</param>
-/// <param name="Labels">N classes.</param>
-public sealed record ImagePart(ReadOnlyMemory<byte> Pixels, ReadOnlyMemory<byte> Labels)
-{
-    public int Count => Labels.Length;
-
-    /// <summary>Samples [start, start + count).</summary>
-    public ImagePart Slice(int start, int count)
-    {
-        var sampleBytes = Labels.Length == 0 ? 0 : Pixels.Length / Labels.Length;
-        return new ImagePart(Pixels.Slice(start * sampleBytes, count * sampleBytes), Labels.Slice(start, count));
-    }
-}
-
-/// <summary>(pixel / 255 − mean) / deviation, with the training part's statistics: inputs of zero mean and unit variance.</summary>
-public readonly record struct PixelNormalization(float Mean, float StandardDeviation)
-{
-    public float Apply(byte pixel) => ((pixel / 255f) - Mean) / StandardDeviation;
-}
+public sealed record ImageDataSet(DataDefinition Definition, ChannelNormalization Normalization, ImagePart Train, ImagePart Test);
 
 /// <summary>What a job trains on, chooses by and is judged by.</summary>
 /// <param name="Train">Begins with the training part's first sample.</param>

@@ -1,5 +1,6 @@
 using Cluster.Worker.Checkpoints;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
 using static TorchSharp.torch;

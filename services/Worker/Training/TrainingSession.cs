@@ -4,6 +4,7 @@ using Cluster.Models;
 using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
 using Cluster.Worker.Training.Optimizers;
@@ -37,7 +38,7 @@ public sealed class TrainingSession : ITrainingSession
     private static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
-        var data = DataSetReader.Read(spec.Data.Name, context.Launch.DataRoot);
+        var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var plan = TrainingPlan.From(spec.Hyperparameters, parts.Train.Count);
         var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);
@@ -54,7 +55,8 @@ public sealed class TrainingSession : ITrainingSession
             Optimizer = optimizer,
             Group = group,
             Data = parts,
-            Renderer = new SampleRenderer(data.Definition, data.Normalization, partition.Network.Shape.InputSize),
+            Renderer = new StoredRenderer(data.Normalization, partition.Network.Shape.InputSize, spec.Data.Augmentation ?? new(), spec.Seed),
+            LoaderThreads = spec.Data.LoaderThreads > 0 ? spec.Data.LoaderThreads : 1,
             Device = TrainingPartitions.DeviceOf(context.Launch.Device),
             Precision = TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision),
         };

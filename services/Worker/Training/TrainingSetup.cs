@@ -2,6 +2,7 @@ using Cluster.Contracts.V1;
 using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
@@ -28,7 +29,10 @@ public sealed record TrainingSetup
 
     public required DataParts Data { get; init; }
 
-    public required SampleRenderer Renderer { get; init; }
+    public required ISampleRenderer Renderer { get; init; }
+
+    /// <summary>That make batches ready.</summary>
+    public required int LoaderThreads { get; init; }
 
     public required torch.Device Device { get; init; }
 

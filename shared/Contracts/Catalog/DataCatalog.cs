@@ -1,29 +1,31 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
+using Cluster.Contracts.V1;
 
 namespace Cluster.Contracts.Catalog;
-
-/// <summary>A data set's shape: what a job file is checked against before any node is asked.</summary>
-/// <param name="Name">What a job file calls it and a node advertises.</param>
-/// <param name="DefaultValidationSamples">Set aside from the end of the training part where the job file does not say.</param>
-/// <param name="IsGenerated">Needs no files, so that every node has it.</param>
-public sealed record DataDefinition(
-    string Name, int Channels, int Height, int Width, int Classes, int TrainSamples, int TestSamples, int DefaultValidationSamples,
-    bool IsGenerated, string Summary);
 
 /// <summary>The data sets that a job can name. Which of them a node has, the node says.</summary>
 public static class DataCatalog
 {
-    public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Synthetic = "synthetic";
+    public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Cifar10 = "cifar-10", Cifar100 = "cifar-100", Synthetic = "synthetic";
+
+    /// <summary>CIFAR-100's 20 superclasses instead of its 100 classes.</summary>
+    public const string CoarseLabels = "coarse";
+
+    private const int Cifar100Superclasses = 20;
 
     public static ImmutableArray<DataDefinition> All { get; } =
     [
-        new(FashionMnist, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 60_000, TestSamples: 10_000,
-            DefaultValidationSamples: 5_000, IsGenerated: false, "grey 28×28 pictures of clothing: Xiao et al. 2017"),
-        new(Mnist, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 60_000, TestSamples: 10_000,
-            DefaultValidationSamples: 5_000, IsGenerated: false, "grey 28×28 handwritten digits: LeCun et al. 1998"),
-        new(Synthetic, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 6_000, TestSamples: 1_000,
-            DefaultValidationSamples: 500, IsGenerated: true, "grey 28×28 patterns, one a class, with noise; made on the node, for trials"),
+        new(FashionMnist, DataLayout.Idx, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 60_000, TestSamples: 10_000,
+            DefaultValidationSamples: 5_000, "grey 28×28 pictures of clothing: Xiao et al. 2017"),
+        new(Mnist, DataLayout.Idx, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 60_000, TestSamples: 10_000,
+            DefaultValidationSamples: 5_000, "grey 28×28 handwritten digits: LeCun et al. 1998"),
+        new(Cifar10, DataLayout.Cifar, Channels: 3, Height: 32, Width: 32, Classes: 10, TrainSamples: 50_000, TestSamples: 10_000,
+            DefaultValidationSamples: 5_000, "colour 32×32 pictures of animals and vehicles: Krizhevsky 2009"),
+        new(Cifar100, DataLayout.Cifar, Channels: 3, Height: 32, Width: 32, Classes: 100, TrainSamples: 50_000, TestSamples: 10_000,
+            DefaultValidationSamples: 5_000, "the same kind of pictures in 100 classes, or in 20 superclasses: Krizhevsky 2009"),
+        new(Synthetic, DataLayout.Generated, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 6_000, TestSamples: 1_000,
+            DefaultValidationSamples: 500, "patterns, one a class, with noise, of any size, grey or coloured; made on the node, for trials"),
     ];
 
     public static bool TryGet(string name, [NotNullWhen(true)] out DataDefinition? data)
@@ -31,4 +33,25 @@ public static class DataCatalog
         data = All.FirstOrDefault(candidate => candidate.Name == name);
         return data is not null;
     }
+
+    /// <summary>The data set as a job uses it, with the sizes that its file gives; null if there is none of that name.</summary>
+    public static DataDefinition? Of(DataSpec spec)
+    {
+        if (!TryGet(spec.Name, out var data))
+            return null;
+        if (data.HasOpenSizes)
+            return Sized(data, spec);
+        return spec.Labels == CoarseLabels ? data with { Classes = Cifar100Superclasses } : data;
+    }
+
+    private static DataDefinition Sized(DataDefinition data, DataSpec spec) => data with
+    {
+        Classes = Given(spec.Classes, data.Classes),
+        Channels = Given(spec.Channels, data.Channels),
+        Height = Given(spec.ImageSize, data.Height),
+        Width = Given(spec.ImageSize, data.Width),
+    };
+
+    // proto3: a number that was never filled in.
+    private static int Given(int value, int byDefault) => value > 0 ? value : byDefault;
 }

@@ -24,7 +24,7 @@ internal static class JobDefaults
 
     private static void FillOptions(JobSpec spec)
     {
-        if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || !DataCatalog.TryGet(spec.Data.Name, out var data))
+        if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || DataCatalog.Of(spec.Data) is not { } data)
             return;
         foreach (var option in model.Options)
         {

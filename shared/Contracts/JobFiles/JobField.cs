@@ -35,6 +35,10 @@ internal sealed record JobField
     /// <summary>"optimizer sgd": what the field belongs to, where <see cref="AppliesTo"/> can be false.</summary>
     public string? BelongsTo { get; init; }
 
+    /// <summary>A received zero counts as not given even where its message is present: for a field that came later than its message's others, whose
+    /// range has no zero.</summary>
+    public bool ZeroIsAbsent { get; init; }
+
     private IReadOnlyList<FieldDescriptor> Steps => field ??= Resolve(Path);
 
     public FieldDescriptor Descriptor => Steps[^1];

@@ -17,6 +17,10 @@ internal static partial class JobFields
     [
         Word("model.name", null, ModelCatalog.All.Select(model => model.Name), "the network to train"),
         Word("data.name", null, DataCatalog.All.Select(data => data.Name), "what to train it on"),
+        OfOpenSizes(Whole("data.classes", 10, 2, 100_000, "classes of the pictures")),
+        OfOpenSizes(Whole("data.imageSize", 28, 8, 1024, "pixels a side")),
+        OfOpenSizes(Whole("data.channels", 1, 1, 3, "1 for grey, 3 for colour") with { Range = "1 or 3", Accepts = channels => channels is 1 or 3 }),
+        OfData(Word("data.labels", "fine", ["fine", DataCatalog.CoarseLabels], "the 100 classes or the 20 superclasses"), DataCatalog.Cifar100),
         Name("name", spec => ModelCatalog.TryGet(spec.Model.Name, out var model) ? model.Name : "job", "the model's name", "what lists and plots call the job"),
         Name("workspace", _ => "default", "default", "groups jobs of one team or project"),
         Whole("priority", 0, -1000, 1000, "a larger number wins"),
@@ -26,6 +30,7 @@ internal static partial class JobFields
             DefaultText = string.Join(", ", DataCatalog.All.Select(data => $"{data.DefaultValidationSamples} ({data.Name})")),
         },
         Whole("data.trainSamples", 0, 0, MaxWhole, "train on the first so many samples of the training part only; 0 means all"),
+        Whole("data.loaderThreads", 0, 0, 256, "threads of a rank that make batches ready; 0 means as many as suit the data and the rank's cores"),
         Whole("data.augmentation.cropPadding", 0, 0, 16, "pixels of zero padding on each side before a random crop back to size; 0 means no crop"),
         Flag("data.augmentation.flip", _ => false, "false", "mirror left-right with probability one half"),
         Whole("hyperparameters.epochs", 10, 1, 100_000, "passes over the training samples"),
@@ -76,6 +81,15 @@ internal static partial class JobFields
             Default = _ => 1UL,
         },
     ];
+
+    private static JobField OfOpenSizes(JobField field) => field with
+    {
+        AppliesTo = spec => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.HasOpenSizes,
+        BelongsTo = $"data {DataCatalog.Synthetic}",
+        ZeroIsAbsent = true,
+    };
+
+    private static JobField OfData(JobField field, string name) => field with { AppliesTo = spec => spec.Data?.Name == name, BelongsTo = $"data {name}" };
 
     private static bool IsSgd(JobSpec spec) => spec.Hyperparameters?.Optimizer?.Name != "adam";
 

@@ -14,7 +14,7 @@ public static partial class JobSpecValidator
     /// <remarks>
     /// proto3 cannot tell a number that was not set from a zero. So an absent message takes its defaults as a whole, as do empty texts and
     /// unspecified enums; a number or flag in a message that is present is taken as it stands: <c>devices: 0</c> is refused, not made 1.
-    /// Numbers at the top level count as absent when zero.
+    /// Numbers at the top level count as absent when zero, as do those that a message of before could not carry.
     /// </remarks>
     /// <exception cref="JobFileException">It does not describe a job that could run.</exception>
     public static JobSpec Complete(JobSpec received)
@@ -129,7 +129,7 @@ public static partial class JobSpecValidator
 
     private static bool IsGiven(JobSpec received, JobField field)
     {
-        System.Func<object?, bool> said = field.Path.Contains('.')
+        System.Func<object?, bool> said = field.Path.Contains('.') && !field.ZeroIsAbsent
             ? value => value is not (null or "") && !(value is System.Enum && JobField.IsUnset(value))
             : value => !JobField.IsUnset(value);
         return field.HolderIsPresent(received) && said(field.Get(received));

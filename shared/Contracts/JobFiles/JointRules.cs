@@ -8,7 +8,7 @@ internal static class JointRules
 {
     public static IEnumerable<JobFileViolation> Faults(JobSpec spec)
     {
-        if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || !DataCatalog.TryGet(spec.Data.Name, out var data))
+        if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || DataCatalog.Of(spec.Data) is not { } data)
             throw new InvalidOperationException("rules between fields are asked only once each field is right");
         return ModelFitsData(spec, data)
             .Concat(SamplesSuffice(spec, data))

@@ -122,6 +122,7 @@ public sealed class JobFileTests
               augmentation:
                 cropPadding: 0
                 flip: false
+              loaderThreads: 0
             hyperparameters:
               epochs: 10
               maxSteps: 0

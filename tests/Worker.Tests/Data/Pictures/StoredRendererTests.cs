@@ -1,22 +1,19 @@
-using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Pictures;
 
-namespace Cluster.Worker.Tests.Data;
+namespace Cluster.Worker.Tests.Data.Pictures;
 
-public sealed class SampleRendererTests
+public sealed class StoredRendererTests
 {
-    private static readonly DataDefinition Tiny =
-        new("tiny", Channels: 1, Height: 3, Width: 3, Classes: 2, TrainSamples: 1, TestSamples: 1, DefaultValidationSamples: 0, IsGenerated: true, "");
-
     private static readonly byte[] Image = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
     [Fact]
     public void Plain_CopiesAndNormalizes()
     {
         Render(SampleView.Plain, size: 3).ShouldBe([1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        var renderer = new SampleRenderer(Tiny, new PixelNormalization(0.5f, 0.25f), 3);
         var output = new float[9];
-        renderer.Render(Image, SampleView.Plain, output);
+        Renderer(ChannelNormalization.Uniform(1, 0.5f, 0.25f), 3).Render(Nine(), SampleView.Plain, output);
         output[0].ShouldBe(((1 / 255f) - 0.5f) / 0.25f);
     }
 
@@ -59,10 +56,33 @@ public sealed class SampleRendererTests
     public void NoAugmentation_IsPlain() =>
         Enumerable.Range(0, 100).Select(sample => SampleView.Random(1, 1, sample, cropPadding: 0, flip: false)).ShouldAllBe(v => v == SampleView.Plain);
 
+    [Fact]
+    public void Colours_AreNormalizedEachByItself_AndComeInPlanes()
+    {
+        var picture = new Picture();
+        picture.Reshape(new PictureSize(1, 2), 3);
+        new byte[] { 10, 20, 30, 40, 50, 60 }.CopyTo(picture.Values);
+        var output = new float[3 * 4];
+
+        Renderer(new ChannelNormalization([0f, 0f, 0f], [1 / 255f, 2 / 255f, 10 / 255f]), 2).Render(picture, new SampleView(0, 0, Flip: true), output);
+
+        output.Select(value => MathF.Round(value)).ShouldBe([40, 10, 0, 0, 25, 10, 0, 0, 6, 3, 0, 0]);
+    }
+
     private static float[] Render(SampleView view, int size)
     {
         var output = new float[size * size];
-        new SampleRenderer(Tiny, new PixelNormalization(0, 1 / 255f), size).Render(Image, view, output);
+        Renderer(ChannelNormalization.Uniform(1, 0, 1 / 255f), size).Render(Nine(), view, output);
         return [.. output.Select(value => MathF.Round(value))]; // pixel / 255 · 255
+    }
+
+    private static StoredRenderer Renderer(ChannelNormalization normalization, int size) => new(normalization, size, new Augmentation(), seed: 1);
+
+    private static Picture Nine()
+    {
+        var picture = new Picture();
+        picture.Reshape(new PictureSize(3, 3), 1);
+        Image.CopyTo(picture.Values);
+        return picture;
     }
 }

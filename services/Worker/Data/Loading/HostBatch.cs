@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Cluster.Worker.Data;
+namespace Cluster.Worker.Data.Loading;
 
 /// <summary>One rank's samples of a batch, ready to be copied to its device. Its arrays go back to the pool on disposal.</summary>
 public sealed class HostBatch(int samples, int globalSize, int sampleElements) : IDisposable

@@ -1,7 +1,9 @@
-using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Data.Pictures;
 
-namespace Cluster.Worker.Tests.Data;
+namespace Cluster.Worker.Tests.Data.Loading;
 
 public sealed class BatchesTests
 {
@@ -104,13 +106,86 @@ public sealed class BatchesTests
         }
     }
 
-    /// <summary>Images of one pixel: sample i has pixel i and label 10 + i.</summary>
-    private static BatchPrefetcher Prefetch(IEnumerable<int[]> batches)
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    public void Prefetcher_OfAnyNumberOfThreads_GivesTheSameBatches(int threads)
     {
-        var definition = new DataDefinition("dots", 1, 1, 1, 20, 4, 1, 0, true, "");
-        var renderer = new SampleRenderer(definition, new PixelNormalization(0, 1 / 255f), 1);
-        var part = new ImagePart(new byte[] { 0, 1, 2, 3 }, new byte[] { 10, 11, 12, 13 });
-        return new BatchPrefetcher(part, renderer, _ => SampleView.Plain, batches.Select(b => new BatchSamples(b, b.Length)));
+        var token = TestContext.Current.CancellationToken;
+        var orders = Enumerable.Range(0, 50).Select(b => new[] { b % 4, (b + 1) % 4, (b + 3) % 4 }).ToArray();
+        using var prefetcher = Prefetch(orders, threads);
+
+        foreach (var order in orders)
+        {
+            prefetcher.TryTake(out var batch, token).ShouldBeTrue();
+            using (batch)
+                batch!.Images.ToArray().ShouldBe(order.Select(sample => (float)sample));
+        }
+    }
+
+    [Fact]
+    public void Prefetcher_HoldsNoMoreBatchesThanItsBound()
+    {
+        var opened = 0;
+        using var prefetcher = Prefetch(Counted(), threads: 2);
+        prefetcher.TryTake(out var first, TestContext.Current.CancellationToken).ShouldBeTrue();
+        first!.Dispose();
+
+        prefetcher.TryTake(out var second, TestContext.Current.CancellationToken).ShouldBeTrue();
+        second!.Dispose();
+
+        opened.ShouldBeLessThanOrEqualTo(2 + 2 + 1); // taken, ahead, and the one that waits for room
+
+        IEnumerable<int[]> Counted()
+        {
+            while (true)
+            {
+                opened++;
+                yield return [0, 1];
+            }
+        }
+    }
+
+    [Fact]
+    public void TryTake_WhenCancelled_StopsWaiting()
+    {
+        using var cancellation = new CancellationTokenSource();
+        using var release = new ManualResetEventSlim();
+        var part = new BlockedPart(release);
+        using (var prefetcher = new BatchPrefetcher(new BatchPass(part, Renderer(), Visit.Evaluation), [new BatchSamples(new[] { 0 }, 1)], threads: 1))
+        {
+            part.Reached.Wait(TestContext.Current.CancellationToken);
+            cancellation.Cancel();
+
+            Should.Throw<OperationCanceledException>(() => prefetcher.TryTake(out _, cancellation.Token));
+            release.Set();
+        }
+    }
+
+    /// <summary>Images of one pixel: sample i has pixel i and label 10 + i.</summary>
+    private static BatchPrefetcher Prefetch(IEnumerable<int[]> batches, int threads = 1)
+    {
+        var part = new StoredPart(new PictureSize(1, 1), 1, new byte[] { 0, 1, 2, 3 }, new byte[] { 10, 11, 12, 13 });
+        return new BatchPrefetcher(new BatchPass(part, Renderer(), Visit.Evaluation), batches.Select(b => new BatchSamples(b, b.Length)), threads);
+    }
+
+    private static StoredRenderer Renderer() => new(ChannelNormalization.Uniform(1, 0, 1 / 255f), 1, new Augmentation(), seed: 1);
+
+    /// <summary>Gives nothing until it is told to.</summary>
+    private sealed class BlockedPart(ManualResetEventSlim release) : ImagePart
+    {
+        public ManualResetEventSlim Reached { get; } = new();
+
+        public override int Count => 1;
+
+        public override int Label(int sample) => 0;
+
+        public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough)
+        {
+            Reached.Set();
+            release.Wait();
+            buffers.Picture.Reshape(new PictureSize(1, 1), 1);
+        }
     }
 
     private static Range Share(int rank, int worldSize, int size) => (rank * size / worldSize)..((rank + 1) * size / worldSize);

@@ -1,6 +1,6 @@
 using Cluster.Models;
 
-namespace Cluster.Worker.Data;
+namespace Cluster.Worker.Data.Loading;
 
 /// <summary>The order in which an epoch visits the training samples: a function of (seed, epoch) alone, whatever the number of ranks.</summary>
 public static class EpochOrder

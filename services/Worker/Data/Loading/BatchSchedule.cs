@@ -1,4 +1,4 @@
-namespace Cluster.Worker.Data;
+namespace Cluster.Worker.Data.Loading;
 
 /// <summary>Which samples make up which batch.</summary>
 /// <param name="Samples">Indices within the part, those of this rank only.</param>

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 
-namespace Cluster.Worker.Data;
+namespace Cluster.Worker.Data.Formats;
 
 /// <summary>The IDX format of the MNIST family: a magic number, the dims as big-endian 32-bit counts, then unsigned bytes; plain or gzipped.</summary>
 /// <remarks>http://yann.lecun.com/exdb/mnist, "The IDX file format". A file is believed only once all of it has been read: a header that promises

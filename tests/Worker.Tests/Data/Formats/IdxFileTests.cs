@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Formats;
 
-namespace Cluster.Worker.Tests.Data;
+namespace Cluster.Worker.Tests.Data.Formats;
 
 public sealed class IdxFileTests : IDisposable
 {

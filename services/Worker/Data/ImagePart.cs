@@ -1,0 +1,44 @@
+using Cluster.Worker.Data.Pictures;
+
+namespace Cluster.Worker.Data;
+
+/// <summary>Labelled pictures in a fixed order: a part of a data set, or of a part.</summary>
+/// <remarks>Safe to read from several threads at once, each with buffers of its own.</remarks>
+public abstract class ImagePart
+{
+    public abstract int Count { get; }
+
+    /// <summary>Class of a sample, from 0.</summary>
+    public abstract int Label(int sample);
+
+    /// <summary>Reads a sample's picture into <see cref="PictureBuffers.Picture"/>.</summary>
+    /// <param name="sample">From 0.</param>
+    /// <param name="buffers">The calling thread's.</param>
+    /// <param name="enough">For a picture of the stored size, the share of its pixels a side that is enough: a decoder may shrink it down to that.</param>
+    public abstract void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough);
+
+    /// <summary>Samples [start, start + count).</summary>
+    public ImagePart Slice(int start, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Count - count);
+        return new ImagePartSlice(this, start, count);
+    }
+
+    private sealed class ImagePartSlice(ImagePart whole, int start, int count) : ImagePart
+    {
+        public override int Count => count;
+
+        public override int Label(int sample) => whole.Label(At(sample));
+
+        public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough) => whole.Load(At(sample), buffers, enough);
+
+        private int At(int sample)
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(sample);
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(sample, count);
+            return start + sample;
+        }
+    }
+}

@@ -1,0 +1,23 @@
+namespace Cluster.Worker.Data.Pictures;
+
+/// <summary>Turns a sample's picture into the floats that a network sees: augmentation, normalisation, size. Safe from any thread.</summary>
+public interface ISampleRenderer
+{
+    /// <summary>Floats of one sample.</summary>
+    int SampleElements { get; }
+
+    /// <summary>Writes one sample, (C, inputSize, inputSize).</summary>
+    /// <param name="part">Where the sample is.</param>
+    /// <param name="sample">Its index there.</param>
+    /// <param name="visit">What it is looked at for.</param>
+    /// <param name="buffers">The calling thread's.</param>
+    /// <param name="output">As long as <see cref="SampleElements"/>.</param>
+    void Render(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<float> output);
+}
+
+/// <summary>What a sample is looked at for.</summary>
+/// <param name="TrainingEpoch">From 0; null for evaluation, which sees a sample always alike.</param>
+public readonly record struct Visit(int? TrainingEpoch)
+{
+    public static Visit Evaluation => default;
+}

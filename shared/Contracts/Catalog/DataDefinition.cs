@@ -1,0 +1,31 @@
+namespace Cluster.Contracts.Catalog;
+
+/// <summary>A data set's shape: what a job file is checked against before any node is asked.</summary>
+/// <param name="Name">What a job file calls it.</param>
+/// <param name="Layout">How a node has it.</param>
+/// <param name="Height">Of the pictures; in a folder of pictures of all sizes, of what a network sees of them by default.</param>
+/// <param name="TrainSamples">0 where only the node's folder can tell; so <paramref name="TestSamples"/>.</param>
+/// <param name="DefaultValidationSamples">Set aside from the end of the training part where the job file does not say.</param>
+public sealed record DataDefinition(
+    string Name, DataLayout Layout, int Channels, int Height, int Width, int Classes, int TrainSamples, int TestSamples, int DefaultValidationSamples,
+    string Summary)
+{
+    /// <summary>Needs no files, so that every node has it.</summary>
+    public bool IsGenerated => Layout == DataLayout.Generated;
+
+    /// <summary>Whether the job file says how many classes, channels and pixels there are.</summary>
+    public bool HasOpenSizes => Layout == DataLayout.Generated;
+}
+
+/// <summary>How a node has a data set.</summary>
+public enum DataLayout
+{
+    /// <summary>Made when asked for.</summary>
+    Generated,
+
+    /// <summary>The four IDX files of the MNIST family.</summary>
+    Idx,
+
+    /// <summary>The binary batches of CIFAR-10 or CIFAR-100.</summary>
+    Cifar,
+}

@@ -36,16 +36,6 @@ public sealed class CollectiveException : Exception
     {
     }
 
-    public CollectiveException(CollectiveFault fault, int rank, int peer, string operation, TimeSpan waited, string what, Exception? innerException = null)
-        : base(FormattableString.Invariant($"rank {peer} {what} in '{operation}' (seen by rank {rank} after {waited.TotalSeconds:0.0##} s)"), innerException)
-    {
-        Fault = fault;
-        Peer = peer;
-        Operation = operation;
-        Waited = waited;
-    }
-
-    /// <summary>For faults outside an operation.</summary>
     public CollectiveException(CollectiveFault fault, int peer, string message, Exception? innerException = null)
         : base(message, innerException)
     {
@@ -55,11 +45,15 @@ public sealed class CollectiveException : Exception
 
     public CollectiveFault Fault { get; }
 
-    /// <summary>The rank that is at fault; -1 when none can be named.</summary>
+    /// <summary>The rank that is at fault, by the job's number; -1 when none can be named.</summary>
     public int Peer { get; } = -1;
 
-    public string Operation { get; } = "";
+    /// <summary>Empty for faults outside an operation.</summary>
+    public string Operation { get; init; } = "";
 
     /// <summary>Time spent in the operation before it was given up.</summary>
-    public TimeSpan Waited { get; }
+    public TimeSpan Waited { get; init; }
+
+    /// <summary>The rank at fault by its number in the group that failed.</summary>
+    internal int Member { get; init; } = -1;
 }

@@ -13,14 +13,14 @@ public sealed partial class CollectiveGroup
         if (setup.Rank < 0 || setup.Rank >= setup.WorldSize)
             throw new ArgumentException(FormattableString.Invariant($"rank is {setup.Rank}; with {setup.WorldSize} ranks it is 0 to {setup.WorldSize - 1}"), nameof(setup));
         if (setup.WorldSize == 1)
-            return new CollectiveGroup(setup.Rank, setup.WorldSize, new SingleTransport(), setup.Options);
+            return new CollectiveGroup(setup, new SingleTransport());
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(setup.Options.ConnectTimeout);
         try
         {
             var joined = await ConnectAsync(setup, limit.Token);
-            return new CollectiveGroup(setup.Rank, setup.WorldSize, joined, setup.Options);
+            return new CollectiveGroup(setup, joined);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
@@ -42,16 +42,16 @@ public sealed partial class CollectiveGroup
         var nodes = endpoints.GroupBy(e => e.NodeId).Select(g => g.Select(e => e.Rank).ToArray()).ToArray();
         var local = nodes.Single(ranks => ranks.Contains(setup.Rank));
         if (nodes.Length == 1)
-            return await SharedMemoryTransport.JoinAsync(local, setup.Rank, setup.ReserveSharedMemory, setup.Options, cancellationToken);
+            return await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
 
         var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
-        var remote = new TcpTransport(setup.Rank, links, setup.Options.ChunkBytes);
+        var remote = new TcpTransport(setup.Members, links, setup.Options.ChunkBytes);
         var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);
         if (nodes.Length == setup.WorldSize || !consecutive)
             return remote;
         try
         {
-            var within = await SharedMemoryTransport.JoinAsync(local, setup.Rank, setup.ReserveSharedMemory, setup.Options, cancellationToken);
+            var within = await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
             return new HierarchicalTransport(setup.Rank, nodes, within, remote, setup.Options.ChunkBytes);
         }
         catch

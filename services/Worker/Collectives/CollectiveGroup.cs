@@ -12,24 +12,24 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>(
         "collective.operation.duration", "s", "Time that a rank spent in one exchange with its peers.");
 
+    private readonly CollectiveSetup setup;
+    private readonly GroupMembers members;
     private readonly CollectiveTransport transport;
-    private readonly TimeSpan timeout;
     private readonly CommunicationThread communication;
     private volatile CollectiveException? fault;
     private bool disposed;
 
-    internal CollectiveGroup(int rank, int worldSize, CollectiveTransport transport, CollectiveOptions options)
+    private CollectiveGroup(CollectiveSetup setup, CollectiveTransport transport)
     {
-        Rank = rank;
-        WorldSize = worldSize;
+        this.setup = setup;
         this.transport = transport;
-        timeout = options.OperationTimeout;
-        communication = new CommunicationThread(FormattableString.Invariant($"collectives rank {rank}"));
+        members = setup.Members;
+        communication = new CommunicationThread(FormattableString.Invariant($"collectives rank {Rank}{members.OfGroup}"));
     }
 
-    public int Rank { get; }
+    public int Rank => members.Me;
 
-    public int WorldSize { get; }
+    public int WorldSize => members.Ranks.Count;
 
     public string Transport => transport.Name;
 
@@ -188,8 +188,8 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     {
         ObjectDisposedException.ThrowIf(disposed && fault is null, this);
         if (fault is { } earlier)
-            throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier);
-        return new Operation(kind, name, (long)elements * sizeof(T), Rank, timeout);
+            throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier) { Member = earlier.Member };
+        return new Operation(kind, name, (long)elements * sizeof(T), members, setup.Options.OperationTimeout);
     }
 
     private void End(in Operation call) => Duration.Record(
@@ -202,7 +202,7 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         if (fault is null)
         {
             fault = e;
-            transport.Abort(e.Peer);
+            transport.Abort(e.Member);
         }
 
         return e;

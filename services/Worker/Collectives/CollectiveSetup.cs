@@ -32,4 +32,9 @@ public sealed record CollectiveSetup
     public required SharedMemoryReservation ReserveSharedMemory { get; init; }
 
     public CollectiveOptions Options { get; init; } = new();
+
+    /// <summary>How the ranks of a part of the job are called; null for all.</summary>
+    internal GroupMembers? Part { get; init; }
+
+    internal GroupMembers Members => Part ?? GroupMembers.All(WorldSize, Rank);
 }

@@ -61,4 +61,14 @@ public interface ICollectiveGroup : IDisposable
     /// <param name="bytes">Size that this rank needs.</param>
     /// <param name="cancellationToken">Cancels the reservation.</param>
     Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Groups of some of these ranks, such as the data and the model axis of a mesh: ranks that give the same colour form one, in the
+    /// order of their numbers here. A call on every rank; the new group is its caller's, works beside this one, and may be split again.
+    /// </summary>
+    /// <param name="name">What the group is called in errors; unique among the splits of this group.</param>
+    /// <param name="colour">Any number.</param>
+    /// <param name="cancellationToken">Cancels the joining.</param>
+    /// <returns>This rank's group, possibly of itself alone.</returns>
+    Task<ICollectiveGroup> SplitAsync(string name, int colour, CancellationToken cancellationToken);
 }

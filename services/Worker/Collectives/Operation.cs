@@ -23,21 +23,21 @@ internal readonly struct Operation
     /// <summary>What a rank that waits for a waiting one adds to its patience, at least: several times the interval at which waits look up.</summary>
     private static readonly TimeSpan LeastGrace = TimeSpan.FromMilliseconds(250);
 
-    private readonly int rank;
+    private readonly GroupMembers members;
     private readonly long started;
     private readonly TimeSpan timeout;
 
-    public Operation(OperationKind kind, string name, long bytes, int rank, TimeSpan timeout)
-        : this(kind, name, bytes, rank, timeout, Stopwatch.GetTimestamp())
+    public Operation(OperationKind kind, string name, long bytes, GroupMembers members, TimeSpan timeout)
+        : this(kind, name, bytes, members, timeout, Stopwatch.GetTimestamp())
     {
     }
 
-    private Operation(OperationKind kind, string name, long bytes, int rank, TimeSpan timeout, long started)
+    private Operation(OperationKind kind, string name, long bytes, GroupMembers members, TimeSpan timeout, long started)
     {
         Kind = kind;
         Name = name;
         Bytes = bytes;
-        this.rank = rank;
+        this.members = members;
         this.timeout = timeout;
         this.started = started;
     }
@@ -61,21 +61,31 @@ internal readonly struct Operation
     public Operation Behind(int links)
     {
         var grace = timeout / 10 > LeastGrace ? timeout / 10 : LeastGrace;
-        return new Operation(Kind, Name, Bytes, rank, timeout + (links * grace), started);
+        return new Operation(Kind, Name, Bytes, members, timeout + (links * grace), started);
     }
 
     public CollectiveException Late(int peer) =>
-        new(CollectiveFault.PeerLate, rank, peer, Name, Elapsed, FormattableString.Invariant($"did not come within {timeout.TotalSeconds:0.###} s"));
+        Fault(CollectiveFault.PeerLate, peer, FormattableString.Invariant($"did not come within {timeout.TotalSeconds:0.###} s"));
 
-    public CollectiveException Lost(int peer, string what, Exception? cause = null) =>
-        new(CollectiveFault.PeerLost, rank, peer, Name, Elapsed, what, cause);
+    public CollectiveException Lost(int peer, string what, Exception? cause = null) => Fault(CollectiveFault.PeerLost, peer, what, cause);
 
-    public CollectiveException OutOfStep(int peer, OperationKind theirs, long theirBytes) => new(
-        CollectiveFault.OutOfStep, rank, peer, Name, Elapsed,
+    public CollectiveException OutOfStep(int peer, OperationKind theirs, long theirBytes) => Fault(
+        CollectiveFault.OutOfStep, peer,
         FormattableString.Invariant($"is out of step: it makes {Words(theirs)} of {theirBytes} bytes where this rank makes {Words(Kind)} of {Bytes}"));
 
-    public CollectiveException Aborted(int messenger, int culprit) => new(
-        CollectiveFault.Aborted, rank, culprit, Name, Elapsed, FormattableString.Invariant($"failed, as rank {messenger} says,"));
+    public CollectiveException Aborted(int messenger, int culprit) =>
+        Fault(CollectiveFault.Aborted, culprit, FormattableString.Invariant($"failed, as rank {members.JobRank(messenger)} says,"));
+
+    private CollectiveException Fault(CollectiveFault fault, int peer, string what, Exception? cause = null) => new(
+        fault, members.JobRank(peer),
+        FormattableString.Invariant(
+            $"rank {members.JobRank(peer)} {what} in '{Name}'{members.OfGroup} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+        cause)
+    {
+        Member = peer,
+        Operation = Name,
+        Waited = Elapsed,
+    };
 
     private static string Words(OperationKind kind) => kind switch
     {

@@ -45,23 +45,23 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
 
     /// <summary>Maps the segment and waits until the node's other ranks have done so.</summary>
     /// <param name="globalRanks">The ranks of this node, ascending.</param>
-    /// <param name="rank">This one.</param>
+    /// <param name="members">The whole group.</param>
     /// <param name="reserve">Gives the segment.</param>
     /// <param name="options">The same on every rank: they decide the layout.</param>
     /// <param name="cancellationToken">Cancels the reservation.</param>
     public static async Task<SharedMemoryTransport> JoinAsync(
-        int[] globalRanks, int rank, SharedMemoryReservation reserve, CollectiveOptions options, CancellationToken cancellationToken)
+        int[] globalRanks, GroupMembers members, SharedMemoryReservation reserve, CollectiveOptions options, CancellationToken cancellationToken)
     {
         var places = new SegmentLayout(globalRanks.Length, options.ChunkBytes);
         var path = await reserve("collectives", places.TotalBytes, cancellationToken);
         var transport = new SharedMemoryTransport(
-            reserve, globalRanks, Array.IndexOf(globalRanks, rank), places, new MappedFile(path, places.TotalBytes), options);
+            reserve, globalRanks, Array.IndexOf(globalRanks, members.Me), places, new MappedFile(path, places.TotalBytes), options);
         try
         {
             transport.ranks.Enter();
             // A thread of its own, because waiting for processes that are only starting may take long.
             await Task.Factory.StartNew(
-                () => transport.ranks.Meet(new Operation(OperationKind.Barrier, "join", 0, rank, options.ConnectTimeout)),
+                () => transport.ranks.Meet(new Operation(OperationKind.Barrier, "join", 0, members, options.ConnectTimeout)),
                 cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             return transport;
         }

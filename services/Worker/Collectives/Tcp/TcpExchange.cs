@@ -6,7 +6,7 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// Moves all that the links have queued, in both directions at once and on the calling thread, so that two ranks that
 /// send to each other never wait for each other.
 /// </summary>
-internal sealed class TcpExchange(PeerLink?[] links)
+internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
 {
     /// <summary>Longest sleep before the deadline is looked at again.</summary>
     private const int PollMicroseconds = 100_000;
@@ -32,7 +32,7 @@ internal sealed class TcpExchange(PeerLink?[] links)
         catch (CollectiveException e)
         {
             // Only those in the midst of it: the others are told by Abort, when the ranks of this node know already.
-            SayFarewell(e.Peer, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
+            SayFarewell(e.Member, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
             throw;
         }
     }
@@ -40,9 +40,9 @@ internal sealed class TcpExchange(PeerLink?[] links)
     /// <summary>Tells every peer that has not been told that this rank gives up, and because of whom.</summary>
     public void SayFarewell(int culprit) => SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
 
-    private static void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
+    private void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
     {
-        var operation = new Operation(OperationKind.Abort, "farewell", 0, culprit, FarewellTime);
+        var operation = new Operation(OperationKind.Abort, "farewell", 0, members, FarewellTime);
         var remaining = peers.Where(link => link.Peer != culprit && !link.HasBegunFarewell).ToList();
         remaining.ForEach(link => link.BeginFarewell(culprit));
         while (remaining.Count > 0 && !operation.IsOverdue)

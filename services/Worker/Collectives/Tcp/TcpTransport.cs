@@ -22,15 +22,15 @@ internal sealed unsafe class TcpTransport : CollectiveTransport
     private readonly int chunkBytes;
 
     /// <summary>Takes the connections over.</summary>
-    /// <param name="rank">This rank.</param>
+    /// <param name="members">The group.</param>
     /// <param name="links">One a rank; null for this one.</param>
     /// <param name="chunkBytes">Bytes of the buffer exchanged at a time, a rank.</param>
-    public TcpTransport(int rank, PeerLink?[] links, int chunkBytes)
+    public TcpTransport(GroupMembers members, PeerLink?[] links, int chunkBytes)
     {
-        this.rank = rank;
+        rank = members.Me;
         this.links = links;
         this.chunkBytes = chunkBytes;
-        exchange = new TcpExchange(links);
+        exchange = new TcpExchange(links, members);
         addresses = new nint[links.Length];
     }
 

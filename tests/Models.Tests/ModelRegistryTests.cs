@@ -1,6 +1,7 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Cluster.Models.AlexNet;
+using Cluster.Models.Layers;
 using static TorchSharp.torch;
 
 namespace Cluster.Models.Tests;
@@ -14,6 +15,17 @@ public sealed class ModelRegistryTests
     {
         ModelCatalog.All.Select(model => model.Name).Order(StringComparer.Ordinal).ShouldBe(ModelRegistry.Names);
         ModelCatalog.All.Where(model => model.ChannelGroups == 2).Select(model => model.Name).ShouldBe(ModelRegistry.Names.Where(ModelRegistry.HasTowers));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
+    public void Catalogue_KnowsWhichModelsNormaliseOverTheBatch(string name)
+    {
+        ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
+        using var network = ModelRegistry.CreateToLoad(name, new Dictionary<string, object>());
+
+        network.modules().Any(module => module is BatchNormalization).ShouldBe(model!.BatchNorm);
+        network.modules().ShouldAllBe(module => module.GetType().Name != "BatchNorm2d", "ranks can share the statistics of Layers.BatchNormalization only");
     }
 
     [Theory]

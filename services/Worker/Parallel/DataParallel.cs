@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Cluster.Models;
+using Cluster.Models.Layers;
 using Cluster.Worker.Collectives;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -13,20 +14,30 @@ public sealed class DataParallel : ITrainingPartition
     private readonly ICollectiveGroup group;
     private readonly SummedLoss loss;
     private readonly GradientBuckets buckets;
+    private readonly WholeBatchStatistics statistics;
+    private readonly RankStatistics rankStatistics;
     private readonly List<HookedLayer> layers = [];
     private readonly List<Action> hookRemovals = [];
     private readonly double[] figures = GC.AllocateArray<double>(2, pinned: true); // loss and correct: pinned, as the group's thread sums them
+    private readonly bool talksInForward; // then even a rank without samples passes through, or the others would wait for it
     private bool weightsCompared;
     private bool recording;
     private ExceptionDispatchInfo? hookFault;
 
-    private DataParallel(ImageClassifier network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets)
+    private DataParallel(
+        ImageClassifier network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets, bool syncBatchNorm)
     {
         Network = network;
         Parameters = parameters;
         this.loss = loss;
         this.group = group;
         this.buckets = buckets;
+        statistics = new WholeBatchStatistics(group);
+        var normalizations = network.modules().OfType<BatchNormalization>().ToList();
+        talksInForward = syncBatchNorm && normalizations.Count > 0;
+        rankStatistics = new RankStatistics(syncBatchNorm ? [] : normalizations, group);
+        if (syncBatchNorm)
+            normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
         HookLayers();
     }
 
@@ -40,20 +51,23 @@ public sealed class DataParallel : ITrainingPartition
     internal GradientBuckets Buckets => buckets;
 
     /// <summary>Makes the gradients' buckets, in shared memory where the ranks share a node.</summary>
+    /// <param name="network">This rank's replica.</param>
+    /// <param name="loss">Of this rank's samples.</param>
+    /// <param name="group">The ranks that share the batch.</param>
+    /// <param name="options">How gradients travel.</param>
+    /// <param name="syncBatchNorm">
+    /// Whether batch normalisation is by the statistics of the whole batch, as on one device. Otherwise each rank normalises by its own slice's, and running
+    /// statistics are averaged after each step.
+    /// </param>
+    /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <exception cref="NotSupportedException">The network cannot be split by data here; the message says why and what to do.</exception>
     public static async Task<DataParallel> CreateAsync(
-        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, CancellationToken cancellationToken)
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, CancellationToken cancellationToken)
     {
         var parameters = LocalParameters.Of(network, isOwner: group.Rank == 0);
         LocalParameters.RequireCpu(parameters);
-        if (network.named_buffers().Select(b => b.name).FirstOrDefault(name => name.EndsWith("running_mean", StringComparison.Ordinal)) is { } statistics)
-        {
-            throw new NotSupportedException(
-                $"{statistics}: batch normalisation over a batch that is split needs statistics of the whole batch, which are not exchanged yet; use one device");
-        }
-
         return new DataParallel(
-            network, parameters, loss, group, await GradientBuckets.CreateAsync(group, parameters, options, cancellationToken));
+            network, parameters, loss, group, await GradientBuckets.CreateAsync(group, parameters, options, cancellationToken), syncBatchNorm);
     }
 
     public SampleRange LocalSamples(int globalBatchSize)
@@ -68,21 +82,26 @@ public sealed class DataParallel : ITrainingPartition
             CompareWeights();
         using var scope = NewDisposeScope();
         buckets.Begin();
+        statistics.Begin();
         layers.ForEach(layer => layer.Begin());
 
         var began = Stopwatch.GetTimestamp();
         var pass = Forward(batch);
-        var forward = Stopwatch.GetElapsedTime(began);
+        var (forward, exchangedForward) = (Stopwatch.GetElapsedTime(began), statistics.Elapsed);
         (figures[0], figures[1]) = (pass?.LossSum ?? 0, pass?.Correct ?? 0);
         var reduced = ReduceFigures();
         pass?.Backward(batch.GlobalBatchSize);
         hookFault?.Throw();
+        statistics.ThrowIfFaulted();
         SentDuringBackward = buckets.Sent;
         var backward = Stopwatch.GetElapsedTime(began) - forward;
 
         buckets.Finish();
         reduced.GetAwaiter().GetResult();
-        var times = new StepTimes(forward, backward, Stopwatch.GetElapsedTime(began) - forward - backward);
+        rankStatistics.Average((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
+        var exchangedBackward = statistics.Elapsed - exchangedForward;
+        var rest = Stopwatch.GetElapsedTime(began) - forward - backward;
+        var times = new StepTimes(forward - exchangedForward, backward - exchangedBackward, rest + statistics.Elapsed);
         return new StepOutcome(figures[0] / batch.GlobalBatchSize, (long)figures[1], times);
     }
 
@@ -107,7 +126,7 @@ public sealed class DataParallel : ITrainingPartition
     private LocalPass? Forward(TrainingBatch batch)
     {
         var local = LocalSamples(batch.GlobalBatchSize);
-        if (local.Count == 0)
+        if (local.Count == 0 && !talksInForward)
             return null; // fewer samples than ranks: this one only adds zeros
         recording = true;
         try

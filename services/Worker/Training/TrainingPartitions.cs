@@ -29,7 +29,7 @@ internal static class TrainingPartitions
             var network = ModelRegistry.Create(spec.Model.Name, options, spec.Seed, precision).to(DeviceOf(device));
             return group.WorldSize == 1
                 ? new SingleDevice(network, loss)
-                : await DataParallel.CreateAsync(network, loss, group, gradients, cancellationToken);
+                : await DataParallel.CreateAsync(network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken);
         }
         catch (NotSupportedException e)
         {

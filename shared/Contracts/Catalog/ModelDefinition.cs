@@ -16,6 +16,9 @@ public sealed record ModelDefinition(
     /// <summary>Source, size and published accuracy.</summary>
     public required ModelFacts Facts { get; init; }
 
+    /// <summary>Whether it normalises over the batch, so that a sample's scores depend on those it is trained with.</summary>
+    public bool BatchNorm { get; init; }
+
     /// <summary>The option of that exact name, or null.</summary>
     public OptionDefinition? Option(string name) => Options.FirstOrDefault(option => option.Name == name);
 }

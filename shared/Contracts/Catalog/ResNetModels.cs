@@ -28,6 +28,7 @@ internal static class ResNetModels
         string name, ImmutableArray<OptionDefinition> options, long parameters, long multiplyAdds, double top1, double top5) =>
         new(name, "ResNet", ChannelGroups: 0, options, $"residual net of {name["resnet".Length..]} layers: He et al. 2015")
         {
+            BatchNorm = true,
             Facts = new("He, Zhang, Ren and Sun 2015, Deep residual learning for image recognition, arXiv:1512.03385", 3, 224, 1000, parameters, multiplyAdds)
             {
                 Top1 = top1,

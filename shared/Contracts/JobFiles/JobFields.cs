@@ -61,6 +61,11 @@ internal static partial class JobFields
         Whole("hyperparameters.schedule.warmupEpochs", 0, 0, 100_000, "rise linearly from zero over so many epochs first"),
         Number("hyperparameters.labelSmoothing", 0, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.1, or 0 for none",
             "share of the target spread evenly over all classes"),
+        Flag("hyperparameters.syncBatchNorm", _ => true, "true", "normalise by the statistics of the whole batch, as one device does; false: each by its own slice's") with
+        {
+            AppliesTo = spec => ModelCatalog.TryGet(spec.Model?.Name ?? "", out var model) && model.BatchNorm,
+            BelongsTo = "models with batch normalisation",
+        },
         Choice("hyperparameters.precision", Precision.Float32, "float32 or float64", "type of weights and computation"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank"),
         Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),

@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,9 +10,9 @@ public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
 {
     private readonly bool clips;
     private readonly Conv2d depthwise;
-    private readonly BatchNorm2d bn1;
+    private readonly BatchNormalization bn1;
     private readonly Conv2d pointwise;
-    private readonly BatchNorm2d bn2;
+    private readonly BatchNormalization bn2;
 
     /// <param name="input">Channels that come in.</param>
     /// <param name="output">Channels that go out.</param>
@@ -23,9 +24,9 @@ public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
     {
         this.clips = clips;
         depthwise = nn.Conv2d(input, input, 3, stride, 1, groups: input, bias: false, dtype: dtype);
-        bn1 = nn.BatchNorm2d(input, dtype: dtype);
+        bn1 = new BatchNormalization(input, dtype);
         pointwise = nn.Conv2d(input, output, 1, bias: false, dtype: dtype);
-        bn2 = nn.BatchNorm2d(output, dtype: dtype);
+        bn2 = new BatchNormalization(output, dtype);
         RegisterComponents();
     }
 

@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
@@ -28,7 +29,7 @@ public sealed class InvertedResidual : nn.Module<Tensor, Tensor>
             layers.Add(Filter(input, wide, 1, 1, 1, dtype));
         layers.Add(Filter(wide, wide, 3, stride, wide, dtype));
         layers.Add(nn.Conv2d(wide, output, 1, bias: false, dtype: dtype));
-        layers.Add(nn.BatchNorm2d(output, dtype: dtype));
+        layers.Add(new BatchNormalization(output, dtype));
         if (!linear)
             layers.Add(nn.ReLU6(inplace: true));
         conv = nn.Sequential(layers);
@@ -38,7 +39,7 @@ public sealed class InvertedResidual : nn.Module<Tensor, Tensor>
     /// <summary>Convolution that keeps the size at stride 1, normalisation and ReLU6.</summary>
     public static Sequential Filter(int input, int output, int kernel, int stride, int groups, ScalarType dtype) => nn.Sequential(
         nn.Conv2d(input, output, kernel, stride, kernel / 2, groups: groups, bias: false, dtype: dtype),
-        nn.BatchNorm2d(output, dtype: dtype),
+        new BatchNormalization(output, dtype),
         nn.ReLU6(inplace: true));
 
     /// <inheritdoc/>

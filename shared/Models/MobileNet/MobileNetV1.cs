@@ -1,4 +1,5 @@
 using Cluster.Models.Initialization;
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -19,7 +20,7 @@ public sealed class MobileNetV1 : ImageClassifier
 
     private readonly bool clips;
     private readonly Conv2d conv1;
-    private readonly BatchNorm2d bn1;
+    private readonly BatchNormalization bn1;
     private readonly Sequential blocks;
     private readonly Linear fc;
 
@@ -29,7 +30,7 @@ public sealed class MobileNetV1 : ImageClassifier
         this.clips = clips;
         var channels = CommonOptions.Scaled(32, width);
         conv1 = nn.Conv2d(shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
-        bn1 = nn.BatchNorm2d(channels, dtype: dtype);
+        bn1 = new BatchNormalization(channels, dtype);
         blocks = nn.Sequential();
         foreach (var block in Blocks)
         {

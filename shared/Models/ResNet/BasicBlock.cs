@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,9 +10,9 @@ public sealed class BasicBlock : nn.Module<Tensor, Tensor>
 {
     private readonly BlockShape shape;
     private readonly Conv2d conv1;
-    private readonly BatchNorm2d bn1;
+    private readonly BatchNormalization bn1;
     private readonly Conv2d conv2;
-    private readonly BatchNorm2d bn2;
+    private readonly BatchNormalization bn2;
     private readonly Sequential? downsample;
 
     public BasicBlock(BlockShape shape)
@@ -19,9 +20,9 @@ public sealed class BasicBlock : nn.Module<Tensor, Tensor>
     {
         this.shape = shape;
         conv1 = nn.Conv2d(shape.Input, shape.Planes, 3, shape.Stride, 1, bias: false, dtype: shape.Dtype);
-        bn1 = nn.BatchNorm2d(shape.Planes, dtype: shape.Dtype);
+        bn1 = new BatchNormalization(shape.Planes, shape.Dtype);
         conv2 = nn.Conv2d(shape.Planes, shape.Output, 3, 1, 1, bias: false, dtype: shape.Dtype);
-        bn2 = nn.BatchNorm2d(shape.Output, dtype: shape.Dtype);
+        bn2 = new BatchNormalization(shape.Output, shape.Dtype);
         downsample = Shortcut.Projection(shape);
         RegisterComponents();
     }

@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -13,11 +14,11 @@ public sealed class Bottleneck : nn.Module<Tensor, Tensor>
 
     private readonly BlockShape shape;
     private readonly Conv2d conv1;
-    private readonly BatchNorm2d bn1;
+    private readonly BatchNormalization bn1;
     private readonly Conv2d conv2;
-    private readonly BatchNorm2d bn2;
+    private readonly BatchNormalization bn2;
     private readonly Conv2d conv3;
-    private readonly BatchNorm2d bn3;
+    private readonly BatchNormalization bn3;
     private readonly Sequential? downsample;
 
     public Bottleneck(BlockShape shape)
@@ -26,11 +27,11 @@ public sealed class Bottleneck : nn.Module<Tensor, Tensor>
         this.shape = shape;
         var (first, second) = shape.StrideFirst ? (shape.Stride, 1) : (1, shape.Stride);
         conv1 = nn.Conv2d(shape.Input, shape.Planes, 1, first, bias: false, dtype: shape.Dtype);
-        bn1 = nn.BatchNorm2d(shape.Planes, dtype: shape.Dtype);
+        bn1 = new BatchNormalization(shape.Planes, shape.Dtype);
         conv2 = nn.Conv2d(shape.Planes, shape.Planes, 3, second, 1, bias: false, dtype: shape.Dtype);
-        bn2 = nn.BatchNorm2d(shape.Planes, dtype: shape.Dtype);
+        bn2 = new BatchNormalization(shape.Planes, shape.Dtype);
         conv3 = nn.Conv2d(shape.Planes, shape.Output, 1, bias: false, dtype: shape.Dtype);
-        bn3 = nn.BatchNorm2d(shape.Output, dtype: shape.Dtype);
+        bn3 = new BatchNormalization(shape.Output, shape.Dtype);
         downsample = Shortcut.Projection(shape);
         RegisterComponents();
     }

@@ -1,4 +1,5 @@
 using Cluster.Models.Initialization;
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
@@ -15,7 +16,7 @@ public sealed class ResNet : ImageClassifier
 {
     private readonly bool pools;
     private readonly Conv2d conv1;
-    private readonly BatchNorm2d bn1;
+    private readonly BatchNormalization bn1;
     private readonly Sequential layer1;
     private readonly Sequential layer2;
     private readonly Sequential layer3;
@@ -30,7 +31,7 @@ public sealed class ResNet : ImageClassifier
         conv1 = pools
             ? nn.Conv2d(shape.Channels, channels, 7, 2, 3, bias: false, dtype: dtype)
             : nn.Conv2d(shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
-        bn1 = nn.BatchNorm2d(channels, dtype: dtype);
+        bn1 = new BatchNormalization(channels, dtype);
         layer1 = Stage(0, stride: 1);
         layer2 = Stage(1, stride: 2);
         layer3 = Stage(2, stride: 2);

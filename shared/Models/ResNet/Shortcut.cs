@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -10,7 +11,7 @@ internal static class Shortcut
     public static Sequential? Projection(BlockShape shape) => shape is { Reshapes: true, Projects: true }
         ? nn.Sequential(
             nn.Conv2d(shape.Input, shape.Output, 1, shape.Stride, bias: false, dtype: shape.Dtype),
-            nn.BatchNorm2d(shape.Output, dtype: shape.Dtype))
+            new BatchNormalization(shape.Output, shape.Dtype))
         : null;
 
     /// <summary>Option A: every stride-th pixel, and zeros for the channels that the input lacks; the input itself where the shapes agree.</summary>

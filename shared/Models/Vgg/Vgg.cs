@@ -70,7 +70,7 @@ public sealed class Vgg : ImageClassifier
                 var kernel = net.PointwiseLast && i == 2 ? 1 : 3;
                 yield return nn.Conv2d(channels, output, kernel, padding: kernel / 2, dtype: dtype);
                 if (net.BatchNorm)
-                    yield return nn.BatchNorm2d(output, dtype: dtype);
+                    yield return new BatchNormalization(output, dtype);
                 yield return nn.ReLU(inplace: true);
                 if (net.LocalResponseNorm && stage == 0)
                     yield return LocalResponseNorm.AsInPaper();

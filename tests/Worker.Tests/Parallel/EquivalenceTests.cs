@@ -24,6 +24,8 @@ public sealed class EquivalenceTests
     [InlineData("lenet5", "aab")]
     [InlineData("alexnet", "aa")]
     [InlineData("alexnet", "ab")]
+    [InlineData("resnet18", "aa")]
+    [InlineData("vgg11_bn", "aab")]
     public void DataParallel_In50StepsOfFloat64_HasTheLossesOfOneDevice(string network, string placement) =>
         CompareTrajectories(network, placement, group => Trainings.Data(network, ScalarType.Float64, group));
 
@@ -37,14 +39,15 @@ public sealed class EquivalenceTests
     [InlineData("lenet5", "aa")]
     [InlineData("lenet5", "ab")]
     [InlineData("alexnet", "aa")]
+    [InlineData("resnet18", "aab")]
     public void DataParallel_InOneStepOfFloat32_HasTheGradientsOfOneDevice(string network, string placement) =>
-        CompareGradients(network, placement, group => Trainings.Data(network, ScalarType.Float32, group));
+        StepGradients.ShouldBeThoseOfOneDevice(network, placement, group => Trainings.Data(network, ScalarType.Float32, group));
 
     [Theory]
     [InlineData("aa")]
     [InlineData("ab")]
     public void ModelParallel_InOneStepOfFloat32_HasTheGradientsOfOneDevice(string placement) =>
-        CompareGradients("alexnet", placement, group => Trainings.Model("alexnet", ScalarType.Float32, group));
+        StepGradients.ShouldBeThoseOfOneDevice("alexnet", placement, group => Trainings.Model("alexnet", ScalarType.Float32, group));
 
     [Theory]
     [InlineData(7, "aaa")] // 2, 2 and 3 samples
@@ -113,50 +116,5 @@ public sealed class EquivalenceTests
         losses.Length.ShouldBe(expected.Length);
         for (var step = 0; step < expected.Length; step++)
             losses[step].ShouldBe(expected[step], expected[step] * TrajectoryTolerance, $"step {step}");
-    }
-
-    /// <summary>
-    /// Against the gradients in float64 from the same (float32) weights. A gradient is a sum of at most n = 8·28² products; their roundings
-    /// (2⁻²⁴ each, relative) add up like a random walk, to √n·2⁻²⁴ ≈ 5·10⁻⁶ of the largest. To that comes four times what one device in
-    /// float32 errs itself, which measures how far roundings of earlier layers are amplified here. A wrong factor, a missing share or a
-    /// wrong slice is an error of the order of one.
-    /// </summary>
-    private static void CompareGradients(string network, string placement, Func<ICollectiveGroup, ITrainingPartition> split)
-    {
-        using var single = Trainings.Single(network, ScalarType.Float32);
-        using var exact = Trainings.Single(network, ScalarType.Float64);
-        using (no_grad())
-        {
-            foreach (var (wide, narrow) in exact.Parameters.Zip(single.Parameters))
-                wide.Tensor.copy_(narrow.Tensor.to(ScalarType.Float64));
-        }
-
-        var float32 = StepGradients(single, ScalarType.Float32).ToDictionary(g => g.Name, g => g.Values);
-        var float64 = StepGradients(exact, ScalarType.Float64).ToDictionary(g => g.Name, g => g.Values);
-        using var ranks = new Ranks(placement);
-        var byRank = ranks.Run(group =>
-        {
-            using var partition = split(group);
-            return StepGradients(partition, ScalarType.Float32);
-        });
-        foreach (var (name, offset, values) in byRank.SelectMany(g => g))
-        {
-            // Rows of the undivided tensor: a part begins at offset[0] rows and is whole in the other dims.
-            var rowLength = float64[name].Length / exact.Parameters.Single(p => p.Name == name).GlobalShape[0];
-            var reference = float64[name].AsSpan((int)(offset[0] * rowLength), values.Length).ToArray();
-            var largest = float64[name].Max(Math.Abs);
-            var ownError = float32[name].Zip(float64[name], (a, b) => Math.Abs(a - b)).Max();
-            var error = values.Zip(reference, (a, b) => Math.Abs(a - b)).Max();
-            error.ShouldBeLessThanOrEqualTo((4 * ownError) + (largest * Math.Sqrt(Trainings.BatchSize * 28 * 28) * Math.Pow(2, -24)), name);
-            largest.ShouldBeGreaterThan(0, name);
-        }
-    }
-
-    private static List<(string Name, IReadOnlyList<long> Offset, double[] Values)> StepGradients(ITrainingPartition partition, ScalarType dtype)
-    {
-        using var scope = NewDisposeScope();
-        partition.Network.train();
-        partition.ForwardBackward(Trainings.Batch(partition, dtype, step: 1));
-        return Trainings.Gradients(partition);
     }
 }

@@ -8,7 +8,7 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Tests.Parallel;
 
-/// <summary>The two networks under test, batches that every rank can make for itself, and a plain gradient descent.</summary>
+/// <summary>The networks under test, batches that every rank can make for itself, and a plain gradient descent.</summary>
 internal static class Trainings
 {
     public const ulong Seed = 20261122;
@@ -37,6 +37,26 @@ internal static class Trainings
         ["init"] = "he",
     };
 
+    // Normalisation over the batch in every block and, in shortcuts, in two places at once; four channels grow to 32.
+    private static readonly Dictionary<string, object> ResNet = new()
+    {
+        ["inputSize"] = (long)InputSize,
+        ["channels"] = 1L,
+        ["classes"] = (long)Classes,
+        ["width"] = 1.0 / 16,
+    };
+
+    // Normalisation and dropout in one net.
+    private static readonly Dictionary<string, object> Vgg = new()
+    {
+        ["inputSize"] = (long)InputSize,
+        ["channels"] = 1L,
+        ["classes"] = (long)Classes,
+        ["width"] = 1.0 / 16,
+        ["dropout"] = 0.5,
+        ["init"] = "he",
+    };
+
     public static SummedLoss CrossEntropy { get; } =
         (logits, labels) => nn.functional.cross_entropy(logits, labels, reduction: nn.Reduction.Sum);
 
@@ -53,9 +73,10 @@ internal static class Trainings
     /// <param name="dtype">Of its parameters.</param>
     /// <param name="group">The ranks.</param>
     /// <param name="bucketBytes">By default so that some buckets hold several layers and there are several buckets.</param>
-    public static DataParallel Data(string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10) =>
+    /// <param name="syncBatchNorm">Whether batch normalisation is over the whole batch.</param>
+    public static DataParallel Data(string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true) =>
         DataParallel.CreateAsync(
-            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, CancellationToken.None)
+            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, syncBatchNorm, CancellationToken.None)
             .GetAwaiter().GetResult();
 
     public static ModelParallel Model(string name, ScalarType dtype, ICollectiveGroup group) =>
@@ -109,7 +130,14 @@ internal static class Trainings
     public static double[] Values(Tensor tensor) =>
         MemoryMarshal.Cast<byte, double>(tensor.detach().to(ScalarType.Float64).contiguous().bytes).ToArray();
 
-    private static Dictionary<string, object> OptionsOf(string name) => name == "lenet5" ? LeNet : AlexNet;
+    private static Dictionary<string, object> OptionsOf(string name) => name switch
+    {
+        "lenet5" => LeNet,
+        "alexnet" => AlexNet,
+        "resnet18" => ResNet,
+        "vgg11_bn" => Vgg,
+        _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no small build of it is set up here"),
+    };
 
     private static void Descend(ITrainingPartition partition)
     {

@@ -1,0 +1,35 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace Cluster.Models.Layers;
+
+/// <summary>
+/// Normalises each channel over the batch: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2. PyTorch's <c>BatchNorm2d</c> with its defaults, and a
+/// seam for ranks that share the batch.
+/// </summary>
+/// <remarks>(N, C, H, W) → the same.</remarks>
+public sealed class BatchNormalization : BatchNorm
+{
+    /// <param name="channels">C.</param>
+    /// <param name="dtype">Float32 or float64.</param>
+    public BatchNormalization(long channels, ScalarType dtype)
+        : base(channels, 1e-5, 0.1, affine: true, track_running_stats: true, device: null, dtype, nameof(BatchNormalization))
+    {
+    }
+
+    /// <summary>
+    /// Takes the training pass's place where this process sees a part of the batch only: normalises (n, C, H, W) by the statistics of the whole batch and updates
+    /// the running ones. Null: the batch here is the whole.
+    /// </summary>
+    public Func<Tensor, Tensor>? OverWholeBatch { get; set; }
+
+    /// <inheritdoc/>
+    public override Tensor forward(Tensor input) => training && OverWholeBatch is { } normalise ? normalise(input) : base.forward(input);
+
+    /// <inheritdoc/>
+    protected override void ValidateInputDimensions(Tensor input)
+    {
+        if (input.dim() != 4)
+            throw new ArgumentException($"images have 4 dims (N, C, H, W), these have {input.dim()}", nameof(input));
+    }
+}

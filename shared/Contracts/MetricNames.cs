@@ -1,7 +1,8 @@
 namespace Cluster.Contracts;
 
 /// <summary>Names of a run's series: what the trainers report, Postgres keeps and people see.</summary>
-/// <remarks>Losses are means over samples, in nats; accuracies and shares are fractions of one; times are seconds.</remarks>
+/// <remarks>Losses are means over samples, in nats; accuracies and shares are fractions of one; times are seconds. The training loss is that of a network's main
+/// output, without its auxiliary heads', so that networks with and without them can be compared.</remarks>
 public static class MetricNames
 {
     public const string TrainLoss = "train/loss";
@@ -15,15 +16,21 @@ public static class MetricNames
     /// <summary>Over all ranks together.</summary>
     public const string TrainSamplesPerSecond = "train/samples_per_second";
 
+    /// <summary>Norm of the whole network's gradient before it was clipped; only where the job clips.</summary>
+    public const string TrainGradientNorm = "train/gradient_norm";
+
     public const string StepDataWaitSeconds = "step/data_wait_seconds";
     public const string StepForwardSeconds = "step/forward_seconds";
     public const string StepBackwardSeconds = "step/backward_seconds";
     public const string StepCommunicationSeconds = "step/communication_seconds";
     public const string StepOptimizerSeconds = "step/optimizer_seconds";
 
+    /// <summary>The most memory that a rank's process has had resident so far, of the rank that needed most.</summary>
+    public const string MemoryPeakBytes = "memory/peak_bytes";
+
     public static IReadOnlyList<string> All { get; } =
     [
         TrainLoss, TrainAccuracy, ValidationLoss, ValidationAccuracy, TestLoss, TestAccuracy, TrainLearningRate, TrainSamplesPerSecond,
-        StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds,
+        TrainGradientNorm, StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds, MemoryPeakBytes,
     ];
 }

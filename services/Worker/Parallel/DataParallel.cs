@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Cluster.Models;
 using Cluster.Models.Layers;
@@ -85,23 +84,31 @@ public sealed class DataParallel : ITrainingPartition
         statistics.Begin();
         layers.ForEach(layer => layer.Begin());
 
-        var began = Stopwatch.GetTimestamp();
-        var pass = Forward(batch);
-        var (forward, exchangedForward) = (Stopwatch.GetElapsedTime(began), statistics.Elapsed);
-        (figures[0], figures[1]) = (pass?.LossSum ?? 0, pass?.Correct ?? 0);
+        var totals = new PassTotals();
+        var passes = Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize));
+        foreach (var (part, samples) in passes.SkipLast(1))
+        {
+            using var passScope = NewDisposeScope();
+            var earlier = Forward(part, samples, gradientsAreFinal: false);
+            totals.EndForward(earlier, statistics.Elapsed);
+            earlier?.Backward(batch.GlobalBatchSize);
+            totals.EndBackward(statistics.Elapsed);
+        }
+
+        var pass = Forward(passes[^1].Batch, passes[^1].Samples, gradientsAreFinal: true);
+        totals.EndForward(pass, statistics.Elapsed);
+        (figures[0], figures[1]) = (totals.LossSum, totals.Correct);
         var reduced = ReduceFigures();
         pass?.Backward(batch.GlobalBatchSize);
         hookFault?.Throw();
         statistics.ThrowIfFaulted();
         SentDuringBackward = buckets.Sent;
-        var backward = Stopwatch.GetElapsedTime(began) - forward;
+        totals.EndBackward(statistics.Elapsed);
 
         buckets.Finish();
         reduced.GetAwaiter().GetResult();
         rankStatistics.Average((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
-        var exchangedBackward = statistics.Elapsed - exchangedForward;
-        var rest = Stopwatch.GetElapsedTime(began) - forward - backward;
-        var times = new StepTimes(forward - exchangedForward, backward - exchangedBackward, rest + statistics.Elapsed);
+        var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + statistics.Elapsed);
         return new StepOutcome(figures[0] / batch.GlobalBatchSize, (long)figures[1], times);
     }
 
@@ -123,12 +130,11 @@ public sealed class DataParallel : ITrainingPartition
         Network.Dispose();
     }
 
-    private LocalPass? Forward(TrainingBatch batch)
+    private LocalPass? Forward(TrainingBatch batch, SampleRange local, bool gradientsAreFinal)
     {
-        var local = LocalSamples(batch.GlobalBatchSize);
         if (local.Count == 0 && !talksInForward)
             return null; // fewer samples than ranks: this one only adds zeros
-        recording = true;
+        recording = gradientsAreFinal; // a bucket may go only when its last pass has added to it
         try
         {
             return LocalPass.Forward(Network, batch, local, loss);

@@ -21,8 +21,8 @@ public interface ITrainingPartition : IDisposable
     SampleRange LocalSamples(int globalBatchSize);
 
     /// <summary>
-    /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch,
-    /// ready for the optimizer; loss and correct predictions are those of the global batch, the same on every rank.
+    /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch, auxiliary heads
+    /// included, ready for the optimizer; loss and correct predictions are the main output's over the global batch, the same on every rank.
     /// </summary>
     StepOutcome ForwardBackward(TrainingBatch batch);
 
@@ -44,7 +44,11 @@ public readonly record struct SampleRange(int Start, int Count);
 /// <param name="Labels">(n) classes, int64.</param>
 /// <param name="GlobalBatchSize">Samples of all ranks together; what the mean is taken over.</param>
 /// <param name="Step">Number of the optimizer step, from which per-sample randomness is drawn.</param>
-public sealed record TrainingBatch(torch.Tensor Images, torch.Tensor Labels, int GlobalBatchSize, long Step);
+public sealed record TrainingBatch(torch.Tensor Images, torch.Tensor Labels, int GlobalBatchSize, long Step)
+{
+    /// <summary>Passes in which a rank works through its samples of a training step.</summary>
+    public int AccumulationSteps { get; init; } = 1;
+}
 
 /// <summary>A training step's figures over the global batch.</summary>
 /// <param name="Loss">Mean loss.</param>

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Cluster.Models;
 using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
@@ -57,15 +56,19 @@ public sealed class ModelParallel : ITrainingPartition
         using var scope = NewDisposeScope();
         Network.zero_grad();
         exchange.Begin();
-        var began = Stopwatch.GetTimestamp();
-        var pass = LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), loss);
-        var (forward, forwardExchange) = (Stopwatch.GetElapsedTime(began), exchange.Elapsed);
-        pass.Backward(batch.GlobalBatchSize);
-        exchange.ThrowIfFaulted();
-        var backward = Stopwatch.GetElapsedTime(began) - forward;
-        var times = new StepTimes(forward - forwardExchange, backward - (exchange.Elapsed - forwardExchange), exchange.Elapsed);
-        var (lossSum, correct) = Agree(pass);
-        return new StepOutcome(lossSum / batch.GlobalBatchSize, correct, times);
+        var totals = new PassTotals();
+        foreach (var (part, samples) in Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize)))
+        {
+            using var passScope = NewDisposeScope();
+            var pass = LocalPass.Forward(Network, part, samples, loss);
+            totals.EndForward(pass, exchange.Elapsed);
+            pass.Backward(batch.GlobalBatchSize);
+            exchange.ThrowIfFaulted();
+            totals.EndBackward(exchange.Elapsed);
+        }
+
+        var (lossSum, correct) = Agree(totals.LossSum, totals.Correct);
+        return new StepOutcome(lossSum / batch.GlobalBatchSize, correct, new StepTimes(totals.Forward, totals.Backward, exchange.Elapsed));
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
@@ -73,16 +76,17 @@ public sealed class ModelParallel : ITrainingPartition
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         exchange.Begin();
-        var (lossSum, correct) = Agree(LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), loss));
+        var pass = LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), loss);
+        var (lossSum, correct) = Agree(pass.LossSum, pass.Correct);
         return new EvaluationOutcome(lossSum, correct);
     }
 
     public void Dispose() => Network.Dispose();
 
     /// <summary>Rank 0's figures: on processors of different kinds the same sums may differ in their last bits.</summary>
-    private (double LossSum, long Correct) Agree(LocalPass pass)
+    private (double LossSum, long Correct) Agree(double lossSum, long correctHere)
     {
-        Span<double> figures = [pass.LossSum, pass.Correct];
+        Span<double> figures = [lossSum, correctHere];
         group.Broadcast(figures, root: 0, "figures");
         return (figures[0], (long)figures[1]);
     }

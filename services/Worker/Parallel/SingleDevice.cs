@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Cluster.Models;
 using TorchSharp;
 
@@ -17,12 +16,17 @@ public sealed class SingleDevice(ImageClassifier network, SummedLoss loss) : ITr
     {
         using var scope = torch.NewDisposeScope();
         network.zero_grad();
-        var began = Stopwatch.GetTimestamp();
-        var pass = LocalPass.Forward(network, batch, LocalSamples(batch.GlobalBatchSize), loss);
-        var forward = Stopwatch.GetElapsedTime(began);
-        pass.Backward(batch.GlobalBatchSize);
-        var times = new StepTimes(forward, Stopwatch.GetElapsedTime(began) - forward, TimeSpan.Zero);
-        return new StepOutcome(pass.LossSum / batch.GlobalBatchSize, pass.Correct, times);
+        var totals = new PassTotals();
+        foreach (var (part, samples) in Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize)))
+        {
+            using var passScope = torch.NewDisposeScope();
+            var pass = LocalPass.Forward(network, part, samples, loss);
+            totals.EndForward(pass);
+            pass.Backward(batch.GlobalBatchSize);
+            totals.EndBackward();
+        }
+
+        return new StepOutcome(totals.LossSum / batch.GlobalBatchSize, totals.Correct, new StepTimes(totals.Forward, totals.Backward, TimeSpan.Zero));
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)

@@ -16,9 +16,11 @@ internal sealed class BatchSource(TrainingSetup setup)
 
     /// <summary>Every sample of a part once, as stored.</summary>
     public BatchPrefetcher Evaluation(ImagePart part) =>
-        Open(part, Visit.Evaluation, BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), GlobalBatchSize, Share));
+        Open(part, Visit.Evaluation, BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), EvaluationBatchSize, Share));
 
-    /// <summary>The training batch's size serves evaluation too: what fits with gradients fits without.</summary>
+    /// <summary>A training pass's size serves evaluation too: what fits with gradients fits without.</summary>
+    private int EvaluationBatchSize => Math.Max(1, GlobalBatchSize / setup.AccumulationSteps);
+
     private int GlobalBatchSize => setup.Spec.Hyperparameters.GlobalBatchSize;
 
     private BatchPrefetcher Open(ImagePart part, Visit visit, IEnumerable<BatchSamples> batches) =>

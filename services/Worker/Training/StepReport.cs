@@ -7,7 +7,7 @@ using Cluster.Worker.Telemetry;
 namespace Cluster.Worker.Training;
 
 /// <summary>Tells the scheduler and the telemetry how a run is doing. Series and progress come from rank 0, whose figures are the job's.</summary>
-internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, TrainingPlan plan, int globalBatchSize)
+internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, TrainingPlan plan, Hyperparameters hyperparameters)
 {
     /// <summary>Weight of the newest step in the shown rate: about the last twenty count.</summary>
     private const double RateSmoothing = 0.1;
@@ -19,6 +19,7 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         "training.samples", "{sample}", "Samples trained on, counted by rank 0 for the whole job.");
 
     private readonly Progress _progress = new() { Epochs = plan.Epochs, Steps = plan.TotalSteps };
+    private readonly int _globalBatchSize = hyperparameters.GlobalBatchSize;
     private double _secondsPerStep;
 
     public void Started(RunEnvironment environment)
@@ -31,22 +32,25 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     /// <param name="step">From 0; series carry the number of steps done.</param>
     /// <param name="outcome">Loss, correct predictions and times.</param>
     /// <param name="learningRate">That the step was made with.</param>
+    /// <param name="gradientNorm">Before clipping.</param>
     /// <param name="times">Times that the partition does not know.</param>
-    public void Step(long step, StepOutcome outcome, double learningRate, LoopTimes times)
+    public void Step(long step, StepOutcome outcome, double learningRate, double gradientNorm, LoopTimes times)
     {
         StepDuration.Record(times.Whole.TotalSeconds);
         if (!reportsSeries)
             return;
 
-        Samples.Add(globalBatchSize);
+        Samples.Add(_globalBatchSize);
         var seconds = times.Whole.TotalSeconds;
         _secondsPerStep = _secondsPerStep == 0 ? seconds : _secondsPerStep + (RateSmoothing * (seconds - _secondsPerStep));
         var (done, epoch) = (step + 1, plan.EpochOf(step) + 1);
-        var accuracy = (double)outcome.Correct / globalBatchSize;
+        var accuracy = (double)outcome.Correct / _globalBatchSize;
         Series(MetricNames.TrainLoss, outcome.Loss);
         Series(MetricNames.TrainAccuracy, accuracy);
         Series(MetricNames.TrainLearningRate, learningRate);
-        Series(MetricNames.TrainSamplesPerSecond, globalBatchSize / _secondsPerStep);
+        if (hyperparameters.ClipNorm > 0)
+            Series(MetricNames.TrainGradientNorm, gradientNorm);
+        Series(MetricNames.TrainSamplesPerSecond, _globalBatchSize / _secondsPerStep);
         Series(MetricNames.StepDataWaitSeconds, times.DataWait.TotalSeconds);
         Series(MetricNames.StepForwardSeconds, outcome.Times.Forward.TotalSeconds);
         Series(MetricNames.StepBackwardSeconds, outcome.Times.Backward.TotalSeconds);
@@ -57,10 +61,19 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         _progress.Epoch = epoch;
         _progress.TrainLoss = outcome.Loss;
         _progress.TrainAccuracy = accuracy;
-        _progress.SamplesPerSecond = globalBatchSize / _secondsPerStep;
+        _progress.SamplesPerSecond = _globalBatchSize / _secondsPerStep;
         reporter.Progress(_progress.Clone());
 
         void Series(string name, double value) => reporter.Metric(name, done, epoch, value);
+    }
+
+    /// <param name="stepsDone">Optimizer steps so far.</param>
+    /// <param name="epoch">From 0; people and series count from 1.</param>
+    /// <param name="bytes">Of the rank that needed most.</param>
+    public void PeakMemory(long stepsDone, int epoch, long bytes)
+    {
+        if (reportsSeries)
+            reporter.Metric(MetricNames.MemoryPeakBytes, stepsDone, epoch + 1, bytes);
     }
 
     /// <param name="stepsDone">Optimizer steps before it.</param>

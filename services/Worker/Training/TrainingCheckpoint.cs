@@ -4,9 +4,13 @@ using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>What of a run goes into a checkpoint, and back: parameters, running statistics, optimizer state, position.</summary>
+/// <summary>What of a run goes into a checkpoint, and back: parameters and running statistics (averaged, where the job averages them), optimizer state, position.</summary>
 internal static class TrainingCheckpoint
 {
+    /// <summary>Slot of the weights that training goes on from, where the model's file holds their running average.</summary>
+    private const string CurrentSlot = "current";
+
+
     /// <summary>Copies this rank's part, or null when other ranks own all that it holds.</summary>
     /// <param name="setup">The run.</param>
     /// <param name="position">Where it stands.</param>
@@ -29,22 +33,27 @@ internal static class TrainingCheckpoint
         };
         using var scope = torch.NewDisposeScope();
         var modelFile = parts == 1 ? "model.safetensors" : $"model-{rank}.safetensors";
+        var optimizerFile = $"optimizer-{rank}.safetensors";
         foreach (var parameter in owned.Values)
-            Add(modelFile, parameter.Name, parameter.Tensor, parameter);
+            AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var state in setup.Optimizer.State.Where(state => owned.ContainsKey(state.Parameter)))
-            Add($"optimizer-{rank}.safetensors", StateName(state.Slot, state.Parameter), state.Tensor, owned[state.Parameter]);
+            AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, owned[state.Parameter].GlobalShape, owned[state.Parameter].Offset);
         if (rank == 0)
         {
             // Every rank holds these whole and the same.
             foreach (var (name, buffer) in setup.Network.Buffers())
-                AddSlice(modelFile, name, buffer, buffer.shape, new long[buffer.dim()]);
+                AddWeights(name, buffer, buffer.shape, new long[buffer.dim()]);
             snapshot.AddFile(TrainingPosition.FileName, position.ToJson());
         }
 
         return snapshot;
 
-        void Add(string file, string name, torch.Tensor tensor, Parallel.LocalParameter place) =>
-            AddSlice(file, name, tensor, place.GlobalShape, place.Offset);
+        void AddWeights(string name, torch.Tensor current, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
+        {
+            AddSlice(modelFile, name, setup.Average?.Of(name) ?? current, globalShape, offset);
+            if (setup.Average is not null)
+                AddSlice(optimizerFile, StateName(CurrentSlot, name), current, globalShape, offset);
+        }
 
         void AddSlice(string file, string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset) => snapshot.AddTensor(
             file, name, DType(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
@@ -56,14 +65,24 @@ internal static class TrainingCheckpoint
     {
         var places = setup.Partition.Parameters.ToDictionary(parameter => parameter.Name);
         foreach (var parameter in places.Values)
-            await ReadAsync(parameter.Name, parameter.Tensor, parameter);
+            await ReadWeightsAsync(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var (name, buffer) in setup.Network.Buffers())
-            await ReadSliceAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
+            await ReadWeightsAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
         foreach (var state in setup.Optimizer.State)
-            await ReadAsync(StateName(state.Slot, state.Parameter), state.Tensor, places[state.Parameter]);
+            await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, places[state.Parameter].GlobalShape, places[state.Parameter].Offset);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 
-        Task ReadAsync(string name, torch.Tensor tensor, Parallel.LocalParameter place) => ReadSliceAsync(name, tensor, place.GlobalShape, place.Offset);
+        async Task ReadWeightsAsync(string name, torch.Tensor current, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
+        {
+            if (setup.Average is null)
+            {
+                await ReadSliceAsync(name, current, globalShape, offset);
+                return;
+            }
+
+            await ReadSliceAsync(name, setup.Average.Of(name), globalShape, offset);
+            await ReadSliceAsync(StateName(CurrentSlot, name), current, globalShape, offset);
+        }
 
         async Task ReadSliceAsync(string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
         {

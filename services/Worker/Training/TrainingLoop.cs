@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Cluster.Worker.Checkpoints;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
@@ -13,6 +14,7 @@ internal sealed partial class TrainingLoop(
     TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, TrainerStop stop, TimeProvider time, ILogger<TrainingLoop> logger)
 {
     private readonly BatchSource _batches = new(setup);
+    private readonly ParameterUpdate _update = new(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group);
     private TrainingPosition _position = TrainingPosition.Start;
     private long _savedAtStep = -1;
 
@@ -71,16 +73,16 @@ internal sealed partial class TrainingLoop(
             throw Diverged(step, outcome.Loss);
 
         var optimizing = time.GetTimestamp();
-        var learningRate = setup.Schedule.At(step);
-        setup.Optimizer.Step(learningRate, step);
+        var learningRate = setup.Schedule.At(step, _position.Plateau?.Reductions ?? 0);
+        var gradientNorm = _update.Apply(learningRate, step);
         _position = _position with { StepsDone = step + 1 };
-        report.Step(step, outcome, learningRate, new LoopTimes(batches.TotalWait - waitedBefore, time.GetElapsedTime(optimizing), time.GetElapsedTime(began)));
+        report.Step(step, outcome, learningRate, gradientNorm, new LoopTimes(batches.TotalWait - waitedBefore, time.GetElapsedTime(optimizing), time.GetElapsedTime(began)));
     }
 
     private StepOutcome ForwardBackward(HostBatch batch, long step)
     {
         using (batch)
-            return setup.Partition.ForwardBackward(ToTrainingBatch(batch, step));
+            return setup.Partition.ForwardBackward(ToTrainingBatch(batch, step) with { AccumulationSteps = setup.AccumulationSteps });
     }
 
     /// <summary>Validates the epoch and keeps a checkpoint of it where the policy asks for one. False when a stop has been asked for.</summary>
@@ -92,11 +94,15 @@ internal sealed partial class TrainingLoop(
             if (Evaluate("training.validation", setup.Data.Validation, cancellationToken) is not { } result)
                 return false;
             accuracy = result.Accuracy;
+            if (setup.Spec.Hyperparameters.Schedule is { Name: "plateau" } schedule)
+                _position = _position with { Plateau = (_position.Plateau ?? Plateau.Start).After(result.Loss, schedule) };
             report.Validated(_position.StepsDone, epoch, result);
             LogEpoch(epoch + 1, setup.Plan.Epochs, _position.StepsDone, result.Loss, result.Accuracy);
         }
 
         _position = _position with { EpochsClosed = epoch + 1 };
+        if (epoch + 1 < setup.Plan.Epochs)
+            ReportPeakMemory(epoch); // the last epoch's includes the test
         if (DueByEpochs(epoch) || DueBySteps)
             Save(accuracy, cancellationToken);
         return true;
@@ -108,6 +114,7 @@ internal sealed partial class TrainingLoop(
         if (Evaluate("training.test", setup.Data.Test, cancellationToken) is not { } result)
             return false;
         report.Tested(_position.StepsDone, setup.Plan.Epochs - 1, result);
+        ReportPeakMemory(setup.Plan.Epochs - 1);
         LogTest(result.Loss, result.Accuracy);
         return true;
     }
@@ -116,6 +123,7 @@ internal sealed partial class TrainingLoop(
     private Evaluation? Evaluate(string name, ImagePart part, CancellationToken cancellationToken)
     {
         using var span = WorkerTelemetry.Trainer.StartActivity(name);
+        using var averaged = setup.Average?.InPlace();
         setup.Network.eval();
         using var batches = _batches.Evaluation(part);
         var (lossSum, correct) = (0.0, 0L);
@@ -141,6 +149,14 @@ internal sealed partial class TrainingLoop(
     {
         var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
         return new TrainingBatch(images, labels, batch.GlobalSize, step);
+    }
+
+    private void ReportPeakMemory(int epoch)
+    {
+        using var process = Process.GetCurrentProcess();
+        var peaks = new long[setup.Group.WorldSize];
+        setup.Group.AllGather<long>([process.PeakWorkingSet64], peaks, "peak memory");
+        report.PeakMemory(_position.StepsDone, epoch, peaks.Max());
     }
 
     /// <summary>Whether any rank has been asked to stop: all must leave at the same step, or the others would wait for it.</summary>

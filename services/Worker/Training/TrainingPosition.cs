@@ -5,7 +5,8 @@ namespace Cluster.Worker.Training;
 /// <summary>How far a run has come: with the parameters, the optimizer's state and the job itself, all that its continuation depends on.</summary>
 /// <param name="StepsDone">Optimizer steps.</param>
 /// <param name="EpochsClosed">Epochs that have been validated. One less than the epochs trained when a stop came between the two.</param>
-public sealed record TrainingPosition(long StepsDone, int EpochsClosed)
+/// <param name="Plateau">What the plateau schedule has seen of validation; null with other schedules.</param>
+public sealed record TrainingPosition(long StepsDone, int EpochsClosed, Plateau? Plateau = null)
 {
     /// <summary>The file of a checkpoint that holds it.</summary>
     public const string FileName = "position.json";

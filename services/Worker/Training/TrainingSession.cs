@@ -46,6 +46,9 @@ public sealed class TrainingSession : ITrainingSession
         using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, cancellationToken).GetAwaiter().GetResult();
         TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
         using var optimizer = OptimizerFactory.Create(spec.Hyperparameters.Optimizer, partition.Parameters);
+        using var average = spec.Hyperparameters.AverageDecay > 0
+            ? new WeightAverage(partition.Parameters, partition.Network, spec.Hyperparameters.AverageDecay)
+            : null;
         var setup = new TrainingSetup
         {
             Spec = spec,
@@ -53,6 +56,7 @@ public sealed class TrainingSession : ITrainingSession
             Schedule = schedule,
             Partition = partition,
             Optimizer = optimizer,
+            Average = average,
             Group = group,
             Data = parts,
             Renderer = new StoredRenderer(data.Normalization, partition.Network.Shape.InputSize, spec.Data.Augmentation ?? new(), spec.Seed),
@@ -62,7 +66,7 @@ public sealed class TrainingSession : ITrainingSession
         };
 
         var position = ResumeAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
-        var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters.GlobalBatchSize);
+        var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
         report.Started(EnvironmentReport.Take(setup, context.Launch.Threads));
         var loop = new TrainingLoop(
             setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider, context.LoggerFactory.CreateLogger<TrainingLoop>());

@@ -14,6 +14,9 @@ public sealed record TrainingSetup
 {
     public required JobSpec Spec { get; init; }
 
+    /// <summary>Passes in which a rank works through its samples of a step.</summary>
+    public int AccumulationSteps => Math.Max(1, Spec.Hyperparameters.AccumulationSteps);
+
     public required TrainingPlan Plan { get; init; }
 
     public required LearningRateSchedule Schedule { get; init; }
@@ -24,6 +27,9 @@ public sealed record TrainingSetup
     public ImageClassifier Network => Partition.Network;
 
     public required IOptimizer Optimizer { get; init; }
+
+    /// <summary>The weights that evaluation and checkpoints use, where the job averages them.</summary>
+    public WeightAverage? Average { get; init; }
 
     public required ICollectiveGroup Group { get; init; }
 

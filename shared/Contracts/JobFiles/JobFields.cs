@@ -36,31 +36,46 @@ internal static partial class JobFields
         Whole("hyperparameters.epochs", 10, 1, 100_000, "passes over the training samples"),
         Whole("hyperparameters.maxSteps", 0, 0, MaxWhole, "stop after so many optimizer steps even if epochs remain; 0 means no limit"),
         Whole("hyperparameters.globalBatchSize", 128, 1, 1_048_576, "samples in one optimizer step over all devices together"),
-        Word("hyperparameters.optimizer.name", "sgd", ["sgd", "adam"], "how gradients become steps"),
+        Word("hyperparameters.optimizer.name", "sgd", ["sgd", "adam", "adamw", "rmsprop", "lars"], "how gradients become steps"),
         Number("hyperparameters.optimizer.learningRate", 0, "more than 0 and at most 100", rate => rate is > 0 and <= 100,
             "use a positive number such as 0.01", "size of a step") with
         {
-            Default = spec => IsSgd(spec) ? 0.01 : 0.001,
-            DefaultText = "0.01 (sgd), 0.001 (adam)",
+            Default = spec => spec.Hyperparameters?.Optimizer?.Name switch { "adam" or "adamw" => 0.001, "lars" => 1.0, _ => 0.01 },
+            DefaultText = "0.01 (sgd, rmsprop), 0.001 (adam, adamw), 1 (lars)",
         },
-        OfSgd(Number("hyperparameters.optimizer.momentum", 0.9, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.9",
-            "share of the last step that the next one keeps")),
+        OfOptimizers(["sgd", "rmsprop", "lars"], Number("hyperparameters.optimizer.momentum", 0.9, "at least 0 and less than 1", AtLeast0LessThan1,
+            "use a number such as 0.9", "share of the last step that the next one keeps")),
         Number("hyperparameters.optimizer.weightDecay", 0, "at least 0 and at most 1", decay => decay is >= 0 and <= 1,
-            "use a small number such as 0.0005, or 0 for none", "pulls every weight towards zero (added to the gradient)"),
-        OfSgd(Flag("hyperparameters.optimizer.nesterov", _ => false, "false", "look ahead along the momentum")),
-        OfAdam(Number("hyperparameters.optimizer.beta1", 0.9, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.9",
-            "decay of the mean of gradients")),
-        OfAdam(Number("hyperparameters.optimizer.beta2", 0.999, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.999",
-            "decay of the mean of squared gradients")),
-        OfAdam(Number("hyperparameters.optimizer.epsilon", 1e-8, "more than 0 and at most 1", epsilon => epsilon is > 0 and <= 1,
-            "use a small number such as 1e-8", "keeps the division by the root of the second mean finite")),
-        Word("hyperparameters.schedule.name", "constant", ["constant", "step", "cosine"], "how the learning rate changes"),
-        OfSteps(Whole("hyperparameters.schedule.stepEpochs", 10, 1, 100_000, "multiply the learning rate by gamma every so many epochs")),
-        OfSteps(Number("hyperparameters.schedule.gamma", 0.1, "more than 0 and at most 1", gamma => gamma is > 0 and <= 1,
+            "use a small number such as 0.0005, or 0 for none",
+            "pulls every weight towards zero (added to the gradient; with adamw taken off the weight; with lars not of biases and normalisation)"),
+        OfOptimizers(["sgd"], Flag("hyperparameters.optimizer.nesterov", _ => false, "false", "look ahead along the momentum")),
+        OfOptimizers(["adam", "adamw"], Number("hyperparameters.optimizer.beta1", 0.9, "at least 0 and less than 1", AtLeast0LessThan1,
+            "use a number such as 0.9", "decay of the mean of gradients")),
+        OfOptimizers(["adam", "adamw"], Number("hyperparameters.optimizer.beta2", 0.999, "at least 0 and less than 1", AtLeast0LessThan1,
+            "use a number such as 0.999", "decay of the mean of squared gradients")),
+        OfOptimizers(["rmsprop"], Number("hyperparameters.optimizer.decay", 0.9, "at least 0 and less than 1", AtLeast0LessThan1,
+            "use a number such as 0.9", "decay of the mean of squared gradients")),
+        OfOptimizers(["adam", "adamw", "rmsprop"], Number("hyperparameters.optimizer.epsilon", 1e-8, "more than 0 and at most 1", epsilon => epsilon is > 0 and <= 1,
+            "use a small number such as 1e-8", "keeps the division by the root of the mean of squares finite; added to the root")),
+        OfOptimizers(["lars"], Number("hyperparameters.optimizer.trustCoefficient", 0.001, "more than 0 and at most 1", trust => trust is > 0 and <= 1,
+            "use a small number such as 0.001", "a layer's step is this share of its weights' norm at learning rate 1")),
+        Word("hyperparameters.schedule.name", "constant", ["constant", "step", "cosine", "plateau"], "how the learning rate changes"),
+        OfSchedules(["step"], Whole("hyperparameters.schedule.stepEpochs", 10, 1, 100_000, "multiply the learning rate by gamma every so many epochs")),
+        OfSchedules(["step", "plateau"], Number("hyperparameters.schedule.gamma", 0.1, "more than 0 and at most 1", gamma => gamma is > 0 and <= 1,
             "use a factor such as 0.1", "factor on the learning rate")),
         Whole("hyperparameters.schedule.warmupEpochs", 0, 0, 100_000, "rise linearly from zero over so many epochs first"),
+        OfSchedules(["plateau"], Whole("hyperparameters.schedule.patienceEpochs", 10, 0, 100_000,
+            "multiply the learning rate by gamma after more than so many epochs in a row without a better validation loss")),
+        OfSchedules(["plateau"], Number("hyperparameters.schedule.threshold", 0.0001, "at least 0 and less than 1", AtLeast0LessThan1,
+            "use a small number such as 0.0001", "a better loss is lower than the best by more than this share of it")),
         Number("hyperparameters.labelSmoothing", 0, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.1, or 0 for none",
             "share of the target spread evenly over all classes"),
+        Number("hyperparameters.clipNorm", 0, "at least 0 and at most 1000000", norm => norm is >= 0 and <= 1e6, "use a norm such as 1, or 0 for no limit",
+            "gradients whose norm over the whole network is larger are scaled down to it; 0 means never"),
+        Whole("hyperparameters.accumulationSteps", 0, 0, 65_536,
+            "passes in which each device works through its share of a global batch before the one optimizer step, for batches that do not fit in memory; 0 means one pass"),
+        Number("hyperparameters.averageDecay", 0, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.9999, or 0 for none",
+            "decay of a running average of the weights, which evaluation and checkpoints then use; 0 means none"),
         Flag("hyperparameters.syncBatchNorm", _ => true, "true", "normalise by the statistics of the whole batch, as one device does; false: each by its own slice's") with
         {
             AppliesTo = spec => ModelCatalog.TryGet(spec.Model?.Name ?? "", out var model) && model.BatchNorm,
@@ -96,16 +111,19 @@ internal static partial class JobFields
 
     private static JobField OfData(JobField field, string name) => field with { AppliesTo = spec => spec.Data?.Name == name, BelongsTo = $"data {name}" };
 
-    private static bool IsSgd(JobSpec spec) => spec.Hyperparameters?.Optimizer?.Name != "adam";
-
     private static bool AtLeast0LessThan1(double value) => value is >= 0 and < 1;
 
-    private static JobField OfSgd(JobField field) => field with { AppliesTo = IsSgd, BelongsTo = "optimizer sgd" };
+    private static JobField OfOptimizers(string[] names, JobField field) => field with
+    {
+        AppliesTo = spec => names.Contains(spec.Hyperparameters?.Optimizer?.Name),
+        BelongsTo = "optimizer " + string.Join(" or ", names),
+    };
 
-    private static JobField OfAdam(JobField field) => field with { AppliesTo = spec => !IsSgd(spec), BelongsTo = "optimizer adam" };
-
-    private static JobField OfSteps(JobField field) =>
-        field with { AppliesTo = spec => spec.Hyperparameters?.Schedule?.Name == "step", BelongsTo = "schedule step" };
+    private static JobField OfSchedules(string[] names, JobField field) => field with
+    {
+        AppliesTo = spec => names.Contains(spec.Hyperparameters?.Schedule?.Name),
+        BelongsTo = "schedule " + string.Join(" or ", names),
+    };
 
     private static JobField Word(string path, string? byDefault, IEnumerable<string> words, string meaning)
     {

@@ -100,6 +100,26 @@ internal static class JointRules
                 "set a momentum such as 0.9 or leave nesterov out");
         }
 
+        if (training.Optimizer.Name == "lars" && spec.Parallelism != Parallelism.Data)
+        {
+            yield return new("hyperparameters.optimizer.name", "lars",
+                "parallelism splits the network and lars measures whole tensors, of which each device would hold a part", "use another optimizer, or parallelism data");
+        }
+
+        if (training.Schedule.Name == "plateau" && spec.Data.ValidationSamples == 0)
+        {
+            yield return new("hyperparameters.schedule.name", "plateau", "a plateau is one of the validation loss and data.validationSamples is 0",
+                "set validation samples aside or use another schedule");
+        }
+
+        // The smallest share that a device has of a batch.
+        var share = spec.Parallelism == Parallelism.Data ? training.GlobalBatchSize / spec.Resources.Devices : training.GlobalBatchSize;
+        if (training.AccumulationSteps > share && share > 0)
+        {
+            yield return new("hyperparameters.accumulationSteps", $"{training.AccumulationSteps}", $"a device has {share} samples of a global batch",
+                $"use {share} or less");
+        }
+
         var (first, longest) = (spec.Restarts.InitialBackoff, spec.Restarts.MaxBackoff);
         if (longest.CompareTo(first) < 0)
         {

@@ -76,14 +76,24 @@ public sealed class JobFileFaultTests
     [InlineData("labels: { a b: c }", "labels.a b is c but its key must be 1 to 63 letters, digits, \".\", \"_\", \"/\" or \"-\", "
         + "the first a letter or digit; rename the label")]
     [InlineData("hyperparameters: { optimizer: addam }", "hyperparameters.optimizer is addam but no optimizer of that name is known; did you mean adam?")]
-    [InlineData("hyperparameters: { optimizer: { name: rmsprop, momentum: 0.5 } }",
-        "hyperparameters.optimizer.name is rmsprop but no optimizer of that name is known; the known ones are sgd, adam")]
+    [InlineData("hyperparameters: { optimizer: { name: lion, momentum: 0.5 } }",
+        "hyperparameters.optimizer.name is lion but no optimizer of that name is known; the known ones are sgd, adam, adamw, rmsprop, lars")]
     [InlineData("hyperparameters: { schedule: cosin }", "hyperparameters.schedule is cosin but no schedule of that name is known; did you mean cosine?")]
     [InlineData("hyperparameters: { optimizer: { name: adam, momentum: 0.5 } }",
-        "hyperparameters.optimizer.momentum is 0.5 but belongs to optimizer sgd only; remove it")]
-    [InlineData("hyperparameters: { optimizer: { beta1: 0.5 } }", "hyperparameters.optimizer.beta1 is 0.5 but belongs to optimizer adam only; remove it")]
+        "hyperparameters.optimizer.momentum is 0.5 but belongs to optimizer sgd or rmsprop or lars only; remove it")]
+    [InlineData("hyperparameters: { optimizer: { beta1: 0.5 } }", "hyperparameters.optimizer.beta1 is 0.5 but belongs to optimizer adam or adamw only; remove it")]
     [InlineData("hyperparameters: { schedule: { name: cosine, gamma: 0.5 } }",
-        "hyperparameters.schedule.gamma is 0.5 but belongs to schedule step only; remove it")]
+        "hyperparameters.schedule.gamma is 0.5 but belongs to schedule step or plateau only; remove it")]
+    [InlineData("hyperparameters: { optimizer: { name: sgd, decay: 0.5 } }",
+        "hyperparameters.optimizer.decay is 0.5 but belongs to optimizer rmsprop only; remove it")]
+    [InlineData("hyperparameters: { optimizer: { trustCoefficient: 0.5 } }",
+        "hyperparameters.optimizer.trustCoefficient is 0.5 but belongs to optimizer lars only; remove it")]
+    [InlineData("hyperparameters: { schedule: { patienceEpochs: 3 } }",
+        "hyperparameters.schedule.patienceEpochs is 3 but belongs to schedule plateau only; remove it")]
+    [InlineData("hyperparameters: { averageDecay: 1 }",
+        "hyperparameters.averageDecay is 1 but must be at least 0 and less than 1; use a number such as 0.9999, or 0 for none")]
+    [InlineData("hyperparameters: { clipNorm: -1 }",
+        "hyperparameters.clipNorm is -1 but must be at least 0 and at most 1000000; use a norm such as 1, or 0 for no limit")]
     public void Parse_OfTheWrongValue_SaysWhichAreAllowed(string third, string message) => Refused(Sound + third, "line 3: " + message);
 
     [Theory]
@@ -134,6 +144,14 @@ public sealed class JobFileFaultTests
         "line 3: hyperparameters.schedule.warmupEpochs is 3 but hyperparameters.epochs is 2; use 2 or less")]
     [InlineData(Sound + "hyperparameters: { optimizer: { momentum: 0, nesterov: true } }",
         "line 3: hyperparameters.optimizer.nesterov is true but hyperparameters.optimizer.momentum is 0; set a momentum such as 0.9 or leave nesterov out")]
+    [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { optimizer: lars }",
+        "line 5: hyperparameters.optimizer is lars but parallelism splits the network and lars measures whole tensors, of which each device would hold a part; "
+        + "use another optimizer, or parallelism data")]
+    [InlineData("model: lenet5\ndata: { name: mnist, validationSamples: 0 }\nhyperparameters: { schedule: plateau }",
+        "line 3: hyperparameters.schedule is plateau but a plateau is one of the validation loss and data.validationSamples is 0; "
+        + "set validation samples aside or use another schedule")]
+    [InlineData(Sound + "resources: { devices: 4 }\nhyperparameters: { globalBatchSize: 30, accumulationSteps: 8 }",
+        "line 4: hyperparameters.accumulationSteps is 8 but a device has 7 samples of a global batch; use 7 or less")]
     [InlineData(Sound + "restarts: { initialBackoff: 2m }", "line 3: restarts.maxBackoff is 1m but restarts.initialBackoff is 2m; use 2m or more")]
     public void Parse_OfFieldsThatDoNotGoTogether_NamesBoth(string yaml, string message) => Refused(yaml, message);
 

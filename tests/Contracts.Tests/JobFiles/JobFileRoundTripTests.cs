@@ -56,7 +56,7 @@ public sealed class JobFileRoundTripTests
             Labels = { labels },
             Priority = priority,
             Model = new ModelSpec { Name = model.Name },
-            Data = new DataSpec { Name = data.Name },
+            Data = new DataSpec { Name = data.Name, ValidationSamples = training.Schedule.Name == "plateau" ? 100 : 0 },
             Hyperparameters = training,
             Resources = new ResourceSpec { Devices = devices, MaxDevicesPerNode = perNode, DeviceKind = kind, NodeLabels = { nodeLabels } },
             Restarts = new RestartPolicy
@@ -70,17 +70,34 @@ public sealed class JobFileRoundTripTests
     private static Gen<Hyperparameters> Training() =>
         from epochs in Gen.Choose(1, 1000)
         from batch in Gen.Choose(8, 512)
-        from optimizer in Gen.Elements("sgd", "adam")
+        from optimizer in Gen.Elements("sgd", "adam", "adamw", "rmsprop", "lars")
         from rate in Gen.Choose(1, 1_000_000)
-        from schedule in Gen.Elements("constant", "step", "cosine")
+        from schedule in Gen.Elements("constant", "step", "cosine", "plateau")
         from precision in Gen.Elements(Precision.Float32, Precision.Float64)
         select new Hyperparameters
         {
             Epochs = epochs,
             GlobalBatchSize = batch,
-            Optimizer = new OptimizerSpec { Name = optimizer, LearningRate = Math.BitIncrement(rate * 1e-7), Epsilon = optimizer == "adam" ? 1e-300 : 0 },
-            Schedule = new ScheduleSpec { Name = schedule, StepEpochs = schedule == "step" ? epochs : 0, Gamma = schedule == "step" ? 0.1 : 0 },
+            Optimizer = new OptimizerSpec
+            {
+                Name = optimizer,
+                LearningRate = Math.BitIncrement(rate * 1e-7),
+                Epsilon = optimizer is "adam" or "adamw" or "rmsprop" ? 1e-300 : 0,
+                Decay = optimizer == "rmsprop" ? 0.3 : 0,
+                TrustCoefficient = optimizer == "lars" ? 0.3 : 0,
+            },
+            Schedule = new ScheduleSpec
+            {
+                Name = schedule,
+                StepEpochs = schedule == "step" ? epochs : 0,
+                Gamma = schedule is "step" or "plateau" ? 0.1 : 0,
+                PatienceEpochs = schedule == "plateau" ? epochs : 0,
+                Threshold = schedule == "plateau" ? 1e-300 : 0,
+            },
             Precision = precision,
+            ClipNorm = rate * 1e-7,
+            AccumulationSteps = batch / 8,
+            AverageDecay = 1 - (rate * 1e-7),
         };
 
     // Values that YAML would take for something else unless they are quoted.

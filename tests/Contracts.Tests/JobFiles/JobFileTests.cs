@@ -138,6 +138,9 @@ public sealed class JobFileTests
                 warmupEpochs: 0
               labelSmoothing: 0
               precision: float32
+              clipNorm: 0
+              accumulationSteps: 0
+              averageDecay: 0
             resources:
               devices: 1
               deviceKind: any
@@ -157,13 +160,28 @@ public sealed class JobFileTests
             """);
     }
 
-    [Fact]
-    public void Parse_OfAdam_GivesItsOwnDefaultsAndNoneOfSgd()
-    {
-        var optimizer = JobFile.Parse("model: lenet5\ndata: synthetic\nhyperparameters: { optimizer: adam }").Hyperparameters.Optimizer;
+    public static TheoryData<OptimizerSpec> Optimizers =>
+    [
+        new() { Name = "sgd", LearningRate = 0.01, Momentum = 0.9 },
+        new() { Name = "adam", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 },
+        new() { Name = "adamw", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 },
+        new() { Name = "rmsprop", LearningRate = 0.01, Momentum = 0.9, Decay = 0.9, Epsilon = 1e-8 },
+        new() { Name = "lars", LearningRate = 1, Momentum = 0.9, TrustCoefficient = 0.001 },
+    ];
 
-        optimizer.ShouldBe(new OptimizerSpec { Name = "adam", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 });
-    }
+    [Theory]
+    [MemberData(nameof(Optimizers))]
+    public void Parse_OfAnOptimizer_GivesItsOwnDefaultsAndNoneOfOthers(OptimizerSpec optimizer) =>
+        JobFile.Parse($"model: lenet5\ndata: synthetic\nhyperparameters: {{ optimizer: {optimizer.Name} }}").Hyperparameters.Optimizer.ShouldBe(optimizer);
+
+    [Theory]
+    [InlineData("constant", 0, 0.0, 0, 0.0)]
+    [InlineData("cosine", 0, 0.0, 0, 0.0)]
+    [InlineData("step", 10, 0.1, 0, 0.0)]
+    [InlineData("plateau", 0, 0.1, 10, 0.0001)]
+    public void Parse_OfASchedule_GivesItsOwnDefaultsAndNoneOfOthers(string name, int stepEpochs, double gamma, int patienceEpochs, double threshold) =>
+        JobFile.Parse($"model: lenet5\ndata: synthetic\nhyperparameters: {{ schedule: {name} }}").Hyperparameters.Schedule.ShouldBe(
+            new() { Name = name, StepEpochs = stepEpochs, Gamma = gamma, PatienceEpochs = patienceEpochs, Threshold = threshold });
 
     [Fact]
     public void Parse_WithoutValidationSamples_KeepsNoBestCheckpoint()

@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Checkpoints;
 
 namespace Cluster.Worker.Tests.Training;
 
@@ -10,7 +11,7 @@ public sealed class TrainingSessionTests
     {
         using var cluster = new InMemoryCluster(worldSize: 1);
 
-        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob())).Single();
+        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob(spec => spec.Hyperparameters.ClipNorm = 100))).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
         var losses = cluster.Series(MetricNames.TrainLoss);
@@ -22,6 +23,11 @@ public sealed class TrainingSessionTests
         foreach (var name in MetricNames.All)
             cluster.Series(name).ShouldNotBeEmpty(name);
         cluster.Series(MetricNames.TrainLearningRate)[1].ShouldBe(0.05);
+        using var process = System.Diagnostics.Process.GetCurrentProcess();
+        var peaks = cluster.Series(MetricNames.MemoryPeakBytes);
+        peaks.Keys.ShouldBe([20L, 40L]);
+        peaks[20].ShouldBeInRange(100e6, peaks[40]); // libtorch alone takes that much
+        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64);
 
         var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
         (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 2, 2));
@@ -37,13 +43,16 @@ public sealed class TrainingSessionTests
     [InlineData("sgd", 13)] // in mid-epoch
     [InlineData("sgd", 20)] // at an epoch's end
     [InlineData("adam", 26)]
+    [InlineData("adamw", 26)]
+    [InlineData("rmsprop", 26)]
+    [InlineData("lars", 26)]
     public async Task ResumedRun_GivesBitIdenticalLosses(string optimizer, int everySteps)
     {
         using var cluster = new InMemoryCluster(worldSize: 1);
         var spec = TestRuns.AnAlexNetJob(spec =>
         {
             spec.Hyperparameters.Optimizer.Name = optimizer;
-            spec.Hyperparameters.Optimizer.LearningRate = optimizer == "adam" ? 0.001 : 0.01;
+            spec.Hyperparameters.Optimizer.LearningRate = optimizer switch { "sgd" => 0.01, "lars" => 1, _ => 0.001 };
             spec.Data.Augmentation.Flip = true;
             spec.Checkpoints.EverySteps = everySteps;
         });
@@ -77,6 +86,54 @@ public sealed class TrainingSessionTests
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
         afterCrash.Series(MetricNames.ValidationLoss).ToArray().ShouldBe(cluster.Series(MetricNames.ValidationLoss).ToArray());
         afterCrash.Series(MetricNames.TestLoss).ToArray().ShouldBe(cluster.Series(MetricNames.TestLoss).ToArray());
+    }
+
+    /// <summary>All that a run carries from step to step: averages, the plateau's count, running statistics, RMSProp's means.</summary>
+    [Fact]
+    public async Task ResumedRunOfARecipeWithEverything_IsBitIdentical()
+    {
+        const int everySteps = 50; // in the third of four epochs
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        var spec = TestRuns.AMobileNetJob(spec =>
+        {
+            spec.Hyperparameters.Epochs = 4;
+            spec.Hyperparameters.Optimizer = new OptimizerSpec { Name = "rmsprop", LearningRate = 0.01, Momentum = 0.9, Decay = 0.9, Epsilon = 1 };
+            spec.Hyperparameters.Schedule = new ScheduleSpec { Name = "plateau", Gamma = 0.5, PatienceEpochs = 0, Threshold = 0.9 };
+            spec.Hyperparameters.ClipNorm = 1;
+            spec.Hyperparameters.AccumulationSteps = 2;
+            spec.Hyperparameters.AverageDecay = 0.9;
+            spec.Checkpoints.EverySteps = everySteps;
+        });
+        await TestRuns.RunAsync(cluster, spec);
+        cluster.Series(MetricNames.TrainLearningRate)[1].ShouldBe(0.01);
+        cluster.Series(MetricNames.TrainLearningRate)[50].ShouldBeLessThan(0.01);
+
+        using var afterCrash = new InMemoryCluster(worldSize: 1, inherited: cluster);
+        var outcome = (await TestRuns.RunAsync(afterCrash, spec, resumeFrom: cluster.CheckpointIds[everySteps])).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainLearningRate, MetricNames.TrainGradientNorm, MetricNames.ValidationLoss, MetricNames.TestLoss])
+            afterCrash.Series(series).ToArray().ShouldBe(cluster.Series(series).Where(point => point.Key > everySteps).ToArray(), series);
+    }
+
+    [Fact]
+    public async Task CheckpointOfARunThatAverages_HoldsTheAverageAsTheModelAndTheWeightsBesides()
+    {
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        var spec = TestRuns.AMobileNetJob(spec => spec.Hyperparameters.AverageDecay = 0.99);
+        await TestRuns.RunAsync(cluster, spec);
+
+        var checkpoint = await CheckpointReader.OpenAsync(cluster.Link(0), cluster.CheckpointIds[40], TestContext.Current.CancellationToken);
+
+        var names = checkpoint.TensorNames.ToList();
+        names.ShouldContain("current.fc.weight");
+        names.Count(name => name.StartsWith("current.", StringComparison.Ordinal))
+            .ShouldBe(names.Count(name => !name.StartsWith("current.", StringComparison.Ordinal) && !name.StartsWith("momentum_buffer.", StringComparison.Ordinal)));
+        foreach (var name in names.Where(name => name.StartsWith("current.", StringComparison.Ordinal)))
+        {
+            var current = await checkpoint.ReadTensorAsync(name, TestContext.Current.CancellationToken);
+            (await checkpoint.ReadTensorAsync(name["current.".Length..], TestContext.Current.CancellationToken)).ShouldNotBe(current, name);
+        }
     }
 
     [Theory]
@@ -161,6 +218,35 @@ public sealed class TrainingSessionTests
     }
 
     [Theory]
+    [InlineData(Parallelism.Data)]
+    [InlineData(Parallelism.Model)]
+    public async Task TwoRanks_ThatClipAccumulateAndAverage_GiveTheFiguresOfOne(Parallelism parallelism)
+    {
+        var spec = TestRuns.AnAlexNetJob(spec =>
+        {
+            spec.Hyperparameters.Precision = Precision.Float64;
+            spec.Hyperparameters.Epochs = 1;
+            spec.Hyperparameters.ClipNorm = 0.5;
+            spec.Hyperparameters.AccumulationSteps = 3;
+            spec.Hyperparameters.AverageDecay = 0.9;
+        });
+        using var one = new InMemoryCluster(worldSize: 1);
+        await TestRuns.RunAsync(one, spec);
+        one.Series(MetricNames.TrainGradientNorm).Values.Max().ShouldBeGreaterThan(0.5); // it does clip
+        spec.Parallelism = parallelism;
+        using var two = new InMemoryCluster(worldSize: 2);
+
+        await TestRuns.RunAsync(two, spec, worldSize: 2);
+
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainGradientNorm, MetricNames.ValidationLoss, MetricNames.TestLoss])
+        {
+            one.Series(series).ShouldNotBeEmpty();
+            foreach (var (step, value) in one.Series(series))
+                two.Series(series)[step].ShouldBe(value, 1e-9 * value, $"{series} of step {step}"); // as above
+        }
+    }
+
+    [Theory]
     [InlineData(Parallelism.Model, 2, Parallelism.Data, 1)]
     [InlineData(Parallelism.Model, 2, Parallelism.Data, 2)]
     [InlineData(Parallelism.Data, 1, Parallelism.Model, 2)]
@@ -205,7 +291,7 @@ public sealed class TrainingSessionTests
         { "model.options.classes is 4 but synthetic has 10", spec => spec.Model.Options["classes"] = TestRuns.Whole(4) },
         { "hyperparameters.globalBatchSize is 401", spec => spec.Hyperparameters.GlobalBatchSize = 401 },
         { "hyperparameters.optimizer.name is lion", spec => spec.Hyperparameters.Optimizer.Name = "lion" },
-        { "hyperparameters.schedule.name is plateau", spec => spec.Hyperparameters.Schedule.Name = "plateau" },
+        { "hyperparameters.schedule.name is linear", spec => spec.Hyperparameters.Schedule.Name = "linear" },
         { "hyperparameters.schedule.warmupEpochs is 2", spec => spec.Hyperparameters.Schedule.WarmupEpochs = 2 },
         { "data.validationSamples is 6000", spec => spec.Data.ValidationSamples = 6000 },
         { "resources.devices is 1; parallelism model", spec => spec.Parallelism = Parallelism.Model },

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training.Optimizers;
 
-/// <summary>Adam: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1, with PyTorch's placement of ε (added to √v̂) and L2 weight decay in the gradient.</summary>
+/// <summary>
+/// Adam: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1, with PyTorch's placement of ε (added to √v̂). Weight decay is L2, in the gradient; or decoupled
+/// from it, w ← w − ηλw before the step: AdamW, Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2.
+/// </summary>
 public sealed class Adam : IOptimizer
 {
     private readonly IReadOnlyList<LocalParameter> _parameters;
@@ -14,18 +17,15 @@ public sealed class Adam : IOptimizer
     private readonly double _beta2;
     private readonly double _epsilon;
     private readonly double _weightDecay;
+    private readonly bool _decayIsDecoupled;
 
-    public Adam(IReadOnlyList<LocalParameter> parameters, double beta1, double beta2, double epsilon, double weightDecay)
+    public Adam(IReadOnlyList<LocalParameter> parameters, double beta1, double beta2, double epsilon, double weightDecay, bool decayIsDecoupled)
     {
         _parameters = parameters;
-        (_beta1, _beta2, _epsilon, _weightDecay) = (beta1, beta2, epsilon, weightDecay);
-        _means = [.. parameters.Select(p => zeros_like(p.Tensor).DetachFromDisposeScope())];
-        _squares = [.. parameters.Select(p => zeros_like(p.Tensor).DetachFromDisposeScope())];
-        State =
-        [
-            .. _means.Zip(parameters, (mean, p) => new OptimizerState(p.Name, "exp_avg", mean)),
-            .. _squares.Zip(parameters, (square, p) => new OptimizerState(p.Name, "exp_avg_sq", square)),
-        ];
+        (_beta1, _beta2, _epsilon, _weightDecay, _decayIsDecoupled) = (beta1, beta2, epsilon, weightDecay, decayIsDecoupled);
+        _means = OptimizerState.Zeros(parameters);
+        _squares = OptimizerState.Zeros(parameters);
+        State = [.. OptimizerState.Of(parameters, "exp_avg", _means), .. OptimizerState.Of(parameters, "exp_avg_sq", _squares)];
     }
 
     public IReadOnlyList<OptimizerState> State { get; }
@@ -35,6 +35,7 @@ public sealed class Adam : IOptimizer
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         using Scalar weightDecay = _weightDecay;
+        using Scalar keepWeight = 1 - (learningRate * _weightDecay);
         using Scalar keepMean = _beta1;
         using Scalar takeMean = 1 - _beta1;
         using Scalar keepSquare = _beta2;
@@ -46,7 +47,9 @@ public sealed class Adam : IOptimizer
         {
             var weight = _parameters[i].Tensor;
             var gradient = OptimizerFactory.GradientOf(_parameters[i]);
-            if (_weightDecay != 0)
+            if (_decayIsDecoupled)
+                weight.mul_(keepWeight);
+            else if (_weightDecay != 0)
                 gradient = gradient.add(weight, weightDecay);
             _means[i].mul_(keepMean).add_(gradient, takeMean);
             _squares[i].mul_(keepSquare).addcmul_(gradient, gradient, takeSquare);

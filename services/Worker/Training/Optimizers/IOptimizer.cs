@@ -1,8 +1,9 @@
+using Cluster.Worker.Parallel;
 using TorchSharp;
 
 namespace Cluster.Worker.Training.Optimizers;
 
-/// <summary>Moves parameters along their gradients. Works element by element, so a rank that holds part of a tensor does just that part of the work.</summary>
+/// <summary>Moves parameters along their gradients. Works element by element, so a rank that holds part of a tensor does just that part of the work; one that cannot (LARS) refuses parts.</summary>
 public interface IOptimizer : IDisposable
 {
     /// <summary>One update from the parameters' gradients, which it leaves as they are.</summary>
@@ -16,6 +17,14 @@ public interface IOptimizer : IDisposable
 
 /// <summary>A tensor that accompanies a parameter: same shape, same place in the whole network.</summary>
 /// <param name="Parameter">Name of the parameter.</param>
-/// <param name="Slot">PyTorch's name of the state: "momentum_buffer", "exp_avg", "exp_avg_sq".</param>
+/// <param name="Slot">PyTorch's name of the state: "momentum_buffer", "exp_avg", "exp_avg_sq", "square_avg".</param>
 /// <param name="Tensor">Owned by the optimizer.</param>
-public sealed record OptimizerState(string Parameter, string Slot, torch.Tensor Tensor);
+public sealed record OptimizerState(string Parameter, string Slot, torch.Tensor Tensor)
+{
+    internal static torch.Tensor[] Zeros(IReadOnlyList<LocalParameter> parameters) =>
+        [.. parameters.Select(p => torch.zeros_like(p.Tensor).DetachFromDisposeScope())];
+
+    /// <summary>One slot of every parameter; none where the optimizer keeps no such tensors.</summary>
+    internal static IEnumerable<OptimizerState> Of(IReadOnlyList<LocalParameter> parameters, string slot, torch.Tensor[] tensors) =>
+        tensors.Zip(parameters, (tensor, p) => new OptimizerState(p.Name, slot, tensor));
+}

@@ -11,8 +11,11 @@ public static class OptimizerFactory
     public static IOptimizer Create(OptimizerSpec spec, IReadOnlyList<LocalParameter> parameters) => spec.Name switch
     {
         "sgd" => new Sgd(parameters, spec.Momentum, spec.WeightDecay, spec.Nesterov),
-        "adam" => new Adam(parameters, spec.Beta1, spec.Beta2, spec.Epsilon, spec.WeightDecay),
-        _ => throw new JobMisconfiguredException($"hyperparameters.optimizer.name is {spec.Name}; choose sgd or adam"),
+        "adam" => new Adam(parameters, spec.Beta1, spec.Beta2, spec.Epsilon, spec.WeightDecay, decayIsDecoupled: false),
+        "adamw" => new Adam(parameters, spec.Beta1, spec.Beta2, spec.Epsilon, spec.WeightDecay, decayIsDecoupled: true),
+        "rmsprop" => new RmsProp(parameters, spec.Decay, spec.Epsilon, spec.Momentum, spec.WeightDecay),
+        "lars" => new Lars(parameters, spec.TrustCoefficient, spec.Momentum, spec.WeightDecay),
+        _ => throw new JobMisconfiguredException($"hyperparameters.optimizer.name is {spec.Name}; choose sgd, adam, adamw, rmsprop or lars"),
     };
 
     internal static torch.Tensor GradientOf(LocalParameter parameter) =>

@@ -19,8 +19,8 @@ public sealed class Sgd : IOptimizer
     {
         _parameters = parameters;
         (_momentum, _weightDecay, _nesterov, _decays) = (momentum, weightDecay, nesterov, weightDecay != 0);
-        _velocities = momentum == 0 ? [] : [.. parameters.Select(p => zeros_like(p.Tensor).DetachFromDisposeScope())];
-        State = [.. _velocities.Zip(parameters, (velocity, p) => new OptimizerState(p.Name, "momentum_buffer", velocity))];
+        _velocities = momentum == 0 ? [] : OptimizerState.Zeros(parameters);
+        State = [.. OptimizerState.Of(parameters, "momentum_buffer", _velocities)];
     }
 
     public IReadOnlyList<OptimizerState> State { get; }

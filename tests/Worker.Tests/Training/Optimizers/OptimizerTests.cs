@@ -10,6 +10,9 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
 {
     public static TheoryData<int> Cases => [.. Enumerable.Range(0, PyTorchOptimizers.Cases.Count)];
 
+    public static TheoryData<int> CasesByElement =>
+        [.. PyTorchOptimizers.Cases.Index().Where(c => c.Item.Spec.Name != "lars").Select(c => c.Index)];
+
     [Theory]
     [MemberData(nameof(Cases))]
     public void Steps_EqualPyTorchs(int which)
@@ -27,7 +30,7 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
     }
 
     [Theory]
-    [MemberData(nameof(Cases))]
+    [MemberData(nameof(CasesByElement))]
     public void Steps_OfASlice_AreTheSliceOfTheWholesSteps(int which)
     {
         using var scope = NewDisposeScope();
@@ -43,15 +46,60 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
     [Fact]
     public void UnknownName_IsRefused() =>
         Should.Throw<JobMisconfiguredException>(() => OptimizerFactory.Create(new OptimizerSpec { Name = "lion" }, []))
-            .Message.ShouldBe("hyperparameters.optimizer.name is lion; choose sgd or adam");
+            .Message.ShouldBe("hyperparameters.optimizer.name is lion; choose sgd, adam, adamw, rmsprop or lars");
 
-    private static (double[] Weight, Dictionary<string, double[]> State) Train(OptimizerSpec spec, int first, int count)
+    /// <summary>Biases and normalisation: steps of plain momentum, without decay.</summary>
+    [Fact]
+    public void Lars_OfATensorWithOneDim_IsMomentumAlone()
     {
-        var weight = tensor(PyTorchOptimizers.Weight()[first..(first + count)]).requires_grad_();
-        using var optimizer = OptimizerFactory.Create(spec, [new LocalParameter("w", weight, [PyTorchOptimizers.Elements], [first], IsOwner: true)]);
+        using var scope = NewDisposeScope();
+        var (weight, velocity) = (PyTorchOptimizers.Weight(), new double[PyTorchOptimizers.Elements]);
         for (var step = 0; step < PyTorchOptimizers.Steps; step++)
         {
-            weight.grad = tensor(PyTorchOptimizers.Gradient(step)[first..(first + count)]);
+            velocity = [.. velocity.Zip(PyTorchOptimizers.Gradient(step), (v, g) => (0.9 * v) + (PyTorchOptimizers.Rate(step) * g))];
+            weight = [.. weight.Zip(velocity, (w, v) => w - v)];
+        }
+
+        var spec = new OptimizerSpec { Name = "lars", TrustCoefficient = 0.02, Momentum = 0.9, WeightDecay = 0.1 };
+        Train(spec, 0, PyTorchOptimizers.Elements, isMatrix: false).Weight.ShouldBe(weight, 1e-13);
+    }
+
+    [Fact]
+    public void Lars_OfAWeightOfZeros_Leaves()
+    {
+        using var scope = NewDisposeScope();
+        var weight = zeros(2, 2, dtype: ScalarType.Float64).requires_grad_();
+        using var optimizer = new Lars([new LocalParameter("w", weight, [2, 2], [0, 0], IsOwner: true)], trustCoefficient: 0.02, momentum: 0, weightDecay: 0.1);
+        weight.grad = ones(2, 2, dtype: ScalarType.Float64);
+
+        optimizer.Step(0.5, 0);
+
+        weight.data<double>().ToArray().ShouldBe([-0.5, -0.5, -0.5, -0.5]);
+    }
+
+    [Fact]
+    public void Lars_OfAPartOfATensor_IsRefused()
+    {
+        using var scope = NewDisposeScope();
+        var half = new LocalParameter("fc6.weight", zeros(2, 2), [4, 2], [2, 0], IsOwner: true);
+
+        Should.Throw<JobMisconfiguredException>(() => OptimizerFactory.Create(new OptimizerSpec { Name = "lars" }, [half])).Message.ShouldBe(
+            "hyperparameters.optimizer.name is lars, which measures whole tensors, but a device holds only a part of fc6.weight; use another optimizer, or parallelism data");
+    }
+
+    /// <param name="spec">The optimizer.</param>
+    /// <param name="first">First element of the part that is trained.</param>
+    /// <param name="count">Its elements.</param>
+    /// <param name="isMatrix">As lars takes a layer's weights to be.</param>
+    private static (double[] Weight, Dictionary<string, double[]> State) Train(OptimizerSpec spec, int first, int count, bool isMatrix = true)
+    {
+        long[] shape = spec.Name == "lars" && isMatrix ? [4, count / 4] : [count];
+        long[] whole = spec.Name == "lars" ? shape : [PyTorchOptimizers.Elements];
+        var weight = tensor(PyTorchOptimizers.Weight()[first..(first + count)]).reshape(shape).requires_grad_();
+        using var optimizer = OptimizerFactory.Create(spec, [new LocalParameter("w", weight, whole, [first, .. new long[shape.Length - 1]], IsOwner: true)]);
+        for (var step = 0; step < PyTorchOptimizers.Steps; step++)
+        {
+            weight.grad = tensor(PyTorchOptimizers.Gradient(step)[first..(first + count)]).reshape(shape);
             optimizer.Step(PyTorchOptimizers.Rate(step), step);
         }
 

@@ -1,0 +1,57 @@
+using Cluster.Contracts.V1;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Training.Optimizers;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>From a step's gradients to its parameters: are they finite → clip → optimizer → running average.</summary>
+internal sealed class ParameterUpdate(
+    Hyperparameters hyperparameters, ITrainingPartition partition, IOptimizer optimizer, WeightAverage? average, ICollectiveGroup group)
+{
+    /// <summary>PyTorch's clip_grad_norm_ adds it to the norm that it divides by.</summary>
+    private const double ClipEpsilon = 1e-6;
+
+    /// <returns>The gradient's norm before it was clipped: of the whole network, whatever the split.</returns>
+    /// <exception cref="JobMisconfiguredException">The gradient is not finite; nothing has been changed, on any rank.</exception>
+    public double Apply(double learningRate, long step)
+    {
+        using var scope = NewDisposeScope();
+        using var guard = no_grad();
+        var norm = GradientNorm();
+        if (!double.IsFinite(norm))
+            throw NotFinite(norm, step);
+        if (hyperparameters.ClipNorm is > 0 and var longest && norm + ClipEpsilon > longest)
+            Scale(longest / (norm + ClipEpsilon));
+        optimizer.Step(learningRate, step);
+        average?.Update(step);
+        return norm;
+    }
+
+    /// <summary>Each element of the network has one owner among the ranks, so owned squares add up to the whole's.</summary>
+    private double GradientNorm()
+    {
+        var norms = partition.Parameters.Where(p => p.IsOwner).Select(p => Gradient(p).norm()).ToArray();
+        var norm = norms.Length == 0 ? 0 : stack(norms).to(ScalarType.Float64).norm().item<double>();
+        if (group.WorldSize == 1)
+            return norm;
+        Span<double> squares = [norm * norm];
+        group.AllReduce(squares, "gradient norm");
+        return Math.Sqrt(squares[0]);
+    }
+
+    private void Scale(double factor)
+    {
+        using Scalar scale = factor;
+        foreach (var parameter in partition.Parameters)
+            Gradient(parameter).mul_(scale);
+    }
+
+    private static Tensor Gradient(LocalParameter parameter) => OptimizerFactory.GradientOf(parameter);
+
+    private JobMisconfiguredException NotFinite(double norm, long step) =>
+        new($"the gradient's norm is {norm} at step {step + 1}, and a step along it would ruin the weights; it would come again from any checkpoint: "
+            + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}), or limit earlier gradients by hyperparameters.clipNorm (now {hyperparameters.ClipNorm})");
+}

@@ -92,6 +92,7 @@ public sealed class DataParallel : ITrainingPartition
             var earlier = Forward(part, samples, gradientsAreFinal: false);
             totals.EndForward(earlier, statistics.Elapsed);
             earlier?.Backward(batch.GlobalBatchSize);
+            statistics.ThrowIfFaulted();
             totals.EndBackward(statistics.Elapsed);
         }
 

@@ -43,14 +43,12 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { epochs: 99999999999 }",
         "hyperparameters.epochs is 99999999999 but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: 3", "hyperparameters is 3 but must be a mapping; indent its keys under it: "
-        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, syncBatchNorm")]
-    [InlineData("hyperparameters: { syncBatchNorm: true }",
-        "hyperparameters.syncBatchNorm is true but belongs to models with batch normalisation only; remove it")]
+        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm")]
     [InlineData("hyperparameters: { labelSmoothing: .inf }",
         "hyperparameters.labelSmoothing is .inf but must be at least 0 and less than 1; use a number such as 0.1, or 0 for none")]
     [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32 or float64; use float32 or float64")]
     [InlineData("hyperparameters: { optimizer: [sgd] }", "hyperparameters.optimizer is a list but must be a mapping; indent its keys under it: "
-        + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon")]
+        + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon, decay, trustCoefficient")]
     [InlineData("parallelism: both", "parallelism is both but must be data or model; use data or model")]
     [InlineData("resources: { deviceKind: gpu }", "resources.deviceKind is gpu but must be cpu, cuda or any; use cpu, cuda or any")]
     [InlineData("checkpoints: { keepBest: yes }", "checkpoints.keepBest is yes but must be true or false; use true or false")]

@@ -162,11 +162,11 @@ public sealed class JobFileTests
 
     public static TheoryData<OptimizerSpec> Optimizers =>
     [
-        new() { Name = "sgd", LearningRate = 0.01, Momentum = 0.9 },
-        new() { Name = "adam", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 },
-        new() { Name = "adamw", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 },
-        new() { Name = "rmsprop", LearningRate = 0.01, Momentum = 0.9, Decay = 0.9, Epsilon = 1e-8 },
-        new() { Name = "lars", LearningRate = 1, Momentum = 0.9, TrustCoefficient = 0.001 },
+        new OptimizerSpec { Name = "sgd", LearningRate = 0.01, Momentum = 0.9 },
+        new OptimizerSpec { Name = "adam", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 },
+        new OptimizerSpec { Name = "adamw", LearningRate = 0.001, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 },
+        new OptimizerSpec { Name = "rmsprop", LearningRate = 0.01, Momentum = 0.9, Decay = 0.9, Epsilon = 1e-8 },
+        new OptimizerSpec { Name = "lars", LearningRate = 1, Momentum = 0.9, TrustCoefficient = 0.001 },
     ];
 
     [Theory]

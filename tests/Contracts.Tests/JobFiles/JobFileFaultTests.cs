@@ -44,6 +44,8 @@ public sealed class JobFileFaultTests
         "hyperparameters.epochs is 99999999999 but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: 3", "hyperparameters is 3 but must be a mapping; indent its keys under it: "
         + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm")]
+    [InlineData("hyperparameters: { syncBatchNorm: true }",
+        "hyperparameters.syncBatchNorm is true but belongs to models with batch normalisation only; remove it")]
     [InlineData("hyperparameters: { labelSmoothing: .inf }",
         "hyperparameters.labelSmoothing is .inf but must be at least 0 and less than 1; use a number such as 0.1, or 0 for none")]
     [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32 or float64; use float32 or float64")]

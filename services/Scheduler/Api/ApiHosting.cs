@@ -32,6 +32,7 @@ public static class ApiHosting
         endpoints.MapGrpcService<JobsEndpoint>();
         endpoints.MapGrpcService<ExperimentsEndpoint>();
         endpoints.MapGrpcService<RunsEndpoint>();
+        endpoints.MapGrpcService<CheckpointsEndpoint>();
         endpoints.MapGrpcService<NodesEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();

@@ -57,8 +57,10 @@ public sealed class AttemptsEndpoint(
     public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
     {
         var credential = await AdmitAsync(context);
-        await foreach (var data in chunks.ReadAsync(
-            credential.Job, ReadCheckpoint(request.CheckpointId), request.Sha256, context.CancellationToken))
+        var checkpoint = ReadCheckpoint(request.CheckpointId);
+        // Refuses what the job may not read.
+        await checkpoints.GetManifestAsync(credential.Job, checkpoint, context.CancellationToken);
+        await foreach (var data in chunks.ReadAsync(checkpoint, request.Sha256, context.CancellationToken))
         {
             await responseStream.WriteAsync(new GetChunksResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
         }

@@ -56,8 +56,9 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         var code = fault switch
         {
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
-            JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException or ManifestConflictException => StatusCode.InvalidArgument,
-            InfeasibleJobException or ChunkMissingException => StatusCode.FailedPrecondition,
+            JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException or ManifestConflictException
+                or InvalidImportException => StatusCode.InvalidArgument,
+            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,

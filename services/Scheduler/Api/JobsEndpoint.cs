@@ -11,7 +11,8 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
-internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity)
+internal sealed class JobsEndpoint(
+    IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity, InitialCheckpoint initial)
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
@@ -51,6 +52,7 @@ internal sealed class JobsEndpoint(IGrainFactory grains, JobQueries queries, Job
             ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
             _ => throw NoJob(),
         };
+        spec = await initial.PinAsync(spec, context.CancellationToken);
         await capacity.EnsureFitsAsync(spec, context.CancellationToken);
         return new ValidateJobResponse { Spec = spec };
     }

@@ -1,3 +1,4 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
@@ -5,11 +6,14 @@ using Grpc.Core;
 
 namespace Cluster.Scheduler.Api;
 
-/// <summary>Runs, their series and checkpoints over gRPC.</summary>
-public sealed class RunsEndpoint(RunQueries queries, JobLookup lookup, JobWatch watch) : RunService.RunServiceBase
+/// <summary>Runs, their series, checkpoints and predictions over gRPC.</summary>
+public sealed class RunsEndpoint(
+    RunQueries queries, CheckpointQueries checkpoints, PredictionReader predictions, JobLookup lookup, JobWatch watch)
+    : RunService.RunServiceBase
 {
     // Keeps a message well below the 4 MiB that clients accept by default.
     private const int PointsPerMessage = 20_000;
+    private const int PredictionsPerMessage = 4_000;
 
     public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
     {
@@ -46,7 +50,25 @@ public sealed class RunsEndpoint(RunQueries queries, JobLookup lookup, JobWatch 
 
     public override async Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
+        JobId? job = request.JobId.Length > 0 ? await lookup.FindAsync(request.JobId, context.CancellationToken) : null;
+        return new ListCheckpointsResponse { Checkpoints = { await checkpoints.ListAsync(job, JobsEndpoint.PageSize(request.Limit), context.CancellationToken) } };
+    }
+
+    public override async Task StreamPredictions(
+        StreamPredictionsRequest request, IServerStreamWriter<StreamPredictionsResponse> responseStream, ServerCallContext context)
+    {
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
-        return new ListCheckpointsResponse { Checkpoints = { await queries.CheckpointsAsync(id, context.CancellationToken) } };
+        var message = new StreamPredictionsResponse();
+        await foreach (var row in predictions.ReadAsync(id, context.CancellationToken))
+        {
+            message.Predictions.Add(row);
+            if (message.Predictions.Count < PredictionsPerMessage)
+                continue;
+            await responseStream.WriteAsync(message, context.CancellationToken);
+            message = new StreamPredictionsResponse();
+        }
+
+        if (message.Predictions.Count > 0)
+            await responseStream.WriteAsync(message, context.CancellationToken);
     }
 }

@@ -14,7 +14,7 @@ namespace Cluster.Scheduler.Jobs;
 /// any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, CapacityCheck capacity, CheckpointStore checkpoints, CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
+    JobStore store, NodeStore nodes, CapacityCheck capacity, InitialCheckpoint initial, CheckpointStore checkpoints, CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
     IOptions<JobOptions> options, TimeProvider time, ILogger<JobGrain> logger) : Grain, IJobGrain
 {
     private JobRecord? _record;
@@ -26,7 +26,7 @@ internal sealed partial class JobGrain(
     {
         if (await RecordAsync() is not null)
             return false;
-        var spec = JsonColumn.Read<JobSpec>(command.SpecJson);
+        var spec = await initial.PinAsync(JsonColumn.Read<JobSpec>(command.SpecJson), CancellationToken.None);
         if (!command.WaitForCapacity)
             await capacity.EnsureFitsAsync(spec, CancellationToken.None);
         var submission = new JobSubmission(
@@ -160,6 +160,9 @@ internal sealed partial class JobGrain(
             LogBecame(Id, transition.FromState, transition.ToState, transition.Reason);
             SchedulerTelemetry.Transitions.Add(1, new KeyValuePair<string, object?>("to", transition.ToState.Word()));
         }
+
+        if (record.Job.State.IsFinal() && Guid.TryParse(record.Job.Spec.InitFrom?.Checkpoint, out var initialCheckpoint))
+            await retention.ReleaseAsync(initialCheckpoint, CancellationToken.None);
 
         feed.Publish(Id);
     }

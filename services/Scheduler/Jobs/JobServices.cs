@@ -12,6 +12,7 @@ public static class JobServices
         services.AddSingleton<JobFeed>();
         services.AddSingleton<CapacityCheck>();
         services.AddSingleton<ExperimentSubmission>();
+        services.AddSingleton<InitialCheckpoint>();
         services.AddSingleton<AttemptFence>();
         services.AddSingleton<AttemptReports>();
         services.AddSingleton<Rendezvous>();

@@ -9,5 +9,11 @@ public sealed class ChunkMissingException(string message) : Exception(message);
 /// <summary>The parts of one checkpoint contradict each other. gRPC: InvalidArgument.</summary>
 public sealed class ManifestConflictException(string message) : Exception(message);
 
+/// <summary>A file that is being imported is not as announced, or no sound safetensors file. gRPC: InvalidArgument.</summary>
+public sealed class InvalidImportException(string message) : Exception(message);
+
+/// <summary>A job has no predictions, or none yet. gRPC: FailedPrecondition.</summary>
+public sealed class NoPredictionsException(string message) : Exception(message);
+
 /// <summary>There is no such checkpoint of this job, or none any more. gRPC: NotFound.</summary>
 public sealed class CheckpointNotFoundException(string message) : Exception(message);

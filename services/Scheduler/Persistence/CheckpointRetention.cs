@@ -7,7 +7,7 @@ namespace Cluster.Scheduler.Persistence;
 /// <summary>Drops the checkpoints that a job's policy no longer keeps, and the chunks that no checkpoint names.</summary>
 public sealed class CheckpointRetention(ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
 {
-    /// <summary>Applies the job's keep_latest and keep_best.</summary>
+    /// <summary>Applies the job's keep_latest and keep_best. What an unfinished job begins with stays, whatever they say.</summary>
     public Task ApplyAsync(JobId job, CancellationToken cancellationToken) =>
         database.TransactAsync(async (connection, token) =>
         {
@@ -28,6 +28,8 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
                             and standing.age > greatest(1, coalesce((j.spec->'checkpoints'->>'keepLatest')::integer, 1))
                             and not (coalesce((j.spec->'checkpoints'->>'keepBest')::boolean, false)
                                 and standing.rank = 1 and c.validation_accuracy is not null)
+                            and not exists (select 1 from jobs later
+                                where later.spec->'initFrom'->>'checkpoint' = c.id::text and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
                         """)
                     {
                         Parameters = { new() { Value = job.Value } },
@@ -38,6 +40,18 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
             await batch.ExecuteNonQueryAsync(token);
             return true;
         }, cancellationToken);
+
+    /// <summary>For a checkpoint that a job began with, once that job has ended: its own job's policy counts again.</summary>
+    public async Task ReleaseAsync(Guid checkpoint, CancellationToken cancellationToken)
+    {
+        var job = await database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+            return await command.ExecuteScalarAsync(token) as Guid?;
+        }, cancellationToken);
+        if (job is { } id)
+            await ApplyAsync(new JobId(id), cancellationToken);
+    }
 
     /// <summary>
     /// For a job none of whose attempts goes on: nothing is on its way any more, so every chunk without a checkpoint goes, and with it what
@@ -66,8 +80,8 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
     private static NpgsqlBatchCommand DeleteChunks(JobId job, DateTimeOffset before) => new(
         """
         delete from checkpoint_chunks c
-        where c.job_id = $1 and c.put_at < $2
-            and not exists (select 1 from checkpoint_chunk_refs r where r.job_id = c.job_id and r.sha256 = c.sha256)
+        where c.holder = $1 and c.put_at < $2
+            and not exists (select 1 from checkpoint_chunk_refs r where r.holder = c.holder and r.sha256 = c.sha256)
         """)
     {
         Parameters = { new() { Value = job.Value }, new() { Value = before } },

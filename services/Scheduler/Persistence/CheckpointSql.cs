@@ -1,4 +1,3 @@
-using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Google.Protobuf;
@@ -57,17 +56,17 @@ internal static class CheckpointSql
 
     /// <exception cref="ChunkMissingException">One is not stored, or has another size.</exception>
     public static async Task RequireChunksAsync(
-        NpgsqlConnection connection, JobId job, CheckpointManifest manifest, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Guid holder, CheckpointManifest manifest, CancellationToken cancellationToken)
     {
         var (hashes, sizes) = Chunks(manifest);
         await using var command = new NpgsqlCommand(
             """
             select n.sha256 from unnest($2::bytea[], $3::integer[]) n (sha256, bytes)
-            where not exists (select 1 from checkpoint_chunks c where c.job_id = $1 and c.sha256 = n.sha256 and c.bytes = n.bytes)
+            where not exists (select 1 from checkpoint_chunks c where c.holder = $1 and c.sha256 = n.sha256 and c.bytes = n.bytes)
             limit 1
             """, connection)
         {
-            Parameters = { new() { Value = job.Value }, new() { Value = hashes }, new() { Value = sizes } },
+            Parameters = { new() { Value = holder }, new() { Value = hashes }, new() { Value = sizes } },
         };
         if (await command.ExecuteScalarAsync(cancellationToken) is byte[] missing)
         {
@@ -87,7 +86,7 @@ internal static class CheckpointSql
             {
                 new("""
                     insert into checkpoints
-                    select $1, j.id, j.owner, $3, $4, $5, $6, $7, $8, $9 from jobs j where j.id = $2
+                    select $1, j.id, j.owner, $3, $4, $5, $6, $7, $8, $9, $10 from jobs j where j.id = $2
                     """)
                 {
                     Parameters =
@@ -98,7 +97,7 @@ internal static class CheckpointSql
                         {
                             Value = manifest.HasValidationAccuracy ? manifest.ValidationAccuracy : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Double,
                         },
-                        new() { Value = manifest.ToByteArray() }, new() { Value = now },
+                        new() { Value = manifest.ToByteArray() }, new() { Value = now }, new() { Value = manifest.Kind.ToString() },
                     },
                 },
                 new("insert into checkpoint_chunk_refs select $1, $2, h from (select distinct unnest($3::bytea[]) as h) hashes")
@@ -117,7 +116,7 @@ internal static class CheckpointSql
         await batch.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    private static (byte[][] Hashes, int[] Sizes) Chunks(CheckpointManifest manifest)
+    internal static (byte[][] Hashes, int[] Sizes) Chunks(CheckpointManifest manifest)
     {
         var chunks = manifest.Files.SelectMany(f => f.Chunks).ToList();
         return ([.. chunks.Select(c => c.Sha256.ToByteArray())], [.. chunks.Select(c => c.Bytes)]);

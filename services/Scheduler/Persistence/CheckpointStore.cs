@@ -42,12 +42,16 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
         }
     }
 
-    /// <summary>The manifest of one of the job's checkpoints.</summary>
-    /// <exception cref="CheckpointNotFoundException">It has none by that id.</exception>
+    /// <summary>The manifest of one of the job's checkpoints, or of the one that it begins with.</summary>
+    /// <exception cref="CheckpointNotFoundException">There is none by that id, or it is another job's affair.</exception>
     public Task<CheckpointManifest> GetManifestAsync(JobId job, Guid checkpoint, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand("select manifest from checkpoints where id = $1 and job_id = $2", connection)
+            await using var command = new NpgsqlCommand(
+                """
+                select manifest from checkpoints c where c.id = $1
+                    and (c.job_id = $2 or exists (select 1 from jobs j where j.id = $2 and j.spec->'initFrom'->>'checkpoint' = c.id::text))
+                """, connection)
             {
                 Parameters = { new() { Value = checkpoint }, new() { Value = job.Value } },
             };
@@ -62,7 +66,7 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "select id, step from checkpoints where job_id = $1 order by step desc, created_at desc limit 1", connection)
+                "select id, step from checkpoints where job_id = $1 and kind = 'Weights' order by step desc, created_at desc limit 1", connection)
             {
                 Parameters = { new() { Value = job.Value } },
             };
@@ -82,7 +86,7 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
         if (received.Count < parts)
             return (null, false);
         var manifest = ManifestMerge.Merge(received);
-        await CheckpointSql.RequireChunksAsync(connection, credential.Job, manifest, cancellationToken);
+        await CheckpointSql.RequireChunksAsync(connection, credential.Job.Value, manifest, cancellationToken);
         var id = Guid.CreateVersion7(time.GetUtcNow());
         await CheckpointSql.InsertAsync(connection, credential, id, manifest, time.GetUtcNow(), cancellationToken);
         return (id, true);

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
-using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Google.Protobuf;
@@ -9,7 +8,7 @@ using NpgsqlTypes;
 
 namespace Cluster.Scheduler.Persistence;
 
-/// <summary>The bytes of checkpoints, in chunks that are stored once per job under their SHA-256.</summary>
+/// <summary>The bytes of checkpoints, in chunks that are stored once per job or import under their SHA-256.</summary>
 public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
 {
     // A transaction each: large enough to be worth a round trip, small enough to hold in memory for every uploading rank.
@@ -19,8 +18,18 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     /// <returns>Bytes that were not stored before.</returns>
     /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
-    public async Task<long> PutAsync(
-        AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
+    public Task<long> PutAsync(AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken) =>
+        PutAsync(credential.Job.Value, (connection, token) => AttemptFence.HoldAsync(connection, credential, token), chunks, cancellationToken);
+
+    /// <summary>Stores chunks as they arrive, under whom they will belong to.</summary>
+    /// <param name="holder">A job, or a checkpoint that is being imported.</param>
+    /// <param name="admit">Asked in the transaction of every batch; throws where nothing more is to be stored.</param>
+    /// <param name="chunks">What arrives.</param>
+    /// <param name="cancellationToken">Ends the upload; what is stored by then waits for the next clean-up.</param>
+    /// <returns>Bytes that were not stored before.</returns>
+    /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
+    internal async Task<long> PutAsync(
+        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
     {
         var batch = new Dictionary<ByteString, ByteString>();
         long pending = 0, stored = 0;
@@ -31,36 +40,50 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
                 pending += chunk.Data.Length;
             if (pending >= BatchBytes)
             {
-                stored += await PutBatchAsync(credential, batch, cancellationToken);
+                stored += await PutBatchAsync(holder, admit, batch, cancellationToken);
                 batch.Clear();
                 pending = 0;
             }
         }
 
-        return stored + (batch.Count > 0 ? await PutBatchAsync(credential, batch, cancellationToken) : 0);
+        return stored + (batch.Count > 0 ? await PutBatchAsync(holder, admit, batch, cancellationToken) : 0);
     }
 
-    /// <summary>Chunks of one of the job's checkpoints, in the order asked for.</summary>
+    /// <summary>Chunks of a checkpoint, in the order asked for. Whether the caller may have them is for the caller of this to know.</summary>
     /// <exception cref="ChunkMissingException">The checkpoint has no such chunk.</exception>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(
-        JobId job, Guid checkpoint, IEnumerable<ByteString> hashes, [EnumeratorCancellation] CancellationToken cancellationToken)
+        Guid checkpoint, IEnumerable<ByteString> hashes, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await using var connection = await database.OpenAsync(cancellationToken);
-        await using var command = new NpgsqlCommand(
-            """
-            select c.data from checkpoint_chunk_refs r join checkpoint_chunks c on c.job_id = r.job_id and c.sha256 = r.sha256
-            where r.checkpoint_id = $1 and r.job_id = $2 and r.sha256 = $3
-            """, connection)
-        {
-            Parameters = { new() { Value = checkpoint }, new() { Value = job.Value }, new() { NpgsqlDbType = NpgsqlDbType.Bytea } },
-        };
+        await using var command = SelectChunk(connection, checkpoint);
         foreach (var hash in hashes)
+            yield return await GetAsync(command, checkpoint, hash, cancellationToken);
+    }
+
+    /// <summary>One chunk of a checkpoint, on a connection of its own: for a reader of many files at once.</summary>
+    /// <exception cref="ChunkMissingException">The checkpoint has no such chunk.</exception>
+    internal Task<byte[]> GetAsync(Guid checkpoint, ByteString hash, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
         {
-            command.Parameters[2].Value = hash.ToByteArray();
-            yield return await command.ExecuteScalarAsync(cancellationToken) is byte[] data
-                ? data
-                : throw new ChunkMissingException($"checkpoint {checkpoint} of job {job} has no chunk {Convert.ToHexStringLower(hash.Span)}");
-        }
+            await using var command = SelectChunk(connection, checkpoint);
+            return await GetAsync(command, checkpoint, hash, token);
+        }, cancellationToken);
+
+    private static NpgsqlCommand SelectChunk(NpgsqlConnection connection, Guid checkpoint) => new(
+        """
+        select c.data from checkpoint_chunk_refs r join checkpoint_chunks c on c.holder = r.holder and c.sha256 = r.sha256
+        where r.checkpoint_id = $1 and r.sha256 = $2
+        """, connection)
+    {
+        Parameters = { new() { Value = checkpoint }, new() { NpgsqlDbType = NpgsqlDbType.Bytea } },
+    };
+
+    private static async Task<byte[]> GetAsync(NpgsqlCommand select, Guid checkpoint, ByteString hash, CancellationToken cancellationToken)
+    {
+        select.Parameters[1].Value = hash.ToByteArray();
+        return await select.ExecuteScalarAsync(cancellationToken) is byte[] data
+            ? data
+            : throw new ChunkMissingException($"checkpoint {checkpoint} has no chunk {Convert.ToHexStringLower(hash.Span)}");
     }
 
     private static void Check(PutChunksRequest chunk)
@@ -75,7 +98,7 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     }
 
     private async Task<long> PutBatchAsync(
-        AttemptCredential credential, Dictionary<ByteString, ByteString> batch, CancellationToken cancellationToken)
+        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, Dictionary<ByteString, ByteString> batch, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -83,9 +106,9 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
             {
                 return await database.TransactAsync(async (connection, token) =>
                 {
-                    await AttemptFence.HoldAsync(connection, credential, token);
-                    var known = await RenewAsync(connection, credential.Job, batch.Keys, token);
-                    return await CopyAsync(connection, credential.Job, batch.Where(c => !known.Contains(c.Key)), token);
+                    await admit(connection, token);
+                    var known = await RenewAsync(connection, holder, batch.Keys, token);
+                    return await CopyAsync(connection, holder, batch.Where(c => !known.Contains(c.Key)), token);
                 }, cancellationToken);
             }
             catch (PostgresException race) when (race.SqlState == PostgresErrorCodes.UniqueViolation)
@@ -97,17 +120,17 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
 
     /// <summary>Marks those that are stored already as wanted, so that no clean-up takes them before the manifest comes.</summary>
     private async Task<HashSet<ByteString>> RenewAsync(
-        NpgsqlConnection connection, JobId job, IEnumerable<ByteString> hashes, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Guid holder, IEnumerable<ByteString> hashes, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
-            with wanted as (select sha256 from checkpoint_chunks where job_id = $1 and sha256 = any($2) order by sha256 for update)
-            update checkpoint_chunks c set put_at = $3 from wanted w where c.job_id = $1 and c.sha256 = w.sha256 returning c.sha256
+            with wanted as (select sha256 from checkpoint_chunks where holder = $1 and sha256 = any($2) order by sha256 for update)
+            update checkpoint_chunks c set put_at = $3 from wanted w where c.holder = $1 and c.sha256 = w.sha256 returning c.sha256
             """, connection)
         {
             Parameters =
             {
-                new() { Value = job.Value }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() }, new() { Value = time.GetUtcNow() },
+                new() { Value = holder }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() }, new() { Value = time.GetUtcNow() },
             },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -118,16 +141,16 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     }
 
     private async Task<long> CopyAsync(
-        NpgsqlConnection connection, JobId job, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Guid holder, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow().UtcDateTime;
         long bytes = 0;
         await using var copy = await connection.BeginBinaryImportAsync(
-            "copy checkpoint_chunks (job_id, sha256, bytes, data, put_at) from stdin (format binary)", cancellationToken);
+            "copy checkpoint_chunks (holder, sha256, bytes, data, put_at) from stdin (format binary)", cancellationToken);
         foreach (var (hash, data) in chunks)
         {
             await copy.StartRowAsync(cancellationToken);
-            await copy.WriteAsync(job.Value, NpgsqlDbType.Uuid, cancellationToken);
+            await copy.WriteAsync(holder, NpgsqlDbType.Uuid, cancellationToken);
             await copy.WriteAsync(hash.Memory, NpgsqlDbType.Bytea, cancellationToken);
             await copy.WriteAsync(data.Length, NpgsqlDbType.Integer, cancellationToken);
             await copy.WriteAsync(data.Memory, NpgsqlDbType.Bytea, cancellationToken);

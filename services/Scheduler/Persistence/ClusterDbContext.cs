@@ -35,6 +35,7 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
         configurationBuilder.Properties<Attempts.AttemptState>().HaveConversion<string>();
         configurationBuilder.Properties<NodeState>().HaveConversion<string>();
         configurationBuilder.Properties<Scope>().HaveConversion<string>();
+        configurationBuilder.Properties<ArtifactKind>().HaveConversion<string>();
     }
 
     protected override void OnModelCreating(ModelBuilder modelBuilder)
@@ -81,7 +82,11 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
             Json(row.Property(r => r.Progress));
             Json(row.Property(r => r.Environment));
         });
-        modelBuilder.Entity<CheckpointRow>().ToTable("checkpoints");
+        modelBuilder.Entity<CheckpointRow>(row =>
+        {
+            row.ToTable("checkpoints");
+            Json(row.Property(c => c.ImportedModel));
+        });
         modelBuilder.Entity<TokenRow>().ToTable("tokens").HasKey(t => t.Hash);
 
         foreach (var property in modelBuilder.Model.GetEntityTypes().SelectMany(e => e.GetProperties()))

@@ -80,17 +80,21 @@ internal static class JobMapping
         Placement = { grants.Select(ToPlacement) },
     };
 
-    public static Checkpoint ToCheckpoint(CheckpointRow row)
+    /// <param name="job">Null for imported weights.</param>
+    public static Checkpoint ToCheckpoint(CheckpointRow row, JobRow? job)
     {
         var checkpoint = new Checkpoint
         {
             Id = row.Id.ToString("D"),
-            JobId = row.JobId.ToString("D"),
+            JobId = row.JobId?.ToString("D") ?? "",
             Attempt = row.Attempt,
             Step = row.Step,
             Epoch = row.Epoch,
             CreatedAt = ToTimestamp(row.CreatedAt),
             Bytes = row.Bytes,
+            Owner = row.Owner,
+            Model = job?.Spec.Model ?? row.ImportedModel,
+            Source = job?.Name ?? row.ImportedFile,
         };
         if (row.ValidationAccuracy is { } accuracy)
             checkpoint.ValidationAccuracy = accuracy;

@@ -28,14 +28,19 @@ internal sealed class JobStore(ClusterDatabase database)
 
     /// <summary>Stores a new job with its first event.</summary>
     /// <returns>False when the job is there already.</returns>
+    /// <exception cref="InitialCheckpointException">The checkpoint that it begins with is gone.</exception>
     public Task<bool> InsertAsync(JobRow job, JobEventRow first, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
         {
+            await using var transaction = await context.Database.BeginTransactionAsync(token);
+            if (Guid.TryParse(job.Spec.InitFrom?.Checkpoint, out var checkpoint))
+                await HoldCheckpointAsync((NpgsqlConnection)context.Database.GetDbConnection(), checkpoint, token);
             context.Jobs.Add(job);
             context.JobEvents.Add(first);
             try
             {
                 await context.SaveChangesAsync(token);
+                await transaction.CommitAsync(token);
                 return true;
             }
             catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
@@ -52,6 +57,17 @@ internal sealed class JobStore(ClusterDatabase database)
         var expected = record.Job.Version;
         await database.WithEntitiesAsync((context, token) => SaveAsync(context, record, expected, token), cancellationToken);
         record.Saved();
+    }
+
+    /// <summary>Keeps retention off the checkpoint until the job is there, which keeps it off from then on.</summary>
+    private static async Task HoldCheckpointAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+        if (await command.ExecuteScalarAsync(cancellationToken) is Guid job)
+            await AdvisoryLocks.LockCheckpointsAsync(connection, new JobId(job), cancellationToken);
+        // Again, since it may have gone while the lock was waited for.
+        if (await command.ExecuteScalarAsync(cancellationToken) is null)
+            throw new InitialCheckpointException($"initFrom.checkpoint is {checkpoint}, which its job has just dropped; name a newer one");
     }
 
     private static async Task<bool> SaveAsync(ClusterDbContext context, JobRecord record, long expected, CancellationToken cancellationToken)

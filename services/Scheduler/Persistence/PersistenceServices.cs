@@ -33,6 +33,9 @@ public static class PersistenceServices
         services.AddSingleton<ChunkStore>();
         services.AddSingleton<CheckpointStore>();
         services.AddSingleton<CheckpointRetention>();
+        services.AddSingleton<CheckpointQueries>();
+        services.AddSingleton<CheckpointImport>();
+        services.AddSingleton<PredictionReader>();
         services.AddSingleton<TokenStore>();
         services.AddHostedService<SchedulerLock>();
         services.AddHostedService<MigrateAtStart>();

@@ -129,7 +129,7 @@ internal sealed class RunRow
 internal sealed class CheckpointRow
 {
     public required Guid Id { get; init; }
-    public required Guid JobId { get; init; }
+    public Guid? JobId { get; init; }
     public required string Owner { get; init; }
     public required int Attempt { get; init; }
     public required long Step { get; init; }
@@ -137,6 +137,9 @@ internal sealed class CheckpointRow
     public required long Bytes { get; init; }
     public double? ValidationAccuracy { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
+    public ArtifactKind Kind { get; init; }
+    public ModelSpec? ImportedModel { get; init; }
+    public string? ImportedFile { get; init; }
 }
 
 internal sealed class TokenRow

@@ -4,7 +4,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Cluster.Scheduler.Persistence;
 
-/// <summary>Runs and their checkpoints, as people see them.</summary>
+/// <summary>Runs, as people see them.</summary>
 public sealed class RunQueries(ClusterDatabase database)
 {
     /// <returns>Null when there is no such job.</returns>
@@ -24,15 +24,6 @@ public sealed class RunQueries(ClusterDatabase database)
             return new RunPage(
                 await DescribeAsync(context, rows.Count > pageSize ? rows[..pageSize] : rows, token),
                 rows.Count > pageSize ? JobQueries.TokenOf(rows[pageSize - 1]) : "");
-        }, cancellationToken);
-
-    /// <summary>The run's whole checkpoints, newest first.</summary>
-    public Task<IReadOnlyList<Checkpoint>> CheckpointsAsync(JobId id, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync<IReadOnlyList<Checkpoint>>(async (context, token) =>
-        {
-            var rows = await context.Checkpoints.Where(c => c.JobId == id.Value).OrderByDescending(c => c.Step).ThenByDescending(c => c.CreatedAt)
-                .ToListAsync(token);
-            return [.. rows.Select(JobMapping.ToCheckpoint)];
         }, cancellationToken);
 
     private static async Task<List<Run>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Training;
 using Google.Protobuf;

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Google.Protobuf;
 
@@ -38,6 +39,7 @@ internal sealed class CheckpointParts(CheckpointSnapshot snapshot)
             Epoch = snapshot.Epoch,
             WorldSize = snapshot.WorldSize,
             Parallelism = snapshot.Parallelism,
+            Kind = snapshot.Kind,
             Tensors = { snapshot.Tensors.Select(tensor => tensor.Shard()) },
         };
         if (snapshot.ValidationAccuracy is { } accuracy)

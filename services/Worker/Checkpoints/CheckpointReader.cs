@@ -1,3 +1,4 @@
+using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Training;
 
@@ -5,7 +6,7 @@ namespace Cluster.Worker.Checkpoints;
 
 /// <summary>Reads a checkpoint: whole files, or any slice of a global tensor, however it was split when it was written.</summary>
 /// <remarks>Reads only the chunks that a slice needs. For one caller at a time.</remarks>
-public sealed class CheckpointReader
+public sealed class CheckpointReader : IWeights
 {
     private readonly CheckpointFiles _files;
     private readonly ILookup<string, TensorShard> _shards;
@@ -26,6 +27,9 @@ public sealed class CheckpointReader
     }
 
     public bool HasTensor(string name) => _shards.Contains(name);
+
+    /// <summary>The names of the network's own tensors, without the optimizer's.</summary>
+    public IEnumerable<string> WeightNames => Manifest.Tensors.Where(shard => CheckpointLayout.HoldsWeights(shard.File)).Select(shard => shard.Name).Distinct();
 
     /// <summary>The names of all global tensors.</summary>
     public IEnumerable<string> TensorNames => _shards.Select(shards => shards.Key);

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Worker.Checkpoints;
@@ -21,6 +22,9 @@ public sealed unsafe class CheckpointSnapshot : IDisposable
 
     /// <summary>How many ranks hand in a part of this checkpoint; one in data-parallel training, where every rank holds the same.</summary>
     public int Parts { get; init; } = 1;
+
+    /// <summary>What the files hold.</summary>
+    public ArtifactKind Kind { get; init; }
 
     public double? ValidationAccuracy { get; init; }
 

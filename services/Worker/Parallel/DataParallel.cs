@@ -78,7 +78,8 @@ public sealed class DataParallel : ITrainingPartition
     public StepOutcome ForwardBackward(TrainingBatch batch)
     {
         if (!weightsCompared)
-            CompareWeights();
+            ReplicaWeights.RequireEqual(group, Parameters);
+        weightsCompared = true;
         using var scope = NewDisposeScope();
         buckets.Begin();
         statistics.Begin();
@@ -186,20 +187,5 @@ public sealed class DataParallel : ITrainingPartition
         {
             hookFault ??= ExceptionDispatchInfo.Capture(e); // cannot pass through libtorch: thrown after backward
         }
-    }
-
-    /// <summary>Replicas that start apart stay apart, and their sums mean nothing.</summary>
-    private void CompareWeights()
-    {
-        var mine = WeightsHash.Of(Parameters);
-        var all = new byte[mine.Length * group.WorldSize];
-        group.AllGather<byte>(mine, all, "weights");
-        for (var rank = 0; rank < group.WorldSize; rank++)
-        {
-            if (!all.AsSpan(rank * mine.Length, mine.Length).SequenceEqual(all.AsSpan(0, mine.Length)))
-                throw new InvalidOperationException($"rank {rank} starts with other weights than rank 0; all ranks must be built from the same seed or checkpoint");
-        }
-
-        weightsCompared = true;
     }
 }

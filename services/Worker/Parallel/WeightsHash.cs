@@ -11,7 +11,7 @@ internal static class WeightsHash
         using var scope = torch.NewDisposeScope();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach (var parameter in parameters)
-            hash.AppendData(parameter.Tensor.detach().contiguous().bytes);
+            hash.AppendData(parameter.Tensor.detach().cpu().contiguous().bytes);
         return hash.GetHashAndReset();
     }
 }

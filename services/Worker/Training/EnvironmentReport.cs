@@ -1,5 +1,7 @@
 using System.Reflection;
 using Cluster.Contracts.V1;
+using Cluster.Models;
+using Cluster.Worker.Collectives;
 using TorchSharp;
 
 namespace Cluster.Worker.Training;
@@ -7,14 +9,14 @@ namespace Cluster.Worker.Training;
 /// <summary>What a bit-identical rerun needs to match.</summary>
 internal static class EnvironmentReport
 {
-    public static RunEnvironment Take(TrainingSetup setup, int threads) => new()
+    public static RunEnvironment Take(ICollectiveGroup group, ImageClassifier network, int threads) => new()
     {
-        WorldSize = setup.Group.WorldSize,
+        WorldSize = group.WorldSize,
         ThreadsPerRank = threads,
         CpuModel = CpuModel("/proc/cpuinfo"),
         LibtorchVersion = torch.__version__,
         TrainerVersion = typeof(EnvironmentReport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
-        ParameterCount = setup.Network.Shards().Sum(shard => shard.GlobalShape.Aggregate(1L, (product, size) => product * size)),
+        ParameterCount = network.Shards().Sum(shard => shard.GlobalShape.Aggregate(1L, (product, size) => product * size)),
     };
 
     /// <summary>The kernel's "model name", or "unknown" where it gives none (Arm).</summary>

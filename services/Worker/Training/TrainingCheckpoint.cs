@@ -1,3 +1,4 @@
+using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
 using TorchSharp;
@@ -32,8 +33,8 @@ internal static class TrainingCheckpoint
             ValidationAccuracy = validationAccuracy,
         };
         using var scope = torch.NewDisposeScope();
-        var modelFile = parts == 1 ? "model.safetensors" : $"model-{rank}.safetensors";
-        var optimizerFile = $"optimizer-{rank}.safetensors";
+        var modelFile = parts == 1 ? CheckpointLayout.ModelFile : CheckpointLayout.ModelFileOf(rank);
+        var optimizerFile = CheckpointLayout.OptimizerFileOf(rank);
         foreach (var parameter in owned.Values)
             AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var state in setup.Optimizer.State.Where(state => owned.ContainsKey(state.Parameter)))
@@ -56,7 +57,7 @@ internal static class TrainingCheckpoint
         }
 
         void AddSlice(string file, string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset) => snapshot.AddTensor(
-            file, name, DType(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+            file, name, TensorBytes.NameOf(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
     }
 
     /// <summary>Overwrites parameters, running statistics and optimizer state, whatever split they were written by.</summary>
@@ -86,27 +87,16 @@ internal static class TrainingCheckpoint
 
         async Task ReadSliceAsync(string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
         {
-            if (await reader.DTypeAsync(name, cancellationToken) is var stored && stored != DType(tensor.dtype))
-                throw new InvalidDataException($"the checkpoint holds {name} as {stored}, the job trains in {DType(tensor.dtype)}");
+            if (await reader.DTypeAsync(name, cancellationToken) is var stored && stored != TensorBytes.NameOf(tensor.dtype))
+                throw new InvalidDataException($"the checkpoint holds {name} as {stored}, the job trains in {TensorBytes.NameOf(tensor.dtype)}");
             if (!reader.GlobalShape(name).SequenceEqual(globalShape))
                 throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, the model has {Shapes.Text([.. globalShape])}");
-            Overwrite(tensor, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
+            TensorBytes.Overwrite(tensor, stored, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
         }
-    }
-
-    private static void Overwrite(torch.Tensor tensor, byte[] bytes)
-    {
-        using var scope = torch.NewDisposeScope();
-        using var guard = torch.no_grad();
-        var source = torch.empty(tensor.shape, dtype: tensor.dtype);
-        bytes.CopyTo(source.bytes);
-        tensor.copy_(source);
     }
 
     /// <summary>Ranks that hand in a part: one where every rank holds the whole network, all where each holds its own piece.</summary>
     private static int Parts(TrainingSetup setup) => setup.Spec.Parallelism == Parallelism.Model ? setup.Group.WorldSize : 1;
 
     private static string StateName(string slot, string parameter) => $"{slot}.{parameter}";
-
-    private static string DType(torch.ScalarType type) => type == torch.ScalarType.Float64 ? "F64" : "F32";
 }

@@ -15,7 +15,7 @@ internal static class TrainingPartitions
     public static async Task<ITrainingPartition> CreateAsync(
         JobSpec spec, ICollectiveGroup group, string device, GradientOptions gradients, CancellationToken cancellationToken)
     {
-        var options = spec.Model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
+        var options = OptionsOf(spec);
         var precision = PrecisionOf(spec.Hyperparameters.Precision);
         var loss = Loss(spec.Hyperparameters.LabelSmoothing);
         try
@@ -36,6 +36,9 @@ internal static class TrainingPartitions
             throw new JobMisconfiguredException(e.Message);
         }
     }
+
+    /// <summary>The model's options as the registry takes them.</summary>
+    public static Dictionary<string, object> OptionsOf(JobSpec spec) => spec.Model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
 
     /// <exception cref="JobMisconfiguredException">The network takes other images than the data set has.</exception>
     public static void EnsureFits(ClassifierShape network, DataDefinition data)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Cluster.Contracts.Safetensors;
 
 namespace Cluster.Worker.Training;
 
@@ -9,7 +10,7 @@ namespace Cluster.Worker.Training;
 public sealed record TrainingPosition(long StepsDone, int EpochsClosed, Plateau? Plateau = null)
 {
     /// <summary>The file of a checkpoint that holds it.</summary>
-    public const string FileName = "position.json";
+    public const string FileName = CheckpointLayout.PositionFile;
 
     public static TrainingPosition Start { get; } = new(0, 0);
 

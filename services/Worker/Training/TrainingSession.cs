@@ -1,10 +1,12 @@
 using System.Diagnostics;
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Models;
 using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Pictures;
+using Cluster.Worker.Inference;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
 using Cluster.Worker.Training.Optimizers;
@@ -12,7 +14,7 @@ using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end.</summary>
+/// <summary>One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end; or evaluates or predicts with given weights.</summary>
 public sealed class TrainingSession : ITrainingSession
 {
     /// <inheritdoc/>
@@ -26,7 +28,9 @@ public sealed class TrainingSession : ITrainingSession
             var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
             var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
             using var group = CollectiveGroup.JoinAsync(TrainingGroup.Setup(context, collectives), cancellationToken).GetAwaiter().GetResult();
-            return Run(context, group, gradients, cancellationToken);
+            return context.Launch.Spec.IsTraining()
+                ? Train(context, group, gradients, cancellationToken)
+                : InferenceSession.Run(context, group, cancellationToken);
         }
         catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException)
         {
@@ -35,7 +39,7 @@ public sealed class TrainingSession : ITrainingSession
         }
     }
 
-    private static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, CancellationToken cancellationToken)
+    private static TrainerOutcome Train(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
         var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
@@ -65,18 +69,26 @@ public sealed class TrainingSession : ITrainingSession
             Precision = TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision),
         };
 
-        var position = ResumeAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
+        var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
         var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
-        report.Started(EnvironmentReport.Take(setup, context.Launch.Threads));
+        report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads));
         var loop = new TrainingLoop(
             setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider, context.LoggerFactory.CreateLogger<TrainingLoop>());
         return loop.Run(position, cancellationToken);
     }
 
-    private static async Task<TrainingPosition> ResumeAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken) =>
-        await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint
-            ? await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken)
-            : TrainingPosition.Start;
+    private static async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
+    {
+        if (await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint)
+            return await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken);
+        if (context.Launch.Spec.HasInitialWeights())
+        {
+            await InitialWeights.LoadAsync(context, setup.Network, setup.Partition.Parameters, cancellationToken);
+            setup.Average?.Restart();
+        }
+
+        return TrainingPosition.Start;
+    }
 
     /// <summary>Under the process's span if it has one, else under the attempt's, which the launch names.</summary>
     private static Activity? StartSpan(TrainerLaunch launch)

@@ -29,6 +29,14 @@ public sealed class WeightAverage : IDisposable
     /// <summary>The average of a parameter or buffer.</summary>
     public Tensor Of(string name) => _tensors.Single(tensor => tensor.Name == name).Average;
 
+    /// <summary>Begins again with the weights as they are now.</summary>
+    public void Restart()
+    {
+        using var guard = no_grad();
+        foreach (var tensor in _tensors)
+            tensor.Average.copy_(tensor.Current);
+    }
+
     /// <param name="step">The one just taken, from 0.</param>
     public void Update(long step)
     {

@@ -31,6 +31,10 @@ public static class RequiredScope
     private static bool IsPersons(Scope scope) => scope is Scope.Viewer or Scope.Submitter or Scope.Operator or Scope.Admin;
 
     private static IEnumerable<ServiceDescriptor> Services() =>
-        new[] { JobsReflection.Descriptor, NodesReflection.Descriptor, RunsReflection.Descriptor, WorkersReflection.Descriptor, ExperimentsReflection.Descriptor }
+        new[]
+        {
+            CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, NodesReflection.Descriptor, RunsReflection.Descriptor,
+            WorkersReflection.Descriptor,
+        }
             .SelectMany(file => file.Services);
 }

@@ -13,8 +13,10 @@ internal static partial class JobFields
     private const long MaxWhole = 1_000_000_000;
 
     /// <summary>In the order of filling: a default that follows from another field stands behind it.</summary>
-    public static ImmutableArray<JobField> All { get; } =
+    public static ImmutableArray<JobField> All { get; } = TaskFields.Restrict(
     [
+        Word("task.name", JobTasks.Train, JobTasks.All, "train a network, or evaluate or predict with given weights"),
+        OfPredict(Choice("task.part", DataPart.Test, "train, validation or test", "the samples to predict")),
         Word("model.name", null, ModelCatalog.All.Select(model => model.Name), "the network to train"),
         Word("data.name", null, DataCatalog.All.Select(data => data.Name), "what to train it on"),
         OfOpenSizes(Whole("data.classes", 10, 2, 100_000, "classes of the pictures")),
@@ -100,7 +102,15 @@ internal static partial class JobFields
             Accepts = _ => true,
             Default = _ => 1UL,
         },
-    ];
+        IfGiven(Text("initFrom.checkpoint", "a checkpoint's id or its first 4 or more hexadecimal digits", text => IdPrefix.TryParse(text, out _),
+            "copy it from ./cluster checkpoint list", "begin with this checkpoint's weights")),
+        IfGiven(Text("initFrom.job", "a job's id or its first 4 or more hexadecimal digits", text => IdPrefix.TryParse(text, out _),
+            "copy it from ./cluster job list", "begin with weights of this job")),
+        OfInitialJob(Choice("initFrom.which", CheckpointChoice.Latest, "best or latest", "which of the job's checkpoints; the best is chosen on validation")),
+        IfGiven(Text("initFrom.file", "the name of a .safetensors file, without folders", FileNamePattern().IsMatch,
+            "put the file into the folder weights of the nodes' data folder and give its name", "begin with the weights in this file on the nodes")),
+        OfInitialWeights(Flag("initFrom.newHead", _ => false, "false", "draw the parameters anew whose shape follows from the number of classes")),
+    ]);
 
     private static JobField OfOpenSizes(JobField field) => field with
     {
@@ -124,6 +134,15 @@ internal static partial class JobFields
         AppliesTo = spec => names.Contains(spec.Hyperparameters?.Schedule?.Name),
         BelongsTo = "schedule " + string.Join(" or ", names),
     };
+
+    private static JobField OfPredict(JobField field) => field with { AppliesTo = JobTasks.IsPrediction, BelongsTo = "task predict" };
+
+    private static JobField OfInitialJob(JobField field) => field with { AppliesTo = spec => spec.InitFrom?.Job is { Length: > 0 }, BelongsTo = "initFrom.job" };
+
+    private static JobField OfInitialWeights(JobField field) => field with { AppliesTo = JobTasks.HasInitialWeights, BelongsTo = "weights to begin with" };
+
+    /// <summary>A text that may be absent and then has no default either.</summary>
+    private static JobField IfGiven(JobField field) => field with { AppliesTo = spec => field.Get(spec) is not (null or "") };
 
     private static JobField Word(string path, string? byDefault, IEnumerable<string> words, string meaning)
     {
@@ -149,6 +168,17 @@ internal static partial class JobFields
         Range = "1 to 63 letters, digits, \".\", \"_\" or \"-\", the first a letter or digit",
         Accepts = value => NamePattern().IsMatch((string)value),
         Remedy = _ => "use a name such as lenet5-baseline",
+    };
+
+    private static JobField Text(string path, string range, Func<string, bool> accepts, string remedy, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = _ => null,
+        DefaultText = "none",
+        Range = range,
+        Accepts = value => accepts((string)value),
+        Remedy = _ => remedy,
     };
 
     private static JobField Whole(string path, long byDefault, long min, long max, string meaning) => new()
@@ -215,4 +245,7 @@ internal static partial class JobFields
 
     [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex NamePattern();
+
+    [GeneratedRegex("^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\\.safetensors\\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex FileNamePattern();
 }

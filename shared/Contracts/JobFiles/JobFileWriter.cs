@@ -40,8 +40,13 @@ internal static class JobFileWriter
     {
         if (message is null)
             return;
+        var inner = new StringBuilder();
+        WriteMessage(inner, spec, message, path + ".", indent + 1);
+        // A key with nothing under it would be read as a value left out.
+        if (inner.Length == 0)
+            return;
         Line(yaml, indent, $"{key}:");
-        WriteMessage(yaml, spec, message, path + ".", indent + 1);
+        yaml.Append(inner);
     }
 
     private static void WriteValue(StringBuilder yaml, JobSpec spec, JobField field, object? value, string key, int indent)

@@ -32,6 +32,13 @@ public static partial class JobSpecValidator
         return faults.Count > 0 ? faults : JointFaults(spec).ToList();
     }
 
+    /// <summary>Everything wrong with a model and those of its options that are given, apart from any job.</summary>
+    public static IReadOnlyList<JobFileViolation> CheckModel(ModelSpec model)
+    {
+        var name = JobFields.All.Single(field => field.Path == "model.name");
+        return ModelCatalog.TryGet(model.Name, out _) ? [.. OptionFaults(model)] : [UnknownName(name, model.Name)];
+    }
+
     /// <summary>What is wrong with single fields.</summary>
     internal static IEnumerable<JobFileViolation> FieldFaults(JobSpec spec)
     {
@@ -44,7 +51,7 @@ public static partial class JobSpecValidator
             yield return fault;
         }
 
-        foreach (var fault in OptionFaults(spec).Concat(LabelFaults("labels", spec.Labels)).Concat(LabelFaults("resources.nodeLabels", spec.Resources.NodeLabels)))
+        foreach (var fault in OptionFaults(spec.Model).Concat(LabelFaults("labels", spec.Labels)).Concat(LabelFaults("resources.nodeLabels", spec.Resources.NodeLabels)))
             yield return fault;
     }
 
@@ -57,9 +64,10 @@ public static partial class JobSpecValidator
         if (!field.AppliesTo(spec))
         {
             // With a wrong optimizer's name nobody can say what belongs to it.
-            return JobField.IsUnset(value) || wrong.Contains(field.Path[..field.Path.LastIndexOf('.')] + ".name")
-                ? null
-                : new(field.Path, field.Text(value!), $"belongs to {field.BelongsTo} only", "remove it");
+            if (JobField.IsUnset(value) || wrong.Contains("task.name") || wrong.Contains(field.Path[..(field.Path.LastIndexOf('.') + 1)] + "name"))
+                return null;
+            var reason = TaskFields.IsReadBy(spec, field.Path) ? $"belongs to {field.BelongsTo} only" : $"has no effect in {TaskFields.Describe(spec)}";
+            return new(field.Path, field.Text(value!), reason, "remove it");
         }
 
         if (value is null or "")
@@ -70,7 +78,7 @@ public static partial class JobSpecValidator
 
         if (field.Accepts(value))
             return null;
-        return field.Path is "model.name" or "data.name" or "hyperparameters.optimizer.name" or "hyperparameters.schedule.name"
+        return field.Path is "task.name" or "model.name" or "data.name" or "hyperparameters.optimizer.name" or "hyperparameters.schedule.name"
             ? UnknownName(field, (string)value)
             : new(field.Path, Shown(field, value), $"must be {field.Range}", field.Remedy(value));
     }
@@ -83,11 +91,11 @@ public static partial class JobSpecValidator
         return new(field.Path, name, $"no {kind} of that name is known", remedy);
     }
 
-    private static IEnumerable<JobFileViolation> OptionFaults(JobSpec spec)
+    private static IEnumerable<JobFileViolation> OptionFaults(ModelSpec given)
     {
-        if (!ModelCatalog.TryGet(spec.Model.Name, out var model))
+        if (!ModelCatalog.TryGet(given.Name, out var model))
             yield break;
-        foreach (var (name, value) in spec.Model.Options.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        foreach (var (name, value) in given.Options.OrderBy(pair => pair.Key, StringComparer.Ordinal))
         {
             var path = $"model.options.{JobFileViolation.Shown(name)}";
             var text = OptionDefinition.Text(value);

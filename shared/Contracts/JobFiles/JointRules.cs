@@ -13,7 +13,8 @@ internal static class JointRules
         return ModelFitsData(spec, data)
             .Concat(SamplesSuffice(spec, data))
             .Concat(DevicesFit(spec, model))
-            .Concat(TrainingIsMeant(spec));
+            .Concat(TrainingIsMeant(spec))
+            .Concat(WeightsAreGiven(spec));
     }
 
     private static IEnumerable<JobFileViolation> ModelFitsData(JobSpec spec, DataDefinition data)
@@ -49,7 +50,7 @@ internal static class JointRules
         }
 
         var used = train > 0 ? train : left;
-        if (spec.Hyperparameters.GlobalBatchSize is var batch && batch > used)
+        if (spec.IsTraining() && spec.Hyperparameters.GlobalBatchSize is var batch && batch > used)
             yield return new("hyperparameters.globalBatchSize", $"{batch}", $"there are only {used} training samples", $"use {used} or less");
         if (spec.Checkpoints.KeepBest && validation == 0)
         {
@@ -68,7 +69,11 @@ internal static class JointRules
                 $"use at least {devices} or lower the devices");
         }
 
-        if (spec.Parallelism == Parallelism.Model && model.ChannelGroups == 0)
+        if (spec.Parallelism == Parallelism.Model && !spec.IsTraining())
+        {
+            yield return new("parallelism", "model", $"task {spec.Task.Name} splits its samples over the devices and nothing else", "use data or leave it out");
+        }
+        else if (spec.Parallelism == Parallelism.Model && model.ChannelGroups == 0)
         {
             var able = string.Join(" or ", ModelCatalog.All.Where(other => other.ChannelGroups > 0).Select(other => other.Name));
             yield return new("parallelism", "model", $"{model.Name} defines no split into channel groups", $"use data, or a model such as {able}");
@@ -126,5 +131,17 @@ internal static class JointRules
             yield return new("restarts.maxBackoff", DurationText.Write(longest), $"restarts.initialBackoff is {DurationText.Write(first)}",
                 $"use {DurationText.Write(first)} or more");
         }
+    }
+
+    private static IEnumerable<JobFileViolation> WeightsAreGiven(JobSpec spec)
+    {
+        var from = spec.InitFrom;
+        var given = new[] { from.Checkpoint, from.Job, from.File }.Count(source => source.Length > 0);
+        if (given > 1)
+            yield return new("initFrom", null, "names more than one of checkpoint, job and file", "keep one of them");
+        if (given == 0 && !spec.IsTraining())
+            yield return new("initFrom", null, $"is missing and task {spec.Task.Name} needs weights", "add initFrom with a checkpoint, job or file");
+        if (spec.IsPrediction() && spec.Task.Part == DataPart.Validation && spec.Data.ValidationSamples == 0)
+            yield return new("task.part", "validation", "data.validationSamples is 0", "set validation samples aside or predict another part");
     }
 }

@@ -37,6 +37,8 @@ public sealed class JobFileTests
         checkpoints: { everyEpochs: 2, everySteps: 100, keepLatest: 5, keepBest: false }
         restarts: { maxRestarts: 1, initialBackoff: 500ms, maxBackoff: 1m30s }
         seed: 18446744073709551615
+        task: train
+        initFrom: { job: 0f3c9a1b, which: best, newHead: true }
         """;
 
     [Fact]
@@ -95,6 +97,8 @@ public sealed class JobFileTests
                 MaxBackoff = Duration.FromTimeSpan(TimeSpan.FromSeconds(90)),
             },
             Seed = ulong.MaxValue,
+            Task = new TaskSpec { Name = "train" },
+            InitFrom = new InitFrom { Job = "0f3c9a1b", Which = CheckpointChoice.Best, NewHead = true },
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -156,6 +160,8 @@ public sealed class JobFileTests
               initialBackoff: 1s
               maxBackoff: 1m
             seed: 1
+            task:
+              name: train
 
             """);
     }

@@ -35,7 +35,7 @@ public sealed class FencingTests(PostgresServer postgres)
 
         (await cluster.Get<MetricStore>().ReadAsync(job, [], 0, 0, Token)).Points.ShouldBeEmpty();
         (await cluster.Get<LogStore>().ReadAsync(job, 0, null, 100, Token)).Select(l => l.Text).ShouldBe(["taken"]);
-        (await cluster.Get<RunQueries>().CheckpointsAsync(job, Token)).ShouldBeEmpty();
+        (await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).ShouldBeEmpty();
     }
 
     [Fact]
@@ -184,7 +184,7 @@ public sealed class ReportTests(PostgresServer postgres)
         await cluster.Get<CheckpointStore>().CommitAsync(cluster.Credential(job, 1), new CheckpointManifest { Step = 4 }, 1, Token);
         await node.ExitAsync(job, 1, 0, exitCode: 1);
         await cluster.RunAsync(job);
-        cluster.Agents.Launches[^1].Request.ResumeCheckpointId.ShouldBe((await cluster.Get<RunQueries>().CheckpointsAsync(job, Token)).Single().Id);
+        cluster.Agents.Launches[^1].Request.ResumeCheckpointId.ShouldBe((await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).Single().Id);
 
         (await ReadAsync()).Select(p => (p.Step, p.Value)).ShouldBe([(1L, 1d), (2, 1), (3, 1), (4, 1)], "what is to be done anew does not count");
         await ReportAsync(2, 2, [5], 2);

@@ -21,12 +21,12 @@ public sealed class CheckpointTests(PostgresServer postgres)
         await PutAsync(cluster, job, 1, one);
 
         var first = CommitAsync(cluster, job, 0, Manifest(8, Chunks.File("model-0", zero)), 2);
-        (await cluster.Get<RunQueries>().CheckpointsAsync(job, Token)).ShouldBeEmpty();
+        (await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).ShouldBeEmpty();
         var second = CommitAsync(cluster, job, 1, Manifest(8, Chunks.File("model-1", one), accuracy: 0.75), 2);
         var id = await second;
 
         (await first).ShouldBe(id);
-        var seen = (await cluster.Get<RunQueries>().CheckpointsAsync(job, Token)).ShouldHaveSingleItem();
+        var seen = (await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).ShouldHaveSingleItem();
         (seen.Id, seen.Step, seen.Bytes, seen.ValidationAccuracy, seen.Attempt).ShouldBe((id.ToString(), 8, 2000, 0.75, 1));
         var manifest = await cluster.Get<CheckpointStore>().GetManifestAsync(job, id, Token);
         manifest.Files.Select(f => f.Name).ShouldBe(["model-0", "model-1"]);
@@ -44,12 +44,12 @@ public sealed class CheckpointTests(PostgresServer postgres)
         var id = await CommitAsync(cluster, job, 0, Manifest(1, Chunks.File("model", chunks[0], chunks[1])));
 
         var read = new List<byte[]>();
-        await foreach (var data in cluster.Get<ChunkStore>().ReadAsync(job, id, [chunks[1].Sha256, chunks[0].Sha256], Token))
+        await foreach (var data in cluster.Get<ChunkStore>().ReadAsync(id, [chunks[1].Sha256, chunks[0].Sha256], Token))
             read.Add(data.ToArray());
         read.ShouldBe([chunks[1].Data.ToByteArray(), chunks[0].Data.ToByteArray()]);
         await Should.ThrowAsync<ChunkMissingException>(async () =>
         {
-            await foreach (var _ in cluster.Get<ChunkStore>().ReadAsync(job, id, [chunks[2].Sha256], Token))
+            await foreach (var _ in cluster.Get<ChunkStore>().ReadAsync(id, [chunks[2].Sha256], Token))
             {
             }
         });
@@ -100,7 +100,7 @@ public sealed class CheckpointTests(PostgresServer postgres)
         await PutAsync(cluster, job, 0, Chunks.Of(1));
         await CommitAsync(cluster, job, 0, manifest);
 
-        (await cluster.Get<RunQueries>().CheckpointsAsync(job, Token)).Count.ShouldBe(1);
+        (await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).Count.ShouldBe(1);
     }
 
     [Fact]
@@ -135,7 +135,7 @@ public sealed class CheckpointTests(PostgresServer postgres)
 
         await cluster.Get<CheckpointRetention>().ApplyAsync(job, Token);
 
-        (await cluster.Get<RunQueries>().CheckpointsAsync(job, Token)).Select(c => c.Step).ShouldBe([6L, 5, 2]);
+        (await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).Select(c => c.Step).ShouldBe([6L, 5, 2]);
         (await CountAsync(cluster, "checkpoint_chunks")).ShouldBe(4);
     }
 

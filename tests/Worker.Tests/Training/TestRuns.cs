@@ -1,5 +1,6 @@
 using Cluster.Contracts.V1;
 using Cluster.Worker.Training;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cluster.Worker.Tests.Training;
@@ -64,11 +65,12 @@ internal static class TestRuns
 
     /// <summary>Runs all ranks to their end.</summary>
     public static async Task<TrainerOutcome[]> RunAsync(
-        InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null, TimeProvider? time = null)
+        InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null, TimeProvider? time = null,
+        string dataRoot = "/nonexistent", ILoggerFactory? logs = null)
     {
         var token = TestContext.Current.CancellationToken;
         return await Task.WhenAll(Enumerable.Range(0, worldSize).Select(rank => Task.Factory.StartNew(
-            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, token),
+            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, dataRoot, logs ?? NullLoggerFactory.Instance, token),
             token, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 
@@ -78,7 +80,7 @@ internal static class TestRuns
 
     private static async Task<TrainerOutcome> RunRankAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize, int rank, string resumeFrom, Action<TrainerStop>? stop, TimeProvider time,
-        CancellationToken token)
+        string dataRoot, ILoggerFactory logs, CancellationToken token)
     {
         var launch = new TrainerLaunch
         {
@@ -92,14 +94,14 @@ internal static class TestRuns
             Device = $"cpu:{rank}",
             NodeId = "node",
             PeerHost = "127.0.0.1",
-            DataRoot = "/nonexistent",
+            DataRoot = dataRoot,
             ResumeCheckpointId = resumeFrom,
             Threads = 1,
         };
         using var wish = new TrainerStop(TimeProvider.System);
         if (rank == worldSize - 1)
             stop?.Invoke(wish);
-        await using var context = new TrainerContext(launch, cluster.Link(rank), wish, NullLoggerFactory.Instance, time);
+        await using var context = new TrainerContext(launch, cluster.Link(rank), wish, logs, time);
         var outcome = new TrainingSession().Run(context, token);
         await context.Reporter.FlushAsync(token);
         return outcome;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 
-namespace Cluster.Worker.Checkpoints;
+namespace Cluster.Contracts.Safetensors;
 
 /// <summary>Reads a safetensors header and refuses one that does not describe its file exactly.</summary>
 public static class SafetensorsReader

@@ -1,4 +1,4 @@
-namespace Cluster.Worker.Checkpoints;
+namespace Cluster.Contracts.Safetensors;
 
 /// <summary>What reader and writer of the safetensors format have in common.</summary>
 /// <remarks>

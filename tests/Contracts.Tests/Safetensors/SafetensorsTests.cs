@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Text;
-using Cluster.Worker.Checkpoints;
+using Cluster.Contracts.Safetensors;
 
-namespace Cluster.Worker.Tests.Checkpoints;
+namespace Cluster.Contracts.Tests.Safetensors;
 
 public sealed class SafetensorsTests
 {

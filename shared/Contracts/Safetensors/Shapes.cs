@@ -1,7 +1,7 @@
-namespace Cluster.Worker.Checkpoints;
+namespace Cluster.Contracts.Safetensors;
 
 /// <summary>Arithmetic of boxes in a tensor's index space, row-major.</summary>
-internal static class Shapes
+public static class Shapes
 {
     public static string Text(ReadOnlySpan<long> shape) => $"({string.Join(", ", shape.ToArray())})";
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 
-namespace Cluster.Worker.Checkpoints;
+namespace Cluster.Contracts.Safetensors;
 
 /// <summary>Lays tensors out as a safetensors file.</summary>
 public static class SafetensorsWriter

@@ -1,0 +1,71 @@
+using Cluster.Contracts;
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Api;
+
+/// <summary>Weights out of the store and into it, over gRPC. Files pass through in chunks and are never held whole.</summary>
+public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore chunks, CheckpointImport import) : CheckpointService.CheckpointServiceBase
+{
+    private const int LongestFileName = 200;
+
+    public override async Task<DescribeCheckpointResponse> DescribeCheckpoint(DescribeCheckpointRequest request, ServerCallContext context)
+    {
+        if (!IdPrefix.TryParse(request.CheckpointId, out var prefix))
+            throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
+        var found = await queries.FindAsync(prefix, context.CancellationToken);
+        var checkpoint = found.Count switch
+        {
+            0 => throw new CheckpointNotFoundException($"no checkpoint has an id that begins with {prefix}"),
+            1 => found[0],
+            _ => throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}', with which several checkpoints' ids begin; give more of it"),
+        };
+        return new DescribeCheckpointResponse
+        {
+            Checkpoint = checkpoint,
+            Manifest = await queries.GetManifestAsync(Guid.Parse(checkpoint.Id), context.CancellationToken),
+        };
+    }
+
+    public override async Task DownloadFile(DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
+    {
+        if (!Guid.TryParse(request.CheckpointId, out var id))
+            throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}'; give the whole id, as DescribeCheckpoint does");
+        var manifest = await queries.GetManifestAsync(id, context.CancellationToken);
+        var file = manifest.Files.FirstOrDefault(file => file.Name == request.File)
+            ?? throw new InvalidRequestException($"file is '{request.File}'; checkpoint {id} has {string.Join(", ", manifest.Files.Select(file => file.Name))}");
+        await foreach (var data in chunks.ReadAsync(id, file.Chunks.Select(chunk => chunk.Sha256), context.CancellationToken))
+        {
+            await responseStream.WriteAsync(new DownloadFileResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+        }
+    }
+
+    public override async Task<ImportCheckpointResponse> ImportCheckpoint(IAsyncStreamReader<ImportCheckpointRequest> requestStream, ServerCallContext context)
+    {
+        if (!await requestStream.MoveNext(context.CancellationToken) || requestStream.Current.File is not { } file)
+            throw new InvalidRequestException("the first message describes no file; set file");
+        RequestText.Check("file.name", file.Name, LongestFileName);
+        var faults = JobSpecValidator.CheckModel(file.Model ?? new ModelSpec());
+        if (faults.Count > 0)
+            throw new JobFileException(faults);
+        // In the types that job files give them, so that the two can be compared.
+        _ = ModelCatalog.TryGet(file.Model!.Name, out var model);
+        foreach (var (name, value) in file.Model.Options.ToList())
+            file.Model.Options[name] = model!.Option(name)!.Coerce(value);
+        var id = await import.ImportAsync(Caller.Of(context).Owner, file, ChunksAsync(requestStream, context.CancellationToken), context.CancellationToken);
+        _ = IdPrefix.TryParse(id.ToString(), out var whole);
+        return new ImportCheckpointResponse { Checkpoint = (await queries.FindAsync(whole, context.CancellationToken))[0] };
+    }
+
+    private static async IAsyncEnumerable<PutChunksRequest> ChunksAsync(
+        IAsyncStreamReader<ImportCheckpointRequest> requests, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (await requests.MoveNext(cancellationToken))
+            yield return requests.Current.Chunk ?? throw new InvalidRequestException("a message after the first has no chunk; send the file's bytes in chunks");
+    }
+}

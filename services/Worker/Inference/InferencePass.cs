@@ -1,0 +1,60 @@
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Data;
+using Cluster.Worker.Training;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Inference;
+
+/// <summary>Every sample of a part once, in order, in the batches and shares that a training job's evaluation has: the same weights give the same sums.</summary>
+internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop)
+{
+    /// <summary>Shows each batch's scores to <paramref name="visit"/>, on the ranks that have samples of it.</summary>
+    /// <param name="part">The samples.</param>
+    /// <param name="sums">As many as <paramref name="visit"/> adds to; summed over the ranks after every batch.</param>
+    /// <param name="visit">First sample's place in the part, scores (n, K), labels (n), and where to add this rank's sums.</param>
+    /// <param name="batchDone">Called on every rank after each batch.</param>
+    /// <param name="cancellationToken">The process must end.</param>
+    /// <returns>False when a stop has been asked for: all ranks leave at the same batch.</returns>
+    public bool Run(ImagePart part, Memory<double> sums, Action<int, Tensor, Tensor, Memory<double>> visit, Action batchDone, CancellationToken cancellationToken)
+    {
+        setup.Network.eval();
+        using var guard = no_grad();
+        using var batches = new BatchPrefetcher(
+            part, setup.Renderer, _ => SampleView.Plain, BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share));
+        var first = 0;
+        while (batches.TryTake(out var batch, cancellationToken))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            using var scope = NewDisposeScope();
+            // The last is whether anybody has been asked to stop: one exchange a batch serves both.
+            var exchanged = new double[sums.Length + 1];
+            using (batch)
+            {
+                if (batch.Samples > 0)
+                {
+                    var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
+                    visit(first + Share(batch.GlobalSize).Start.Value, setup.Network.call(images), labels, exchanged);
+                }
+
+                first += batch.GlobalSize;
+            }
+
+            exchanged[^1] = stop.IsRequested ? 1 : 0;
+            if (setup.Group.WorldSize > 1)
+                setup.Group.AllReduce<double>(exchanged, "evaluation");
+            for (var i = 0; i < sums.Length; i++)
+                sums.Span[i] += exchanged[i];
+            batchDone();
+            if (exchanged[^1] > 0)
+                return false;
+        }
+
+        return true;
+    }
+
+    private Range Share(int globalBatchSize)
+    {
+        var (start, count) = Slices.Of(globalBatchSize, setup.Group.WorldSize, setup.Group.Rank);
+        return new Range(start, start + count);
+    }
+}

@@ -9,9 +9,10 @@ namespace Cluster.Scheduler.Experiments;
 
 /// <summary>Queues all jobs of an experiment at once, or none.</summary>
 internal sealed partial class ExperimentSubmission(
-    ExperimentStore store, CapacityCheck capacity, JobFeed feed, ReconcileSignal signal, TimeProvider time, ILogger<ExperimentSubmission> logger)
+    ExperimentStore store, CapacityCheck capacity, InitialCheckpoint initial, JobFeed feed, ReconcileSignal signal, TimeProvider time, ILogger<ExperimentSubmission> logger)
 {
     /// <summary>Stores and queues the plan's jobs in its order; does nothing if that was done before.</summary>
+    /// <exception cref="InitialCheckpointException">The weights that one of them is to begin with cannot be found.</exception>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run one of them, and they are not to wait for capacity.</exception>
     public async Task<ExperimentId> SubmitAsync(
         ExperimentPlan plan, string yaml, string owner, string requestId, bool waitForCapacity, CancellationToken cancellationToken)
@@ -19,6 +20,7 @@ internal sealed partial class ExperimentSubmission(
         var id = JobIds.ForExperiment(owner, requestId);
         if (await store.GetAsync(id, cancellationToken) is not null)
             return id;
+        plan = await initial.PinAsync(plan, cancellationToken);
         if (!waitForCapacity)
             await capacity.EnsureAllFitAsync(plan.Members.Select(member => (member.Variant, member.Spec)), cancellationToken);
 

@@ -1,5 +1,7 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Jobs;
 using Google.Protobuf;
 using Npgsql;
 using NpgsqlTypes;
@@ -17,6 +19,18 @@ internal static class CheckpointSql
             Parameters = { new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = step } },
         };
         return (Guid?)await command.ExecuteScalarAsync(cancellationToken);
+    }
+
+    /// <summary>Keeps retention off a checkpoint until the jobs that begin with it are stored, which keep it off from then on.</summary>
+    /// <exception cref="InitialCheckpointException">The checkpoint is gone.</exception>
+    public static async Task HoldAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+        if (await command.ExecuteScalarAsync(cancellationToken) is Guid job)
+            await AdvisoryLocks.LockCheckpointsAsync(connection, new JobId(job), cancellationToken);
+        // Again, since it may have gone while the lock was waited for.
+        if (await command.ExecuteScalarAsync(cancellationToken) is null)
+            throw new InitialCheckpointException($"initFrom.checkpoint is {checkpoint}, which its job has just dropped; name a newer one");
     }
 
     /// <summary>A rank that calls again posts the same part again.</summary>

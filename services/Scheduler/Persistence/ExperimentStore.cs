@@ -14,12 +14,15 @@ public sealed class ExperimentStore(ClusterDatabase database)
         ExperimentRow experiment, IReadOnlyCollection<JobRow> jobs, IReadOnlyCollection<JobEventRow> firstEvents, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
         {
+            await using var transaction = await context.Database.BeginTransactionAsync(token);
+            await JobStore.HoldCheckpointsAsync(context, jobs, token);
             context.Experiments.Add(experiment);
             context.Jobs.AddRange(jobs);
             context.JobEvents.AddRange(firstEvents);
             try
             {
                 await context.SaveChangesAsync(token);
+                await transaction.CommitAsync(token);
                 return true;
             }
             catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })

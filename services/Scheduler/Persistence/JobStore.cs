@@ -33,8 +33,7 @@ internal sealed class JobStore(ClusterDatabase database)
         database.WithEntitiesAsync(async (context, token) =>
         {
             await using var transaction = await context.Database.BeginTransactionAsync(token);
-            if (Guid.TryParse(job.Spec.InitFrom?.Checkpoint, out var checkpoint))
-                await HoldCheckpointAsync((NpgsqlConnection)context.Database.GetDbConnection(), checkpoint, token);
+            await HoldCheckpointsAsync(context, [job], token);
             context.Jobs.Add(job);
             context.JobEvents.Add(first);
             try
@@ -59,15 +58,12 @@ internal sealed class JobStore(ClusterDatabase database)
         record.Saved();
     }
 
-    /// <summary>Keeps retention off the checkpoint until the job is there, which keeps it off from then on.</summary>
-    private static async Task HoldCheckpointAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
+    /// <summary>In the caller's transaction, and in one order, so that two who hold the same cannot wait for each other.</summary>
+    internal static async Task HoldCheckpointsAsync(ClusterDbContext context, IEnumerable<JobRow> jobs, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
-        if (await command.ExecuteScalarAsync(cancellationToken) is Guid job)
-            await AdvisoryLocks.LockCheckpointsAsync(connection, new JobId(job), cancellationToken);
-        // Again, since it may have gone while the lock was waited for.
-        if (await command.ExecuteScalarAsync(cancellationToken) is null)
-            throw new InitialCheckpointException($"initFrom.checkpoint is {checkpoint}, which its job has just dropped; name a newer one");
+        var connection = (NpgsqlConnection)context.Database.GetDbConnection();
+        foreach (var checkpoint in jobs.Select(job => job.Spec.InitFrom?.Checkpoint).Where(text => !string.IsNullOrEmpty(text)).Distinct().Order(StringComparer.Ordinal))
+            await CheckpointSql.HoldAsync(connection, Guid.Parse(checkpoint!), cancellationToken);
     }
 
     private static async Task<bool> SaveAsync(ClusterDbContext context, JobRecord record, long expected, CancellationToken cancellationToken)

@@ -1,5 +1,7 @@
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Training;
 using static TorchSharp.torch;
 
@@ -20,7 +22,7 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop)
         setup.Network.eval();
         using var guard = no_grad();
         using var batches = new BatchPrefetcher(
-            part, setup.Renderer, _ => SampleView.Plain, BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share));
+            new BatchPass(part, setup.Renderer, Visit.Evaluation), BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share), setup.LoaderThreads);
         var first = 0;
         while (batches.TryTake(out var batch, cancellationToken))
         {

@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
 using Cluster.Worker.Training;
@@ -16,7 +17,7 @@ internal static class InferenceSession
     public static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
-        var data = DataSetReader.Read(spec.Data.Name, context.Launch.DataRoot);
+        var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var (device, precision) = (TrainingPartitions.DeviceOf(context.Launch.Device), TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision));
         using var network = ModelRegistry.CreateToLoad(spec.Model.Name, TrainingPartitions.OptionsOf(spec), precision).to(device);
@@ -28,8 +29,8 @@ internal static class InferenceSession
         if (group.Rank == 0)
             context.Reporter.Environment(EnvironmentReport.Take(group, network, context.Launch.Threads));
         context.Reporter.Started();
-        var renderer = new SampleRenderer(data.Definition, data.Normalization, network.Shape.InputSize);
-        var setup = new InferenceSetup(network, renderer, group, spec.Hyperparameters.GlobalBatchSize, precision, device);
+        var renderer = new StoredRenderer(data.Normalization, network.Shape.InputSize, new Augmentation(), spec.Seed);
+        var setup = new InferenceSetup(network, renderer, Math.Max(1, spec.Data.LoaderThreads), group, spec.Hyperparameters.GlobalBatchSize, precision, device);
         using var span = WorkerTelemetry.Trainer.StartActivity($"inference.{spec.Task.Name}");
         var done = spec.IsPrediction()
             ? new Predict(context, setup).Run(PartOf(parts, spec.Task.Part), cancellationToken)

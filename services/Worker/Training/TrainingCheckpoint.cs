@@ -1,6 +1,7 @@
 using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
+using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
 
 namespace Cluster.Worker.Training;
@@ -19,26 +20,28 @@ internal static class TrainingCheckpoint
     public static CheckpointSnapshot? Take(TrainingSetup setup, TrainingPosition position, double? validationAccuracy)
     {
         var owned = setup.Partition.Parameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
-        if (owned.Count == 0)
+        var optimized = setup.OptimizedParameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
+        if (owned.Count == 0 && optimized.Count == 0)
             return null;
 
-        var (rank, parts) = (setup.Group.Rank, Parts(setup));
+        var rank = setup.Group.Rank;
+        var networkIsSplit = setup.Spec.Parallelism == Parallelism.Model;
         var snapshot = new CheckpointSnapshot
         {
             Step = position.StepsDone,
             Epoch = setup.Plan.EpochOf(Math.Max(0, position.StepsDone - 1)) + 1,
             WorldSize = setup.Group.WorldSize,
             Parallelism = setup.Spec.Parallelism,
-            Parts = parts,
+            Parts = networkIsSplit || setup.Optimizer is ShardedOptimizer ? setup.Group.WorldSize : 1,
             ValidationAccuracy = validationAccuracy,
         };
         using var scope = torch.NewDisposeScope();
-        var modelFile = parts == 1 ? CheckpointLayout.ModelFile : CheckpointLayout.ModelFileOf(rank);
+        var modelFile = networkIsSplit ? CheckpointLayout.ModelFileOf(rank) : CheckpointLayout.ModelFile;
         var optimizerFile = CheckpointLayout.OptimizerFileOf(rank);
         foreach (var parameter in owned.Values)
             AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
-        foreach (var state in setup.Optimizer.State.Where(state => owned.ContainsKey(state.Parameter)))
-            AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, owned[state.Parameter].GlobalShape, owned[state.Parameter].Offset);
+        foreach (var state in setup.Optimizer.State.Where(state => optimized.ContainsKey(state.Parameter)))
+            AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape, optimized[state.Parameter].Offset);
         if (rank == 0)
         {
             // Every rank holds these whole and the same.
@@ -64,13 +67,13 @@ internal static class TrainingCheckpoint
     /// <exception cref="InvalidDataException">The checkpoint is of another model, optimizer or precision.</exception>
     public static async Task<TrainingPosition> RestoreAsync(TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
     {
-        var places = setup.Partition.Parameters.ToDictionary(parameter => parameter.Name);
-        foreach (var parameter in places.Values)
+        foreach (var parameter in setup.Partition.Parameters)
             await ReadWeightsAsync(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var (name, buffer) in setup.Network.Buffers())
             await ReadWeightsAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
+        var optimized = setup.OptimizedParameters.ToDictionary(parameter => parameter.Name);
         foreach (var state in setup.Optimizer.State)
-            await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, places[state.Parameter].GlobalShape, places[state.Parameter].Offset);
+            await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape, optimized[state.Parameter].Offset);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 
         async Task ReadWeightsAsync(string name, torch.Tensor current, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
@@ -94,9 +97,6 @@ internal static class TrainingCheckpoint
             TensorBytes.Overwrite(tensor, stored, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
         }
     }
-
-    /// <summary>Ranks that hand in a part: one where every rank holds the whole network, all where each holds its own piece.</summary>
-    private static int Parts(TrainingSetup setup) => setup.Spec.Parallelism == Parallelism.Model ? setup.Group.WorldSize : 1;
 
     private static string StateName(string slot, string parameter) => $"{slot}.{parameter}";
 }

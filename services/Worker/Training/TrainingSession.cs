@@ -49,7 +49,7 @@ public sealed class TrainingSession : ITrainingSession
 
         using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, cancellationToken).GetAwaiter().GetResult();
         TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
-        using var optimizer = OptimizerFactory.Create(spec.Hyperparameters.Optimizer, partition.Parameters);
+        using var optimizer = OptimizerFactory.Create(spec.Hyperparameters, partition.Parameters, group);
         using var average = spec.Hyperparameters.AverageDecay > 0
             ? new WeightAverage(partition.Parameters, partition.Network, spec.Hyperparameters.AverageDecay)
             : null;
@@ -60,6 +60,7 @@ public sealed class TrainingSession : ITrainingSession
             Schedule = schedule,
             Partition = partition,
             Optimizer = optimizer,
+            OptimizedParameters = optimizer is ShardedOptimizer sharded ? sharded.Parameters : partition.Parameters,
             Average = average,
             Group = group,
             Data = parts,

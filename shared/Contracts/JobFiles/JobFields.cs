@@ -83,6 +83,11 @@ internal static partial class JobFields
             AppliesTo = spec => ModelCatalog.TryGet(spec.Model?.Name ?? "", out var model) && model.BatchNorm,
             BelongsTo = "models with batch normalisation",
         },
+        Flag("hyperparameters.shardOptimizer", _ => false, "false", "each device keeps the optimizer's state of its share of the parameters only") with
+        {
+            AppliesTo = spec => spec.Parallelism is Parallelism.Data or Parallelism.Unspecified,
+            BelongsTo = "parallelism data",
+        },
         Choice("hyperparameters.precision", Precision.Float32, "float32 or float64", "type of weights and computation"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank"),
         Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),

@@ -105,6 +105,18 @@ internal static class JointRules
                 "set a momentum such as 0.9 or leave nesterov out");
         }
 
+        if (training.ShardOptimizer && training.Optimizer is { Name: "sgd", Momentum: 0 })
+        {
+            yield return new("hyperparameters.shardOptimizer", "true", "optimizer sgd keeps no state while hyperparameters.optimizer.momentum is 0",
+                "set a momentum such as 0.9 or leave shardOptimizer out");
+        }
+
+        if (training.Optimizer.Name == "lars" && training.ShardOptimizer)
+        {
+            yield return new("hyperparameters.shardOptimizer", "true", "optimizer lars measures whole tensors, of which each device would update a part",
+                "use another optimizer, or leave shardOptimizer out");
+        }
+
         if (training.Optimizer.Name == "lars" && spec.Parallelism != Parallelism.Data)
         {
             yield return new("hyperparameters.optimizer.name", "lars",

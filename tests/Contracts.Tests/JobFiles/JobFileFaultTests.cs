@@ -43,7 +43,9 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { epochs: 99999999999 }",
         "hyperparameters.epochs is 99999999999 but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: 3", "hyperparameters is 3 but must be a mapping; indent its keys under it: "
-        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm")]
+        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm, shardOptimizer")]
+    [InlineData("hyperparameters: { shardOptimizer: true }\nparallelism: model",
+        "hyperparameters.shardOptimizer is true but belongs to parallelism data only; remove it")]
     [InlineData("hyperparameters: { syncBatchNorm: true }",
         "hyperparameters.syncBatchNorm is true but belongs to models with batch normalisation only; remove it")]
     [InlineData("hyperparameters: { labelSmoothing: .inf }",
@@ -142,6 +144,8 @@ public sealed class JobFileFaultTests
         "line 1: model.options.classes is 11 but parallelism is model and each of 2 devices computes an equal share of the classes; use a multiple of 2")]
     [InlineData(Sound + "hyperparameters: { epochs: 2, schedule: { warmupEpochs: 3 } }",
         "line 3: hyperparameters.schedule.warmupEpochs is 3 but hyperparameters.epochs is 2; use 2 or less")]
+    [InlineData(Sound + "hyperparameters: { optimizer: { momentum: 0 }, shardOptimizer: true }",
+        "line 3: hyperparameters.shardOptimizer is true but optimizer sgd keeps no state while hyperparameters.optimizer.momentum is 0; set a momentum such as 0.9 or leave shardOptimizer out")]
     [InlineData(Sound + "hyperparameters: { optimizer: { momentum: 0, nesterov: true } }",
         "line 3: hyperparameters.optimizer.nesterov is true but hyperparameters.optimizer.momentum is 0; set a momentum such as 0.9 or leave nesterov out")]
     [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { optimizer: lars }",

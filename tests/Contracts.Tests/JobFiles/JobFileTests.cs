@@ -145,6 +145,7 @@ public sealed class JobFileTests
               clipNorm: 0
               accumulationSteps: 0
               averageDecay: 0
+              shardOptimizer: false
             resources:
               devices: 1
               deviceKind: any

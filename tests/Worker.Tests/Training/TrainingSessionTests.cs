@@ -247,6 +247,39 @@ public sealed class TrainingSessionTests
     }
 
     [Theory]
+    [InlineData("sgd", 2)]
+    [InlineData("adam", 3)]
+    public async Task ShardedOptimizer_GivesTheBitsOfAnUndividedOneAndResumesFromAndIntoIt(string optimizer, int ranks)
+    {
+        const int everySteps = 7;
+        var spec = TestRuns.AJob(spec =>
+        {
+            spec.Data.TrainSamples = 200;
+            spec.Hyperparameters.Optimizer.Name = optimizer;
+            spec.Hyperparameters.Optimizer.LearningRate = optimizer == "adam" ? 0.001 : 0.05;
+            spec.Checkpoints.EverySteps = everySteps;
+        });
+        using var undivided = new InMemoryCluster(ranks);
+        await TestRuns.RunAsync(undivided, spec, ranks);
+        var sharding = spec.Clone();
+        sharding.Hyperparameters.ShardOptimizer = true;
+        using var sharded = new InMemoryCluster(ranks);
+        using var fromSharded = new InMemoryCluster(ranks, inherited: sharded);
+        using var intoSharded = new InMemoryCluster(ranks, inherited: undivided);
+
+        await TestRuns.RunAsync(sharded, sharding, ranks);
+        await TestRuns.RunAsync(fromSharded, spec, ranks, resumeFrom: sharded.CheckpointIds[everySteps]);
+        await TestRuns.RunAsync(intoSharded, sharding, ranks, resumeFrom: undivided.CheckpointIds[everySteps]);
+
+        var expected = undivided.Series(MetricNames.TrainLoss);
+        expected.Count.ShouldBe(20);
+        sharded.Series(MetricNames.TrainLoss).ShouldBe(expected);
+        sharded.Series(MetricNames.TestLoss).ShouldBe(undivided.Series(MetricNames.TestLoss));
+        fromSharded.Series(MetricNames.TrainLoss).ShouldBe(expected.Where(point => point.Key > everySteps));
+        intoSharded.Series(MetricNames.TrainLoss).ShouldBe(expected.Where(point => point.Key > everySteps));
+    }
+
+    [Theory]
     [InlineData(Parallelism.Model, 2, Parallelism.Data, 1)]
     [InlineData(Parallelism.Model, 2, Parallelism.Data, 2)]
     [InlineData(Parallelism.Data, 1, Parallelism.Model, 2)]

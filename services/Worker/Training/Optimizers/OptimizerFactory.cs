@@ -1,4 +1,5 @@
 using Cluster.Contracts.V1;
+using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using TorchSharp;
 
@@ -7,6 +8,13 @@ namespace Cluster.Worker.Training.Optimizers;
 /// <summary>Optimizers by the name that a job file gives.</summary>
 public static class OptimizerFactory
 {
+    /// <summary>The job's optimizer, its state divided over the ranks where the job asks for it.</summary>
+    /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>
+    public static IOptimizer Create(Hyperparameters hyperparameters, IReadOnlyList<LocalParameter> parameters, ICollectiveGroup group) =>
+        hyperparameters.ShardOptimizer && group.WorldSize > 1
+            ? new ShardedOptimizer(parameters, group, rows => Create(hyperparameters.Optimizer, rows))
+            : Create(hyperparameters.Optimizer, parameters);
+
     /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>
     public static IOptimizer Create(OptimizerSpec spec, IReadOnlyList<LocalParameter> parameters) => spec.Name switch
     {

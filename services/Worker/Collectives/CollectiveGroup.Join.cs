@@ -45,7 +45,7 @@ public sealed partial class CollectiveGroup
             return await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
 
         var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
-        var remote = new TcpTransport(setup.Members, links, setup.Options.ChunkBytes);
+        var remote = new TcpTransport(setup.Members, links[PeerChannel.Collective], links[PeerChannel.Messages], setup.Options.ChunkBytes);
         var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);
         if (nodes.Length == setup.WorldSize || !consecutive)
             return remote;

@@ -1,13 +1,14 @@
-using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using System.Numerics;
-using System.Runtime.InteropServices;
+using Cluster.Worker.Collectives.Reductions;
 
 namespace Cluster.Worker.Collectives;
 
 /// <summary>The group over any transport: checks arguments, keeps the order of calls, remembers a fault, and measures.</summary>
 public sealed partial class CollectiveGroup : ICollectiveGroup
 {
+    /// <summary>Enough to hold several steps of a job with tens of buckets.</summary>
+    private const int RecordedOperations = 256;
+
     private static readonly Meter Meter = new("Cluster.Worker.Trainer");
     private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>(
         "collective.operation.duration", "s", "Time that a rank spent in one exchange with its peers.");
@@ -16,7 +17,11 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     private readonly GroupMembers members;
     private readonly CollectiveTransport transport;
     private readonly CommunicationThread communication;
+    private readonly PeerLanes lanes;
+    private readonly FlightRecorder recorder = new(RecordedOperations);
+    private readonly Lock failing = new();
     private volatile CollectiveException? fault;
+    private long collectives;
     private bool disposed;
 
     private CollectiveGroup(CollectiveSetup setup, CollectiveTransport transport)
@@ -24,8 +29,12 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         this.setup = setup;
         this.transport = transport;
         members = setup.Members;
-        communication = new CommunicationThread(FormattableString.Invariant($"collectives rank {Rank}{members.OfGroup}"));
+        var name = FormattableString.Invariant($"collectives rank {Rank}{members.OfGroup}");
+        communication = new CommunicationThread(name);
+        lanes = new PeerLanes(name);
     }
+
+    private delegate void Exchange(in Operation operation);
 
     public int Rank => members.Me;
 
@@ -33,113 +42,65 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
 
     public string Transport => transport.Name;
 
-    public void AllReduce<T>(Span<T> values, string operation)
-        where T : unmanaged, INumber<T>
+    public unsafe void AllReduce<T>(Span<T> values, string operation, ReduceOp op = ReduceOp.Sum)
+        where T : unmanaged
     {
         communication.Drain();
-        RunAllReduce(values, operation);
+        fixed (T* start = values)
+            RunAllReduce((nint)start, values.Length, Reduction.Of<T>(op, WorldSize), operation);
     }
 
-    public unsafe Task AllReduceAsync<T>(nint address, int count, string operation)
-        where T : unmanaged, INumber<T>
+    public Task AllReduceAsync<T>(nint address, long count, string operation, ReduceOp op = ReduceOp.Sum)
+        where T : unmanaged
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(count);
-        return communication.Run(() => RunAllReduce(new Span<T>((void*)address, count), operation));
+        var reduction = Reduction.Of<T>(op, WorldSize);
+        return communication.Run(() => RunAllReduce(address, count, reduction, operation));
     }
 
-    public void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation)
-        where T : unmanaged, INumber<T>
+    public unsafe void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum)
+        where T : unmanaged
     {
         RequireWhole(input.Length, output.Length, "input", "output");
-        var call = Begin<T>(OperationKind.ReduceScatter, operation, input.Length);
-        try
+        var reduction = Reduction.Of<T>(op, WorldSize);
+        communication.Drain();
+        fixed (T* from = input, to = output)
         {
-            transport.ReduceScatter(input, output, call);
-            End(call);
-        }
-        catch (CollectiveException e)
-        {
-            throw Failed(e);
+            var (source, target, count) = ((nint)from, (nint)to, output.Length);
+            Run(OperationKind.ReduceScatter, reduction, operation, (long)input.Length * sizeof(T), (in call) =>
+                transport.ReduceScatter(source, target, count, reduction, call));
         }
     }
 
-    public void AllGather<T>(ReadOnlySpan<T> input, Span<T> output, string operation)
+    public unsafe void AllGather<T>(ReadOnlySpan<T> input, Span<T> output, string operation)
         where T : unmanaged
     {
         RequireWhole(output.Length, input.Length, "output", "input");
-        var call = Begin<T>(OperationKind.AllGather, operation, input.Length);
-        try
+        communication.Drain();
+        fixed (T* from = input, to = output)
         {
-            transport.AllGather(MemoryMarshal.AsBytes(input), MemoryMarshal.AsBytes(output), call);
-            End(call);
-        }
-        catch (CollectiveException e)
-        {
-            throw Failed(e);
+            var (source, target, bytes) = ((nint)from, (nint)to, (long)input.Length * sizeof(T));
+            Run(OperationKind.AllGather, null, operation, bytes, (in call) => transport.AllGather(source, target, bytes, call));
         }
     }
 
-    public void Broadcast<T>(Span<T> values, int root, string operation)
+    public unsafe void Broadcast<T>(Span<T> values, int root, string operation)
         where T : unmanaged
     {
         RequireRank(root, nameof(root));
-        var call = Begin<T>(OperationKind.Broadcast, operation, values.Length);
-        try
+        communication.Drain();
+        fixed (T* start = values)
         {
-            transport.Broadcast(MemoryMarshal.AsBytes(values), root, call);
-            End(call);
-        }
-        catch (CollectiveException e)
-        {
-            throw Failed(e);
-        }
-    }
-
-    public void Send<T>(ReadOnlySpan<T> values, int destination, string operation)
-        where T : unmanaged
-    {
-        RequirePeer(destination, nameof(destination));
-        var call = Begin<T>(OperationKind.PointToPoint, operation, values.Length);
-        try
-        {
-            transport.Send(MemoryMarshal.AsBytes(values), destination, call);
-            End(call);
-        }
-        catch (CollectiveException e)
-        {
-            throw Failed(e);
-        }
-    }
-
-    public void Receive<T>(Span<T> values, int source, string operation)
-        where T : unmanaged
-    {
-        RequirePeer(source, nameof(source));
-        var call = Begin<T>(OperationKind.PointToPoint, operation, values.Length);
-        try
-        {
-            transport.Receive(MemoryMarshal.AsBytes(values), source, call);
-            End(call);
-        }
-        catch (CollectiveException e)
-        {
-            throw Failed(e);
+            var (address, bytes) = ((nint)start, (long)values.Length * sizeof(T));
+            Run(OperationKind.Broadcast, null, operation, bytes, (in call) => transport.Broadcast(address, bytes, root, call));
         }
     }
 
     public void Barrier(string operation)
     {
-        var call = Begin<byte>(OperationKind.Barrier, operation, 0);
-        try
-        {
-            transport.Barrier(call);
-            End(call);
-        }
-        catch (CollectiveException e)
-        {
-            throw Failed(e);
-        }
+        communication.Drain();
+        Run(OperationKind.Barrier, null, operation, 0, (in call) => transport.Barrier(call));
     }
 
     public Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken)
@@ -150,62 +111,74 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         return transport.ReserveSharedBufferAsync(name, bytes, cancellationToken);
     }
 
-    /// <summary>Leaves the group. Operations under way on the group's thread are waited for first: they end by themselves or at their deadline.</summary>
+    /// <summary>Leaves the group. Operations under way on the group's threads are waited for first: they end by themselves or at their deadline.</summary>
     public void Dispose()
     {
         if (disposed)
             return;
         disposed = true;
         communication.Dispose();
+        lanes.Dispose();
         transport.Dispose();
     }
 
-    private void RunAllReduce<T>(Span<T> values, string operation)
-        where T : unmanaged, INumber<T>
+    private void RunAllReduce(nint address, long count, Reduction reduction, string operation) =>
+        Run(OperationKind.AllReduce, reduction, operation, count * reduction.ElementBytes, (in call) =>
+        {
+            if (count > 0)
+                transport.AllReduce(address, count, reduction, call);
+        });
+
+    /// <summary>One collective call; they come one at a time.</summary>
+    private void Run(OperationKind kind, Reduction? reduction, string name, long bytes, Exchange exchange)
     {
-        var call = NewOperation<T>(OperationKind.AllReduce, operation, values.Length);
+        ThrowIfUnusable();
+        Run(new Operation(kind, reduction, name, bytes, ++collectives, members, setup.Options.OperationTimeout), peer: null, exchange);
+    }
+
+    private void Run(in Operation call, int? peer, Exchange exchange)
+    {
+        var entry = recorder.Begin(call, peer);
         try
         {
-            if (values.Length > 0)
-                transport.AllReduce(values, call);
-            End(call);
+            exchange(call);
         }
         catch (CollectiveException e)
         {
-            throw Failed(e);
+            recorder.End(entry, failed: true);
+            Fail(e);
+            throw;
+        }
+
+        recorder.End(entry, failed: false);
+        if (Duration.Enabled)
+        {
+            Duration.Record(
+                call.Elapsed.TotalSeconds,
+                new KeyValuePair<string, object?>("collective.operation", call.Kind.ToString()),
+                new KeyValuePair<string, object?>("collective.transport", transport.Name));
         }
     }
 
-    private Operation Begin<T>(OperationKind kind, string name, int elements)
-        where T : unmanaged
-    {
-        communication.Drain();
-        return NewOperation<T>(kind, name, elements);
-    }
-
-    private unsafe Operation NewOperation<T>(OperationKind kind, string name, int elements)
-        where T : unmanaged
+    private void ThrowIfUnusable()
     {
         ObjectDisposedException.ThrowIf(disposed && fault is null, this);
         if (fault is { } earlier)
             throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier) { Member = earlier.Member };
-        return new Operation(kind, name, (long)elements * sizeof(T), members, setup.Options.OperationTimeout);
     }
 
-    private void End(in Operation call) => Duration.Record(
-        call.Elapsed.TotalSeconds,
-        new KeyValuePair<string, object?>("collective.operation", call.Kind.ToString()),
-        new KeyValuePair<string, object?>("collective.transport", transport.Name));
-
-    private CollectiveException Failed(CollectiveException e)
+    /// <summary>The first fault is the group's: it is logged with what led to it, and the peers are told.</summary>
+    private void Fail(CollectiveException e)
     {
-        if (fault is null)
+        lock (failing)
         {
+            if (fault is not null)
+                return;
             fault = e;
-            transport.Abort(e.Member);
         }
 
-        return e;
+        Log.Failed(setup.Logger, members.JobRank(Rank), e.Message, members.OfGroup, recorder.Read());
+        transport.Abort(e.Member);
     }
 
     private void RequireWhole(int whole, int part, string wholeName, string partName)
@@ -221,12 +194,5 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     {
         if (rank < 0 || rank >= WorldSize)
             throw new ArgumentOutOfRangeException(name, rank, FormattableString.Invariant($"{name} is {rank}; ranks are 0 to {WorldSize - 1}"));
-    }
-
-    private void RequirePeer(int rank, string name)
-    {
-        RequireRank(rank, name);
-        if (rank == Rank)
-            throw new ArgumentOutOfRangeException(name, rank, FormattableString.Invariant($"{name} is this rank itself"));
     }
 }

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging.Abstractions;
+
 namespace Cluster.Worker.Collectives;
 
 /// <summary>Where one rank can be reached.</summary>
@@ -30,6 +32,9 @@ public sealed record CollectiveSetup
     public required Rendezvous Rendezvous { get; init; }
 
     public required SharedMemoryReservation ReserveSharedMemory { get; init; }
+
+    /// <summary>Is told what the last operations were when one fails.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
 
     public CollectiveOptions Options { get; init; } = new();
 

@@ -1,5 +1,4 @@
-using System.Numerics;
-using System.Runtime.InteropServices;
+using Cluster.Worker.Collectives.Reductions;
 using Cluster.Worker.Collectives.SharedMemory;
 using Cluster.Worker.Collectives.Tcp;
 
@@ -19,8 +18,8 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     private readonly SharedMemoryTransport local;
     private readonly TcpTransport remote;
     private readonly int chunkBytes;
-    private byte[] scratch = [];
-    private byte[] carryScratch = [];
+    private readonly ScratchMemory scratch = new();
+    private readonly ScratchMemory carryScratch = new();
 
     /// <summary>Takes both transports over.</summary>
     /// <param name="rank">This rank.</param>
@@ -51,58 +50,59 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     private bool IsLastNode => node == nodes.Length - 1;
 
-    public override void AllReduce<T>(Span<T> values, in Operation operation)
+    public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        var chunkLength = Math.Max(1, chunkBytes / SizeOf<T>());
-        for (var start = 0; start < values.Length; start += chunkLength)
-            PassOn(values.Slice(start, Math.Min(chunkLength, values.Length - start)), operation);
-        for (var start = 0; start < values.Length; start += chunkLength)
-            HandBack(values.Slice(start, Math.Min(chunkLength, values.Length - start)), operation);
+        var chunkLength = Math.Max(1, chunkBytes / reduction.ElementBytes);
+        for (var start = 0L; start < count; start += chunkLength)
+            PassOn(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
+        for (var start = 0L; start < count; start += chunkLength)
+            HandBack(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start) * reduction.ElementBytes, operation);
     }
 
-    public override void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
     {
-        // The chain leaves the whole sum everywhere anyway.
-        var sums = MemoryMarshal.Cast<byte, T>(Scratch(input.Length * SizeOf<T>()));
-        input.CopyTo(sums);
-        AllReduce(sums, operation);
-        sums.Slice(rank * output.Length, output.Length).CopyTo(output);
+        // The chain leaves the whole result everywhere anyway.
+        var all = count * nodes.Sum(peers => peers.Length);
+        var results = scratch.AtLeast((nuint)(all * reduction.ElementBytes));
+        Copy(input, results, all * reduction.ElementBytes);
+        AllReduce(results, all, reduction, operation);
+        Copy(results + (nint)(rank * count * reduction.ElementBytes), output, count * reduction.ElementBytes);
     }
 
-    public override void AllGather(ReadOnlySpan<byte> input, Span<byte> output, in Operation operation)
+    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
     {
-        local.AllGather(input, output.Slice(Leader * input.Length, nodes[node].Length * input.Length), Within(operation));
+        local.AllGather(input, output + (nint)(Leader * bytes), bytes, Within(operation));
         if (IsLeader)
-            ExchangeNodes(output, input.Length, operation);
+            ExchangeNodes(output, bytes, operation);
 
-        local.Broadcast(output, Leader, Within(operation));
+        local.Broadcast(output, bytes * nodes.Sum(peers => peers.Length), Leader, Within(operation));
     }
 
-    public override void Broadcast(Span<byte> values, int root, in Operation operation)
+    public override void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
         var source = NodeOf(root);
         if (source == node)
-            local.Broadcast(values, root, Within(operation));
+            local.Broadcast(values, bytes, root, Within(operation));
         if (IsLeader && source == node)
-            SendToLeaders(values, operation);
+            SendToLeaders(values, bytes, operation);
         else if (IsLeader)
-            remote.Receive(values, nodes[source][0], operation.Behind(1));
+            ReceiveFrom(nodes[source][0], values, bytes, operation.Behind(1));
 
         if (source != node)
-            local.Broadcast(values, Leader, Within(operation));
+            local.Broadcast(values, bytes, Leader, Within(operation));
     }
 
-    public override void Send(ReadOnlySpan<byte> values, int destination, in Operation operation) =>
-        Towards(destination).Send(values, destination, operation);
+    public override void Send(nint values, long bytes, int destination, in Operation operation) =>
+        Towards(destination).Send(values, bytes, destination, operation);
 
-    public override void Receive(Span<byte> values, int source, in Operation operation) =>
-        Towards(source).Receive(values, source, operation);
+    public override void Receive(nint values, long bytes, int source, in Operation operation) =>
+        Towards(source).Receive(values, bytes, source, operation);
 
     public override void Barrier(in Operation operation)
     {
         local.Barrier(Within(operation));
         if (IsLeader)
-            ExchangeNodes([], 0, operation);
+            ExchangeNodes(0, 0, operation);
 
         local.Barrier(Within(operation));
     }
@@ -117,69 +117,64 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     {
         local.Dispose();
         remote.Dispose();
+        scratch.Dispose();
+        carryScratch.Dispose();
     }
 
     /// <summary>Each leader hands its node's part of <paramref name="all"/> to the other leaders; a rank's part has so many bytes.</summary>
-    private unsafe void ExchangeNodes(Span<byte> all, int bytesPerRank, in Operation operation)
+    private void ExchangeNodes(nint all, long bytesPerRank, in Operation operation)
     {
-        fixed (byte* start = all)
+        foreach (var peers in nodes.Where(peers => peers != nodes[node]))
         {
-            foreach (var peers in nodes.Where(peers => peers != nodes[node]))
-            {
-                remote.Post((nint)(start + ((long)Leader * bytesPerRank)), nodes[node].Length * bytesPerRank, peers[0]);
-                remote.Expect((nint)(start + ((long)peers[0] * bytesPerRank)), peers.Length * bytesPerRank, peers[0]);
-            }
-
-            remote.Complete(operation.Behind(1));
+            remote.Post(all + (nint)(Leader * bytesPerRank), nodes[node].Length * bytesPerRank, peers[0]);
+            remote.Expect(all + (nint)(peers[0] * bytesPerRank), peers.Length * bytesPerRank, peers[0]);
         }
+
+        remote.Complete(operation.Behind(1));
     }
 
-    private unsafe void SendToLeaders(Span<byte> values, in Operation operation)
+    private void SendToLeaders(nint values, long bytes, in Operation operation)
     {
-        fixed (byte* start = values)
-        {
-            foreach (var peers in nodes.Where(peers => peers != nodes[node]))
-                remote.Post((nint)start, values.Length, peers[0]);
-            remote.Complete(operation.Behind(1));
-        }
+        foreach (var peers in nodes.Where(peers => peers != nodes[node]))
+            remote.Post(values, bytes, peers[0]);
+        remote.Complete(operation.Behind(1));
     }
 
-    /// <summary>Adds this node's values to those of the nodes before; the last node's leader then holds the sum of all.</summary>
-    private void PassOn<T>(Span<T> chunk, in Operation operation)
-        where T : unmanaged, INumber<T>
+    /// <summary>Reduces this node's values and those of the nodes before; the last node's leader then holds the result of all.</summary>
+    private void PassOn(nint chunk, long count, Reduction reduction, in Operation operation)
     {
-        Span<T> carry = [];
+        var bytes = count * reduction.ElementBytes;
+        nint carry = 0;
         if (IsLeader && !IsFirstNode)
         {
-            carry = MemoryMarshal.Cast<byte, T>(CarryScratch(chunk.Length * SizeOf<T>()));
-            remote.Receive(MemoryMarshal.AsBytes(carry), nodes[node - 1][0], operation.Behind(node));
+            carry = carryScratch.AtLeast((nuint)bytes);
+            ReceiveFrom(nodes[node - 1][0], carry, bytes, operation.Behind(node));
         }
 
-        local.ReduceToFirst(chunk, carry, Within(operation));
+        local.ReduceToFirst(chunk, carry, count, reduction, IsLastNode, Within(operation));
         if (IsLeader && !IsLastNode)
-            remote.Send(MemoryMarshal.AsBytes(chunk), nodes[node + 1][0], operation);
+            SendTo(nodes[node + 1][0], chunk, bytes, operation);
     }
 
-    private void HandBack<T>(Span<T> chunk, in Operation operation)
-        where T : unmanaged, INumber<T>
+    private void HandBack(nint chunk, long bytes, in Operation operation)
     {
-        var bytes = MemoryMarshal.AsBytes(chunk);
         if (IsLeader && !IsLastNode)
-            remote.Receive(bytes, nodes[node + 1][0], operation.Behind(nodes.Length - node));
+            ReceiveFrom(nodes[node + 1][0], chunk, bytes, operation.Behind(nodes.Length - node));
         if (IsLeader && !IsFirstNode)
-            remote.Send(bytes, nodes[node - 1][0], operation);
-        local.Broadcast(bytes, Leader, Within(operation));
+            SendTo(nodes[node - 1][0], chunk, bytes, operation);
+        local.Broadcast(chunk, bytes, Leader, Within(operation));
     }
 
-    private Span<byte> CarryScratch(int bytes) => Grown(ref carryScratch, bytes);
-
-    private Span<byte> Scratch(int bytes) => Grown(ref scratch, bytes);
-
-    private static Span<byte> Grown(ref byte[] memory, int bytes)
+    private void SendTo(int leader, nint values, long bytes, in Operation operation)
     {
-        if (memory.Length < bytes)
-            memory = GC.AllocateUninitializedArray<byte>(bytes);
-        return memory.AsSpan(0, bytes);
+        remote.Post(values, bytes, leader);
+        remote.Complete(operation);
+    }
+
+    private void ReceiveFrom(int leader, nint values, long bytes, in Operation operation)
+    {
+        remote.Expect(values, bytes, leader);
+        remote.Complete(operation);
     }
 
     /// <summary>A leader sees a late rank of its node at first hand; the others may be waiting for a leader that waits.</summary>
@@ -188,7 +183,4 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     private CollectiveTransport Towards(int peer) => NodeOf(peer) == node ? local : remote;
 
     private int NodeOf(int peer) => Array.FindIndex(nodes, ranks => ranks.Contains(peer));
-
-    private static unsafe int SizeOf<T>()
-        where T : unmanaged => sizeof(T);
 }

@@ -1,16 +1,16 @@
-using System.Numerics;
-
 namespace Cluster.Worker.Collectives;
 
 /// <summary>The ranks of one attempt, as one of them sees them: what they exchange and add up together.</summary>
 /// <remarks>
-/// Every rank makes the same calls in the same order with the same lengths; a rank that does otherwise is found out and
-/// named. Sums are taken in ascending rank order, element by element, whatever the transport and wherever the ranks run,
-/// so a result is the same bit for bit on every rank, in every repetition and on every placement of the same world size.
-/// Buffers are plain memory of the CPU. Calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
-/// group's own thread meanwhile, and every other call first waits for those that are under way.
-/// All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more use.
-/// <para><c>operation</c> is the name that errors and traces give the exchange, such as <c>gradients/3</c>.</para>
+/// Every rank makes the same collective calls in the same order with the same lengths; a rank that does otherwise is found out and
+/// named. Values are combined in ascending rank order, element by element, whatever the transport and wherever the ranks run, so a
+/// result is the same bit for bit on every rank, in every repetition and on every placement of the same world size. Reduced are
+/// float32, float64, <see cref="BFloat16"/>, <see cref="Half"/> and int64; the two short ones are rounded after every rank.
+/// <para>Buffers are plain memory of the CPU. Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
+/// group's own thread meanwhile, and every other collective call first waits for those that are under way. Messages from one rank to
+/// another keep the order in which they were sent and received, and run beside all else.</para>
+/// <para>All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more use.
+/// <c>operation</c> is the name that errors and traces give the exchange, such as <c>gradients/3</c>.</para>
 /// </remarks>
 public interface ICollectiveGroup : IDisposable
 {
@@ -21,20 +21,22 @@ public interface ICollectiveGroup : IDisposable
     /// <summary>How the ranks are joined, for logs: <c>single</c>, <c>shared-memory</c>, <c>tcp</c> or <c>hierarchical</c>.</summary>
     string Transport { get; }
 
-    /// <summary>Replaces <paramref name="values"/> by the sum over all ranks, in place.</summary>
-    void AllReduce<T>(Span<T> values, string operation) where T : unmanaged, INumber<T>;
+    /// <summary>Replaces <paramref name="values"/> by their sum over all ranks, or what <paramref name="op"/> says, in place.</summary>
+    void AllReduce<T>(Span<T> values, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
 
     /// <summary>Like <see cref="AllReduce{T}"/>, on the group's own thread while the caller computes; operations run in the order of the calls.</summary>
     /// <param name="address">First element; must stay valid, and untouched by the caller, until the task ends.</param>
-    /// <param name="count">Elements of <typeparamref name="T"/>.</param>
+    /// <param name="count">Elements of <typeparamref name="T"/>; any number that memory holds.</param>
     /// <param name="operation">Name for errors and traces.</param>
-    Task AllReduceAsync<T>(nint address, int count, string operation) where T : unmanaged, INumber<T>;
+    /// <param name="op">What to do with the ranks' values.</param>
+    Task AllReduceAsync<T>(nint address, long count, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
 
-    /// <summary>Sums <paramref name="input"/> over all ranks and keeps this rank's part of the sum.</summary>
+    /// <summary>Reduces <paramref name="input"/> over all ranks and keeps this rank's part of the result.</summary>
     /// <param name="input">WorldSize parts of <paramref name="output"/>'s length, in rank order.</param>
     /// <param name="output">This rank's part.</param>
     /// <param name="operation">Name for errors and traces.</param>
-    void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation) where T : unmanaged, INumber<T>;
+    /// <param name="op">What to do with the ranks' values.</param>
+    void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
 
     /// <summary>Every rank's <paramref name="input"/>, in rank order.</summary>
     /// <param name="input">As long on every rank.</param>
@@ -49,6 +51,20 @@ public interface ICollectiveGroup : IDisposable
     void Send<T>(ReadOnlySpan<T> values, int destination, string operation) where T : unmanaged;
 
     void Receive<T>(Span<T> values, int source, string operation) where T : unmanaged;
+
+    /// <summary>Like <see cref="Send{T}"/> while the caller goes on, after the earlier messages to the same rank.</summary>
+    /// <param name="address">First element; must stay valid and unchanged until the task ends.</param>
+    /// <param name="count">Elements of <typeparamref name="T"/>.</param>
+    /// <param name="destination">Another rank.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    Task SendAsync<T>(nint address, long count, int destination, string operation) where T : unmanaged;
+
+    /// <summary>Like <see cref="Receive{T}"/> while the caller goes on. May be called long before the message is due, but not longer than an operation may take.</summary>
+    /// <param name="address">First element; must stay valid and untouched until the task ends.</param>
+    /// <param name="count">Elements of <typeparamref name="T"/>.</param>
+    /// <param name="source">Another rank.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    Task ReceiveAsync<T>(nint address, long count, int source, string operation) where T : unmanaged;
 
     /// <summary>Returns once every rank has called it.</summary>
     void Barrier(string operation);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cluster.Worker.Collectives.Reductions;
 
 namespace Cluster.Worker.Collectives;
 
@@ -20,6 +21,8 @@ internal enum OperationKind
 /// <summary>One call on a group: what it is named in errors, and until when it may take.</summary>
 internal readonly struct Operation
 {
+    private const int KindBits = 8;
+
     /// <summary>What a rank that waits for a waiting one adds to its patience, at least: several times the interval at which waits look up.</summary>
     private static readonly TimeSpan LeastGrace = TimeSpan.FromMilliseconds(250);
 
@@ -28,30 +31,58 @@ internal readonly struct Operation
     private readonly TimeSpan timeout;
 
     public Operation(OperationKind kind, string name, long bytes, GroupMembers members, TimeSpan timeout)
-        : this(kind, name, bytes, members, timeout, Stopwatch.GetTimestamp())
+        : this((int)kind, name, bytes, 0, members, timeout, Stopwatch.GetTimestamp())
     {
     }
 
-    private Operation(OperationKind kind, string name, long bytes, GroupMembers members, TimeSpan timeout, long started)
+    /// <summary>One of the calls that callers of the group make.</summary>
+    /// <param name="kind">What is done.</param>
+    /// <param name="reduction">With what, where values are reduced.</param>
+    /// <param name="name">The caller's name for it.</param>
+    /// <param name="bytes">Size that every rank must agree on.</param>
+    /// <param name="number">Counts the group's collective calls, or those between two ranks in one direction: the same on all that take part.</param>
+    /// <param name="members">Who they are.</param>
+    /// <param name="timeout">Longest that it may take.</param>
+    public Operation(OperationKind kind, Reduction? reduction, string name, long bytes, long number, GroupMembers members, TimeSpan timeout)
+        : this((int)kind | ((reduction?.Code ?? 0) << KindBits), name, bytes, number, members, timeout, Stopwatch.GetTimestamp())
     {
-        Kind = kind;
+    }
+
+    private Operation(int signature, string name, long bytes, long number, GroupMembers members, TimeSpan timeout, long started)
+    {
+        Signature = signature;
         Name = name;
         Bytes = bytes;
+        Number = number;
         this.members = members;
         this.timeout = timeout;
         this.started = started;
     }
 
-    public OperationKind Kind { get; }
+    public OperationKind Kind => KindOf(Signature);
+
+    /// <summary>The kind and the reduction, as peers compare them.</summary>
+    public int Signature { get; }
 
     public string Name { get; }
 
-    /// <summary>Size that every rank must agree on.</summary>
+    /// <inheritdoc cref="Operation(OperationKind, Reduction?, string, long, long, GroupMembers, TimeSpan)" path="/param[@name='bytes']"/>
     public long Bytes { get; }
+
+    public long Number { get; }
 
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(started);
 
     public bool IsOverdue => Elapsed >= timeout;
+
+    public static OperationKind KindOf(int signature) => (OperationKind)(signature & ((1 << KindBits) - 1));
+
+    /// <summary>For messages: <c>an all-reduce of 40 bytes (sum of float32)</c>.</summary>
+    public static string Words(int signature, long bytes)
+    {
+        var reduction = signature >> KindBits;
+        return FormattableString.Invariant($"{Article(KindOf(signature))} of {bytes} bytes{(reduction == 0 ? "" : $" ({Reduction.Words(reduction)})")}");
+    }
 
     /// <summary>
     /// The same call with more patience, for a rank that waits for one that may itself be waiting: whoever is nearest to the late rank
@@ -61,7 +92,7 @@ internal readonly struct Operation
     public Operation Behind(int links)
     {
         var grace = timeout / 10 > LeastGrace ? timeout / 10 : LeastGrace;
-        return new Operation(Kind, Name, Bytes, members, timeout + (links * grace), started);
+        return new Operation(Signature, Name, Bytes, Number, members, timeout + (links * grace), started);
     }
 
     public CollectiveException Late(int peer) =>
@@ -69,9 +100,8 @@ internal readonly struct Operation
 
     public CollectiveException Lost(int peer, string what, Exception? cause = null) => Fault(CollectiveFault.PeerLost, peer, what, cause);
 
-    public CollectiveException OutOfStep(int peer, OperationKind theirs, long theirBytes) => Fault(
-        CollectiveFault.OutOfStep, peer,
-        FormattableString.Invariant($"is out of step: it makes {Words(theirs)} of {theirBytes} bytes where this rank makes {Words(Kind)} of {Bytes}"));
+    public CollectiveException OutOfStep(int peer, int theirs, long theirBytes) => Fault(
+        CollectiveFault.OutOfStep, peer, $"is out of step: it makes {Words(theirs, theirBytes)} where this rank makes {Words(Signature, Bytes)}");
 
     public CollectiveException Aborted(int messenger, int culprit) =>
         Fault(CollectiveFault.Aborted, culprit, FormattableString.Invariant($"failed, as rank {members.JobRank(messenger)} says,"));
@@ -79,7 +109,7 @@ internal readonly struct Operation
     private CollectiveException Fault(CollectiveFault fault, int peer, string what, Exception? cause = null) => new(
         fault, members.JobRank(peer),
         FormattableString.Invariant(
-            $"rank {members.JobRank(peer)} {what} in '{Name}'{members.OfGroup} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+            $"rank {members.JobRank(peer)} {what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
         cause)
     {
         Member = peer,
@@ -87,7 +117,7 @@ internal readonly struct Operation
         Waited = Elapsed,
     };
 
-    private static string Words(OperationKind kind) => kind switch
+    private static string Article(OperationKind kind) => kind switch
     {
         OperationKind.AllReduce => "an all-reduce",
         OperationKind.ReduceScatter => "a reduce-scatter",
@@ -95,6 +125,7 @@ internal readonly struct Operation
         OperationKind.Broadcast => "a broadcast",
         OperationKind.PointToPoint => "a send",
         OperationKind.Barrier => "a barrier",
+        OperationKind.Abort => "the end",
         _ => FormattableString.Invariant($"unknown operation {(int)kind}"),
     };
 }

@@ -1,3 +1,5 @@
+using Cluster.Worker.Collectives.Reductions;
+
 namespace Cluster.Worker.Collectives;
 
 /// <summary>A group of one: every sum is what it was.</summary>
@@ -5,21 +7,22 @@ internal sealed class SingleTransport : CollectiveTransport
 {
     public override string Name => "single";
 
-    public override void AllReduce<T>(Span<T> values, in Operation operation)
+    public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
     }
 
-    public override void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, in Operation operation) => input.CopyTo(output);
+    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation) =>
+        Copy(input, output, count * reduction.ElementBytes);
 
-    public override void AllGather(ReadOnlySpan<byte> input, Span<byte> output, in Operation operation) => input.CopyTo(output);
+    public override void AllGather(nint input, nint output, long bytes, in Operation operation) => Copy(input, output, bytes);
 
-    public override void Broadcast(Span<byte> values, int root, in Operation operation)
+    public override void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
     }
 
-    public override void Send(ReadOnlySpan<byte> values, int destination, in Operation operation) => throw NoPeer();
+    public override void Send(nint values, long bytes, int destination, in Operation operation) => throw NoPeer();
 
-    public override void Receive(Span<byte> values, int source, in Operation operation) => throw NoPeer();
+    public override void Receive(nint values, long bytes, int source, in Operation operation) => throw NoPeer();
 
     public override void Barrier(in Operation operation)
     {

@@ -5,10 +5,16 @@ internal static class Slices
 {
     public static (int Start, int Count) Of(int length, int parts, int part)
     {
-        var start = (int)((long)length * part / parts);
-        return (start, (int)((long)length * (part + 1) / parts) - start);
+        var (start, count) = Of((long)length, parts, part);
+        return ((int)start, (int)count);
     }
 
-    /// <summary>The size of the largest part.</summary>
-    public static int Longest(int length, int parts) => (int)(((long)length + parts - 1) / parts);
+    public static (long Start, long Count) Of(long length, int parts, int part)
+    {
+        var start = Place(length, parts, part);
+        return (start, Place(length, parts, part + 1) - start);
+    }
+
+    // Without length · part, which may exceed 64 bits in principle and reads worse in practice.
+    private static long Place(long length, int parts, int part) => (length / parts * part) + (length % parts * part / parts);
 }

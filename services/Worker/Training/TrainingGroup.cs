@@ -16,6 +16,7 @@ internal static class TrainingGroup
         PeerHost = context.Launch.PeerHost,
         Secret = context.Launch.AttemptSecret,
         Options = options,
+        Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
         ReserveSharedMemory = context.Link.ReserveSharedMemoryAsync,
         Rendezvous = async (mine, cancellationToken) =>
         {

@@ -186,7 +186,7 @@ public sealed class CollectiveFaultTests
     {
         using var listener = new PeerListener(IPAddress.Loopback, "secret", rank: 0, handshakeTimeout: TimeSpan.FromSeconds(0.2));
         using var end = new CancellationTokenSource();
-        var accepting = listener.AcceptAsync([1], new(), end.Token);
+        var accepting = listener.AcceptAsync([(1, PeerChannel.Collective)], new(), end.Token);
         using var stranger = new Socket(SocketType.Stream, ProtocolType.Tcp);
         await stranger.ConnectAsync(listener.EndPoint, TestContext.Current.CancellationToken);
         var heard = 0;
@@ -200,7 +200,7 @@ public sealed class CollectiveFaultTests
     /// <summary>One who says nothing, one who talks nonsense, one who hangs up, and one who gives half an answer with a wrong proof.</summary>
     private static IEnumerable<Socket> Molest(IPEndPoint port)
     {
-        byte[][] words = [[], [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * 37))], [1], [1, 0, 0, 0, 0, 0, 0, 0, .. new byte[64]]];
+        byte[][] words = [[], [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * 37))], [1], [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, .. new byte[64]]];
         foreach (var (i, word) in words.Index())
         {
             var socket = new Socket(port.AddressFamily, SocketType.Stream, ProtocolType.Tcp);

@@ -3,23 +3,24 @@ namespace Cluster.Worker.Collectives.SharedMemory;
 /// <summary>Messages from one rank to another of its node: the sender fills the pair's mailbox, the receiver empties it, portion by portion.</summary>
 internal sealed unsafe class Mailboxes(byte* segment, SegmentLayout layout, NodeRanks ranks, int me)
 {
-    public void Send(ReadOnlySpan<byte> message, int destination, in Operation operation)
+    public void Send(nint message, long bytes, int destination, in Operation operation)
     {
         var at = layout.MailboxAt(me, destination);
         var box = (MailboxHeader*)(segment + at);
         do
         {
-            var portion = message[..Math.Min(message.Length, SegmentLayout.MailboxBytes)];
+            var portion = Math.Min(bytes, SegmentLayout.MailboxBytes);
             ranks.AwaitAtLeast(&box->Emptied, &box->EmptiedSleepers, box->Filled, destination, operation);
             box->MessageBytes = operation.Bytes;
-            portion.CopyTo(new Span<byte>(segment + SegmentLayout.MailboxData(at), portion.Length));
+            Buffer.MemoryCopy((void*)message, segment + SegmentLayout.MailboxData(at), portion, portion);
             NodeRanks.Advance(&box->Filled, &box->FilledSleepers);
-            message = message[portion.Length..];
+            message += (nint)portion;
+            bytes -= portion;
         }
-        while (!message.IsEmpty);
+        while (bytes > 0);
     }
 
-    public void Receive(Span<byte> message, int source, in Operation operation)
+    public void Receive(nint message, long bytes, int source, in Operation operation)
     {
         var at = layout.MailboxAt(source, me);
         var box = (MailboxHeader*)(segment + at);
@@ -27,12 +28,13 @@ internal sealed unsafe class Mailboxes(byte* segment, SegmentLayout layout, Node
         {
             ranks.AwaitAtLeast(&box->Filled, &box->FilledSleepers, box->Emptied + 1, source, operation);
             if (box->MessageBytes != operation.Bytes)
-                throw operation.OutOfStep(ranks.GlobalRank(source), OperationKind.PointToPoint, box->MessageBytes);
-            var portion = message[..Math.Min(message.Length, SegmentLayout.MailboxBytes)];
-            new Span<byte>(segment + SegmentLayout.MailboxData(at), portion.Length).CopyTo(portion);
+                throw operation.OutOfStep(ranks.MemberAt(source), operation.Signature, box->MessageBytes);
+            var portion = Math.Min(bytes, SegmentLayout.MailboxBytes);
+            Buffer.MemoryCopy(segment + SegmentLayout.MailboxData(at), (void*)message, portion, portion);
             NodeRanks.Advance(&box->Emptied, &box->EmptiedSleepers);
-            message = message[portion.Length..];
+            message += (nint)portion;
+            bytes -= portion;
         }
-        while (!message.IsEmpty);
+        while (bytes > 0);
     }
 }

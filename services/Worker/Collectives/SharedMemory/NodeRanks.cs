@@ -12,27 +12,28 @@ internal sealed unsafe class NodeRanks
     private static readonly TimeSpan LifeSign = TimeSpan.FromMilliseconds(100);
 
     private readonly byte* segment;
-    private readonly int[] globalRanks;
+    private readonly int[] groupRanks;
     private readonly int me;
     private readonly int spins;
     private int phase;
 
     /// <summary>Sees the segment through one rank's eyes.</summary>
     /// <param name="segment">The mapped segment.</param>
-    /// <param name="globalRanks">The ranks of this node, ascending; their places are the local numbers used here.</param>
+    /// <param name="groupRanks">The ranks of this node, ascending; their places are the local numbers used here.</param>
     /// <param name="me">This rank's local number.</param>
     /// <param name="spinsBeforeSleep">Looks at a word before sleeping on it.</param>
-    public NodeRanks(byte* segment, int[] globalRanks, int me, int spinsBeforeSleep)
+    public NodeRanks(byte* segment, int[] groupRanks, int me, int spinsBeforeSleep)
     {
         this.segment = segment;
-        this.globalRanks = globalRanks;
+        this.groupRanks = groupRanks;
         this.me = me;
         spins = spinsBeforeSleep;
     }
 
-    public int Count => globalRanks.Length;
+    public int Count => groupRanks.Length;
 
-    public int GlobalRank(int local) => globalRanks[local];
+    /// <summary>The number in the group of this node's n-th rank.</summary>
+    public int MemberAt(int local) => groupRanks[local];
 
     /// <summary>Which of the two staging slots the coming phase uses.</summary>
     public int Slot => (phase + 1) & 1;
@@ -55,7 +56,7 @@ internal sealed unsafe class NodeRanks
     {
         phase++;
         var header = Header(me);
-        *Stamp(header) = new PhaseStamp { Kind = (int)operation.Kind, Bytes = operation.Bytes, Place = place };
+        *Stamp(header) = new PhaseStamp { Signature = operation.Signature, Bytes = operation.Bytes, Place = place };
         Advance(&header->Arrived, &header->Sleepers);
         for (var peer = 0; peer < Count; peer++)
         {
@@ -64,8 +65,8 @@ internal sealed unsafe class NodeRanks
             var theirs = Header(peer);
             AwaitAtLeast(&theirs->Arrived, &theirs->Sleepers, phase, peer, operation);
             var stamp = *Stamp(theirs);
-            if (stamp.Kind != (int)operation.Kind || stamp.Bytes != operation.Bytes || stamp.Place != place)
-                throw operation.OutOfStep(globalRanks[peer], (OperationKind)stamp.Kind, stamp.Bytes);
+            if (stamp.Signature != operation.Signature || stamp.Bytes != operation.Bytes || stamp.Place != place)
+                throw operation.OutOfStep(groupRanks[peer], stamp.Signature, stamp.Bytes);
         }
     }
 
@@ -99,7 +100,7 @@ internal sealed unsafe class NodeRanks
                 lastCheck = Stopwatch.GetTimestamp();
                 CheckPeers(word, target, peer, operation);
                 if (operation.IsOverdue)
-                    throw operation.Late(globalRanks[peer]);
+                    throw operation.Late(groupRanks[peer]);
             }
         }
         finally
@@ -121,6 +122,9 @@ internal sealed unsafe class NodeRanks
     /// <summary>Throws if a peer is gone, unless the awaited word has come meanwhile: the peer may have left after its last phase.</summary>
     private void CheckPeers(int* word, int target, int awaited, in Operation operation)
     {
+        var mine = Header(me);
+        if (Volatile.Read(ref mine->Departure) == Departure.Failed)
+            throw operation.Aborted(groupRanks[me], mine->Culprit); // another thread of this rank gave up
         for (var peer = 0; peer < Count; peer++)
         {
             if (peer == me)
@@ -135,9 +139,9 @@ internal sealed unsafe class NodeRanks
                 continue; // it did its part of this phase; the awaited one is what is missing
             throw departure switch
             {
-                Departure.Failed => operation.Aborted(globalRanks[peer], header->Culprit),
-                Departure.Left => operation.Lost(globalRanks[peer], "left the group"),
-                _ => operation.Lost(globalRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
+                Departure.Failed => operation.Aborted(groupRanks[peer], header->Culprit),
+                Departure.Left => operation.Lost(groupRanks[peer], "left the group"),
+                _ => operation.Lost(groupRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
             };
         }
     }

@@ -91,7 +91,7 @@ internal struct MailboxHeader
 [StructLayout(LayoutKind.Sequential)]
 internal struct PhaseStamp
 {
-    public int Kind;
+    public int Signature;
     public long Bytes;
 
     /// <summary>0: the staging slots; else 1 + the position within a shared buffer, plus the buffer's number in the upper bits.</summary>

@@ -1,7 +1,4 @@
-using System.Numerics;
-using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
+using Cluster.Worker.Collectives.Reductions;
 
 namespace Cluster.Worker.Collectives.SharedMemory;
 
@@ -18,8 +15,11 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     /// </summary>
     private const int SmallBytes = 8 << 10;
 
+    /// <summary>Positions within a buffer are below 2 to this power, buffers' numbers above.</summary>
+    private const int BufferShift = 48;
+
     private readonly SharedMemoryReservation reserve;
-    private readonly int[] globalRanks;
+    private readonly int[] groupRanks;
     private readonly int me;
     private readonly SegmentLayout layout;
     private readonly MappedFile segment;
@@ -29,33 +29,33 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     private readonly nint[] addresses;
 
     private unsafe SharedMemoryTransport(
-        SharedMemoryReservation reserve, int[] globalRanks, int me, SegmentLayout layout, MappedFile segment, CollectiveOptions options)
+        SharedMemoryReservation reserve, int[] groupRanks, int me, SegmentLayout layout, MappedFile segment, CollectiveOptions options)
     {
         this.reserve = reserve;
-        this.globalRanks = globalRanks;
+        this.groupRanks = groupRanks;
         this.me = me;
         this.layout = layout;
         this.segment = segment;
-        ranks = new NodeRanks(segment.Start, globalRanks, me, options.SpinsBeforeSleep);
+        ranks = new NodeRanks(segment.Start, groupRanks, me, options.SpinsBeforeSleep);
         mailboxes = new Mailboxes(segment.Start, layout, ranks, me);
-        addresses = new nint[globalRanks.Length];
+        addresses = new nint[groupRanks.Length];
     }
 
     public override string Name => "shared-memory";
 
     /// <summary>Maps the segment and waits until the node's other ranks have done so.</summary>
-    /// <param name="globalRanks">The ranks of this node, ascending.</param>
+    /// <param name="groupRanks">The ranks of this node, ascending.</param>
     /// <param name="members">The whole group.</param>
     /// <param name="reserve">Gives the segment.</param>
     /// <param name="options">The same on every rank: they decide the layout.</param>
     /// <param name="cancellationToken">Cancels the reservation.</param>
     public static async Task<SharedMemoryTransport> JoinAsync(
-        int[] globalRanks, GroupMembers members, SharedMemoryReservation reserve, CollectiveOptions options, CancellationToken cancellationToken)
+        int[] groupRanks, GroupMembers members, SharedMemoryReservation reserve, CollectiveOptions options, CancellationToken cancellationToken)
     {
-        var places = new SegmentLayout(globalRanks.Length, options.ChunkBytes);
+        var places = new SegmentLayout(groupRanks.Length, options.ChunkBytes);
         var path = await reserve("collectives", places.TotalBytes, cancellationToken);
         var transport = new SharedMemoryTransport(
-            reserve, globalRanks, Array.IndexOf(globalRanks, members.Me), places, new MappedFile(path, places.TotalBytes), options);
+            reserve, groupRanks, Array.IndexOf(groupRanks, members.Me), places, new MappedFile(path, places.TotalBytes), options);
         try
         {
             transport.ranks.Enter();
@@ -72,95 +72,98 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         }
     }
 
-    public override unsafe void AllReduce<T>(Span<T> values, in Operation operation)
+    public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
         foreach (var (i, (buffer, map)) in buffers.Index())
         {
-            if (buffer.Find(AddressOf(values), operation.Bytes) is { } position)
+            if (buffer.Find(values, operation.Bytes) is { } position)
             {
-                AllReduceInPlace<T>(map, buffer, position, values.Length, ((long)(i + 1) << 48) + position, operation);
+                ReduceInPlace(map, buffer, position, count, reduction, ((long)(i + 1) << BufferShift) + position, operation);
                 return;
             }
         }
 
-        var sumsAlone = ranks.Count <= 2 || operation.Bytes <= SmallBytes;
-        foreach (var chunk in Chunks(values.Length, sizeof(T)))
+        var alone = ranks.Count <= 2 || operation.Bytes <= SmallBytes;
+        foreach (var (start, length) in Chunks(count, reduction.ElementBytes))
         {
-            if (sumsAlone)
-                SumAlone(values.Slice(chunk.Start, chunk.Count), operation);
+            var chunk = values + (nint)(start * reduction.ElementBytes);
+            if (alone)
+                ReduceAlone(chunk, length, reduction, operation);
             else
-                SumSlices(values.Slice(chunk.Start, chunk.Count), operation);
+                ReduceSlices(chunk, length, reduction, operation);
         }
     }
 
-    public override unsafe void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
     {
-        foreach (var chunk in Chunks(output.Length, sizeof(T) * ranks.Count))
+        var size = reduction.ElementBytes;
+        foreach (var (start, length) in Chunks(count, size * ranks.Count))
         {
             var slot = ranks.Slot;
             for (var part = 0; part < ranks.Count; part++)
-                input.Slice((part * output.Length) + chunk.Start, chunk.Count).CopyTo(Slot<T>(me, slot, part * chunk.Count, chunk.Count));
+                Copy(input + (nint)(((part * count) + start) * size), SlotAddress(me, slot) + (nint)(part * length * size), length * size);
             ranks.Meet(operation);
-            SumSlots(slot, me * chunk.Count, output.Slice(chunk.Start, chunk.Count));
+            ReduceSlots(slot, me * length, output + (nint)(start * size), length, reduction);
         }
     }
 
-    public override void AllGather(ReadOnlySpan<byte> input, Span<byte> output, in Operation operation)
+    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
     {
-        foreach (var chunk in Chunks(input.Length, 1))
+        foreach (var (start, length) in Chunks(bytes, 1))
         {
             var slot = ranks.Slot;
-            input.Slice(chunk.Start, chunk.Count).CopyTo(Slot<byte>(me, slot, 0, chunk.Count));
+            Copy(input + (nint)start, SlotAddress(me, slot), length);
             ranks.Meet(operation);
             for (var rank = 0; rank < ranks.Count; rank++)
-                Slot<byte>(rank, slot, 0, chunk.Count).CopyTo(output.Slice((rank * input.Length) + chunk.Start, chunk.Count));
+                Copy(SlotAddress(rank, slot), output + (nint)((rank * bytes) + start), length);
         }
     }
 
-    public override void Broadcast(Span<byte> values, int root, in Operation operation)
+    public override void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
-        var localRoot = Array.IndexOf(globalRanks, root);
-        foreach (var chunk in Chunks(values.Length, 1))
+        var localRoot = Array.IndexOf(groupRanks, root);
+        foreach (var (start, length) in Chunks(bytes, 1))
         {
             var slot = ranks.Slot;
             if (localRoot == me)
-                values.Slice(chunk.Start, chunk.Count).CopyTo(Slot<byte>(me, slot, 0, chunk.Count));
+                Copy(values + (nint)start, SlotAddress(me, slot), length);
             ranks.Meet(operation);
             if (localRoot != me)
-                Slot<byte>(localRoot, slot, 0, chunk.Count).CopyTo(values.Slice(chunk.Start, chunk.Count));
+                Copy(SlotAddress(localRoot, slot), values + (nint)start, length);
         }
     }
 
-    public override void Send(ReadOnlySpan<byte> values, int destination, in Operation operation) =>
-        mailboxes.Send(values, Array.IndexOf(globalRanks, destination), operation);
+    public override void Send(nint values, long bytes, int destination, in Operation operation) =>
+        mailboxes.Send(values, bytes, Array.IndexOf(groupRanks, destination), operation);
 
-    public override void Receive(Span<byte> values, int source, in Operation operation) =>
-        mailboxes.Receive(values, Array.IndexOf(globalRanks, source), operation);
+    public override void Receive(nint values, long bytes, int source, in Operation operation) =>
+        mailboxes.Receive(values, bytes, Array.IndexOf(groupRanks, source), operation);
 
     public override void Barrier(in Operation operation) => ranks.Meet(operation);
 
     /// <summary>
-    /// The first half of a sum over several nodes: the first rank of this node gets into <paramref name="values"/> the sum of
-    /// <paramref name="carry"/> (what the nodes before have summed; empty on the first) and of this node's values. The others' stay as they are.
+    /// The first half of a sum over several nodes: the first rank of this node gets into <paramref name="values"/> what comes of
+    /// <paramref name="carry"/> (what the nodes before have reduced; 0 on the first) and this node's values. The others' stay as they are.
     /// </summary>
-    public unsafe void ReduceToFirst<T>(Span<T> values, ReadOnlySpan<T> carry, in Operation operation)
-        where T : unmanaged, INumber<T>
+    /// <param name="values">No longer than a slot.</param>
+    /// <param name="carry">As long.</param>
+    /// <param name="count">Elements.</param>
+    /// <param name="reduction">What to do.</param>
+    /// <param name="isLast">Whether no further node follows.</param>
+    /// <param name="operation">The call.</param>
+    public void ReduceToFirst(nint values, nint carry, long count, Reduction reduction, bool isLast, in Operation operation)
     {
         var slot = ranks.Slot;
         if (me != 0)
-            values.CopyTo(Slot<T>(me, slot, 0, values.Length));
+            Copy(values, SlotAddress(me, slot), count * reduction.ElementBytes);
         ranks.Meet(operation);
         if (me != 0)
             return;
-        if (!carry.IsEmpty)
-            TensorPrimitives.Add(carry, values, values);
-        fixed (T* sum = values)
-        {
-            addresses[0] = (nint)sum;
-            for (var rank = 1; rank < ranks.Count; rank++)
-                addresses[rank] = SlotAddress(rank, slot);
-            OrderedSum.Add<T>(addresses, (nint)sum, values.Length);
-        }
+        for (var rank = 0; rank < ranks.Count; rank++)
+            addresses[rank] = rank == 0 ? values : SlotAddress(rank, slot);
+        ReadOnlySpan<nint> all = carry == 0 ? addresses : [carry, .. addresses];
+        if (all.Length > 1)
+            RankOrder.Reduce(reduction, all, values, values, count, isLast);
     }
 
     public override async Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken)
@@ -182,67 +185,55 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         segment.Dispose();
     }
 
-    private unsafe void AllReduceInPlace<T>(MappedFile map, SharedBuffer buffer, long position, int count, long place, in Operation operation)
-        where T : unmanaged, INumber<T>
+    private unsafe void ReduceInPlace(MappedFile map, SharedBuffer buffer, long position, long count, Reduction reduction, long place, in Operation operation)
     {
         var slice = Slices.Of(count, ranks.Count, me);
         for (var rank = 0; rank < ranks.Count; rank++)
-            addresses[rank] = (nint)(map.Start + (rank * buffer.Bytes) + position + ((long)slice.Start * sizeof(T)));
+            addresses[rank] = (nint)(map.Start + (rank * buffer.Bytes) + position + (slice.Start * reduction.ElementBytes));
         ranks.Meet(operation, place); // everyone's values are there
-        OrderedSum.AddEverywhere<T>(addresses, slice.Count);
-        ranks.Meet(operation, place); // everyone's slices are summed
+        RankOrder.ReduceEverywhere(reduction, addresses, slice.Count);
+        ranks.Meet(operation, place); // everyone's slices are reduced
     }
 
-    private void SumAlone<T>(Span<T> chunk, in Operation operation)
-        where T : unmanaged, INumber<T>
+    private void ReduceAlone(nint chunk, long count, Reduction reduction, in Operation operation)
     {
         var slot = ranks.Slot;
-        chunk.CopyTo(Slot<T>(me, slot, 0, chunk.Length));
+        Copy(chunk, SlotAddress(me, slot), count * reduction.ElementBytes);
         ranks.Meet(operation);
-        SumSlots(slot, 0, chunk);
+        ReduceSlots(slot, 0, chunk, count, reduction);
     }
 
-    private void SumSlices<T>(Span<T> chunk, in Operation operation)
-        where T : unmanaged, INumber<T>
+    private void ReduceSlices(nint chunk, long count, Reduction reduction, in Operation operation)
     {
+        var size = reduction.ElementBytes;
         var valuesSlot = ranks.Slot;
-        chunk.CopyTo(Slot<T>(me, valuesSlot, 0, chunk.Length));
+        Copy(chunk, SlotAddress(me, valuesSlot), count * size);
         ranks.Meet(operation);
-        var sumsSlot = ranks.Slot;
-        var mine = Slices.Of(chunk.Length, ranks.Count, me);
-        SumSlots(valuesSlot, mine.Start, Slot<T>(me, sumsSlot, mine.Start, mine.Count));
+        var resultsSlot = ranks.Slot;
+        var mine = Slices.Of(count, ranks.Count, me);
+        ReduceSlots(valuesSlot, mine.Start, SlotAddress(me, resultsSlot) + (nint)(mine.Start * size), mine.Count, reduction);
         ranks.Meet(operation);
         for (var rank = 0; rank < ranks.Count; rank++)
         {
-            var slice = Slices.Of(chunk.Length, ranks.Count, rank);
-            Slot<T>(rank, sumsSlot, slice.Start, slice.Count).CopyTo(chunk.Slice(slice.Start, slice.Count));
+            var slice = Slices.Of(count, ranks.Count, rank);
+            Copy(SlotAddress(rank, resultsSlot) + (nint)(slice.Start * size), chunk + (nint)(slice.Start * size), slice.Count * size);
         }
     }
 
-    private unsafe void SumSlots<T>(int slot, int start, Span<T> sum)
-        where T : unmanaged, INumber<T>
+    private void ReduceSlots(int slot, long start, nint target, long count, Reduction reduction)
     {
         for (var rank = 0; rank < ranks.Count; rank++)
-            addresses[rank] = SlotAddress(rank, slot) + (start * sizeof(T));
-        fixed (T* target = sum)
-            OrderedSum.Add<T>(addresses, (nint)target, sum.Length);
+            addresses[rank] = SlotAddress(rank, slot) + (nint)(start * reduction.ElementBytes);
+        RankOrder.Reduce(reduction, addresses, target, target, count);
     }
-
-    private unsafe Span<T> Slot<T>(int rank, int slot, int start, int count)
-        where T : unmanaged =>
-        new((T*)SlotAddress(rank, slot) + start, count);
 
     private unsafe nint SlotAddress(int rank, int slot) => (nint)(segment.Start + layout.SlotAt(rank, slot));
 
-    private static unsafe nint AddressOf<T>(Span<T> values)
-        where T : unmanaged =>
-        (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(values));
-
     /// <summary>Cuts a buffer so that each piece fits a slot; an empty buffer is one empty piece, because every rank must meet.</summary>
-    private IEnumerable<(int Start, int Count)> Chunks(int length, int bytesPerElement)
+    private IEnumerable<(long Start, long Count)> Chunks(long length, int bytesPerElement)
     {
         var largest = Math.Max(1, layout.SlotBytes / bytesPerElement);
-        var start = 0;
+        var start = 0L;
         do
         {
             var count = Math.Min(largest, length - start);

@@ -1,155 +1,156 @@
 using System.Buffers.Binary;
+using System.ComponentModel;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Cluster.Worker.Collectives.Tcp;
 
 /// <summary>
-/// The connection to one peer, and what is still to be sent and received on it in the current exchange. Never blocks:
-/// <see cref="TcpExchange"/> calls it again when the socket is ready.
+/// The connection to one peer, and what is still to be sent and received on it. Never blocks: it is called again when the socket is
+/// ready. Sending and receiving share nothing, so that each may have a thread.
 /// </summary>
-/// <remarks>A message is a header of 24 bytes (kind, sequence number, size of the operation, size of the message) and its values.</remarks>
+/// <remarks>
+/// A message is a header (what the operation is, sequence number, size of the operation, size of the message; little-endian) and its
+/// values. One system call takes a message with its header, and in receiving also the next one's header.
+/// </remarks>
 internal sealed unsafe class PeerLink : IDisposable
 {
     private const int HeaderBytes = 24;
 
-    /// <summary>Messages up to this size leave with their header in one packet.</summary>
-    private const int JoinedBytes = 16 << 10;
+    /// <summary>Most values moved by one call, so that the other direction gets its turn.</summary>
+    private const long LargestPortion = 1 << 20;
+
+    private const int WasteBytes = 16 << 10;
 
     private readonly Queue<Transfer> toSend = new();
     private readonly Queue<Transfer> toReceive = new();
-    private readonly byte[] outgoing = new byte[HeaderBytes + JoinedBytes];
-    private readonly byte[] incoming = new byte[64 << 10];
-    private byte[] farewell = [];
+    private readonly Socket socket;
+    private readonly int descriptor;
+    private readonly byte* headers = (byte*)NativeMemory.AllocZeroed(3 * HeaderBytes); // outgoing, incoming, the next incoming
+    private int farewellCulprit;
+    private bool farewellBegun;
+    private bool farewellSent;
     private int outgoingSent;
-    private int outgoingEnd;
-    private int incomingRead;
-    private int incomingEnd;
-    private bool headerSeen;
+    private int incomingSeen;
     private int sendSequence;
     private int receiveSequence;
 
     public PeerLink(int peer, Socket socket)
     {
         Peer = peer;
-        Socket = socket;
+        this.socket = socket;
         socket.NoDelay = true;
         socket.Blocking = false;
+        KeepAlive(socket);
+        descriptor = (int)socket.Handle;
     }
 
     public int Peer { get; }
 
-    public Socket Socket { get; }
-
-    public bool IsSending => outgoingSent < outgoingEnd || toSend.Count > 0;
-
-    public bool HasBegunFarewell { get; private set; }
+    public bool IsSending => toSend.Count > 0;
 
     public bool IsReceiving => toReceive.Count > 0;
 
-    /// <summary>Queues values to go out; they must stay as they are until the exchange ends.</summary>
-    public void Send(nint address, int bytes) => toSend.Enqueue(new Transfer((byte*)address, bytes));
+    /// <summary>Messages that have not come yet.</summary>
+    public int Awaited => toReceive.Count;
+
+    public bool HasBegunFarewell { get; private set; }
+
+    private byte* Outgoing => headers;
+
+    private byte* Incoming => headers + HeaderBytes;
+
+    private byte* NextIncoming => headers + (2 * HeaderBytes);
+
+    /// <summary>What the socket must become for the exchange to go on.</summary>
+    public SocketCalls.Watch Watch(bool sending, bool receiving) =>
+        new(descriptor, (short)((sending ? SocketCalls.Writable : 0) | (receiving ? SocketCalls.Readable : 0)));
+
+    /// <summary>Queues values to go out; they must stay as they are until they have.</summary>
+    public void Send(nint address, long bytes) => toSend.Enqueue(new Transfer(address, bytes, 0));
 
     /// <summary>Queues a place for values to come in.</summary>
-    public void Receive(nint address, int bytes) => toReceive.Enqueue(new Transfer((byte*)address, bytes));
+    /// <param name="address">The place.</param>
+    /// <param name="bytes">Its size.</param>
+    /// <param name="tag">What the observer is told then.</param>
+    public void Receive(nint address, long bytes, int tag = 0) => toReceive.Enqueue(new Transfer(address, bytes, tag));
 
-    /// <summary>Sends as much as the socket takes now.</summary>
+    /// <summary>Sends as much of the first message as the socket takes now.</summary>
     /// <returns>Whether anything went out.</returns>
     public bool TrySend(in Operation operation)
     {
-        var moved = false;
-        while (true)
+        if (!toSend.TryPeek(out var transfer))
+            return false;
+        if (!transfer.HasBegun)
         {
-            if (outgoingSent < outgoingEnd)
-            {
-                var sent = SendSome(outgoing.AsSpan(outgoingSent..outgoingEnd), operation);
-                if (sent == 0)
-                    return moved;
-                outgoingSent += sent;
-                moved = true;
-                continue;
-            }
-
-            if (!toSend.TryPeek(out var transfer))
-                return moved;
-            if (!transfer.HeaderSent)
-            {
-                PrepareHeader(transfer, operation);
-                continue;
-            }
-
-            if (transfer.Remaining > 0)
-            {
-                var sent = SendSome(new ReadOnlySpan<byte>(transfer.Next, transfer.Remaining), operation);
-                if (sent == 0)
-                    return moved;
-                transfer.Advance(sent);
-                moved = true;
-            }
-
-            if (transfer.Remaining == 0)
-                toSend.Dequeue();
+            WriteHeader(operation.Signature, operation.Bytes, transfer.Remaining);
+            sendSequence++;
+            transfer.HasBegun = true;
         }
+
+        var pieces = stackalloc SocketCalls.Piece[2];
+        pieces[0] = new SocketCalls.Piece(Outgoing + outgoingSent, HeaderBytes - outgoingSent);
+        pieces[1] = new SocketCalls.Piece(transfer.Next, Math.Min(transfer.Remaining, LargestPortion));
+        var sent = Write(pieces, 2, operation);
+        var ofHeader = (int)Math.Min(sent, HeaderBytes - outgoingSent);
+        outgoingSent += ofHeader;
+        transfer.Advance(sent - ofHeader);
+        if (outgoingSent == HeaderBytes && transfer.Remaining == 0)
+            toSend.Dequeue();
+        return sent > 0;
     }
 
-    /// <summary>Receives as much as has come by now.</summary>
+    /// <summary>Receives as much of the first message as has come by now.</summary>
     /// <returns>Whether anything came in.</returns>
-    public bool TryReceive(in Operation operation)
+    public bool TryReceive(in Operation operation, ITransferObserver? observer)
     {
-        var moved = false;
-        while (toReceive.TryPeek(out var transfer))
+        if (!toReceive.TryPeek(out var transfer))
+            return false;
+        Begin(transfer, operation); // its header may have come with the last message
+        var received = 0L;
+        var ofNextHeader = 0;
+        if (!transfer.HasBegun || transfer.Remaining > 0)
         {
-            if (!headerSeen)
-            {
-                if (incomingEnd - incomingRead < HeaderBytes)
-                {
-                    if (!FillIncoming(operation))
-                        return moved;
-                    moved = true;
-                    continue;
-                }
-
-                CheckHeader(incoming.AsSpan(incomingRead, HeaderBytes), transfer.Remaining, operation);
-                incomingRead += HeaderBytes;
-                headerSeen = true;
-            }
-
-            var buffered = Math.Min(incomingEnd - incomingRead, transfer.Remaining);
-            incoming.AsSpan(incomingRead, buffered).CopyTo(new Span<byte>(transfer.Next, buffered));
-            incomingRead += buffered;
-            transfer.Advance(buffered);
-            if (transfer.Remaining >= incoming.Length)
-            {
-                var received = ReceiveSome(new Span<byte>(transfer.Next, transfer.Remaining), operation);
-                if (received == 0)
-                    return moved;
-                transfer.Advance(received);
-                moved = true;
-            }
-            else if (transfer.Remaining > 0)
-            {
-                if (!FillIncoming(operation))
-                    return moved;
-                moved = true;
-            }
-
-            if (transfer.Remaining == 0)
-            {
-                toReceive.Dequeue();
-                headerSeen = false;
-            }
+            var portion = Math.Min(transfer.Remaining, LargestPortion);
+            var pieces = stackalloc SocketCalls.Piece[3];
+            pieces[0] = new SocketCalls.Piece(Incoming + incomingSeen, HeaderBytes - incomingSeen);
+            pieces[1] = new SocketCalls.Piece(transfer.Next, portion);
+            pieces[2] = new SocketCalls.Piece(NextIncoming, HeaderBytes);
+            received = Read(pieces, portion == transfer.Remaining ? 3 : 2, operation);
+            var ofHeader = (int)Math.Min(received, HeaderBytes - incomingSeen);
+            incomingSeen += ofHeader;
+            Begin(transfer, operation);
+            var ofValues = Math.Min(received - ofHeader, portion);
+            transfer.Advance(ofValues);
+            ofNextHeader = (int)(received - ofHeader - ofValues);
         }
 
-        return moved;
+        if (!transfer.HasBegun || transfer.Remaining > 0)
+            return received > 0;
+        toReceive.Dequeue();
+        new ReadOnlySpan<byte>(NextIncoming, HeaderBytes).CopyTo(new Span<byte>(Incoming, HeaderBytes));
+        incomingSeen = ofNextHeader;
+        observer?.Received(transfer.Tag);
+        return true;
+    }
+
+    /// <summary>Whether what was sent has gone unanswered by the peer's machine for so long: it is down or cut off, not merely late.</summary>
+    public bool IsUnanswered(TimeSpan longest)
+    {
+        const int levelTcp = 6, tcpInfo = 11, unackedAt = 24, lastAckAt = 56;
+        Span<byte> info = stackalloc byte[104];
+        socket.GetRawSocketOption(levelTcp, tcpInfo, info);
+        return BinaryPrimitives.ReadUInt32LittleEndian(info[unackedAt..]) > 0
+            && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds;
     }
 
     /// <summary>Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.</summary>
     public void BeginFarewell(int culprit)
     {
         HasBegunFarewell = true;
-        farewell = new byte[HeaderBytes];
-        WriteHeader(farewell, OperationKind.Abort, culprit, 0);
+        farewellCulprit = culprit;
         toReceive.Clear();
-        var begun = toSend.TryPeek(out var transfer) && transfer.HeaderSent ? transfer : null;
+        var begun = toSend.TryPeek(out var transfer) && transfer.HasBegun ? transfer : null;
         toSend.Clear();
         if (begun is not null)
             toSend.Enqueue(begun);
@@ -161,16 +162,17 @@ internal sealed unsafe class PeerLink : IDisposable
     {
         try
         {
-            TrySend(operation);
-            if (!IsSending && farewell.Length > 0)
+            while (IsSending && TrySend(operation))
             {
-                farewell = farewell[SendSome(farewell, operation)..];
-                if (farewell.Length == 0)
-                    Socket.Shutdown(SocketShutdown.Send);
             }
 
+            if (!IsSending && !farewellSent)
+                SendFarewell(operation);
+
             // What comes in is of no more use, but a connection closed with bytes unread is reset, and the peer might miss the message.
-            while (ReceiveSome(incoming, operation) > 0)
+            var waste = stackalloc byte[WasteBytes];
+            var piece = new SocketCalls.Piece(waste, WasteBytes);
+            while (Read(&piece, 1, operation) > 0)
             {
             }
 
@@ -186,91 +188,83 @@ internal sealed unsafe class PeerLink : IDisposable
         }
     }
 
-    public void Dispose() => Socket.Dispose();
-
-    private void PrepareHeader(Transfer transfer, in Operation operation)
+    public void Dispose()
     {
-        WriteHeader(outgoing, operation.Kind, operation.Bytes, transfer.Remaining);
-        sendSequence++;
-        transfer.HeaderSent = true;
-        outgoingSent = 0;
-        outgoingEnd = HeaderBytes;
-        if (transfer.Remaining <= JoinedBytes)
-        {
-            new ReadOnlySpan<byte>(transfer.Next, transfer.Remaining).CopyTo(outgoing.AsSpan(HeaderBytes));
-            outgoingEnd += transfer.Remaining;
-            transfer.Advance(transfer.Remaining);
-        }
+        socket.Dispose();
+        NativeMemory.Free(headers);
     }
 
-    private void WriteHeader(Span<byte> header, OperationKind kind, long operationBytes, int messageBytes)
+    /// <summary>A machine that is down or cut off shows within five seconds, also while nothing is sent to it.</summary>
+    private static void KeepAlive(Socket socket)
     {
-        BinaryPrimitives.WriteInt32LittleEndian(header, (int)kind);
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 2);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 1);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+    }
+
+    private void SendFarewell(in Operation operation)
+    {
+        if (!farewellBegun)
+            WriteHeader((int)OperationKind.Abort, farewellCulprit, 0);
+        farewellBegun = true;
+        var piece = new SocketCalls.Piece(Outgoing + outgoingSent, HeaderBytes - outgoingSent);
+        outgoingSent += (int)Write(&piece, 1, operation);
+        if (outgoingSent < HeaderBytes)
+            return;
+        farewellSent = true;
+        socket.Shutdown(SocketShutdown.Send);
+    }
+
+    private void WriteHeader(int signature, long operationBytes, long messageBytes)
+    {
+        outgoingSent = 0;
+        var header = new Span<byte>(Outgoing, HeaderBytes);
+        BinaryPrimitives.WriteInt32LittleEndian(header, signature);
         BinaryPrimitives.WriteInt32LittleEndian(header[4..], sendSequence);
         BinaryPrimitives.WriteInt64LittleEndian(header[8..], operationBytes);
         BinaryPrimitives.WriteInt64LittleEndian(header[16..], messageBytes);
     }
 
-    private void CheckHeader(ReadOnlySpan<byte> header, int expectedBytes, in Operation operation)
+    private void Begin(Transfer transfer, in Operation operation)
     {
-        var kind = (OperationKind)BinaryPrimitives.ReadInt32LittleEndian(header);
+        if (transfer.HasBegun || incomingSeen < HeaderBytes)
+            return;
+        var header = new ReadOnlySpan<byte>(Incoming, HeaderBytes);
+        var signature = BinaryPrimitives.ReadInt32LittleEndian(header);
         var operationBytes = BinaryPrimitives.ReadInt64LittleEndian(header[8..]);
-        if (kind == OperationKind.Abort)
+        if (Operation.KindOf(signature) == OperationKind.Abort)
             throw operation.Aborted(Peer, (int)operationBytes);
         var sequence = BinaryPrimitives.ReadInt32LittleEndian(header[4..]);
         var messageBytes = BinaryPrimitives.ReadInt64LittleEndian(header[16..]);
-        if (kind != operation.Kind || operationBytes != operation.Bytes || messageBytes != expectedBytes || sequence != receiveSequence)
-            throw operation.OutOfStep(Peer, kind, operationBytes);
+        if (signature != operation.Signature || operationBytes != operation.Bytes || messageBytes != transfer.Remaining || sequence != receiveSequence)
+            throw operation.OutOfStep(Peer, signature, operationBytes);
         receiveSequence++;
+        transfer.HasBegun = true;
     }
 
-    private bool FillIncoming(in Operation operation)
+    private long Write(SocketCalls.Piece* pieces, int count, in Operation operation)
     {
-        if (incomingRead > 0)
+        try
         {
-            incoming.AsSpan(incomingRead..incomingEnd).CopyTo(incoming);
-            incomingEnd -= incomingRead;
-            incomingRead = 0;
+            return SocketCalls.Write(descriptor, pieces, count);
         }
-
-        var received = ReceiveSome(incoming.AsSpan(incomingEnd), operation);
-        incomingEnd += received;
-        return received > 0;
-    }
-
-    private int SendSome(ReadOnlySpan<byte> bytes, in Operation operation)
-    {
-        var sent = Socket.Send(bytes, SocketFlags.None, out var error);
-        if (error is SocketError.Success)
-            return sent;
-        if (error is SocketError.WouldBlock)
-            return 0;
-        throw operation.Lost(Peer, $"cannot be reached any more ({error})", new SocketException((int)error));
-    }
-
-    private int ReceiveSome(Span<byte> bytes, in Operation operation)
-    {
-        var received = Socket.Receive(bytes, SocketFlags.None, out var error);
-        if (error is SocketError.WouldBlock)
-            return 0;
-        if (error is not SocketError.Success)
-            throw operation.Lost(Peer, $"broke the connection ({error})", new SocketException((int)error));
-        return received > 0 ? received : throw operation.Lost(Peer, "closed the connection");
-    }
-
-    /// <summary>Values on their way: where the next byte lies and how many remain.</summary>
-    private sealed class Transfer(byte* next, int remaining)
-    {
-        public byte* Next { get; private set; } = next;
-
-        public int Remaining { get; private set; } = remaining;
-
-        public bool HeaderSent { get; set; }
-
-        public void Advance(int bytes)
+        catch (Win32Exception e)
         {
-            Next += bytes;
-            Remaining -= bytes;
+            throw operation.Lost(Peer, $"cannot be reached any more ({e.Message})", e);
+        }
+    }
+
+    private long Read(SocketCalls.Piece* pieces, int count, in Operation operation)
+    {
+        try
+        {
+            var received = SocketCalls.Read(descriptor, pieces, count);
+            return received >= 0 ? received : throw operation.Lost(Peer, "closed the connection");
+        }
+        catch (Win32Exception e)
+        {
+            throw operation.Lost(Peer, $"broke the connection ({e.Message})", e);
         }
     }
 }

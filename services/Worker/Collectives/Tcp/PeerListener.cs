@@ -41,10 +41,13 @@ internal sealed class PeerListener : IDisposable
     public IPEndPoint EndPoint => (IPEndPoint)listener.LocalEndPoint!;
 
     /// <summary>Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.</summary>
-    /// <param name="expected">Ranks that will connect.</param>
+    /// <param name="expected">Who will connect, and what for.</param>
     /// <param name="found">Filled as they come, also when the wait fails.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public async Task AcceptAsync(IReadOnlyCollection<int> expected, ConcurrentDictionary<int, Socket> found, CancellationToken cancellationToken)
+    public async Task AcceptAsync(
+        IReadOnlyCollection<(int Rank, PeerChannel Channel)> expected,
+        ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket> found,
+        CancellationToken cancellationToken)
     {
         if (expected.Count == 0)
             return;
@@ -84,7 +87,7 @@ internal sealed class PeerListener : IDisposable
 
     public void Dispose() => listener.Dispose();
 
-    private async Task<int?> ProveAsync(Socket socket, CancellationToken cancellationToken)
+    private async Task<(int Rank, PeerChannel Channel)?> ProveAsync(Socket socket, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(handshakeTimeout);

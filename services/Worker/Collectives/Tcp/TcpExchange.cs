@@ -1,4 +1,4 @@
-using System.Net.Sockets;
+using System.Diagnostics;
 
 namespace Cluster.Worker.Collectives.Tcp;
 
@@ -9,36 +9,48 @@ namespace Cluster.Worker.Collectives.Tcp;
 internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
 {
     /// <summary>Longest sleep before the deadline is looked at again.</summary>
-    private const int PollMicroseconds = 100_000;
+    public static readonly TimeSpan LookUp = TimeSpan.FromMilliseconds(100);
 
-    private const int FarewellPollMicroseconds = 10_000;
+    /// <summary>Longest silence of a peer's machine, which answers whatever its processes do.</summary>
+    public static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(4);
 
-    /// <summary>Rounds without progress before the thread sleeps in the kernel: a peer's answer is often microseconds away.</summary>
-    private const int SpinRounds = 20;
+    /// <summary>Time without progress before the thread sleeps in the kernel: a peer's answer is often microseconds away.</summary>
+    private static readonly TimeSpan SpinTime = TimeSpan.FromMicroseconds(50);
 
     /// <summary>Longest wait for peers to take notice that this rank gives up. They are in the same exchange, so it is usually over at once.</summary>
     private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(1);
 
-    private readonly List<Socket> readable = [];
-    private readonly List<Socket> writable = [];
+    private static readonly TimeSpan FarewellLookUp = TimeSpan.FromMilliseconds(10);
+
+    private readonly Lock gate = new();
+    private readonly SocketCalls.Watch[] watches = new SocketCalls.Watch[links.Length];
+    private volatile int culpritOfAbort = -1;
 
     /// <summary>Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were queued.</summary>
-    public void Run(in Operation operation)
+    public void Run(in Operation operation, ITransferObserver? observer = null)
     {
-        try
+        lock (gate)
         {
-            MoveAll(operation);
-        }
-        catch (CollectiveException e)
-        {
-            // Only those in the midst of it: the others are told by Abort, when the ranks of this node know already.
-            SayFarewell(e.Member, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
-            throw;
+            try
+            {
+                MoveAll(operation, observer);
+            }
+            catch (CollectiveException e)
+            {
+                // Only those in the midst of it: the others are told by Abort, when the ranks of this node know already.
+                SayFarewell(e.Member, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
+                throw;
+            }
         }
     }
 
-    /// <summary>Tells every peer that has not been told that this rank gives up, and because of whom.</summary>
-    public void SayFarewell(int culprit) => SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
+    /// <summary>Ends an exchange that another thread is at, and tells every peer that has not been told that this rank gives up, and because of whom.</summary>
+    public void Abort(int culprit)
+    {
+        culpritOfAbort = culprit;
+        lock (gate)
+            SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
+    }
 
     private void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
     {
@@ -49,13 +61,13 @@ internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
         {
             remaining.RemoveAll(link => link.TryFarewell(operation));
             if (remaining.Count > 0)
-                Socket.Select(remaining.ConvertAll(link => link.Socket), null, null, FarewellPollMicroseconds);
+                SocketCalls.Wait([.. remaining.Select(link => link.Watch(sending: false, receiving: true))], FarewellLookUp);
         }
     }
 
-    private void MoveAll(in Operation operation)
+    private void MoveAll(in Operation operation, ITransferObserver? observer)
     {
-        for (var idle = 0; ;)
+        for (long idleSince = 0; ;)
         {
             var busy = false;
             var moved = false;
@@ -63,43 +75,47 @@ internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
             {
                 if (link is null)
                     continue;
-                if (link.IsSending)
-                    moved |= link.TrySend(operation);
-                if (link.IsReceiving)
-                    moved |= link.TryReceive(operation);
+                moved |= link.TrySend(operation);
+                moved |= link.TryReceive(operation, observer);
                 busy |= link.IsSending || link.IsReceiving;
             }
 
             if (!busy)
                 return;
-            idle = moved ? 0 : idle + 1;
-            if (idle > SpinRounds)
+            if (moved)
+                idleSince = 0;
+            else if (idleSince == 0)
+                idleSince = Stopwatch.GetTimestamp();
+            else if (Stopwatch.GetElapsedTime(idleSince) > SpinTime)
                 Sleep(operation);
         }
     }
 
     private void Sleep(in Operation operation)
     {
-        readable.Clear();
-        writable.Clear();
-        PeerLink? awaited = null;
+        var count = 0;
         foreach (var link in links)
         {
-            if (link is null)
-                continue;
-            if (link.IsReceiving)
-            {
-                readable.Add(link.Socket);
-                awaited ??= link;
-            }
-
-            if (link.IsSending)
-                writable.Add(link.Socket);
+            if (link is not null && (link.IsSending || link.IsReceiving))
+                watches[count++] = link.Watch(link.IsSending, link.IsReceiving);
         }
 
-        awaited ??= Array.Find(links, link => link?.IsSending == true);
-        Socket.Select(readable, writable, checkError: null, PollMicroseconds);
-        if (readable.Count == 0 && writable.Count == 0 && operation.IsOverdue)
-            throw operation.Late(awaited!.Peer);
+        var began = Stopwatch.GetTimestamp();
+        SocketCalls.Wait(watches.AsSpan(0, count), LookUp);
+        if (Stopwatch.GetElapsedTime(began) < LookUp)
+            return;
+        if (culpritOfAbort >= 0)
+            throw operation.Aborted(members.Me, culpritOfAbort);
+        foreach (var link in links)
+        {
+            if (link is not null && link.IsUnanswered(LongestSilence))
+                throw operation.Lost(link.Peer, "no longer answers: its machine is down or cut off");
+        }
+
+        if (operation.IsOverdue)
+            throw operation.Late(MostAwaited());
     }
+
+    /// <summary>The one that has given least so far: others may wait for it just as this rank does.</summary>
+    private int MostAwaited() => links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving).MaxBy(link => link.Awaited)!.Peer;
 }

@@ -7,18 +7,21 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// <summary>Joins every two ranks by a connection: the higher rank calls the lower.</summary>
 internal static class TcpMesh
 {
+    private static readonly PeerChannel[] Channels = Enum.GetValues<PeerChannel>();
+
     /// <summary>Calls the lower ranks, awaits the higher, and checks that each knows the secret.</summary>
-    /// <returns>One link a rank; null for this one.</returns>
-    public static async Task<PeerLink?[]> ConnectAsync(
+    /// <returns>For each channel one link a rank; null for this one.</returns>
+    public static async Task<IReadOnlyDictionary<PeerChannel, PeerLink?[]>> ConnectAsync(
         PeerListener listener, IReadOnlyList<PeerEndpoint> endpoints, int rank, string secret, CancellationToken cancellationToken)
     {
-        var sockets = new ConcurrentDictionary<int, Socket>();
+        var sockets = new ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket>();
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {
-            var higher = Enumerable.Range(rank + 1, endpoints.Count - rank - 1).ToHashSet();
-            var joining = Enumerable.Range(0, rank)
-                .Select(peer => CallAsync(endpoints[peer], rank, secret, sockets, failed.Token))
+            var lower = Enumerable.Range(0, rank).SelectMany(peer => Channels, (peer, channel) => (peer, channel));
+            var higher = Enumerable.Range(rank + 1, endpoints.Count - rank - 1).SelectMany(peer => Channels, (peer, channel) => (peer, channel)).ToHashSet();
+            var joining = lower
+                .Select(call => CallAsync(endpoints[call.peer], call.channel, rank, secret, sockets, failed.Token))
                 .Append(listener.AcceptAsync(higher, sockets, failed.Token))
                 .ToList();
             await foreach (var joined in Task.WhenEach(joining))
@@ -28,14 +31,12 @@ internal static class TcpMesh
             }
 
             await Task.WhenAll(joining);
-            var links = new PeerLink?[endpoints.Count];
-            foreach (var (peer, socket) in sockets)
-                links[peer] = new PeerLink(peer, socket);
-            return links;
+            return Channels.ToDictionary(channel => channel, channel => Links(channel));
         }
         catch (Exception e)
         {
-            var missing = Enumerable.Range(0, endpoints.Count).Where(peer => peer != rank && !sockets.ContainsKey(peer)).ToList();
+            var missing = Enumerable.Range(0, endpoints.Count)
+                .Where(peer => peer != rank && !Array.TrueForAll(Channels, channel => sockets.ContainsKey((peer, channel)))).ToList();
             foreach (var socket in sockets.Values)
                 socket.Dispose();
             if (e is OperationCanceledException && missing.Count > 0)
@@ -46,19 +47,23 @@ internal static class TcpMesh
 
             throw;
         }
+
+        PeerLink?[] Links(PeerChannel channel) =>
+            [.. Enumerable.Range(0, endpoints.Count).Select(peer => peer == rank ? null : new PeerLink(peer, sockets[(peer, channel)]))];
     }
 
     private static async Task CallAsync(
-        PeerEndpoint peer, int rank, string secret, ConcurrentDictionary<int, Socket> sockets, CancellationToken cancellationToken)
+        PeerEndpoint peer, PeerChannel channel, int rank, string secret,
+        ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket> sockets, CancellationToken cancellationToken)
     {
         var endPoint = IPEndPoint.Parse(peer.Address);
         var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            await socket.ConnectAsync(endPoint, cancellationToken);
-            if (!await PeerProof.ConnectAsync(socket, secret, rank, peer.Rank, cancellationToken))
+            await ConnectAsync(socket, endPoint, cancellationToken);
+            if (!await PeerProof.ConnectAsync(socket, secret, rank, peer.Rank, channel, cancellationToken))
                 throw NotConnected(peer, "refused this rank's proof of the attempt's secret, or could not give its own", null);
-            sockets[peer.Rank] = socket;
+            sockets[(peer.Rank, channel)] = socket;
         }
         catch (SocketException e)
         {
@@ -69,6 +74,20 @@ internal static class TcpMesh
         {
             socket.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Not by the socket's own asynchronous call, for the reason that <see cref="PeerProof"/> gives.</summary>
+    private static async Task ConnectAsync(Socket socket, IPEndPoint endPoint, CancellationToken cancellationToken)
+    {
+        using var end = cancellationToken.Register(socket.Dispose);
+        try
+        {
+            await Task.Run(() => socket.Connect(endPoint), CancellationToken.None);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException && cancellationToken.IsCancellationRequested)
+        {
+            throw new OperationCanceledException($"no connection with {endPoint}", e, cancellationToken);
         }
     }
 

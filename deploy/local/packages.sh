@@ -6,11 +6,13 @@ packages_run=(
   g++:/usr/bin/g++
   make:/usr/bin/make
   postgresql-15:/usr/lib/postgresql/15/bin/initdb
+  libturbojpeg0:/usr/lib/x86_64-linux-gnu/libturbojpeg.so.0
   dataset-fashion-mnist:/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 )
 packages_test=(
   python3-torch:/usr/lib/python3/dist-packages/torch
   python3-torchvision:/usr/lib/python3/dist-packages/torchvision
+  python3-pil:/usr/lib/python3/dist-packages/PIL
   python3-numpy:/usr/lib/python3/dist-packages/numpy
   python3-grpcio:/usr/lib/python3/dist-packages/grpc
   python3-grpc-tools:/usr/lib/python3/dist-packages/grpc_tools

@@ -28,9 +28,13 @@ public static class MetricNames
     /// <summary>The most memory that a rank's process has had resident so far, of the rank that needed most.</summary>
     public const string MemoryPeakBytes = "memory/peak_bytes";
 
+    /// <summary>Training pictures that could not be read in an epoch.</summary>
+    public const string DataBrokenImages = "data/broken_images";
+
     public static IReadOnlyList<string> All { get; } =
     [
         TrainLoss, TrainAccuracy, ValidationLoss, ValidationAccuracy, TestLoss, TestAccuracy, TrainLearningRate, TrainSamplesPerSecond,
         TrainGradientNorm, StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds, MemoryPeakBytes,
+        DataBrokenImages,
     ];
 }

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Scheduler.Placement;
@@ -25,7 +26,7 @@ internal sealed record DeviceNeed(int Devices, DeviceKind Kind, int MaxPerNode, 
 
     public static DeviceNeed Of(JobSpec spec) => new(
         spec.Resources?.Devices ?? 0, spec.Resources?.DeviceKind ?? DeviceKind.Any, spec.Resources?.MaxDevicesPerNode ?? 0,
-        spec.Resources?.NodeLabels.ToDictionary() ?? [], spec.Data?.Name ?? "");
+        spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data));
 
     /// <summary>Whether a node with these labels and data sets will do, however many devices it has.</summary>
     public bool Admits(NodeCapacity node) =>

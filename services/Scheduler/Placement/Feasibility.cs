@@ -14,7 +14,7 @@ internal static class Feasibility
         if (need.DataSet.Length > 0 && !nodes.Any(n => n.DataSets.Contains(need.DataSet)))
         {
             var known = nodes.SelectMany(n => n.DataSets).Distinct().Order(StringComparer.Ordinal).ToList();
-            return $"data.name is '{need.DataSet}', which no registered node has ({(known.Count == 0 ? "they have none" : "they have " + string.Join(", ", known))}); put it on a node, {Wait}";
+            return $"{Setting(need.DataSet)} is '{need.DataSet}', which no registered node has ({(known.Count == 0 ? "they have none" : "they have " + string.Join(", ", known))}); put it on a node, {Wait}";
         }
 
         var admitted = nodes.Where(need.Admits).ToList();
@@ -30,6 +30,9 @@ internal static class Feasibility
     /// <summary>The answer alone, for the placement cycle.</summary>
     public static bool Suffices(DeviceNeed need, IReadOnlyList<NodeCapacity> nodes) =>
         need.Kinds.Any(kind => nodes.Where(need.Admits).Sum(n => need.Capped(n.Count(kind))) >= need.Devices);
+
+    // "image-folder/my-photos": what nodes have are folders, each by its name.
+    private static string Setting(string dataSet) => dataSet.Contains('/', StringComparison.Ordinal) ? "data.folder" : "data.name";
 
     private static string Format(IReadOnlyDictionary<string, string> labels) =>
         string.Join(", ", labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}"));

@@ -1,6 +1,9 @@
+using System.Collections.Immutable;
 using Cluster.Contracts.Catalog;
+using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Data.Formats;
+using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data;
 
@@ -14,12 +17,34 @@ public static class DataSetReader
     {
         if (DataCatalog.Of(spec) is not { } definition)
             throw new DataSetException($"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
-        return definition.Layout switch
+        var data = definition.Layout switch
         {
             DataLayout.Generated => SyntheticImages.Generate(definition),
             DataLayout.Idx => IdxDataSet.Read(definition, dataRoot),
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
+            DataLayout.ImageFolder => OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels), spec),
+            DataLayout.TarShards => OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels), spec),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
+        return data with { Normalization = Given(spec.Normalization, data.Normalization) };
     }
+
+    private static ImageDataSet OfFolder(DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec)
+    {
+        var isGiven = Values(spec.Normalization?.Mean).Length > 0 && Values(spec.Normalization?.Deviation).Length > 0;
+        var normalization = isGiven
+            ? ChannelNormalization.Uniform(definition.Channels, 0, 1)
+            : MeasuredNormalization.Of(parts.Train, definition.Channels);
+        return new ImageDataSet(definition, normalization, parts.Train, parts.Test, parts.Validation);
+    }
+
+    /// <summary>The data set's own normalisation but for what the job says.</summary>
+    private static ChannelNormalization Given(Normalization? spec, ChannelNormalization own)
+    {
+        var (mean, deviation) = (Values(spec?.Mean), Values(spec?.Deviation));
+        return new ChannelNormalization(mean.Length > 0 ? mean : own.Mean, deviation.Length > 0 ? deviation : own.Deviation);
+    }
+
+    private static ImmutableArray<float> Values(string? text) =>
+        ChannelValues.TryRead(text ?? "", out var values) ? [.. values.Select(value => (float)value)] : [];
 }

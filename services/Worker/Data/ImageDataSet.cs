@@ -8,12 +8,14 @@ namespace Cluster.Worker.Data;
 /// <param name="Definition">Sizes, as the catalogue and the job file have them.</param>
 /// <param name="Normalization">Of this data set's pixels.</param>
 /// <param name="Train">Published training part.</param>
-/// <param name="Test">Published test part.</param>
-public sealed record ImageDataSet(DataDefinition Definition, ChannelNormalization Normalization, ImagePart Train, ImagePart Test);
+/// <param name="Test">Published test part; may be empty.</param>
+/// <param name="Validation">Published validation part; null where it is cut from the training part.</param>
+public sealed record ImageDataSet(
+    DataDefinition Definition, ChannelNormalization Normalization, ImagePart Train, ImagePart Test, ImagePart? Validation = null);
 
 /// <summary>What a job trains on, chooses by and is judged by.</summary>
 /// <param name="Train">Begins with the training part's first sample.</param>
-/// <param name="Validation">The training part's last samples, which no step sees.</param>
+/// <param name="Validation">As published, or the training part's last samples, which no step sees.</param>
 /// <param name="Test">As published.</param>
 public sealed record DataParts(ImagePart Train, ImagePart Validation, ImagePart Test)
 {
@@ -30,7 +32,7 @@ public sealed record DataParts(ImagePart Train, ImagePart Validation, ImagePart 
             throw new JobMisconfiguredException($"data.trainSamples is {trainSamples} but {data.Definition.Name} has {available} after {validationSamples} for validation; lower it");
         return new DataParts(
             data.Train.Slice(0, trainSamples == 0 ? available : trainSamples),
-            data.Train.Slice(available, validationSamples),
+            data.Validation ?? data.Train.Slice(available, validationSamples),
             data.Test);
     }
 }

@@ -15,6 +15,7 @@ public abstract class ImagePart
     /// <param name="sample">From 0.</param>
     /// <param name="buffers">The calling thread's.</param>
     /// <param name="enough">For a picture of the stored size, the share of its pixels a side that is enough: a decoder may shrink it down to that.</param>
+    /// <exception cref="BrokenPictureException">It cannot be read; the message names it.</exception>
     public abstract void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough);
 
     /// <summary>Samples [start, start + count).</summary>

@@ -28,10 +28,14 @@ internal sealed partial class Evaluate(TrainerContext context, InferenceSetup se
             Report("validation", MetricNames.ValidationLoss, MetricNames.ValidationAccuracy, validated);
         }
 
-        if (Over(parts.Test, progress, cancellationToken) is not { } tested)
-            return false;
-        (progress.Figures.TestLoss, progress.Figures.TestAccuracy) = (tested.Loss, tested.Accuracy);
-        Report("test", MetricNames.TestLoss, MetricNames.TestAccuracy, tested);
+        if (parts.Test.Count > 0)
+        {
+            if (Over(parts.Test, progress, cancellationToken) is not { } tested)
+                return false;
+            (progress.Figures.TestLoss, progress.Figures.TestAccuracy) = (tested.Loss, tested.Accuracy);
+            Report("test", MetricNames.TestLoss, MetricNames.TestAccuracy, tested);
+        }
+
         progress.Send();
         return true;
     }
@@ -39,7 +43,7 @@ internal sealed partial class Evaluate(TrainerContext context, InferenceSetup se
     private Evaluation? Over(ImagePart part, BatchProgress progress, CancellationToken cancellationToken)
     {
         var sums = new double[2];
-        return new InferencePass(setup, context.Stop).Run(part, sums, Add, progress.BatchDone, cancellationToken)
+        return new InferencePass(setup, context.Stop, logger).Run(part, sums, Add, progress.BatchDone, cancellationToken)
             ? new Evaluation(sums[0] / part.Count, sums[1] / part.Count)
             : null;
     }

@@ -2,13 +2,14 @@ using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
+using Cluster.Worker.Parallel;
 using Cluster.Worker.Training;
 using static TorchSharp.torch;
 
 namespace Cluster.Worker.Inference;
 
 /// <summary>Every sample of a part once, in order, in the batches and shares that a training job's evaluation has: the same weights give the same sums.</summary>
-internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop)
+internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILogger logger)
 {
     /// <summary>Shows each batch's scores to <paramref name="visit"/>, on the ranks that have samples of it.</summary>
     /// <param name="part">The samples.</param>
@@ -22,32 +23,35 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop)
         setup.Network.eval();
         using var guard = no_grad();
         using var batches = new BatchPrefetcher(
-            new BatchPass(part, setup.Renderer, Visit.Evaluation), BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share), setup.LoaderThreads);
+            new BatchPass(part, setup.Renderer, Visit.Evaluation, setup.MaxBrokenImages), BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share), setup.LoaderThreads);
+        var broken = new BrokenCount(setup.MaxBrokenImages, logger);
         var first = 0;
         while (batches.TryTake(out var batch, cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var scope = NewDisposeScope();
-            // The last is whether anybody has been asked to stop: one exchange a batch serves both.
-            var exchanged = new double[sums.Length + 1];
+            broken.Note(batch.Broken);
+            // The last are whether anybody has been asked to stop, and pictures that are broken: one exchange a batch serves all.
+            var exchanged = new double[sums.Length + 2];
             using (batch)
             {
                 if (batch.Samples > 0)
                 {
                     var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
-                    visit(first + Share(batch.GlobalSize).Start.Value, setup.Network.call(images), labels, exchanged);
+                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(setup.Network.call(images), batch.Views), labels, exchanged);
                 }
 
                 first += batch.GlobalSize;
             }
 
-            exchanged[^1] = stop.IsRequested ? 1 : 0;
+            (exchanged[^2], exchanged[^1]) = (stop.IsRequested ? 1 : 0, broken.TakeNew());
             if (setup.Group.WorldSize > 1)
                 setup.Group.AllReduce<double>(exchanged, "evaluation");
             for (var i = 0; i < sums.Length; i++)
                 sums.Span[i] += exchanged[i];
+            broken.Agree((int)exchanged[^1]);
             batchDone();
-            if (exchanged[^1] > 0)
+            if (exchanged[^2] > 0)
                 return false;
         }
 

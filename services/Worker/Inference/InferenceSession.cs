@@ -29,19 +29,27 @@ internal static class InferenceSession
         if (group.Rank == 0)
             context.Reporter.Environment(EnvironmentReport.Take(group, network, context.Launch.Threads));
         context.Reporter.Started();
-        var renderer = new StoredRenderer(data.Normalization, network.Shape.InputSize, new Augmentation(), spec.Seed);
-        var setup = new InferenceSetup(network, renderer, Math.Max(1, spec.Data.LoaderThreads), group, spec.Hyperparameters.GlobalBatchSize, precision, device);
+        var renderer = SampleRenderers.For(data, spec, network.Shape.InputSize);
+        var setup = new InferenceSetup(
+            network, renderer, BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads), group,
+            BatchSource.EvaluationBatchSize(spec.Hyperparameters.GlobalBatchSize, renderer), spec.Data.MaxBrokenImages, precision, device);
         using var span = WorkerTelemetry.Trainer.StartActivity($"inference.{spec.Task.Name}");
         var done = spec.IsPrediction()
-            ? new Predict(context, setup).Run(PartOf(parts, spec.Task.Part), cancellationToken)
+            ? new Predict(context, setup).Run(PartOf(parts, spec), cancellationToken)
             : new Evaluate(context, setup).Run(parts, cancellationToken);
         return done ? TrainerOutcome.Done : TrainerOutcome.Stopped(context.Stop.IsRequested ? context.Stop.Reason : "another rank was asked to stop");
     }
 
-    private static ImagePart PartOf(DataParts parts, DataPart part) => part switch
+    private static ImagePart PartOf(DataParts parts, JobSpec spec)
     {
-        DataPart.Train => parts.Train,
-        DataPart.Validation => parts.Validation,
-        _ => parts.Test,
-    };
+        var part = spec.Task.Part switch
+        {
+            DataPart.Train => parts.Train,
+            DataPart.Validation => parts.Validation,
+            _ => parts.Test,
+        };
+        return part.Count > 0
+            ? part
+            : throw new JobMisconfiguredException($"task.part is {spec.Task.Part.ToString().ToLowerInvariant()} but {spec.Data.Folder} has no such part; predict another");
+    }
 }

@@ -19,7 +19,7 @@ internal sealed class Predict(TrainerContext context, InferenceSetup setup)
     public bool Run(ImagePart part, CancellationToken cancellationToken)
     {
         var progress = new BatchProgress(context.Reporter, setup.Group.Rank == 0, part.Count, setup.GlobalBatchSize);
-        if (!new InferencePass(setup, context.Stop).Run(part, Memory<double>.Empty, Add, progress.BatchDone, cancellationToken))
+        if (!new InferencePass(setup, context.Stop, context.LoggerFactory.CreateLogger<Predict>()).Run(part, Memory<double>.Empty, Add, progress.BatchDone, cancellationToken))
             return false;
         StoreAsync(cancellationToken).GetAwaiter().GetResult();
         return true;

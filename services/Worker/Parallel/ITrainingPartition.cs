@@ -40,11 +40,12 @@ public interface ITrainingPartition : IDisposable
 public readonly record struct SampleRange(int Start, int Count);
 
 /// <summary>What one rank feeds in one step.</summary>
-/// <param name="Images">(n, C, H, W): the samples that <see cref="ITrainingPartition.LocalSamples"/> names, in order.</param>
+/// <param name="Images">(n · Views, C, H, W): the samples that <see cref="ITrainingPartition.LocalSamples"/> names, in order.</param>
 /// <param name="Labels">(n) classes, int64.</param>
 /// <param name="GlobalBatchSize">Samples of all ranks together; what the mean is taken over.</param>
 /// <param name="Step">Number of the optimizer step, from which per-sample randomness is drawn.</param>
-public sealed record TrainingBatch(torch.Tensor Images, torch.Tensor Labels, int GlobalBatchSize, long Step)
+/// <param name="Views">Images of every sample, next to each other; more than one only in evaluation.</param>
+public sealed record TrainingBatch(torch.Tensor Images, torch.Tensor Labels, int GlobalBatchSize, long Step, int Views = 1)
 {
     /// <summary>Passes in which a rank works through its samples of a training step.</summary>
     public int AccumulationSteps { get; init; } = 1;

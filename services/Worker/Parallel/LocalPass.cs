@@ -12,12 +12,13 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
 {
     public static LocalPass Forward(ImageClassifier network, TrainingBatch batch, SampleRange local, SummedLoss loss)
     {
-        if (batch.Images.shape[0] != local.Count)
-            throw new ArgumentException($"the batch has {batch.Images.shape[0]} samples; this rank feeds {local.Count} of {batch.GlobalBatchSize}", nameof(batch));
+        if (batch.Images.shape[0] != local.Count * batch.Views)
+            throw new ArgumentException($"the batch has {batch.Images.shape[0]} images of {batch.Views} views; this rank feeds {local.Count} of {batch.GlobalBatchSize}", nameof(batch));
         network.Position.Step = batch.Step;
         network.Position.FirstSample = local.Start;
         var outputs_NK = network.Outputs(batch.Images);
-        var main = loss(outputs_NK[0], batch.Labels);
+        var logits_NK = AverageViews(outputs_NK[0], batch.Views);
+        var main = loss(logits_NK, batch.Labels);
         var total = main;
         foreach (var (head_NK, share) in outputs_NK.Skip(1).Zip(network.AuxiliaryWeights))
         {
@@ -26,8 +27,15 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
         }
 
         using var guard = no_grad();
-        return new LocalPass(total, main.to(ScalarType.Float64).item<double>(), outputs_NK[0].argmax(1).eq(batch.Labels).sum().item<long>());
+        return new LocalPass(total, main.to(ScalarType.Float64).item<double>(), logits_NK.argmax(1).eq(batch.Labels).sum().item<long>());
     }
+
+    /// <summary>Logits whose softmax is the mean of the views': Krizhevsky et al. 2012, §4.1. They lack the constant log(views), which a softmax takes out again.</summary>
+    /// <param name="logits_VK">Of every sample's views, next to each other.</param>
+    /// <param name="views">Of a sample.</param>
+    public static Tensor AverageViews(Tensor logits_VK, int views) => views == 1
+        ? logits_VK
+        : logits_VK.log_softmax(1).reshape(-1, views, logits_VK.shape[1]).logsumexp(1, false);
 
     /// <summary>Leaves in each parameter this rank's share of the gradient of the mean over the global batch.</summary>
     public void Backward(int globalBatchSize)

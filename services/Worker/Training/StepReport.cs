@@ -77,6 +77,15 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     }
 
     /// <param name="stepsDone">Optimizer steps before it.</param>
+    /// <param name="epoch">From 0, whose training has ended.</param>
+    /// <param name="count">In its training samples.</param>
+    public void BrokenImages(long stepsDone, int epoch, long count)
+    {
+        if (reportsSeries)
+            reporter.Metric(MetricNames.DataBrokenImages, stepsDone, epoch + 1, count);
+    }
+
+    /// <param name="stepsDone">Optimizer steps before it.</param>
     /// <param name="epoch">From 0; people and series count from 1.</param>
     /// <param name="result">Over the whole part.</param>
     public void Validated(long stepsDone, int epoch, Evaluation result)

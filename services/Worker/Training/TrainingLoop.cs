@@ -15,6 +15,7 @@ internal sealed partial class TrainingLoop(
 {
     private readonly BatchSource _batches = new(setup);
     private readonly ParameterUpdate _update = new(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group);
+    private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;
     private long _savedAtStep = -1;
 
@@ -44,6 +45,7 @@ internal sealed partial class TrainingLoop(
 
         setup.Network.train();
         using var batches = _batches.Training(epoch, firstBatch: (int)(_position.StepsDone - firstStep));
+        _broken.BeginPass();
         while (_position.StepsDone < lastStep)
         {
             TrainStep(batches, cancellationToken);
@@ -53,6 +55,7 @@ internal sealed partial class TrainingLoop(
                 return false;
         }
 
+        report.BrokenImages(_position.StepsDone, epoch, _broken.InPass);
         return true;
     }
 
@@ -68,6 +71,7 @@ internal sealed partial class TrainingLoop(
         var waitedBefore = batches.TotalWait;
         if (!batches.TryTake(out var batch, cancellationToken))
             throw new InvalidOperationException($"the data ended before step {step} of {setup.Plan.TotalSteps}");
+        _broken.Note(batch.Broken);
         var outcome = ForwardBackward(batch, step);
         if (!double.IsFinite(outcome.Loss))
             throw Diverged(step, outcome.Loss);
@@ -111,11 +115,15 @@ internal sealed partial class TrainingLoop(
     /// <summary>False when a stop has been asked for.</summary>
     private bool Test(CancellationToken cancellationToken)
     {
-        if (Evaluate("training.test", setup.Data.Test, cancellationToken) is not { } result)
-            return false;
-        report.Tested(_position.StepsDone, setup.Plan.Epochs - 1, result);
+        if (setup.Data.Test.Count > 0)
+        {
+            if (Evaluate("training.test", setup.Data.Test, cancellationToken) is not { } result)
+                return false;
+            report.Tested(_position.StepsDone, setup.Plan.Epochs - 1, result);
+            LogTest(result.Loss, result.Accuracy);
+        }
+
         ReportPeakMemory(setup.Plan.Epochs - 1);
-        LogTest(result.Loss, result.Accuracy);
         return true;
     }
 
@@ -126,10 +134,12 @@ internal sealed partial class TrainingLoop(
         using var averaged = setup.Average?.InPlace();
         setup.Network.eval();
         using var batches = _batches.Evaluation(part);
+        _broken.BeginPass();
         var (lossSum, correct) = (0.0, 0L);
         while (batches.TryTake(out var batch, cancellationToken))
         {
             cancellationToken.ThrowIfCancellationRequested();
+            _broken.Note(batch.Broken);
             using var scope = NewDisposeScope();
             using (batch)
             {
@@ -148,7 +158,7 @@ internal sealed partial class TrainingLoop(
     private TrainingBatch ToTrainingBatch(HostBatch batch, long step)
     {
         var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
-        return new TrainingBatch(images, labels, batch.GlobalSize, step);
+        return new TrainingBatch(images, labels, batch.GlobalSize, step, batch.Views);
     }
 
     private void ReportPeakMemory(int epoch)
@@ -159,13 +169,14 @@ internal sealed partial class TrainingLoop(
         report.PeakMemory(_position.StepsDone, epoch, peaks.Max());
     }
 
-    /// <summary>Whether any rank has been asked to stop: all must leave at the same step, or the others would wait for it.</summary>
+    /// <summary>Whether any rank has been asked to stop: all must leave at the same step, or the others would wait for it. So it is with broken pictures.</summary>
     private bool StopAgreed()
     {
-        Span<int> asked = [stop.IsRequested ? 1 : 0];
+        Span<int> agreed = [stop.IsRequested ? 1 : 0, _broken.TakeNew()];
         if (setup.Group.WorldSize > 1)
-            setup.Group.AllReduce(asked, "stop");
-        return asked[0] > 0;
+            setup.Group.AllReduce(agreed, "stop");
+        _broken.Agree(agreed[1]);
+        return agreed[0] > 0;
     }
 
     private TrainerOutcome StopHere(CancellationToken cancellationToken)

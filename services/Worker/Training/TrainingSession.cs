@@ -64,8 +64,8 @@ public sealed class TrainingSession : ITrainingSession
             Average = average,
             Group = group,
             Data = parts,
-            Renderer = new StoredRenderer(data.Normalization, partition.Network.Shape.InputSize, spec.Data.Augmentation ?? new(), spec.Seed),
-            LoaderThreads = spec.Data.LoaderThreads > 0 ? spec.Data.LoaderThreads : 1,
+            Renderer = SampleRenderers.For(data, spec, partition.Network.Shape.InputSize),
+            LoaderThreads = BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads),
             Device = TrainingPartitions.DeviceOf(context.Launch.Device),
             Precision = TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision),
         };

@@ -7,10 +7,17 @@ namespace Cluster.Contracts.Catalog;
 /// <summary>The data sets that a job can name. Which of them a node has, the node says.</summary>
 public static class DataCatalog
 {
-    public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Cifar10 = "cifar-10", Cifar100 = "cifar-100", Synthetic = "synthetic";
+    public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Cifar10 = "cifar-10", Cifar100 = "cifar-100", Synthetic = "synthetic",
+        ImageFolder = "image-folder", TarShards = "tar-shards";
 
     /// <summary>CIFAR-100's 20 superclasses instead of its 100 classes.</summary>
     public const string CoarseLabels = "coarse";
+
+    /// <summary>Crops of training pictures that are not at a random place of the resized picture.</summary>
+    public const string RandomResizedCrop = "resized", CenterCrop = "center";
+
+    /// <summary>Evaluation by the mean of ten crops.</summary>
+    public const string TenCrops = "ten";
 
     private const int Cifar100Superclasses = 20;
 
@@ -26,6 +33,8 @@ public static class DataCatalog
             DefaultValidationSamples: 5_000, "the same kind of pictures in 100 classes, or in 20 superclasses: Krizhevsky 2009"),
         new(Synthetic, DataLayout.Generated, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 6_000, TestSamples: 1_000,
             DefaultValidationSamples: 500, "patterns, one a class, with noise, of any size, grey or coloured; made on the node, for trials"),
+        Folder(ImageFolder, DataLayout.ImageFolder, "JPEG and PNG files as train/CLASS/*.jpg and val/CLASS/*.jpg, test likewise if it is there"),
+        Folder(TarShards, DataLayout.TarShards, "JPEG and PNG files as pairs of 0001.jpg and 0001.cls in train-*.tar and val-*.tar, test likewise if it is there"),
     ];
 
     public static bool TryGet(string name, [NotNullWhen(true)] out DataDefinition? data)
@@ -39,9 +48,35 @@ public static class DataCatalog
     {
         if (!TryGet(spec.Name, out var data))
             return null;
-        if (data.HasOpenSizes)
+        if (data.IsFolder)
+            return Cropped(data, spec);
+        if (data.IsGenerated)
             return Sized(data, spec);
         return spec.Labels == CoarseLabels ? data with { Classes = Cifar100Superclasses } : data;
+    }
+
+    /// <summary>What a node that has the data says it has: "cifar-10", "image-folder/my-photos"; empty where no data set is named.</summary>
+    public static string AdvertisedName(DataSpec? spec) =>
+        spec is null ? "" : TryGet(spec.Name, out var data) && data.IsFolder ? $"{spec.Name}/{spec.Folder}" : spec.Name;
+
+    private static DataDefinition Folder(string name, DataLayout layout, string summary) =>
+        new(name, layout, Channels: 3, Height: 224, Width: 224, Classes: 1000, TrainSamples: 0, TestSamples: 0, DefaultValidationSamples: 0, summary)
+        {
+            ShorterSide = 256,
+        };
+
+    private static DataDefinition Cropped(DataDefinition data, DataSpec spec)
+    {
+        var shorterSide = Given(spec.ImageSize, data.ShorterSide);
+        var crop = shorterSide * 7 / 8; // as 224 of 256
+        return data with
+        {
+            Classes = Given(spec.Classes, data.Classes),
+            Channels = Given(spec.Channels, data.Channels),
+            Height = crop,
+            Width = crop,
+            ShorterSide = shorterSide,
+        };
     }
 
     private static DataDefinition Sized(DataDefinition data, DataSpec spec) => data with
@@ -50,6 +85,7 @@ public static class DataCatalog
         Channels = Given(spec.Channels, data.Channels),
         Height = Given(spec.ImageSize, data.Height),
         Width = Given(spec.ImageSize, data.Width),
+        ShorterSide = Given(spec.ImageSize, data.Height),
     };
 
     // proto3: a number that was never filled in.

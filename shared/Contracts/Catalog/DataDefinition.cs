@@ -13,8 +13,14 @@ public sealed record DataDefinition(
     /// <summary>Needs no files, so that every node has it.</summary>
     public bool IsGenerated => Layout == DataLayout.Generated;
 
+    /// <summary>Pictures of all sizes in a folder that the job file names.</summary>
+    public bool IsFolder => Layout is DataLayout.ImageFolder or DataLayout.TarShards;
+
     /// <summary>Whether the job file says how many classes, channels and pixels there are.</summary>
-    public bool HasOpenSizes => Layout == DataLayout.Generated;
+    public bool HasOpenSizes => IsGenerated || IsFolder;
+
+    /// <summary>Pixels that a folder's pictures are resized to before a crop; of others, what they have.</summary>
+    public int ShorterSide { get; init; } = Height;
 }
 
 /// <summary>How a node has a data set.</summary>
@@ -28,4 +34,10 @@ public enum DataLayout
 
     /// <summary>The binary batches of CIFAR-10 or CIFAR-100.</summary>
     Cifar,
+
+    /// <summary>JPEG and PNG files in a folder for each class.</summary>
+    ImageFolder,
+
+    /// <summary>JPEG and PNG files in tar files, each with its class beside it.</summary>
+    TarShards,
 }

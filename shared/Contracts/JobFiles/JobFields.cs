@@ -11,6 +11,7 @@ namespace Cluster.Contracts.JobFiles;
 internal static partial class JobFields
 {
     private const long MaxWhole = 1_000_000_000;
+    private const string Folders = $"{DataCatalog.ImageFolder} or {DataCatalog.TarShards}";
 
     /// <summary>In the order of filling: a default that follows from another field stands behind it.</summary>
     public static ImmutableArray<JobField> All { get; } = TaskFields.Restrict(
@@ -19,22 +20,49 @@ internal static partial class JobFields
         OfPredict(Choice("task.part", DataPart.Test, "train, validation or test", "the samples to predict")),
         Word("model.name", null, ModelCatalog.All.Select(model => model.Name), "the network to train"),
         Word("data.name", null, DataCatalog.All.Select(data => data.Name), "what to train it on"),
-        OfOpenSizes(Whole("data.classes", 10, 2, 100_000, "classes of the pictures")),
-        OfOpenSizes(Whole("data.imageSize", 28, 8, 1024, "pixels a side")),
-        OfOpenSizes(Whole("data.channels", 1, 1, 3, "1 for grey, 3 for colour") with { Range = "1 or 3", Accepts = channels => channels is 1 or 3 }),
+        OfFolder(FolderName("data.folder", "a folder in the nodes' data root")),
+        OfOpenSizes(Whole("data.classes", 10, 2, 100_000, "classes of the pictures")) with
+        {
+            Default = spec => IsFolder(spec) ? null : 10L,
+            DefaultText = $"10 ({DataCatalog.Synthetic}), else required",
+        },
+        OfOpenSizes(Whole("data.imageSize", 28, 8, 4096, $"pixels a side; of {Folders} the shorter side's before a crop to the network's input")) with
+        {
+            Default = spec => IsFolder(spec) ? 256L : 28L,
+            DefaultText = $"28 ({DataCatalog.Synthetic}), 256 ({Folders})",
+        },
+        OfOpenSizes(Whole("data.channels", 1, 1, 3, "1 for grey, 3 for colour")) with
+        {
+            Default = spec => IsFolder(spec) ? 3L : 1L,
+            DefaultText = $"1 ({DataCatalog.Synthetic}), 3 ({Folders})",
+            Range = "1 or 3",
+            Accepts = channels => channels is 1 or 3,
+        },
         OfData(Word("data.labels", "fine", ["fine", DataCatalog.CoarseLabels], "the 100 classes or the 20 superclasses"), DataCatalog.Cifar100),
         Name("name", spec => ModelCatalog.TryGet(spec.Model.Name, out var model) ? model.Name : "job", "the model's name", "what lists and plots call the job"),
         Name("workspace", _ => "default", "default", "groups jobs of one team or project"),
         Whole("priority", 0, -1000, 1000, "a larger number wins"),
-        Whole("data.validationSamples", 0, 0, MaxWhole, "samples set aside from the end of the training part to choose the best checkpoint by") with
+        OfStored(Whole("data.validationSamples", 0, 0, MaxWhole, "samples set aside from the end of the training part to choose the best checkpoint by")) with
         {
             Default = spec => DataCatalog.TryGet(spec.Data.Name, out var data) ? data.DefaultValidationSamples : 0,
-            DefaultText = string.Join(", ", DataCatalog.All.Select(data => $"{data.DefaultValidationSamples} ({data.Name})")),
+            DefaultText = string.Join(", ", DataCatalog.All.Where(data => !data.IsFolder).Select(data => $"{data.DefaultValidationSamples} ({data.Name})")),
         },
         Whole("data.trainSamples", 0, 0, MaxWhole, "train on the first so many samples of the training part only; 0 means all"),
         Whole("data.loaderThreads", 0, 0, 256, "threads of a rank that make batches ready; 0 means as many as suit the data and the rank's cores"),
-        Whole("data.augmentation.cropPadding", 0, 0, 16, "pixels of zero padding on each side before a random crop back to size; 0 means no crop"),
+        OfFolder(Whole("data.maxBrokenImages", 0, 0, MaxWhole,
+            "pictures that may turn out unreadable in one pass over the data, each replaced by the next; 0 means that the first one ends the job")),
+        Channelwise("data.normalization.mean", -10, "subtracted from pixels in 0 to 1"),
+        Channelwise("data.normalization.deviation", 0.001, "that they are then divided by"),
+        OfStored(Whole("data.augmentation.cropPadding", 0, 0, 16, "pixels of zero padding on each side before a random crop back to size; 0 means no crop")),
+        OfFolder(Word("data.augmentation.crop", "random", ["random", DataCatalog.RandomResizedCrop, DataCatalog.CenterCrop],
+            "what training sees of a picture: a place of the resized one, a box of the stored one resized, or the middle")),
+        OfResizedCrop(Number("data.augmentation.minScale", 0.08, "more than 0 and at most 1", share => share is > 0 and <= 1,
+            "use a share such as 0.08", "smallest share of a picture's area")),
+        OfResizedCrop(Number("data.augmentation.maxRatio", 1.3333333333333333, "at least 1 and at most 10", ratio => ratio is >= 1 and <= 10,
+            "use a ratio such as 1.3333333333333333", "largest ratio of width to height, and of height to width")),
         Flag("data.augmentation.flip", _ => false, "false", "mirror left-right with probability one half"),
+        OfFolder(Number("data.augmentation.pcaJitter", 0, "at least 0 and at most 1", deviation => deviation is >= 0 and <= 1,
+            "use a number such as 0.1, or 0 for none", "deviation of the multiples of the colours' principal components that are added")),
         Whole("hyperparameters.epochs", 10, 1, 100_000, "passes over the training samples"),
         Whole("hyperparameters.maxSteps", 0, 0, MaxWhole, "stop after so many optimizer steps even if epochs remain; 0 means no limit"),
         Whole("hyperparameters.globalBatchSize", 128, 1, 1_048_576, "samples in one optimizer step over all devices together"),
@@ -97,7 +125,9 @@ internal static partial class JobFields
         Whole("checkpoints.everyEpochs", 1, 0, 100_000, "write one after every so many epochs; the last epoch always does"),
         Whole("checkpoints.everySteps", 0, 0, MaxWhole, "also after every so many optimizer steps; 0 means never"),
         Whole("checkpoints.keepLatest", 2, 1, 1000, "the newest so many are kept"),
-        Flag("checkpoints.keepBest", spec => spec.Data.ValidationSamples > 0, "true with validation samples", "also keep the one with the best validation accuracy"),
+        Flag("checkpoints.keepBest", spec => spec.Data.ValidationSamples > 0 || IsFolder(spec), "true with validation samples", "also keep the one with the best validation accuracy"),
+        Word("evaluation.crops", "one", ["one", DataCatalog.TenCrops],
+            "one: the middle; ten: the four corners and the middle, also mirrored, their probabilities averaged"),
         Whole("restarts.maxRestarts", 3, 0, 1000, "restarts after failures; 0 fails at the first"),
         Time("restarts.initialBackoff", TimeSpan.FromSeconds(1), "wait before the first restart; doubles with each"),
         Time("restarts.maxBackoff", TimeSpan.FromMinutes(1), "longest wait before a restart"),
@@ -117,10 +147,27 @@ internal static partial class JobFields
         OfInitialWeights(Flag("initFrom.newHead", _ => false, "false", "draw the parameters anew whose shape follows from the number of classes")),
     ]);
 
+    private static bool IsFolder(JobSpec spec) => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.IsFolder;
+
+    private static JobField OfFolder(JobField field) => field with { AppliesTo = IsFolder, BelongsTo = $"data {Folders}" };
+
+    private static JobField OfStored(JobField field) => field with
+    {
+        AppliesTo = spec => !IsFolder(spec),
+        BelongsTo = "data whose pictures have one size",
+    };
+
+    private static JobField OfResizedCrop(JobField field) => field with
+    {
+        AppliesTo = spec => IsFolder(spec) && spec.Data.Augmentation?.Crop == DataCatalog.RandomResizedCrop,
+        BelongsTo = $"crop {DataCatalog.RandomResizedCrop}",
+        ZeroIsAbsent = true,
+    };
+
     private static JobField OfOpenSizes(JobField field) => field with
     {
         AppliesTo = spec => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.HasOpenSizes,
-        BelongsTo = $"data {DataCatalog.Synthetic}",
+        BelongsTo = $"data {DataCatalog.Synthetic} or {Folders}",
         ZeroIsAbsent = true,
     };
 
@@ -184,6 +231,22 @@ internal static partial class JobFields
         Range = range,
         Accepts = value => accepts((string)value),
         Remedy = _ => remedy,
+    };
+
+    private static JobField FolderName(string path, string meaning) => Name(path, _ => null, "required", meaning) with
+    {
+        Remedy = _ => "name a folder in the nodes' data root, such as my-photos, without a path",
+    };
+
+    private static JobField Channelwise(string path, double min, string meaning) => new()
+    {
+        Path = path,
+        Meaning = meaning,
+        Default = _ => ChannelValues.Own,
+        DefaultText = ChannelValues.Own,
+        Range = $"{ChannelValues.Own} or 1 to 3 numbers from {min.ToString("R", CultureInfo.InvariantCulture)} to 10 with spaces between them",
+        Accepts = value => ChannelValues.TryRead((string)value, out var numbers) && numbers.All(number => number >= min && number <= 10),
+        Remedy = _ => $"use {ChannelValues.Own}, or a number for each channel such as 0.485 0.456 0.406",
     };
 
     private static JobField Whole(string path, long byDefault, long min, long max, string meaning) => new()

@@ -70,10 +70,10 @@ public static partial class JobSpecValidator
             return new(field.Path, field.Text(value!), reason, "remove it");
         }
 
-        if (value is null or "")
+        if (value is null or "" || (field.ZeroIsAbsent && JobField.IsUnset(value)))
         {
             var path = field.Path.Replace(".name", "");
-            return new(path, null, "is missing", $"name one of {field.Range.Replace(" or ", ", ")}");
+            return new(path, null, "is missing", path == field.Path ? field.Remedy(null) : $"name one of {field.Range.Replace(" or ", ", ")}");
         }
 
         if (field.Accepts(value))

@@ -11,7 +11,8 @@ internal static class JointRules
         if (!ModelCatalog.TryGet(spec.Model.Name, out var model) || DataCatalog.Of(spec.Data) is not { } data)
             throw new InvalidOperationException("rules between fields are asked only once each field is right");
         return ModelFitsData(spec, data)
-            .Concat(SamplesSuffice(spec, data))
+            .Concat(data.IsFolder ? CropsFit(spec, data) : SamplesSuffice(spec, data))
+            .Concat(ChannelsFit(spec, data))
             .Concat(DevicesFit(spec, model))
             .Concat(TrainingIsMeant(spec))
             .Concat(WeightsAreGiven(spec));
@@ -24,10 +25,39 @@ internal static class JointRules
             yield return new("model.options.classes", $"{classes}", $"{data.Name} has {data.Classes} classes", "leave it out to take it from the data");
         if (options[ModelCatalog.Channels].IntValue is var channels && channels != data.Channels)
             yield return new("model.options.channels", $"{channels}", $"{data.Name} has {data.Channels}", "leave it out to take it from the data");
-        if (options[ModelCatalog.InputSize].IntValue is var size && size != data.Height)
+        if (options[ModelCatalog.InputSize].IntValue is var size && !data.IsFolder && size != data.Height)
         {
             yield return new("model.options.inputSize", $"{size}", $"{data.Name} has pictures of {data.Height}×{data.Width}",
                 "leave it out to take it from the data");
+        }
+    }
+
+    private static bool HasValidation(JobSpec spec) => spec.Data.ValidationSamples > 0 || DataCatalog.Of(spec.Data) is { IsFolder: true };
+
+    /// <summary>How many samples a folder has only its node knows.</summary>
+    private static IEnumerable<JobFileViolation> CropsFit(JobSpec spec, DataDefinition data)
+    {
+        if (spec.Model.Options[ModelCatalog.InputSize].IntValue is var size && size > data.ShorterSide)
+            yield return new("data.imageSize", $"{data.ShorterSide}", $"model.options.inputSize is {size}, which is cropped from it", $"use {size} or more");
+    }
+
+    private static IEnumerable<JobFileViolation> ChannelsFit(JobSpec spec, DataDefinition data)
+    {
+        foreach (var (key, text) in new[] { ("mean", spec.Data.Normalization.Mean), ("deviation", spec.Data.Normalization.Deviation) })
+        {
+            if (ChannelValues.TryRead(text, out var values) && values.Length > 0 && values.Length != data.Channels)
+            {
+                yield return new($"data.normalization.{key}", text, $"{data.Name} has {data.Channels} channel{(data.Channels == 1 ? "" : "s")} here",
+                    $"give {data.Channels} number{(data.Channels == 1 ? "" : "s")}, or {ChannelValues.Own}");
+            }
+        }
+
+        if (spec.Data.Augmentation.PcaJitter > 0 && data.Channels != 3)
+            yield return new("data.augmentation.pcaJitter", $"{spec.Data.Augmentation.PcaJitter}", $"{data.Name} is grey here", "use 0, or set data.channels to 3");
+        if (spec.Evaluation.Crops == DataCatalog.TenCrops && !(data.IsFolder && spec.Model.Options[ModelCatalog.InputSize].IntValue < data.ShorterSide))
+        {
+            yield return new("evaluation.crops", DataCatalog.TenCrops, $"{data.Name} leaves no room around the network's input",
+                "use one, or pictures of a folder with data.imageSize above model.options.inputSize");
         }
     }
 
@@ -123,7 +153,7 @@ internal static class JointRules
                 "parallelism splits the network and lars measures whole tensors, of which each device would hold a part", "use another optimizer, or parallelism data");
         }
 
-        if (training.Schedule.Name == "plateau" && spec.Data.ValidationSamples == 0)
+        if (training.Schedule.Name == "plateau" && !HasValidation(spec))
         {
             yield return new("hyperparameters.schedule.name", "plateau", "a plateau is one of the validation loss and data.validationSamples is 0",
                 "set validation samples aside or use another schedule");
@@ -153,7 +183,7 @@ internal static class JointRules
             yield return new("initFrom", null, "names more than one of checkpoint, job and file", "keep one of them");
         if (given == 0 && !spec.IsTraining())
             yield return new("initFrom", null, $"is missing and task {spec.Task.Name} needs weights", "add initFrom with a checkpoint, job or file");
-        if (spec.IsPrediction() && spec.Task.Part == DataPart.Validation && spec.Data.ValidationSamples == 0)
+        if (spec.IsPrediction() && spec.Task.Part == DataPart.Validation && !HasValidation(spec))
             yield return new("task.part", "validation", "data.validationSamples is 0", "set validation samples aside or predict another part");
     }
 }

@@ -56,7 +56,7 @@ public sealed class JobFileRoundTripTests
             Labels = { labels },
             Priority = priority,
             Model = new ModelSpec { Name = model.Name },
-            Data = new DataSpec { Name = data.Name, ValidationSamples = training.Schedule.Name == "plateau" ? 100 : 0 },
+            Data = Data(data, model, training),
             Hyperparameters = training,
             Resources = new ResourceSpec { Devices = devices, MaxDevicesPerNode = perNode, DeviceKind = kind, NodeLabels = { nodeLabels } },
             Restarts = new RestartPolicy
@@ -66,6 +66,21 @@ public sealed class JobFileRoundTripTests
             },
             Seed = seed,
         };
+
+    private static DataSpec Data(DataDefinition data, ModelDefinition model, Hyperparameters training) => !data.IsFolder
+        ? new DataSpec { Name = data.Name, ValidationSamples = training.Schedule.Name == "plateau" ? 100 : 0 }
+        : model.Option(ModelCatalog.InputSize)!.IsAllowed(new OptionValue { IntValue = data.Height })
+            ? new DataSpec
+            {
+                Name = data.Name,
+                Folder = "1.5",
+                Classes = 7,
+                MaxBrokenImages = 3,
+                Normalization = new Normalization { Mean = "0.5", Deviation = "0.25" },
+                Channels = 1,
+                Augmentation = new Augmentation { Crop = DataCatalog.RandomResizedCrop, MaxRatio = 1.5 },
+            }
+            : new DataSpec { Name = DataCatalog.Synthetic, Channels = 3, ImageSize = 32, ValidationSamples = 100 };
 
     private static Gen<Hyperparameters> Training() =>
         from epochs in Gen.Choose(1, 1000)

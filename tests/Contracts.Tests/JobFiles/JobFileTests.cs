@@ -70,6 +70,7 @@ public sealed class JobFileTests
                 ValidationSamples = 1000,
                 TrainSamples = 20000,
                 Augmentation = new Augmentation { CropPadding = 2, Flip = true },
+                Normalization = new Normalization { Mean = "own", Deviation = "own" },
             },
             Hyperparameters = new Hyperparameters
             {
@@ -99,6 +100,7 @@ public sealed class JobFileTests
             Seed = ulong.MaxValue,
             Task = new TaskSpec { Name = "train" },
             InitFrom = new InitFrom { Job = "0f3c9a1b", Which = CheckpointChoice.Best, NewHead = true },
+            Evaluation = new EvaluationSpec { Crops = "one" },
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -127,6 +129,9 @@ public sealed class JobFileTests
                 cropPadding: 0
                 flip: false
               loaderThreads: 0
+              normalization:
+                mean: own
+                deviation: own
             hyperparameters:
               epochs: 10
               maxSteps: 0
@@ -163,6 +168,8 @@ public sealed class JobFileTests
             seed: 1
             task:
               name: train
+            evaluation:
+              crops: one
 
             """);
     }

@@ -44,7 +44,7 @@ public sealed class DataSetReaderTests
         foreach (var definition in DataCatalog.All.Where(definition => !definition.IsGenerated))
         {
             Should.Throw<DataSetException>(() => Read(definition.Name))
-                .Message.ShouldContain($"/nonexistent/{definition.Name}/");
+                .Message.ShouldContain($"/nonexistent/{definition.Name}");
         }
     }
 
@@ -104,7 +104,7 @@ public sealed class DataSetReaderTests
         Enumerable.Range(0, 3).Select(c => Pixels(data.Train, 0).Where((_, i) => i % 3 == c).ToArray()).DistinctBy(Convert.ToHexString).Count().ShouldBe(3);
     }
 
-    private static ImageDataSet Read(string name, string dataRoot = "/nonexistent") => DataSetReader.Read(new DataSpec { Name = name }, dataRoot);
+    private static ImageDataSet Read(string name, string dataRoot = "/nonexistent") => DataSetReader.Read(new DataSpec { Name = name, Folder = name }, dataRoot);
 
     private static int[] Labels(ImagePart part) => [.. Enumerable.Range(0, part.Count).Select(part.Label)];
 

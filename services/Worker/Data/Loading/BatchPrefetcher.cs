@@ -31,6 +31,9 @@ public sealed class BatchPrefetcher : IDisposable
         Array.ForEach(_threads, thread => thread.Start());
     }
 
+    /// <summary>Broken pictures of the batches taken so far; more than the pass allows are thrown by <see cref="TryTake"/>.</summary>
+    public long TotalBroken { get; private set; }
+
     /// <summary>Time that <see cref="TryTake"/> has waited because the next batch was not ready.</summary>
     public TimeSpan TotalWait { get; private set; }
 
@@ -42,7 +45,14 @@ public sealed class BatchPrefetcher : IDisposable
         {
             // The caller is the training thread, which has nothing else to do.
             batch = TakeAsync(cancellationToken).AsTask().GetAwaiter().GetResult();
-            return batch is not null;
+            if (batch is null)
+                return false;
+            TotalBroken += batch.Broken.Count;
+            if (TotalBroken <= _pass.MaxBroken)
+                return true;
+            var last = batch.Broken[^1];
+            batch.Dispose();
+            throw BrokenPictures.TooMany(TotalBroken, _pass.MaxBroken, last);
         }
         finally
         {
@@ -107,7 +117,7 @@ public sealed class BatchPrefetcher : IDisposable
 
     private void Work()
     {
-        var buffers = new PictureBuffers();
+        using var buffers = new PictureBuffers();
         while (_work.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
         {
             while (_work.Reader.TryRead(out var item))

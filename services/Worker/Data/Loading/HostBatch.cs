@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Data.Loading;
 
 /// <summary>One rank's samples of a batch, ready to be copied to its device. Its arrays go back to the pool on disposal.</summary>
-public sealed class HostBatch(int samples, int globalSize, int sampleElements) : IDisposable
+public sealed class HostBatch(int samples, int globalSize, int views, int viewElements) : IDisposable
 {
-    private readonly float[] _images = ArrayPool<float>.Shared.Rent(samples * sampleElements);
+    private readonly float[] _images = ArrayPool<float>.Shared.Rent(samples * views * viewElements);
     private readonly long[] _labels = ArrayPool<long>.Shared.Rent(samples);
 
     /// <summary>Samples of this rank.</summary>
@@ -17,15 +17,21 @@ public sealed class HostBatch(int samples, int globalSize, int sampleElements) :
     /// <summary>Samples of all ranks together.</summary>
     public int GlobalSize => globalSize;
 
-    /// <summary>Rows of <c>sampleElements</c> values.</summary>
-    public Span<float> Images => _images.AsSpan(0, samples * sampleElements);
+    /// <summary>Of every sample, next to each other.</summary>
+    public int Views => views;
+
+    /// <summary>Samples × views × elements of a view.</summary>
+    public Span<float> Images => _images.AsSpan(0, samples * views * viewElements);
 
     public Span<long> Labels => _labels.AsSpan(0, samples);
 
-    /// <summary>(n, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope.</summary>
+    /// <summary>Samples whose pictures are broken, each with what is wrong with it; others stand in their place.</summary>
+    public IReadOnlyList<string> Broken { get; internal set; } = [];
+
+    /// <summary>(n · views, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope.</summary>
     public (Tensor Images, Tensor Labels) ToTensors(int channels, int size, ScalarType precision, Device device)
     {
-        var images = empty(samples, channels, size, size, dtype: ScalarType.Float32);
+        var images = empty(samples * views, channels, size, size, dtype: ScalarType.Float32);
         MemoryMarshal.AsBytes(Images).CopyTo(images.bytes);
         var labels = empty(samples, dtype: ScalarType.Int64);
         MemoryMarshal.AsBytes(Labels).CopyTo(labels.bytes);

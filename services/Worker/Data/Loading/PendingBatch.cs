@@ -1,12 +1,7 @@
+using System.Collections.Concurrent;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Loading;
-
-/// <summary>How a pass over a part sees its samples.</summary>
-/// <param name="Part">Where they are.</param>
-/// <param name="Renderer">Makes floats of them.</param>
-/// <param name="Visit">What they are looked at for.</param>
-public sealed record BatchPass(ImagePart Part, ISampleRenderer Renderer, Visit Visit);
 
 /// <summary>A batch whose rows several threads fill.</summary>
 internal sealed class PendingBatch
@@ -14,6 +9,7 @@ internal sealed class PendingBatch
     private readonly TaskCompletionSource whole = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly BatchPass pass;
     private readonly BatchSamples samples;
+    private readonly ConcurrentDictionary<int, string> broken = [];
     private int rowsLeft;
 
     public PendingBatch(BatchPass pass, BatchSamples samples)
@@ -21,7 +17,7 @@ internal sealed class PendingBatch
         this.pass = pass;
         this.samples = samples;
         rowsLeft = samples.Samples.Length;
-        Batch = new HostBatch(samples.Samples.Length, samples.GlobalSize, pass.Renderer.SampleElements);
+        Batch = new HostBatch(samples.Samples.Length, samples.GlobalSize, pass.Renderer.Views(pass.Visit), pass.Renderer.ViewElements);
         if (rowsLeft == 0)
             whole.SetResult(); // a last batch with fewer samples than ranks
     }
@@ -35,17 +31,20 @@ internal sealed class PendingBatch
     {
         try
         {
-            var sample = samples.Samples.Span[row];
-            var elements = pass.Renderer.SampleElements;
-            pass.Renderer.Render(pass.Part, sample, pass.Visit, buffers, Batch.Images.Slice(row * elements, elements));
-            Batch.Labels[row] = pass.Part.Label(sample);
+            var elements = pass.SampleElements;
+            var rendered = pass.Render(samples.Samples.Span[row], buffers, Batch.Images.Slice(row * elements, elements), out var fault);
+            Batch.Labels[row] = pass.Part.Label(rendered);
+            if (fault is not null)
+                broken[row] = fault;
         }
         catch (Exception e)
         {
             whole.TrySetException(e); // thrown again where the batch is missed
         }
 
-        if (Interlocked.Decrement(ref rowsLeft) == 0)
-            whole.TrySetResult();
+        if (Interlocked.Decrement(ref rowsLeft) > 0)
+            return;
+        Batch.Broken = [.. broken.OrderBy(pair => pair.Key).Select(pair => pair.Value)];
+        whole.TrySetResult();
     }
 }

@@ -14,7 +14,10 @@ public sealed class StoredRenderer(ChannelNormalization normalization, int input
         [.. Enumerable.Range(0, normalization.Mean.Length).Select(c => Enumerable.Range(0, 256).Select(pixel => normalization.Apply(c, (byte)pixel)).ToArray())];
 
     /// <inheritdoc/>
-    public int SampleElements { get; } = normalization.Mean.Length * inputSize * inputSize;
+    public int ViewElements { get; } = normalization.Mean.Length * inputSize * inputSize;
+
+    /// <inheritdoc/>
+    public int Views(Visit visit) => 1;
 
     /// <inheritdoc/>
     public void Render(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<float> output)

@@ -1,0 +1,45 @@
+using Cluster.Worker.Data.Pictures;
+
+namespace Cluster.Worker.Data.Formats;
+
+/// <summary>Mean and deviation of pictures that nobody has published them of: over all pixels of the first <see cref="Samples"/> training samples.</summary>
+/// <remarks>Sums of whole numbers, so that every rank finds the same. JPEG files are shrunk as far as leaves 64 pixels a side, which takes a little from
+/// the deviation. Broken pictures are passed over.</remarks>
+internal static class MeasuredNormalization
+{
+    public const int Samples = 256;
+    private const int PixelsASide = 64;
+
+    public static ChannelNormalization Of(ImagePart train, int channels)
+    {
+        using var buffers = new PictureBuffers();
+        var (sums, squares, pixels) = (new long[channels], new long[channels], 0L);
+        for (var sample = 0; sample < Math.Min(Samples, train.Count); sample++)
+        {
+            try
+            {
+                train.Load(sample, buffers, size => (double)PixelsASide / Math.Min(size.Width, size.Height));
+            }
+            catch (BrokenPictureException)
+            {
+                continue; // counted where it is trained on
+            }
+
+            var values = buffers.Picture.Values;
+            pixels += buffers.Picture.Size.Pixels;
+            for (var i = 0; i < values.Length; i++)
+            {
+                sums[i % channels] += values[i];
+                squares[i % channels] += values[i] * values[i];
+            }
+        }
+
+        if (pixels == 0)
+            return ChannelNormalization.Uniform(channels, 0, 1); // nothing can be read: the first batch says so
+        var means = sums.Select(sum => (double)sum / pixels).ToArray();
+        return new ChannelNormalization(
+            [.. means.Select(mean => (float)(mean / 255))],
+            // Never less than one level: a picture of a single colour stays finite.
+            [.. squares.Select((square, c) => (float)(Math.Sqrt(Math.Max(1, ((double)square / pixels) - (means[c] * means[c]))) / 255))]);
+    }
+}

@@ -1,9 +1,12 @@
 using System.CommandLine;
 using Cluster.Bench.AllReduce;
+using Cluster.Bench.Zoo;
 
 var root = new RootCommand("Measures this system beside what its users would run instead, in turn and in one run.")
 {
     AllReduceVerb.Build(),
     AllReduceRank.Build(),
+    ZooVerb.Build(),
+    ZooTrainer.Build(),
 };
 return await root.Parse(args).InvokeAsync();

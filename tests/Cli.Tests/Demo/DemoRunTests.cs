@@ -1,7 +1,6 @@
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
 using Cluster.Cli.Rendering;
-using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Cli.Tests.Demo;
@@ -78,13 +77,6 @@ public sealed class DemoRunTests : IDisposable
         job.Restarts = restarts;
 
         new DemoJob("x.yaml", 0.8, LosesATrainer: true).Shortfall(job, wasKilled ? new KilledTrainer(1, 0, 1, 100, 200, resumedAt) : null).ShouldBe(shortfall);
-    }
-
-    [Fact]
-    public void Examples_AreSoundJobFiles()
-    {
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Repository.Root, "examples"), "*.yaml"))
-            Should.NotThrow(() => JobFile.Parse(File.ReadAllText(file)), file);
     }
 
     public void Dispose() => proc.Delete(recursive: true);

@@ -1,0 +1,46 @@
+using Cluster.Contracts.V1;
+using Cluster.Worker.Training;
+using Google.Protobuf;
+
+namespace Cluster.Bench.Zoo;
+
+/// <summary>An agent for a trainer without peers: keeps each series' last point, and takes checkpoints without storing them.</summary>
+internal sealed class LoneTrainerLink : ITrainerLink
+{
+    private readonly Dictionary<string, double> last = [];
+
+    public long Parameters { get; private set; }
+
+    public double Last(string series) => last[series];
+
+    public Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<RankEndpoint>>([new RankEndpoint { NodeId = "bench", Address = address }]);
+
+    public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) =>
+        throw new NotSupportedException("a rank without peers shares no memory");
+
+    public Task ReportAsync(ReportRequest report, CancellationToken cancellationToken)
+    {
+        foreach (var point in report.Points)
+            last[point.Name] = point.Value;
+        Parameters = report.Environment?.ParameterCount ?? Parameters;
+        return Task.CompletedTask;
+    }
+
+    public async Task PutChunksAsync(IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
+    {
+        await foreach (var _ in chunks.WithCancellation(cancellationToken))
+        {
+            // Written as in any run, and forgotten.
+        }
+    }
+
+    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) => Task.FromResult("not kept");
+
+    public Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken) => throw NotKept();
+
+    public IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken) =>
+        throw NotKept();
+
+    private static NotSupportedException NotKept() => new("no checkpoint is kept here");
+}

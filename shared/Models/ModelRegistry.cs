@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using Cluster.Models.AlexNet;
+using Cluster.Models.Inception;
 using Cluster.Models.LeNet;
 using Cluster.Models.MobileNet;
 using Cluster.Models.ResNet;
@@ -29,6 +30,13 @@ public static class ModelRegistry
         ["vgg16_c"] = Vgg(VggNet.Vgg16C),
         ["vgg19"] = Vgg(VggNet.Vgg19),
         ["vgg19_bn"] = Vgg(VggNet.Vgg19Bn),
+        ["googlenet"] = new(GoogLeNet.Create, CreateTower: null),
+        ["googlenet_tv"] = new(GoogLeNet.CreateAsTorchvision, CreateTower: null),
+        ["inception_v2"] = new(InceptionV2.Create, CreateTower: null),
+        ["inception_v3"] = new(InceptionV3.Create, CreateTower: null),
+        ["inception_v4"] = new(InceptionV4.Create, CreateTower: null),
+        ["inception_resnet_v1"] = new(InceptionResNet.CreateV1, CreateTower: null),
+        ["inception_resnet_v2"] = new(InceptionResNet.CreateV2, CreateTower: null),
         ["resnet18"] = ResNet(ResNetDepth.ResNet18),
         ["resnet34"] = ResNet(ResNetDepth.ResNet34),
         ["resnet50"] = ResNet(ResNetDepth.ResNet50),

@@ -21,10 +21,42 @@ public sealed class ZooTests
         using var network = ModelRegistry.CreateToLoad(name, new Dictionary<string, object>());
         var facts = Facts(name);
 
-        network.parameters().Sum(p => p.numel()).ShouldBe(facts.Parameters);
+        network.parameters().Sum(p => p.numel()).ShouldBe(facts.Parameters + facts.AuxiliaryParameters);
         network.Shape.ShouldBe(new ClassifierShape(facts.Channels, facts.InputSize, facts.Classes));
         if (facts.MultiplyAdds <= QuickMultiplyAdds)
             NetworkSummary.Of(network).MultiplyAdds.ShouldBe(facts.MultiplyAdds);
+    }
+
+    [Theory]
+    [InlineData("googlenet", 2)]
+    [InlineData("googlenet_tv", 2)]
+    [InlineData("inception_v3", 1)]
+    public void AuxiliaryHeads_CanBeLeftOut(string name, int heads)
+    {
+        using var with = ModelRegistry.CreateToLoad(name, new Dictionary<string, object> { ["auxiliaryWeight"] = 0.2 });
+        using var without = ModelRegistry.CreateToLoad(name, new Dictionary<string, object> { ["auxiliaryHeads"] = false });
+
+        with.AuxiliaryWeights.ShouldBe(Enumerable.Repeat(0.2, heads));
+        without.AuxiliaryWeights.ShouldBeEmpty();
+        without.parameters().Sum(p => p.numel()).ShouldBe(Facts(name).Parameters);
+        Should.Throw<ModelOptionException>(
+                () => ModelRegistry.CreateToLoad(name, new Dictionary<string, object> { ["auxiliaryHeads"] = false, ["auxiliaryWeight"] = 0.2 }))
+            .Message.ShouldContain("auxiliaryWeight is 0.2; auxiliaryHeads false leaves no heads");
+    }
+
+    [Theory]
+    [InlineData("inception_v2", "redundantBiases", true, 11_295_240)]
+    [InlineData("inception_v2", "firstConvolution", "separable", 11_278_528)]
+    [InlineData("inception_resnet_v1", "variant", "sixBlocks", 24_357_096)]
+    [InlineData("inception_resnet_v1", "variant", "features512", 23_995_624)]
+    [InlineData("inception_resnet_v2", "variant", "paper", 32_433_928)]
+    [InlineData("inception_v3", "gridReduction", "poolFirst", 27_161_264)]
+    [InlineData("inception_v3", "gridReduction", "inceptionFirst", 27_161_264)]
+    public void Variants_HaveTheirParameters(string name, string option, object value, long parameters)
+    {
+        using var network = ModelRegistry.CreateToLoad(name, new Dictionary<string, object> { [option] = value });
+
+        network.parameters().Sum(p => p.numel()).ShouldBe(parameters);
     }
 
     [Theory]
@@ -53,17 +85,16 @@ public sealed class ZooTests
             foreach (var (parameter, value) in network.named_parameters())
                 value.grad.ShouldNotBeNull(parameter);
 
-            // By the running statistics: a bias before batch normalisation has a gradient of zero while training.
+            // By the running statistics: a bias before batch normalisation has a gradient of zero while training. The net itself goes on training, for its heads.
             network.zero_grad();
-            var heads = network.Outputs(images).Count - 1;
-            network.eval();
+            foreach (var child in network.children())
+                child.eval();
+            network.Outputs(images).Count.ShouldBe(1 + network.AuxiliaryWeights.Count);
             Loss(network, images).backward();
             foreach (var (parameter, value) in network.named_parameters())
-            {
-                if (heads == 0)
-                    value.grad!.abs().sum().item<double>().ShouldBeGreaterThan(0, $"{parameter} at {size}");
-            }
+                value.grad!.abs().sum().item<double>().ShouldBeGreaterThan(0, $"{parameter} at {size}");
 
+            network.eval();
             network.Outputs(images).Count.ShouldBe(1);
         }
     }
@@ -105,7 +136,7 @@ public sealed class ZooTests
     {
         var options = new Dictionary<string, object> { ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["init"] = "he" };
         ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
-        foreach (var (option, value) in (IEnumerable<(string, double)>)[("width", 0.0625), ("widthMultiplier", 0.25), ("dropout", 0)])
+        foreach (var (option, value) in (IEnumerable<(string, double)>)[("width", 0.0625), ("widthMultiplier", 0.25), ("dropout", 0), ("auxiliaryDropout", 0)])
         {
             if (model!.Option(option) is not null)
                 options[option] = value;

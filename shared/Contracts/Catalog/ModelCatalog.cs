@@ -33,8 +33,10 @@ public static class ModelCatalog
             OptionDefinition.Number("width", 1.0, "more than 0 and at most 1", width => width is > 0 and <= 1,
                 "factor on every layer's channels and hidden units"),
             OptionDefinition.Flag("lrn", true, "local response normalisation after the first two convolutions"),
+            OptionDefinition.Word("pooling", "overlapping", ["overlapping", "plain"], "windows of 3 pixels that overlap, as in the paper, or of 2 that do not"),
             OptionDefinition.Number("dropout", 0.5, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1,
                 "probability with which a unit of the two hidden fully connected layers is dropped"),
+            SharedOptions.DropoutForm,
             OptionDefinition.Word("init", "paper", ["paper", "he"],
                 "paper: normal, σ 0.01, some biases 1 (needs an ImageNet-sized budget); he: normal, variance 2/fan-in"),
         ], "AlexNet of 2012 in two towers: Krizhevsky et al. 2012")
@@ -47,6 +49,7 @@ public static class ModelCatalog
 
         .. ClassicModels.All,
         .. VggModels.All,
+        .. InceptionModels.All,
         .. ResNetModels.All,
         .. MobileNetModels.All,
     ];

@@ -8,6 +8,7 @@ internal static class ResNetModels
     private static readonly ImmutableArray<OptionDefinition> Options =
     [
         SharedOptions.Classes, SharedOptions.Channels, SharedOptions.AnyInputSize, SharedOptions.Width,
+        OptionDefinition.Flag("residual", true, "add each block's input to its output; false gives the paper's plain nets"),
         OptionDefinition.Word("shortcut", "B", ["A", "B"], "where shapes differ, A pads with zeros and B has a 1×1 convolution"),
         OptionDefinition.Word("init", "paper", ["paper", "he"], "both: normal, variance 2/fan-in, which is the paper's"),
     ];

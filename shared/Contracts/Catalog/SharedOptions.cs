@@ -28,6 +28,10 @@ internal static class SharedOptions
     public static OptionDefinition Dropout(double byDefault, string where) => OptionDefinition.Number(
         "dropout", byDefault, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1, $"probability with which a unit {where} is dropped");
 
+    public static OptionDefinition DropoutForm { get; } = OptionDefinition.Word(
+        "dropoutForm", "inverted", ["inverted", "original"],
+        "inverted divides kept units by the keep probability while training; original multiplies all by it at test, as in 2012");
+
     public static OptionDefinition Init(string paper) =>
         OptionDefinition.Word("init", "paper", ["paper", "he"], $"paper: {paper}; he: normal, variance 2/fan-in");
 }

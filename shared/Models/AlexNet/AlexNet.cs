@@ -26,7 +26,11 @@ public sealed class AlexNet : ImageClassifier
     private readonly Linear fc6;
     private readonly Linear fc7;
     private readonly Linear fc8;
-    private readonly LocalResponseNorm norm = LocalResponseNorm.AsInPaper();
+    private readonly LocalResponseNorm norm1 = LocalResponseNorm.AsInPaper();
+    private readonly LocalResponseNorm norm2 = LocalResponseNorm.AsInPaper();
+    private readonly MaxPool2d pool1;
+    private readonly MaxPool2d pool2;
+    private readonly MaxPool2d pool5;
     private readonly CounterDropout drop6;
     private readonly CounterDropout drop7;
 
@@ -50,8 +54,9 @@ public sealed class AlexNet : ImageClassifier
         fc6 = FullyConnected.Undrawn(Both * net.Conv5 * net.Pool5Size * net.Pool5Size, towers * net.Fc6, dtype);
         fc7 = FullyConnected.Undrawn(Both * net.Fc6, towers * net.Fc7, dtype);
         fc8 = FullyConnected.Undrawn(Both * net.Fc7, exchange is null ? net.Classifier.Classes : net.Classifier.Classes / Both, dtype);
-        drop6 = new CounterDropout("drop6", net.Dropout, Both * net.Fc6, tower * net.Fc6, position);
-        drop7 = new CounterDropout("drop7", net.Dropout, Both * net.Fc7, tower * net.Fc7, position);
+        (pool1, pool2, pool5) = (nn.MaxPool2d(net.PoolWindow, 2), nn.MaxPool2d(net.PoolWindow, 2), nn.MaxPool2d(net.PoolWindow, 2));
+        drop6 = new CounterDropout("drop6", net.Dropout, Both * net.Fc6, tower * net.Fc6, position, net.DropoutForm);
+        drop7 = new CounterDropout("drop7", net.Dropout, Both * net.Fc7, tower * net.Fc7, position, net.DropoutForm);
         RegisterComponents();
         Initialize(net.Init == "paper" ? Paper : Distribution.He);
     }
@@ -74,11 +79,11 @@ public sealed class AlexNet : ImageClassifier
     public override Tensor forward(Tensor input)
     {
         var x = nn.functional.pad(input, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]); // N×3×227×227
-        x = Pool(Normalize(conv1.call(x).relu()));         // N×T48×55×55 → N×T48×27×27
-        x = Pool(Normalize(conv2.call(x).relu()));         // N×T128×27×27 → N×T128×13×13
+        x = pool1.call(Normalize(norm1, conv1.call(x).relu())); // N×T48×55×55 → N×T48×27×27
+        x = pool2.call(Normalize(norm2, conv2.call(x).relu())); // N×T128×27×27 → N×T128×13×13
         x = conv3.call(Gather(x)).relu();                  // N×256×13×13 → N×T192×13×13
         x = conv4.call(x).relu();                          // N×T192×13×13
-        x = Pool(conv5.call(x).relu());                    // N×T128×13×13 → N×T128×6×6
+        x = pool5.call(conv5.call(x).relu());              // N×T128×13×13 → N×T128×6×6
         x = drop6.call(fc6.call(Gather(x.flatten(1))).relu()); // N×9216 → N×T2048
         x = drop7.call(fc7.call(Gather(x)).relu());     // N×4096 → N×T2048
         x = fc8.call(Gather(x));                           // N×4096 → N×T(classes/2)
@@ -104,12 +109,10 @@ public sealed class AlexNet : ImageClassifier
         _ => new Distribution.Gaussian(0.01),
     };
 
-    private static Tensor Pool(Tensor x) => nn.functional.max_pool2d(x, 3, 2);
-
     private Tensor Gather(Tensor x) => exchange is null ? x : exchange.Gather(x);
 
     /// <summary>Within a tower, as each card normalised what it held: the towers become samples of their own.</summary>
-    private Tensor Normalize(Tensor x)
+    private Tensor Normalize(LocalResponseNorm norm, Tensor x)
     {
         if (!net.Normalize)
             return x;

@@ -18,6 +18,9 @@ public sealed class AlexNetKeras : ImageClassifier
     private readonly Conv2d conv3;
     private readonly Conv2d conv4;
     private readonly Conv2d conv5;
+    private readonly MaxPool2d pool1 = nn.MaxPool2d(3, 2);
+    private readonly MaxPool2d pool2 = nn.MaxPool2d(3, 2);
+    private readonly MaxPool2d pool5 = nn.MaxPool2d(2, 2);
     private readonly Linear fc6;
     private readonly Linear fc7;
     private readonly Linear fc8;
@@ -61,14 +64,14 @@ public sealed class AlexNetKeras : ImageClassifier
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
-        var x = nn.functional.max_pool2d(conv1.call(input).relu_(), 3, 2);  // N×96×54×54 → N×96×26×26
-        x = nn.functional.max_pool2d(conv2.call(x).relu_(), 3, 2);          // N×256×26×26 → N×256×12×12
-        x = conv3.call(x).relu_();                                          // N×384×12×12
-        x = conv4.call(x).relu_();                                          // N×384×12×12
-        x = nn.functional.max_pool2d(conv5.call(x).relu_(), 2, 2);          // N×256×12×12 → N×256×6×6
-        x = drop6.call(fc6.call(x.flatten(1)).relu_());                     // N×9216 → N×4096
-        x = drop7.call(fc7.call(x).relu_());                                // N×4096
-        return fc8.call(x);                                                 // N×classes
+        var x = pool1.call(conv1.call(input).relu_());        // N×96×54×54 → N×96×26×26
+        x = pool2.call(conv2.call(x).relu_());            // N×256×26×26 → N×256×12×12
+        x = conv3.call(x).relu_();                        // N×384×12×12
+        x = conv4.call(x).relu_();                        // N×384×12×12
+        x = pool5.call(conv5.call(x).relu_());            // N×256×12×12 → N×256×6×6
+        x = drop6.call(fc6.call(x.flatten(1)).relu_());   // N×9216 → N×4096
+        x = drop7.call(fc7.call(x).relu_());              // N×4096
+        return fc8.call(x);                               // N×classes
     }
 
     /// <summary>The listing asks for Keras's "uniform", within ±0.05, in the convolutions and for nothing elsewhere, which is Glorot's uniform; biases 0.</summary>

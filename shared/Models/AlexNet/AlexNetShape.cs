@@ -1,3 +1,5 @@
+using Cluster.Models.Layers;
+
 namespace Cluster.Models.AlexNet;
 
 /// <summary>Every size of an AlexNet, worked out from its options. Channel counts are those of one tower; the net has two.</summary>
@@ -6,10 +8,12 @@ public sealed record AlexNetShape
     /// <summary>The two cards of 2012.</summary>
     public const int Towers = 2;
 
-    private AlexNetShape(ClassifierShape classifier, double width, double dropout, bool normalize, string init)
+    private AlexNetShape(ClassifierShape classifier, double width, double dropout, DropoutForm dropoutForm, bool normalize, bool overlaps, string init)
     {
         Classifier = classifier;
         Dropout = dropout;
+        DropoutForm = dropoutForm;
+        PoolWindow = overlaps ? 3 : 2;
         Normalize = normalize;
         Init = init;
         Stem = Stem.For(classifier.InputSize);
@@ -23,6 +27,11 @@ public sealed record AlexNetShape
     public ClassifierShape Classifier { get; }
 
     public double Dropout { get; }
+
+    public DropoutForm DropoutForm { get; }
+
+    /// <summary>Height and width of what a pooling sees; the next one is two pixels on. 3 overlaps (§3.4), 2 does not.</summary>
+    public int PoolWindow { get; }
 
     /// <summary>Whether conv1 and conv2 are followed by local response normalisation.</summary>
     public bool Normalize { get; }
@@ -49,7 +58,7 @@ public sealed record AlexNetShape
 
     public int Fc7 { get; }
 
-    /// <summary>Reads the options <c>inputSize channels classes width dropout lrn init</c>.</summary>
+    /// <summary>Reads the options <c>inputSize channels classes width dropout dropoutForm lrn pooling init</c>.</summary>
     public static AlexNetShape Read(ModelOptions options)
     {
         var inputSize = options.Whole("inputSize", 224, 28, 224);
@@ -61,14 +70,15 @@ public sealed record AlexNetShape
             new ClassifierShape(channels, inputSize, classes),
             options.Number("width", 1, "more than 0 and at most 1", width => width is > 0 and <= 1),
             options.Number("dropout", 0.5, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1),
+            CommonOptions.DropoutForm(options),
             options.Flag("lrn", true),
+            options.Choice("pooling", "overlapping", "plain") == "overlapping",
             options.Choice("init", "paper", "he"));
         options.EnsureAllRead();
         return shape;
     }
 
-    /// <summary>Overlapping pooling (§3.4): windows of 3, two apart.</summary>
-    private static int Pooled(int size) => ((size - 3) / 2) + 1;
+    private int Pooled(int size) => ((size - PoolWindow) / 2) + 1;
 }
 
 /// <summary>The first convolution: how far the image shrinks before the rest of the net sees it.</summary>

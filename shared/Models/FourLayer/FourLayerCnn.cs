@@ -16,6 +16,9 @@ public sealed class FourLayerCnn : ImageClassifier
     private readonly Conv2d conv1;
     private readonly Conv2d conv2;
     private readonly Conv2d conv3;
+    private readonly MaxPool2d pool1 = nn.MaxPool2d(3, 2, ceil_mode: true);
+    private readonly AvgPool2d pool2 = nn.AvgPool2d(3, 2, ceil_mode: true);
+    private readonly AvgPool2d pool3 = nn.AvgPool2d(3, 2, ceil_mode: true);
     private readonly Linear fc;
 
     private FourLayerCnn(ClassifierShape shape, double width, Func<Tensor, Tensor> activate, bool paperInit, StepPosition position, ScalarType dtype)
@@ -56,10 +59,10 @@ public sealed class FourLayerCnn : ImageClassifier
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
-        var x = activate(nn.functional.max_pool2d(conv1.call(input), 3, 2, ceil_mode: true));  // N×32×32×32 → N×32×16×16
-        x = nn.functional.avg_pool2d(activate(conv2.call(x)), 3, 2, ceil_mode: true);          // N×32×16×16 → N×32×8×8
-        x = nn.functional.avg_pool2d(activate(conv3.call(x)), 3, 2, ceil_mode: true);          // N×64×8×8 → N×64×4×4
-        return fc.call(x.flatten(1));                                                          // N×1024 → N×classes
+        var x = activate(pool1.call(conv1.call(input)));  // N×32×32×32 → N×32×16×16
+        x = pool2.call(activate(conv2.call(x)));          // N×32×16×16 → N×32×8×8
+        x = pool3.call(activate(conv3.call(x)));          // N×64×8×8 → N×64×4×4
+        return fc.call(x.flatten(1));                     // N×1024 → N×classes
     }
 
     /// <summary>cuda-convnet's: σ 0.0001 in the first layer and 0.01 in the others; biases 0.</summary>

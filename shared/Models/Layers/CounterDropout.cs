@@ -1,9 +1,10 @@
 using System.Runtime.InteropServices;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Cluster.Models.Layers;
 
-/// <summary>Inverted dropout (Srivastava et al. 2014, §10): kept units are divided by the keep probability while training, nothing changes at test.</summary>
+/// <summary>Dropout: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", §4 (original form) and §10 (inverted).</summary>
 /// <remarks>
 /// (N, units) → the same. A unit's fate depends on (seed, step, layer, sample within the global batch, unit within the undivided layer) alone, so one
 /// device, ranks that share the batch and ranks that share the layer all drop the same ones.
@@ -15,32 +16,41 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
     private readonly long firstUnit;
     private readonly long layerUnits;
     private readonly StepPosition position;
+    private readonly DropoutForm form;
 
     /// <param name="layer">A name that tells the model's dropout layers apart.</param>
     /// <param name="probability">Of dropping a unit, in [0, 1).</param>
     /// <param name="layerUnits">Units of the undivided layer.</param>
     /// <param name="firstUnit">Index of the first unit held here.</param>
     /// <param name="position">The model's.</param>
-    public CounterDropout(string layer, double probability, long layerUnits, long firstUnit, StepPosition position)
+    /// <param name="form">Where the dropped units are made up for.</param>
+    public CounterDropout(string layer, double probability, long layerUnits, long firstUnit, StepPosition position, DropoutForm form = DropoutForm.Inverted)
         : base(nameof(CounterDropout))
     {
         if (probability is not (>= 0 and < 1))
             throw new ArgumentOutOfRangeException(nameof(probability), probability, "the probability of dropping a unit must lie in [0, 1)");
         this.layer = CounterRandom.Word(layer);
-        (this.probability, this.layerUnits, this.firstUnit, this.position) = (probability, layerUnits, firstUnit, position);
+        (this.probability, this.layerUnits, this.firstUnit, this.position, this.form) = (probability, layerUnits, firstUnit, position, form);
     }
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
+        if (!training && form == DropoutForm.Original)
+        {
+            using Scalar keep = 1 - probability;
+            return input * keep;
+        }
+
         if (!training || probability == 0)
             return input.alias(); // its own reference: a sequence disposes of what lies between its layers
 
+        var kept = form == DropoutForm.Inverted ? 1 / (1 - probability) : 1;
         var mask = empty(input.shape, dtype: input.dtype); // in the CPU's memory, where the counter runs
         if (input.dtype == ScalarType.Float64)
-            Fill(MemoryMarshal.Cast<byte, double>(mask.bytes), input.shape[1], 1 / (1 - probability));
+            Fill(MemoryMarshal.Cast<byte, double>(mask.bytes), input.shape[1], kept);
         else
-            Fill(MemoryMarshal.Cast<byte, float>(mask.bytes), input.shape[1], (float)(1 / (1 - probability)));
+            Fill(MemoryMarshal.Cast<byte, float>(mask.bytes), input.shape[1], (float)kept);
         return input * mask.to(input.device);
     }
 
@@ -58,4 +68,14 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
                 row[u] = CounterRandom.Bits(key, first + (ulong)u) >= threshold ? kept : default;
         }
     }
+}
+
+/// <summary>Where dropout makes up for the units that it drops.</summary>
+public enum DropoutForm
+{
+    /// <summary>While training: kept units are divided by the keep probability.</summary>
+    Inverted,
+
+    /// <summary>At test: every unit is multiplied by the keep probability, as in 2012.</summary>
+    Original,
 }

@@ -16,6 +16,8 @@ public sealed class LeNet5 : ImageClassifier
     private readonly bool tanh;
     private readonly Conv2d conv1;
     private readonly Conv2d conv2;
+    private readonly AvgPool2d pool1 = nn.AvgPool2d(2);
+    private readonly AvgPool2d pool2 = nn.AvgPool2d(2);
     private readonly Linear fc1;
     private readonly Linear fc2;
     private readonly Linear fc3;
@@ -49,16 +51,14 @@ public sealed class LeNet5 : ImageClassifier
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
-        var x = Subsample(Squash(conv1.call(input))); // N×6×28×28 → N×6×14×14
-        x = Subsample(Squash(conv2.call(x)));         // N×16×10×10 → N×16×5×5
-        x = Squash(fc1.call(x.flatten(1)));           // N×120
-        x = Squash(fc2.call(x));                      // N×84
-        return fc3.call(x);                           // N×classes
+        var x = pool1.call(Squash(conv1.call(input))); // N×6×28×28 → N×6×14×14
+        x = pool2.call(Squash(conv2.call(x)));         // N×16×10×10 → N×16×5×5
+        x = Squash(fc1.call(x.flatten(1)));            // N×120
+        x = Squash(fc2.call(x));                       // N×84
+        return fc3.call(x);                            // N×classes
     }
 
     private Tensor Squash(Tensor x) => tanh ? x.tanh() : x.relu();
-
-    private static Tensor Subsample(Tensor x) => nn.functional.avg_pool2d(x, 2);
 
     /// <summary>Appendix A: uniform within ±2.4/F, F the unit's inputs; biases are drawn like its other weights.</summary>
     private Distribution Paper(ParameterShard shard)

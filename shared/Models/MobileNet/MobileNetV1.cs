@@ -22,6 +22,7 @@ public sealed class MobileNetV1 : ImageClassifier
     private readonly Conv2d conv1;
     private readonly BatchNormalization bn1;
     private readonly Sequential blocks;
+    private readonly AdaptiveAvgPool2d avgpool = nn.AdaptiveAvgPool2d(1);
     private readonly Linear fc;
 
     private MobileNetV1(ClassifierShape shape, double width, bool clips, bool paperInit, StepPosition position, ScalarType dtype)
@@ -60,7 +61,7 @@ public sealed class MobileNetV1 : ImageClassifier
     {
         var x = bn1.call(conv1.call(input));                                 // N×32×112×112
         x = blocks.call(clips ? x.relu6_() : x.relu_());                     // N×64×112×112 → N×128×56×56 → … → N×1024×7×7
-        return fc.call(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1));  // N×1024 → N×classes
+        return fc.call(avgpool.call(x).flatten(1));  // N×1024 → N×classes
     }
 
     /// <summary>The paper is silent; its authors' code draws from normals of σ 0.09, cut off at 2σ, which these are not.</summary>

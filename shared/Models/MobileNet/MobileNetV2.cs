@@ -18,6 +18,7 @@ public sealed class MobileNetV2 : ImageClassifier
     ];
 
     private readonly Sequential features;
+    private readonly AdaptiveAvgPool2d avgpool = nn.AdaptiveAvgPool2d(1);
     private readonly Sequential classifier;
 
     private MobileNetV2(
@@ -60,7 +61,7 @@ public sealed class MobileNetV2 : ImageClassifier
     public override Tensor forward(Tensor input)
     {
         var x = features.call(input);                             // N×32×112×112 → N×16×112×112 → N×24×56×56 → … → N×320×7×7 → N×1280×7×7
-        x = nn.functional.adaptive_avg_pool2d(x, 1).flatten(1);   // N×1280
+        x = avgpool.call(x).flatten(1);   // N×1280
         return classifier.call(x);                                // N×classes
     }
 

@@ -32,6 +32,6 @@ public sealed class BasicBlock : nn.Module<Tensor, Tensor>
     {
         var x = bn1.call(conv1.call(input)).relu_(); // N×Planes×H/stride×W/stride
         x = bn2.call(conv2.call(x));                 // N×Output×H/stride×W/stride
-        return x.add_(downsample is null ? Shortcut.Pad(input, shape) : downsample.call(input)).relu_();
+        return Shortcut.Join(x, input, downsample, shape);
     }
 }

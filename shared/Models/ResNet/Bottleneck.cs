@@ -42,6 +42,6 @@ public sealed class Bottleneck : nn.Module<Tensor, Tensor>
         var x = bn1.call(conv1.call(input)).relu_(); // N×Planes×H×W
         x = bn2.call(conv2.call(x)).relu_();         // N×Planes×H/stride×W/stride
         x = bn3.call(conv3.call(x));                 // N×Output×H/stride×W/stride
-        return x.add_(downsample is null ? Shortcut.Pad(input, shape) : downsample.call(input)).relu_();
+        return Shortcut.Join(x, input, downsample, shape);
     }
 }

@@ -10,25 +10,27 @@ namespace Cluster.Models.ResNet;
 /// <remarks>
 /// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's. Deviations: bottlenecks stride in the 3×3 convolution
 /// unless the option <c>stridePlacement</c> is <c>paper</c>; images of 28 to 64 pixels have a 3×3 stem without pooling (stride 1 below 48 pixels, else 2), like the
-/// paper's nets for CIFAR (§4.2).
+/// paper's nets for CIFAR (§4.2). <c>residual: false</c> gives the plain nets that the paper compares with (Fig. 3 middle).
 /// </remarks>
 public sealed class ResNet : ImageClassifier
 {
-    private readonly bool pools;
+    private readonly MaxPool2d? maxpool;
     private readonly Conv2d conv1;
     private readonly BatchNormalization bn1;
     private readonly Sequential layer1;
     private readonly Sequential layer2;
     private readonly Sequential layer3;
     private readonly Sequential layer4;
+    private readonly AdaptiveAvgPool2d avgpool = nn.AdaptiveAvgPool2d(1);
     private readonly Linear fc;
 
-    private ResNet(ResNetDepth depth, ClassifierShape shape, double width, bool projects, bool strideFirst, StepPosition position, ScalarType dtype)
+    private ResNet(ResNetDepth depth, ClassifierShape shape, double width, ShortcutKind shortcut, bool strideFirst, StepPosition position, ScalarType dtype)
         : base(depth.Name, shape, position)
     {
         var channels = CommonOptions.Scaled(64, width);
-        pools = shape.InputSize > CommonOptions.LargestSmallInput;
-        conv1 = pools
+        var large = shape.InputSize > CommonOptions.LargestSmallInput;
+        maxpool = large ? nn.MaxPool2d(3, 2, 1) : null;
+        conv1 = large
             ? nn.Conv2d(shape.Channels, channels, 7, 2, 3, bias: false, dtype: dtype)
             : nn.Conv2d(shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
         bn1 = new BatchNormalization(channels, dtype);
@@ -47,7 +49,7 @@ public sealed class ResNet : ImageClassifier
             for (var i = 0; i < depth.Blocks[stage]; i++)
             {
                 var output = depth.Bottleneck ? Bottleneck.Expansion * planes : planes;
-                var block = new BlockShape(channels, planes, output, i == 0 ? stride : 1, projects, strideFirst, dtype);
+                var block = new BlockShape(channels, planes, output, i == 0 ? stride : 1, shortcut, strideFirst, dtype);
                 blocks.Add(depth.Bottleneck ? new Bottleneck(block) : new BasicBlock(block));
                 channels = output;
             }
@@ -56,16 +58,20 @@ public sealed class ResNet : ImageClassifier
         }
     }
 
-    /// <summary>Builds the net from the options <c>inputSize channels classes width shortcut init</c> and, with bottlenecks, <c>stridePlacement</c>.</summary>
+    /// <summary>Builds the net from the options <c>inputSize channels classes width residual shortcut init</c> and, with bottlenecks, <c>stridePlacement</c>.</summary>
     public static ResNet Create(ResNetDepth depth, ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.AnySize(options);
         var width = CommonOptions.Width(options);
+        var residual = options.Flag("residual", true);
         var projects = options.Choice("shortcut", "B", "A") == "B";
+        if (!residual && !projects)
+            throw options.Wrong("shortcut", "A", "a plain net (residual false) has none: leave it out");
+        var shortcut = !residual ? ShortcutKind.None : projects ? ShortcutKind.Projection : ShortcutKind.ZeroPadding;
         var strideFirst = depth.Bottleneck && options.Choice("stridePlacement", "torchvision", "paper") == "paper";
         CommonOptions.PaperInit(options);
         options.EnsureAllRead();
-        return new ResNet(depth, shape, width, projects, strideFirst, position, dtype);
+        return new ResNet(depth, shape, width, shortcut, strideFirst, position, dtype);
     }
 
     /// <inheritdoc/>
@@ -73,12 +79,12 @@ public sealed class ResNet : ImageClassifier
     public override Tensor forward(Tensor input)
     {
         var x = bn1.call(conv1.call(input)).relu_();            // N×64×112×112
-        if (pools)
-            x = nn.functional.max_pool2d(x, 3, 2, padding: 1);  // N×64×56×56
+        if (maxpool is not null)
+            x = maxpool.call(x);                                // N×64×56×56
         x = layer1.call(x);                                     // N×64×56×56
         x = layer2.call(x);                                     // N×128×28×28
         x = layer3.call(x);                                     // N×256×14×14
         x = layer4.call(x);                                     // N×512×7×7
-        return fc.call(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)); // N×512 → N×classes
+        return fc.call(avgpool.call(x).flatten(1));             // N×512 → N×classes
     }
 }

@@ -1,12 +1,13 @@
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 
 namespace Cluster.Models.Summary;
 
 /// <summary>A network layer by layer, with what each costs, found by sending one image through it.</summary>
-/// <param name="Layers">Those with parameters of their own, in the order in which they ran.</param>
-/// <param name="Parameters">Trainable, of the whole net.</param>
-/// <param name="MultiplyAdds">Of convolutions and fully connected layers for one image, without heads that only training has.</param>
+/// <param name="Layers">Convolutions, normalisations, poolings, fully connected layers and dropouts, in the order in which they ran; no activations.</param>
+/// <param name="Parameters">Trainable, of the whole net, auxiliary heads included.</param>
+/// <param name="MultiplyAdds">Of convolutions and fully connected layers for one image, without auxiliary heads.</param>
 public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Parameters, long MultiplyAdds)
 {
     /// <summary>Runs <paramref name="network"/> in evaluation mode and leaves it as it was. Its parameters may hold anything.</summary>
@@ -14,16 +15,50 @@ public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Par
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        var layers = new List<LayerSummary>();
-        var removals = new List<Action>();
         var trained = network.training;
-        network.eval();
         try
         {
-            foreach (var (name, module) in network.named_modules())
+            network.eval();
+            var layers = Record(network);
+            if (network.AuxiliaryWeights.Count > 0)
+                layers = WithHeads(network, layers);
+            return new NetworkSummary(
+                layers, network.parameters().Sum(p => p.numel()), layers.Where(layer => !layer.OnlyInTraining).Sum(layer => layer.MultiplyAdds));
+        }
+        finally
+        {
+            network.train(trained);
+        }
+    }
+
+    /// <summary>Layers that do something else than rectify and have none within.</summary>
+    internal static IEnumerable<(string Name, Layer Layer)> LayersOf(ImageClassifier network)
+    {
+        foreach (var (name, module) in network.named_modules())
+        {
+            if (module is Layer layer and not (ReLU or ReLU6 or Identity) && !layer.children().Any())
+                yield return (name, layer);
+        }
+    }
+
+    /// <summary>The net itself trains, so that it uses its heads; its layers do not, so that running statistics stay as they are and one image is enough.</summary>
+    private static List<LayerSummary> WithHeads(ImageClassifier network, List<LayerSummary> evaluated)
+    {
+        network.train();
+        foreach (var child in network.children())
+            child.eval();
+        var always = evaluated.Select(layer => layer.Name).ToHashSet(StringComparer.Ordinal);
+        return [.. Record(network).Select(layer => layer with { OnlyInTraining = !always.Contains(layer.Name) })];
+    }
+
+    private static List<LayerSummary> Record(ImageClassifier network)
+    {
+        var layers = new List<LayerSummary>();
+        var removals = new List<Action>();
+        try
+        {
+            foreach (var (name, layer) in LayersOf(network))
             {
-                if (module is not nn.Module<Tensor, Tensor> layer || !layer.named_parameters(recurse: false).Any())
-                    continue;
                 var hook = layer.register_forward_hook((_, _, output) =>
                 {
                     layers.Add(Summarize(name, layer, output));
@@ -34,18 +69,16 @@ public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Par
 
             var shape = network.Shape;
             var parameter = network.parameters().First();
-            network.call(zeros(1, shape.Channels, shape.InputSize, shape.InputSize, parameter.dtype, parameter.device));
+            network.Outputs(zeros(1, shape.Channels, shape.InputSize, shape.InputSize, parameter.dtype, parameter.device));
+            return layers;
         }
         finally
         {
             removals.ForEach(remove => remove());
-            network.train(trained);
         }
-
-        return new NetworkSummary(layers, network.parameters().Sum(p => p.numel()), layers.Sum(layer => layer.MultiplyAdds));
     }
 
-    private static LayerSummary Summarize(string name, nn.Module<Tensor, Tensor> layer, Tensor output)
+    private static LayerSummary Summarize(string name, Layer layer, Tensor output)
     {
         var places = output.numel() / output.shape[1]; // one image: the output's height times width
         var multiplyAdds = layer switch
@@ -64,4 +97,8 @@ public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Par
 /// <param name="OutputShape">Of one image.</param>
 /// <param name="Parameters">Trainable.</param>
 /// <param name="MultiplyAdds">For one image.</param>
-public sealed record LayerSummary(string Name, string Kind, IReadOnlyList<long> OutputShape, long Parameters, long MultiplyAdds);
+public sealed record LayerSummary(string Name, string Kind, IReadOnlyList<long> OutputShape, long Parameters, long MultiplyAdds)
+{
+    /// <summary>Belongs to an auxiliary head, which evaluation leaves out.</summary>
+    public bool OnlyInTraining { get; init; }
+}

@@ -79,6 +79,24 @@ public sealed class AlexNetTests
     }
 
     [Fact]
+    public void OriginalDropout_IsTheSameNetAtTestWithTheNextLayersWeightsScaled()
+    {
+        using var scope = NewDisposeScope();
+        using var guard = no_grad();
+        using var original = ModelRegistry.Create("alexnet", new Dictionary<string, object>(Small) { ["dropoutForm"] = "original", ["dropout"] = 0.25 }, seed: 1);
+        using var inverted = ModelRegistry.Create("alexnet", new Dictionary<string, object>(Small) { ["dropout"] = 0.25 }, seed: 1);
+        foreach (var weight in (string[])["fc7.weight", "fc8.weight"])
+            inverted.get_parameter(weight)!.mul_(0.75);
+        original.eval();
+        inverted.eval();
+        var images = rand(2, 1, 28, 28);
+
+        var difference = original.call(images) - inverted.call(images);
+
+        difference.abs().max().item<float>().ShouldBeLessThan(1e-5f); // products in another order
+    }
+
+    [Fact]
     public void Width_ScalesEveryLayer()
     {
         using var scope = NewDisposeScope();

@@ -9,6 +9,22 @@ public sealed class CounterDropoutTests
     private const int Units = 64;
 
     [Fact]
+    public void OriginalForm_DropsWithoutDividingAndMultipliesAtTest()
+    {
+        using var scope = NewDisposeScope();
+        using var dropout = new CounterDropout("fc", 0.25, 1000, 0, new StepPosition(1), DropoutForm.Original);
+        using var inverted = new CounterDropout("fc", 0.25, 1000, 0, new StepPosition(1));
+        var units = ones(2, 1000, ScalarType.Float64);
+
+        var trained = dropout.call(units);
+
+        trained.data<double>().ToArray().ShouldBe((inverted.call(units) * 0.75).data<double>().ToArray());
+        trained.sum().item<double>().ShouldBeInRange(1400, 1600);
+        dropout.eval();
+        dropout.call(units).data<double>().ToArray().ShouldAllBe(unit => unit == 0.75);
+    }
+
+    [Fact]
     public void SplitByUnits_DropsTheSameOnes()
     {
         using var scope = NewDisposeScope();

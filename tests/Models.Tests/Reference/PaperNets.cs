@@ -16,6 +16,7 @@ public sealed class PaperNets : IAsyncLifetime
         new("alexnet", AlexNet(28, channels: 1, classes: 10, width: 0.0625, lrn: true), [3, 1, 28, 28]),
         new("alexnet", AlexNet(64, channels: 3, classes: 6, width: 0.0625, lrn: false), [2, 3, 64, 64]),
         new("alexnet", AlexNet(224, channels: 3, classes: 10, width: 0.03125, lrn: true), [2, 3, 224, 224]),
+        new("alexnet", new(AlexNet(64, channels: 3, classes: 10, width: 0.0625, lrn: true)) { ["pooling"] = "plain" }, [2, 3, 64, 64]),
     ];
 
     internal IReadOnlyList<IReadOnlyList<Comparison>> Comparisons { get; private set; } = [];

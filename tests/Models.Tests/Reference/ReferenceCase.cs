@@ -67,11 +67,12 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
                 values.Write(value.contiguous().bytes);
         }
 
-        var logits = network.call(input);
-        (logits * arange(logits.numel(), dtype: dtype).view(logits.shape).sin()).sum().backward();
+        var outputs = network.Outputs(input);
+        outputs.Select(logits => (logits * arange(logits.numel(), dtype: dtype).view(logits.shape).sin()).sum())
+            .Aggregate((sum, loss) => sum + loss).backward();
         return
         [
-            ("logits", Doubles(logits)),
+            .. outputs.Select((logits, i) => (i == 0 ? "logits" : string.Create(CultureInfo.InvariantCulture, $"logits of head {i}"), Doubles(logits))),
             .. parameters.Select(p => (p.name, Doubles(p.parameter.grad!))),
             .. Training ? network.Buffers().Select(b => (b.Name, Doubles(b.Buffer))) : [],
         ];

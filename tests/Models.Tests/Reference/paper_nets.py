@@ -49,7 +49,7 @@ def alexnet(x, p, options):
         return torch.relu(F.conv2d(x, *half(name, tower), **kw))
 
     def pool(x):
-        return F.max_pool2d(x, 3, 2)
+        return F.max_pool2d(x, 2 if options.get("pooling") == "plain" else 3, 2)
 
     norm = normalised if options["lrn"] else (lambda x: x)
     towers = [pool(norm(conv(x, "conv1", t, stride=stride))) for t in (0, 1)]

@@ -1,7 +1,7 @@
 """The zoo in torchvision, and written from the papers where torchvision lacks a net, apart from the C# code.
 
 For each folder given, reads FOLDER/case.json and FOLDER/values.bin (little-endian, the case's precision: the input, every parameter, every buffer), writes
-FOLDER/results.bin (float64: the logits, the gradient of every parameter and, in training, every buffer afterwards, for the loss
+FOLDER/results.bin (float64: the logits, those of each auxiliary head, the gradient of every parameter and, in training, every buffer afterwards, for the loss
 sum(logits * sin(arange))), computed at the case's precision and, where that is float32, in float64 after it.
 """
 import json
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 import torchvision.models as tv
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
+import inception_nets
 from paper_nets import normalised
 
 
@@ -31,8 +32,30 @@ class ZeroPadded(nn.Module):
         return torch.cat([x, x.new_zeros(x.shape[0], self.extra, *x.shape[2:])], 1)
 
 
+class Plain(nn.Module):
+    """A residual block's layers in a row, with nothing round them: the plain nets of He et al. 2015, Fig. 3 middle."""
+
+    def __init__(self, block):
+        super().__init__()
+        for i in (1, 2, 3):
+            if hasattr(block, "conv%d" % i):
+                setattr(self, "conv%d" % i, getattr(block, "conv%d" % i))
+                setattr(self, "bn%d" % i, getattr(block, "bn%d" % i))
+
+    def forward(self, x):
+        for i in (1, 2, 3):
+            if hasattr(self, "conv%d" % i):
+                x = torch.relu(getattr(self, "bn%d" % i)(getattr(self, "conv%d" % i)(x)))
+        return x
+
+
 def resnet(name, options, classes):
     net = getattr(tv, name)(num_classes=classes)
+    if not options.get("residual", True):
+        for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
+            for i, block in enumerate(stage):
+                stage[i] = Plain(block)
+        return net
     for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
         for block in stage:
             if options.get("stridePlacement") == "paper":
@@ -75,6 +98,10 @@ def torchvision_net(case):
         return vgg(name, options, classes)
     if name == "mobilenet_v2":
         return mobilenet_v2(name, options, classes)
+    if name == "googlenet_tv" and options.get("inputSize", 224) > 64:
+        return tv.GoogLeNet(num_classes=classes, aux_logits=options.get("auxiliaryHeads", True), init_weights=False, dropout=0, dropout_aux=0)
+    if name == "inception_v3" and options.get("inputSize", 299) > 64 and "gridReduction" not in options:
+        return tv.Inception3(num_classes=classes, aux_logits=options.get("auxiliaryHeads", True), init_weights=False, dropout=0)
     if name == "alexnet_owt":
         return tv.AlexNet(num_classes=classes, dropout=0)
     return None
@@ -183,6 +210,7 @@ FROM_PAPERS = {
     "vgg11_lrn": vgg_of_table_1([[3], [3], [3, 3], [3, 3], [3, 3]], lrn=True),
     "vgg16_c": vgg_of_table_1([[3, 3], [3, 3], [3, 3, 1], [3, 3, 1], [3, 3, 1]]),
     "mobilenet_v1": mobilenet_v1,
+    **inception_nets.NETS,
 }
 
 
@@ -192,16 +220,18 @@ def results(case, x, parameters, buffers, dtype):
     b = {name: value.to(dtype).clone() for name, value in buffers.items()}
     net = torchvision_net(case)
     if net is None:
-        logits = FROM_PAPERS[case["model"]](x, p, b, case)
+        outputs = FROM_PAPERS[case["model"]](x, p, b, case)
     else:
         net = net.to(dtype).train(case["training"])
         missing, unexpected = net.load_state_dict({**p, **b}, strict=False)
         assert not unexpected and all(m.endswith("num_batches_tracked") for m in missing), (missing, unexpected)
         p = {name: dict(net.named_parameters())[name] for name in p}
         b = {name: dict(net.named_buffers())[name] for name in b}
-        logits = net(x)
-    (logits * torch.arange(logits.numel(), dtype=dtype).view_as(logits).sin()).sum().backward()
-    return [logits.detach()] + [q.grad for q in p.values()] + (list(b.values()) if case["training"] else [])
+        outputs = net(x)
+    # GoogLeNet's come in the net's order, though torchvision 0.14 names the first head's aux_logits2.
+    outputs = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+    sum((logits * torch.arange(logits.numel(), dtype=dtype).view_as(logits).sin()).sum() for logits in outputs).backward()
+    return [logits.detach() for logits in outputs] + [q.grad for q in p.values()] + (list(b.values()) if case["training"] else [])
 
 
 def main(folder):

@@ -1,0 +1,103 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
+
+namespace Cluster.Models.Summary;
+
+/// <summary>What one image leaves behind when it goes through a network that trains.</summary>
+/// <param name="KeptBytes">Alive when the forward pass ends: what autograd needs, and what the pass's dispose scope holds whether needed or not.</param>
+/// <param name="TransientBytes">Of the layer that needs most while backward passes it.</param>
+internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
+{
+    /// <summary>Normalisation over a 1×1 map needs more values than one.</summary>
+    private const int Images = 2;
+
+    /// <summary>Bytes of an index that max pooling remembers of each maximum.</summary>
+    private const int IndexBytes = 8;
+
+    public static ActivationTrace Of(ImageClassifier network)
+    {
+        using var scope = NewDisposeScope();
+        var trained = network.training;
+        var memory = new MemoryRanges();
+        var (indices, transient) = (0L, 0L);
+        var removals = new List<Action>();
+        try
+        {
+            foreach (var (_, layer) in NetworkSummary.LayersOf(network))
+            {
+                var hook = layer.register_forward_hook((_, input, output) =>
+                {
+                    if (SavesInput(layer))
+                        memory.Add(input); // a sequence has dropped its own reference by the end of the pass, autograd has not
+                    if (layer is MaxPool2d)
+                        indices += IndexBytes * output.numel();
+                    transient = Math.Max(transient, Transient(layer, input, output));
+                    return output;
+                });
+                removals.Add(hook.remove);
+            }
+
+            network.train();
+            var (shape, parameter) = (network.Shape, network.parameters().First());
+            var outputs = network.Outputs(zeros(Images, shape.Channels, shape.InputSize, shape.InputSize, parameter.dtype));
+            foreach (var tensor in scope.DisposablesView.OfType<Tensor>())
+                memory.Add(tensor);
+            GC.KeepAlive(outputs);
+            return new ActivationTrace((memory.Bytes + indices) / Images, transient / Images);
+        }
+        finally
+        {
+            removals.ForEach(remove => remove());
+            network.train(trained);
+        }
+    }
+
+    private static bool SavesInput(Layer layer) => layer is Convolution or BatchNorm or Linear or MaxPool2d or AvgPool2d or AdaptiveAvgPool2d;
+
+    /// <summary>
+    /// The gradients of a layer's output and input, and the copies of them that a convolution computes on: oneDNN brings each into its own layout, and in float64, which it
+    /// lacks, libtorch spreads the input's windows out (im2col).
+    /// </summary>
+    private static long Transient(Layer layer, Tensor input, Tensor output)
+    {
+        var gradients = MemoryEstimate.Bytes(input) + MemoryEstimate.Bytes(output);
+        if (layer is not Convolution convolution)
+            return gradients;
+        var window = convolution.weight.shape[1] * convolution.weight.shape[2] * convolution.weight.shape[3];
+        var columns = input.dtype == ScalarType.Float64 && window > convolution.weight.shape[1] ? window * MemoryEstimate.Bytes(output) / output.shape[1] : 0;
+        return gradients + Math.Max(gradients, columns);
+    }
+
+    /// <summary>Memory under tensors, what several share counted once.</summary>
+    private sealed class MemoryRanges
+    {
+        private readonly SortedDictionary<nint, nint> ends = [];
+
+        public long Bytes
+        {
+            get
+            {
+                var (bytes, covered) = (0L, nint.Zero);
+                foreach (var (start, end) in ends)
+                {
+                    bytes += Math.Max(0, end - nint.Max(start, covered));
+                    covered = nint.Max(covered, end);
+                }
+
+                return bytes;
+            }
+        }
+
+        public void Add(Tensor tensor)
+        {
+            if (!tensor.is_contiguous())
+                return; // a view of what another tensor holds whole
+            var memory = tensor.bytes;
+            var first = Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetReference(memory)); // its address
+            ends[first] = nint.Max(ends.GetValueOrDefault(first), first + memory.Length);
+        }
+    }
+}

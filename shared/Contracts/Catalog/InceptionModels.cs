@@ -43,6 +43,7 @@ internal static class InceptionModels
             .. Shape, LastDropout(0.2), Heads, HeadWeight, HeadDropout, SharedOptions.Init("normal, σ 0.01, as torchvision"),
         ], "GoogLeNet as torchvision, with batch normalisation and 3×3 in place of 5×5: after Szegedy et al. 2014")
         {
+            BatchNorm = true,
             Facts = new("Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842 (torchvision's version)", 3, 224, 1000, 6_624_904, 1_498_376_192)
             {
                 AuxiliaryParameters = 6_379_984, Top1 = 69.778, Top5 = 89.530, Source = "torchvision 0.14, IMAGENET1K_V1, one crop",
@@ -57,6 +58,7 @@ internal static class InceptionModels
             Init(Hes),
         ], "GoogLeNet with batch normalisation and two 3×3 for the 5×5: Ioffe and Szegedy 2015")
         {
+            BatchNorm = true,
             Facts = new("Ioffe and Szegedy 2015, Batch normalization: accelerating deep network training by reducing internal covariate shift, arXiv:1502.03167",
                 3, 224, 1000, 11_285_224, 2_032_600_064)
             {
@@ -72,6 +74,7 @@ internal static class InceptionModels
             Heads, HeadWeight, SharedOptions.Init("normal, σ 0.1, as torchvision"),
         ], "factorised convolutions and parallel grid reduction, as torchvision: Szegedy et al. 2015")
         {
+            BatchNorm = true,
             Facts = new("Szegedy et al. 2015, Rethinking the Inception architecture for computer vision, arXiv:1512.00567", 3, 299, 1000, 23_834_568, 5_713_216_096)
             {
                 AuxiliaryParameters = 3_326_696, Top1 = 77.294, Top5 = 93.450, Source = "torchvision 0.14, IMAGENET1K_V1, one crop",
@@ -101,10 +104,13 @@ internal static class InceptionModels
         string name, ImmutableArray<OptionDefinition> options, string what, long parameters, long multiplyAdds, double top1, double top5) =>
         new(name, "Inception", ChannelGroups: 0, options, $"{what}: Szegedy et al. 2016")
         {
+            BatchNorm = true,
             Facts = new("Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections on learning, arXiv:1602.07261",
                 3, 299, 1000, parameters, multiplyAdds)
             {
-                Top1 = top1, Top5 = top5, Source = SingleCrop,
+                Top1 = top1,
+                Top5 = top5,
+                Source = SingleCrop,
             },
         };
 

@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -7,16 +8,18 @@ namespace Cluster.Models.Inception;
 /// <remarks>(N, input, H, W) → (N, output, H′, W′); parameters under torchvision's names, <c>conv</c> and <c>bn</c>, and with its ε of 0.001.</remarks>
 internal sealed class ConvUnit : nn.Module<Tensor, Tensor>
 {
-    private const double Epsilon = 0.001;
+    /// <summary>What normalisation adds to the variance.</summary>
+    public const double Epsilon = 0.001;
+
     private readonly Conv2d? depthwise;
     private readonly Conv2d conv;
-    private readonly BatchNorm2d? bn;
+    private readonly BatchNormalization? bn;
 
     public ConvUnit(int input, int output, (long Height, long Width) kernel, int stride, (long Height, long Width) padding, UnitStyle style)
         : base(nameof(ConvUnit))
     {
         conv = nn.Conv2d(input, output, kernel, (stride, stride), padding, bias: style.Biased, dtype: style.Dtype);
-        bn = style.Normalizes ? nn.BatchNorm2d(output, Epsilon, dtype: style.Dtype) : null;
+        bn = style.Normalizes ? new BatchNormalization(output, style.Dtype, Epsilon) : null;
         RegisterComponents();
     }
 
@@ -25,7 +28,7 @@ internal sealed class ConvUnit : nn.Module<Tensor, Tensor>
     {
         depthwise = nn.Conv2d(input, multiplier * input, kernel, stride, kernel / 2, groups: input, bias: false, dtype: style.Dtype);
         conv = nn.Conv2d(multiplier * input, output, 1, bias: style.Biased, dtype: style.Dtype);
-        bn = nn.BatchNorm2d(output, Epsilon, dtype: style.Dtype);
+        bn = new BatchNormalization(output, style.Dtype, Epsilon);
         RegisterComponents();
     }
 

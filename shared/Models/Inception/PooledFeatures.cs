@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,13 +10,13 @@ internal sealed class PooledFeatures : nn.Module<Tensor, Tensor>
 {
     private readonly AdaptiveAvgPool2d avgpool = nn.AdaptiveAvgPool2d(1);
     private readonly Conv2d conv; // over one pixel, so that it is a fully connected layer
-    private readonly BatchNorm2d bn;
+    private readonly BatchNormalization bn;
 
     public PooledFeatures(int input, int output, ScalarType dtype)
         : base(nameof(PooledFeatures))
     {
         conv = nn.Conv2d(input, output, 1, bias: false, dtype: dtype);
-        bn = nn.BatchNorm2d(output, 0.001, dtype: dtype);
+        bn = new BatchNormalization(output, dtype, ConvUnit.Epsilon);
         RegisterComponents();
     }
 

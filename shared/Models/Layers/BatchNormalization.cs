@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace Cluster.Models.Layers;
 
 /// <summary>
-/// Normalises each channel over the batch: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2. PyTorch's <c>BatchNorm2d</c> with its defaults, and a
+/// Normalises each channel over the batch: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2. PyTorch's <c>BatchNorm2d</c>, and a
 /// seam for ranks that share the batch.
 /// </summary>
 /// <remarks>(N, C, H, W) → the same.</remarks>
@@ -12,8 +12,9 @@ public sealed class BatchNormalization : BatchNorm
 {
     /// <param name="channels">C.</param>
     /// <param name="dtype">Float32 or float64.</param>
-    public BatchNormalization(long channels, ScalarType dtype)
-        : base(channels, 1e-5, 0.1, affine: true, track_running_stats: true, device: null, dtype, nameof(BatchNormalization))
+    /// <param name="epsilon">Added to the variance: PyTorch's default, unless the net has another.</param>
+    public BatchNormalization(long channels, ScalarType dtype, double epsilon = 1e-5)
+        : base(channels, epsilon, 0.1, affine: true, track_running_stats: true, device: null, dtype, nameof(BatchNormalization))
     {
     }
 

@@ -17,6 +17,9 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
     /// <summary>Bytes of an index that max pooling remembers of each maximum.</summary>
     private const int IndexBytes = 8;
 
+    /// <summary>Channels that oneDNN lays side by side: what is missing to a multiple is padded, but for images of few channels.</summary>
+    private const int ChannelBlock = 8, FewChannels = 4;
+
     public static ActivationTrace Of(ImageClassifier network)
     {
         using var scope = NewDisposeScope();
@@ -58,7 +61,7 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
     private static bool SavesInput(Layer layer) => layer is Convolution or BatchNorm or Linear or MaxPool2d or AvgPool2d or AdaptiveAvgPool2d;
 
     /// <summary>
-    /// The gradients of a layer's output and input, and the copies of them that a convolution computes on: oneDNN brings each into its own layout, and in float64, which it
+    /// The gradients of a layer's output and input, and the copies of them that a convolution computes on: oneDNN brings each into blocks of channels, and in float64, which it
     /// lacks, libtorch spreads the input's windows out (im2col).
     /// </summary>
     private static long Transient(Layer layer, Tensor input, Tensor output)
@@ -66,9 +69,17 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
         var gradients = MemoryEstimate.Bytes(input) + MemoryEstimate.Bytes(output);
         if (layer is not Convolution convolution)
             return gradients;
-        var window = convolution.weight.shape[1] * convolution.weight.shape[2] * convolution.weight.shape[3];
-        var columns = input.dtype == ScalarType.Float64 && window > convolution.weight.shape[1] ? window * MemoryEstimate.Bytes(output) / output.shape[1] : 0;
-        return gradients + Math.Max(gradients, columns);
+        if (input.dtype != ScalarType.Float64)
+            return gradients + Blocked(input) + Blocked(output);
+        var window = convolution.weight.numel() / convolution.weight.shape[0];
+        return gradients + (window * MemoryEstimate.Bytes(output) / output.shape[1]);
+    }
+
+    private static long Blocked(Tensor map)
+    {
+        var channels = map.shape[1];
+        var padded = channels <= FewChannels ? channels : (channels + ChannelBlock - 1) / ChannelBlock * ChannelBlock;
+        return padded * MemoryEstimate.Bytes(map) / channels;
     }
 
     /// <summary>Memory under tensors, what several share counted once.</summary>

@@ -13,23 +13,23 @@ public sealed class MemoryEstimateTests
     private const int Steps = 3;
 
     [Theory]
-    [InlineData("lenet5", """{"inputSize":28}""", 6000, 1)]
-    [InlineData("resnet18", """{"inputSize":32,"classes":10,"width":0.5}""", 128, 1)]
-    [InlineData("resnet50", """{"inputSize":28,"channels":1,"classes":10,"width":0.25}""", 128, 0)]
-    [InlineData("vgg11", """{"inputSize":64,"classes":10,"width":0.5}""", 128, 2)]
-    [InlineData("alexnet", """{"inputSize":64,"classes":10,"width":0.5}""", 256, 1)]
-    [InlineData("mobilenet_v2", """{"inputSize":32,"classes":10,"widthMultiplier":0.5}""", 128, 2)]
+    [InlineData("lenet5", """{"inputSize":28}""", 2000, 1)]
+    [InlineData("resnet18", """{"inputSize":32,"classes":10,"width":0.5}""", 64, 1)]
+    [InlineData("vgg11", """{"inputSize":64,"classes":10,"width":0.25}""", 64, 2)]
+    [InlineData("googlenet_tv", """{"inputSize":28,"channels":1,"classes":10,"width":0.25}""", 32, 0)]
     public async Task Estimate_IsWithinAFifthOfWhatTrainingTakes(string model, string options, int batch, int statesPerParameter)
     {
         var one = new Case(model, options, batch, statesPerParameter);
         using var network = ModelRegistry.CreateToLoad(model, one.Values());
         var estimate = MemoryEstimate.Of(network, batch, statesPerParameter);
 
-        var measured = await MeasureAsync(one, TestContext.Current.CancellationToken);
+        // Two runs differ by up to a quarter, as their heaps fragment differently; their mean by less.
+        var measured = (await MeasureAsync(one, TestContext.Current.CancellationToken) + await MeasureAsync(one, TestContext.Current.CancellationToken)) / 2;
 
-        TestContext.Current.TestOutputHelper?.WriteLine($"{model}: measured {measured >> 20} MiB, estimated {estimate.Total >> 20} MiB: {estimate}");
         estimate.Activations.ShouldBeGreaterThan(estimate.Total / 4, "else the test says little of what is hard to estimate");
-        ((double)estimate.Total / measured).ShouldBeInRange(0.8, 1.2);
+        var expected = estimate.Resident - MemoryEstimate.ProcessBytes;
+        TestContext.Current.TestOutputHelper?.WriteLine($"{model}: measured {measured >> 20} MiB, estimated {expected >> 20} MiB: {estimate}");
+        ((double)expected / measured).ShouldBeInRange(0.8, 1.2);
     }
 
     /// <summary>What the test's child process runs.</summary>

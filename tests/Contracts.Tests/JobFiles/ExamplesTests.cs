@@ -4,7 +4,7 @@ namespace Cluster.Contracts.Tests.JobFiles;
 
 public sealed class ExamplesTests
 {
-    private static readonly string Folder = Path.Combine(Root(), "examples");
+    private static readonly string Folder = Path.Combine(Repository.Root, "examples");
 
     public static TheoryData<string> Files => [.. Directory.EnumerateFiles(Folder, "*.yaml", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(Folder, file))];
 
@@ -22,12 +22,4 @@ public sealed class ExamplesTests
     [Theory]
     [MemberData(nameof(Files))]
     public void Example_IsInTheReadme(string file) => File.ReadAllText(Path.Combine(Folder, "README.md")).ShouldContain($"({file})");
-
-    private static string Root()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Cluster.sln")))
-            folder = folder.Parent ?? throw new InvalidOperationException("the tests run outside the repository");
-        return folder.FullName;
-    }
 }

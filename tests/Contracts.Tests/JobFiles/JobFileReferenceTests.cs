@@ -52,11 +52,5 @@ public sealed class JobFileReferenceTests
         return table.ToString();
     }
 
-    private static string Readme()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder.FullName, "Cluster.sln")))
-            folder = folder.Parent ?? throw new InvalidOperationException("the tests run outside the repository");
-        return File.ReadAllText(Path.Combine(folder.FullName, "examples", "README.md"));
-    }
+    private static string Readme() => File.ReadAllText(Path.Combine(Repository.Root, "examples", "README.md"));
 }

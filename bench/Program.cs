@@ -1,11 +1,13 @@
 using System.CommandLine;
 using Cluster.Bench.AllReduce;
+using Cluster.Bench.Loader;
 using Cluster.Bench.Zoo;
 
 var root = new RootCommand("Measures this system beside what its users would run instead, in turn and in one run.")
 {
     AllReduceVerb.Build(),
     AllReduceRank.Build(),
+    LoaderVerb.Build(),
     ZooVerb.Build(),
     ZooTrainer.Build(),
 };

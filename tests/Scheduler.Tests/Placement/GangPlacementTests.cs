@@ -109,8 +109,16 @@ public sealed class GangPlacementTests
     }
 
     [Theory]
+    [InlineData("cifar-10", "", "cifar-10")]
+    [InlineData("image-folder", "my-photos", "image-folder/my-photos")]
+    [InlineData("tar-shards", "my-photos", "tar-shards/my-photos")]
+    public void Need_OfAFolder_IsThatOfItsName(string data, string folder, string needed) =>
+        DeviceNeed.Of(new JobSpec { Data = new DataSpec { Name = data, Folder = folder } }).DataSet.ShouldBe(needed);
+
+    [Theory]
     [InlineData(12, 0, "zone", "fashion-mnist", "resources.nodeLabels is zone=east, which no registered node with data set 'fashion-mnist' carries")]
     [InlineData(12, 0, "", "cifar-10", "data.name is 'cifar-10', which no registered node has (they have fashion-mnist)")]
+    [InlineData(12, 0, "", "image-folder/my-photos", "data.folder is 'image-folder/my-photos', which no registered node has (they have fashion-mnist)")]
     [InlineData(12, 0, "", "fashion-mnist", "resources.devices is 12 but the registered cluster has 4 cpu devices")]
     [InlineData(3, 1, "", "fashion-mnist", "resources.maxDevicesPerNode is 1, so 3 devices need more nodes than the 2 registered ones")]
     public void Explain_NamesSettingValueAndRemedy(int devices, int maxPerNode, string label, string dataSet, string reason)

@@ -13,6 +13,9 @@ public sealed class TarShards : EncodedPart
 {
     private static readonly string[] PictureExtensions = ["jpg", "jpeg", "png"];
 
+    // A folder in the data root that the agent may not enter holds no shards for it.
+    private static readonly EnumerationOptions Readable = new() { IgnoreInaccessible = true, AttributesToSkip = FileAttributes.None };
+
     private readonly string[] shards;
     private readonly TarSample[] samples;
 
@@ -59,7 +62,7 @@ public sealed class TarShards : EncodedPart
     }
 
     private static string[] Shards(string folder, string part) =>
-        [.. Directory.EnumerateFiles(folder, $"{part}-*.tar").Order(StringComparer.Ordinal)];
+        [.. Directory.EnumerateFiles(folder, $"{part}-*.tar", Readable).Order(StringComparer.Ordinal)];
 
     private static List<TarSample> ReadDirectory(string path, int shard, int classes)
     {

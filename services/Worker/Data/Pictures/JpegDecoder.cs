@@ -6,7 +6,7 @@ namespace Cluster.Worker.Data.Pictures;
 /// resampling: see the tests for how little.</remarks>
 internal sealed unsafe class JpegDecoder : IDisposable
 {
-    /// <summary>An 8×8 block takes a bit or more; four such blocks a chroma sample's worth at the least, with room to spare.</summary>
+    /// <summary>A block of 8×8 samples takes a bit at the least, where all are of one level: 512 to a byte, and room to spare.</summary>
     private const long PixelsPerByte = 4096;
 
     private nint handle;

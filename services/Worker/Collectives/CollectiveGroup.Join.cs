@@ -45,14 +45,14 @@ public sealed partial class CollectiveGroup
             return await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
 
         var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
-        var remote = new TcpTransport(setup.Members, links[PeerChannel.Collective], links[PeerChannel.Messages], setup.Options.ChunkBytes);
+        var remote = new TcpTransport(setup.Members, links[PeerChannel.Collective], links[PeerChannel.Messages], setup.Options);
         var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);
         if (nodes.Length == setup.WorldSize || !consecutive)
             return remote;
         try
         {
             var within = await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
-            return new HierarchicalTransport(setup.Rank, nodes, within, remote, setup.Options.ChunkBytes);
+            return new HierarchicalTransport(setup.Rank, nodes, within, remote, setup.Options);
         }
         catch
         {

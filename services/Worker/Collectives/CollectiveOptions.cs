@@ -30,9 +30,23 @@ public sealed class CollectiveOptions
     public int ChunkBytes { get; set; } = 1 << 20;
 
     /// <summary>
+    /// Bytes up to which two ranks on different nodes send each other all they have, in one step instead of two: they move no byte more
+    /// that way, but reduce twice as many. n ranks, who would move n/2 times as many, do so up to 4/n² of it.
+    /// </summary>
+    [Range(0, 64 << 20)]
+    public int OneStepBytes { get; set; } = 256 << 10;
+
+    /// <summary>
     /// Looks at a peer's flag before the waiting rank sleeps in the kernel. 200 takes microseconds: long enough for a peer that is
     /// computing its slice of the same sum, short enough not to take a core from ranks that share it.
     /// </summary>
     [Range(0, 1_000_000)]
     public int SpinsBeforeSleep { get; set; } = 200;
+
+    /// <summary>
+    /// How float32 values travel between nodes. <c>BFloat16</c> is worth its rounding where the network, not the machine, is what a step
+    /// waits for; results then depend on which ranks share a node. All ranks must agree.
+    /// </summary>
+    [EnumDataType(typeof(WireFormat))]
+    public WireFormat WireFormat { get; set; } = WireFormat.Native;
 }

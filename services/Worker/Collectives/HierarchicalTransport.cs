@@ -17,23 +17,24 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     private readonly int node;
     private readonly SharedMemoryTransport local;
     private readonly TcpTransport remote;
-    private readonly int chunkBytes;
+    private readonly CollectiveOptions options;
     private readonly ScratchMemory scratch = new();
     private readonly ScratchMemory carryScratch = new();
+    private readonly ScratchMemory wireScratch = new();
 
     /// <summary>Takes both transports over.</summary>
     /// <param name="rank">This rank.</param>
     /// <param name="nodes">Each node's ranks, consecutive and ascending, in rank order.</param>
     /// <param name="local">Joins the ranks of this node.</param>
     /// <param name="remote">Joins all ranks.</param>
-    /// <param name="chunkBytes">Bytes that pass along the chain at a time.</param>
-    public HierarchicalTransport(int rank, int[][] nodes, SharedMemoryTransport local, TcpTransport remote, int chunkBytes)
+    /// <param name="options">How many bytes pass along the chain at a time, and in what form.</param>
+    public HierarchicalTransport(int rank, int[][] nodes, SharedMemoryTransport local, TcpTransport remote, CollectiveOptions options)
     {
         this.rank = rank;
         this.nodes = nodes;
         this.local = local;
         this.remote = remote;
-        this.chunkBytes = chunkBytes;
+        this.options = options;
         node = NodeOf(rank);
     }
 
@@ -52,11 +53,11 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        var chunkLength = Math.Max(1, chunkBytes / reduction.ElementBytes);
+        var chunkLength = Math.Max(1, options.ChunkBytes / reduction.ElementBytes);
         for (var start = 0L; start < count; start += chunkLength)
             PassOn(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
         for (var start = 0L; start < count; start += chunkLength)
-            HandBack(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start) * reduction.ElementBytes, operation);
+            HandBack(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
     }
 
     public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
@@ -119,6 +120,7 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         remote.Dispose();
         scratch.Dispose();
         carryScratch.Dispose();
+        wireScratch.Dispose();
     }
 
     /// <summary>Each leader hands its node's part of <paramref name="all"/> to the other leaders; a rank's part has so many bytes.</summary>
@@ -143,27 +145,51 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     /// <summary>Reduces this node's values and those of the nodes before; the last node's leader then holds the result of all.</summary>
     private void PassOn(nint chunk, long count, Reduction reduction, in Operation operation)
     {
-        var bytes = count * reduction.ElementBytes;
         nint carry = 0;
         if (IsLeader && !IsFirstNode)
         {
-            carry = carryScratch.AtLeast((nuint)bytes);
-            ReceiveFrom(nodes[node - 1][0], carry, bytes, operation.Behind(node));
+            carry = carryScratch.AtLeast((nuint)(count * reduction.ElementBytes));
+            ReceiveValues(nodes[node - 1][0], carry, count, reduction, operation.Behind(node));
         }
 
         local.ReduceToFirst(chunk, carry, count, reduction, IsLastNode, Within(operation));
         if (IsLeader && !IsLastNode)
-            SendTo(nodes[node + 1][0], chunk, bytes, operation);
+            SendValues(nodes[node + 1][0], chunk, count, reduction, operation);
     }
 
-    private void HandBack(nint chunk, long bytes, in Operation operation)
+    private void HandBack(nint chunk, long count, Reduction reduction, in Operation operation)
     {
         if (IsLeader && !IsLastNode)
-            ReceiveFrom(nodes[node + 1][0], chunk, bytes, operation.Behind(nodes.Length - node));
+            ReceiveValues(nodes[node + 1][0], chunk, count, reduction, operation.Behind(nodes.Length - node));
         if (IsLeader && !IsFirstNode)
-            SendTo(nodes[node - 1][0], chunk, bytes, operation);
-        local.Broadcast(chunk, bytes, Leader, Within(operation));
+            SendValues(nodes[node - 1][0], chunk, count, reduction, operation);
+        if (IsLeader && IsLastNode && IsNarrowed(reduction))
+            BFloat16Wire.Unpack(wireScratch.AtLeast(0), chunk, count); // what it has just sent: all must hold the same
+        local.Broadcast(chunk, count * reduction.ElementBytes, Leader, Within(operation));
     }
+
+    private void SendValues(int leader, nint values, long count, Reduction reduction, in Operation operation)
+    {
+        if (IsNarrowed(reduction))
+            SendTo(leader, BFloat16Wire.Pack(values, wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes)), count), count * BFloat16Wire.ElementBytes, operation);
+        else
+            SendTo(leader, values, count * reduction.ElementBytes, operation);
+    }
+
+    private void ReceiveValues(int leader, nint values, long count, Reduction reduction, in Operation operation)
+    {
+        if (!IsNarrowed(reduction))
+        {
+            ReceiveFrom(leader, values, count * reduction.ElementBytes, operation);
+            return;
+        }
+
+        var packed = wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes));
+        ReceiveFrom(leader, packed, count * BFloat16Wire.ElementBytes, operation);
+        BFloat16Wire.Unpack(packed, values, count);
+    }
+
+    private bool IsNarrowed(Reduction reduction) => options.WireFormat == WireFormat.BFloat16 && reduction.IsFloat32;
 
     private void SendTo(int leader, nint values, long bytes, in Operation operation)
     {

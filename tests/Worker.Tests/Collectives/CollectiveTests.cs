@@ -226,7 +226,7 @@ public sealed class CollectiveTests
     }
 
     private static Ranks Small(string placement) => new(
-        placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) });
+        placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) });
 
     /// <summary>Whole numbers that differ by rank and by place; sums of four stay far below 2²⁴, where float32 still counts by ones.</summary>
     private static T[] Values<T>(int rank, int size)

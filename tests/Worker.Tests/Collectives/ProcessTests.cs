@@ -21,7 +21,7 @@ public sealed class ProcessTests
         using var segments = new SharedMemorySegments(new MachineMemory());
         var segment = Reserve(segments);
         using var other = StartRank1("sum", segment);
-        using var group = await JoinAsync(0, segment, TestContext.Current.CancellationToken);
+        using var group = await JoinAsync(0, segment, new CollectiveOptions(), TestContext.Current.CancellationToken);
         SumAndCheck(group);
         await other.WaitForExitAsync(TestContext.Current.CancellationToken);
         other.ExitCode.ShouldBe(0, await other.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken));
@@ -33,7 +33,7 @@ public sealed class ProcessTests
         using var segments = new SharedMemorySegments(new MachineMemory());
         var segment = Reserve(segments);
         using var other = StartRank1("wait", segment);
-        using var group = await JoinAsync(0, segment, TestContext.Current.CancellationToken);
+        using var group = await JoinAsync(0, segment, new CollectiveOptions(), TestContext.Current.CancellationToken);
         SumAndCheck(group);
         other.Kill();
         var failure = Should.Throw<CollectiveException>(() => group.AllReduce<float>(new float[Elements], "gradients/1"));
@@ -42,13 +42,14 @@ public sealed class ProcessTests
         failure.Message.ShouldContain($"rank 1 is dead (process {other.Id.ToString(CultureInfo.InvariantCulture)}) in 'gradients/1'");
     }
 
-    /// <summary>The other process is this test program again: with a role in its environment it is a rank instead of a test run.</summary>
     [ModuleInitializer]
     internal static void RunAsRankIfAsked()
     {
         if (Environment.GetEnvironmentVariable(RoleVariable) is not { } role)
             return;
-        using var group = JoinAsync(1, Environment.GetEnvironmentVariable(SegmentVariable)!, CancellationToken.None).GetAwaiter().GetResult();
+        using var group = JoinAsync(1, Environment.GetEnvironmentVariable(SegmentVariable)!, new CollectiveOptions(), CancellationToken.None).GetAwaiter().GetResult();
+        while (SomeOperation.Names.Contains(role))
+            SomeOperation.Run(role, group); // until killed
         SumAndCheck(group);
         if (role == "wait")
             group.Barrier("until killed");
@@ -68,17 +69,26 @@ public sealed class ProcessTests
         }
     }
 
-    private static Process StartRank1(string role, string segment)
+    /// <summary>With a role in its environment it is a rank instead of a test run.</summary>
+    internal static ProcessStartInfo ThisProgram()
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
             start.ArgumentList.Add(typeof(ProcessTests).Assembly.Location);
+        return start;
+    }
+
+    /// <param name="role">What it is to do: <c>sum</c>, <c>wait</c>, or one of <see cref="SomeOperation"/>'s again and again.</param>
+    /// <param name="segment">From <see cref="Reserve"/>.</param>
+    internal static Process StartRank1(string role, string segment)
+    {
+        var start = ThisProgram();
         start.Environment[RoleVariable] = role;
         start.Environment[SegmentVariable] = segment;
         return Process.Start(start)!;
     }
 
-    private static Task<ICollectiveGroup> JoinAsync(int rank, string segment, CancellationToken cancellationToken) => CollectiveGroup.JoinAsync(
+    internal static Task<ICollectiveGroup> JoinAsync(int rank, string segment, CollectiveOptions options, CancellationToken cancellationToken) => CollectiveGroup.JoinAsync(
         new CollectiveSetup
         {
             Rank = rank,
@@ -89,10 +99,11 @@ public sealed class ProcessTests
             Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>(
                 [new PeerEndpoint(0, mine.NodeId, "unused"), new PeerEndpoint(1, mine.NodeId, "unused")]),
             ReserveSharedMemory = (_, _, _) => Task.FromResult(segment),
+            Options = options,
         },
         cancellationToken);
 
     /// <summary>What the agent would give both ranks: memory of this process, under a path that the other one opens.</summary>
-    private static string Reserve(SharedMemorySegments segments) =>
+    internal static string Reserve(SharedMemorySegments segments) =>
         segments.Reserve("collectives", new SegmentLayout(2, new CollectiveOptions().ChunkBytes).TotalBytes);
 }

@@ -2,6 +2,8 @@ using System.Collections.Concurrent;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Devices;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cluster.Worker.Tests.Collectives;
 
@@ -28,6 +30,9 @@ internal sealed class Ranks : IDisposable
     /// <summary>Changes what a rank posts, such as the endpoint of an impostor.</summary>
     public Func<PeerEndpoint, PeerEndpoint> OnPost { get; init; } = endpoint => endpoint;
 
+    /// <summary>Rank 0's.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
     public CollectiveSetup Setup(int rank, string secret = "the attempt's secret") => new()
     {
         Rank = rank,
@@ -38,6 +43,7 @@ internal sealed class Ranks : IDisposable
         Rendezvous = MeetAsync,
         ReserveSharedMemory = (name, bytes, _) => Task.FromResult(segmentsByNode[nodes[rank]].Reserve(name, bytes)),
         Options = Options,
+        Logger = rank == 0 ? Logger : NullLogger.Instance,
     };
 
     /// <summary>Runs <paramref name="body"/> on a thread a rank and gives what each returned; the first failure is thrown.</summary>

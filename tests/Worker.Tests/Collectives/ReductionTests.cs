@@ -30,7 +30,7 @@ public sealed class ReductionTests
     [MemberData(nameof(Cases))]
     public void AllReduceAndReduceScatter_OfEveryType_GiveWhatALoopOverTheRanksGives(string placement, ReduceOp op)
     {
-        using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
+        using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
         ranks.Run(group =>
         {
             foreach (var size in Sizes)

@@ -17,9 +17,9 @@ public sealed class ReproducibilityTests
         var expected = SumInRankOrder(worldSize);
         foreach (var placement in placements)
         {
-            using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = 4096 });
-            for (var repetition = 0; repetition < 2; repetition++)
+            foreach (var oneStepBytes in (int[])[0, 0, 1 << 20]) // by slices, twice, and all to all
             {
+                using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = 4096, OneStepBytes = oneStepBytes });
                 var results = ranks.Run(group =>
                 {
                     var values = Values(group.Rank);

@@ -17,6 +17,8 @@ internal abstract class Reduction(int elementBytes, int code)
     /// <summary>Never 0, which stands for no reduction.</summary>
     public int Code { get; } = code;
 
+    public bool IsFloat32 => (Code - 1) / Operators == 0;
+
     /// <exception cref="NotSupportedException">Values of such a type are not reduced.</exception>
     public static Reduction Of<T>(ReduceOp op, int ranks)
         where T : unmanaged

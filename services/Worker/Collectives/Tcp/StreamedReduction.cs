@@ -19,7 +19,7 @@ internal sealed class StreamedReduction : ITransferObserver
     /// </summary>
     private const int Depth = 4;
 
-    /// <summary>Stands for a result, of which nobody needs to be told.</summary>
+    /// <summary>Stands for a result that has come where it belongs.</summary>
     private const int ResultTag = -1;
 
     private readonly PeerLink?[] links;
@@ -33,25 +33,29 @@ internal sealed class StreamedReduction : ITransferObserver
     private readonly long slotBytes;
     private readonly int[] missing = new int[Depth];
     private readonly nint[] addresses;
+    private readonly BFloat16Wire? wire;
 
     /// <param name="links">One a rank; null for this one.</param>
     /// <param name="reduction">What to do.</param>
     /// <param name="plan">Where everything lies.</param>
-    /// <param name="received">Scratch of <see cref="ScratchBytes"/>.</param>
-    public StreamedReduction(PeerLink?[] links, Reduction reduction, Plan plan, nint received)
+    /// <param name="scratch">Grown to what is needed.</param>
+    /// <param name="format">Has no effect on other types than float32.</param>
+    public StreamedReduction(PeerLink?[] links, Reduction reduction, Plan plan, ScratchMemory scratch, WireFormat format)
     {
         this.links = links;
         this.reduction = reduction;
-        this.received = received;
-        (chunks, slotBytes, sliceOf, targetOf, handRound) = plan;
+        (chunks, var largest, sliceOf, targetOf, handRound) = plan;
+        slotBytes = largest * reduction.ElementBytes;
+        var slots = links.Length * Depth * slotBytes;
+        var narrow = format == WireFormat.BFloat16 && reduction.IsFloat32;
+        received = scratch.AtLeast((nuint)(slots + (narrow ? BFloat16Wire.ScratchBytes(links.Length, Depth, largest) : 0)));
+        wire = narrow ? new BFloat16Wire(received + (nint)slots, links.Length, Depth, largest) : null;
         rank = Array.IndexOf(links, null);
         addresses = new nint[links.Length];
     }
 
     /// <summary>Where a rank's slice of a chunk lies, and its elements.</summary>
     public delegate (nint Address, long Count) SliceOf(int chunk, int rank);
-
-    public static long ScratchBytes(int ranks, long slotBytes) => ranks * Depth * slotBytes;
 
     public void Run(TcpExchange exchange, in Operation operation)
     {
@@ -63,7 +67,9 @@ internal sealed class StreamedReduction : ITransferObserver
 
     public void Received(int tag)
     {
-        if (tag == ResultTag || --missing[tag % Depth] > 0)
+        if (tag < ResultTag)
+            WidenResult(ResultTag - 1 - tag);
+        if (tag < 0 || --missing[tag % Depth] > 0)
             return;
         Combine(tag);
         if (handRound)
@@ -80,9 +86,11 @@ internal sealed class StreamedReduction : ITransferObserver
         var mine = sliceOf(chunk, rank);
         for (var peer = 0; peer < links.Length; peer++)
         {
-            var theirs = sliceOf(chunk, peer);
-            links[peer]?.Send(theirs.Address, theirs.Count * reduction.ElementBytes);
-            links[peer]?.Receive(SlotOf(chunk, peer), mine.Count * reduction.ElementBytes, chunk);
+            if (links[peer] is not { } link)
+                continue;
+            var (address, count) = sliceOf(chunk, peer);
+            link.Send(wire?.PackSlice(chunk, peer, address, count) ?? address, WireBytes(count));
+            link.Receive(SlotOf(chunk, peer), WireBytes(mine.Count), chunk);
         }
     }
 
@@ -90,7 +98,10 @@ internal sealed class StreamedReduction : ITransferObserver
     {
         var mine = sliceOf(chunk, rank);
         for (var peer = 0; peer < links.Length; peer++)
-            addresses[peer] = peer == rank ? mine.Address : SlotOf(chunk, peer);
+        {
+            var slot = SlotOf(chunk, peer);
+            addresses[peer] = peer == rank ? mine.Address : wire?.WidenSlice(peer, slot, mine.Count) ?? slot;
+        }
 
         // Over this rank's own values only when they are no longer needed.
         var target = targetOf(chunk);
@@ -99,26 +110,40 @@ internal sealed class StreamedReduction : ITransferObserver
 
     private void SendResult(int chunk)
     {
-        var bytes = sliceOf(chunk, rank).Count * reduction.ElementBytes;
+        var count = sliceOf(chunk, rank).Count;
+        var target = targetOf(chunk);
+        var result = wire?.PackResult(chunk, target, count) ?? target;
         foreach (var link in links)
-            link?.Send(targetOf(chunk), bytes);
+            link?.Send(result, WireBytes(count));
     }
 
     private void QueueResults(int chunk)
     {
         for (var peer = 0; handRound && peer < links.Length; peer++)
         {
-            var theirs = sliceOf(chunk, peer);
-            links[peer]?.Receive(theirs.Address, theirs.Count * reduction.ElementBytes, ResultTag);
+            var (address, count) = sliceOf(chunk, peer);
+            if (wire is null)
+                links[peer]?.Receive(address, WireBytes(count), ResultTag);
+            else
+                links[peer]?.Receive(wire.ResultPlace(chunk, peer), WireBytes(count), ResultTag - 1 - ((chunk * links.Length) + peer));
         }
     }
+
+    private void WidenResult(int place)
+    {
+        var (chunk, peer) = Math.DivRem(place, links.Length);
+        var (address, count) = sliceOf(chunk, peer);
+        BFloat16Wire.Unpack(wire!.ResultPlace(chunk, peer), address, count);
+    }
+
+    private long WireBytes(long count) => count * (wire is null ? reduction.ElementBytes : BFloat16Wire.ElementBytes);
 
     private nint SlotOf(int chunk, int peer) => received + (nint)(((peer * Depth) + (chunk % Depth)) * slotBytes);
 
     /// <param name="Chunks">How many.</param>
-    /// <param name="SlotBytes">Size of the largest slice.</param>
+    /// <param name="LargestSlice">Elements of the largest slice.</param>
     /// <param name="SliceOf">Where slices lie.</param>
     /// <param name="TargetOf">Where this rank's result of a chunk goes.</param>
     /// <param name="HandRound">Whether all ranks get it, in the place of the slice.</param>
-    internal sealed record Plan(int Chunks, long SlotBytes, SliceOf SliceOf, Func<int, nint> TargetOf, bool HandRound);
+    internal sealed record Plan(int Chunks, long LargestSlice, SliceOf SliceOf, Func<int, nint> TargetOf, bool HandRound);
 }

@@ -5,11 +5,8 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// <summary>Exchange over connections between every two ranks: one for what all do together, one for messages.</summary>
 internal sealed class TcpTransport : CollectiveTransport
 {
-    /// <summary>
-    /// Up to this size everyone sends all to everyone: one step instead of two. Two ranks move no byte more that way; n ranks move n/2
-    /// times as many.
-    /// </summary>
-    private const long SmallBytes = 1 << 20;
+    /// <summary>Of a rank's slice of a chunk: what is under way with every peer stays in a core's second-level cache.</summary>
+    private const int LargestSliceBytes = 256 << 10;
 
     private readonly int rank;
     private readonly PeerLink?[] links;
@@ -17,18 +14,18 @@ internal sealed class TcpTransport : CollectiveTransport
     private readonly TcpMessages messages;
     private readonly ScratchMemory scratch = new();
     private readonly nint[] addresses;
-    private readonly int chunkBytes;
+    private readonly CollectiveOptions options;
 
     /// <summary>Takes the connections over.</summary>
     /// <param name="members">The group.</param>
     /// <param name="links">One a rank; null for this one.</param>
     /// <param name="messageLinks">Others, for messages.</param>
-    /// <param name="chunkBytes">Bytes of a rank's slice of the buffer that are exchanged at a time.</param>
-    public TcpTransport(GroupMembers members, PeerLink?[] links, PeerLink?[] messageLinks, int chunkBytes)
+    /// <param name="options">Sizes of portions and how values travel.</param>
+    public TcpTransport(GroupMembers members, PeerLink?[] links, PeerLink?[] messageLinks, CollectiveOptions options)
     {
         rank = members.Me;
         this.links = links;
-        this.chunkBytes = chunkBytes;
+        this.options = options;
         exchange = new TcpExchange(links, members);
         messages = new TcpMessages(messageLinks, members);
         addresses = new nint[links.Length];
@@ -40,7 +37,7 @@ internal sealed class TcpTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        if (operation.Bytes <= SmallBytes / ((long)WorldSize * WorldSize))
+        if (operation.Bytes <= options.OneStepBytes * 4L / ((long)WorldSize * WorldSize))
             ReduceAlone(values, count, reduction, operation);
         else
             ReduceSlices(values, count, reduction, operation);
@@ -57,8 +54,8 @@ internal sealed class TcpTransport : CollectiveTransport
             return;
         }
 
-        Stream(reduction, length * size, operation, new StreamedReduction.Plan(
-            chunks, length * size,
+        Stream(reduction, operation, new StreamedReduction.Plan(
+            chunks, length,
             (chunk, part) => (input + (nint)(((part * count) + (chunk * length)) * size), Math.Min(length, count - (chunk * length))),
             chunk => output + (nint)(chunk * length * size),
             HandRound: false));
@@ -151,8 +148,8 @@ internal sealed class TcpTransport : CollectiveTransport
         var size = reduction.ElementBytes;
         var length = SliceLength(reduction);
         var chunkLength = length * WorldSize;
-        Stream(reduction, length * size, operation, new StreamedReduction.Plan(
-            checked((int)((count + chunkLength - 1) / chunkLength)), length * size,
+        Stream(reduction, operation, new StreamedReduction.Plan(
+            checked((int)((count + chunkLength - 1) / chunkLength)), length,
             (chunk, part) =>
             {
                 var slice = Slices.Of(Math.Min(chunkLength, count - (chunk * chunkLength)), WorldSize, part);
@@ -165,9 +162,8 @@ internal sealed class TcpTransport : CollectiveTransport
             values + (nint)(((chunk * chunkLength) + Slices.Of(Math.Min(chunkLength, count - (chunk * chunkLength)), WorldSize, rank).Start) * size);
     }
 
-    private void Stream(Reduction reduction, long slotBytes, in Operation operation, StreamedReduction.Plan plan) =>
-        new StreamedReduction(links, reduction, plan, scratch.AtLeast((nuint)StreamedReduction.ScratchBytes(WorldSize, slotBytes)))
-            .Run(exchange, operation);
+    private void Stream(Reduction reduction, in Operation operation, StreamedReduction.Plan plan) =>
+        new StreamedReduction(links, reduction, plan, scratch, options.WireFormat).Run(exchange, operation);
 
-    private long SliceLength(Reduction reduction) => Math.Max(1, chunkBytes / reduction.ElementBytes);
+    private long SliceLength(Reduction reduction) => Math.Max(1, Math.Min(options.ChunkBytes, LargestSliceBytes) / reduction.ElementBytes);
 }

@@ -1,0 +1,96 @@
+using System.Diagnostics;
+using Cluster.Worker.Agent;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Collectives.SharedMemory;
+using Cluster.Worker.Devices;
+
+namespace Cluster.Worker.Tests.Collectives;
+
+/// <summary>A process that is killed or stopped at a phase of an operation in shared memory; its peer watches the phases that it counts.</summary>
+public sealed class KilledTests
+{
+    private const int SigStop = 19;
+
+    private static readonly TimeSpan OperationTimeout = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(5);
+
+    public static TheoryData<string, int> Short => new() { { nameof(SomeOperation.AllReduce), 3 } };
+
+    public static TheoryData<string, int> All
+    {
+        get
+        {
+            var cases = new TheoryData<string, int>();
+            foreach (var operation in SomeOperation.Names)
+            {
+                foreach (var phase in (int[])[0, 1, 2, 3, 7])
+                    cases.Add(operation, phase);
+            }
+
+            return cases;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Short))]
+    public Task AnOperation_WhenThePeerIsKilled_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, Libc.Sigkill, CollectiveFault.PeerLost);
+
+    [Theory]
+    [MemberData(nameof(Short))]
+    public Task AnOperation_WhenThePeerIsStopped_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, SigStop, CollectiveFault.PeerLate);
+
+    [Theory]
+    [Trait("Round", "full")]
+    [MemberData(nameof(All))]
+    public Task EachOperation_WhenThePeerIsKilled_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, Libc.Sigkill, CollectiveFault.PeerLost);
+
+    [Theory]
+    [Trait("Round", "full")]
+    [MemberData(nameof(All))]
+    public Task EachOperation_WhenThePeerIsStopped_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, SigStop, CollectiveFault.PeerLate);
+
+    private static async Task StrikeAsync(string operation, int phase, int signal, CollectiveFault expected)
+    {
+        using var segments = new SharedMemorySegments(new MachineMemory());
+        var path = ProcessTests.Reserve(segments);
+        using var peer = ProcessTests.StartRank1(operation, path);
+        try
+        {
+            var options = new CollectiveOptions { OperationTimeout = OperationTimeout };
+            using var group = await ProcessTests.JoinAsync(0, path, options, TestContext.Current.CancellationToken);
+            using var segment = new MappedFile(path, new SegmentLayout(2, options.ChunkBytes).TotalBytes);
+            var strike = Task.Factory.StartNew(
+                () => StrikeAt(segment, operation, phase, peer.Id, signal), TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            var failure = Should.Throw<CollectiveException>(() =>
+            {
+                while (true)
+                    SomeOperation.Run(operation, group);
+            });
+            var ended = Stopwatch.GetTimestamp();
+            var struck = await strike;
+            Stopwatch.GetElapsedTime(struck, ended).ShouldBeLessThan(OperationTimeout + LongestEnd);
+            failure.Peer.ShouldBe(1, failure.Message);
+            failure.Fault.ShouldBe(expected, failure.Message);
+            failure.Message.ShouldContain("rank 1 ");
+            failure.Message.ShouldContain("operation ");
+        }
+        finally
+        {
+            peer.Kill();
+        }
+    }
+
+    /// <summary>Watches the other rank's own counter: of phases, or of portions that it has put in its mailbox.</summary>
+    private static unsafe long StrikeAt(MappedFile segment, string operation, int phase, int processId, int signal)
+    {
+        var layout = new SegmentLayout(2, new CollectiveOptions().ChunkBytes);
+        var counter = operation == nameof(SomeOperation.Message)
+            ? &((MailboxHeader*)(segment.Start + layout.MailboxAt(1, 0)))->Filled
+            : &((RankHeader*)(segment.Start + SegmentLayout.HeaderAt(1)))->Arrived;
+        var before = Volatile.Read(ref *counter);
+        while (Volatile.Read(ref *counter) < before + phase)
+            Thread.Yield();
+        Libc.TrySignal(processId, signal).ShouldBeTrue();
+        return Stopwatch.GetTimestamp();
+    }
+}

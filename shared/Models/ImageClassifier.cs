@@ -10,11 +10,13 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     /// <param name="name">The registry's name.</param>
     /// <param name="shape">What goes in and what comes out.</param>
     /// <param name="position">Shared with the layers that draw random numbers.</param>
-    protected ImageClassifier(string name, ClassifierShape shape, StepPosition position)
+    /// <param name="split">The part of the net that is built; the whole by default.</param>
+    protected ImageClassifier(string name, ClassifierShape shape, StepPosition position, ChannelSplit? split = null)
         : base(name)
     {
         Shape = shape;
         Position = position;
+        Split = split ?? ChannelSplit.None;
     }
 
     /// <summary>Sizes of input and output.</summary>
@@ -22,6 +24,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
 
     /// <summary>The training loop sets step and first sample here before each forward pass.</summary>
     public StepPosition Position { get; }
+
+    /// <summary>The part of the net that is held here.</summary>
+    protected ChannelSplit Split { get; }
 
     /// <summary>What this process holds of each parameter: the whole of it, or rows of it when the net is split by model.</summary>
     public IReadOnlyList<ParameterShard> Shards() => [.. named_parameters().Select(p => ShardOf(p.name, p.parameter))];
@@ -46,7 +51,22 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     public virtual IReadOnlyList<Tensor> Outputs(Tensor images) => [call(images)];
 
     /// <summary>The part of the undivided net's tensor that <paramref name="parameter"/> is.</summary>
-    protected virtual ParameterShard ShardOf(string name, Parameter parameter) => new(name, parameter.shape, parameter.shape, FirstRow: 0);
+    protected ParameterShard ShardOf(string name, Parameter parameter)
+    {
+        var local = parameter.shape;
+        return Split.Divides(name)
+            ? new(name, [Split.Parts * local[0], .. local[1..]], local, FirstRow: Split.Part * local[0])
+            : new(name, local, local, FirstRow: 0);
+    }
+
+    /// <summary>What the convolutions leave, as the fully connected layers need it: all channels, and where samples are divided all samples.</summary>
+    protected Tensor JoinMaps(Tensor maps)
+    {
+        if (Split.GatherSamples is not { } gatherSamples)
+            return Split.Gather(maps);
+        Position.FirstSample = 0; // from here on this part sees the global batch
+        return gatherSamples(maps);
+    }
 
     /// <summary>Overwrites every parameter as <paramref name="rule"/> says; the values depend on the seed, the name and the element alone.</summary>
     protected void Initialize(Func<ParameterShard, Distribution> rule)

@@ -1,6 +1,5 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
-using Cluster.Models.AlexNet;
 using Cluster.Models.Layers;
 using static TorchSharp.torch;
 
@@ -14,7 +13,10 @@ public sealed class ModelRegistryTests
     public void Catalogue_ListsJustTheModelsThatCanBeBuilt()
     {
         ModelCatalog.All.Select(model => model.Name).Order(StringComparer.Ordinal).ShouldBe(ModelRegistry.Names);
-        ModelCatalog.All.Where(model => model.ChannelGroups == 2).Select(model => model.Name).ShouldBe(ModelRegistry.Names.Where(ModelRegistry.HasTowers));
+        Named(model => model.ChannelGroups > 0 || !model.DividedChannels.IsEmpty).ShouldBe(ModelRegistry.Names.Where(name => ModelRegistry.SplitsOf(name).HasFlag(NetworkSplits.Channels)));
+        Named(model => !model.DividedUnits.IsEmpty).ShouldBe(ModelRegistry.Names.Where(name => ModelRegistry.SplitsOf(name).HasFlag(NetworkSplits.FullyConnected)));
+
+        static IEnumerable<string> Named(Func<ModelDefinition, bool> predicate) => ModelCatalog.All.Where(predicate).Select(model => model.Name).Order(StringComparer.Ordinal);
     }
 
     [Theory]
@@ -109,7 +111,7 @@ public sealed class ModelRegistryTests
     public void ModelWithoutTowers_CannotBeSplit()
     {
         Should.Throw<ModelOptionException>(
-                () => ModelRegistry.CreateTower("lenet5", new Dictionary<string, object>(), 1, new TowerExchange(0, x => x, x => x)))
+                () => ModelRegistry.CreatePart("lenet5", new Dictionary<string, object>(), 1, new ChannelSplit(0, 2, x => x, x => x)))
             .Message.ShouldContain("lenet5, which has no split by model");
     }
 

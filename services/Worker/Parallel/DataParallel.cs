@@ -8,11 +8,16 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>A replica of the network on every rank, each on its slice of the global batch; gradients are summed over the ranks while backward still runs.</summary>
+/// <remarks>Layers may be divided over the same ranks (<see cref="HybridParallel"/>): theirs are gradients of the whole batch already.</remarks>
 public sealed class DataParallel : ITrainingPartition
 {
     private readonly ICollectiveGroup group;
     private readonly SummedLoss loss;
     private readonly GradientBuckets buckets;
+    private readonly IReadOnlyList<LocalParameter> replicated; // whose gradients are summed
+    private readonly IReadOnlyList<LocalParameter> divided;
+    private readonly ChannelExchange? exchange; // of the divided layers
+    private readonly IReadOnlyList<ICollectiveGroup> axes; // of a mesh, which live as long as this
     private readonly WholeBatchStatistics statistics;
     private readonly RankStatistics rankStatistics;
     private readonly List<HookedLayer> layers = [];
@@ -24,16 +29,21 @@ public sealed class DataParallel : ITrainingPartition
     private ExceptionDispatchInfo? hookFault;
 
     private DataParallel(
-        ImageClassifier network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets, bool syncBatchNorm)
+        ImageClassifier network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets, bool syncBatchNorm,
+        ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
     {
         Network = network;
         Parameters = parameters;
+        replicated = buckets.Parameters;
+        divided = [.. parameters.Except(replicated)];
+        this.exchange = exchange;
+        this.axes = axes;
         this.loss = loss;
         this.group = group;
         this.buckets = buckets;
         statistics = new WholeBatchStatistics(group);
         var normalizations = network.modules().OfType<BatchNormalization>().ToList();
-        talksInForward = syncBatchNorm && normalizations.Count > 0;
+        talksInForward = exchange is not null || (syncBatchNorm && normalizations.Count > 0);
         rankStatistics = new RankStatistics(syncBatchNorm ? [] : normalizations, group);
         if (syncBatchNorm)
             normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
@@ -60,13 +70,30 @@ public sealed class DataParallel : ITrainingPartition
     /// </param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <exception cref="NotSupportedException">The network cannot be split by data here; the message says why and what to do.</exception>
-    public static async Task<DataParallel> CreateAsync(
-        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, CancellationToken cancellationToken)
+    public static Task<DataParallel> CreateAsync(
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, CancellationToken cancellationToken) =>
+        CreateAsync(network, loss, group, options, syncBatchNorm, ChannelSplit.None, exchange: null, cancellationToken);
+
+    internal static async Task<DataParallel> CreateAsync(
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, ChannelSplit split,
+        ChannelExchange? exchange, CancellationToken cancellationToken)
     {
-        var parameters = LocalParameters.Of(network, isOwner: group.Rank == 0);
+        var parameters = LocalParameters.Of(network, name => group.Rank == 0 || split.Divides(name));
         LocalParameters.RequireCpu(parameters);
-        return new DataParallel(
-            network, parameters, loss, group, await GradientBuckets.CreateAsync(group, parameters, options, cancellationToken), syncBatchNorm);
+        var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
+        var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
+        return new DataParallel(network, parameters, loss, group, buckets, syncBatchNorm, exchange, axes: []);
+    }
+
+    /// <summary>Copies of a divided network: every rank sums the gradients of all it holds with those who hold the same part.</summary>
+    internal static async Task<DataParallel> CreateAsync(
+        ImageClassifier part, SummedLoss loss, ICollectiveGroup dataAxis, GradientOptions options, ChannelExchange exchange, IReadOnlyList<ICollectiveGroup> axes,
+        CancellationToken cancellationToken)
+    {
+        var parameters = LocalParameters.Of(part, isOwner: dataAxis.Rank == 0);
+        LocalParameters.RequireCpu(parameters);
+        var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, options, cancellationToken);
+        return new DataParallel(part, parameters, loss, dataAxis, buckets, syncBatchNorm: false, exchange, axes);
     }
 
     public SampleRange LocalSamples(int globalBatchSize)
@@ -78,11 +105,14 @@ public sealed class DataParallel : ITrainingPartition
     public StepOutcome ForwardBackward(TrainingBatch batch)
     {
         if (!weightsCompared)
-            ReplicaWeights.RequireEqual(group, Parameters);
+            ReplicaWeights.RequireEqual(group, replicated);
         weightsCompared = true;
         using var scope = NewDisposeScope();
         buckets.Begin();
         statistics.Begin();
+        exchange?.Begin();
+        foreach (var parameter in divided)
+            parameter.Tensor.grad = null;
         layers.ForEach(layer => layer.Begin());
 
         var totals = new PassTotals();
@@ -91,26 +121,27 @@ public sealed class DataParallel : ITrainingPartition
         {
             using var passScope = NewDisposeScope();
             var earlier = Forward(part, samples, gradientsAreFinal: false);
-            totals.EndForward(earlier, statistics.Elapsed);
+            totals.EndForward(earlier, Exchanged);
             earlier?.Backward(batch.GlobalBatchSize);
-            statistics.ThrowIfFaulted();
-            totals.EndBackward(statistics.Elapsed);
+            ThrowIfFaulted();
+            totals.EndBackward(Exchanged);
         }
 
         var pass = Forward(passes[^1].Batch, passes[^1].Samples, gradientsAreFinal: true);
-        totals.EndForward(pass, statistics.Elapsed);
+        totals.EndForward(pass, Exchanged);
         (figures[0], figures[1]) = (totals.LossSum, totals.Correct);
         var reduced = ReduceFigures();
         pass?.Backward(batch.GlobalBatchSize);
-        hookFault?.Throw();
-        statistics.ThrowIfFaulted();
+        ThrowIfFaulted();
         SentDuringBackward = buckets.Sent;
-        totals.EndBackward(statistics.Elapsed);
+        totals.EndBackward(Exchanged);
 
         buckets.Finish();
         reduced.GetAwaiter().GetResult();
+        if (axes.Count > 0)
+            exchange!.Agree(figures);
         rankStatistics.Average((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
-        var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + statistics.Elapsed);
+        var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Exchanged);
         return new StepOutcome(figures[0] / batch.GlobalBatchSize, (long)figures[1], times);
     }
 
@@ -119,9 +150,11 @@ public sealed class DataParallel : ITrainingPartition
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         var local = LocalSamples(batch.GlobalBatchSize);
-        LocalPass? pass = local.Count == 0 ? null : LocalPass.Forward(Network, batch, local, loss);
+        LocalPass? pass = local.Count == 0 && exchange is null ? null : LocalPass.Forward(Network, batch, local, loss);
         Span<double> sums = [pass?.LossSum ?? 0, pass?.Correct ?? 0];
         group.AllReduce(sums, "evaluation");
+        if (axes.Count > 0)
+            exchange!.Agree(sums);
         return new EvaluationOutcome(sums[0], (long)sums[1]);
     }
 
@@ -130,6 +163,18 @@ public sealed class DataParallel : ITrainingPartition
         hookRemovals.ForEach(remove => remove());
         buckets.Dispose();
         Network.Dispose();
+        foreach (var axis in axes)
+            axis.Dispose();
+    }
+
+    /// <summary>Time that computation stood still for exchanges.</summary>
+    private TimeSpan Exchanged => statistics.Elapsed + (exchange?.Elapsed ?? TimeSpan.Zero);
+
+    private void ThrowIfFaulted()
+    {
+        hookFault?.Throw();
+        exchange?.ThrowIfFaulted();
+        statistics.ThrowIfFaulted();
     }
 
     private LocalPass? Forward(TrainingBatch batch, SampleRange local, bool gradientsAreFinal)
@@ -156,10 +201,10 @@ public sealed class DataParallel : ITrainingPartition
     /// <summary>Puts <see cref="GradientReady"/> in front of every module that has parameters of its own.</summary>
     private void HookLayers()
     {
-        var index = Parameters.Index().ToDictionary(p => p.Item.Name, p => p.Index);
+        var index = replicated.Index().ToDictionary(p => p.Item.Name, p => p.Index);
         foreach (var (name, module) in Network.named_modules())
         {
-            var own = module.named_parameters(recurse: false).Select(p => index[name + "." + p.name]).ToArray();
+            var own = module.named_parameters(recurse: false).Select(p => name + "." + p.name).Where(index.ContainsKey).Select(p => index[p]).ToArray();
             if (own.Length == 0 || module is not nn.Module<Tensor, Tensor> layer)
                 continue;
             var hooked = new HookedLayer(own, OnReady);

@@ -57,6 +57,8 @@ internal sealed class GradientBuckets : IDisposable
         }
     }
 
+    public IReadOnlyList<LocalParameter> Parameters => parameters;
+
     public bool IsShared => mapped is not null;
 
     public int Count => buckets.Count;

@@ -1,5 +1,4 @@
 using Cluster.Models;
-using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -7,22 +6,20 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// A network's channel groups, each on its own device: AlexNet's two towers of 2012. Every rank sees every sample and computes the
-/// same loss from the gathered scores; parameters belong to one rank each.
+/// A network divided by channels, each part on its own device: AlexNet's two towers of 2012, or equal shares of every layer. Every rank sees
+/// every sample and computes the same loss from the gathered scores; parameters belong to one rank each.
 /// </summary>
 public sealed class ModelParallel : ITrainingPartition
 {
-    private readonly ICollectiveGroup group;
     private readonly SummedLoss loss;
     private readonly ChannelExchange exchange;
 
-    private ModelParallel(ImageClassifier tower, SummedLoss loss, ICollectiveGroup group, ChannelExchange exchange)
+    private ModelParallel(ImageClassifier part, SummedLoss loss, ChannelExchange exchange)
     {
-        Network = tower;
-        Parameters = LocalParameters.Of(tower, isOwner: true);
+        Network = part;
+        Parameters = LocalParameters.Of(part, isOwner: true);
         LocalParameters.RequireCpu(Parameters);
         this.loss = loss;
-        this.group = group;
         this.exchange = exchange;
     }
 
@@ -30,24 +27,20 @@ public sealed class ModelParallel : ITrainingPartition
 
     public IReadOnlyList<LocalParameter> Parameters { get; }
 
-    /// <summary>Builds this rank's tower.</summary>
-    /// <param name="buildTower">From the seam to the other tower, such as with <see cref="ModelRegistry.CreateTower"/>.</param>
+    /// <summary>Builds this rank's part.</summary>
+    /// <param name="buildPart">From the seam to the other parts, such as with <see cref="ModelRegistry.CreatePart"/>.</param>
     /// <param name="loss">Of gathered scores.</param>
-    /// <param name="group">As many ranks as there are towers.</param>
-    /// <exception cref="NotSupportedException">There are not as many ranks as towers.</exception>
-    public static ModelParallel Create(Func<TowerExchange, ImageClassifier> buildTower, SummedLoss loss, ICollectiveGroup group)
+    /// <param name="group">As many ranks as there are parts.</param>
+    /// <exception cref="ModelOptionException">The network cannot be split so.</exception>
+    public static ModelParallel Create(Func<ChannelSplit, ImageClassifier> buildPart, SummedLoss loss, ICollectiveGroup group)
     {
-        if (group.WorldSize != AlexNetShape.Towers)
-        {
-            throw new NotSupportedException(
-                $"resources.devices is {group.WorldSize}; parallelism model puts each of the network's {AlexNetShape.Towers} towers on a device of its own: use {AlexNetShape.Towers}");
-        }
-
         var channels = new ChannelExchange(group);
-        var tower = buildTower(new TowerExchange(
-            group.Rank, x => GatherChannels.apply(x, channels), x => GatherReplicatedChannels.apply(x, channels)));
-        return new ModelParallel(tower, loss, group, channels);
+        return new ModelParallel(buildPart(SplitOver(group, channels)), loss, channels);
     }
+
+    /// <summary>All layers divided by channels; every part computes the same loss from the same scores.</summary>
+    internal static ChannelSplit SplitOver(ICollectiveGroup group, ChannelExchange channels) => new(
+        group.Rank, group.WorldSize, x => GatherChannels.apply(x, channels), scores => GatherReplicatedChannels.apply(scores, channels));
 
     public SampleRange LocalSamples(int globalBatchSize) => new(0, globalBatchSize);
 
@@ -83,11 +76,10 @@ public sealed class ModelParallel : ITrainingPartition
 
     public void Dispose() => Network.Dispose();
 
-    /// <summary>Rank 0's figures: on processors of different kinds the same sums may differ in their last bits.</summary>
     private (double LossSum, long Correct) Agree(double lossSum, long correctHere)
     {
         Span<double> figures = [lossSum, correctHere];
-        group.Broadcast(figures, root: 0, "figures");
+        exchange.Agree(figures);
         return (figures[0], (long)figures[1]);
     }
 }

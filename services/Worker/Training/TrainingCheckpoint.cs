@@ -25,14 +25,14 @@ internal static class TrainingCheckpoint
             return null;
 
         var rank = setup.Group.Rank;
-        var networkIsSplit = setup.Spec.Parallelism == Parallelism.Model;
+        var networkIsSplit = setup.Spec.Parallelism != Parallelism.Data && setup.Group.WorldSize > 1;
         var snapshot = new CheckpointSnapshot
         {
             Step = position.StepsDone,
             Epoch = setup.Plan.EpochOf(Math.Max(0, position.StepsDone - 1)) + 1,
             WorldSize = setup.Group.WorldSize,
             Parallelism = setup.Spec.Parallelism,
-            Parts = networkIsSplit || setup.Optimizer is ShardedOptimizer ? setup.Group.WorldSize : 1,
+            Parts = Parts(setup),
             ValidationAccuracy = validationAccuracy,
         };
         using var scope = torch.NewDisposeScope();
@@ -96,6 +96,14 @@ internal static class TrainingCheckpoint
                 throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, the model has {Shapes.Text([.. globalShape])}");
             TensorBytes.Overwrite(tensor, stored, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
         }
+    }
+
+    /// <summary>Ranks that hand in a part: one where all hold the same, one copy's where the network is divided and copied, else all.</summary>
+    private static int Parts(TrainingSetup setup)
+    {
+        if (setup.Optimizer is ShardedOptimizer)
+            return setup.Group.WorldSize;
+        return setup.Spec.Parallelism == Parallelism.Data ? 1 : setup.Group.WorldSize / Math.Max(1, setup.Spec.Mesh?.Data ?? 1);
     }
 
     private static string StateName(string slot, string parameter) => $"{slot}.{parameter}";

@@ -172,10 +172,10 @@ internal sealed partial class TrainingLoop(
     /// <summary>Whether any rank has been asked to stop: all must leave at the same step, or the others would wait for it. So it is with broken pictures.</summary>
     private bool StopAgreed()
     {
-        Span<int> agreed = [stop.IsRequested ? 1 : 0, _broken.TakeNew()];
+        Span<long> agreed = [stop.IsRequested ? 1 : 0, _broken.TakeNew()];
         if (setup.Group.WorldSize > 1)
             setup.Group.AllReduce(agreed, "stop");
-        _broken.Agree(agreed[1]);
+        _broken.Agree((int)agreed[1]);
         return agreed[0] > 0;
     }
 

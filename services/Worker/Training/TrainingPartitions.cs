@@ -20,12 +20,12 @@ internal static class TrainingPartitions
         var loss = Loss(spec.Hyperparameters.LabelSmoothing);
         try
         {
+            if (spec.Mesh is { Data: > 1, Model: > 1 } mesh)
+                return await MeshParallel.CreateAsync(Part, loss, group, mesh.Model, gradients, cancellationToken);
             if (spec.Parallelism == Parallelism.Model)
-            {
-                return ModelParallel.Create(
-                    exchange => ModelRegistry.CreateTower(spec.Model.Name, options, spec.Seed, exchange, precision).to(DeviceOf(device)), loss, group);
-            }
-
+                return ModelParallel.Create(Part, loss, group);
+            if (spec.Parallelism == Parallelism.Hybrid)
+                return await HybridParallel.CreateAsync(Part, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken);
             var network = ModelRegistry.Create(spec.Model.Name, options, spec.Seed, precision).to(DeviceOf(device));
             return group.WorldSize == 1
                 ? new SingleDevice(network, loss)
@@ -35,6 +35,8 @@ internal static class TrainingPartitions
         {
             throw new JobMisconfiguredException(e.Message);
         }
+
+        ImageClassifier Part(ChannelSplit split) => ModelRegistry.CreatePart(spec.Model.Name, options, spec.Seed, split, precision).to(DeviceOf(device));
     }
 
     /// <summary>The model's options as the registry takes them.</summary>

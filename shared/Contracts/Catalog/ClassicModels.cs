@@ -42,6 +42,8 @@ internal static class ClassicModels
             SharedOptions.Init("uniform within 1/√fan-in, as torchvision"),
         ], "AlexNet of 2014 in one tower, as torchvision: Krizhevsky 2014")
         {
+            DividedChannels = [64, 192, 384, 256, 4096],
+            DividedUnits = [4096],
             Facts = new("Krizhevsky 2014, One weird trick for parallelizing convolutional neural networks, arXiv:1404.5997", 3, 224, 1000, 61_100_840, 714_188_480)
             {
                 Top1 = 56.522, Top5 = 79.066, Source = "torchvision 0.14, IMAGENET1K_V1, one crop",

@@ -6,7 +6,7 @@ namespace Cluster.Contracts.Catalog;
 /// <param name="Name">What a job file calls it.</param>
 /// <param name="Family">The line that it belongs to: "LeNet", "AlexNet".</param>
 /// <param name="ChannelGroups">
-/// How many devices <c>parallelism: model</c> splits it over, one channel group each; 0 where the model defines no such split.
+/// How many devices <c>parallelism: model</c> splits it over, one channel group each; 0 where its layers fix no number.
 /// </param>
 /// <param name="Options">In the order in which help shows them.</param>
 /// <param name="Summary">One line with the source.</param>
@@ -15,6 +15,14 @@ public sealed record ModelDefinition(
 {
     /// <summary>Source, size and published accuracy.</summary>
     public required ModelFacts Facts { get; init; }
+
+    /// <summary>
+    /// Channels and units, at full width, of the layers that <c>parallelism: model</c> divides over any number of devices that divides them all; empty where it does not.
+    /// </summary>
+    public ImmutableArray<int> DividedChannels { get; init; } = [];
+
+    /// <summary>As <see cref="DividedChannels"/>, of the fully connected layers that <c>parallelism: hybrid</c> divides.</summary>
+    public ImmutableArray<int> DividedUnits { get; init; } = [];
 
     /// <summary>Whether it normalises over the batch, so that a sample's scores depend on those it is trained with.</summary>
     public bool BatchNorm { get; init; }

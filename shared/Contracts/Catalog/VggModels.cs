@@ -29,6 +29,8 @@ internal static class VggModels
     private static ModelDefinition Net(string name, string what, long parameters, long multiplyAdds, double? top1 = null, double? top5 = null) =>
         new(name, "VGG", ChannelGroups: 0, Options, $"VGG {what}: Simonyan and Zisserman 2014")
         {
+            DividedChannels = name.EndsWith("_bn", StringComparison.Ordinal) || name.EndsWith("_lrn", StringComparison.Ordinal) ? [] : [64, 128, 256, 512, 4096],
+            DividedUnits = [4096],
             BatchNorm = name.EndsWith("_bn", StringComparison.Ordinal),
             Facts = new("Simonyan and Zisserman 2014, Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556",
                 3, 224, 1000, parameters, multiplyAdds)

@@ -117,11 +117,29 @@ internal static partial class JobFields
             BelongsTo = "parallelism data",
         },
         Choice("hyperparameters.precision", Precision.Float32, "float32 or float64", "type of weights and computation"),
-        Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank"),
+        Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with
+        {
+            Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model),
+            DefaultText = "1, or those of the mesh",
+        },
         Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),
         Whole("resources.maxDevicesPerNode", 0, 0, 65_536, "at most so many of the devices on one node; 0 means no limit"),
-        Choice("parallelism", Parallelism.Data, "data or model",
-            "data: each device takes a slice of the batch; model: each takes one of the network's channel groups"),
+        Choice("parallelism", Parallelism.Data, "data, model or hybrid",
+            "data: each device takes a slice of the batch; model: a share of every layer's channels; hybrid: a slice of the batch in convolutions and a share of the fully connected layers") with
+        {
+            Default = spec => spec.Mesh.Model > 1 ? Parallelism.Model : Parallelism.Data,
+            DefaultText = "data, or model where the mesh has a model axis",
+        },
+        OfMesh(Whole("mesh.data", 1, 1, 65_536, "slices of the batch: replicas, or copies of a divided network") with
+        {
+            Default = spec => spec.Mesh.Model > 0 ? Math.Max(1, spec.Resources.Devices / spec.Mesh.Model) : spec.Parallelism == Parallelism.Model ? 1L : Math.Max(1, spec.Resources.Devices),
+            DefaultText = "devices over mesh.model; without either all (data) or 1 (model)",
+        }),
+        OfMesh(Whole("mesh.model", 1, 1, 65_536, "parts of the network, each a share of every layer's channels") with
+        {
+            Default = spec => Math.Max(1, spec.Resources.Devices / Math.Max(1, spec.Mesh.Data)),
+            DefaultText = "devices over mesh.data",
+        }),
         Whole("checkpoints.everyEpochs", 1, 0, 100_000, "write one after every so many epochs; the last epoch always does"),
         Whole("checkpoints.everySteps", 0, 0, MaxWhole, "also after every so many optimizer steps; 0 means never"),
         Whole("checkpoints.keepLatest", 2, 1, 1000, "the newest so many are kept"),
@@ -195,6 +213,9 @@ internal static partial class JobFields
 
     /// <summary>A text that may be absent and then has no default either.</summary>
     private static JobField IfGiven(JobField field) => field with { AppliesTo = spec => field.Get(spec) is not (null or "") };
+
+    private static JobField OfMesh(JobField field) =>
+        field with { AppliesTo = spec => spec.Parallelism != Parallelism.Hybrid, BelongsTo = "parallelism data or model" };
 
     private static JobField Word(string path, string? byDefault, IEnumerable<string> words, string meaning)
     {

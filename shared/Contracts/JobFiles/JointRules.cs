@@ -93,31 +93,83 @@ internal static class JointRules
     {
         var devices = spec.Resources.Devices;
         var batch = spec.Hyperparameters.GlobalBatchSize;
-        if (spec.Parallelism == Parallelism.Data && batch < devices)
+        if (MeshFault(spec.Mesh, spec.Parallelism, devices) is { } wrongMesh)
         {
-            yield return new("hyperparameters.globalBatchSize", $"{batch}", $"resources.devices is {devices} and each device needs a sample",
-                $"use at least {devices} or lower the devices");
+            yield return wrongMesh;
+            yield break;
         }
 
-        if (spec.Parallelism == Parallelism.Model && !spec.IsTraining())
+        var slices = Slices(spec);
+        if (batch < slices)
         {
-            yield return new("parallelism", "model", $"task {spec.Task.Name} splits its samples over the devices and nothing else", "use data or leave it out");
+            var reason = slices == devices ? $"resources.devices is {devices} and each device needs a sample" : $"the mesh cuts it into {slices} slices and each needs a sample";
+            yield return new("hyperparameters.globalBatchSize", $"{batch}", reason, $"use at least {slices} or lower the devices");
         }
-        else if (spec.Parallelism == Parallelism.Model && model.ChannelGroups == 0)
+
+        if (spec.Parallelism != Parallelism.Data && !spec.IsTraining())
         {
-            var able = string.Join(" or ", ModelCatalog.All.Where(other => other.ChannelGroups > 0).Select(other => other.Name));
-            yield return new("parallelism", "model", $"{model.Name} defines no split into channel groups", $"use data, or a model such as {able}");
+            yield return new("parallelism", spec.Parallelism.ToString().ToLowerInvariant(), $"task {spec.Task.Name} splits its samples over the devices and nothing else",
+                "use data or leave it out");
         }
-        else if (spec.Parallelism == Parallelism.Model && devices != model.ChannelGroups)
+        else if (spec.Parallelism != Parallelism.Data && DivisionFault(spec, model, spec.Parallelism == Parallelism.Hybrid ? devices : spec.Mesh.Model) is { } fault)
         {
-            yield return new("resources.devices", $"{devices}", $"parallelism is model and {model.Name} splits into {model.ChannelGroups} channel groups",
-                $"use {model.ChannelGroups}");
+            yield return fault;
         }
-        else if (spec.Parallelism == Parallelism.Model && spec.Model.Options[ModelCatalog.Classes].IntValue is var classes && classes % devices != 0)
+
+        if (spec.Parallelism == Parallelism.Hybrid && spec.Hyperparameters.AccumulationSteps > 1)
         {
-            yield return new("model.options.classes", $"{classes}", $"parallelism is model and each of {devices} devices computes an equal share of the classes",
-                $"use a multiple of {devices}");
+            yield return new("hyperparameters.accumulationSteps", $"{spec.Hyperparameters.AccumulationSteps}",
+                "parallelism is hybrid, whose fully connected layers see the whole batch at once", "leave it out, or use parallelism data");
         }
+    }
+
+    /// <summary>How many slices the global batch is cut into.</summary>
+    private static int Slices(JobSpec spec) => spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : spec.Mesh.Data;
+
+    private static JobFileViolation? MeshFault(MeshSpec mesh, Parallelism parallelism, int devices)
+    {
+        if (parallelism == Parallelism.Hybrid)
+            return null; // convolutions and fully connected layers lie over the same devices
+        if ((long)mesh.Data * mesh.Model != devices)
+        {
+            return new("resources.devices", $"{devices}", $"the mesh has {mesh.Data} × {mesh.Model} (mesh.data × mesh.model)",
+                "make their product the devices, or leave one of the three out");
+        }
+
+        return parallelism == Parallelism.Data && mesh.Model > 1
+            ? new("mesh.model", $"{mesh.Model}", "parallelism is data, which divides no network", "use parallelism model, or leave parallelism out")
+            : null;
+    }
+
+    /// <summary>What keeps the network from being divided over the devices of a copy.</summary>
+    private static JobFileViolation? DivisionFault(JobSpec spec, ModelDefinition model, int devices)
+    {
+        var hybrid = spec.Parallelism == Parallelism.Hybrid;
+        var (word, divided) = hybrid ? ("hybrid", model.DividedUnits) : ("model", model.DividedChannels);
+        var groups = hybrid ? 0 : model.ChannelGroups;
+        if (divided.IsEmpty && groups == 0)
+        {
+            var able = string.Join(" or ", ModelCatalog.All.Where(other => hybrid ? !other.DividedUnits.IsEmpty : other.ChannelGroups > 0).Select(other => other.Name));
+            return new("parallelism", word, $"{model.Name} defines no split into {(hybrid ? "shares of fully connected layers" : "channel groups")}",
+                $"use data, or a model such as {able}");
+        }
+
+        var field = hybrid || spec.Mesh.Data == 1 ? "resources.devices" : "mesh.model";
+        if (groups > 0 && devices != groups)
+            return new(field, $"{devices}", $"parallelism is model and {model.Name} splits into {groups} channel groups", $"use {groups}");
+        if (devices == 1)
+            return new(field, "1", $"parallelism is {word}, which takes several devices", "use 2 or more, or parallelism data");
+        var width = model.Option("width") is null ? 1 : spec.Model.Options["width"].DoubleValue;
+        var layers = divided.Select(channels => Math.Max(1, (int)Math.Round(channels * width)));
+        if (layers.FirstOrDefault(channels => channels % devices != 0) is > 0 and var uneven)
+        {
+            return new(field, $"{devices}", $"parallelism is {word} and a layer of {model.Name} has {uneven} channels or units, which they cannot share evenly",
+                "use a number of devices that divides it, or change the width");
+        }
+
+        return spec.Model.Options[ModelCatalog.Classes].IntValue is var classes && classes % devices != 0
+            ? new("model.options.classes", $"{classes}", $"parallelism is {word} and each of {devices} devices computes an equal share of the classes", $"use a multiple of {devices}")
+            : null;
     }
 
     private static IEnumerable<JobFileViolation> TrainingIsMeant(JobSpec spec)
@@ -160,7 +212,7 @@ internal static class JointRules
         }
 
         // The smallest share that a device has of a batch.
-        var share = spec.Parallelism == Parallelism.Data ? training.GlobalBatchSize / spec.Resources.Devices : training.GlobalBatchSize;
+        var share = training.GlobalBatchSize / Slices(spec);
         if (training.AccumulationSteps > share && share > 0)
         {
             yield return new("hyperparameters.accumulationSteps", $"{training.AccumulationSteps}", $"a device has {share} samples of a global batch",

@@ -16,7 +16,6 @@ namespace Cluster.Models.AlexNet;
 public sealed class AlexNet : ImageClassifier
 {
     private readonly AlexNetShape net;
-    private readonly TowerExchange? exchange;
     private readonly int towers; // held here: 2, or 1 when the other is elsewhere
     private readonly Conv2d conv1;
     private readonly Conv2d conv2;
@@ -35,15 +34,15 @@ public sealed class AlexNet : ImageClassifier
     private readonly CounterDropout drop7;
 
     /// <param name="net">Sizes.</param>
-    /// <param name="exchange">The seam to the other tower; null builds both here.</param>
+    /// <param name="split">Both towers, or one of them.</param>
     /// <param name="position">Seed, step and first sample.</param>
     /// <param name="dtype">Float32 or float64.</param>
-    public AlexNet(AlexNetShape net, TowerExchange? exchange, StepPosition position, ScalarType dtype)
-        : base("alexnet", net.Classifier, position)
+    public AlexNet(AlexNetShape net, ChannelSplit split, StepPosition position, ScalarType dtype)
+        : base("alexnet", net.Classifier, position, split)
     {
-        (this.net, this.exchange) = (net, exchange);
-        towers = exchange is null ? AlexNetShape.Towers : 1;
-        var tower = exchange?.Tower ?? 0;
+        this.net = net;
+        towers = AlexNetShape.Towers / split.Parts;
+        var tower = split.Part;
         const int Both = AlexNetShape.Towers;
 
         conv1 = nn.Conv2d(net.Classifier.Channels, towers * net.Conv1, net.Stem.Kernel, net.Stem.Stride, dtype: dtype);
@@ -53,7 +52,7 @@ public sealed class AlexNet : ImageClassifier
         conv5 = nn.Conv2d(towers * net.Conv4, towers * net.Conv5, 3, padding: 1, groups: towers, dtype: dtype);
         fc6 = FullyConnected.Undrawn(Both * net.Conv5 * net.Pool5Size * net.Pool5Size, towers * net.Fc6, dtype);
         fc7 = FullyConnected.Undrawn(Both * net.Fc6, towers * net.Fc7, dtype);
-        fc8 = FullyConnected.Undrawn(Both * net.Fc7, exchange is null ? net.Classifier.Classes : net.Classifier.Classes / Both, dtype);
+        fc8 = FullyConnected.Undrawn(Both * net.Fc7, split.Own(net.Classifier.Classes), dtype);
         (pool1, pool2, pool5) = (nn.MaxPool2d(net.PoolWindow, 2), nn.MaxPool2d(net.PoolWindow, 2), nn.MaxPool2d(net.PoolWindow, 2));
         drop6 = new CounterDropout("drop6", net.Dropout, Both * net.Fc6, tower * net.Fc6, position, net.DropoutForm);
         drop7 = new CounterDropout("drop7", net.Dropout, Both * net.Fc7, tower * net.Fc7, position, net.DropoutForm);
@@ -63,15 +62,17 @@ public sealed class AlexNet : ImageClassifier
 
     /// <summary>The undivided net.</summary>
     public static AlexNet Create(ModelOptions options, StepPosition position, ScalarType dtype) =>
-        new(AlexNetShape.Read(options), exchange: null, position, dtype);
+        new(AlexNetShape.Read(options), ChannelSplit.None, position, dtype);
 
     /// <summary>One tower of two.</summary>
-    public static AlexNet CreateTower(ModelOptions options, TowerExchange exchange, StepPosition position, ScalarType dtype)
+    public static AlexNet CreatePart(ModelOptions options, ChannelSplit split, StepPosition position, ScalarType dtype)
     {
         var sizes = AlexNetShape.Read(options);
+        if (split.Parts != AlexNetShape.Towers)
+            throw new ModelOptionException($"alexnet has {AlexNetShape.Towers} towers and cannot be split over {split.Parts} devices; use {AlexNetShape.Towers}");
         if (sizes.Classifier.Classes % AlexNetShape.Towers != 0)
             throw options.Wrong("classes", sizes.Classifier.Classes, "a net split by model needs an even number, since each tower computes half of the scores");
-        return new AlexNet(sizes, exchange, position, dtype);
+        return new AlexNet(sizes, split, position, dtype);
     }
 
     /// <inheritdoc/>
@@ -81,24 +82,13 @@ public sealed class AlexNet : ImageClassifier
         var x = nn.functional.pad(input, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]); // N×3×227×227
         x = pool1.call(Normalize(norm1, conv1.call(x).relu())); // N×T48×55×55 → N×T48×27×27
         x = pool2.call(Normalize(norm2, conv2.call(x).relu())); // N×T128×27×27 → N×T128×13×13
-        x = conv3.call(Gather(x)).relu();                  // N×256×13×13 → N×T192×13×13
+        x = conv3.call(Split.Gather(x)).relu();                  // N×256×13×13 → N×T192×13×13
         x = conv4.call(x).relu();                          // N×T192×13×13
         x = pool5.call(conv5.call(x).relu());              // N×T128×13×13 → N×T128×6×6
-        x = drop6.call(fc6.call(Gather(x.flatten(1))).relu()); // N×9216 → N×T2048
-        x = drop7.call(fc7.call(Gather(x)).relu());     // N×4096 → N×T2048
-        x = fc8.call(Gather(x));                           // N×4096 → N×T(classes/2)
-        return exchange is null ? x : exchange.GatherReplicated(x); // N×classes
-    }
-
-    /// <inheritdoc/>
-    protected override ParameterShard ShardOf(string name, Parameter parameter)
-    {
-        var local = parameter.shape;
-        if (exchange is null)
-            return new ParameterShard(name, local, local, FirstRow: 0);
-
-        long[] global = [AlexNetShape.Towers * local[0], .. local[1..]];
-        return new ParameterShard(name, global, local, FirstRow: exchange.Tower * local[0]);
+        x = drop6.call(fc6.call(Split.Gather(x.flatten(1))).relu()); // N×9216 → N×T2048
+        x = drop7.call(fc7.call(Split.Gather(x)).relu());     // N×4096 → N×T2048
+        x = fc8.call(Split.Gather(x));                           // N×4096 → N×T(classes/2)
+        return Split.Finish(x);                            // N×classes
     }
 
     /// <summary>§5: weights N(0, 0.01²); biases 1 in conv2, conv4, conv5 and the hidden fully connected layers, which gives their ReLUs positive inputs at first; else 0.</summary>
@@ -108,8 +98,6 @@ public sealed class AlexNet : ImageClassifier
         _ when shard.Name.EndsWith(".bias", StringComparison.Ordinal) => new Distribution.Constant(0),
         _ => new Distribution.Gaussian(0.01),
     };
-
-    private Tensor Gather(Tensor x) => exchange is null ? x : exchange.Gather(x);
 
     /// <summary>Within a tower, as each card normalised what it held: the towers become samples of their own.</summary>
     private Tensor Normalize(LocalResponseNorm norm, Tensor x)

@@ -18,21 +18,23 @@ public sealed class Vgg : ImageClassifier
     private readonly Sequential features;
     private readonly Sequential classifier;
 
-    private Vgg(VggNet net, ClassifierShape shape, double width, double dropout, bool paperInit, StepPosition position, ScalarType dtype)
-        : base(net.Name, shape, position)
+    private Vgg(
+        VggNet net, ClassifierShape shape, double width, double dropout, bool paperInit, ChannelSplit split, StepPosition position, ScalarType dtype)
+        : base(net.Name, shape, position, split)
     {
         MapSize = (shape.InputSize + 31) / 32;
         var hidden = CommonOptions.Scaled(4096, width);
         var channels = CommonOptions.Scaled(VggNet.Channels[^1], width);
-        features = nn.Sequential(Features(net, shape.Channels, width, dtype));
+        features = nn.Sequential(Features(net, shape.Channels, width, split, dtype));
+        var own = split.Own(hidden);
         classifier = nn.Sequential(
-            FullyConnected.Undrawn(channels * MapSize * MapSize, hidden, dtype),
+            FullyConnected.Undrawn(channels * MapSize * MapSize, own, dtype),
             nn.ReLU(inplace: true),
-            new CounterDropout("classifier.2", dropout, hidden, 0, position),
-            FullyConnected.Undrawn(hidden, hidden, dtype),
+            new CounterDropout("classifier.2", dropout, hidden, split.Part * own, position),
+            split.Gathering(FullyConnected.Undrawn(hidden, own, dtype)),
             nn.ReLU(inplace: true),
-            new CounterDropout("classifier.5", dropout, hidden, 0, position),
-            FullyConnected.Undrawn(hidden, shape.Classes, dtype));
+            new CounterDropout("classifier.5", dropout, hidden, split.Part * own, position),
+            split.Gathering(FullyConnected.Undrawn(hidden, split.Own(shape.Classes), dtype)));
         RegisterComponents();
         Initialize(paperInit ? Paper : Distribution.He);
     }
@@ -41,25 +43,26 @@ public sealed class Vgg : ImageClassifier
     public int MapSize { get; }
 
     /// <summary>Builds the net from the options <c>inputSize channels classes width dropout init</c>.</summary>
-    public static Vgg Create(VggNet net, ModelOptions options, StepPosition position, ScalarType dtype)
+    public static Vgg Create(VggNet net, ModelOptions options, ChannelSplit split, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.FixedSize(options);
         var (width, dropout, paperInit) = (CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
         options.EnsureAllRead();
-        return new Vgg(net, shape, width, dropout, paperInit, position, dtype);
+        return new Vgg(net, shape, width, dropout, paperInit, split, position, dtype);
     }
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
         var x = Features(input);               // N×512×7×7
-        return classifier.call(x.flatten(1));  // N×25088 → N×4096 → N×4096 → N×classes
+        x = classifier.call(JoinMaps(x).flatten(1)); // N×25088 → N×4096 → N×4096 → N×classes
+        return Split.Finish(x);
     }
 
     /// <summary>The five stages, for images of any size: N×3×224×224 → N×64×112×112 → N×128×56×56 → N×256×28×28 → N×512×14×14 → N×512×7×7.</summary>
     internal Tensor Features(Tensor images) => features.call(images);
 
-    private static IEnumerable<Layer> Features(VggNet net, int inputChannels, double width, ScalarType dtype)
+    private static IEnumerable<Layer> Features(VggNet net, int inputChannels, double width, ChannelSplit split, ScalarType dtype)
     {
         var channels = inputChannels;
         for (var stage = 0; stage < net.Convolutions.Count; stage++)
@@ -68,7 +71,8 @@ public sealed class Vgg : ImageClassifier
             for (var i = 0; i < net.Convolutions[stage]; i++)
             {
                 var kernel = net.PointwiseLast && i == 2 ? 1 : 3;
-                yield return nn.Conv2d(channels, output, kernel, padding: kernel / 2, dtype: dtype);
+                var conv = nn.Conv2d(channels, split.OwnOfConvolution(output), kernel, padding: kernel / 2, dtype: dtype);
+                yield return stage == 0 && i == 0 ? conv : split.GatheringConvolution(conv);
                 if (net.BatchNorm)
                     yield return new BatchNormalization(output, dtype);
                 yield return nn.ReLU(inplace: true);

@@ -53,7 +53,7 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32 or float64; use float32 or float64")]
     [InlineData("hyperparameters: { optimizer: [sgd] }", "hyperparameters.optimizer is a list but must be a mapping; indent its keys under it: "
         + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon, decay, trustCoefficient")]
-    [InlineData("parallelism: both", "parallelism is both but must be data or model; use data or model")]
+    [InlineData("parallelism: both", "parallelism is both but must be data, model or hybrid; use data, model or hybrid")]
     [InlineData("resources: { deviceKind: gpu }", "resources.deviceKind is gpu but must be cpu, cuda or any; use cpu, cuda or any")]
     [InlineData("checkpoints: { keepBest: yes }", "checkpoints.keepBest is yes but must be true or false; use true or false")]
     [InlineData("restarts: { initialBackoff: 5 }",
@@ -142,6 +142,24 @@ public sealed class JobFileFaultTests
         "line 4: resources.devices is 3 but parallelism is model and alexnet splits into 2 channel groups; use 2")]
     [InlineData("model: { name: alexnet, options: { classes: 11 } }\ndata: mnist\nparallelism: model\nresources: { devices: 2 }",
         "line 1: model.options.classes is 11 but parallelism is model and each of 2 devices computes an equal share of the classes; use a multiple of 2")]
+    [InlineData(Sound + "mesh: { data: 2, model: 2 }", "line 1: parallelism is model but lenet5 defines no split into channel groups; use data, or a model such as alexnet")]
+    [InlineData("model: alexnet\ndata: mnist\nresources: { devices: 6 }\nmesh: { data: 2, model: 2 }",
+        "line 3: resources.devices is 6 but the mesh has 2 × 2 (mesh.data × mesh.model); make their product the devices, or leave one of the three out")]
+    [InlineData("model: alexnet\ndata: mnist\nmesh: { data: 2, model: 3 }",
+        "line 3: mesh.model is 3 but parallelism is model and alexnet splits into 2 channel groups; use 2")]
+    [InlineData("model: vgg11\ndata: mnist\nparallelism: data\nmesh: { model: 2 }",
+        "line 4: mesh.model is 2 but parallelism is data, which divides no network; use parallelism model, or leave parallelism out")]
+    [InlineData("model: vgg11_bn\ndata: mnist\nparallelism: model\nresources: { devices: 2 }",
+        "line 3: parallelism is model but vgg11_bn defines no split into channel groups; use data, or a model such as alexnet")]
+    [InlineData("model: vgg11\ndata: mnist\nparallelism: hybrid\nresources: { devices: 3 }",
+        "line 4: resources.devices is 3 but parallelism is hybrid and a layer of vgg11 has 4096 channels or units, which they cannot share evenly; "
+        + "use a number of devices that divides it, or change the width")]
+    [InlineData("model: vgg11\ndata: mnist\nparallelism: hybrid\nresources: { devices: 4 }",
+        "line 1: model.options.classes is 10 but parallelism is hybrid and each of 4 devices computes an equal share of the classes; use a multiple of 4")]
+    [InlineData("model: vgg11\ndata: mnist\nparallelism: hybrid",
+        "line 1: resources.devices is 1 but parallelism is hybrid, which takes several devices; use 2 or more, or parallelism data")]
+    [InlineData("model: vgg11\ndata: mnist\nparallelism: hybrid\nresources: { devices: 2 }\nhyperparameters: { accumulationSteps: 2 }",
+        "line 5: hyperparameters.accumulationSteps is 2 but parallelism is hybrid, whose fully connected layers see the whole batch at once; leave it out, or use parallelism data")]
     [InlineData(Sound + "hyperparameters: { epochs: 2, schedule: { warmupEpochs: 3 } }",
         "line 3: hyperparameters.schedule.warmupEpochs is 3 but hyperparameters.epochs is 2; use 2 or less")]
     [InlineData(Sound + "hyperparameters: { optimizer: { momentum: 0 }, shardOptimizer: true }",

@@ -92,6 +92,7 @@ public sealed class JobFileTests
                 NodeLabels = { ["zone"] = "7" },
             },
             Parallelism = Parallelism.Model,
+            Mesh = new MeshSpec { Data = 1, Model = 2 },
             Checkpoints = new CheckpointPolicy { EveryEpochs = 2, EverySteps = 100, KeepLatest = 5 },
             Restarts = new RestartPolicy
             {
@@ -170,6 +171,9 @@ public sealed class JobFileTests
             seed: 1
             task:
               name: train
+            mesh:
+              data: 1
+              model: 1
             evaluation:
               crops: one
 
@@ -184,6 +188,19 @@ public sealed class JobFileTests
         new OptimizerSpec { Name = "rmsprop", LearningRate = 0.01, Momentum = 0.9, Decay = 0.9, Epsilon = 1e-8 },
         new OptimizerSpec { Name = "lars", LearningRate = 1, Momentum = 0.9, TrustCoefficient = 0.001 },
     ];
+
+    [Theory]
+    [InlineData("mesh: { data: 2, model: 2 }", Parallelism.Model, 4, 2, 2)]
+    [InlineData("mesh: { model: 2 }\nresources: { devices: 6 }", Parallelism.Model, 6, 3, 2)]
+    [InlineData("parallelism: model\nresources: { devices: 2 }", Parallelism.Model, 2, 1, 2)]
+    [InlineData("parallelism: data\nresources: { devices: 3 }", Parallelism.Data, 3, 3, 1)]
+    [InlineData("mesh: { data: 3 }", Parallelism.Data, 3, 3, 1)]
+    public void Parse_OfAMesh_FillsWhatFollowsFromIt(string given, Parallelism parallelism, int devices, int data, int model)
+    {
+        var spec = JobFile.Parse("model: alexnet\ndata: mnist\n" + given);
+
+        (spec.Parallelism, spec.Resources.Devices, spec.Mesh).ShouldBe((parallelism, devices, new MeshSpec { Data = data, Model = model }));
+    }
 
     [Theory]
     [MemberData(nameof(Optimizers))]

@@ -1,4 +1,3 @@
-using Cluster.Models.AlexNet;
 using static TorchSharp.torch;
 
 namespace Cluster.Models.Tests.AlexNet;
@@ -75,12 +74,12 @@ public sealed class AlexNetTowerTests
     {
         var options = new Dictionary<string, object>(Options) { ["classes"] = 7 };
 
-        Should.Throw<ModelOptionException>(() => ModelRegistry.CreateTower("alexnet", options, 1, new TowerExchange(0, x => x, x => x)))
+        Should.Throw<ModelOptionException>(() => ModelRegistry.CreatePart("alexnet", options, 1, new ChannelSplit(0, 2, x => x, x => x)))
             .Message.ShouldContain("model.options.classes is 7");
     }
 
     private static ImageClassifier Tower(int tower, Func<Tensor, Tensor> gather) =>
-        ModelRegistry.CreateTower("alexnet", Options, seed: 3, new TowerExchange(tower, gather, gather), ScalarType.Float64);
+        ModelRegistry.CreatePart("alexnet", Options, seed: 3, new ChannelSplit(tower, 2, gather, gather), ScalarType.Float64);
 
     /// <summary>Joins what two threads bring, in tower order.</summary>
     private sealed class Meeting : IDisposable

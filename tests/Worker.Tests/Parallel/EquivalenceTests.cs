@@ -10,6 +10,7 @@ namespace Cluster.Worker.Tests.Parallel;
 public sealed class EquivalenceTests
 {
     private const int Steps = 50;
+    private const int ShortSteps = 20;
 
     /// <summary>
     /// A float64 sum of the at most 8·28² ≈ 10⁴ terms that make up a gradient here errs by about 10⁴·2⁻⁵³ ≈ 10⁻¹² relative to its terms in the
@@ -42,6 +43,48 @@ public sealed class EquivalenceTests
     [InlineData("resnet18", "aab")]
     public void DataParallel_InOneStepOfFloat32_HasTheGradientsOfOneDevice(string network, string placement) =>
         StepGradients.ShouldBeThoseOfOneDevice(network, placement, group => Trainings.Data(network, ScalarType.Float32, group));
+
+    [Theory]
+    [InlineData("alexnet_owt", "ab")]
+    [InlineData("vgg11", "aabb")]
+    public void ModelParallel_OfEveryLayer_In20StepsOfFloat64_HasTheLossesOfOneDevice(string network, string placement) =>
+        CompareTrajectories(network, placement, group => Trainings.Model(network, ScalarType.Float64, group), ShortSteps);
+
+    [Theory]
+    [InlineData("alexnet_owt", "aa")]
+    [InlineData("alexnet_owt", "aabb")]
+    [InlineData("vgg11_bn", "ab")] // statistics are exchanged beside activations
+    public void HybridParallel_In20StepsOfFloat64_HasTheLossesOfOneDevice(string network, string placement) =>
+        CompareTrajectories(network, placement, group => Trainings.Hybrid(network, ScalarType.Float64, group), ShortSteps);
+
+    [Theory]
+    [InlineData(7, "ab")] // 3 and 4 samples
+    [InlineData(1, "aa")] // none for rank 0, whose units the other needs all the same
+    public void HybridParallel_OfABatchThatDoesNotDivide_HasTheLossesOfOneDevice(int batchSize, string placement)
+    {
+        using var single = Trainings.Single("alexnet_owt", ScalarType.Float64);
+        var expected = Trainings.Train(single, ScalarType.Float64, 5, batchSize);
+        using var ranks = new Ranks(placement);
+        var losses = ranks.Run(group =>
+        {
+            using var partition = Trainings.Hybrid("alexnet_owt", ScalarType.Float64, group);
+            return Trainings.Train(partition, ScalarType.Float64, 5, batchSize);
+        });
+        foreach (var rank in losses)
+            ShouldFollow(rank, expected);
+    }
+
+    [Theory]
+    [InlineData("alexnet_owt", "aa")]
+    [InlineData("vgg11", "aabb")]
+    public void ModelParallel_OfEveryLayer_InOneStepOfFloat32_HasTheGradientsOfOneDevice(string network, string placement) =>
+        StepGradients.ShouldBeThoseOfOneDevice(network, placement, group => Trainings.Model(network, ScalarType.Float32, group));
+
+    [Theory]
+    [InlineData("alexnet_owt", "aabb")]
+    [InlineData("vgg11", "ab")]
+    public void HybridParallel_InOneStepOfFloat32_HasTheGradientsOfOneDevice(string network, string placement) =>
+        StepGradients.ShouldBeThoseOfOneDevice(network, placement, group => Trainings.Hybrid(network, ScalarType.Float32, group));
 
     [Theory]
     [InlineData("aa")]
@@ -86,23 +129,44 @@ public sealed class EquivalenceTests
         }
     }
 
-    private static EvaluationOutcome Evaluate(ITrainingPartition partition)
+    [Theory]
+    [InlineData(61)]
+    [InlineData(1)] // none for rank 0
+    public void Evaluate_OfANetThatEverySplitDivides_GivesTheFiguresOfOneDevice(int size)
+    {
+        using var single = Trainings.Single("alexnet_owt", ScalarType.Float64);
+        var expected = Evaluate(single, size);
+        using var ranks = new Ranks("ab");
+        var outcomes = ranks.Run(group =>
+        {
+            using var model = Trainings.Model("alexnet_owt", ScalarType.Float64, group);
+            using var hybrid = Trainings.Hybrid("alexnet_owt", ScalarType.Float64, group);
+            return new[] { Evaluate(model, size), Evaluate(hybrid, size) };
+        });
+        foreach (var outcome in outcomes.SelectMany(o => o))
+        {
+            outcome.Correct.ShouldBe(expected.Correct);
+            outcome.LossSum.ShouldBe(expected.LossSum, Math.Abs(expected.LossSum) * TrajectoryTolerance);
+        }
+    }
+
+    private static EvaluationOutcome Evaluate(ITrainingPartition partition, int size = 61)
     {
         using var scope = NewDisposeScope();
         partition.Network.eval();
-        return partition.Evaluate(Trainings.Batch(partition, ScalarType.Float64, step: 3, size: 61));
+        return partition.Evaluate(Trainings.Batch(partition, ScalarType.Float64, step: 3, size));
     }
 
-    private static void CompareTrajectories(string network, string placement, Func<ICollectiveGroup, ITrainingPartition> split)
+    private static void CompareTrajectories(string network, string placement, Func<ICollectiveGroup, ITrainingPartition> split, int steps = Steps)
     {
         using var single = Trainings.Single(network, ScalarType.Float64);
-        var expected = Trainings.Train(single, ScalarType.Float64, Steps);
+        var expected = Trainings.Train(single, ScalarType.Float64, steps);
         expected[^5..].Average().ShouldBeLessThan(expected[..5].Average() * 0.9); // it learns: gradients matter
         using var ranks = new Ranks(placement);
         var losses = ranks.Run(group =>
         {
             using var partition = split(group);
-            return Trainings.Train(partition, ScalarType.Float64, Steps);
+            return Trainings.Train(partition, ScalarType.Float64, steps);
         });
         foreach (var rank in losses)
         {

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Cluster.Models;
-using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using TorchSharp;
@@ -46,12 +45,12 @@ internal static class Trainings
         ["width"] = 1.0 / 16,
     };
 
-    // Normalisation and dropout in one net.
-    private static readonly Dictionary<string, object> Vgg = new()
+    // Layers that four ranks can share evenly, with dropout.
+    private static readonly Dictionary<string, object> Divisible = new()
     {
         ["inputSize"] = (long)InputSize,
         ["channels"] = 1L,
-        ["classes"] = (long)Classes,
+        ["classes"] = 12L,
         ["width"] = 1.0 / 16,
         ["dropout"] = 0.5,
         ["init"] = "he",
@@ -63,8 +62,8 @@ internal static class Trainings
     public static ImageClassifier Network(string name, ScalarType dtype, ulong seed = Seed) =>
         ModelRegistry.Create(name, OptionsOf(name), seed, dtype);
 
-    public static ImageClassifier Tower(string name, ScalarType dtype, TowerExchange exchange) =>
-        ModelRegistry.CreateTower(name, OptionsOf(name), Seed, exchange, dtype);
+    public static ImageClassifier Part(string name, ScalarType dtype, ChannelSplit split) =>
+        ModelRegistry.CreatePart(name, OptionsOf(name), Seed, split, dtype);
 
     public static ITrainingPartition Single(string name, ScalarType dtype) => new SingleDevice(Network(name, dtype), CrossEntropy);
 
@@ -80,7 +79,17 @@ internal static class Trainings
             .GetAwaiter().GetResult();
 
     public static ModelParallel Model(string name, ScalarType dtype, ICollectiveGroup group) =>
-        ModelParallel.Create(exchange => Tower(name, dtype, exchange), CrossEntropy, group);
+        ModelParallel.Create(split => Part(name, dtype, split), CrossEntropy, group);
+
+    public static DataParallel Mesh(string name, ScalarType dtype, ICollectiveGroup group, int parts = 2) =>
+        MeshParallel.CreateAsync(
+            split => Part(name, dtype, split), CrossEntropy, group, parts, new GradientOptions { BucketBytes = 64 << 10 }, CancellationToken.None)
+            .GetAwaiter().GetResult();
+
+    public static DataParallel Hybrid(string name, ScalarType dtype, ICollectiveGroup group) =>
+        HybridParallel.CreateAsync(
+            split => Part(name, dtype, split), CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true, CancellationToken.None)
+            .GetAwaiter().GetResult();
 
     /// <summary>This rank's samples of the step's batch: a bright band, at a height that tells the class, in noise; so there is something to learn.</summary>
     public static TrainingBatch Batch(ITrainingPartition partition, ScalarType dtype, long step, int size = BatchSize)
@@ -135,7 +144,7 @@ internal static class Trainings
         "lenet5" => LeNet,
         "alexnet" => AlexNet,
         "resnet18" => ResNet,
-        "vgg11_bn" => Vgg,
+        "alexnet_owt" or "vgg11" or "vgg11_bn" => Divisible,
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no small build of it is set up here"),
     };
 

@@ -159,10 +159,12 @@ public sealed class TrainingSessionTests
     [Theory]
     [InlineData(Parallelism.Data)]
     [InlineData(Parallelism.Model)]
+    [InlineData(Parallelism.Hybrid)]
     public async Task TwoRanks_GiveTheLossesOfOne_InFloat64(Parallelism parallelism)
     {
         var spec = TestRuns.AnAlexNetJob(spec =>
         {
+            spec.Model.Name = parallelism == Parallelism.Hybrid ? "alexnet_owt" : "alexnet";
             spec.Hyperparameters.Precision = Precision.Float64;
             spec.Hyperparameters.Epochs = 3;
             spec.Hyperparameters.MaxSteps = 50;
@@ -283,6 +285,9 @@ public sealed class TrainingSessionTests
     [InlineData(Parallelism.Model, 2, Parallelism.Data, 1)]
     [InlineData(Parallelism.Model, 2, Parallelism.Data, 2)]
     [InlineData(Parallelism.Data, 1, Parallelism.Model, 2)]
+    [InlineData(Parallelism.Data, 1, Parallelism.Hybrid, 2)]
+    [InlineData(Parallelism.Hybrid, 2, Parallelism.Data, 1)]
+    [InlineData(Parallelism.Hybrid, 2, Parallelism.Model, 2)]
     public async Task CheckpointOfOneSplit_ContinuesInAnother(Parallelism first, int firstRanks, Parallelism then, int thenRanks)
     {
         var spec = TestRuns.AnAlexNetJob(spec =>
@@ -291,6 +296,7 @@ public sealed class TrainingSessionTests
             spec.Hyperparameters.MaxSteps = 25;
             spec.Checkpoints.EverySteps = 13;
             spec.Parallelism = first;
+            spec.Model.Name = first == Parallelism.Hybrid || then == Parallelism.Hybrid ? "alexnet_owt" : "alexnet";
         });
         using var before = new InMemoryCluster(firstRanks);
         await TestRuns.RunAsync(before, spec, firstRanks);
@@ -303,6 +309,38 @@ public sealed class TrainingSessionTests
         losses.Keys.ShouldBe(Enumerable.Range(14, 12).Select(step => (long)step));
         foreach (var (step, loss) in losses)
             loss.ShouldBe(before.Series(MetricNames.TrainLoss)[step], 1e-9 * loss, $"step {step}"); // as above
+    }
+
+    [Fact]
+    public async Task CheckpointOfAMesh_ContinuesOnOneDeviceAndBack()
+    {
+        var spec = TestRuns.AnAlexNetJob(spec =>
+        {
+            spec.Hyperparameters.Precision = Precision.Float64;
+            spec.Hyperparameters.MaxSteps = 10;
+            spec.Checkpoints.EverySteps = 5;
+        });
+        var meshed = spec.Clone();
+        meshed.Parallelism = Parallelism.Model;
+        meshed.Mesh = new MeshSpec { Data = 2, Model = 2 };
+        using var one = new InMemoryCluster(worldSize: 1);
+        using var four = new InMemoryCluster(worldSize: 4);
+        using var oneOfFour = new InMemoryCluster(worldSize: 1, inherited: four);
+        using var fourOfOne = new InMemoryCluster(worldSize: 4, inherited: one);
+
+        await TestRuns.RunAsync(one, spec);
+        await TestRuns.RunAsync(four, meshed, worldSize: 4);
+        await TestRuns.RunAsync(oneOfFour, spec, resumeFrom: four.CheckpointIds[5]);
+        await TestRuns.RunAsync(fourOfOne, meshed, worldSize: 4, resumeFrom: one.CheckpointIds[5]);
+
+        var expected = one.Series(MetricNames.TrainLoss);
+        four.Series(MetricNames.TrainLoss).Keys.ShouldBe(expected.Keys);
+        foreach (var run in (InMemoryCluster[])[four, oneOfFour, fourOfOne])
+        {
+            run.Series(MetricNames.TrainLoss).Count.ShouldBeGreaterThanOrEqualTo(5);
+            foreach (var (step, loss) in run.Series(MetricNames.TrainLoss))
+                loss.ShouldBe(expected[step], 1e-9 * loss, $"step {step}"); // as above
+        }
     }
 
     [Fact]

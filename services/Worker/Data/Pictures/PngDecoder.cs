@@ -23,7 +23,7 @@ internal static class PngDecoder
             using var rows = new ZLibStream(new MemoryStream(bytes.Array!, bytes.Offset, bytes.Count), CompressionMode.Decompress);
             DecodeRows(rows, header, palette.Span, into);
         }
-        catch (Exception e) when (e is InvalidDataException or EndOfStreamException)
+        catch (Exception e) when (e is InvalidDataException or IOException)
         {
             throw new BrokenPictureException($"is a damaged PNG file: {e.Message}", e);
         }

@@ -12,6 +12,9 @@ public sealed class ZooTests
 
     public static TheoryData<string> Models => [.. ModelCatalog.All.Select(model => model.Name)];
 
+    /// <summary>Those that end in a global average.</summary>
+    public static TheoryData<string> AnySize => [.. ModelCatalog.All.Where(model => model.Family is "Inception" or "ResNet" or "MobileNet").Select(model => model.Name)];
+
     public static TheoryData<string> Costly => [.. ModelCatalog.All.Where(model => model.Facts.MultiplyAdds > QuickMultiplyAdds).Select(model => model.Name)];
 
     [Theory]
@@ -96,6 +99,21 @@ public sealed class ZooTests
 
             network.eval();
             network.Outputs(images).Count.ShouldBe(1);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(AnySize))]
+    public void LargeInputsOfOtherSizes_GiveLogits(string name)
+    {
+        foreach (var size in (int[])[96, 384])
+        {
+            using var scope = NewDisposeScope();
+            using var guard = no_grad();
+            using var network = Small(name, size, 3, seed: 1);
+
+            foreach (var output in network.Outputs(Images(2, 3, size)))
+                output.shape.ShouldBe([2, 10]);
         }
     }
 

@@ -23,13 +23,14 @@ internal static class AuxiliaryHead
     }
 
     /// <summary>Inception v3's, with normalisation: (N, input, H, W) → 5×5 → 128 channels → 1×1 of 768 → (N, classes).</summary>
-    public static Layer OfV3(int input, Layer pool, UnitStyle style, ClassifierShape shape)
+    public static Layer OfV3(int input, UnitStyle style, ClassifierShape shape)
     {
         var (channels, last) = (style.Scaled(128), style.Scaled(768));
         return nn.Sequential(
-            ("pool", pool),                                                                        // N×input×5×5
+            ("pool", HeadPool.OfV3()),                                                             // N×input×5×5
             ("conv0", new ConvUnit(input, channels, (1, 1), 1, (0, 0), style)),                    // N×128×5×5
             ("conv1", new ConvUnit(channels, last, (5, 5), 1, (0, 0), style)),                     // N×768×1×1
+            ("avgpool", nn.AdaptiveAvgPool2d(1)),
             ("flatten", nn.Flatten()),
             ("fc", nn.Linear(last, shape.Classes, dtype: style.Dtype)));                           // N×classes
     }

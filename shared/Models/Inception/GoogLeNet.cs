@@ -73,9 +73,9 @@ internal static class GoogLeNet
             new Branch(s, input, "branch3").Conv(reduced5, 1).Conv(filtered5, large),
             new Branch(s, input, "branch4").Pool(nn.MaxPool2d(3, 1, 1)).Conv(pooled, 1));
 
-        Func<int, Layer> Head(string name) => input => AuxiliaryHead.OfGoogLeNet(name, input, HeadPool(), heads, style, shape, position);
+        Func<int, Layer> Head(string name) => input => AuxiliaryHead.OfGoogLeNet(name, input, Pooling(), heads, style, shape, position);
 
-        Layer HeadPool() => large == 5 && shape.InputSize is > 208 and <= 224 ? nn.AvgPool2d(5, 3) : nn.AdaptiveAvgPool2d(4); // 14×14 → 4×4
+        Layer Pooling() => large == 5 ? HeadPool.OfGoogLeNet() : nn.AdaptiveAvgPool2d(4); // 14×14 → 4×4
     }
 
     private static Layer Pool(int kernel) => nn.MaxPool2d(kernel, 2, ceil_mode: true);

@@ -1,6 +1,6 @@
 using Cluster.Models.Initialization;
-using static TorchSharp.torch;
 using static Cluster.Models.Inception.InceptionV4Blocks;
+using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 

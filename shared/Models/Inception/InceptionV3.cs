@@ -1,6 +1,5 @@
 using Cluster.Models.Initialization;
 using static TorchSharp.torch;
-using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 
 namespace Cluster.Models.Inception;
 
@@ -47,12 +46,10 @@ internal static class InceptionV3
         .Block("Mixed_6c", Figure6(160))                                       // N×768×17×17
         .Block("Mixed_6d", Figure6(160))                                       // N×768×17×17
         .Block("Mixed_6e", Figure6(192))                                       // N×768×17×17
-        .Head("AuxLogits", heads.Present, input => AuxiliaryHead.OfV3(input, HeadPool(shape), style, shape))
+        .Head("AuxLogits", heads.Present, input => AuxiliaryHead.OfV3(input, style, shape))
         .Block("Mixed_7a", SecondReduction(order))                             // N×1280×8×8
         .Block("Mixed_7b", Figure7)                                            // N×2048×8×8
         .Block("Mixed_7c", Figure7);                                           // N×2048×8×8
-
-    private static Layer HeadPool(ClassifierShape shape) => shape.InputSize >= 299 ? nn.AvgPool2d(5, 3) : nn.AdaptiveAvgPool2d(5); // 17×17 → 5×5
 
     private static Func<UnitStyle, int, Branches> Figure5(int pooled) => (s, input) => new Branches(
         new Branch(s, input).Conv(64, 1, name: "branch1x1"),

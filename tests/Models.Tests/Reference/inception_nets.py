@@ -205,9 +205,9 @@ def inception_v3(x, p, b, case):
         x = b_block(x, m, c)
     auxiliary = []
     if case["training"] and case["options"].get("auxiliaryHeads", True):
-        a = F.avg_pool2d(x, 5, 3) if x.shape[-1] == 17 else F.adaptive_avg_pool2d(x, 5)
+        a = F.avg_pool2d(x, 5, 3) if x.shape[-1] >= 17 else F.adaptive_avg_pool2d(x, 5)
         a = n.conv(n.conv(a, "AuxLogits.conv0", 128, 1, 1), "AuxLogits.conv1", 768, 5, 5, 1, 0)
-        auxiliary = [n.linear(a.flatten(1), "AuxLogits.fc")]
+        auxiliary = [n.linear(a.mean((2, 3)), "AuxLogits.fc")]
     x = reduction(x, "Mixed_7a.", [("branch3x3_1", 192, 1, 1), ("branch3x3_2", 320, 3, 3)],
                   [("branch7x7x3_1", 192, 1, 1), ("branch7x7x3_2", 192, 1, 7), ("branch7x7x3_3", 192, 7, 1), ("branch7x7x3_4", 192, 3, 3)])
     x = c_block(c_block(x, "Mixed_7b."), "Mixed_7c.")

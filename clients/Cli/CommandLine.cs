@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Cluster.Cli.Checkpoints;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
 using Cluster.Cli.Experiments;
@@ -50,7 +51,8 @@ internal static class CommandLine
             },
             ExperimentVerbs.Build(verbs),
             new Command("node", "the machines") { NodeListVerb.Build(verbs) },
-            new Command("run", "what training gave") { RunListVerb.Build(verbs) },
+            new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
+            new Command("checkpoint", "stored weights") { CheckpointListVerb.Build(verbs), DownloadVerb.Build(verbs), ImportVerb.Build(verbs) },
             ValidateVerb.Build(verbs),
             DemoVerb.Build(verbs),
             common.Server, common.Token, common.Json,

@@ -25,6 +25,7 @@ internal sealed class ClusterConnection : IDisposable
         Experiments = new ExperimentService.ExperimentServiceClient(channel);
         Nodes = new NodeService.NodeServiceClient(channel);
         Runs = new RunService.RunServiceClient(channel);
+        Checkpoints = new CheckpointService.CheckpointServiceClient(channel);
     }
 
     public string Server { get; }
@@ -36,6 +37,8 @@ internal sealed class ClusterConnection : IDisposable
     public NodeService.NodeServiceClient Nodes { get; }
 
     public RunService.RunServiceClient Runs { get; }
+
+    public CheckpointService.CheckpointServiceClient Checkpoints { get; }
 
     /// <param name="server">http:// for HTTP/2 in plain text, https:// for TLS.</param>
     /// <param name="token">Null to call without one, which a scheduler answers with Unauthenticated.</param>

@@ -48,7 +48,11 @@ internal static class Words
     {
         if (progress is null || (progress.Step == 0 && progress.Steps == 0))
             return "";
-        var parts = new List<string> { $"epoch {Epoch(progress)}", $"step {Of(progress.Step, progress.Steps)}" };
+        var parts = new List<string>();
+        // A job without training counts batches and no epochs.
+        if (progress.Epochs > 0 || progress.Epoch > 0)
+            parts.Add($"epoch {Epoch(progress)}");
+        parts.Add($"step {Of(progress.Step, progress.Steps)}");
         if (progress.HasTrainLoss)
             parts.Add($"loss {Loss(progress.TrainLoss)}");
         if (progress.HasTrainAccuracy)

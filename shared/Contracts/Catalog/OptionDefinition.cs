@@ -84,6 +84,15 @@ public sealed record OptionDefinition
         _ => null,
     };
 
+    /// <summary>A value of this option's type as a command line writes it, or null if the text is none.</summary>
+    public OptionValue? Read(string text) => Kind switch
+    {
+        OptionKind.Flag => bool.TryParse(text, out var flag) ? Value(flag) : null,
+        OptionKind.Whole => long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) ? Value(whole) : null,
+        OptionKind.Number => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? Value(number) : null,
+        _ => Value(text),
+    };
+
     /// <summary>Whether a value of this option's type is one that it allows.</summary>
     public bool IsAllowed(OptionValue value) => Accepts(value);
 

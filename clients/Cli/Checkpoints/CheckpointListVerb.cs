@@ -1,0 +1,43 @@
+using System.CommandLine;
+using Cluster.Cli.Jobs;
+using Cluster.Cli.Rendering;
+using Cluster.Contracts.V1;
+
+namespace Cluster.Cli.Checkpoints;
+
+/// <summary>checkpoint list [JOB]: newest first.</summary>
+internal static class CheckpointListVerb
+{
+    public static Command Build(VerbFactory verbs)
+    {
+        var job = new Argument<string?>("JOB") { Description = "only this job's; without it those of all jobs, and imported ones", Arity = ArgumentArity.ZeroOrOne };
+        var limit = LimitOption.Make("checkpoints");
+        var command = verbs.Verb("list", "List checkpoints, the newest first.", async (context, cancellationToken) =>
+        {
+            var request = new ListCheckpointsRequest { JobId = context.Arguments.GetValue(job) ?? "", Limit = Math.Min(context.Arguments.GetValue(limit), 1000) };
+            var listed = await context.Connection.Runs.ListCheckpointsAsync(request, context.Connection.Call(cancellationToken));
+            if (context.Json)
+                await context.Output.DocumentAsync(listed);
+            else
+                await context.Output.BlockAsync(Table(listed.Checkpoints).Render(context.Output.IsTerminal ? context.Output.Width : null));
+            return ExitCode.Done;
+        });
+        command.Arguments.Add(job);
+        command.Options.Add(limit);
+        return command;
+    }
+
+    private static ColumnTable Table(IEnumerable<Checkpoint> checkpoints)
+    {
+        var table = new ColumnTable("CHECKPOINT", "JOB", "SOURCE", "MODEL", "STEP", "EPOCH", "MIB", "VALIDATION", "OWNER", "TIME");
+        foreach (var stored in checkpoints)
+        {
+            // Whole: these ids begin with the time, so that the first digits of two are alike.
+            table.Add(
+                stored.Id, stored.JobId.Length > 0 ? Words.Short(stored.JobId) : "imported", stored.Source, stored.Model.Name, $"{stored.Step}", $"{stored.Epoch}",
+                $"{stored.Bytes / 1048576.0:F1}", stored.HasValidationAccuracy ? Words.Percent(stored.ValidationAccuracy) : "", stored.Owner, Words.Clock(stored.CreatedAt));
+        }
+
+        return table;
+    }
+}

@@ -7,5 +7,5 @@ namespace Cluster.Worker.Inference;
 
 /// <summary>Everything that a job without training turns on: the whole network on every rank, and each rank its share of every batch.</summary>
 internal sealed record InferenceSetup(
-    ImageClassifier Network, ISampleRenderer Renderer, int LoaderThreads, int MaxBrokenImages, ICollectiveGroup Group, int GlobalBatchSize, int MaxBrokenImages,
+    ImageClassifier Network, ISampleRenderer Renderer, int LoaderThreads, ICollectiveGroup Group, int GlobalBatchSize, int MaxBrokenImages,
     torch.ScalarType Precision, torch.Device Device);

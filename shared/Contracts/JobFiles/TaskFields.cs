@@ -20,6 +20,8 @@ internal static class TaskFields
     {
         _ when spec.IsTraining() => true,
         "data.trainSamples" => PredictsFrom(spec, DataPart.Train),
+        // A prediction for another picture than its row's would be worse than none.
+        "data.maxBrokenImages" => !spec.IsPrediction(),
         "data.validationSamples" => !PredictsFrom(spec, DataPart.Test),
         _ => AnyTask.Contains(path) || !Array.Exists(OnlyTraining, beginning => path.StartsWith(beginning, StringComparison.Ordinal)),
     };

@@ -45,6 +45,7 @@ public sealed class TaskFieldsTests
     public void WhatATaskDoesNotRead_IsRefused(string lines, string message) => Refused(Sound + Weights + lines, message);
 
     [Theory]
+    [InlineData("task: predict\ndata: { name: image-folder, folder: mine, maxBrokenImages: 3 }", "data.maxBrokenImages is 3 but has no effect in task predict of the test part; remove it")]
     [InlineData("task: { name: predict, part: test }\ndata: { name: mnist, validationSamples: 3 }",
         "data.validationSamples is 3 but has no effect in task predict of the test part; remove it")]
     [InlineData("task: { name: predict, part: validation }\ndata: { name: mnist, trainSamples: 3 }",

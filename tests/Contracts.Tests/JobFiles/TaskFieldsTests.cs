@@ -45,7 +45,6 @@ public sealed class TaskFieldsTests
     public void WhatATaskDoesNotRead_IsRefused(string lines, string message) => Refused(Sound + Weights + lines, message);
 
     [Theory]
-    [InlineData("task: predict\ndata: { name: image-folder, folder: mine, maxBrokenImages: 3 }", "data.maxBrokenImages is 3 but has no effect in task predict of the test part; remove it")]
     [InlineData("task: { name: predict, part: test }\ndata: { name: mnist, validationSamples: 3 }",
         "data.validationSamples is 3 but has no effect in task predict of the test part; remove it")]
     [InlineData("task: { name: predict, part: validation }\ndata: { name: mnist, trainSamples: 3 }",
@@ -53,6 +52,11 @@ public sealed class TaskFieldsTests
     [InlineData("task: { name: predict, part: validation }\ndata: { name: mnist, validationSamples: 0 }",
         "task.part is validation but data.validationSamples is 0; set validation samples aside or predict another part")]
     public void SamplesOfPartsThatAreNotLookedAt_AreRefused(string lines, string message) => Refused("model: lenet5\n" + Weights + lines, message);
+
+    [Fact]
+    public void Predict_TakesNoStandInsForBrokenPictures() => Refused(
+        "model: resnet18\ndata: { name: image-folder, folder: mine, classes: 10, maxBrokenImages: 3 }\ntask: predict\n" + Weights,
+        "data.maxBrokenImages is 3 but has no effect in task predict of the test part; remove it");
 
     [Theory]
     [InlineData("task: evaluate", "initFrom is missing and task evaluate needs weights; add initFrom with a checkpoint, job or file")]

@@ -6,6 +6,7 @@ using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
 using Cluster.Cli.Experiments;
 using Cluster.Cli.Jobs;
+using Cluster.Cli.Models;
 using Cluster.Cli.Nodes;
 using Cluster.Cli.Runs;
 using Cluster.Contracts.JobFiles;
@@ -53,6 +54,7 @@ internal static class CommandLine
             new Command("node", "the machines") { NodeListVerb.Build(verbs) },
             new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
             new Command("checkpoint", "stored weights") { CheckpointListVerb.Build(verbs), DownloadVerb.Build(verbs), ImportVerb.Build(verbs) },
+            ModelVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
             DemoVerb.Build(verbs),
             common.Server, common.Token, common.Json,

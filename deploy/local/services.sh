@@ -22,15 +22,16 @@ start_all() {
     "Scheduler__GrpcPort=$grpc_port" "Scheduler__HttpPort=$http_port"
   wait_for "the scheduler" scheduler client node list
 
-  local cores per_device index
+  local cores per_device memory_kib index
   cores=$(nproc)
+  memory_kib=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
   per_device=$((cores / (workers * devices)))
   [ "$per_device" -ge 1 ] || per_device=1
   for index in $(seq 1 "$workers"); do
     start_service "worker-$index" Worker \
       "Agent__SchedulerAddress=http://127.0.0.1:$grpc_port" "Agent__NodeTokenFile=$state/node-token" \
       "Agent__Name=worker-$index" "Agent__StateFolder=$state/worker-$index" \
-      "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device"
+      "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device" "Agent__MemoryBytes=$((memory_kib * 1024 / workers))"
   done
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
   say "up: gRPC on 127.0.0.1:$grpc_port, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"

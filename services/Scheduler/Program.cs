@@ -2,6 +2,7 @@ using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Dashboard;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
@@ -31,6 +32,7 @@ internal static class Program
         builder.Services.AddPersistence(builder.Configuration);
         builder.Services.AddJobs(builder.Configuration);
         builder.Services.AddNodes(builder.Configuration);
+        builder.Services.AddModels(builder.Configuration);
         builder.UseOrleans(silo => silo.AddActivityPropagation());
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);

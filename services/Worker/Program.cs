@@ -1,9 +1,11 @@
 using Cluster.Worker.Agent;
+using Cluster.Worker.Describing;
 using Cluster.Worker.Training;
 
 return args switch
 {
     ["agent", .. var settings] => await AgentHost.RunAsync(settings),
+    ["describe"] => ModelDescriber.RunProcess(),
     ["trainer", ..] => await TrainerHost.RunProcessAsync(new TrainingSession()),
     _ => Usage(),
 };
@@ -11,6 +13,6 @@ return args switch
 static int Usage()
 {
     const int usageExit = 64; // EX_USAGE
-    Console.Error.WriteLine("usage: Cluster.Worker agent [--Agent:Setting=value …]   (trainers are started by the agent)");
+    Console.Error.WriteLine("usage: Cluster.Worker agent [--Agent:Setting=value …]   (the agent starts its trainers and other processes itself)");
     return usageExit;
 }

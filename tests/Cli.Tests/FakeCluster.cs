@@ -33,6 +33,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<CancelExperimentRequest> CancelledExperiments { get; } = [];
 
+    public List<DescribeModelRequest> Described { get; } = [];
+
     /// <summary>The experiment that every call is about.</summary>
     public GetExperimentResponse Experiment { get; set; } = Builders.AnExperiment();
 
@@ -70,6 +72,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         cluster.app = builder.Build();
         cluster.app.MapGrpcService<JobEndpoint>();
         cluster.app.MapGrpcService<ExperimentEndpoint>();
+        cluster.app.MapGrpcService<ModelEndpoint>();
         cluster.app.MapGrpcService<NodeEndpoint>();
         cluster.app.MapGrpcService<RunEndpoint>();
         await cluster.app.StartAsync();
@@ -183,6 +186,30 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return cluster.WatchExperiment(responseStream);
+        }
+    }
+
+    private sealed class ModelEndpoint(FakeCluster cluster) : ModelService.ModelServiceBase
+    {
+        public override Task<DescribeModelResponse> DescribeModel(DescribeModelRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Described.Add(request);
+            var description = new ModelDescription
+            {
+                Layers = { new ModelLayer { Name = "conv1", Kind = "Conv2d", OutputShape = { 6, 28, 28 }, Parameters = 156, MultiplyAdds = 117_600 } },
+                Parameters = 156,
+                MultiplyAdds = 117_600,
+            };
+            if (request.BatchSize > 0)
+            {
+                description.Memory = new MemoryEstimate
+                {
+                    Parameters = 2048, Gradients = 2048, OptimizerState = 4096, Activations = 1 << 20, Transient = 2 << 20, Process = 150L << 20, Total = 3L << 29,
+                };
+            }
+
+            return Task.FromResult(new DescribeModelResponse { Model = request.Model, Description = description });
         }
     }
 

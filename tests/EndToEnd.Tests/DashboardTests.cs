@@ -12,11 +12,7 @@ public sealed class DashboardTests(LocalCluster cluster)
     public async Task OneJob_ShowsItsCurvesEventsAndLog_Live()
     {
         using var playwright = await Playwright.CreateAsync();
-        await using var browser = await playwright.Chromium.LaunchAsync(new()
-        {
-            ExecutablePath = "/usr/bin/chromium",
-            Args = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-        });
+        await using var browser = await playwright.Chromium.LaunchAsync(Chromium.Options);
         var page = await browser.NewPageAsync();
         var faults = new List<string>();
         page.PageError += (_, fault) => faults.Add(fault);

@@ -31,6 +31,8 @@ public sealed class LocalCluster : IAsyncLifetime
 
     public JobService.JobServiceClient Jobs => new(channel);
 
+    public ExperimentService.ExperimentServiceClient Experiments => new(channel);
+
     public RunService.RunServiceClient Runs => new(channel);
 
     public NodeService.NodeServiceClient Nodes => new(channel);
@@ -46,6 +48,8 @@ public sealed class LocalCluster : IAsyncLifetime
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Address;
         environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
         environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500";
+        // Several trainers may start at once on the few cores: what memory a job takes is then heard late, and a test wants to hear it.
+        environment["Models__SubmitPatience"] = "00:00:20";
         (await RunAsync(["up"], cancellationToken)).MustSucceed();
         channel = GrpcChannel.ForAddress(GrpcAddress, new GrpcChannelOptions { HttpHandler = new TokenHandler(Token) });
     }

@@ -23,6 +23,7 @@ internal sealed class ClusterConnection : IDisposable
         this.token = token;
         Jobs = new JobService.JobServiceClient(channel);
         Experiments = new ExperimentService.ExperimentServiceClient(channel);
+        Models = new ModelService.ModelServiceClient(channel);
         Nodes = new NodeService.NodeServiceClient(channel);
         Runs = new RunService.RunServiceClient(channel);
         Checkpoints = new CheckpointService.CheckpointServiceClient(channel);
@@ -33,6 +34,8 @@ internal sealed class ClusterConnection : IDisposable
     public JobService.JobServiceClient Jobs { get; }
 
     public ExperimentService.ExperimentServiceClient Experiments { get; }
+
+    public ModelService.ModelServiceClient Models { get; }
 
     public NodeService.NodeServiceClient Nodes { get; }
 

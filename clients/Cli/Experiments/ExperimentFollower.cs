@@ -38,7 +38,7 @@ internal sealed class ExperimentFollower(VerbContext context)
         }
 
         if (!context.Json)
-            await context.Output.BlockAsync(ExperimentTable.Text(jobs.Values, context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
+            await context.Output.BlockAsync(ExperimentTable.Of(jobs.Values).Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
         return ExperimentLines.ExitCodeOf(experiment!);
     }
 

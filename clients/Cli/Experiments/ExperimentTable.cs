@@ -5,31 +5,42 @@ using Cluster.Contracts.V1;
 namespace Cluster.Cli.Experiments;
 
 /// <summary>An experiment's jobs side by side: what was varied and what came of it.</summary>
-internal static class ExperimentTable
+/// <param name="Goal">Null: none was asked for.</param>
+/// <param name="Reached">When each job got there, in the jobs' order; empty without a goal.</param>
+internal sealed record ExperimentTable(IReadOnlyList<Job> Jobs, Goal? Goal, IReadOnlyList<string> Reached)
 {
-    private static readonly string[] Headings =
+    // Of words, to the left; the others are numbers.
+    private const int WordColumns = 3;
+
+    private static readonly string[] Figures =
     [
         "VARIANT", "JOB", "STATE", "EPOCH", "TRAIN", "VALIDATION", "TEST", "TRAIN LOSS", "VALIDATION LOSS", "TEST LOSS", "TIME", "IMAGES/S",
     ];
 
+    public static ExperimentTable Of(IEnumerable<Job> jobs) => new([.. jobs], null, []);
+
+    private string[] Headings => Goal is null ? Figures : [.. Figures, Goal.ToString().ToUpperInvariant()];
+
     /// <param name="width">As in <see cref="ColumnTable.Render"/>.</param>
-    public static string Text(IEnumerable<Job> jobs, TimeProvider time, int? width)
+    public string Text(TimeProvider time, int? width)
     {
         var table = new ColumnTable(Headings);
-        foreach (var job in jobs)
-            table.Add(Cells(job, time));
+        foreach (var cells in Rows(time))
+            table.Add(cells);
         return table.Render(width);
     }
 
     /// <summary>The same table for a document.</summary>
-    public static string Markdown(Experiment experiment, IEnumerable<Job> jobs, TimeProvider time)
+    public string Markdown(Experiment experiment, TimeProvider time)
     {
-        var rows = jobs.Select(job => Row(Cells(job, time)));
         return $"**{experiment.Name}** ({experiment.Id})\n\n{Row(Headings.Select(heading => heading.ToLowerInvariant()))}"
-            + $"|{string.Concat(Headings.Select((_, column) => column < 3 ? "---|" : "---:|"))}\n{string.Concat(rows)}";
+            + $"|{string.Concat(Headings.Select((_, column) => column < WordColumns ? "---|" : "---:|"))}\n{string.Concat(Rows(time).Select(Row))}";
 
         static string Row(IEnumerable<string> cells) => $"| {string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|")))} |\n";
     }
+
+    private IEnumerable<string[]> Rows(TimeProvider time) =>
+        Jobs.Select((job, index) => Goal is null ? Cells(job, time) : [.. Cells(job, time), Reached[index]]);
 
     private static string[] Cells(Job job, TimeProvider time)
     {

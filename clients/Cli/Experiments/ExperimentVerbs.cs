@@ -48,22 +48,34 @@ internal static class ExperimentVerbs
     {
         var id = Argument();
         var markdown = new Option<bool>("--markdown") { Description = "print the table alone, for a document" };
+        var reach = new Option<string?>("--reach")
+        {
+            Description = "add when each job first got so far, by the mean of an epoch, such as train/accuracy=0.75", HelpName = "SERIES=VALUE",
+        };
         var command = verbs.Verb("describe", "Show an experiment's jobs side by side, and the file that it was submitted as.", async (context, cancellationToken) =>
         {
-            if (context.Json && context.Arguments.GetValue(markdown))
-                throw new CliException(ExitCode.Usage, "--json and --markdown are both given; choose one");
+            if (context.Json && (context.Arguments.GetValue(markdown) || context.Arguments.GetValue(reach) is not null))
+                throw new CliException(ExitCode.Usage, "--json goes with neither --markdown nor --reach; choose one");
+            var goal = context.Arguments.GetValue(reach) is { } wanted ? Goal.Parse(wanted) : null;
             var request = new GetExperimentRequest { ExperimentId = context.Arguments.GetRequiredValue(id) };
             var found = await context.Connection.Experiments.GetExperimentAsync(request, context.Connection.Call(cancellationToken));
             if (context.Json)
+            {
                 await context.Output.DocumentAsync(found);
-            else
-                await context.Output.BlockAsync(context.Arguments.GetValue(markdown)
-                    ? ExperimentTable.Markdown(found.Experiment, found.Jobs, context.Host.Time)
-                    : Describe(found, context));
+                return ExitCode.Done;
+            }
+
+            var reached = new List<string>();
+            foreach (var job in goal is null ? [] : found.Jobs)
+                reached.Add(await goal!.ReachedByAsync(job, context, cancellationToken));
+            var table = new ExperimentTable(found.Jobs, goal, reached);
+            await context.Output.BlockAsync(
+                context.Arguments.GetValue(markdown) ? table.Markdown(found.Experiment, context.Host.Time) : Describe(found, table, context));
             return ExitCode.Done;
         });
         command.Arguments.Add(id);
         command.Options.Add(markdown);
+        command.Options.Add(reach);
         return command;
     }
 
@@ -110,7 +122,7 @@ internal static class ExperimentVerbs
         return all;
     }
 
-    private static string Describe(GetExperimentResponse found, VerbContext context)
+    private static string Describe(GetExperimentResponse found, ExperimentTable table, VerbContext context)
     {
         var experiment = found.Experiment;
         var text = new StringBuilder();
@@ -119,7 +131,7 @@ internal static class ExperimentVerbs
         text.Append("owner       ").Append(Printable.OneLine(experiment.Owner)).Append('\n');
         text.Append("jobs        ").Append(ExperimentLines.Jobs(experiment)).Append(", ").Append(ExperimentLines.States(experiment)).Append('\n');
         text.Append("created     ").Append(Words.Clock(experiment.CreatedAt)).Append("\n\n");
-        text.Append(ExperimentTable.Text(found.Jobs, context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
+        text.Append(table.Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
         text.Append("\nfile\n");
         foreach (var line in found.Yaml.Split('\n', StringSplitOptions.RemoveEmptyEntries))
             text.Append("  ").Append(Printable.OneLine(line)).Append('\n');

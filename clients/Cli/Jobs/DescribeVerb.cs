@@ -48,6 +48,7 @@ internal static class DescribeVerb
         Add("ran", Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "");
         Add("attempt", job.Attempt == 0 ? "" : $"{job.Attempt} ({job.Restarts} restarts)");
         Add("estimate", job.Queue?.EstimatedStart is { } start ? $"starts about {Words.Clock(start)}" : "");
+        Add("memory", job.Memory is { } memory ? $"about {Words.Bytes(memory.Total)} a rank" : "");
         Add("places", Words.Where(job.Placement));
         Add("figures", Words.Figures(job.Progress));
         text.Append("\nevents\n").Append(Indented(Events(found.Events).Render(null)));

@@ -16,6 +16,14 @@ internal static class Words
 
     public static string Rate(double perSecond) => perSecond.ToString("N0", CultureInfo.InvariantCulture);
 
+    /// <summary>"1.9 GiB", "528 MiB": bytes in the largest unit of which there is a whole one.</summary>
+    public static string Bytes(long bytes) => bytes switch
+    {
+        >= 1L << 30 => (bytes / (double)(1L << 30)).ToString("F1", CultureInfo.InvariantCulture) + " GiB",
+        >= 1L << 20 => (bytes / (double)(1L << 20)).ToString("F0", CultureInfo.InvariantCulture) + " MiB",
+        _ => (bytes / 1024.0).ToString("F0", CultureInfo.InvariantCulture) + " KiB",
+    };
+
     public static string Length(TimeSpan time) => time switch
     {
         { TotalSeconds: < 0 } => "0s",

@@ -34,6 +34,7 @@ public static class ApiHosting
         endpoints.MapGrpcService<RunsEndpoint>();
         endpoints.MapGrpcService<CheckpointsEndpoint>();
         endpoints.MapGrpcService<NodesEndpoint>();
+        endpoints.MapGrpcService<ModelsEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();
         endpoints.MapGrpcReflectionService();

@@ -11,7 +11,7 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>Experiments over gRPC.</summary>
 internal sealed class ExperimentsEndpoint(
-    IGrainFactory grains, ExperimentSubmission submission, ExperimentStore store, ExperimentLookup lookup, ExperimentWatch watch, CapacityCheck capacity, InitialCheckpoint initial)
+    IGrainFactory grains, ExperimentSubmission submission, ExperimentStore store, ExperimentLookup lookup, ExperimentWatch watch, InitialCheckpoint initial)
     : ExperimentService.ExperimentServiceBase
 {
     public override async Task<SubmitExperimentResponse> SubmitExperiment(SubmitExperimentRequest request, ServerCallContext context)
@@ -28,7 +28,7 @@ internal sealed class ExperimentsEndpoint(
     {
         var plan = ExperimentFile.Parse(request.Yaml);
         plan = await initial.PinAsync(plan, context.CancellationToken);
-        await capacity.EnsureAllFitAsync(plan.Members.Select(member => (member.Variant, member.Spec)), context.CancellationToken);
+        await submission.CheckAsync(plan, waitForCapacity: false, context.CancellationToken);
         return new ValidateExperimentResponse
         {
             Name = plan.Name,

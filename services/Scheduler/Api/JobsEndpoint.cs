@@ -4,6 +4,7 @@ using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf;
 using Grpc.Core;
@@ -12,7 +13,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
 internal sealed class JobsEndpoint(
-    IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity, InitialCheckpoint initial)
+    IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity, MemoryForecast forecast,
+    InitialCheckpoint initial)
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
@@ -35,11 +37,13 @@ internal sealed class JobsEndpoint(
             _ => throw NoJob(),
         };
 
+        var memory = await forecast.OfAsync(spec, context.CancellationToken);
         var id = JobIds.ForRequest(caller.Owner, request.RequestId);
         var span = Activity.Current;
         span?.SetTag("cluster.job.id", id.ToString());
         var command = new SubmitJob(
-            request.RequestId, caller.Owner, JsonFormatter.Default.Format(spec), span?.Id ?? "", span?.TraceStateString ?? "", request.WaitForCapacity);
+            request.RequestId, caller.Owner, JsonFormatter.Default.Format(spec), span?.Id ?? "", span?.TraceStateString ?? "", request.WaitForCapacity,
+            memory is null ? "" : JsonFormatter.Default.Format(memory));
         await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).SubmitAsync(command));
         return new SubmitJobResponse { Job = await GetAsync(id, context.CancellationToken) };
     }
@@ -53,7 +57,7 @@ internal sealed class JobsEndpoint(
             _ => throw NoJob(),
         };
         spec = await initial.PinAsync(spec, context.CancellationToken);
-        await capacity.EnsureFitsAsync(spec, context.CancellationToken);
+        await capacity.EnsureFitsAsync(spec, await forecast.OfAsync(spec, context.CancellationToken), context.CancellationToken);
         return new ValidateJobResponse { Spec = spec };
     }
 

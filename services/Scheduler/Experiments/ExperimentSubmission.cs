@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
 
@@ -9,7 +11,8 @@ namespace Cluster.Scheduler.Experiments;
 
 /// <summary>Queues all jobs of an experiment at once, or none.</summary>
 internal sealed partial class ExperimentSubmission(
-    ExperimentStore store, CapacityCheck capacity, InitialCheckpoint initial, JobFeed feed, ReconcileSignal signal, TimeProvider time, ILogger<ExperimentSubmission> logger)
+    ExperimentStore store, MemoryForecast forecast, CapacityCheck capacity, InitialCheckpoint initial, JobFeed feed, ReconcileSignal signal, TimeProvider time,
+    ILogger<ExperimentSubmission> logger)
 {
     /// <summary>Stores and queues the plan's jobs in its order; does nothing if that was done before.</summary>
     /// <exception cref="InitialCheckpointException">The weights that one of them is to begin with cannot be found.</exception>
@@ -21,8 +24,7 @@ internal sealed partial class ExperimentSubmission(
         if (await store.GetAsync(id, cancellationToken) is not null)
             return id;
         plan = await initial.PinAsync(plan, cancellationToken);
-        if (!waitForCapacity)
-            await capacity.EnsureAllFitAsync(plan.Members.Select(member => (member.Variant, member.Spec)), cancellationToken);
+        var memory = await CheckAsync(plan, waitForCapacity, cancellationToken);
 
         var now = time.GetUtcNow();
         var rows = plan.Members.Select((member, index) => Submission(member, index).Rows(At(index))).ToList();
@@ -52,7 +54,8 @@ internal sealed partial class ExperimentSubmission(
             var request = JobIds.MemberRequest(requestId, index);
             var span = Activity.Current;
             return new JobSubmission(
-                JobIds.ForRequest(owner, request), owner, request, member.Spec, waitForCapacity, span?.Id ?? "", span?.TraceStateString ?? "", Memory: null)
+                JobIds.ForRequest(owner, request), owner, request, member.Spec, waitForCapacity, span?.Id ?? "", span?.TraceStateString ?? "",
+                memory[index])
             {
                 Experiment = id,
                 Variant = member.Variant,
@@ -61,6 +64,16 @@ internal sealed partial class ExperimentSubmission(
 
         // Jobs wait in order of age and are listed by it. A microsecond, Postgres' finest, keeps them in the file's order.
         DateTimeOffset At(int index) => now.AddMicroseconds(index);
+    }
+
+    /// <summary>What each job is expected to take of memory, in the plan's order, once it is known that the cluster could run each.</summary>
+    /// <inheritdoc cref="SubmitAsync"/>
+    public async Task<IReadOnlyList<MemoryEstimate?>> CheckAsync(ExperimentPlan plan, bool waitForCapacity, CancellationToken cancellationToken)
+    {
+        var memory = await Task.WhenAll(plan.Members.Select(member => forecast.OfAsync(member.Spec, cancellationToken)));
+        if (!waitForCapacity)
+            await capacity.EnsureAllFitAsync(plan.Members.Zip(memory, (member, estimate) => (member.Variant, member.Spec, estimate)), cancellationToken);
+        return memory;
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Experiment {ExperimentId} ({Name}): {Jobs} jobs queued for {Owner}")]

@@ -9,16 +9,17 @@ namespace Cluster.Scheduler.Jobs;
 internal sealed class CapacityCheck(NodeStore nodes)
 {
     /// <exception cref="InfeasibleJobException">It names the setting that is too much, its value and the remedy.</exception>
-    public Task EnsureFitsAsync(JobSpec spec, CancellationToken cancellationToken) => EnsureAllFitAsync([("", spec)], cancellationToken);
+    public Task EnsureFitsAsync(JobSpec spec, MemoryEstimate? memory, CancellationToken cancellationToken) =>
+        EnsureAllFitAsync([("", spec, memory)], cancellationToken);
 
     /// <summary>For an experiment's variants; the name of a job by itself is empty.</summary>
     /// <inheritdoc cref="EnsureFitsAsync"/>
-    public async Task EnsureAllFitAsync(IEnumerable<(string Variant, JobSpec Spec)> jobs, CancellationToken cancellationToken)
+    public async Task EnsureAllFitAsync(IEnumerable<(string Variant, JobSpec Spec, MemoryEstimate? Memory)> jobs, CancellationToken cancellationToken)
     {
-        var registered = (await nodes.AllAsync(cancellationToken)).ConvertAll(row => NodeCapacity.Of(row, held: FrozenSet<string>.Empty));
-        foreach (var (variant, spec) in jobs)
+        var registered = (await nodes.AllAsync(cancellationToken)).ConvertAll(row => NodeCapacity.Of(row, held: FrozenDictionary<string, long>.Empty));
+        foreach (var (variant, spec, memory) in jobs)
         {
-            if (Feasibility.Explain(DeviceNeed.Of(spec), registered) is { } reason)
+            if (Feasibility.Explain(DeviceNeed.Of(spec, memory), registered) is { } reason)
                 throw new InfeasibleJobException(variant.Length == 0 ? reason : $"variant {variant}: {reason}");
         }
     }

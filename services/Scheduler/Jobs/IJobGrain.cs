@@ -45,6 +45,7 @@ public interface IJobGrain : IGrainWithGuidKey
 /// <param name="TraceParent">W3C trace context of the submission, or empty.</param>
 /// <param name="TraceState">Belongs to <paramref name="TraceParent"/>.</param>
 /// <param name="WaitForCapacity">Queue it even if the cluster as registered can never run it.</param>
+/// <param name="MemoryJson">What a rank is expected to take, in protobuf's JSON form; empty where no node could be asked.</param>
 [GenerateSerializer, Immutable, Alias("cluster.SubmitJob")]
 public sealed record SubmitJob(
     [property: Id(0)] string RequestId,
@@ -52,7 +53,8 @@ public sealed record SubmitJob(
     [property: Id(2)] string SpecJson,
     [property: Id(3)] string TraceParent,
     [property: Id(4)] string TraceState,
-    [property: Id(5)] bool WaitForCapacity);
+    [property: Id(5)] bool WaitForCapacity,
+    [property: Id(6)] string MemoryJson);
 
 /// <param name="By">Whose token asked for it.</param>
 /// <param name="Reason">In the caller's words; may be empty.</param>

@@ -27,10 +27,11 @@ internal sealed partial class JobGrain(
         if (await RecordAsync() is not null)
             return false;
         var spec = await initial.PinAsync(JsonColumn.Read<JobSpec>(command.SpecJson), CancellationToken.None);
+        var memory = command.MemoryJson.Length > 0 ? JsonColumn.Read<MemoryEstimate>(command.MemoryJson) : null;
         if (!command.WaitForCapacity)
-            await capacity.EnsureFitsAsync(spec, CancellationToken.None);
+            await capacity.EnsureFitsAsync(spec, memory, CancellationToken.None);
         var submission = new JobSubmission(
-            Id, command.Owner, command.RequestId, spec, command.WaitForCapacity, command.TraceParent, command.TraceState, Memory: null);
+            Id, command.Owner, command.RequestId, spec, command.WaitForCapacity, command.TraceParent, command.TraceState, memory);
         var (job, submitted) = submission.Rows(time.GetUtcNow());
         var isNew = await store.InsertAsync(job, submitted, CancellationToken.None);
         if (isNew)

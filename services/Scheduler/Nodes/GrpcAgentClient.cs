@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Models;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Options;
@@ -15,11 +16,13 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
     private readonly ResiliencePipeline _retry;
     private readonly NodeOptions _options;
+    private readonly TimeSpan _describeDeadline;
     private readonly TimeProvider _time;
     private readonly ILogger<GrpcAgentClient> _logger;
 
-    public GrpcAgentClient(IOptions<NodeOptions> options, TimeProvider time, ILogger<GrpcAgentClient> logger)
+    public GrpcAgentClient(IOptions<NodeOptions> options, IOptions<ModelInquiryOptions> models, TimeProvider time, ILogger<GrpcAgentClient> logger)
     {
+        _describeDeadline = models.Value.AnswerDeadline;
         (_options, _time, _logger) = (options.Value, time, logger);
         var builder = new ResiliencePipelineBuilder { TimeProvider = time };
         if (_options.AgentRetries > 0)
@@ -69,6 +72,19 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public async Task<DescribeResult> DescribeAsync(AgentEndpoint agent, DescribeModelsRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return DescribeResult.Of(await Client(agent).DescribeModelsAsync(request, Options(agent, _describeDeadline, cancellationToken)));
+        }
+        catch (RpcException failure)
+        {
+            return DescribeResult.None($"{failure.StatusCode}: {failure.Status.Detail}");
+        }
+    }
+
     public void Dispose()
     {
         foreach (var channel in _channels.Values)
@@ -82,9 +98,10 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>
         new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address)));
 
-    private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) => new(
-        new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(agent.Secret) } },
-        (_time.GetUtcNow() + _options.AgentDeadline).UtcDateTime, cancellationToken);
+    private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) => Options(agent, _options.AgentDeadline, cancellationToken);
+
+    private CallOptions Options(AgentEndpoint agent, TimeSpan deadline, CancellationToken cancellationToken) => new(
+        new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(agent.Secret) } }, (_time.GetUtcNow() + deadline).UtcDateTime, cancellationToken);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent at {Agent} did not launch")]
     private partial void LogLaunchFailed(Exception failure, string jobId, int attempt, Uri agent);

@@ -11,6 +11,9 @@ public interface IAgentClient
     /// <summary>Asks trainers to end.</summary>
     /// <returns>Whether the agent acknowledged.</returns>
     Task<bool> StopAsync(AgentEndpoint agent, StopRequest request, CancellationToken cancellationToken);
+
+    /// <summary>Has the node take models apart. That there is no answer is a result too.</summary>
+    Task<DescribeResult> DescribeAsync(AgentEndpoint agent, DescribeModelsRequest request, CancellationToken cancellationToken);
 }
 
 /// <param name="Address">Where its AgentService listens.</param>

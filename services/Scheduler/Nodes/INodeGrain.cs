@@ -32,6 +32,11 @@ public interface INodeGrain : IGrainWithGuidKey
     [Alias("Stop")]
     [AlwaysInterleave]
     Task<StopResult> StopAsync(StopOrder order);
+
+    /// <summary>Has the node take models apart. Interleaves: it may take seconds.</summary>
+    [Alias("Describe")]
+    [AlwaysInterleave]
+    Task<DescribeResult> DescribeAsync(DescribeOrder order);
 }
 
 /// <summary>What an agent registered cannot be used. gRPC: InvalidArgument; the message names field and value.</summary>

@@ -95,6 +95,12 @@ internal sealed partial class NodeGrain(
         return new StopResult(true, 0);
     }
 
+    /// <inheritdoc/>
+    public async Task<DescribeResult> DescribeAsync(DescribeOrder order) =>
+        _connection is { } connection
+            ? await agents.DescribeAsync(connection.Endpoint, order.Read(), CancellationToken.None)
+            : DescribeResult.None("the agent has not registered since the scheduler started");
+
     private static Uri AddressOf(NodeRegistration registration) =>
         Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
             ? address

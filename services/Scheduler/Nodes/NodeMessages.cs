@@ -106,3 +106,24 @@ public sealed record StopOrder([property: Id(0)] AttemptKey Attempt, [property: 
 /// </param>
 [GenerateSerializer, Immutable, Alias("cluster.StopResult")]
 public sealed record StopResult([property: Id(0)] bool Acknowledged, [property: Id(1)] int AbsentHeartbeats);
+
+/// <summary>A <see cref="DescribeModelsRequest"/> on its way to the node's grain.</summary>
+[GenerateSerializer, Immutable, Alias("cluster.DescribeOrder")]
+public sealed record DescribeOrder([property: Id(0)] ImmutableArray<byte> Request)
+{
+    public static DescribeOrder For(DescribeModelsRequest request) => new(ImmutableCollectionsMarshal.AsImmutableArray(request.ToByteArray()));
+
+    public DescribeModelsRequest Read() => DescribeModelsRequest.Parser.ParseFrom(Request.AsSpan());
+}
+
+/// <param name="Response">A <see cref="DescribeModelsResponse"/>; empty when there is none.</param>
+/// <param name="Detail">Why there is none.</param>
+[GenerateSerializer, Immutable, Alias("cluster.DescribeResult")]
+public sealed record DescribeResult([property: Id(0)] ImmutableArray<byte> Response, [property: Id(1)] string Detail)
+{
+    public static DescribeResult Of(DescribeModelsResponse response) => new(ImmutableCollectionsMarshal.AsImmutableArray(response.ToByteArray()), "");
+
+    public static DescribeResult None(string detail) => new([], detail);
+
+    public DescribeModelsResponse Read() => DescribeModelsResponse.Parser.ParseFrom(Response.AsSpan());
+}

@@ -15,10 +15,14 @@ internal sealed class PlacementStore(ClusterDatabase database, TimeProvider time
             // Jobs before grants: a job that starts in between then appears with devices held, never with devices free twice.
             var waiting = await context.Jobs.Where(j => j.State == JobState.Queued).ToListAsync(token);
             var nodes = await context.Nodes.OrderBy(n => n.Name).ThenBy(n => n.Id).ToListAsync(token);
-            var held = (await context.DeviceGrants.Where(g => g.ReleasedAt == null).Select(g => new { g.NodeId, g.Device }).ToListAsync(token))
-                .ToLookup(g => g.NodeId, g => g.Device);
+            var held = (await (
+                from grant in context.DeviceGrants
+                join job in context.Jobs on grant.JobId equals job.Id
+                where grant.ReleasedAt == null
+                select new { grant.NodeId, grant.Device, job.Memory }).ToListAsync(token))
+                .ToLookup(g => g.NodeId, g => KeyValuePair.Create(g.Device, RankMemory.Of(g.Memory).Cpu));
             return new ClusterSnapshot(
-                time.GetUtcNow(), [.. nodes.Select(n => NodeCapacity.Of(n, held[n.Id].ToHashSet()))], [.. waiting.Select(ToWaiting)]);
+                time.GetUtcNow(), [.. nodes.Select(n => NodeCapacity.Of(n, held[n.Id].ToDictionary()))], [.. waiting.Select(ToWaiting)]);
         }, cancellationToken);
 
     /// <summary>Jobs whose attempt goes on, for the reconciler to touch.</summary>
@@ -60,6 +64,6 @@ internal sealed class PlacementStore(ClusterDatabase database, TimeProvider time
         }, cancellationToken);
 
     private static WaitingJob ToWaiting(JobRow row) => new(
-        new JobId(row.Id), DeviceNeed.Of(row.Spec), row.Priority, row.CreatedAt, row.NotBefore,
+        new JobId(row.Id), DeviceNeed.Of(row.Spec, row.Memory), row.Priority, row.CreatedAt, row.NotBefore,
         row.AvoidNodes.Select(id => new NodeId(id)).ToHashSet(), row.Reason);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
@@ -21,18 +22,35 @@ internal sealed record NodeCapacity(
     IReadOnlyDictionary<DeviceKind, int> All,
     IReadOnlyDictionary<DeviceKind, IReadOnlyList<string>> Free)
 {
-    /// <param name="held">Devices that are granted.</param>
-    public static NodeCapacity Of(NodeRow row, IReadOnlySet<string> held)
+    public NodeMemory Memory { get; init; } = NodeMemory.Unknown;
+
+    /// <param name="held">Devices that are granted, with the bytes of CPU memory that the rank on each is expected to take (0: not known).</param>
+    public static NodeCapacity Of(NodeRow row, IReadOnlyDictionary<string, long> held)
     {
+        var cpu = row.Devices.Where(d => d.Kind == DeviceKind.Cpu).ToList();
+        var cpuBytes = cpu.Sum(d => d.MemoryBytes);
         var usable = row is { State: NodeState.Ready, Clean: true };
         return new NodeCapacity(
             new NodeId(row.Id), row.Name, row.Epoch, row.Labels, row.DataSets.ToHashSet(),
             row.Devices.GroupBy(d => d.Kind).ToDictionary(g => g.Key, g => g.Count()),
-            row.Devices.Where(d => usable && !held.Contains(d.Id)).GroupBy(d => d.Kind)
-                .ToDictionary(g => g.Key, IReadOnlyList<string> (g) => [.. g.Select(d => d.Id).OrderBy(Number).ThenBy(id => id, StringComparer.Ordinal)]));
+            row.Devices.Where(d => usable && !held.ContainsKey(d.Id)).GroupBy(d => d.Kind)
+                .ToDictionary(g => g.Key, IReadOnlyList<string> (g) => [.. g.Select(d => d.Id).OrderBy(Number).ThenBy(id => id, StringComparer.Ordinal)]))
+        {
+            Memory = new NodeMemory(
+                cpuBytes, cpuBytes - cpu.Sum(d => held.GetValueOrDefault(d.Id)),
+                row.Devices.Where(d => d.Kind == DeviceKind.Cuda).ToImmutableDictionary(d => d.Id, d => d.MemoryBytes)),
+        };
     }
 
-    public int Count(DeviceKind kind) => All.GetValueOrDefault(kind);
+    /// <summary>How many ranks of so many bytes its devices of that kind could hold, were all of them free.</summary>
+    /// <param name="rankBytes">0: not known.</param>
+    public int Count(DeviceKind kind, long rankBytes)
+    {
+        var devices = All.GetValueOrDefault(kind);
+        return kind == DeviceKind.Cpu
+            ? (int)Math.Min(devices, Memory.CpuRanks(Memory.Cpu, rankBytes))
+            : devices - Memory.Gpus.Count(gpu => !Memory.Holds(gpu.Key, rankBytes));
+    }
 
     /// <summary>The N of "cuda:N", so that 10 comes after 9.</summary>
     private static int Number(string device) =>

@@ -9,7 +9,9 @@ namespace Cluster.Scheduler.Placement;
 /// <param name="MaxPerNode">0: no limit.</param>
 /// <param name="Labels">Each of them must be on a node.</param>
 /// <param name="DataSet">A node must have it; empty: none is needed.</param>
-internal sealed record DeviceNeed(int Devices, DeviceKind Kind, int MaxPerNode, IReadOnlyDictionary<string, string> Labels, string DataSet)
+/// <param name="Memory">What each rank is expected to take.</param>
+internal sealed record DeviceNeed(
+    int Devices, DeviceKind Kind, int MaxPerNode, IReadOnlyDictionary<string, string> Labels, string DataSet, RankMemory Memory)
 {
     private static readonly DeviceKind[] Either = [DeviceKind.Cuda, DeviceKind.Cpu];
 
@@ -24,9 +26,9 @@ internal sealed record DeviceNeed(int Devices, DeviceKind Kind, int MaxPerNode, 
         _ => "devices of one kind",
     };
 
-    public static DeviceNeed Of(JobSpec spec) => new(
+    public static DeviceNeed Of(JobSpec spec, MemoryEstimate? memory) => new(
         spec.Resources?.Devices ?? 0, spec.Resources?.DeviceKind ?? DeviceKind.Any, spec.Resources?.MaxDevicesPerNode ?? 0,
-        spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data));
+        spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data), RankMemory.Of(memory));
 
     /// <summary>Whether a node with these labels and data sets will do, however many devices it has.</summary>
     public bool Admits(NodeCapacity node) =>
@@ -36,7 +38,10 @@ internal sealed record DeviceNeed(int Devices, DeviceKind Kind, int MaxPerNode, 
     /// <summary>How many of <paramref name="count"/> devices on one node count.</summary>
     public int Capped(int count) => MaxPerNode > 0 ? Math.Min(MaxPerNode, count) : count;
 
+    /// <summary>Whether the node could, at some time, hold a rank on a device of that kind.</summary>
+    public bool CouldUse(NodeCapacity node, DeviceKind kind) => Admits(node) && node.Count(kind, Memory.On(kind)) > 0;
+
     /// <summary>Two jobs of the same shape can be placed on the same devices.</summary>
     public string Shape() =>
-        $"{Devices}|{Kind}|{MaxPerNode}|{DataSet}|{string.Join(',', Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}"))}";
+        $"{Devices}|{Kind}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{DataSet}|{string.Join(',', Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}"))}";
 }

@@ -20,7 +20,9 @@ internal static class Feasibility
         var admitted = nodes.Where(need.Admits).ToList();
         if (admitted.Count == 0)
             return $"resources.nodeLabels is {Format(need.Labels)}, which no registered node{(need.DataSet.Length > 0 ? $" with data set '{need.DataSet}'" : "")} carries; correct the labels, {Wait}";
-        var most = need.Kinds.Max(kind => admitted.Sum(n => n.Count(kind)));
+        if (Suffices(need with { Memory = default }, nodes))
+            return ExplainMemory(need, admitted) + Wait;
+        var most = need.Kinds.Max(kind => admitted.Sum(n => n.Count(kind, rankBytes: 0)));
         var among = admitted.Count == nodes.Count ? "the registered cluster has" : "the registered nodes that the job admits have";
         return most >= need.Devices
             ? $"resources.maxDevicesPerNode is {need.MaxPerNode}, so {need.Devices} devices need more nodes than the {admitted.Count} registered ones that the job admits; raise it, {Wait}"
@@ -29,7 +31,15 @@ internal static class Feasibility
 
     /// <summary>The answer alone, for the placement cycle.</summary>
     public static bool Suffices(DeviceNeed need, IReadOnlyList<NodeCapacity> nodes) =>
-        need.Kinds.Any(kind => nodes.Where(need.Admits).Sum(n => need.Capped(n.Count(kind))) >= need.Devices);
+        need.Kinds.Any(kind => nodes.Where(need.Admits).Sum(n => need.Capped(n.Count(kind, need.Memory.On(kind)))) >= need.Devices);
+
+    private static string ExplainMemory(DeviceNeed need, List<NodeCapacity> admitted)
+    {
+        var fit = need.Kinds.Max(kind => admitted.Sum(n => need.Capped(n.Count(kind, need.Memory.On(kind)))));
+        var largest = need.Kinds.Max(kind => admitted.Max(n => n.Memory.Largest(kind)));
+        return $"each of {need.Devices} ranks is expected to take {need.Memory.Text(need.Kinds)} of memory, for which the registered nodes that the job admits have room for {fit} "
+            + $"(the largest has {RankMemory.Gibibytes(largest)} in all); lower hyperparameters.globalBatchSize or the model's size, add nodes, ";
+    }
 
     // "image-folder/my-photos": what nodes have are folders, each by its name.
     private static string Setting(string dataSet) => dataSet.Contains('/', StringComparison.Ordinal) ? "data.folder" : "data.name";

@@ -9,12 +9,14 @@ internal sealed class FreeDevices
 {
     private readonly IReadOnlyList<NodeCapacity> _nodes;
     private readonly Dictionary<DeviceKind, Pool> _pools = [];
+    private readonly long[] _cpuBytes;
 
     public FreeDevices(IReadOnlyList<NodeCapacity> nodes)
     {
         _nodes = nodes;
+        _cpuBytes = [.. nodes.Select(n => n.Memory.CpuFree)];
         foreach (var kind in new[] { DeviceKind.Cpu, DeviceKind.Cuda })
-            _pools[kind] = new Pool([.. nodes.Select(n => n.Free.GetValueOrDefault(kind)?.Count ?? 0)], new int[nodes.Count], new bool[nodes.Count]);
+            _pools[kind] = new Pool([.. nodes.Select(n => n.Free.GetValueOrDefault(kind) ?? [])], new bool[nodes.Count]);
     }
 
     /// <summary>Takes what the job needs: on the fewest nodes, and of those on the ones that it fills best.</summary>
@@ -27,7 +29,7 @@ internal sealed class FreeDevices
             if (chosen is null && job.Avoid.Count > 0)
                 chosen = Choose(job, kind, avoiding: false);
             if (chosen is not null)
-                return Commit(chosen, kind);
+                return Commit(job.Need, chosen, kind);
         }
 
         return null;
@@ -40,24 +42,29 @@ internal sealed class FreeDevices
         {
             var kept = _pools[kind].Kept;
             for (var i = 0; i < _nodes.Count; i++)
-                kept[i] |= need.Admits(_nodes[i]);
+                kept[i] |= need.CouldUse(_nodes[i], kind);
         }
     }
 
-    /// <summary>For the reason of one that waits: devices of its best kind, free ones (kept or not) and all.</summary>
-    public (int Free, int All) Count(DeviceNeed need) =>
+    /// <summary>
+    /// For the reason of one that waits: devices of its best kind that it could use, free ones (kept or not), idle ones (free, but perhaps
+    /// without the memory for a rank) and all.
+    /// </summary>
+    public (int Free, int Idle, int All) Count(DeviceNeed need) =>
         need.Kinds.Select(kind =>
         {
-            var (open, all) = (0, 0);
+            var (open, idle, all) = (0, 0, 0);
             for (var i = 0; i < _nodes.Count; i++)
             {
                 if (!need.Admits(_nodes[i]))
                     continue;
-                open += need.Capped(_pools[kind].Left[i]);
-                all += need.Capped(_nodes[i].Count(kind));
+                var could = need.Capped(_nodes[i].Count(kind, need.Memory.On(kind)));
+                open += need.Capped(Fitting(i, kind, need));
+                idle += Math.Min(could, _pools[kind].Left[i].Count);
+                all += could;
             }
 
-            return (open, all);
+            return (open, idle, all);
         }).Max();
 
     private List<(int Node, int Count)>? Choose(WaitingJob job, DeviceKind kind, bool avoiding)
@@ -67,9 +74,11 @@ internal sealed class FreeDevices
         var (wanted, offered) = (job.Need.Devices, 0);
         for (var i = 0; i < _nodes.Count; i++)
         {
-            if (pool.Left[i] == 0 || pool.Kept[i] || (avoiding && job.Avoid.Contains(_nodes[i].Id)) || !job.Need.Admits(_nodes[i]))
+            if (pool.Left[i].Count == 0 || pool.Kept[i] || (avoiding && job.Avoid.Contains(_nodes[i].Id)) || !job.Need.Admits(_nodes[i]))
                 continue;
-            var count = job.Need.Capped(pool.Left[i]);
+            var count = job.Need.Capped(Fitting(i, kind, job.Need));
+            if (count == 0)
+                continue;
             candidates.Add((i, count));
             offered += count;
         }
@@ -88,7 +97,7 @@ internal sealed class FreeDevices
                 continue;
             }
 
-            var last = candidates.Skip(i).Where(c => c.Count >= wanted).MinBy(c => (pool.Left[c.Node], c.Node));
+            var last = candidates.Skip(i).Where(c => c.Count >= wanted).MinBy(c => (pool.Left[c.Node].Count, c.Node));
             chosen.Add((last.Node, wanted));
             wanted = 0;
         }
@@ -96,16 +105,30 @@ internal sealed class FreeDevices
         return chosen;
     }
 
-    private ImmutableArray<RankDevice> Commit(List<(int Node, int Count)> chosen, DeviceKind kind)
+    /// <summary>How many of the devices that a node has left can hold a rank of the job beside those given in this cycle.</summary>
+    private int Fitting(int node, DeviceKind kind, DeviceNeed need)
+    {
+        var (left, memory) = (_pools[kind].Left[node], _nodes[node].Memory);
+        var rankBytes = need.Memory.On(kind);
+        if (rankBytes == 0)
+            return left.Count;
+        return kind == DeviceKind.Cpu
+            ? (int)Math.Min(left.Count, memory.CpuRanks(_cpuBytes[node], rankBytes))
+            : left.Count(gpu => memory.Holds(gpu, rankBytes));
+    }
+
+    private ImmutableArray<RankDevice> Commit(DeviceNeed need, List<(int Node, int Count)> chosen, DeviceKind kind)
     {
         var pool = _pools[kind];
         var ranks = ImmutableArray.CreateBuilder<RankDevice>();
         foreach (var (index, count) in chosen)
         {
             var node = _nodes[index];
-            ranks.AddRange(node.Free[kind].Skip(pool.Given[index]).Take(count).Select(d => new RankDevice(node.Id, node.Name, node.Epoch, d)));
-            pool.Given[index] += count;
-            pool.Left[index] -= count;
+            var taken = pool.Left[index].Where(d => kind == DeviceKind.Cpu || node.Memory.Holds(d, need.Memory.Gpu)).Take(count).ToList();
+            ranks.AddRange(taken.Select(d => new RankDevice(node.Id, node.Name, node.Epoch, d)));
+            pool.Left[index] = [.. pool.Left[index].Except(taken)];
+            if (kind == DeviceKind.Cpu)
+                _cpuBytes[index] -= count * need.Memory.Cpu;
         }
 
         return ranks.DrainToImmutable();
@@ -113,7 +136,6 @@ internal sealed class FreeDevices
 
     /// <summary>One kind of device on all nodes.</summary>
     /// <param name="Left">Free and not given yet.</param>
-    /// <param name="Given">Given in this cycle, from the front of the node's list.</param>
     /// <param name="Kept">Left to a job that waits.</param>
-    private readonly record struct Pool(int[] Left, int[] Given, bool[] Kept);
+    private readonly record struct Pool(IReadOnlyList<string>[] Left, bool[] Kept);
 }

@@ -57,9 +57,10 @@ internal static class GangPlacement
     {
         if (Feasibility.Explain(need, nodes) is { } infeasible)
             return new Verdict(false, false, infeasible);
-        var (unclaimed, total) = free.Count(need);
+        var (unclaimed, idle, total) = free.Count(need);
+        var memory = idle > unclaimed ? $"; others take the memory beside {idle - unclaimed} idle ones: each rank needs {need.Memory.Text(need.Kinds)}" : "";
         return new Verdict(true, unclaimed >= need.Devices,
-            $"needs {need.Devices} {need.Noun} at once{(need.MaxPerNode > 0 ? $", at most {need.MaxPerNode} a node" : "")}; {unclaimed} of the {total} that it could use are free");
+            $"needs {need.Devices} {need.Noun} at once{(need.MaxPerNode > 0 ? $", at most {need.MaxPerNode} a node" : "")}; {unclaimed} of the {total} that it could use are free{memory}");
     }
 
     private static string Explain(Verdict verdict, JobId? ahead) => verdict switch

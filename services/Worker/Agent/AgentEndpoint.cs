@@ -8,7 +8,7 @@ using Grpc.Core;
 namespace Cluster.Worker.Agent;
 
 /// <summary>AgentService: the scheduler's orders to this node.</summary>
-internal sealed class AgentEndpoint(AttemptTable attempts, AgentIdentity identity) : AgentService.AgentServiceBase
+internal sealed class AgentEndpoint(AttemptTable attempts, DescribeProcess describing, AgentIdentity identity) : AgentService.AgentServiceBase
 {
     private readonly byte[] _secret = Encoding.UTF8.GetBytes(identity.Secret);
 
@@ -26,6 +26,12 @@ internal sealed class AgentEndpoint(AttemptTable attempts, AgentIdentity identit
             throw new RpcException(new Status(StatusCode.InvalidArgument, $"job_id is '{request.JobId}'; give a UUID"));
         attempts.Stop(new AttemptKey(job, request.Attempt), request.Reason, request.Grace?.ToTimeSpan() ?? TimeSpan.Zero);
         return Task.FromResult(new StopResponse());
+    }
+
+    public override Task<DescribeModelsResponse> DescribeModels(DescribeModelsRequest request, ServerCallContext context)
+    {
+        Authenticate(context);
+        return describing.RunAsync(request, context.CancellationToken);
     }
 
     private void Authenticate(ServerCallContext context)

@@ -67,6 +67,8 @@ internal static class AgentHost
         services.AddSingleton<AgentSocket>();
         services.AddSingleton<AgentEndpoints>();
         services.AddSingleton<LaunchThread>();
+        services.AddSingleton<WorkerCommand>();
+        services.AddSingleton<DescribeProcess>();
         services.AddSingleton<TrainerNotes>();
         services.AddSingleton<TrainerLauncher>();
         services.AddSingleton<AttemptServices>();

@@ -42,6 +42,13 @@ public sealed class AgentOptions
     public int CoresPerSlot { get; set; } = 1;
 
     /// <summary>
+    /// Memory that the trainers on CPU devices may take together, in bytes. Unset: all of the machine's, or of the container's; set it where
+    /// other agents or programs share the machine.
+    /// </summary>
+    [Range(1, long.MaxValue)]
+    public long? MemoryBytes { get; set; }
+
+    /// <summary>
     /// Cores to bind CPU slots to, such as "0-3,8": slot n gets the n-th group of <see cref="CoresPerSlot"/>. Empty binds nothing, which
     /// is right where other agents or programs share the machine.
     /// </summary>
@@ -70,6 +77,6 @@ public sealed class AgentOptions
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan ShutdownGrace { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Program and first arguments of a trainer; empty is this program. For wrappers such as <c>numactl</c> or a profiler.</summary>
+    /// <summary>Program and first arguments of a trainer, and of the process that takes models apart; empty is this program. For wrappers such as <c>numactl</c> or a profiler.</summary>
     public List<string> TrainerCommand { get; set; } = [];
 }

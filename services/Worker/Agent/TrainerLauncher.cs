@@ -10,8 +10,8 @@ namespace Cluster.Worker.Agent;
 
 /// <summary>Turns a launch request into processes.</summary>
 internal sealed partial class TrainerLauncher(
-    IOptions<AgentOptions> options, AgentIdentity identity, NodeDevices devices, AgentEndpoints endpoints, LaunchThread launchThread,
-    TrainerNotes notes, ILogger<TrainerLauncher> logger)
+    IOptions<AgentOptions> options, AgentIdentity identity, NodeDevices devices, AgentEndpoints endpoints, WorkerCommand command,
+    LaunchThread launchThread, TrainerNotes notes, ILogger<TrainerLauncher> logger)
 {
     /// <summary>Says what is wrong with a request before anything is started.</summary>
     /// <exception cref="RpcException">InvalidArgument.</exception>
@@ -80,21 +80,12 @@ internal sealed partial class TrainerLauncher(
         var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch);
         string[] arguments = ["trainer", "--job", launch.JobId, "--attempt", $"{launch.Attempt}", "--rank", $"{launch.Rank}"];
         var process = await launchThread.RunAsync(
-            () => TrainerProcess.Start(Command(), arguments, environment, (stream, line) => attempt.Log(assignment.Rank, stream, line)), devices.CoresOf(device));
+            () => TrainerProcess.Start([command.Program, .. command.Arguments], arguments, environment, (stream, line) => attempt.Log(assignment.Rank, stream, line)), devices.CoresOf(device));
         notes.Add(process);
         // Known here before it learns where the socket is, so that it cannot come too early.
         attempt.Add(new LocalRank(new RankKey(attempt.Key, assignment.Rank), assignment.Device, process, options.Value.ReportSpoolLength));
         process.GiveOrders(launch);
         LogStarted(attempt.Key.Job, attempt.Key.Attempt, assignment.Rank, process.Id, assignment.Device);
-    }
-
-    private IReadOnlyList<string> Command()
-    {
-        if (options.Value.TrainerCommand.Count > 0)
-            return options.Value.TrainerCommand;
-        // Under `dotnet Cluster.Worker.dll` the process is dotnet, and the program its first argument.
-        var process = Environment.ProcessPath ?? throw new InvalidOperationException("the system does not say which program this process runs");
-        return Path.GetFileNameWithoutExtension(process) == "dotnet" ? [process, typeof(TrainerLauncher).Assembly.Location] : [process];
     }
 
     private static RpcException Invalid(string message) => new(new Status(StatusCode.InvalidArgument, message));

@@ -34,7 +34,8 @@ internal static class DeviceDiscovery
                 Id = $"cpu:{index}",
                 Kind = DeviceKind.Cpu,
                 Cores = options.CoresPerSlot,
-                MemoryBytes = memory.TotalBytes() / slots,
+                // Slots share the memory: this is only their number's part of it.
+                MemoryBytes = Math.Min(options.MemoryBytes ?? long.MaxValue, memory.TotalBytes()) / slots,
                 Model = CpuModel(),
             });
         }

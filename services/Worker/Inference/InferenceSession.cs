@@ -20,7 +20,7 @@ internal static class InferenceSession
         var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var (device, precision) = (TrainingPartitions.DeviceOf(context.Launch.Device), TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision));
-        using var network = ModelRegistry.CreateToLoad(spec.Model.Name, TrainingPartitions.OptionsOf(spec), precision).to(device);
+        using var network = ModelRegistry.CreateToLoad(spec.Model.Name, TrainingPartitions.OptionsOf(spec.Model), precision).to(device);
         TrainingPartitions.EnsureFits(network.Shape, data.Definition);
         var parameters = LocalParameters.Of(network, isOwner: true);
         InitialWeights.LoadAsync(context, network, parameters, cancellationToken).GetAwaiter().GetResult();

@@ -10,7 +10,7 @@ internal static class ClassifierHead
     /// <summary>Found by building the network with one class more, which no list of names could outdo in exactness.</summary>
     public static IReadOnlySet<string> NamesOf(JobSpec spec)
     {
-        var options = TrainingPartitions.OptionsOf(spec);
+        var options = TrainingPartitions.OptionsOf(spec.Model);
         var asIs = ShapesOf(spec.Model.Name, options, out var classes);
         var oneMore = ShapesOf(spec.Model.Name, new(options) { [ModelCatalog.Classes] = (long)classes + 1 }, out _);
         return asIs.Where(tensor => !tensor.Value.SequenceEqual(oneMore[tensor.Key])).Select(tensor => tensor.Key).ToHashSet(StringComparer.Ordinal);

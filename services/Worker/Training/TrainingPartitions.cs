@@ -15,7 +15,7 @@ internal static class TrainingPartitions
     public static async Task<ITrainingPartition> CreateAsync(
         JobSpec spec, ICollectiveGroup group, string device, GradientOptions gradients, CancellationToken cancellationToken)
     {
-        var options = OptionsOf(spec);
+        var options = OptionsOf(spec.Model);
         var precision = PrecisionOf(spec.Hyperparameters.Precision);
         var loss = Loss(spec.Hyperparameters.LabelSmoothing);
         try
@@ -39,9 +39,6 @@ internal static class TrainingPartitions
         ImageClassifier Part(ChannelSplit split) => ModelRegistry.CreatePart(spec.Model.Name, options, spec.Seed, split, precision).to(DeviceOf(device));
     }
 
-    /// <summary>The model's options as the registry takes them.</summary>
-    public static Dictionary<string, object> OptionsOf(JobSpec spec) => spec.Model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
-
     /// <exception cref="JobMisconfiguredException">The network takes other images than the data set has.</exception>
     public static void EnsureFits(ClassifierShape network, DataDefinition data)
     {
@@ -52,6 +49,10 @@ internal static class TrainingPartitions
         if (network.Classes < data.Classes)
             throw new JobMisconfiguredException($"model.options.classes is {network.Classes} but {data.Name} has {data.Classes}; raise it");
     }
+
+    /// <summary>A model's options as the registry takes them.</summary>
+    public static Dictionary<string, object> OptionsOf(ModelSpec model) =>
+        model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
 
     public static ScalarType PrecisionOf(Precision precision) => precision == Precision.Float64 ? ScalarType.Float64 : ScalarType.Float32;
 

@@ -1,6 +1,7 @@
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
 using Cluster.Cli.Rendering;
+using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Cli.Tests.Demo;

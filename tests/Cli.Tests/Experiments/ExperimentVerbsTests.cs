@@ -104,7 +104,39 @@ public sealed class ExperimentVerbsTests
         markdown.Out.ShouldContain("| relu | 0f3c9a1b | succeeded | 5/5 |  | 86.0 % | 89.3 % | 0.4313 |  |  | 1m 10s | 8,512 |\n");
         markdown.Out.ShouldContain("|---|---|---|---:|");
         JsonParser.Default.Parse<GetExperimentResponse>(json.Out).ShouldBe(cluster.Experiment);
-        both.Error.ShouldBe("--json and --markdown are both given; choose one\n");
+        both.Error.ShouldBe("--json goes with neither --markdown nor --reach; choose one\n");
+    }
+
+    [Fact]
+    public async Task Describe_WithAGoal_TellsTheFirstEpochWhoseMeanReachesIt()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        // One batch of the first epoch is good enough, its mean is not; the second epoch's is.
+        foreach (var (epoch, step, value) in new[] { (1, 10, 0.8), (1, 20, 0.6), (2, 30, 0.7), (2, 40, 0.9), (3, 50, 1.0) })
+            cluster.Points.Add(new MetricPoint { Name = "train/accuracy", Epoch = epoch, Step = step, Value = value, Time = Builders.At(step - 75) });
+        var (near, far, less) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster));
+
+        await near.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", "train/accuracy=0.75");
+        await far.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", "train/accuracy=1.5", "--markdown");
+        await less.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", "train/loss=0.7", "--markdown");
+
+        near.Out.ShouldContain("IMAGES/S  TRAIN/ACCURACY ≥ 0.75\n");
+        near.Out.ShouldContain("8,512     epoch 2, step 40, 40s\n");
+        far.Out.ShouldContain("| 8,512 |  |\n");
+        less.Out.ShouldContain("train/loss ≤ 0.7 |\n");
+        less.Out.ShouldContain("| epoch 1, step 20, 20s |\n");
+    }
+
+    [Theory]
+    [InlineData("train/accuracy", "--reach is train/accuracy but must be a series and a value; write it as train/accuracy=0.75\n")]
+    [InlineData("train/acuracy=0.75", "--reach names the series train/acuracy, of which there is none to reach; did you mean train/accuracy?\n")]
+    public async Task Describe_WithNoGoal_SaysHowToWriteOne(string goal, string error)
+    {
+        var run = new CliRun();
+
+        (await run.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", goal)).ShouldBe(ExitCode.Usage);
+
+        run.Error.ShouldBe(error);
     }
 
     [Fact]

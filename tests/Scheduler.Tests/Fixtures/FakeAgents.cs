@@ -9,6 +9,7 @@ public sealed class FakeAgents : IAgentClient
 {
     private readonly ConcurrentQueue<(Uri Agent, LaunchRequest Request)> _launches = new();
     private readonly ConcurrentQueue<(Uri Agent, StopRequest Request)> _stops = new();
+    private readonly ConcurrentQueue<DescribeModelsRequest> _descriptions = new();
 
     public IReadOnlyList<(Uri Agent, LaunchRequest Request)> Launches => [.. _launches];
 
@@ -19,6 +20,12 @@ public sealed class FakeAgents : IAgentClient
         (_, _) => Task.FromResult(new LaunchResult(LaunchStatus.Launched, ""));
 
     public Func<AgentEndpoint, StopRequest, Task<bool>> OnStop { get; set; } = (_, _) => Task.FromResult(true);
+
+    /// <summary>How an agent answers a question about models; by default it has no answer.</summary>
+    public Func<AgentEndpoint, DescribeModelsRequest, Task<DescribeResult>> OnDescribe { get; set; } =
+        (_, _) => Task.FromResult(DescribeResult.None("a test's agent builds no models"));
+
+    public IReadOnlyList<DescribeModelsRequest> Descriptions => [.. _descriptions];
 
     /// <summary>The secret that the launched attempt's trainers present.</summary>
     public string SecretOf(string job, int attempt) =>
@@ -34,5 +41,11 @@ public sealed class FakeAgents : IAgentClient
     {
         _stops.Enqueue((agent.Address, request));
         return OnStop(agent, request);
+    }
+
+    public Task<DescribeResult> DescribeAsync(AgentEndpoint agent, DescribeModelsRequest request, CancellationToken cancellationToken)
+    {
+        _descriptions.Enqueue(request);
+        return OnDescribe(agent, request);
     }
 }

@@ -77,12 +77,13 @@ public sealed class TestCluster : IAsyncDisposable
         return node;
     }
 
-    public async Task<JobId> SubmitAsync(JobSpecBuilder? job = null, string? requestId = null, bool waitForCapacity = false)
+    public async Task<JobId> SubmitAsync(JobSpecBuilder? job = null, string? requestId = null, bool waitForCapacity = false, long rankBytes = 0)
     {
         requestId ??= Guid.NewGuid().ToString();
         var id = JobIds.ForRequest("alice", requestId);
         await Job(id).SubmitAsync(new SubmitJob(
-            requestId, "alice", JsonColumn.Write((job ?? JobSpecBuilder.AJob()).Build()), "", "", waitForCapacity));
+            requestId, "alice", JsonColumn.Write((job ?? JobSpecBuilder.AJob()).Build()), "", "", waitForCapacity,
+            rankBytes == 0 ? "" : JsonColumn.Write(new MemoryEstimate { Total = rankBytes })));
         return id;
     }
 

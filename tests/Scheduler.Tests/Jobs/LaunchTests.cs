@@ -107,7 +107,7 @@ public sealed class LaunchTests(PostgresServer postgres)
         await cluster.AddNodeAsync();
         var id = JobIds.ForRequest("alice", "traced");
         await cluster.Job(id).SubmitAsync(
-            new SubmitJob("traced", "alice", JsonColumn.Write(AJob().Build()), $"00-{TraceId}-b7ad6b7169203331-01", "vendor=1", false));
+            new SubmitJob("traced", "alice", JsonColumn.Write(AJob().Build()), $"00-{TraceId}-b7ad6b7169203331-01", "vendor=1", false, ""));
 
         await cluster.ReconcileAsync();
 

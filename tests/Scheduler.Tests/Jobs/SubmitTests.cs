@@ -28,7 +28,7 @@ public sealed class SubmitTests(PostgresServer postgres)
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
         var id = JobIds.ForRequest("alice", "request");
-        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false);
+        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false, "");
 
         var accepted = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => cluster.Job(id).SubmitAsync(command)));
 
@@ -44,7 +44,7 @@ public sealed class SubmitTests(PostgresServer postgres)
         var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.OneOfSeveral);
         await using var _ = other;
         var id = JobIds.ForRequest("alice", "request");
-        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false);
+        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false, "");
 
         var accepted = await Task.WhenAll(cluster.Job(id).SubmitAsync(command), other.Job(id).SubmitAsync(command));
 
@@ -98,8 +98,8 @@ public sealed class SubmitTests(PostgresServer postgres)
         await cluster.AddNodeAsync(devices: 4);
         var check = cluster.Get<CapacityCheck>();
 
-        await check.EnsureFitsAsync(AJob().WithDevices(4).Build(), TestContext.Current.CancellationToken);
-        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => check.EnsureFitsAsync(AJob().WithDevices(12).Build(), TestContext.Current.CancellationToken));
+        await check.EnsureFitsAsync(AJob().WithDevices(4).Build(), memory: null, TestContext.Current.CancellationToken);
+        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => check.EnsureFitsAsync(AJob().WithDevices(12).Build(), memory: null, TestContext.Current.CancellationToken));
 
         refusal.Message.ShouldStartWith("resources.devices is 12 but the registered cluster has 4 cpu devices; lower devices, add nodes");
     }
@@ -130,5 +130,28 @@ public sealed class SubmitTests(PostgresServer postgres)
         await cluster.ReconcileAsync();
 
         (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+    }
+
+    [Fact]
+    public async Task Jobs_ThatTheirNodesMemoryDoesNotHoldTogether_TrainOneAfterTheOther()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        // A gibibyte a device, shared.
+        var node = await cluster.AddNodeAsync(devices: 3);
+        var first = await cluster.SubmitAsync(rankBytes: 2L << 30);
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
+        var second = await cluster.SubmitAsync(rankBytes: 2L << 30);
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
+        var small = await cluster.SubmitAsync();
+        var attempt = await cluster.RunAsync(first);
+
+        (await cluster.GetAsync(second)).Reason.ShouldBe(
+            "needs 1 cpu devices at once; 0 of the 1 that it could use are free; others take the memory beside 1 idle ones: each rank needs 2.0 GiB");
+        (await cluster.GetAsync(small)).State.ShouldBe(JobState.Queued, "it came later and could delay the one before it");
+        await node.ExitAsync(first, attempt, rank: 0, exitCode: 0);
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(second)).State.ShouldBe(JobState.Starting);
+        (await cluster.GetAsync(small)).State.ShouldBe(JobState.Starting);
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
@@ -91,8 +92,20 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         result.Detail.ShouldStartWith("DeadlineExceeded");
     }
 
+    [Fact]
+    public async Task Describe_BringsTheAnswers_OrWhyThereAreNone()
+    {
+        using var client = Client();
+        var request = new DescribeModelsRequest { Queries = { new ModelQuery { Model = new ModelSpec { Name = "lenet5" } } } };
+
+        (await client.DescribeAsync(_endpoint, request, Token)).Read().Answers.ShouldHaveSingleItem().Fault.ShouldBe("no lenet5 here");
+        _agent.Fail = new RpcException(new Status(StatusCode.Internal, "it ended with signal 9"));
+        (await client.DescribeAsync(_endpoint, request, Token)).Detail.ShouldBe("Internal: it ended with signal 9");
+    }
+
     private static GrpcAgentClient Client(TimeSpan? deadline = null) => new(
-        Options.Create(new NodeOptions { AgentDeadline = deadline ?? TimeSpan.FromSeconds(30), AgentRetries = 2 }), TimeProvider.System,
+        Options.Create(new NodeOptions { AgentDeadline = deadline ?? TimeSpan.FromSeconds(30), AgentRetries = 2 }),
+        Options.Create(new ModelInquiryOptions { AnswerDeadline = deadline ?? TimeSpan.FromSeconds(25) }), TimeProvider.System,
         NullLogger<GrpcAgentClient>.Instance);
 
     private sealed class FakeAgent : AgentService.AgentServiceBase
@@ -126,5 +139,9 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
 
         public override Task<StopResponse> Stop(StopRequest request, ServerCallContext context) =>
             Fail is { } failure ? Task.FromException<StopResponse>(failure) : Task.FromResult(new StopResponse());
+
+        public override Task<DescribeModelsResponse> DescribeModels(DescribeModelsRequest request, ServerCallContext context) => Fail is { } failure
+            ? Task.FromException<DescribeModelsResponse>(failure)
+            : Task.FromResult(new DescribeModelsResponse { Answers = { request.Queries.Select(query => new ModelAnswer { Fault = $"no {query.Model.Name} here" }) } });
     }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Placement;
@@ -40,15 +41,23 @@ public sealed class GangPlacementProperties
         return new ClusterSnapshot(Now, nodes, [.. Enumerable.Range(0, jobCount).Select(_ => RandomJob(nodes, random))]);
     }
 
-    private static NodeCapacity RandomNode(int i, Random random) => ANode(
-        $"node-{i}", free: random.Next(0, 9), busy: random.Next(0, 4), random.Next(3) == 0 ? DeviceKind.Cuda : DeviceKind.Cpu,
-        [.. Sets.Where(_ => random.Next(4) > 0)], random.Next(2) == 0 ? [] : new() { ["zone"] = Zones[random.Next(2)] });
+    private static NodeCapacity RandomNode(int i, Random random)
+    {
+        var node = ANode(
+            $"node-{i}", free: random.Next(0, 9), busy: random.Next(0, 4), random.Next(3) == 0 ? DeviceKind.Cuda : DeviceKind.Cpu,
+            [.. Sets.Where(_ => random.Next(4) > 0)], random.Next(2) == 0 ? [] : new() { ["zone"] = Zones[random.Next(2)] });
+        return random.Next(3) == 0 ? node : node with { Memory = RandomMemory(node, random) };
+    }
+
+    // Below zero too: ranks may take more than was expected of them.
+    private static NodeMemory RandomMemory(NodeCapacity node, Random random) => new(
+        random.Next(0, 20), random.Next(-5, 20), Enumerable.Range(0, node.All.GetValueOrDefault(DeviceKind.Cuda)).ToImmutableDictionary(i => $"cuda:{i}", _ => (long)random.Next(0, 6)));
 
     private static WaitingJob RandomJob(List<NodeCapacity> nodes, Random random) => AJob(
         random.Next(1, 20), (DeviceKind)random.Next(1, 4), random.Next(3) == 0 ? random.Next(1, 5) : 0, random.Next(3),
         random.Next(3) == 0 ? new() { ["zone"] = Zones[random.Next(2)] } : [], Sets[random.Next(2)],
         random.Next(5) == 0 ? Now.AddSeconds(random.Next(-5, 5)) : null,
-        nodes.Count > 0 && random.Next(4) == 0 ? [nodes[random.Next(nodes.Count)].Id] : [], random.Next(100));
+        nodes.Count > 0 && random.Next(4) == 0 ? [nodes[random.Next(nodes.Count)].Id] : [], random.Next(100), random.Next(2) == 0 ? 0 : random.Next(1, 7));
 
     private static void Check(ClusterSnapshot snapshot)
     {
@@ -60,10 +69,11 @@ public sealed class GangPlacementProperties
         var byId = snapshot.Nodes.ToDictionary(n => n.Id);
         var given = new HashSet<(NodeId, string)>();
         var passed = new List<DeviceNeed>();
+        var taken = new Dictionary<NodeId, long>();
         for (var i = 0; i < decisions.Count; i++)
         {
             if (decisions[i] is PlacementDecision.Placed placed)
-                CheckPlaced(ordered[i], placed, byId, given, passed);
+                CheckPlaced(ordered[i], placed, byId, given, passed, taken);
             else if (!(ordered[i].NotBefore > snapshot.TakenAt) && Feasibility.Suffices(ordered[i].Need, snapshot.Nodes))
                 passed.Add(ordered[i].Need);
         }
@@ -74,7 +84,8 @@ public sealed class GangPlacementProperties
     }
 
     private static void CheckPlaced(
-        WaitingJob job, PlacementDecision.Placed placed, Dictionary<NodeId, NodeCapacity> nodes, HashSet<(NodeId, string)> given, List<DeviceNeed> passed)
+        WaitingJob job, PlacementDecision.Placed placed, Dictionary<NodeId, NodeCapacity> nodes, HashSet<(NodeId, string)> given, List<DeviceNeed> passed,
+        Dictionary<NodeId, long> taken)
     {
         (job.NotBefore > Now).ShouldBeFalse("a backoff is waited out");
         placed.Ranks.Length.ShouldBe(job.Need.Devices, "all or none");
@@ -89,7 +100,8 @@ public sealed class GangPlacementProperties
             job.Need.Kinds.ShouldContain(kind);
             job.Need.Labels.All(l => node.Labels.Contains(l)).ShouldBeTrue("labels");
             node.DataSets.ShouldContain(job.Need.DataSet);
-            passed.Any(p => p.Admits(node) && p.Kinds.Contains(kind)).ShouldBeFalse("nobody is passed on a device that they could use");
+            passed.Any(p => p.CouldUse(node, kind) && p.Kinds.Contains(kind)).ShouldBeFalse("nobody is passed on a device that they could use");
+            CheckMemory(job.Need.Memory.On(kind), node, kind, rank.Device, taken);
         }
 
         kinds.Count.ShouldBe(1, "never a mixture of kinds");
@@ -99,6 +111,19 @@ public sealed class GangPlacementProperties
         placed.Ranks.Zip(placed.Ranks.Skip(1)).Count(p => p.First.Node != p.Second.Node).ShouldBe(perNode.Count - 1, "a node's ranks stand together");
     }
 
+    private static void CheckMemory(long rankBytes, NodeCapacity node, DeviceKind kind, string device, Dictionary<NodeId, long> taken)
+    {
+        if (kind == DeviceKind.Cuda)
+        {
+            node.Memory.Gpus.GetValueOrDefault(device).ShouldBeOneOf(0, Math.Max(node.Memory.Gpus.GetValueOrDefault(device), rankBytes));
+        }
+        else if (rankBytes > 0 && node.Memory.Cpu > 0)
+        {
+            taken[node.Id] = taken.GetValueOrDefault(node.Id) + rankBytes;
+            taken[node.Id].ShouldBeLessThanOrEqualTo(node.Memory.CpuFree, "what a node's ranks are expected to take together, it has");
+        }
+    }
+
     /// <summary>The first that waits really does not fit on what those before it left.</summary>
     private static void CheckHead(
         ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, IReadOnlyList<PlacementDecision> decisions, HashSet<(NodeId, string)> given)
@@ -106,13 +131,28 @@ public sealed class GangPlacementProperties
         var head = Enumerable.Range(0, ordered.Count).FirstOrDefault(i => decisions[i] is PlacementDecision.Waits { Position: 1 }, -1);
         if (head < 0)
             return;
-        var before = decisions.Take(head).OfType<PlacementDecision.Placed>().SelectMany(p => p.Ranks).Select(r => (r.Node, r.Device)).ToHashSet();
-        given.IsSupersetOf(before).ShouldBeTrue();
-        foreach (var kind in ordered[head].Need.Kinds)
+        var before = decisions.Take(head).Zip(ordered).Where(pair => pair.First is PlacementDecision.Placed)
+            .SelectMany(pair => ((PlacementDecision.Placed)pair.First).Ranks.Select(r => (r.Node, r.Device, pair.Second.Need.Memory.Cpu))).ToList();
+        given.IsSupersetOf(before.Select(r => (r.Node, r.Device))).ShouldBeTrue();
+        var need = ordered[head].Need;
+        foreach (var kind in need.Kinds)
+            snapshot.Nodes.Where(need.Admits).Sum(n => need.Capped(Room(n, kind, need.Memory.On(kind), before.Where(r => r.Node == n.Id).ToList()))).ShouldBeLessThan(need.Devices);
+    }
+
+    /// <summary>How many ranks a node still has room for, counted one by one.</summary>
+    private static int Room(NodeCapacity node, DeviceKind kind, long rankBytes, List<(NodeId Node, string Device, long Bytes)> before)
+    {
+        var left = node.Memory.CpuFree - before.Where(r => r.Device.StartsWith("cpu", StringComparison.Ordinal)).Sum(r => r.Bytes);
+        var room = 0;
+        foreach (var device in (node.Free.GetValueOrDefault(kind) ?? []).Where(d => before.All(r => r.Device != d)))
         {
-            snapshot.Nodes.Where(ordered[head].Need.Admits)
-                .Sum(n => ordered[head].Need.Capped(n.Free.GetValueOrDefault(kind)?.Count(d => !before.Contains((n.Id, d))) ?? 0))
-                .ShouldBeLessThan(ordered[head].Need.Devices);
+            if (rankBytes > 0 && kind == DeviceKind.Cuda && node.Memory.Gpus.GetValueOrDefault(device) is var bytes and > 0 && bytes < rankBytes)
+                continue;
+            if (rankBytes > 0 && kind == DeviceKind.Cpu && node.Memory.Cpu > 0 && (left -= rankBytes) < 0)
+                break;
+            room++;
         }
+
+        return room;
     }
 }

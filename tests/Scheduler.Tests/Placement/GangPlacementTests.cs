@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Placement;
 using static Cluster.Scheduler.Tests.Placement.ClusterBuilder;
@@ -6,6 +7,8 @@ namespace Cluster.Scheduler.Tests.Placement;
 
 public sealed class GangPlacementTests
 {
+    private const long Gib = 1L << 30;
+
     [Fact]
     public void Decide_WhenOneGangMemberDoesNotFit_PlacesNone()
     {
@@ -113,7 +116,7 @@ public sealed class GangPlacementTests
     [InlineData("image-folder", "my-photos", "image-folder/my-photos")]
     [InlineData("tar-shards", "my-photos", "tar-shards/my-photos")]
     public void Need_OfAFolder_IsThatOfItsName(string data, string folder, string needed) =>
-        DeviceNeed.Of(new JobSpec { Data = new DataSpec { Name = data, Folder = folder } }).DataSet.ShouldBe(needed);
+        DeviceNeed.Of(new JobSpec { Data = new DataSpec { Name = data, Folder = folder } }, memory: null).DataSet.ShouldBe(needed);
 
     [Theory]
     [InlineData(12, 0, "zone", "fashion-mnist", "resources.nodeLabels is zone=east, which no registered node with data set 'fashion-mnist' carries")]
@@ -133,4 +136,53 @@ public sealed class GangPlacementTests
 
     [Fact]
     public void Explain_OfWhatFits_IsNull() => Feasibility.Explain(AJob(4).Need, [ANode("a", free: 2), ANode("b", busy: 2)]).ShouldBeNull();
+
+    [Fact]
+    public void Decide_CpuDevicesShareTheirNodesMemory()
+    {
+        var nodes = new[] { ANode("a", free: 4, bytes: 10 * Gib, freeBytes: 7 * Gib), ANode("b", free: 4, bytes: 3 * Gib, freeBytes: 3 * Gib) };
+
+        Decide(nodes, AJob(2, rankBytes: 3 * Gib), AJob(1, rankBytes: 3 * Gib), AJob(1, rankBytes: Gib), AJob(1)).Select(d => d.Devices()).ShouldBe(
+            [["a/cpu:0", "a/cpu:1"], ["b/cpu:0"], ["a/cpu:2"], ["a/cpu:3"]]);
+    }
+
+    [Fact]
+    public void Decide_AGpuHasItsOwnMemory()
+    {
+        var mixed = ANode("mixed", free: 2, kind: DeviceKind.Cuda) with
+        {
+            Memory = new NodeMemory(0, 0, ImmutableDictionary<string, long>.Empty.Add("cuda:0", 4 * Gib).Add("cuda:1", 16 * Gib)),
+        };
+
+        Decide([mixed], AJob(1, DeviceKind.Cuda, rankBytes: 8 * Gib), AJob(1, DeviceKind.Cuda, rankBytes: 8 * Gib), AJob(1, DeviceKind.Cuda, rankBytes: Gib))
+            .Select(d => d.Devices()?.Single()).ShouldBe(["mixed/cuda:1", null, null]);
+        Decide([mixed], AJob(2, DeviceKind.Cuda, rankBytes: 4 * Gib)).Single().Devices().ShouldBe(["mixed/cuda:0", "mixed/cuda:1"]);
+    }
+
+    [Fact]
+    public void Decide_WhenMemoryIsTaken_SaysSo()
+    {
+        var reason = Decide([ANode("a", free: 3, busy: 1, bytes: 10 * Gib, freeBytes: 3 * Gib)], AJob(2, rankBytes: 2 * Gib)).Single().Waiting().Reason;
+
+        reason.ShouldBe("needs 2 cpu devices at once; 1 of the 4 that it could use are free; others take the memory beside 2 idle ones: each rank needs 2.0 GiB");
+    }
+
+    [Fact]
+    public void Decide_WhatIsTooLargeForANode_KeepsNothingThere()
+    {
+        var decisions = Decide([ANode("small", free: 1, bytes: Gib, freeBytes: Gib), ANode("large", busy: 1, bytes: 8 * Gib)], AJob(1, rankBytes: 2 * Gib), AJob(1));
+
+        decisions[0].Waiting().Reason.ShouldBe("needs 1 cpu devices at once; 0 of the 1 that it could use are free");
+        decisions[1].Devices().ShouldBe(["small/cpu:0"]);
+    }
+
+    [Fact]
+    public void Explain_OfWhatNoNodesMemoryHolds_NamesTheNumbers() =>
+        Feasibility.Explain(AJob(2, rankBytes: 6 * Gib).Need, [ANode("a", free: 2, bytes: 8 * Gib, freeBytes: Gib), ANode("b", free: 2, bytes: 4 * Gib)]).ShouldBe(
+            "each of 2 ranks is expected to take 6.0 GiB of memory, for which the registered nodes that the job admits have room for 1 (the largest has 8.0 GiB in all); "
+            + "lower hyperparameters.globalBatchSize or the model's size, add nodes, or submit with --wait-for-capacity");
+
+    [Fact]
+    public void Explain_OfWhatFitsOnceOthersEnd_IsNull() =>
+        Feasibility.Explain(AJob(1, rankBytes: 6 * Gib).Need, [ANode("a", free: 2, bytes: 8 * Gib, freeBytes: 0)]).ShouldBeNull();
 }

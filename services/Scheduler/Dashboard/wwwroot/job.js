@@ -56,6 +56,7 @@ function facts(job) {
     ['Model', `${job.spec.model.name} on ${job.spec.data.name}`],
     ['Split', job.spec.parallelism.replace('PARALLELISM_', '').toLowerCase()],
     ['Ranks', placement],
+    ['Memory', job.memory && `about ${(Number(job.memory.total) / 2 ** 30).toFixed(2)} GiB a rank`],
     ['Attempt', job.attempt ? `${job.attempt} (${job.restarts ?? 0} restarts)` : ''],
     ['Queue', job.queue ? `position ${job.queue.position}` + (job.queue.estimatedStart ? `, about ${when(job.queue.estimatedStart)}` : '') : ''],
     ['Submitted', when(job.createdAt)],

@@ -1,0 +1,43 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Microsoft.Extensions.Options;
+
+namespace Cluster.Scheduler.Models;
+
+/// <summary>What memory a job's ranks will take, for placement to go by.</summary>
+internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiryOptions> options)
+{
+    /// <returns>
+    /// Of one rank; null where no node can tell in time, and for a job that does not train, which takes far less: it is then placed without.
+    /// </returns>
+    public async Task<MemoryEstimate?> OfAsync(JobSpec spec, CancellationToken cancellationToken)
+    {
+        if (!spec.IsTraining())
+            return null;
+        var finding = await inquiry.AskAsync(QueryFor(spec), options.Value.SubmitPatience, cancellationToken);
+        return finding?.Answer?.Description?.Memory;
+    }
+
+    private static ModelQuery QueryFor(JobSpec spec) => new()
+    {
+        Model = spec.Model,
+        RankBatchSize = RankBatchSize(spec),
+        Optimizer = spec.Hyperparameters.Optimizer,
+        Precision = spec.Hyperparameters.Precision,
+        Parts = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : spec.Mesh?.Model ?? 1,
+        Hybrid = spec.Parallelism == Parallelism.Hybrid,
+        Averaged = spec.Hyperparameters.AverageDecay > 0,
+    };
+
+    /// <summary>
+    /// Images in one pass: a rank sees its slice of a batch, or a part of that at a time with accumulation. The first slices and passes have
+    /// one image more where it does not divide.
+    /// </summary>
+    private static int RankBatchSize(JobSpec spec)
+    {
+        var slices = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : Math.Max(spec.Mesh?.Data ?? 1, 1);
+        return LargestPart(LargestPart(spec.Hyperparameters.GlobalBatchSize, slices), Math.Max(spec.Hyperparameters.AccumulationSteps, 1));
+    }
+
+    private static int LargestPart(int whole, int parts) => (whole + parts - 1) / parts;
+}

@@ -1,0 +1,165 @@
+using System.Threading.Channels;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+
+namespace Cluster.Scheduler.Models;
+
+/// <summary>Asks nodes about models, for the scheduler never sees a tensor itself.</summary>
+/// <remarks>
+/// One inquiry at a time, with all the questions that have gathered meanwhile: however many jobs are submitted at once, one process on one
+/// node answers them. What was answered is remembered, since the same question has the same answer everywhere.
+/// </remarks>
+internal sealed partial class ModelInquiry(
+    NodeStore nodes, IGrainFactory grains, TimeProvider time, ILogger<ModelInquiry> logger) : BackgroundService
+{
+    private const int QuestionsAtOnce = 32;
+    private const int NodesTried = 3;
+    private const int Remembered = 1000;
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<ByteString, Question> _known = [];
+    private readonly Queue<ByteString> _answered = new();
+    private readonly Channel<Question> _open = Channel.CreateUnbounded<Question>(new UnboundedChannelOptions { SingleReader = true });
+
+    /// <summary>Null when it takes longer than <paramref name="patience"/>; the answer is then remembered for who asks next.</summary>
+    public async Task<ModelFinding?> AskAsync(ModelQuery query, TimeSpan patience, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await Enlist(query).Finding.WaitAsync(patience, time, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+    }
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            while (await _open.Reader.WaitToReadAsync(stoppingToken))
+            {
+                var questions = new List<Question>();
+                while (questions.Count < QuestionsAtOnce && _open.Reader.TryRead(out var question))
+                    questions.Add(question);
+                await AnswerAsync(questions, stoppingToken);
+            }
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            // The scheduler stops; who waits is told by the end of its own call.
+        }
+    }
+
+    private Question Enlist(ModelQuery query)
+    {
+        var key = KeyOf(query);
+        lock (_gate)
+        {
+            if (_known.TryGetValue(key, out var known))
+                return known;
+            var question = new Question(key, query);
+            _known.Add(key, question);
+            _open.Writer.TryWrite(question);
+            return question;
+        }
+    }
+
+    private async Task AnswerAsync(IReadOnlyList<Question> questions, CancellationToken cancellationToken)
+    {
+        var why = "no node is ready; start a worker";
+        try
+        {
+            foreach (var node in (await nodes.AllAsync(cancellationToken)).Where(node => node.State == NodeState.Ready).Take(NodesTried))
+            {
+                var request = new DescribeModelsRequest { Queries = { questions.Select(question => question.Query) } };
+                var result = await grains.GetGrain<INodeGrain>(node.Id).DescribeAsync(DescribeOrder.For(request));
+                if (result.Read() is { Answers.Count: > 0 } response)
+                {
+                    Settle(questions, response.Answers, node.Name);
+                    return;
+                }
+
+                why = $"node {node.Name} gave no answer ({result.Detail})";
+                LogNoAnswer(node.Name, questions[0].Query.Model.Name, result.Detail);
+            }
+        }
+        catch (Exception fault) when (fault is StoreUnavailableException or TimeoutException or OrleansMessageRejectionException)
+        {
+            why = fault.Message;
+            LogFailed(fault);
+        }
+
+        foreach (var question in questions)
+            Forget(question, why);
+    }
+
+    /// <summary>Answers come in order. The first that is missing is the one that ended the process; those behind it are asked again.</summary>
+    private void Settle(IReadOnlyList<Question> questions, IReadOnlyList<ModelAnswer> answers, string node)
+    {
+        for (var i = 0; i < questions.Count; i++)
+        {
+            if (i < answers.Count)
+                Remember(questions[i], new ModelFinding(answers[i], ""));
+            else if (i == answers.Count)
+                Forget(questions[i], $"the process that was to build {questions[i].Query.Model.Name} on node {node} ended before it had");
+            else
+                _open.Writer.TryWrite(questions[i]);
+        }
+    }
+
+    private void Remember(Question question, ModelFinding finding)
+    {
+        lock (_gate)
+        {
+            _answered.Enqueue(question.Key);
+            if (_answered.Count > Remembered)
+                _known.Remove(_answered.Dequeue());
+        }
+
+        question.Settle(finding);
+    }
+
+    private void Forget(Question question, string why)
+    {
+        lock (_gate)
+            _known.Remove(question.Key);
+        question.Settle(new ModelFinding(null, why));
+    }
+
+    /// <summary>Equal for equal queries: a map's own order is that in which it was filled.</summary>
+    private static ByteString KeyOf(ModelQuery query)
+    {
+        var ordered = query.Clone();
+        ordered.Model.Options.Clear();
+        foreach (var (name, value) in query.Model.Options.OrderBy(option => option.Key, StringComparer.Ordinal))
+            ordered.Model.Options.Add(name, value);
+        return ordered.ToByteString();
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Node {Node} gave no answer about model {Model}: {Detail}")]
+    private partial void LogNoAnswer(string node, string model, string detail);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "No node could be asked about models")]
+    private partial void LogFailed(Exception fault);
+
+    private sealed class Question(ByteString key, ModelQuery query)
+    {
+        private readonly TaskCompletionSource<ModelFinding> _finding = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public ByteString Key => key;
+
+        public ModelQuery Query => query;
+
+        public Task<ModelFinding> Finding => _finding.Task;
+
+        public void Settle(ModelFinding finding) => _finding.TrySetResult(finding);
+    }
+}
+
+/// <param name="Answer">Null when no node could give one.</param>
+/// <param name="Why">Then, in words that say what to do.</param>
+internal sealed record ModelFinding(ModelAnswer? Answer, string Why);

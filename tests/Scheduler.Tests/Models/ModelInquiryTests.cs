@@ -1,0 +1,175 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Models;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Tests.Fixtures;
+using Grpc.Core;
+using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
+
+namespace Cluster.Scheduler.Tests.Models;
+
+/// <summary>Questions about models, from a submit to the agent and back, on a scheduler of their own.</summary>
+public sealed class ModelInquiryTests(PostgresServer postgres)
+{
+    private const long Gib = 1L << 30;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Submit_AsksWhatARankWillTake_AndKeepsItWithTheJob()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node", devices: 4);
+        scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize * 1000L);
+        var spec = AJob().WithDevices(3).With(s => s.Hyperparameters.GlobalBatchSize = 10).Build();
+
+        var job = await SubmitAsync(scheduler, spec);
+
+        // Ten samples on three ranks: the first has four.
+        job.Memory.Total.ShouldBe(4000);
+        var query = scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem();
+        query.Layers.ShouldBeFalse();
+        query.Optimizer.Name.ShouldBe("sgd");
+        query.Model.Options["inputSize"].IntValue.ShouldBe(28);
+    }
+
+    [Fact]
+    public async Task SubmitsThatAskTheSame_AskOnce()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node");
+        scheduler.Agents.OnDescribe = AnswerAsync(_ => 5);
+
+        var jobs = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => SubmitAsync(scheduler, AJob().With(s => s.Seed = (ulong)i + 1).Build())));
+
+        jobs.ShouldAllBe(job => job.Memory.Total == 5);
+        scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.Count.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task QuestionsThatComeWhileOneIsAnswered_AreAskedTogether()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node");
+        var (asked, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        scheduler.Agents.OnDescribe = async (agent, request) =>
+        {
+            asked.TrySetResult();
+            await answer.Task;
+            return await AnswerAsync(query => query.RankBatchSize)(agent, request);
+        };
+        var inquiry = scheduler.Get<ModelInquiry>();
+
+        var first = inquiry.AskAsync(Query(1), TimeSpan.FromMinutes(1), Token);
+        await asked.Task;
+        var others = Enumerable.Range(2, 10).Select(batch => inquiry.AskAsync(Query(batch), TimeSpan.FromMinutes(1), Token)).ToList();
+        answer.SetResult();
+
+        (await first)!.Answer!.Description.Memory.Total.ShouldBe(1);
+        (await Task.WhenAll(others)).Select(finding => finding!.Answer!.Description.Memory.Total).ShouldBe(Enumerable.Range(2, 10).Select(batch => (long)batch));
+        scheduler.Agents.Descriptions.Select(request => request.Queries.Count).ShouldBe([1, 10]);
+    }
+
+    [Fact]
+    public async Task AnswersThatAreMissing_AreAskedAgain_ButNotTheOneThatEndedTheProcess()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node");
+        var (asked, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
+        scheduler.Agents.OnDescribe = async (_, request) =>
+        {
+            asked.TrySetResult();
+            await answer.Task;
+            // A batch of 13 ends the process.
+            var answers = request.Queries.TakeWhile(query => query.RankBatchSize != 13).Select(query => Answer(query.RankBatchSize));
+            return DescribeResult.Of(new DescribeModelsResponse { Answers = { answers } });
+        };
+        var inquiry = scheduler.Get<ModelInquiry>();
+
+        var first = inquiry.AskAsync(Query(1), TimeSpan.FromMinutes(1), Token);
+        await asked.Task;
+        var others = new[] { 12, 13, 14 }.Select(batch => inquiry.AskAsync(Query(batch), TimeSpan.FromMinutes(1), Token)).ToList();
+        answer.SetResult();
+        await first;
+
+        (await Task.WhenAll(others)).Select(finding => finding!.Answer?.Description.Memory.Total).ShouldBe([12, null, 14]);
+        (await others[1])!.Why.ShouldBe("the process that was to build lenet5 on node node ended before it had");
+    }
+
+    [Fact]
+    public async Task Submit_WithoutANodeThatAnswers_IsQueuedWithoutAnEstimate()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Models:SubmitPatience", "00:00:00.2"));
+
+        var nobody = await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true);
+        await scheduler.AddNodeAsync("node");
+        var unable = await SubmitAsync(scheduler, AJob().Build());
+        scheduler.Agents.OnDescribe = async (_, _) =>
+        {
+            await Task.Delay(Timeout.Infinite, Token);
+            throw new InvalidOperationException();
+        };
+        var silent = await SubmitAsync(scheduler, AJob().Build());
+
+        new[] { nobody, unable, silent }.ShouldAllBe(job => job.State != JobState.Failed && job.Memory == null);
+    }
+
+    [Fact]
+    public async Task Submit_OfWhatNoNodesMemoryHolds_IsRefusedWithTheNumbers_ForAJobAndForAVariant()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node", devices: 2);
+        scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize * Gib);
+        var request = new SubmitExperimentRequest
+        {
+            RequestId = Guid.NewGuid().ToString(),
+            Yaml = "model: lenet5\ndata: fashion-mnist\nmatrix: {hyperparameters.globalBatchSize: [1, 3]}\n",
+        };
+
+        var job = await Should.ThrowAsync<RpcException>(() => SubmitAsync(scheduler, AJob().Build()));
+        var experiment = await Should.ThrowAsync<RpcException>(async () => await scheduler.Experiments().SubmitExperimentAsync(request));
+
+        job.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
+        job.Status.Detail.ShouldStartWith("each of 1 ranks is expected to take 8.0 GiB of memory, for which the registered nodes that the job admits have room for 0 (the largest has 2.0 GiB in all)");
+        experiment.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
+        experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: each of 1 ranks is expected to take 3.0 GiB");
+        (await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true)).State.ShouldBe(JobState.Queued);
+    }
+
+    [Fact]
+    public async Task Describe_GivesLayersAndMemory_OrSaysWhyNot()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        var models = new ModelService.ModelServiceClient(scheduler.As(TestScheduler.ViewerToken));
+        var request = new DescribeModelRequest { Model = new ModelSpec { Name = "alexnet" }, BatchSize = 7 };
+
+        await RefusedAsync(request, StatusCode.FailedPrecondition, "no node is ready; start a worker");
+        await scheduler.AddNodeAsync("node");
+        await RefusedAsync(request, StatusCode.FailedPrecondition, "node node gave no answer (a test's agent builds no models)");
+        await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "alexnat" } }, StatusCode.InvalidArgument, "did you mean alexnet?");
+        await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "alexnet" }, BatchSize = -1 }, StatusCode.InvalidArgument, "batch_size is -1");
+        scheduler.Agents.OnDescribe = AnswerAsync(query => query.Layers ? query.RankBatchSize : 0);
+        var described = await models.DescribeModelAsync(request, cancellationToken: Token);
+
+        described.Description.Memory.Total.ShouldBe(7);
+        described.Model.Options["inputSize"].IntValue.ShouldBe(224);
+        scheduler.Agents.OnDescribe = (_, _) => Task.FromResult(DescribeResult.Of(new DescribeModelsResponse { Answers = { new ModelAnswer { Fault = "too wide" } } }));
+        await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } }, StatusCode.InvalidArgument, "too wide");
+
+        async Task RefusedAsync(DescribeModelRequest wrong, StatusCode code, string detail)
+        {
+            var refusal = await Should.ThrowAsync<RpcException>(async () => await models.DescribeModelAsync(wrong, cancellationToken: Token));
+            refusal.StatusCode.ShouldBe(code);
+            refusal.Status.Detail.ShouldContain(detail);
+        }
+    }
+
+    private static ModelQuery Query(int batch) => new() { Model = new ModelSpec { Name = "lenet5" }, RankBatchSize = batch };
+
+    private static Func<AgentEndpoint, DescribeModelsRequest, Task<DescribeResult>> AnswerAsync(Func<ModelQuery, long> bytes) => (_, request) =>
+        Task.FromResult(DescribeResult.Of(new DescribeModelsResponse { Answers = { request.Queries.Select(query => Answer(bytes(query))) } }));
+
+    private static ModelAnswer Answer(long bytes) => new() { Description = new ModelDescription { Memory = new MemoryEstimate { Total = bytes } } };
+
+    private static async Task<Job> SubmitAsync(TestScheduler scheduler, JobSpec spec, bool waitForCapacity = false) => (await scheduler.Jobs().SubmitJobAsync(
+        new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = waitForCapacity })).Job;
+}

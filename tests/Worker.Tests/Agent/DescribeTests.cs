@@ -1,0 +1,94 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
+using Cluster.Worker.Agent;
+using Cluster.Worker.Devices;
+using Grpc.Core;
+using static Cluster.Worker.Tests.Agent.RunningAgent;
+
+namespace Cluster.Worker.Tests.Agent;
+
+/// <summary>Models taken apart by a process of the agent's.</summary>
+public sealed class DescribeTests : AgentTest
+{
+    private static readonly string Real = $"exec dotnet '{typeof(AgentHost).Assembly.Location}' \"$@\"";
+
+    [Fact]
+    public async Task Describe_OfSeveral_AnswersEachInOrder_FromOneProcess()
+    {
+        await using var agent = await StartAsync(Scheduler, $"echo started >>\"$(dirname \"$0\")/started\"; {Real}", End);
+        var whole = Query("alexnet", batch: 4, ("inputSize", "28"), ("channels", "1"), ("classes", "10"), ("width", "0.25"));
+        var (tower, hybrid) = (whole.Clone(), Query("alexnet_owt", batch: 4, ("inputSize", "28"), ("channels", "1"), ("classes", "10"), ("width", "0.25")));
+        tower.Parts = 2;
+        (hybrid.Parts, hybrid.Hybrid) = (2, true);
+        var layers = Query("lenet5", batch: 0);
+        layers.Layers = true;
+        var wrong = new ModelQuery { Model = new ModelSpec { Name = "lenet5", Options = { ["colour"] = new OptionValue { StringValue = "red" } } }, Layers = true };
+
+        var answers = (await agent.Client.DescribeModelsAsync(new DescribeModelsRequest { Queries = { layers, whole, wrong, tower, hybrid } }, agent.Options(End))).Answers;
+
+        answers.Count.ShouldBe(5);
+        answers[0].Description.Parameters.ShouldBe(61_706);
+        answers[0].Description.Layers.Sum(layer => layer.Parameters).ShouldBe(61_706);
+        answers[0].Description.Layers[0].OutputShape.ShouldBe([6, 28, 28]);
+        answers[0].Description.Memory.ShouldBeNull();
+        answers[2].Fault.ShouldContain("colour");
+        var (all, half) = (answers[1].Description.Memory, answers[3].Description.Memory);
+        all.Total.ShouldBe(all.Parameters + all.Gradients + all.OptimizerState + all.Activations + all.Transient + all.Process);
+        half.Parameters.ShouldBeInRange(all.Parameters / 2, all.Parameters * 2 / 3, "a tower has half of the network, and the biases");
+        // Its fully connected layers, most of it, are halved.
+        answers[4].Description.Memory.Parameters.ShouldBeInRange(all.Parameters / 3, all.Parameters);
+        File.ReadAllLines(Path.Combine(Path.GetDirectoryName(agent.StateFolder)!, "started")).ShouldHaveSingleItem();
+    }
+
+    [Fact]
+    public async Task Describe_WhenTheProcessDies_GivesWhatItHad_OrSaysHowItDied()
+    {
+        // A delimited ModelAnswer whose fault is "bad"; then the end.
+        await using var partial = await StartAsync(Scheduler, "printf '\\005\\022\\003bad'; exit 3", End);
+        await using var none = await StartAsync(Scheduler, "kill -9 $$", End);
+        var request = new DescribeModelsRequest { Queries = { Query("lenet5", 1), Query("vgg19", 1) } };
+
+        (await partial.Client.DescribeModelsAsync(request, partial.Options(End))).Answers.ShouldHaveSingleItem().Fault.ShouldBe("bad");
+        var refusal = await Should.ThrowAsync<RpcException>(async () => await none.Client.DescribeModelsAsync(request, none.Options(End)));
+
+        refusal.StatusCode.ShouldBe(StatusCode.Internal);
+        refusal.Status.Detail.ShouldBe("the process that was to build lenet5 ended with signal 9 (SIGKILL)");
+    }
+
+    [Fact]
+    public async Task Describe_ThatNobodyWaitsForAnyMore_IsKilled()
+    {
+        await using var agent = await StartAsync(Scheduler, "echo $$ >\"$(dirname \"$0\")/pid.new\"; mv \"$(dirname \"$0\")/pid.new\" \"$(dirname \"$0\")/pid\"; exec sleep 1000", End);
+        using var impatience = CancellationTokenSource.CreateLinkedTokenSource(End);
+        var call = agent.Client.DescribeModelsAsync(new DescribeModelsRequest { Queries = { Query("lenet5", 1) } }, agent.Options(impatience.Token)).ResponseAsync;
+        var file = Path.Combine(Path.GetDirectoryName(agent.StateFolder)!, "pid");
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
+        while (!File.Exists(file))
+            await timer.WaitForNextTickAsync(End);
+        var process = int.Parse(await File.ReadAllTextAsync(file, End), System.Globalization.CultureInfo.InvariantCulture);
+
+        await impatience.CancelAsync();
+
+        (await Should.ThrowAsync<RpcException>(() => call)).StatusCode.ShouldBe(StatusCode.Cancelled);
+        while (ProcessTimes.TryRead(process) is not null)
+            await timer.WaitForNextTickAsync(End);
+    }
+
+    [Fact]
+    public async Task Describe_WithoutTheAgentsSecret_IsUnauthenticated()
+    {
+        await using var agent = await StartAsync(Scheduler, "exit 1", End);
+
+        var refusal = await Should.ThrowAsync<RpcException>(async () => await agent.Client.DescribeModelsAsync(new DescribeModelsRequest(), agent.Options(End, "wrong")));
+
+        refusal.StatusCode.ShouldBe(StatusCode.Unauthenticated);
+    }
+
+    private static ModelQuery Query(string model, int batch, params (string Name, string Value)[] options) => new()
+    {
+        Model = PublishedModel.Complete(PublishedModel.Read(model, options.Select(option => $"{option.Name}={option.Value}"))),
+        RankBatchSize = batch,
+        Optimizer = new OptimizerSpec { Name = "sgd", Momentum = 0.9 },
+        Precision = Precision.Float32,
+    };
+}

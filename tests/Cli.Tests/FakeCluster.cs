@@ -1,3 +1,4 @@
+using Cluster.Cli.Tests.Checkpoints;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
@@ -60,6 +61,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<MetricPoint> Points { get; } = [];
 
+    public FakeCheckpoints Weights { get; } = new();
+
     public static async Task<FakeCluster> StartAsync()
     {
         var cluster = new FakeCluster();
@@ -68,6 +71,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         builder.WebHost.ConfigureKestrel(kestrel =>
             kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint => endpoint.Protocols = HttpProtocols.Http2));
         builder.Services.AddSingleton(cluster);
+        builder.Services.AddSingleton(cluster.Weights);
         builder.Services.AddGrpc();
         cluster.app = builder.Build();
         cluster.app.MapGrpcService<JobEndpoint>();
@@ -75,6 +79,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         cluster.app.MapGrpcService<ModelEndpoint>();
         cluster.app.MapGrpcService<NodeEndpoint>();
         cluster.app.MapGrpcService<RunEndpoint>();
+        cluster.app.MapGrpcService<FakeCheckpoints>();
         await cluster.app.StartAsync();
         cluster.Address = cluster.app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         return cluster;

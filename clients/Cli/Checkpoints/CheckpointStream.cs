@@ -33,6 +33,8 @@ internal sealed class CheckpointStream(ClusterConnection connection, string chec
         await foreach (var chunk in ChunksAsync(file, cancellationToken))
         {
             beginning.Write(chunk.Span);
+            if (beginning.Length < sizeof(long))
+                continue;
             var header = SafetensorsReader.HeaderBytes(beginning.GetBuffer().AsSpan(0, (int)beginning.Length), file.Bytes);
             if (beginning.Length < sizeof(long) + header)
                 continue;

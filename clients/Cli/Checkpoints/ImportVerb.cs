@@ -55,7 +55,8 @@ internal static class ImportVerb
             if (context.Json)
                 await context.Output.DocumentAsync(stored);
             else
-                await context.Output.LineAsync($"checkpoint {stored.Id}: {stored.Source}, {stored.Bytes} bytes, for {stored.Model.Name}; the first job that begins with it checks its names and shapes");
+                await context.Output.LineAsync(
+                    $"checkpoint {stored.Id}: {stored.Source}, {stored.Bytes} bytes, for {stored.Model.Name}; the first job that begins with it checks its names and shapes");
             return ExitCode.Done;
         }
         catch (InvalidDataException fault)

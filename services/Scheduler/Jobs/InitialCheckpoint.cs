@@ -59,7 +59,12 @@ internal sealed class InitialCheckpoint(CheckpointQueries checkpoints, JobQuerie
         var field = $"initFrom.job is {from.Job}";
         var found = IdPrefix.TryParse(from.Job, out var prefix) ? await jobs.FindAsync(prefix, limit: 2, cancellationToken) : [];
         if (found.Count != 1)
-            throw new InitialCheckpointException(found.Count == 0 ? $"{field} but no job's id begins so; ./cluster job list shows them" : $"{field}, with which several jobs' ids begin; give more of it");
+        {
+            throw new InitialCheckpointException(found.Count == 0
+                ? $"{field} but no job's id begins so; ./cluster job list shows them"
+                : $"{field}, with which several jobs' ids begin; give more of it");
+        }
+
         return await checkpoints.ChooseAsync(found[0], from.Which, cancellationToken) ?? throw new InitialCheckpointException(
             from.Which == CheckpointChoice.Best
                 ? $"{field} but none of its checkpoints was validated; use which: latest"

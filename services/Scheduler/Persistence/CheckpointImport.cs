@@ -49,7 +49,11 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
         await foreach (var chunk in content.WithCancellation(cancellationToken))
         {
             if (chunk.Data.Length is 0 or > MaxChunkBytes || stored.Bytes + chunk.Data.Length > file.Bytes)
-                throw new InvalidImportException($"{file.Name}: a chunk of {chunk.Data.Length} bytes after {stored.Bytes} of {file.Bytes}; send 1 to {MaxChunkBytes} bytes a chunk, and no more than announced");
+            {
+                throw new InvalidImportException(
+                    $"{file.Name}: a chunk of {chunk.Data.Length} bytes after {stored.Bytes} of {file.Bytes}; send 1 to {MaxChunkBytes} bytes a chunk, and no more than announced");
+            }
+
             stored.Bytes += chunk.Data.Length;
             stored.Chunks.Add(new ChunkRef { Sha256 = chunk.Sha256, Bytes = chunk.Data.Length });
             if (beginning.Length < missing)

@@ -14,7 +14,8 @@ public sealed class PredictionReader(ClusterDatabase database, ChunkStore chunks
     public async IAsyncEnumerable<Prediction> ReadAsync(JobId job, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var (id, manifest) = await NewestAsync(job, cancellationToken) ?? throw new NoPredictionsException($"job {job} has stored no predictions");
-        var ranks = manifest.Files.Where(file => CheckpointLayout.HoldsPredictions(file.Name)).Select(file => RowsAsync(id, file, cancellationToken).GetAsyncEnumerator(cancellationToken)).ToList();
+        var ranks = manifest.Files.Where(file => CheckpointLayout.HoldsPredictions(file.Name))
+            .Select(file => RowsAsync(id, file, cancellationToken).GetAsyncEnumerator(cancellationToken)).ToList();
         try
         {
             // Each rank's rows ascend, so the least of the ranks' next rows is the next of all.

@@ -23,7 +23,9 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
         setup.Network.eval();
         using var guard = no_grad();
         using var batches = new BatchPrefetcher(
-            new BatchPass(part, setup.Renderer, Visit.Evaluation, setup.MaxBrokenImages), BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share), setup.LoaderThreads);
+            new BatchPass(part, setup.Renderer, Visit.Evaluation, setup.MaxBrokenImages),
+            BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share),
+            setup.LoaderThreads);
         var broken = new BrokenCount(setup.MaxBrokenImages, logger);
         var first = 0;
         while (batches.TryTake(out var batch, cancellationToken))

@@ -1,8 +1,10 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Dashboard;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Tests.Fixtures;
 using Google.Protobuf;
@@ -60,6 +62,22 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
         page.Content.Headers.ContentType!.MediaType.ShouldBe(type);
         page.Headers.GetValues("Content-Security-Policy").ShouldHaveSingleItem().ShouldStartWith("default-src 'self'");
         page.Headers.GetValues("X-Content-Type-Options").ShouldHaveSingleItem().ShouldBe("nosniff");
+    }
+
+    public static TheoryData<string> Scripts => [.. Directory.EnumerateFiles(DashboardHosting.WebRoot, "*.js").Select(file => Path.GetFileName(file))];
+
+    [Theory]
+    [MemberData(nameof(Scripts))]
+    public async Task Script_IsAModuleThatParses(string name)
+    {
+        var start = new ProcessStartInfo("node") { RedirectStandardInput = true, RedirectStandardError = true, ArgumentList = { "--check", "--input-type=module" } };
+        using var node = Process.Start(start)!;
+        await node.StandardInput.WriteAsync(await File.ReadAllTextAsync(Path.Combine(DashboardHosting.WebRoot, name), Token));
+        node.StandardInput.Close();
+        var complaint = await node.StandardError.ReadToEndAsync(Token);
+        await node.WaitForExitAsync(Token);
+
+        node.ExitCode.ShouldBe(0, complaint);
     }
 
     [Fact]

@@ -40,7 +40,14 @@ function makePlot(host, height, xLabel, series) {
   }, [[], ...series.map(() => [])], host);
   const resize = new ResizeObserver(() => plot.setSize({ width: host.clientWidth, height }));
   resize.observe(host);
-X
+  let scheduled = 0;
+  let latest;
+  return {
+    // A burst of messages is drawn once, as of the last.
+    draw(data) {
+      latest = data;
+      scheduled ||= requestAnimationFrame(() => { scheduled = 0; plot.setData(latest()); });
+    },
     destroy() { cancelAnimationFrame(scheduled); resize.disconnect(); plot.destroy(); },
   };
 }

@@ -5,6 +5,9 @@ namespace Cluster.Models.Tests.Reference;
 /// <summary>Logits, every parameter's gradient and running statistics against torchvision where it has the model, else against nets written from the papers in Python.</summary>
 public sealed class ZooParityTests
 {
+    /// <summary>The same sums of at most 10⁷ products in other orders: about √n·2⁻⁵³ of the largest.</summary>
+    private const double DoubleTolerance = 1e-9;
+
     /// <summary>A few families at their full input, and small builds of the others.</summary>
     [Fact]
     public async Task Spread_EqualsTheReference() => await CompareAsync(
@@ -14,6 +17,7 @@ public sealed class ZooParityTests
         new("vgg11", Small(64, 3), [2, 3, 64, 64], Training: true),
         new("vgg11_bn", Small(64, 3), [2, 3, 64, 64], Training: true),
         new("vgg11_bn", Small(64, 3), [2, 3, 64, 64], Training: false, Single: true),
+        new("mobilenet_v2", new(Full("mobilenet_v2")) { ["inputSize"] = 96 }, [4, 3, 96, 96], Training: true, Single: true),
     ]);
 
     [Fact]
@@ -133,20 +137,31 @@ public sealed class ZooParityTests
         var compared = await ReferenceCase.CompareAsync(cases, TestContext.Current.CancellationToken);
         foreach (var (one, tensors) in cases.Zip(compared))
         {
-            // float64: the same sums of at most 10⁷ products in other orders, about √n·2⁻⁵³ of the largest. float32: no further from the float64 result than a
-            // few times what the worst tensor of PyTorch's own float32 is (rounding turns units near a kink of ReLU on or off, here others than there),
-            // or than √n·2⁻²⁴ where that happens to be nearer.
-            var allowed = one.Single ? (4 * tensors.Max(tensor => Distance(tensor.Theirs, tensor.Exact) / Scale(tensor, tensors))) + 1e-5 : 1e-9;
-            foreach (var tensor in tensors)
+            foreach (var kind in tensors.GroupBy(IsGradient))
             {
-                var scale = Scale(tensor, tensors);
-                scale.ShouldBeGreaterThan(0, $"{one}: {tensor.Name}"); // a comparison with zero would prove nothing
-                (Distance(tensor.Ours, tensor.Exact) / scale).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
-            }
+                var allowed = one.Single ? SingleTolerance([.. kind], tensors) : DoubleTolerance;
+                foreach (var tensor in kind)
+                {
+                    var scale = Scale(tensor, tensors);
+                    scale.ShouldBeGreaterThan(0, $"{one}: {tensor.Name}"); // a comparison with zero would prove nothing
+                    (Distance(tensor.Ours, tensor.Exact) / scale).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
+                }
 
-            allowed.ShouldBeLessThan(0.5, $"{one}: PyTorch's float32 is too far off to say anything");
+                allowed.ShouldBeLessThan(kind.Key ? 0.5 : 1e-3, $"{one}: PyTorch's float32 is too far off to say anything");
+            }
         }
     }
+
+    /// <summary>
+    /// Four times the worst tensor of PyTorch's own float32 against its float64, or √n·2⁻²⁴ where that happens to be nearer. Logits and running statistics are continuous in every
+    /// sum, and stay within some 10⁻⁶ of float64. Gradients are not: rounding turns units near a kink of ReLU on or off, here others than there. MobileNet v2 at 224 pixels, two images, has a median of
+    /// 2·10⁻² over its tensors in training and 4·10⁻³ in evaluation, and of 10⁻⁵ in both with SiLU in ReLU6's place; so gradients have a bound of their own, which leaves the others' tight.
+    /// </summary>
+    private static double SingleTolerance(IReadOnlyList<TensorComparison> kind, IReadOnlyList<TensorComparison> all) =>
+        (4 * kind.Max(tensor => Distance(tensor.Theirs, tensor.Exact) / Scale(tensor, all))) + 1e-5;
+
+    private static bool IsGradient(TensorComparison tensor) =>
+        !tensor.Name.StartsWith("logits", StringComparison.Ordinal) && !tensor.Name.Contains(".running_", StringComparison.Ordinal);
 
     /// <summary>The tensor's norm. A bias before batch normalisation has no influence in training, so that its gradient is rounding alone: then the weight's.</summary>
     private static double Scale(TensorComparison tensor, IReadOnlyList<TensorComparison> all)

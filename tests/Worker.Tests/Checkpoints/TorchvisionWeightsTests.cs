@@ -47,7 +47,7 @@ public sealed class TorchvisionWeightsTests : IDisposable
             spec.InitFrom = new InitFrom { File = "theirs.safetensors" };
         });
         using var scope = NewDisposeScope();
-        using var network = ModelRegistry.Create(model, TrainingPartitions.OptionsOf(spec), seed: 4, TrainingPartitions.PrecisionOf(precision));
+        using var network = ModelRegistry.Create(model, TrainingPartitions.OptionsOf(spec.Model), seed: 4, TrainingPartitions.PrecisionOf(precision));
         network.eval();
         var images = tensor(Enumerable.Range(0, 2 * 3 * size * size).Select(i => CounterRandom.Normal(9, (ulong)i)).ToArray(), 2, 3, size, size);
         await File.WriteAllBytesAsync(Path.Combine(folder, "input.bin"), images.bytes.ToArray(), End);

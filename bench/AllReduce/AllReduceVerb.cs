@@ -23,15 +23,20 @@ internal static class AllReduceVerb
     public static Command Build()
     {
         var rounds = new Option<int>("--rounds") { Description = "turns of each contestant; medians are printed", DefaultValueFactory = _ => 7 };
+        var sizes = new Option<long[]>("--sizes")
+        {
+            Description = "KiB of the buffers", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Sizes.Select(size => size / KiB)],
+        };
         var command = new Command("allreduce", "all-reduce of 2 ranks on one machine, against Gloo (python3-torch), memory copy and socket copy")
         {
-            rounds, RatioReport.Option,
+            rounds, sizes, RatioReport.Option,
         };
-        command.SetAction((arguments, cancellationToken) => RunAsync(arguments.GetValue(rounds), RatioReport.For(arguments), cancellationToken));
+        command.SetAction((arguments, cancellationToken) =>
+            RunAsync(arguments.GetValue(rounds), [.. arguments.GetValue(sizes)!.Select(size => size * KiB)], RatioReport.For(arguments), cancellationToken));
         return command;
     }
 
-    private static async Task RunAsync(int rounds, RatioReport report, CancellationToken cancellationToken)
+    private static async Task RunAsync(int rounds, long[] sizes, RatioReport report, CancellationToken cancellationToken)
     {
         BenchEnvironment.Print(report);
         report.Note($"{WorldSize} processes, float32, sum; medians of {rounds} interleaved rounds; algorithm bandwidth, which for 2 ranks is the bus bandwidth too");
@@ -40,7 +45,7 @@ internal static class AllReduceVerb
         {
             await using var ours = await Pair.StartAsync(rank => MeasuredProcess.StartOurs("allreduce-rank", folder, $"{rank}", $"{WorldSize}"), cancellationToken);
             await using var gloo = await Pair.StartAsync(rank => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"), cancellationToken);
-            foreach (var bytes in Sizes)
+            foreach (var bytes in sizes)
                 await MeasureAsync(bytes, rounds, ours, gloo, report, cancellationToken);
         }
         finally
@@ -51,7 +56,7 @@ internal static class AllReduceVerb
 
     private static async Task MeasureAsync(long bytes, int rounds, Pair ours, Pair gloo, RatioReport report, CancellationToken cancellationToken)
     {
-        var iterations = (int)Math.Clamp(TurnBytes / bytes, 2, 300);
+        var iterations = (int)Math.Clamp(TurnBytes / bytes, 2, 1000);
         string[] ways =
         [
             AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp, AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy,

@@ -37,11 +37,11 @@ public sealed class CollectiveOptions
     public int OneStepBytes { get; set; } = 256 << 10;
 
     /// <summary>
-    /// Looks at a peer's flag before the waiting rank sleeps in the kernel. 200 takes microseconds: long enough for a peer that is
-    /// computing its slice of the same sum, short enough not to take a core from ranks that share it.
+    /// How long a waiting rank looks for its peers before it sleeps in the kernel. 200 µs, because to be woken takes tens of them on
+    /// virtual machines: ranks that sleep sooner keep each other asleep, and small operations take as long as the kernel does.
     /// </summary>
-    [Range(0, 1_000_000)]
-    public int SpinsBeforeSleep { get; set; } = 200;
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:01")]
+    public TimeSpan SpinTime { get; set; } = TimeSpan.FromMicroseconds(200);
 
     /// <summary>
     /// How float32 values travel between nodes. <c>BFloat16</c> is worth its rounding where the network, not the machine, is what a step

@@ -192,11 +192,12 @@ public sealed class CollectiveTests
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(1_000_000)]
-    public void AllReduce_WhetherRanksSleepAtOnceOrSpinLong_GivesTheSum(int spinsBeforeSleep)
+    [InlineData("aaa", 0)]
+    [InlineData("aaa", 100)]
+    [InlineData("abc", 0)]
+    public void AllReduce_WhetherRanksSleepAtOnceOrSpinLong_GivesTheSum(string placement, int milliseconds)
     {
-        using var ranks = new Ranks("aaa", new CollectiveOptions { SpinsBeforeSleep = spinsBeforeSleep });
+        using var ranks = new Ranks(placement, new CollectiveOptions { SpinTime = TimeSpan.FromMilliseconds(milliseconds) });
         ranks.Run(group =>
         {
             for (var round = 0; round < 20; round++)

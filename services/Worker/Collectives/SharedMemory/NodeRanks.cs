@@ -14,20 +14,20 @@ internal sealed unsafe class NodeRanks
     private readonly byte* segment;
     private readonly int[] groupRanks;
     private readonly int me;
-    private readonly int spins;
+    private readonly TimeSpan spinTime;
     private int phase;
 
     /// <summary>Sees the segment through one rank's eyes.</summary>
     /// <param name="segment">The mapped segment.</param>
     /// <param name="groupRanks">The ranks of this node, ascending; their places are the local numbers used here.</param>
     /// <param name="me">This rank's local number.</param>
-    /// <param name="spinsBeforeSleep">Looks at a word before sleeping on it.</param>
-    public NodeRanks(byte* segment, int[] groupRanks, int me, int spinsBeforeSleep)
+    /// <param name="spinTime">How long to look at a word before sleeping on it.</param>
+    public NodeRanks(byte* segment, int[] groupRanks, int me, TimeSpan spinTime)
     {
         this.segment = segment;
         this.groupRanks = groupRanks;
         this.me = me;
-        spins = spinsBeforeSleep;
+        this.spinTime = spinTime;
     }
 
     public int Count => groupRanks.Length;
@@ -81,12 +81,8 @@ internal sealed unsafe class NodeRanks
     /// <summary>Waits until a word of <paramref name="peer"/>'s has counted to <paramref name="target"/>; counts may wrap around.</summary>
     public void AwaitAtLeast(int* word, int* sleepers, int target, int peer, in Operation operation)
     {
-        for (var i = 0; i < spins; i++)
-        {
-            if (Volatile.Read(ref *word) - target >= 0)
-                return;
-            Thread.SpinWait(1);
-        }
+        if (Spin(word, target))
+            return;
 
         Interlocked.Increment(ref *sleepers);
         try
@@ -117,6 +113,27 @@ internal sealed unsafe class NodeRanks
             return; // the first word counts: a rank that failed also leaves
         header->Culprit = culprit;
         Volatile.Write(ref header->Departure, departure);
+    }
+
+    /// <returns>Whether the word has come to the target meanwhile.</returns>
+    private bool Spin(int* word, int target)
+    {
+        const int looksAtOnce = 32; // to ask for the time costs more than to look
+        var began = 0L;
+        do
+        {
+            for (var i = 0; i < looksAtOnce; i++)
+            {
+                if (Volatile.Read(ref *word) - target >= 0)
+                    return true;
+                Thread.SpinWait(1);
+            }
+
+            if (began == 0)
+                began = Stopwatch.GetTimestamp();
+        }
+        while (Stopwatch.GetElapsedTime(began) < spinTime);
+        return false;
     }
 
     /// <summary>Throws if a peer is gone, unless the awaited word has come meanwhile: the peer may have left after its last phase.</summary>

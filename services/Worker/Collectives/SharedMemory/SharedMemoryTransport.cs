@@ -36,7 +36,7 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         this.me = me;
         this.layout = layout;
         this.segment = segment;
-        ranks = new NodeRanks(segment.Start, groupRanks, me, options.SpinsBeforeSleep);
+        ranks = new NodeRanks(segment.Start, groupRanks, me, options.SpinTime);
         mailboxes = new Mailboxes(segment.Start, layout, ranks, me);
         addresses = new nint[groupRanks.Length];
     }

@@ -134,14 +134,18 @@ internal sealed unsafe class PeerLink : IDisposable
         return true;
     }
 
-    /// <summary>Whether what was sent has gone unanswered by the peer's machine for so long: it is down or cut off, not merely late.</summary>
+    /// <summary>
+    /// Whether the peer's machine, which answers whatever its processes do, has not answered for so long: it is down or cut off. Said by
+    /// what was sent, by questions whether there is room again, or by keep-alive where nothing was.
+    /// </summary>
     public bool IsUnanswered(TimeSpan longest)
     {
-        const int levelTcp = 6, tcpInfo = 11, unackedAt = 24, lastAckAt = 56;
+        const int levelTcp = 6, tcpInfo = 11; // struct tcp_info of linux/tcp.h
+        const int stateAt = 0, probesAt = 3, unackedAt = 24, lastAckAt = 56, closed = 7;
         Span<byte> info = stackalloc byte[104];
         socket.GetRawSocketOption(levelTcp, tcpInfo, info);
-        return BinaryPrimitives.ReadUInt32LittleEndian(info[unackedAt..]) > 0
-            && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds;
+        var isAsking = BinaryPrimitives.ReadUInt32LittleEndian(info[unackedAt..]) > 0 || info[probesAt] > 1;
+        return info[stateAt] == closed || (isAsking && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds);
     }
 
     /// <summary>Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.</summary>

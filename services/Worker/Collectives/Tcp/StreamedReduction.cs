@@ -15,9 +15,9 @@ namespace Cluster.Worker.Collectives.Tcp;
 internal sealed class StreamedReduction : ITransferObserver
 {
     /// <summary>
-    /// Enough that a result can travel out and the next slice in while two more are received. What is under way should not outgrow a core's cache.
+    /// Enough that a result can travel out and the next slice in while another is received. More is slower: what is under way outgrows a core's cache.
     /// </summary>
-    private const int Depth = 4;
+    private const int Depth = 3;
 
     /// <summary>Stands for a result that has come where it belongs.</summary>
     private const int ResultTag = -1;

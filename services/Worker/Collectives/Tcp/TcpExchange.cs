@@ -6,16 +6,17 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// Moves all that the links have queued, in both directions at once and on the calling thread, so that two ranks that
 /// send to each other never wait for each other.
 /// </summary>
-internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
+/// <param name="links">One a rank; null for this one.</param>
+/// <param name="companions">Other connections to the same ranks, which tell of a cut network where these happen to be silent.</param>
+/// <param name="members">The group.</param>
+/// <param name="spinTime">Time without progress before the thread sleeps in the kernel.</param>
+internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, GroupMembers members, TimeSpan spinTime)
 {
     /// <summary>Longest sleep before the deadline is looked at again.</summary>
     public static readonly TimeSpan LookUp = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Longest silence of a peer's machine, which answers whatever its processes do.</summary>
-    public static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(4);
-
-    /// <summary>Time without progress before the thread sleeps in the kernel: a peer's answer is often microseconds away.</summary>
-    private static readonly TimeSpan SpinTime = TimeSpan.FromMicroseconds(50);
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(4);
 
     /// <summary>Longest wait for peers to take notice that this rank gives up. They are in the same exchange, so it is usually over at once.</summary>
     private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(1);
@@ -52,6 +53,12 @@ internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
             SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
     }
 
+    public static void RequireAnswers(PeerLink link, PeerLink companion, in Operation operation)
+    {
+        if (link.IsUnanswered(LongestSilence) || companion.IsUnanswered(LongestSilence))
+            throw operation.Lost(link.Peer, "no longer answers: its machine is down or cut off");
+    }
+
     private void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
     {
         var operation = new Operation(OperationKind.Abort, "farewell", 0, members, FarewellTime);
@@ -86,7 +93,7 @@ internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
                 idleSince = 0;
             else if (idleSince == 0)
                 idleSince = Stopwatch.GetTimestamp();
-            else if (Stopwatch.GetElapsedTime(idleSince) > SpinTime)
+            else if (Stopwatch.GetElapsedTime(idleSince) > spinTime)
                 Sleep(operation);
         }
     }
@@ -108,8 +115,8 @@ internal sealed class TcpExchange(PeerLink?[] links, GroupMembers members)
             throw operation.Aborted(members.Me, culpritOfAbort);
         foreach (var link in links)
         {
-            if (link is not null && link.IsUnanswered(LongestSilence))
-                throw operation.Lost(link.Peer, "no longer answers: its machine is down or cut off");
+            if (link is not null)
+                RequireAnswers(link, companions[link.Peer]!, operation);
         }
 
         if (operation.IsOverdue)

@@ -3,11 +3,14 @@ using System.Diagnostics;
 namespace Cluster.Worker.Collectives.Tcp;
 
 /// <summary>Messages between two ranks, over connections of their own: any thread may send to one peer while others receive from it.</summary>
-internal sealed class TcpMessages(PeerLink?[] links, GroupMembers members) : IDisposable
+/// <param name="links">One a rank; null for this one.</param>
+/// <param name="companions">See <see cref="TcpExchange"/>.</param>
+/// <param name="members">The group.</param>
+internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, GroupMembers members) : IDisposable
 {
     private readonly Lock[] sending = [.. links.Select(_ => new Lock())];
     private readonly Lock[] receiving = [.. links.Select(_ => new Lock())];
-    private readonly TcpExchange farewells = new(links, members);
+    private readonly TcpExchange farewells = new(links, companions, members, spinTime: default);
     private volatile int culpritOfAbort = -1;
 
     public void Send(nint address, long bytes, int destination, in Operation operation)
@@ -69,8 +72,7 @@ internal sealed class TcpMessages(PeerLink?[] links, GroupMembers members) : IDi
             throw operation.Aborted(members.Me, culpritOfAbort);
         if (Stopwatch.GetElapsedTime(began) < TcpExchange.LookUp)
             return;
-        if (link.IsUnanswered(TcpExchange.LongestSilence))
-            throw operation.Lost(link.Peer, "no longer answers: its machine is down or cut off");
+        TcpExchange.RequireAnswers(link, companions[link.Peer]!, operation);
         if (operation.IsOverdue)
             throw operation.Late(link.Peer);
     }

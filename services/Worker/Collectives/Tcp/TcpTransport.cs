@@ -26,8 +26,8 @@ internal sealed class TcpTransport : CollectiveTransport
         rank = members.Me;
         this.links = links;
         this.options = options;
-        exchange = new TcpExchange(links, members);
-        messages = new TcpMessages(messageLinks, members);
+        exchange = new TcpExchange(links, messageLinks, members, options.SpinTime);
+        messages = new TcpMessages(messageLinks, links, members);
         addresses = new nint[links.Length];
     }
 

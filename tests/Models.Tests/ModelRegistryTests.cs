@@ -101,6 +101,15 @@ public sealed class ModelRegistryTests
     }
 
     [Fact]
+    public void ShortcutOfAPlainNet_IsRefused()
+    {
+        var options = new Dictionary<string, object> { ["residual"] = false, ["shortcut"] = "A" };
+
+        Should.Throw<ModelOptionException>(() => ModelRegistry.Create("resnet18", options, seed: 1))
+            .Message.ShouldContain("model.options.shortcut is A; a plain net (residual false) has none");
+    }
+
+    [Fact]
     public void UnknownModel_IsRefusedWithTheNames()
     {
         Should.Throw<ModelOptionException>(() => ModelRegistry.Create("resnet", new Dictionary<string, object>(), seed: 1))

@@ -5,23 +5,23 @@ namespace Cluster.Models.Tests.Vgg;
 
 public sealed class DenseVggTests
 {
-    // 64 pixels: the last map is 2×2, so that the first fully connected layer becomes a 2×2 convolution.
     private static readonly Dictionary<string, object> Options = new()
     {
-        ["inputSize"] = 64,
         ["channels"] = 3,
         ["classes"] = 10,
         ["width"] = 0.0625,
         ["init"] = "he",
     };
 
-    [Fact]
-    public void AtItsOwnSize_GivesTheNetsLogits()
+    [Theory]
+    [InlineData(64)]
+    [InlineData(224)]
+    public void AtItsOwnSize_GivesTheNetsLogits(int size)
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        using var net = Net("vgg11");
-        var images = Images(64, 64);
+        using var net = Net("vgg11", size);
+        var images = Images(size, size);
 
         var map = new DenseVgg(net).ScoreMap(images);
 
@@ -30,24 +30,26 @@ public sealed class DenseVggTests
     }
 
     [Theory]
-    [InlineData("vgg11", 128, 96)]
-    [InlineData("vgg16_c", 96, 160)]
-    public void AtOtherSizes_IsTheClassifierAtEveryPlace(string name, int height, int width)
+    [InlineData("vgg11", 64, 128, 96)]
+    [InlineData("vgg16_c", 64, 96, 160)]
+    [InlineData("vgg11", 224, 256, 320)]
+    public void AtOtherSizes_IsTheClassifierAtEveryPlace(string name, int size, int height, int width)
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        using var net = Net(name);
+        using var net = Net(name, size);
+        var cells = size / 32; // a side of the map that the first fully connected layer sees, and so of its convolution
         var images = Images(height, width);
         var dense = new DenseVgg(net);
 
         var map = dense.ScoreMap(images);
 
-        map.shape.ShouldBe([2, 10, (height / 32) - 1, (width / 32) - 1]);
+        map.shape.ShouldBe([2, 10, (height / 32) - cells + 1, (width / 32) - cells + 1]);
         var (features, classifier) = (Child(net, "features").call(images), Child(net, "classifier"));
         for (var y = 0L; y < map.shape[2]; y++)
         {
             for (var x = 0L; x < map.shape[3]; x++)
-                ShouldBeClose(map[.., .., TensorIndex.Single(y), TensorIndex.Single(x)], classifier.call(features.narrow(2, y, 2).narrow(3, x, 2).flatten(1)));
+                ShouldBeClose(map[.., .., TensorIndex.Single(y), TensorIndex.Single(x)], classifier.call(features.narrow(2, y, cells).narrow(3, x, cells).flatten(1)));
         }
 
         ShouldBeClose(dense.Scores(images), map.flatten(2).mean([2]));
@@ -57,7 +59,7 @@ public sealed class DenseVggTests
     public void Training_ReachesTheConvolutions()
     {
         using var scope = NewDisposeScope();
-        using var net = Net("vgg11");
+        using var net = Net("vgg11", 64);
         var images = Images(64, 64);
         var dense = new DenseVgg(net);
         var before = dense.Scores(images).detach();
@@ -72,14 +74,14 @@ public sealed class DenseVggTests
     public void SmallerThanTheNet_IsRefused()
     {
         using var scope = NewDisposeScope();
-        using var net = Net("vgg11");
+        using var net = Net("vgg11", 64);
 
         Should.Throw<ArgumentException>(() => new DenseVgg(net).ScoreMap(Images(63, 64))).Message.ShouldContain("63×64 are smaller than the net's 64×64");
     }
 
-    private static Cluster.Models.Vgg.Vgg Net(string name)
+    private static Cluster.Models.Vgg.Vgg Net(string name, int size)
     {
-        var net = (Cluster.Models.Vgg.Vgg)ModelRegistry.Create(name, Options, seed: 1, ScalarType.Float64);
+        var net = (Cluster.Models.Vgg.Vgg)ModelRegistry.Create(name, new Dictionary<string, object>(Options) { ["inputSize"] = size }, seed: 1, ScalarType.Float64);
         net.eval();
         return net;
     }

@@ -24,7 +24,7 @@ public sealed class DashboardTests(LocalCluster cluster)
         await Assertions.Expect(row.Locator(".state")).ToHaveTextAsync("running", new() { Timeout = 60_000 });
         await row.GetByRole(AriaRole.Link).ClickAsync();
 
-        await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("on-the-page");
+        await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { NameString = "on-the-page", Exact = true })).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".facts")).ToContainTextAsync("worker-1/cpu:0");
         await Assertions.Expect(page.Locator("[data-chart=loss] canvas")).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".log")).Not.ToBeEmptyAsync();

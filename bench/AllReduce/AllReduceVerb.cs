@@ -25,7 +25,9 @@ internal static class AllReduceVerb
         var rounds = new Option<int>("--rounds") { Description = "turns of each contestant; medians are printed", DefaultValueFactory = _ => 7 };
         var sizes = new Option<long[]>("--sizes")
         {
-            Description = "KiB of the buffers", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [.. Sizes.Select(size => size / KiB)],
+            Description = "KiB of the buffers",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => [.. Sizes.Select(size => size / KiB)],
         };
         var command = new Command("allreduce", "all-reduce of 2 ranks on one machine, against Gloo (python3-torch), memory copy and socket copy")
         {

@@ -210,7 +210,13 @@ internal sealed class FakeCluster : IAsyncDisposable
             {
                 description.Memory = new MemoryEstimate
                 {
-                    Parameters = 2048, Gradients = 2048, OptimizerState = 4096, Activations = 1 << 20, Transient = 2 << 20, Process = 150L << 20, Total = 3L << 29,
+                    Parameters = 2048,
+                    Gradients = 2048,
+                    OptimizerState = 4096,
+                    Activations = 1 << 20,
+                    Transient = 2 << 20,
+                    Process = 150L << 20,
+                    Total = 3L << 29,
                 };
             }
 

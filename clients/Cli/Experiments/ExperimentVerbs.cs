@@ -50,7 +50,8 @@ internal static class ExperimentVerbs
         var markdown = new Option<bool>("--markdown") { Description = "print the table alone, for a document" };
         var reach = new Option<string?>("--reach")
         {
-            Description = "add when each job first got so far, by the mean of an epoch, such as train/accuracy=0.75", HelpName = "SERIES=VALUE",
+            Description = "add when each job first got so far, by the mean of an epoch, such as train/accuracy=0.75",
+            HelpName = "SERIES=VALUE",
         };
         var command = verbs.Verb("describe", "Show an experiment's jobs side by side, and the file that it was submitted as.", async (context, cancellationToken) =>
         {

@@ -32,15 +32,20 @@ internal static class ModelVerbs
         var options = new Option<string[]>("--option") { Description = "an option of the model; may be given again", HelpName = "KEY=VALUE" };
         var batch = new Option<int>("--batch")
         {
-            Description = "images in one forward pass of one device: adds the memory that training takes", HelpName = "N",
+            Description = "images in one forward pass of one device: adds the memory that training takes",
+            HelpName = "N",
         };
         var optimizer = new Option<string>("--optimizer")
         {
-            Description = "what the memory is estimated for", HelpName = "NAME", DefaultValueFactory = _ => "sgd",
+            Description = "what the memory is estimated for",
+            HelpName = "NAME",
+            DefaultValueFactory = _ => "sgd",
         };
         var precision = new Option<string>("--precision")
         {
-            Description = "what the memory is estimated for", HelpName = "NAME", DefaultValueFactory = _ => "float32",
+            Description = "what the memory is estimated for",
+            HelpName = "NAME",
+            DefaultValueFactory = _ => "float32",
         };
         batch.Validators.Add(result =>
         {

@@ -49,7 +49,8 @@ internal sealed class Interruption : IDisposable
         {
             // The end of a connection, from either side.
         }
-    }) { IsBackground = true, Name = "interruption" }.Start();
+    })
+    { IsBackground = true, Name = "interruption" }.Start();
 
     private void Accept()
     {

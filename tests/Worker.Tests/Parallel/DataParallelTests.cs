@@ -18,7 +18,7 @@ public sealed class DataParallelTests
         var seen = new Dictionary<string, double[]>();
         foreach (var (name, module) in network.named_children())
         {
-            string[] own = [name + ".weight", name + ".bias"];
+            string[] own = [.. module.named_parameters().Select(p => $"{name}.{p.name}")];
             var layer = new HookedLayer([], _ =>
             {
                 foreach (var parameter in own)

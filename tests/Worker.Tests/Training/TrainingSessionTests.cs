@@ -27,7 +27,7 @@ public sealed class TrainingSessionTests
         var peaks = cluster.Series(MetricNames.MemoryPeakBytes);
         peaks.Keys.ShouldBe([20L, 40L]);
         peaks[20].ShouldBeInRange(100e6, peaks[40]); // libtorch alone takes that much
-        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64);
+        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64 + (1 << 20)); // the kernel counts pages in batches a processor: a later reading may be some pages lower
 
         var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
         (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 2, 2));
@@ -365,7 +365,7 @@ public sealed class TrainingSessionTests
         { "hyperparameters.schedule.name is linear", spec => spec.Hyperparameters.Schedule.Name = "linear" },
         { "hyperparameters.schedule.warmupEpochs is 2", spec => spec.Hyperparameters.Schedule.WarmupEpochs = 2 },
         { "data.validationSamples is 6000", spec => spec.Data.ValidationSamples = 6000 },
-        { "resources.devices is 1; parallelism model", spec => spec.Parallelism = Parallelism.Model },
+        { "model.name is lenet5, which has no split by model", spec => spec.Parallelism = Parallelism.Model },
     };
 
     [Theory]

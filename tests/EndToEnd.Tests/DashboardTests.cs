@@ -27,7 +27,7 @@ public sealed class DashboardTests(LocalCluster cluster)
         await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { NameString = "on-the-page", Exact = true })).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".facts")).ToContainTextAsync("worker-1/cpu:0");
         await Assertions.Expect(page.Locator("[data-chart=loss] canvas")).ToBeVisibleAsync();
-        await Assertions.Expect(page.Locator(".log")).Not.ToBeEmptyAsync();
+        await Assertions.Expect(page.Locator(".log")).Not.ToBeEmptyAsync(new() { Timeout = 30_000 }); // the first line is that of an epoch
         await cluster.WaitForSuccessAsync(job.Id, Cancelled);
         await Assertions.Expect(page.Locator(".title .state")).ToHaveTextAsync("succeeded", new() { Timeout = 30_000 });
         await Assertions.Expect(page.Locator(".events tr")).Not.ToHaveCountAsync(0);

@@ -16,8 +16,8 @@ namespace Cluster.Worker.Tests.Parallel;
 /// <para>
 /// c is measured: the largest of all tensors' errors of one device in float32, over u·Σ|terms| (12 for alexnet, 30 for lenet5, whose conv1.weight has the widest
 /// sums). Each tensor's own error would be a poor yardstick: it is a single draw, and a tensor on which one device happens to err by a fraction of its usual
-/// error fails a split that errs as usual. So conv3.weight did, where AlexNet's second tower gathers the channels of both: 4.86·10⁻⁷, which is 8 u·Σ|terms| and
-/// nothing out of the way. The split rounds as often, in another order: twice c.
+/// error fails a split that errs as usual. So it was once seen, by 4.86·10⁻⁷, probably in conv3.weight, where AlexNet's second tower gathers the channels of both:
+/// its error is that much, which is 8 u·Σ|terms| and nothing out of the way. The split rounds as often, in another order: twice c.
 /// </para>
 /// </remarks>
 internal static class StepGradients

@@ -2,6 +2,9 @@
 // The first series of a chart has a point a step and is noisy: it stays in the background.
 const palette = ['#7fa8e8', '#d9730d', '#1a7f4b', '#8e44ad'];
 
+// There is no half step and no half epoch.
+const wholeIncrements = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map(digit => digit * 10 ** power)).flat();
+
 /** A chart of the named series; `add(points)` takes metric points of any name and keeps those it draws. */
 export function makeChart(host, names) {
   const series = new Map(names.map(name => [name, new Map()]));
@@ -35,7 +38,7 @@ function makePlot(host, height, xLabel, series) {
   const axis = { stroke: ink.getPropertyValue('--quiet'), grid: { stroke: ink.getPropertyValue('--line'), width: 1 } };
   const plot = new uPlot({
     width: host.clientWidth, height, scales: { x: { time: false } },
-    axes: [{ ...axis, label: xLabel, labelSize: 18 }, { ...axis, size: 56 }],
+    axes: [{ ...axis, label: xLabel, labelSize: 18, incrs: wholeIncrements }, { ...axis, size: 56 }],
     series: [{ label: xLabel }, ...series],
   }, [[], ...series.map(() => [])], host);
   const resize = new ResizeObserver(() => plot.setSize({ width: host.clientWidth, height }));

@@ -23,8 +23,8 @@ public sealed class CollectiveOptions
     public TimeSpan HandshakeTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// Bytes that a rank stages in shared memory at a time, and that the ranks of several nodes exchange at a time. 1 MiB keeps
-    /// both halves of the double buffer in a core's cache and is long enough that the hand-over does not show.
+    /// Bytes that a rank stages in shared memory at a time, and that pass from node to node at a time; ranks that share no memory exchange
+    /// slices of at most 256 KiB. 1 MiB keeps both halves of the double buffer in a core's cache and is long enough that the hand-over does not show.
     /// </summary>
     [Range(4096, 64 << 20)]
     public int ChunkBytes { get; set; } = 1 << 20;

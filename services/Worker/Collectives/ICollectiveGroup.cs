@@ -4,8 +4,9 @@ namespace Cluster.Worker.Collectives;
 /// <remarks>
 /// Every rank makes the same collective calls in the same order with the same lengths; a rank that does otherwise is found out and
 /// named. Values are combined in ascending rank order, element by element, whatever the transport and wherever the ranks run, so a
-/// result is the same bit for bit on every rank, in every repetition and on every placement of the same world size. Reduced are
-/// float32, float64, <see cref="BFloat16"/>, <see cref="Half"/> and int64; the two short ones are rounded after every rank.
+/// result is the same bit for bit on every rank, in every repetition and on every placement of the same world size (on every placement only
+/// while <see cref="CollectiveOptions.WireFormat"/> is native). Reduced are float32, float64, <see cref="BFloat16"/>, <see cref="Half"/> and
+/// int64; the two short ones are rounded after every rank.
 /// <para>Buffers are plain memory of the CPU. Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
 /// group's own thread meanwhile, and every other collective call first waits for those that are under way. Messages from one rank to
 /// another keep the order in which they were sent and received, and run beside all else.</para>

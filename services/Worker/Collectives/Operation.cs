@@ -66,7 +66,7 @@ internal readonly struct Operation
 
     public string Name { get; }
 
-    /// <inheritdoc cref="Operation(OperationKind, Reduction?, string, long, long, GroupMembers, TimeSpan)" path="/param[@name='bytes']"/>
+    /// <summary>Size that every rank must agree on.</summary>
     public long Bytes { get; }
 
     public long Number { get; }

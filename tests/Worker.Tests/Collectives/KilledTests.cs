@@ -11,7 +11,8 @@ public sealed class KilledTests
 {
     private const int SigStop = 19;
 
-    private static readonly TimeSpan OperationTimeout = TimeSpan.FromSeconds(1);
+    /// <summary>Longer than a peer on a busy machine takes to come, or it would be late before it is struck.</summary>
+    private static readonly TimeSpan OperationTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(5);
 
     public static TheoryData<string, int> Short => new() { { nameof(SomeOperation.AllReduce), 3 } };
@@ -23,7 +24,7 @@ public sealed class KilledTests
             var cases = new TheoryData<string, int>();
             foreach (var operation in SomeOperation.Names)
             {
-                foreach (var phase in (int[])[0, 1, 2, 3, 7])
+                foreach (var phase in (int[])[0, 1, 4])
                     cases.Add(operation, phase);
             }
 
@@ -51,24 +52,28 @@ public sealed class KilledTests
 
     private static async Task StrikeAsync(string operation, int phase, int signal, CollectiveFault expected)
     {
+        // A death is noticed without a deadline; without one here, to tell it from lateness.
+        var options = new CollectiveOptions { OperationTimeout = expected == CollectiveFault.PeerLate ? OperationTimeout : TimeSpan.FromMinutes(5) };
         using var segments = new SharedMemorySegments(new MachineMemory());
         var path = ProcessTests.Reserve(segments);
         using var peer = ProcessTests.StartRank1(operation, path);
         try
         {
-            var options = new CollectiveOptions { OperationTimeout = OperationTimeout };
             using var group = await ProcessTests.JoinAsync(0, path, options, TestContext.Current.CancellationToken);
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
             using var segment = new MappedFile(path, new SegmentLayout(2, options.ChunkBytes).TotalBytes);
             var strike = Task.Factory.StartNew(
-                () => StrikeAt(segment, operation, phase, peer.Id, signal), TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                () => StrikeAt(segment, operation, phase, peer.Id, signal, over.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             var failure = Should.Throw<CollectiveException>(() =>
             {
                 while (true)
                     SomeOperation.Run(operation, group);
             });
             var ended = Stopwatch.GetTimestamp();
+            await over.CancelAsync(); // if it failed before it was struck
             var struck = await strike;
-            Stopwatch.GetElapsedTime(struck, ended).ShouldBeLessThan(OperationTimeout + LongestEnd);
+            var allowed = (expected == CollectiveFault.PeerLate ? OperationTimeout : TimeSpan.Zero) + LongestEnd;
+            Stopwatch.GetElapsedTime(struck, ended).ShouldBeLessThan(allowed);
             failure.Peer.ShouldBe(1, failure.Message);
             failure.Fault.ShouldBe(expected, failure.Message);
             failure.Message.ShouldContain("rank 1 ");
@@ -81,7 +86,7 @@ public sealed class KilledTests
     }
 
     /// <summary>Watches the other rank's own counter: of phases, or of portions that it has put in its mailbox.</summary>
-    private static unsafe long StrikeAt(MappedFile segment, string operation, int phase, int processId, int signal)
+    private static unsafe long StrikeAt(MappedFile segment, string operation, int phase, int processId, int signal, CancellationToken over)
     {
         var layout = new SegmentLayout(2, new CollectiveOptions().ChunkBytes);
         var counter = operation == nameof(SomeOperation.Message)
@@ -89,7 +94,11 @@ public sealed class KilledTests
             : &((RankHeader*)(segment.Start + SegmentLayout.HeaderAt(1)))->Arrived;
         var before = Volatile.Read(ref *counter);
         while (Volatile.Read(ref *counter) < before + phase)
+        {
+            over.ThrowIfCancellationRequested();
             Thread.Yield();
+        }
+
         Libc.TrySignal(processId, signal).ShouldBeTrue();
         return Stopwatch.GetTimestamp();
     }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Net;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Cluster.Bench.Measuring;
@@ -8,29 +9,22 @@ using Cluster.Worker.Collectives.SharedMemory;
 
 namespace Cluster.Bench.AllReduce;
 
-/// <summary>One of our ranks, as a process: joins its peer by shared memory and by TCP, then does as it is told.</summary>
+/// <summary>One of our ranks, as a process: joins its peer by TCP, and by shared memory where they are on one host, then does as it is told.</summary>
 internal sealed class AllReduceRank : IDisposable
 {
     private const long LargestBytes = 256 << 20;
 
-    private readonly ICollectiveGroup memory;
     private readonly ICollectiveGroup tcp;
-    private readonly MappedFile mapped;
-    private readonly unsafe float* bucket;
-    private readonly unsafe float* own;
-    private readonly unsafe float* other;
     private readonly SocketCopy sockets;
+    private readonly SharedBucket? shared;
+    private readonly unsafe float* own = Allocate();
+    private readonly unsafe float* other = Allocate();
 
-    private unsafe AllReduceRank(ICollectiveGroup memory, ICollectiveGroup tcp, SharedBuffer shared, SocketCopy sockets)
+    private AllReduceRank(ICollectiveGroup tcp, SocketCopy sockets, SharedBucket? shared)
     {
-        this.memory = memory;
         this.tcp = tcp;
         this.sockets = sockets;
-        mapped = new MappedFile(shared.Path, shared.Offset + shared.Bytes);
-        bucket = (float*)(mapped.Start + shared.Offset);
-        shared.Address = (nint)bucket;
-        own = Allocate();
-        other = Allocate();
+        this.shared = shared;
     }
 
     public static Command Build()
@@ -38,11 +32,12 @@ internal sealed class AllReduceRank : IDisposable
         var folder = new Argument<string>("folder");
         var rank = new Argument<int>("rank");
         var worldSize = new Argument<int>("world-size");
-        var command = new Command("allreduce-rank", "one rank of allreduce") { folder, rank, worldSize };
+        var address = new Option<string?>("--address") { Description = "of this rank's host, where the other rank is on another" };
+        var command = new Command("allreduce-rank", "one rank of allreduce") { folder, rank, worldSize, address };
         command.Hidden = true;
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            using var me = await JoinAsync(arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize), cancellationToken);
+            using var me = await JoinAsync(arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize), arguments.GetValue(address), cancellationToken);
             await me.ObeyAsync(cancellationToken);
         });
         return command;
@@ -50,21 +45,24 @@ internal sealed class AllReduceRank : IDisposable
 
     public unsafe void Dispose()
     {
-        memory.Dispose();
+        shared?.Dispose();
         tcp.Dispose();
         sockets.Dispose();
-        mapped.Dispose();
         NativeMemory.AlignedFree(own);
         NativeMemory.AlignedFree(other);
     }
 
-    private static async Task<AllReduceRank> JoinAsync(string folder, int rank, int worldSize, CancellationToken cancellationToken)
+    private static async Task<AllReduceRank> JoinAsync(string folder, int rank, int worldSize, string? host, CancellationToken cancellationToken)
     {
-        var options = new CollectiveOptions();
-        var memory = await BenchGroup.JoinAsync(Directory.CreateDirectory(Path.Combine(folder, "memory")).FullName, rank, worldSize, "node", options, cancellationToken);
-        var tcp = await BenchGroup.JoinAsync(Directory.CreateDirectory(Path.Combine(folder, "tcp")).FullName, rank, worldSize, $"node-{rank}", options, cancellationToken);
-        var shared = await memory.ReserveSharedBufferAsync("bucket", LargestBytes, cancellationToken);
-        return new AllReduceRank(memory, tcp, shared!, await SocketCopy.ConnectAsync(Path.Combine(folder, "port"), rank, cancellationToken));
+        var address = host is null ? IPAddress.Loopback : IPAddress.Parse(host);
+        var tcp = await BenchGroup.JoinAsync(Part("tcp"), rank, worldSize, $"node-{rank}", new CollectiveOptions(), cancellationToken, address);
+        var sockets = await SocketCopy.ConnectAsync(Path.Combine(folder, "endpoint"), rank, address, cancellationToken);
+        if (host is not null)
+            return new AllReduceRank(tcp, sockets, shared: null);
+        var memory = await BenchGroup.JoinAsync(Part("memory"), rank, worldSize, "node", new CollectiveOptions(), cancellationToken);
+        return new AllReduceRank(tcp, sockets, new SharedBucket(memory, (await memory.ReserveSharedBufferAsync("bucket", LargestBytes, cancellationToken))!));
+
+        string Part(string name) => Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
     }
 
     private async Task ObeyAsync(CancellationToken cancellationToken)
@@ -74,25 +72,26 @@ internal sealed class AllReduceRank : IDisposable
             Console.WriteLine(JsonSerializer.Serialize(new AllReduceTime(Measure(JsonSerializer.Deserialize<AllReduceOrder>(line)!))));
     }
 
+    private SharedBucket Memory => shared ?? throw new InvalidOperationException("the ranks are on two hosts, which share no memory");
+
     private unsafe double Measure(AllReduceOrder order)
     {
         var count = (int)(order.Bytes / sizeof(float));
+        var values = order.How == AllReduceOrder.Path.Buckets ? Memory.Start : own;
         Action once = order.How switch
         {
-            AllReduceOrder.Path.Buckets => () => memory.AllReduce(new Span<float>(bucket, count), "bench"),
-            AllReduceOrder.Path.Staged => () => memory.AllReduce(new Span<float>(own, count), "bench"),
-            AllReduceOrder.Path.Tcp => () => tcp.AllReduce(new Span<float>(own, count), "bench"),
+            AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged => () => Memory.Group.AllReduce(new Span<float>(values, count), "bench"),
+            AllReduceOrder.Path.Tcp => () => tcp.AllReduce(new Span<float>(values, count), "bench"),
             AllReduceOrder.Path.MemoryCopy => () => Buffer.MemoryCopy(own, other, order.Bytes, order.Bytes),
             AllReduceOrder.Path.SocketCopy => () => sockets.Run(own, other, order.Bytes),
             var how => throw new ArgumentException($"there is no way '{how}' to sum", nameof(order)),
         };
-        var values = order.How == AllReduceOrder.Path.Buckets ? bucket : own;
         new Span<float>(values, count).Fill(1);
         once();
-        if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp && values[count - 1] != memory.WorldSize)
-            throw new InvalidOperationException($"the sum over {order.How} is {values[count - 1]}, not {memory.WorldSize}");
+        if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp && values[count - 1] != tcp.WorldSize)
+            throw new InvalidOperationException($"the sum over {order.How} is {values[count - 1]}, not {tcp.WorldSize}");
 
-        memory.Barrier("start");
+        (shared?.Group ?? tcp).Barrier("start");
         var began = Stopwatch.GetTimestamp();
         for (var i = 0; i < order.Iterations; i++)
             once();
@@ -105,5 +104,29 @@ internal sealed class AllReduceRank : IDisposable
         var memory = (float*)NativeMemory.AlignedAlloc((nuint)LargestBytes, pageBytes);
         new Span<float>(memory, (int)(LargestBytes / sizeof(float))).Fill(1);
         return memory;
+    }
+
+    /// <summary>Memory of both ranks, where they are on one host.</summary>
+    private sealed unsafe class SharedBucket : IDisposable
+    {
+        private readonly MappedFile mapped;
+
+        public SharedBucket(ICollectiveGroup group, SharedBuffer buffer)
+        {
+            Group = group;
+            mapped = new MappedFile(buffer.Path, buffer.Offset + buffer.Bytes);
+            Start = (float*)(mapped.Start + buffer.Offset);
+            buffer.Address = (nint)Start;
+        }
+
+        public ICollectiveGroup Group { get; }
+
+        public float* Start { get; }
+
+        public void Dispose()
+        {
+            Group.Dispose();
+            mapped.Dispose();
+        }
     }
 }

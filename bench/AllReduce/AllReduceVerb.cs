@@ -1,11 +1,12 @@
 using System.CommandLine;
 using System.Globalization;
+using Cluster.Bench.Hosts;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
 
 namespace Cluster.Bench.AllReduce;
 
-/// <summary><c>bench allreduce</c>: two ranks of one machine, against Gloo as PyTorch brings it, and against what the hardware allows.</summary>
+/// <summary><c>bench allreduce</c>: two ranks on one host or on two, against Gloo as PyTorch brings it, and against what the hardware allows.</summary>
 internal static class AllReduceVerb
 {
     private const int WorldSize = 2;
@@ -15,7 +16,7 @@ internal static class AllReduceVerb
     /// <summary>Above this size what counts is bandwidth, up to it the time of one operation.</summary>
     private const long LatencyBytes = 64 * KiB;
 
-    /// <summary>Bytes that a contestant sums in one turn, so that a turn takes some tens of milliseconds.</summary>
+    /// <summary>Bytes that a contestant sums in one turn on a fast line, so that a turn takes some tens of milliseconds.</summary>
     private const long TurnBytes = 256 * MiB;
 
     private static readonly long[] Sizes = [KiB, 64 * KiB, MiB, 4 * MiB, 16 * MiB, 64 * MiB, 256 * MiB];
@@ -29,26 +30,76 @@ internal static class AllReduceVerb
             AllowMultipleArgumentsPerToken = true,
             DefaultValueFactory = _ => [.. Sizes.Select(size => size / KiB)],
         };
-        var command = new Command("allreduce", "all-reduce of 2 ranks on one machine, against Gloo (python3-torch), memory copy and socket copy")
+        var twoHosts = new Option<bool>("--two-hosts") { Description = "ranks in two network namespaces (root makes them): over a plain line, a long one, and a long one that loses frames" };
+        var command = new Command("allreduce", "all-reduce of 2 ranks, against Gloo (python3-torch), memory copy and socket copy")
         {
-            rounds, sizes, RatioReport.Option,
+            rounds, sizes, twoHosts, RatioReport.Option,
         };
         command.SetAction((arguments, cancellationToken) =>
-            RunAsync(arguments.GetValue(rounds), [.. arguments.GetValue(sizes)!.Select(size => size * KiB)], RatioReport.For(arguments), cancellationToken));
+        {
+            var run = new Measurement(arguments.GetValue(rounds), [.. arguments.GetValue(sizes)!.Select(size => size * KiB)], RatioReport.For(arguments));
+            BenchEnvironment.Print(run.Report);
+            run.Report.Note($"{WorldSize} processes, float32, sum; medians of {run.Rounds} interleaved rounds; algorithm bandwidth, which for 2 ranks is the bus bandwidth too");
+            return arguments.GetValue(twoHosts) ? OnTwoHostsAsync(run, cancellationToken) : OnOneHostAsync(run, cancellationToken);
+        });
         return command;
     }
 
-    private static async Task RunAsync(int rounds, long[] sizes, RatioReport report, CancellationToken cancellationToken)
+    private static Task OnOneHostAsync(Measurement run, CancellationToken cancellationToken) => WithPairsAsync(
+        (folder, rank) => MeasuredProcess.StartOurs("allreduce-rank", folder, $"{rank}", $"{WorldSize}"),
+        (folder, rank) => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"),
+        async (ours, gloo) =>
+        {
+            string[] ways = [AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp, AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy];
+            foreach (var bytes in run.Sizes)
+            {
+                var medians = await MediansAsync(run.Rounds, bytes, TurnBytes, ours, ways, gloo, cancellationToken);
+                for (var way = 0; way < 3; way++)
+                    run.Report.Add(Row(bytes, ways[way], "Gloo", medians[way], medians[^1]));
+                run.Report.Add(Row(bytes, ways[0], ways[3], medians[0], medians[3]));
+                run.Report.Add(Row(bytes, ways[2], ways[4], medians[2], medians[4]));
+            }
+        },
+        cancellationToken);
+
+    private static async Task OnTwoHostsAsync(Measurement run, CancellationToken cancellationToken)
     {
-        BenchEnvironment.Print(report);
-        report.Note($"{WorldSize} processes, float32, sum; medians of {rounds} interleaved rounds; algorithm bandwidth, which for 2 ranks is the bus bandwidth too");
+        var delay = TimeSpan.FromMilliseconds(1);
+        (string Name, LineQuality? Quality, long TurnBytes)[] lines =
+        [
+            ("veth", null, TurnBytes),
+            ("1 ms each way", new LineQuality(delay, Loss: 0), TurnBytes / 16),
+            ("1 ms each way, 0.5 % lost", new LineQuality(delay, Loss: 0.005), TurnBytes / 16),
+        ];
+        foreach (var line in lines)
+        {
+            using var hosts = TwoHosts.Make(line.Quality);
+            await WithPairsAsync(
+                (folder, rank) => MeasuredProcess.StartOursOn(hosts, rank, "allreduce-rank", folder, $"{rank}", $"{WorldSize}", "--address", TwoHosts.AddressOf(rank)),
+                (folder, rank) => MeasuredProcess.StartPeerOn(
+                    hosts, rank, "allreduce.py", new Dictionary<string, string> { ["GLOO_SOCKET_IFNAME"] = hosts.InterfaceOf(rank) }, folder, $"{rank}", $"{WorldSize}"),
+                async (ours, gloo) =>
+                {
+                    foreach (var bytes in run.Sizes)
+                    {
+                        var medians = await MediansAsync(run.Rounds, bytes, line.TurnBytes, ours, [AllReduceOrder.Path.Tcp, AllReduceOrder.Path.SocketCopy], gloo, cancellationToken);
+                        run.Report.Add(Row(bytes, AllReduceOrder.Path.Tcp, $"Gloo ({line.Name})", medians[0], medians[^1]));
+                        run.Report.Add(Row(bytes, AllReduceOrder.Path.Tcp, $"{AllReduceOrder.Path.SocketCopy} ({line.Name})", medians[0], medians[1]));
+                    }
+                },
+                cancellationToken);
+        }
+    }
+
+    private static async Task WithPairsAsync(
+        Func<string, int, MeasuredProcess> startOurs, Func<string, int, MeasuredProcess> startGloo, Func<Pair, Pair, Task> measure, CancellationToken cancellationToken)
+    {
         var folder = BenchGroup.MakeFolder();
         try
         {
-            await using var ours = await Pair.StartAsync(rank => MeasuredProcess.StartOurs("allreduce-rank", folder, $"{rank}", $"{WorldSize}"), cancellationToken);
-            await using var gloo = await Pair.StartAsync(rank => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"), cancellationToken);
-            foreach (var bytes in sizes)
-                await MeasureAsync(bytes, rounds, ours, gloo, report, cancellationToken);
+            await using var ours = await Pair.StartAsync(rank => startOurs(folder, rank), cancellationToken);
+            await using var gloo = await Pair.StartAsync(rank => startGloo(folder, rank), cancellationToken);
+            await measure(ours, gloo);
         }
         finally
         {
@@ -56,19 +107,11 @@ internal static class AllReduceVerb
         }
     }
 
-    private static async Task MeasureAsync(long bytes, int rounds, Pair ours, Pair gloo, RatioReport report, CancellationToken cancellationToken)
+    /// <returns>Seconds an operation: of our ways in their order, then of Gloo.</returns>
+    private static Task<double[]> MediansAsync(int rounds, long bytes, long turnBytes, Pair ours, string[] ways, Pair gloo, CancellationToken cancellationToken)
     {
-        var iterations = (int)Math.Clamp(TurnBytes / bytes, 2, 1000);
-        string[] ways =
-        [
-            AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp, AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy,
-        ];
-        var contestants = ways.Select(how => Turn(ours, how)).Append(Turn(gloo, "gloo")).ToList();
-        var medians = await Interleaved.MediansAsync(rounds, contestants);
-        for (var way = 0; way < 3; way++)
-            report.Add(Row(bytes, ways[way], "Gloo", medians[way], medians[^1]));
-        report.Add(Row(bytes, ways[0], ways[3], medians[0], medians[3]));
-        report.Add(Row(bytes, ways[2], ways[4], medians[2], medians[4]));
+        var iterations = (int)Math.Clamp(turnBytes / bytes, 2, 1000 * turnBytes / TurnBytes);
+        return Interleaved.MediansAsync(rounds, [.. ways.Select(how => Turn(ours, how)), Turn(gloo, "gloo")]);
 
         Func<Task<double>> Turn(Pair pair, string how) => () => pair.RunAsync(new AllReduceOrder(how, bytes, iterations), cancellationToken);
     }
@@ -83,6 +126,8 @@ internal static class AllReduceVerb
     }
 
     private static string Size(long bytes) => bytes >= MiB ? $"{bytes / MiB} MiB" : $"{bytes / KiB} KiB";
+
+    private sealed record Measurement(int Rounds, long[] Sizes, RatioReport Report);
 
     /// <summary>Both ranks of a contestant.</summary>
     private sealed class Pair(MeasuredProcess[] ranks) : IAsyncDisposable

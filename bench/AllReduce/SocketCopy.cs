@@ -1,11 +1,10 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
 namespace Cluster.Bench.AllReduce;
 
 /// <summary>
-/// What a connection over loopback carries when nothing is done but to send and receive at once: a blocking thread each way, in large
+/// What a connection carries when nothing is done but to send and receive at once: a blocking thread each way, in large
 /// portions. What a sum over TCP cannot beat.
 /// </summary>
 internal sealed class SocketCopy : IDisposable
@@ -27,25 +26,26 @@ internal sealed class SocketCopy : IDisposable
         sender.Start();
     }
 
-    /// <param name="portFile">Where rank 0 writes on which port it listens.</param>
+    /// <param name="endpointFile">Where rank 0 writes where it listens.</param>
     /// <param name="rank">0 or 1.</param>
+    /// <param name="address">This rank's.</param>
     /// <param name="cancellationToken">Ends the wait for the other.</param>
-    public static async Task<SocketCopy> ConnectAsync(string portFile, int rank, CancellationToken cancellationToken)
+    public static async Task<SocketCopy> ConnectAsync(string endpointFile, int rank, IPAddress address, CancellationToken cancellationToken)
     {
         if (rank == 0)
         {
             using var listener = new Socket(SocketType.Stream, ProtocolType.Tcp);
-            listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            listener.Bind(new IPEndPoint(address, 0));
             listener.Listen();
-            await File.WriteAllTextAsync(portFile + ".new", $"{((IPEndPoint)listener.LocalEndPoint!).Port}", cancellationToken);
-            File.Move(portFile + ".new", portFile);
+            await File.WriteAllTextAsync(endpointFile + ".new", $"{listener.LocalEndPoint}", cancellationToken);
+            File.Move(endpointFile + ".new", endpointFile);
             return new SocketCopy(await listener.AcceptAsync(cancellationToken));
         }
 
-        while (!File.Exists(portFile))
+        while (!File.Exists(endpointFile))
             await Task.Delay(5, cancellationToken);
         var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(IPAddress.Loopback, int.Parse(await File.ReadAllTextAsync(portFile, cancellationToken), CultureInfo.InvariantCulture), cancellationToken);
+        await socket.ConnectAsync(IPEndPoint.Parse(await File.ReadAllTextAsync(endpointFile, cancellationToken)), cancellationToken);
         return new SocketCopy(socket);
     }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Cluster.Worker.Collectives;
 
@@ -15,18 +16,19 @@ internal static class BenchGroup
     /// <param name="folder">From <see cref="MakeFolder"/>; one a group.</param>
     /// <param name="rank">This rank.</param>
     /// <param name="worldSize">Ranks in all.</param>
-    /// <param name="node">Ranks of the same node share memory; others use TCP over loopback.</param>
+    /// <param name="node">Ranks of the same node share memory; others use TCP.</param>
     /// <param name="options">The same on every rank.</param>
     /// <param name="cancellationToken">Ends the wait for the other ranks.</param>
+    /// <param name="address">Of this rank, for those of other nodes; this machine's loopback if not given.</param>
     public static Task<ICollectiveGroup> JoinAsync(
-        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken) =>
+        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken, IPAddress? address = null) =>
         CollectiveGroup.JoinAsync(
             new CollectiveSetup
             {
                 Rank = rank,
                 WorldSize = worldSize,
                 NodeId = node,
-                PeerHost = "127.0.0.1",
+                PeerHost = (address ?? IPAddress.Loopback).ToString(),
                 Secret = folder,
                 Rendezvous = (mine, token) => MeetAsync(folder, worldSize, mine, token),
                 ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve(Path.Combine(folder, $"{node}-{name}"), bytes)),

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Cluster.Bench.Hosts;
 
 namespace Cluster.Bench.Measuring;
 
@@ -22,13 +23,16 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     }
 
     /// <summary>This program again, with another verb.</summary>
-    public static MeasuredProcess StartOurs(params IEnumerable<string> arguments) =>
-        new(new ProcessStartInfo(Environment.ProcessPath!, arguments), "this program's " + arguments.First());
+    public static MeasuredProcess StartOurs(params IEnumerable<string> arguments) => new(Ours(arguments), "this program's " + arguments.First());
+
+    /// <summary>The same on one of two hosts.</summary>
+    public static MeasuredProcess StartOursOn(TwoHosts hosts, int host, params IEnumerable<string> arguments) =>
+        new(hosts.On(host, Ours(arguments)), $"this program's {arguments.First()} on host {host}");
 
     /// <summary>The same with an environment in this process's own one's place.</summary>
     public static MeasuredProcess StartOurs(IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!, arguments);
+        var start = Ours(arguments);
         start.Environment.Clear();
         foreach (var (key, value) in environment)
             start.Environment[key] = value;
@@ -39,13 +43,13 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     /// <param name="script">File name.</param>
     /// <param name="environment">Added to this process's own.</param>
     /// <param name="arguments">For the script.</param>
-    public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments)
-    {
-        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
-        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
-            start.Environment[key] = value;
-        return new MeasuredProcess(start, script);
-    }
+    public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
+        new(Peer(script, environment, arguments), script);
+
+    /// <summary>The same on one of two hosts.</summary>
+    public static MeasuredProcess StartPeerOn(
+        TwoHosts hosts, int host, string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
+        new(hosts.On(host, Peer(script, environment, arguments)), $"{script} on host {host}");
 
     public async Task SendAsync<T>(T order)
     {
@@ -85,5 +89,15 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         }
 
         process.Dispose();
+    }
+
+    private static ProcessStartInfo Ours(IEnumerable<string> arguments) => new(Environment.ProcessPath!, arguments);
+
+    private static ProcessStartInfo Peer(string script, IReadOnlyDictionary<string, string>? environment, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
+        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+            start.Environment[key] = value;
+        return start;
     }
 }

@@ -7,7 +7,7 @@ namespace Cluster.Bench.Reporting;
 /// <summary>Prints rows as they are measured: a table, or one JSON object a line with everything else on standard error.</summary>
 internal sealed class RatioReport(bool json, TextWriter output, TextWriter error)
 {
-    private const string Layout = "{0,-46} {1,12} {2,12} {3,9}  {4}";
+    private const string Layout = "{0,-56} {1,12} {2,12} {3,9}  {4}";
 
     private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 

@@ -20,7 +20,7 @@ packages_test=(
   chromium:/usr/bin/chromium
   kubernetes-client:/usr/bin/kubectl
   nodejs:/usr/bin/node
-  iproute2:/usr/sbin/tc
+  iproute2:/usr/sbin/ip
   npm:/usr/bin/npm
 )
 

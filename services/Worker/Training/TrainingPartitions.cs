@@ -44,7 +44,7 @@ internal static class TrainingPartitions
     {
         if (network.Channels != data.Channels)
             throw new JobMisconfiguredException($"model.options.channels is {network.Channels} but {data.Name} has {data.Channels}; make them equal");
-        if (network.InputSize < Math.Max(data.Height, data.Width))
+        if (!data.IsFolder && network.InputSize < Math.Max(data.Height, data.Width))
             throw new JobMisconfiguredException($"model.options.inputSize is {network.InputSize} but images of {data.Name} have {data.Height}×{data.Width} pixels; raise it");
         if (network.Classes < data.Classes)
             throw new JobMisconfiguredException($"model.options.classes is {network.Classes} but {data.Name} has {data.Classes}; raise it");

@@ -79,7 +79,7 @@ public sealed class PictureTrainingTests : IDisposable
             Folder = PictureFolder.Name,
             Classes = 2,
             Channels = 3,
-            ImageSize = 32,
+            ImageSize = 40, // more than the crop that a network has by default, 7/8 of it, would leave
             Augmentation = new Augmentation { Crop = DataCatalog.RandomResizedCrop, MinScale = 0.5, MaxRatio = 4 / 3.0, Flip = true, PcaJitter = 0.1 },
         };
         spec.Hyperparameters.GlobalBatchSize = 8;

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Cluster.Bench.AllReduce;
 using Cluster.Bench.Loader;
+using Cluster.Bench.Training;
 using Cluster.Bench.Zoo;
 
 var root = new RootCommand("Measures this system beside what its users would run instead, in turn and in one run.")
@@ -8,6 +9,8 @@ var root = new RootCommand("Measures this system beside what its users would run
     AllReduceVerb.Build(),
     AllReduceRank.Build(),
     LoaderVerb.Build(),
+    TrainVerb.Build(),
+    TrainRank.Build(),
     ZooVerb.Build(),
     ZooTrainer.Build(),
 };

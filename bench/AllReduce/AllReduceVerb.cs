@@ -92,13 +92,13 @@ internal static class AllReduceVerb
     }
 
     private static async Task WithPairsAsync(
-        Func<string, int, MeasuredProcess> startOurs, Func<string, int, MeasuredProcess> startGloo, Func<Pair, Pair, Task> measure, CancellationToken cancellationToken)
+        Func<string, int, MeasuredProcess> startOurs, Func<string, int, MeasuredProcess> startGloo, Func<MeasuredRanks, MeasuredRanks, Task> measure, CancellationToken cancellationToken)
     {
         var folder = BenchGroup.MakeFolder();
         try
         {
-            await using var ours = await Pair.StartAsync(rank => startOurs(folder, rank), cancellationToken);
-            await using var gloo = await Pair.StartAsync(rank => startGloo(folder, rank), cancellationToken);
+            await using var ours = await MeasuredRanks.StartAsync<AllReduceTime>(WorldSize, rank => startOurs(folder, rank), cancellationToken);
+            await using var gloo = await MeasuredRanks.StartAsync<AllReduceTime>(WorldSize, rank => startGloo(folder, rank), cancellationToken);
             await measure(ours, gloo);
         }
         finally
@@ -108,12 +108,13 @@ internal static class AllReduceVerb
     }
 
     /// <returns>Seconds an operation: of our ways in their order, then of Gloo.</returns>
-    private static Task<double[]> MediansAsync(int rounds, long bytes, long turnBytes, Pair ours, string[] ways, Pair gloo, CancellationToken cancellationToken)
+    private static Task<double[]> MediansAsync(int rounds, long bytes, long turnBytes, MeasuredRanks ours, string[] ways, MeasuredRanks gloo, CancellationToken cancellationToken)
     {
         var iterations = (int)Math.Clamp(turnBytes / bytes, 2, 1000 * turnBytes / TurnBytes);
         return Interleaved.MediansAsync(rounds, [.. ways.Select(how => Turn(ours, how)), Turn(gloo, "gloo")]);
 
-        Func<Task<double>> Turn(Pair pair, string how) => () => pair.RunAsync(new AllReduceOrder(how, bytes, iterations), cancellationToken);
+        Func<Task<double>> Turn(MeasuredRanks pair, string how) => async () =>
+            (await pair.AskAsync<AllReduceOrder, AllReduceTime>(new AllReduceOrder(how, bytes, iterations), cancellationToken)).Max(answer => answer.Seconds);
     }
 
     private static RatioRow Row(long bytes, string ours, string peer, double ourSeconds, double peerSeconds)
@@ -128,32 +129,4 @@ internal static class AllReduceVerb
     private static string Size(long bytes) => bytes >= MiB ? $"{bytes / MiB} MiB" : $"{bytes / KiB} KiB";
 
     private sealed record Measurement(int Rounds, long[] Sizes, RatioReport Report);
-
-    /// <summary>Both ranks of a contestant.</summary>
-    private sealed class Pair(MeasuredProcess[] ranks) : IAsyncDisposable
-    {
-        public static async Task<Pair> StartAsync(Func<int, MeasuredProcess> start, CancellationToken cancellationToken)
-        {
-            var pair = new Pair([.. Enumerable.Range(0, WorldSize).Select(start)]);
-            await pair.AnswersAsync(cancellationToken); // they have joined
-            return pair;
-        }
-
-        /// <returns>Seconds an iteration.</returns>
-        public async Task<double> RunAsync(AllReduceOrder order, CancellationToken cancellationToken)
-        {
-            foreach (var rank in ranks)
-                await rank.SendAsync(order);
-            return (await AnswersAsync(cancellationToken)).Max(answer => answer.Seconds);
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            foreach (var rank in ranks)
-                await rank.DisposeAsync();
-        }
-
-        private async Task<AllReduceTime[]> AnswersAsync(CancellationToken cancellationToken) =>
-            await Task.WhenAll(ranks.Select(rank => rank.ReceiveAsync<AllReduceTime>(cancellationToken)));
-    }
 }

@@ -30,18 +30,12 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         new(hosts.On(host, Ours(arguments)), $"this program's {arguments.First()} on host {host}");
 
     /// <summary>The same with an environment in this process's own one's place.</summary>
-    public static MeasuredProcess StartOurs(IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments)
-    {
-        var start = Ours(arguments);
-        start.Environment.Clear();
-        foreach (var (key, value) in environment)
-            start.Environment[key] = value;
-        return new MeasuredProcess(start, "this program's " + arguments.First());
-    }
+    public static MeasuredProcess StartOurs(IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments) =>
+        new(In(environment, Ours(arguments)), "this program's " + arguments.First());
 
     /// <summary>A script of <c>bench/peers</c>, under the system's Python.</summary>
     /// <param name="script">File name.</param>
-    /// <param name="environment">Added to this process's own.</param>
+    /// <param name="environment">In this process's own one's place; null leaves that.</param>
     /// <param name="arguments">For the script.</param>
     public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
         new(Peer(script, environment, arguments), script);
@@ -96,7 +90,13 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     private static ProcessStartInfo Peer(string script, IReadOnlyDictionary<string, string>? environment, IEnumerable<string> arguments)
     {
         var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
-        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+        return environment is null ? start : In(environment, start);
+    }
+
+    private static ProcessStartInfo In(IReadOnlyDictionary<string, string> environment, ProcessStartInfo start)
+    {
+        start.Environment.Clear();
+        foreach (var (key, value) in environment)
             start.Environment[key] = value;
         return start;
     }

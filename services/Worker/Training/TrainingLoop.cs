@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Cluster.Worker.Checkpoints;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
-using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
 using static TorchSharp.torch;
 
@@ -14,7 +13,9 @@ internal sealed partial class TrainingLoop(
     TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, TrainerStop stop, TimeProvider time, ILogger<TrainingLoop> logger)
 {
     private readonly BatchSource _batches = new(setup);
-    private readonly ParameterUpdate _update = new(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group);
+    private readonly TrainingStep _step = new(
+        setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement);
+
     private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;
     private long _savedAtStep = -1;
@@ -72,21 +73,12 @@ internal sealed partial class TrainingLoop(
         if (!batches.TryTake(out var batch, cancellationToken))
             throw new InvalidOperationException($"the data ended before step {step} of {setup.Plan.TotalSteps}");
         _broken.Note(batch.Broken);
-        var outcome = ForwardBackward(batch, step);
-        if (!double.IsFinite(outcome.Loss))
-            throw Diverged(step, outcome.Loss);
-
-        var optimizing = time.GetTimestamp();
         var learningRate = setup.Schedule.At(step, _position.Plateau?.Reductions ?? 0);
-        var gradientNorm = _update.Apply(learningRate, step);
-        _position = _position with { StepsDone = step + 1 };
-        report.Step(step, outcome, learningRate, gradientNorm, new LoopTimes(batches.TotalWait - waitedBefore, time.GetElapsedTime(optimizing), time.GetElapsedTime(began)));
-    }
-
-    private StepOutcome ForwardBackward(HostBatch batch, long step)
-    {
+        StepResult result;
         using (batch)
-            return setup.Partition.ForwardBackward(ToTrainingBatch(batch, step) with { AccumulationSteps = setup.AccumulationSteps });
+            result = _step.Run(batch, step, learningRate);
+        _position = _position with { StepsDone = step + 1 };
+        report.Step(step, result.Outcome, learningRate, result.GradientNorm, new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
     }
 
     /// <summary>Validates the epoch and keeps a checkpoint of it where the policy asks for one. False when a stop has been asked for.</summary>
@@ -143,7 +135,7 @@ internal sealed partial class TrainingLoop(
             using var scope = NewDisposeScope();
             using (batch)
             {
-                var outcome = setup.Partition.Evaluate(ToTrainingBatch(batch, _position.StepsDone));
+                var outcome = setup.Partition.Evaluate(setup.Placement.Place(batch, _position.StepsDone));
                 lossSum += outcome.LossSum;
                 correct += outcome.Correct;
             }
@@ -153,12 +145,6 @@ internal sealed partial class TrainingLoop(
         }
 
         return new Evaluation(lossSum / part.Count, (double)correct / part.Count);
-    }
-
-    private TrainingBatch ToTrainingBatch(HostBatch batch, long step)
-    {
-        var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
-        return new TrainingBatch(images, labels, batch.GlobalSize, step, batch.Views);
     }
 
     private void ReportPeakMemory(int epoch)
@@ -206,14 +192,6 @@ internal sealed partial class TrainingLoop(
         _savedAtStep = _position.StepsDone;
         if (TrainingCheckpoint.Take(setup, _position, validationAccuracy) is { } snapshot)
             checkpoints.BeginAsync(snapshot, cancellationToken).GetAwaiter().GetResult();
-    }
-
-    private JobMisconfiguredException Diverged(long step, double loss)
-    {
-        var optimizer = setup.Spec.Hyperparameters.Optimizer;
-        return new JobMisconfiguredException(
-            $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "
-            + $"lower hyperparameters.optimizer.learningRate (now {optimizer.LearningRate}) or raise hyperparameters.schedule.warmupEpochs (now {setup.Spec.Hyperparameters.Schedule.WarmupEpochs})");
     }
 
     [LoggerMessage(LogLevel.Information, "Epoch {Epoch} of {Epochs} done at step {Step}: validation loss {Loss:F4}, accuracy {Accuracy:P2}")]

@@ -17,6 +17,9 @@ public sealed record TrainingSetup
     /// <summary>Passes in which a rank works through its samples of a step.</summary>
     public int AccumulationSteps => Math.Max(1, Spec.Hyperparameters.AccumulationSteps);
 
+    /// <summary>How batches reach the network.</summary>
+    internal BatchPlacement Placement => new(Network.Shape, Precision, Device);
+
     public required TrainingPlan Plan { get; init; }
 
     public required LearningRateSchedule Schedule { get; init; }

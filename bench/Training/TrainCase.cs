@@ -1,0 +1,32 @@
+namespace Cluster.Bench.Training;
+
+/// <summary>A network to train, the same on both sides.</summary>
+/// <param name="Model">Ours by the registry's name; the peer's script knows the same names.</param>
+/// <param name="Batch">Samples of a rank in one step.</param>
+/// <param name="Channels">Of the images.</param>
+/// <param name="InputSize">Pixels a side.</param>
+/// <param name="Classes">That the head tells apart.</param>
+internal sealed record TrainCase(string Model, int Batch, int Channels, int InputSize, int Classes)
+{
+    /// <summary>Of stochastic gradient descent, on both sides; small, since the one batch is met again and again.</summary>
+    public const double LearningRate = 0.001;
+
+    public const double Momentum = 0.9;
+
+    public const double WeightDecay = 5e-4;
+
+    /// <summary>Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.</summary>
+    public static IReadOnlyList<TrainCase> All { get; } =
+    [
+        new("lenet5", 128, 1, 28, 10),
+        ImageNet("alexnet_owt", 32),
+        ImageNet("vgg11", 8),
+        ImageNet("resnet18", 16),
+        ImageNet("googlenet_tv", 16),
+        ImageNet("mobilenet_v2", 16),
+        ImageNet("alexnet", 32),
+        ImageNet("googlenet", 16),
+    ];
+
+    private static TrainCase ImageNet(string model, int batch) => new(model, batch, 3, 224, 1000);
+}

@@ -1,0 +1,119 @@
+using System.Text.Json;
+using Cluster.Bench.Measuring;
+using Cluster.Bench.Reporting;
+using Cluster.Worker.Agent;
+
+namespace Cluster.Bench.Training;
+
+/// <summary>One network on so many ranks: ours, PyTorch as installed, and PyTorch in our environment, all kept ready and asked in turn.</summary>
+internal sealed class TrainContest : IAsyncDisposable
+{
+    private readonly TrainCase network;
+    private readonly int worldSize;
+    private readonly int threads;
+    private readonly string folder;
+    private readonly List<MeasuredRanks> contestants = []; // ours first
+
+    private TrainContest(TrainCase network, int worldSize, int threads)
+    {
+        (this.network, this.worldSize, this.threads) = (network, worldSize, threads);
+        folder = BenchGroup.MakeFolder();
+    }
+
+    public string Name => worldSize == 1 ? $"{network.Model}, 1 rank" : $"{network.Model}, {worldSize} ranks";
+
+    public static async Task<TrainContest> StartAsync(TrainCase network, int worldSize, int threads, CancellationToken cancellationToken)
+    {
+        var contest = new TrainContest(network, worldSize, threads);
+        try
+        {
+            await contest.StartAsync(cancellationToken);
+            return contest;
+        }
+        catch
+        {
+            await contest.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Our first step beside each peer's, from the same weights, without dropout.</summary>
+    public async Task<IReadOnlyList<StepDifference>> CompareStepsAsync(CancellationToken cancellationToken)
+    {
+        var (ourLoss, ours) = await CheckAsync(contestants[0], "ours", cancellationToken);
+        var differences = new List<StepDifference>();
+        foreach (var peer in contestants.Skip(1))
+        {
+            var (peerLoss, theirs) = await CheckAsync(peer, "peer", cancellationToken);
+            differences.Add(StepDifference.Between(ourLoss, ours, peerLoss, theirs));
+        }
+
+        return differences;
+    }
+
+    public async Task<TrainRow> MeasureAsync(int rounds, double seconds, CancellationToken cancellationToken)
+    {
+        var turns = new List<Func<Task<double>>>();
+        foreach (var contestant in contestants)
+        {
+            var first = await SecondsAStepAsync(contestant, steps: 2, cancellationToken); // kernels are compiled and memory is there after it
+            var steps = (int)Math.Clamp(Math.Round(seconds / first), 1, 10_000);
+            turns.Add(() => SecondsAStepAsync(contestant, steps, cancellationToken));
+        }
+
+        var medians = await Interleaved.MediansAsync(rounds, turns);
+        var images = (double)network.Batch * worldSize;
+        return new TrainRow(Name, network, threads, Ours: images / medians[0], AsInstalled: images / medians[1], SameEnvironment: images / medians[2]);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var contestant in contestants)
+            await contestant.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
+    }
+
+    private async Task StartAsync(CancellationToken cancellationToken)
+    {
+        contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
+            worldSize, rank => TrainRank.Start(OurEnvironment(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]), cancellationToken));
+        contestants.Add(await StartPeersAsync("as-installed", _ => AsInstalled(), cancellationToken));
+        contestants.Add(await StartPeersAsync("same-environment", OurEnvironment, cancellationToken));
+    }
+
+    private Task<MeasuredRanks> StartPeersAsync(string meeting, Func<int, IReadOnlyDictionary<string, string>> environment, CancellationToken cancellationToken)
+    {
+        var settings = JsonSerializer.Serialize(new { TrainCase.LearningRate, TrainCase.Momentum, TrainCase.WeightDecay });
+        return MeasuredRanks.StartAsync<TrainAnswer>(
+            worldSize,
+            rank => MeasuredProcess.StartPeer(
+                "train.py", environment(rank), folder, Path.Combine(folder, meeting), $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network), settings),
+            cancellationToken);
+    }
+
+    private IReadOnlyDictionary<string, string> OurEnvironment(int rank) =>
+        TrainerEnvironment.For(Environment.GetEnvironmentVariables(), TrainRank.Launch(rank, worldSize, threads));
+
+    /// <summary>Threads are said as torchrun says them; OpenBLAS, which knows nothing of torch.set_num_threads, reads this too.</summary>
+    private Dictionary<string, string> AsInstalled()
+    {
+        var environment = new Dictionary<string, string>();
+        foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
+            environment[(string)entry.Key] = (string?)entry.Value ?? "";
+        environment["OMP_NUM_THREADS"] = $"{threads}";
+        return environment;
+    }
+
+    private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(MeasuredRanks ranks, string file, CancellationToken cancellationToken)
+    {
+        var path = Path.Combine(folder, $"{file}-gradients.safetensors");
+        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(0, path), cancellationToken);
+        return (answers[0].Loss, TensorFile.ReadFloats(path));
+    }
+
+    private static async Task<double> SecondsAStepAsync(MeasuredRanks ranks, int steps, CancellationToken cancellationToken)
+    {
+        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(steps), cancellationToken);
+        return answers.Max(answer => answer.Seconds);
+    }
+}

@@ -1,0 +1,178 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using Cluster.Bench.Measuring;
+using Cluster.Contracts.V1;
+using Cluster.Models.Layers;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Parallel;
+using Cluster.Worker.Training;
+using Cluster.Worker.Training.Optimizers;
+using TorchSharp;
+
+namespace Cluster.Bench.Training;
+
+/// <summary>One of our ranks, as a process: the step of a job's trainer, on one batch that lies ready.</summary>
+internal sealed class TrainRank : IDisposable
+{
+    private const string Verb = "train-rank";
+
+    // As in a trainer: autograd walks a deep net's graph recursively.
+    private const int StackBytes = 64 << 20;
+
+    private readonly ITrainingPartition partition;
+    private readonly IOptimizer optimizer;
+    private readonly TrainingStep step;
+    private readonly HostBatch batch;
+    private readonly ICollectiveGroup group;
+    private readonly double learningRate;
+    private long stepsDone;
+
+    private TrainRank(JobSpec spec, TrainCase network, ICollectiveGroup group, CancellationToken cancellationToken)
+    {
+        this.group = group;
+        var training = spec.Hyperparameters;
+        learningRate = training.Optimizer.LearningRate;
+        partition = TrainingPartitions.CreateAsync(spec, group, "cpu:0", new GradientOptions(), cancellationToken).GetAwaiter().GetResult();
+        partition.Network.train();
+        optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
+        var placement = new BatchPlacement(partition.Network.Shape, TrainingPartitions.PrecisionOf(training.Precision), TrainingPartitions.DeviceOf("cpu:0"));
+        step = new TrainingStep(training, partition, new ParameterUpdate(training, partition, optimizer, average: null, group), placement);
+        batch = MakeBatch(network, group);
+    }
+
+    /// <summary>The environment in which a trainer starts.</summary>
+    public static TrainerLaunch Launch(int rank, int worldSize, int threads) => new() { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = $"cpu:{rank}" };
+
+    /// <param name="environment">The whole of it.</param>
+    /// <param name="arguments">As <see cref="Build"/> reads them.</param>
+    public static MeasuredProcess Start(IReadOnlyDictionary<string, string> environment, IEnumerable<string> arguments) =>
+        MeasuredProcess.StartOurs(environment, [Verb, .. arguments]);
+
+    /// <summary>Where rank 0 leaves what the peer must begin with.</summary>
+    public static string WeightsFile(string folder) => Path.Combine(folder, "weights.safetensors");
+
+    public static Command Build()
+    {
+        var folder = new Argument<string>("folder");
+        var rank = new Argument<int>("rank");
+        var worldSize = new Argument<int>("world-size");
+        var threads = new Argument<int>("threads");
+        var network = new Argument<string>("case");
+        var command = new Command(Verb, "one rank of train") { folder, rank, worldSize, threads, network };
+        command.Hidden = true;
+        command.SetAction((arguments, cancellationToken) =>
+        {
+            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            new Thread(() =>
+            {
+                try
+                {
+                    Obey(
+                        arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize), arguments.GetValue(threads),
+                        JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!, cancellationToken);
+                    ended.SetResult();
+                }
+                catch (Exception e)
+                {
+                    ended.SetException(e);
+                }
+            }, StackBytes) { Name = "training" }.Start();
+            return ended.Task;
+        });
+        return command;
+    }
+
+    public void Dispose()
+    {
+        batch.Dispose();
+        optimizer.Dispose();
+        partition.Dispose();
+        group.Dispose();
+    }
+
+    private static void Obey(string folder, int rank, int worldSize, int threads, TrainCase network, CancellationToken cancellationToken)
+    {
+        torch.set_num_threads(threads);
+        var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken).GetAwaiter().GetResult();
+        using var me = new TrainRank(Spec(network, worldSize), network, group, cancellationToken);
+        me.WriteStart(folder, network);
+        group.Barrier("files");
+        Console.WriteLine(JsonSerializer.Serialize(new TrainAnswer(0, 0)));
+        while (Console.In.ReadLine() is { } line)
+        {
+            var order = JsonSerializer.Deserialize<TrainOrder>(line)!;
+            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order.File) : me.Train(order.Steps)));
+        }
+    }
+
+    private static JobSpec Spec(TrainCase network, int worldSize) => new()
+    {
+        Seed = 1,
+        Parallelism = Parallelism.Data,
+        Mesh = new MeshSpec(),
+        Model = new ModelSpec
+        {
+            Name = network.Model,
+            Options =
+            {
+                ["channels"] = new OptionValue { IntValue = network.Channels },
+                ["inputSize"] = new OptionValue { IntValue = network.InputSize },
+                ["classes"] = new OptionValue { IntValue = network.Classes },
+            },
+        },
+        Hyperparameters = new Hyperparameters
+        {
+            GlobalBatchSize = network.Batch * worldSize,
+            Precision = Precision.Float32,
+            // Each replica by its own slice's statistics, as DistributedDataParallel does unless told.
+            SyncBatchNorm = false,
+            Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = TrainCase.LearningRate, Momentum = TrainCase.Momentum, WeightDecay = TrainCase.WeightDecay },
+        },
+    };
+
+    private static HostBatch MakeBatch(TrainCase network, ICollectiveGroup group)
+    {
+        using var scope = torch.NewDisposeScope();
+        torch.manual_seed(group.Rank);
+        var made = new HostBatch(network.Batch, network.Batch * group.WorldSize, views: 1, network.Channels * network.InputSize * network.InputSize);
+        var images = torch.randn(made.Images.Length, dtype: torch.ScalarType.Float32);
+        MemoryMarshal.Cast<byte, float>(images.bytes).CopyTo(made.Images);
+        var labels = torch.randint(0, network.Classes, [made.Labels.Length], dtype: torch.ScalarType.Int64);
+        MemoryMarshal.Cast<byte, long>(labels.bytes).CopyTo(made.Labels);
+        return made;
+    }
+
+    /// <summary>The weights, and this rank's batch, for the peers.</summary>
+    private void WriteStart(string folder, TrainCase network)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (images, labels) = batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
+        TensorFile.Write(Path.Combine(folder, $"batch-{group.Rank}.safetensors"), [("images", images), ("labels", labels)]);
+        if (group.Rank == 0)
+            TensorFile.Write(WeightsFile(folder), partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)));
+    }
+
+    private TrainAnswer Check(string file)
+    {
+        var dropouts = partition.Network.modules().OfType<CounterDropout>().ToList();
+        dropouts.ForEach(layer => layer.eval());
+        var outcome = step.ForwardBackward(batch, stepsDone);
+        dropouts.ForEach(layer => layer.train());
+        if (group.Rank == 0)
+            TensorFile.Write(file, partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor.grad!)));
+        return new TrainAnswer(0, outcome.Loss);
+    }
+
+    private TrainAnswer Train(int steps)
+    {
+        step.Run(batch, stepsDone++, learningRate);
+        var loss = double.NaN;
+        var began = Stopwatch.GetTimestamp();
+        for (var i = 0; i < steps; i++)
+            loss = step.Run(batch, stepsDone++, learningRate).Outcome.Loss;
+        return new TrainAnswer(Stopwatch.GetElapsedTime(began).TotalSeconds / steps, loss);
+    }
+}

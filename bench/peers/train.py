@@ -1,0 +1,214 @@
+"""One rank of PyTorch's training step. usage: train.py FOLDER MEETING RANK WORLD_SIZE THREADS CASE SETTINGS; then orders on standard input.
+
+CASE and SETTINGS are JSON: the network and its images; learning rate, momentum and weight decay. Networks are torchvision's, or written from their papers in
+plain torch.nn where it has none; with two ranks and more they are wrapped in DistributedDataParallel over Gloo.
+"""
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+import torchvision.models as tv
+from torchvision.models.googlenet import Inception, InceptionAux
+
+
+class PaperNorm(nn.LocalResponseNorm):
+    """Krizhevsky 2012, section 3.3, where alpha multiplies the sum; PyTorch's multiplies the mean."""
+
+    def __init__(self):
+        super().__init__(5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+class LeNet5(nn.Module):
+    """LeCun 1998, section II.B, with plain tanh, trained-free subsampling and a linear output."""
+
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.pool = nn.AvgPool2d(2)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, classes)
+
+    def forward(self, x):
+        x = self.pool(torch.tanh(self.conv1(x)))
+        x = self.pool(torch.tanh(self.conv2(x))).flatten(1)
+        return self.fc3(torch.tanh(self.fc2(torch.tanh(self.fc1(x)))))
+
+
+class AlexNet(nn.Module):
+    """Krizhevsky 2012, section 3.5, Fig. 2: both towers on one device, as convolutions of two groups; each tower is normalised by itself."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 96, 11, 4)
+        self.conv2 = nn.Conv2d(96, 256, 5, padding=2, groups=2)
+        self.conv3 = nn.Conv2d(256, 384, 3, padding=1)
+        self.conv4 = nn.Conv2d(384, 384, 3, padding=1, groups=2)
+        self.conv5 = nn.Conv2d(384, 256, 3, padding=1, groups=2)
+        self.fc6, self.fc7, self.fc8 = nn.Linear(9216, 4096), nn.Linear(4096, 4096), nn.Linear(4096, classes)
+        self.norm, self.pool = PaperNorm(), nn.MaxPool2d(3, 2)
+        self.drop6, self.drop7 = nn.Dropout(), nn.Dropout()
+
+    def forward(self, x):
+        x = F.pad(x, (1, 2, 1, 2))
+        x = self.pool(self.by_tower(F.relu(self.conv1(x), inplace=True)))
+        x = self.pool(self.by_tower(F.relu(self.conv2(x), inplace=True)))
+        x = F.relu(self.conv3(x), inplace=True)
+        x = F.relu(self.conv4(x), inplace=True)
+        x = self.pool(F.relu(self.conv5(x), inplace=True)).flatten(1)
+        x = self.drop6(F.relu(self.fc6(x), inplace=True))
+        x = self.drop7(F.relu(self.fc7(x), inplace=True))
+        return self.fc8(x)
+
+    def by_tower(self, x):
+        n, c, h, w = x.shape
+        return self.norm(x.view(2 * n, c // 2, h, w)).view(n, c, h, w)
+
+
+class BiasedConv(nn.Module):
+    """GoogLeNet's unit as published: a bias and no batch normalisation."""
+
+    def __init__(self, inputs, outputs, **kw):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, **kw)
+
+    def forward(self, x):
+        return F.relu(self.conv(x), inplace=True)
+
+
+class PaperInception(Inception):
+    """5x5 convolutions, where torchvision has 3x3."""
+
+    def __init__(self, *sizes, conv_block=None):
+        super().__init__(*sizes, conv_block=conv_block)
+        self.branch3[1] = conv_block(sizes[4], sizes[5], kernel_size=5, padding=2)
+
+
+class PaperAux(InceptionAux):
+    """Averages of 5x5, three pixels apart, where torchvision pools adaptively."""
+
+    def forward(self, x):
+        x = self.conv(F.avg_pool2d(x, 5, 3)).flatten(1)
+        return self.fc2(self.dropout(F.relu(self.fc1(x), inplace=True)))
+
+
+def googlenet(classes):
+    """Szegedy 2014, Table 1 and Fig. 3, with local response normalisation."""
+    net = tv.GoogLeNet(classes, init_weights=False, dropout=0.4, blocks=[BiasedConv, PaperInception, PaperAux])
+    net.maxpool1 = nn.Sequential(net.maxpool1, PaperNorm())
+    net.maxpool2 = nn.Sequential(PaperNorm(), net.maxpool2)
+    net.maxpool4 = nn.MaxPool2d(3, 2, ceil_mode=True)
+    return net
+
+
+def network(case):
+    name, classes = case["Model"], case["Classes"]
+    if name == "lenet5":
+        return LeNet5(case["Channels"], classes)
+    if name == "alexnet":
+        return AlexNet(classes)
+    if name == "googlenet":
+        return googlenet(classes)
+    if name == "googlenet_tv":
+        return tv.googlenet(num_classes=classes, init_weights=False)
+    return getattr(tv, {"alexnet_owt": "alexnet"}.get(name, name))(num_classes=classes)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    header.pop("__metadata__", None)
+    types = {"F32": "<f4", "I64": "<i8"}
+    return {name: torch.from_numpy(np.frombuffer(data, types[t["dtype"]], int(np.prod(t["shape"])), t["data_offsets"][0]).reshape(t["shape"]).copy())
+            for name, t in header.items()}
+
+
+def write(path, tensors):
+    header, begin = {}, 0
+    for name, tensor in tensors.items():
+        end = begin + 4 * tensor.numel()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            file.write(tensor.contiguous().numpy().tobytes())
+
+
+class Trainer:
+    def __init__(self, folder, rank, world_size, case, settings):
+        self.rank, self.world_size = rank, world_size
+        self.net = network(case).train()
+        weights = read(f"{folder}/weights.safetensors")
+        parameters = dict(self.net.named_parameters())
+        assert parameters.keys() == weights.keys(), parameters.keys() ^ weights.keys()
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+        batch = read(f"{folder}/batch-{rank}.safetensors")
+        self.images, self.labels = batch["images"], batch["labels"]
+        self.model = nn.parallel.DistributedDataParallel(self.net) if world_size > 1 else self.net
+        self.optimizer = torch.optim.SGD(self.net.parameters(), settings["LearningRate"], settings["Momentum"], weight_decay=settings["WeightDecay"])
+        self.criterion = nn.CrossEntropyLoss()
+
+    def gradients(self):
+        outputs = self.model(self.images)
+        self.optimizer.zero_grad()
+        if torch.is_tensor(outputs):
+            loss = main = self.criterion(outputs, self.labels)
+        else:
+            main = self.criterion(outputs.logits, self.labels)
+            loss = main + 0.3 * (self.criterion(outputs.aux_logits1, self.labels) + self.criterion(outputs.aux_logits2, self.labels))
+        loss.backward()
+        return main
+
+    def train(self, steps):
+        self.step()
+        began = time.perf_counter()
+        for _ in range(steps):
+            loss = self.step()
+        return (time.perf_counter() - began) / steps, loss
+
+    def step(self):
+        loss = self.gradients().item()  # as every training loop's log asks for
+        self.optimizer.step()
+        return loss
+
+    def check(self, path):
+        dropouts = [module for module in self.net.modules() if isinstance(module, nn.Dropout)]
+        for module in dropouts:
+            module.eval()
+        loss = self.gradients().detach()
+        for module in dropouts:
+            module.train()
+        if self.world_size > 1:
+            torch.distributed.all_reduce(loss)
+        if self.rank == 0:
+            write(path, {name: parameter.grad for name, parameter in self.net.named_parameters()})
+        return loss.item() / self.world_size
+
+
+def main(folder, meeting, rank, world_size, threads, case, settings):
+    torch.set_num_threads(threads)
+    torch.manual_seed(rank)
+    if world_size > 1:
+        torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world_size)
+    trainer = Trainer(folder, rank, world_size, case, settings)
+    print(json.dumps({"Seconds": 0, "Loss": 0}), flush=True)
+    for line in sys.stdin:
+        order = json.loads(line)
+        if order["Steps"] == 0:
+            answer = {"Seconds": 0, "Loss": trainer.check(order["File"])}
+        else:
+            seconds, loss = trainer.train(order["Steps"])
+            answer = {"Seconds": seconds, "Loss": loss}
+        print(json.dumps(answer), flush=True)
+
+
+folder, meeting, rank, world_size, threads, case, settings = sys.argv[1:]
+main(folder, meeting, int(rank), int(world_size), int(threads), json.loads(case), json.loads(settings))

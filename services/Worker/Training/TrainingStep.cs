@@ -1,0 +1,37 @@
+using System.Diagnostics;
+using Cluster.Contracts.V1;
+using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Parallel;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>One optimizer step of a rank: batch to the device → forward and backward → is the loss finite → update.</summary>
+internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement)
+{
+    /// <param name="batch">This rank's samples; still the caller's.</param>
+    /// <param name="step">From 0.</param>
+    /// <param name="learningRate">This step's.</param>
+    /// <exception cref="JobMisconfiguredException">Loss or gradient is no longer a number; no parameter has been changed, on any rank.</exception>
+    public StepResult Run(HostBatch batch, long step, double learningRate)
+    {
+        var outcome = ForwardBackward(batch, step);
+        if (!double.IsFinite(outcome.Loss))
+            throw Diverged(step, outcome.Loss);
+        var updating = Stopwatch.GetTimestamp();
+        var gradientNorm = update.Apply(learningRate, step);
+        return new StepResult(outcome, gradientNorm, Stopwatch.GetElapsedTime(updating));
+    }
+
+    /// <summary>The step without its update: leaves the gradients.</summary>
+    public StepOutcome ForwardBackward(HostBatch batch, long step) =>
+        partition.ForwardBackward(placement.Place(batch, step) with { AccumulationSteps = Math.Max(1, hyperparameters.AccumulationSteps) });
+
+    private JobMisconfiguredException Diverged(long step, double loss) => new(
+        $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "
+        + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}) or raise hyperparameters.schedule.warmupEpochs (now {hyperparameters.Schedule.WarmupEpochs})");
+}
+
+/// <param name="Outcome">Over the global batch.</param>
+/// <param name="GradientNorm">Before clipping.</param>
+/// <param name="Update">Time from the gradients to the parameters.</param>
+internal readonly record struct StepResult(StepOutcome Outcome, double GradientNorm, TimeSpan Update);

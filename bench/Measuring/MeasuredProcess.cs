@@ -35,10 +35,14 @@ internal sealed class MeasuredProcess : IAsyncDisposable
 
     /// <summary>A script of <c>bench/peers</c>, under the system's Python.</summary>
     /// <param name="script">File name.</param>
-    /// <param name="environment">In this process's own one's place; null leaves that.</param>
+    /// <param name="environment">Added to this process's own.</param>
     /// <param name="arguments">For the script.</param>
     public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
         new(Peer(script, environment, arguments), script);
+
+    /// <summary>The same with an environment in this process's own one's place.</summary>
+    public static MeasuredProcess StartPeerIn(IReadOnlyDictionary<string, string> environment, string script, params IEnumerable<string> arguments) =>
+        new(In(environment, Peer(script, null, arguments)), script);
 
     /// <summary>The same on one of two hosts.</summary>
     public static MeasuredProcess StartPeerOn(
@@ -90,7 +94,9 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     private static ProcessStartInfo Peer(string script, IReadOnlyDictionary<string, string>? environment, IEnumerable<string> arguments)
     {
         var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
-        return environment is null ? start : In(environment, start);
+        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+            start.Environment[key] = value;
+        return start;
     }
 
     private static ProcessStartInfo In(IReadOnlyDictionary<string, string> environment, ProcessStartInfo start)

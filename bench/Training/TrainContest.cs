@@ -8,6 +8,8 @@ namespace Cluster.Bench.Training;
 /// <summary>One network on so many ranks: ours, PyTorch as installed, and PyTorch in our environment, all kept ready and asked in turn.</summary>
 internal sealed class TrainContest : IAsyncDisposable
 {
+    private const string Script = "train.py";
+
     private readonly TrainCase network;
     private readonly int worldSize;
     private readonly int threads;
@@ -77,32 +79,23 @@ internal sealed class TrainContest : IAsyncDisposable
     {
         contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
             worldSize, rank => TrainRank.Start(OurEnvironment(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]), cancellationToken));
-        contestants.Add(await StartPeersAsync("as-installed", _ => AsInstalled(), cancellationToken));
-        contestants.Add(await StartPeersAsync("same-environment", OurEnvironment, cancellationToken));
+        // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
+        var threadsOnly = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = $"{threads}" };
+        contestants.Add(await StartPeersAsync("as-installed", (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments), cancellationToken));
+        contestants.Add(await StartPeersAsync("same-environment", (rank, arguments) => MeasuredProcess.StartPeerIn(OurEnvironment(rank), Script, arguments), cancellationToken));
     }
 
-    private Task<MeasuredRanks> StartPeersAsync(string meeting, Func<int, IReadOnlyDictionary<string, string>> environment, CancellationToken cancellationToken)
+    private Task<MeasuredRanks> StartPeersAsync(string meeting, Func<int, string[], MeasuredProcess> start, CancellationToken cancellationToken)
     {
         var settings = JsonSerializer.Serialize(new { TrainCase.LearningRate, TrainCase.Momentum, TrainCase.WeightDecay });
         return MeasuredRanks.StartAsync<TrainAnswer>(
             worldSize,
-            rank => MeasuredProcess.StartPeer(
-                "train.py", environment(rank), folder, Path.Combine(folder, meeting), $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network), settings),
+            rank => start(rank, [folder, Path.Combine(folder, meeting), $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network), settings]),
             cancellationToken);
     }
 
     private IReadOnlyDictionary<string, string> OurEnvironment(int rank) =>
         TrainerEnvironment.For(Environment.GetEnvironmentVariables(), TrainRank.Launch(rank, worldSize, threads));
-
-    /// <summary>Threads are said as torchrun says them; OpenBLAS, which knows nothing of torch.set_num_threads, reads this too.</summary>
-    private Dictionary<string, string> AsInstalled()
-    {
-        var environment = new Dictionary<string, string>();
-        foreach (System.Collections.DictionaryEntry entry in Environment.GetEnvironmentVariables())
-            environment[(string)entry.Key] = (string?)entry.Value ?? "";
-        environment["OMP_NUM_THREADS"] = $"{threads}";
-        return environment;
-    }
 
     private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(MeasuredRanks ranks, string file, CancellationToken cancellationToken)
     {

@@ -40,6 +40,15 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     public IReadOnlyList<(string Name, Tensor Buffer)> Buffers() =>
         [.. named_buffers().Where(b => !b.name.EndsWith("num_batches_tracked", StringComparison.Ordinal)).Select(b => (b.name, b.buffer))];
 
+    /// <summary>Names of the undivided net's parameters and buffers that are not held here because another process holds them whole.</summary>
+    public virtual IReadOnlySet<string> HeldElsewhere => new HashSet<string>();
+
+    /// <summary>Elements of the undivided net's parameters.</summary>
+    public virtual long ParameterCount => Shards().Sum(shard => shard.GlobalShape.Aggregate(1L, (product, size) => product * size));
+
+    /// <summary>The undivided net as a sequence of units that, run one after the other, are its <c>forward</c>; empty where it is none.</summary>
+    public virtual IReadOnlyList<NetworkUnit> Units => [];
+
     /// <summary>How much each auxiliary head's loss adds to the main one while training, in the order of <see cref="Outputs"/>; empty without heads.</summary>
     public virtual IReadOnlyList<double> AuxiliaryWeights => [];
 

@@ -32,6 +32,16 @@ public sealed class ModelRegistryTests
 
     [Theory]
     [MemberData(nameof(Models))]
+    public void Catalogue_KnowsHowManyUnitsAPipelineCanCutApart(string name)
+    {
+        ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
+        using var network = ModelRegistry.CreateToLoad(name, new Dictionary<string, object>());
+
+        network.Units.Count.ShouldBe(model!.Units);
+    }
+
+    [Theory]
+    [MemberData(nameof(Models))]
     public void CatalogueDefaults_AreTheModelsOwn(string name)
     {
         using var scope = NewDisposeScope();

@@ -31,11 +31,18 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
 
     /// <summary>
     /// Images in one pass: a rank sees its slice of a batch, or a part of that at a time with accumulation. The first slices and passes have
-    /// one image more where it does not divide.
+    /// one image more where it does not divide. The first stage of a pipeline holds as many micro-batches as there are stages; it is cut only once it
+    /// runs, so that its rank counts as one that has the whole network, which is more than any stage takes.
     /// </summary>
     private static int RankBatchSize(JobSpec spec)
     {
         var slices = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : Math.Max(spec.Mesh?.Data ?? 1, 1);
+        if (spec.Parallelism == Parallelism.Pipeline)
+        {
+            var share = LargestPart(spec.Hyperparameters.GlobalBatchSize, slices);
+            return Math.Min(share, spec.Mesh!.Pipeline * LargestPart(share, spec.Hyperparameters.MicroBatches));
+        }
+
         return LargestPart(LargestPart(spec.Hyperparameters.GlobalBatchSize, slices), Math.Max(spec.Hyperparameters.AccumulationSteps, 1));
     }
 

@@ -140,7 +140,7 @@ internal sealed class GradientBuckets : IDisposable
         }
     }
 
-    private static unsafe nint AddressOf(Tensor tensor)
+    internal static unsafe nint AddressOf(Tensor tensor)
     {
         // Of the first element alone: bytes is a span and cannot be longer than 2 GiB.
         using var first = tensor.view(-1).narrow(0, 0, 1);

@@ -14,8 +14,7 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
     {
         if (batch.Images.shape[0] != local.Count * batch.Views)
             throw new ArgumentException($"the batch has {batch.Images.shape[0]} images of {batch.Views} views; this rank feeds {local.Count} of {batch.GlobalBatchSize}", nameof(batch));
-        network.Position.Step = batch.Step;
-        network.Position.FirstSample = local.Start;
+        Place(network, batch, local);
         var outputs_NK = network.Outputs(batch.Images);
         var logits_NK = AverageViews(outputs_NK[0], batch.Views);
         var main = loss(logits_NK, batch.Labels);
@@ -28,6 +27,13 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
 
         using var guard = no_grad();
         return new LocalPass(total, main.to(ScalarType.Float64).item<double>(), logits_NK.argmax(1).eq(batch.Labels).sum().item<long>());
+    }
+
+    /// <summary>Tells the network which samples of which step come next.</summary>
+    public static void Place(ImageClassifier network, TrainingBatch batch, SampleRange local)
+    {
+        network.Position.Step = batch.Step;
+        network.Position.FirstSample = local.Start;
     }
 
     /// <summary>Logits whose softmax is the mean of the views': Krizhevsky et al. 2012, §4.1. They lack the constant log(views), which a softmax takes out again.</summary>

@@ -16,7 +16,7 @@ internal static class EnvironmentReport
         CpuModel = CpuModel("/proc/cpuinfo"),
         LibtorchVersion = torch.__version__,
         TrainerVersion = typeof(EnvironmentReport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
-        ParameterCount = network.Shards().Sum(shard => shard.GlobalShape.Aggregate(1L, (product, size) => product * size)),
+        ParameterCount = network.ParameterCount,
     };
 
     /// <summary>The kernel's "model name", or "unknown" where it gives none (Arm).</summary>

@@ -28,7 +28,7 @@ internal static partial class InitialWeights
                 .. network.Buffers().Select(b => new LocalParameter(b.Name, b.Buffer, b.Buffer.shape, new long[b.Buffer.dim()], IsOwner: true)),
             ];
             IReadOnlySet<string> fresh = spec.InitFrom.NewHead ? ClassifierHead.NamesOf(spec) : new HashSet<string>();
-            WeightsFit.Require(spec, source, wanted, weights, fresh);
+            WeightsFit.Require(spec, source, wanted, weights, fresh, network.HeldElsewhere);
             var converted = new SortedDictionary<string, int>(StringComparer.Ordinal);
             foreach (var place in wanted.Where(place => !fresh.Contains(place.Name)))
             {

@@ -42,13 +42,15 @@ internal static class TrainingCheckpoint
             AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var state in setup.Optimizer.State.Where(state => optimized.ContainsKey(state.Parameter)))
             AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape, optimized[state.Parameter].Offset);
-        if (rank == 0)
+        if (rank == 0 || (setup.Spec.Parallelism == Parallelism.Pipeline && owned.Count > 0))
         {
-            // Every rank holds these whole and the same.
+            // Every rank, or every one of a pipeline's stage, holds these whole and the same.
             foreach (var (name, buffer) in setup.Network.Buffers())
                 AddWeights(name, buffer, buffer.shape, new long[buffer.dim()]);
-            snapshot.AddFile(TrainingPosition.FileName, position.ToJson());
         }
+
+        if (rank == 0)
+            snapshot.AddFile(TrainingPosition.FileName, position.ToJson());
 
         return snapshot;
 

@@ -13,7 +13,7 @@ namespace Cluster.Worker.Training;
 internal static class TrainingPartitions
 {
     public static async Task<ITrainingPartition> CreateAsync(
-        JobSpec spec, ICollectiveGroup group, string device, GradientOptions gradients, CancellationToken cancellationToken)
+        JobSpec spec, ICollectiveGroup group, string device, GradientOptions gradients, ILogger logger, CancellationToken cancellationToken)
     {
         var options = OptionsOf(spec.Model);
         var precision = PrecisionOf(spec.Hyperparameters.Precision);
@@ -26,7 +26,9 @@ internal static class TrainingPartitions
                 return ModelParallel.Create(Part, loss, group);
             if (spec.Parallelism == Parallelism.Hybrid)
                 return await HybridParallel.CreateAsync(Part, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken);
-            var network = ModelRegistry.Create(spec.Model.Name, options, spec.Seed, precision).to(DeviceOf(device));
+            if (spec.Parallelism == Parallelism.Pipeline)
+                return await PipelineParallel.CreateAsync(Whole, loss, group, PipelineOf(spec, group, gradients), logger, cancellationToken);
+            var network = Whole();
             return group.WorldSize == 1
                 ? new SingleDevice(network, loss)
                 : await DataParallel.CreateAsync(network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken);
@@ -36,8 +38,12 @@ internal static class TrainingPartitions
             throw new JobMisconfiguredException(e.Message);
         }
 
+        ImageClassifier Whole() => ModelRegistry.Create(spec.Model.Name, options, spec.Seed, precision).to(DeviceOf(device));
         ImageClassifier Part(ChannelSplit split) => ModelRegistry.CreatePart(spec.Model.Name, options, spec.Seed, split, precision).to(DeviceOf(device));
     }
+
+    private static PipelineSetup PipelineOf(JobSpec spec, ICollectiveGroup group, GradientOptions gradients) => new(
+        spec.Mesh?.Pipeline is > 0 and var stages ? stages : group.WorldSize, spec.Hyperparameters.MicroBatches, spec.Hyperparameters.SyncBatchNorm, gradients);
 
     /// <exception cref="JobMisconfiguredException">The network takes other images than the data set has.</exception>
     public static void EnsureFits(ClassifierShape network, DataDefinition data)

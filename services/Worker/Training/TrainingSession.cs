@@ -47,7 +47,8 @@ public sealed class TrainingSession : ITrainingSession
         var plan = TrainingPlan.From(spec.Hyperparameters, parts.Train.Count);
         var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);
 
-        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, cancellationToken).GetAwaiter().GetResult();
+        var logger = context.LoggerFactory.CreateLogger<TrainingSession>();
+        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, logger, cancellationToken).GetAwaiter().GetResult();
         TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
         using var optimizer = OptimizerFactory.Create(spec.Hyperparameters, partition.Parameters, group);
         using var average = spec.Hyperparameters.AverageDecay > 0

@@ -17,13 +17,14 @@ internal static class WeightsFit
     /// <param name="wanted">The network's tensors.</param>
     /// <param name="weights">The stored ones.</param>
     /// <param name="fresh">Names that need not be stored.</param>
+    /// <param name="elsewhere">Names that other ranks look at.</param>
     /// <exception cref="JobMisconfiguredException">They differ in more than <paramref name="fresh"/>; the message lists names and shapes.</exception>
-    public static void Require(JobSpec spec, string source, IReadOnlyList<LocalParameter> wanted, IWeights weights, IReadOnlySet<string> fresh)
+    public static void Require(JobSpec spec, string source, IReadOnlyList<LocalParameter> wanted, IWeights weights, IReadOnlySet<string> fresh, IReadOnlySet<string> elsewhere)
     {
         // PyTorch's count of batches is read by nothing here.
         var stored = weights.WeightNames.Where(name => !name.EndsWith("num_batches_tracked", StringComparison.Ordinal)).ToHashSet(StringComparer.Ordinal);
         var differing = wanted.Where(place => !fresh.Contains(place.Name) && !(stored.Contains(place.Name) && Same(place, weights))).ToList();
-        var unknown = stored.Except(wanted.Select(place => place.Name)).Order(StringComparer.Ordinal).ToList();
+        var unknown = stored.Except(wanted.Select(place => place.Name)).Except(elsewhere).Order(StringComparer.Ordinal).ToList();
         if (differing.Count == 0 && unknown.Count == 0)
             return;
 

@@ -14,6 +14,7 @@ internal static class MobileNetModels
             SharedOptions.Init("normal, σ 0.09, as its authors' code"),
         ], "depthwise separable convolutions; inputSize/224 is the resolution multiplier: Howard et al. 2017")
         {
+            Units = 15,
             BatchNorm = true,
             Facts = new("Howard et al. 2017, MobileNets: efficient convolutional neural networks for mobile vision applications, arXiv:1704.04861",
                 3, 224, 1000, 4_231_976, 568_740_352)
@@ -30,6 +31,7 @@ internal static class MobileNetModels
             SharedOptions.Init("normal, variance 2/fan-out, as torchvision"),
         ], "inverted residuals and linear bottlenecks: Sandler et al. 2018")
         {
+            Units = 20,
             BatchNorm = true,
             Facts = new("Sandler et al. 2018, MobileNetV2: inverted residuals and linear bottlenecks, arXiv:1801.04381", 3, 224, 1000, 3_504_872, 300_774_272)
             {

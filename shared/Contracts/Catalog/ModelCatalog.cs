@@ -21,6 +21,7 @@ public static class ModelCatalog
             OptionDefinition.Word("init", "paper", ["paper", "he"], "paper: uniform within 2.4/fan-in; he: normal, variance 2/fan-in"),
         ], "LeNet-5 with a dense C3: LeCun et al. 1998, section II")
         {
+            Units = 5,
             Facts = new("LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition", 1, 32, 10, 61_706, 416_520),
         },
 
@@ -41,6 +42,7 @@ public static class ModelCatalog
                 "paper: normal, σ 0.01, some biases 1 (needs an ImageNet-sized budget); he: normal, variance 2/fan-in"),
         ], "AlexNet of 2012 in two towers: Krizhevsky et al. 2012")
         {
+            Units = 8,
             Facts = new("Krizhevsky, Sutskever and Hinton 2012, ImageNet classification with deep convolutional neural networks", 3, 224, 1000, 60_965_224, 724_406_816)
             {
                 Top1 = 62.5, Top5 = 83.0, Source = "paper, LSVRC-2010 test, ten crops",

@@ -24,6 +24,9 @@ public sealed record ModelDefinition(
     /// <summary>As <see cref="DividedChannels"/>, of the fully connected layers that <c>parallelism: hybrid</c> divides.</summary>
     public ImmutableArray<int> DividedUnits { get; init; } = [];
 
+    /// <summary>Consecutive units between which <c>parallelism: pipeline</c> may cut it; 0 where it is no sequence of such.</summary>
+    public int Units { get; init; }
+
     /// <summary>Whether it normalises over the batch, so that a sample's scores depend on those it is trained with.</summary>
     public bool BatchNorm { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 
 namespace Cluster.Contracts.Catalog;
 
@@ -31,6 +32,7 @@ internal static class VggModels
         {
             DividedChannels = name.EndsWith("_bn", StringComparison.Ordinal) || name.EndsWith("_lrn", StringComparison.Ordinal) ? [] : [64, 128, 256, 512, 4096],
             DividedUnits = [4096],
+            Units = int.Parse(name.AsSpan("vgg".Length, 2), CultureInfo.InvariantCulture), // its layers
             BatchNorm = name.EndsWith("_bn", StringComparison.Ordinal),
             Facts = new("Simonyan and Zisserman 2014, Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556",
                 3, 224, 1000, parameters, multiplyAdds)

@@ -11,6 +11,10 @@ namespace Cluster.Contracts.JobFiles;
 internal static partial class JobFields
 {
     private const long MaxWhole = 1_000_000_000;
+
+    /// <summary>Micro-batches for each stage of a pipeline, by default: of S stages' time a share of (S − 1)/(4S + S − 1), at most a fifth, is then idle.</summary>
+    private const int MicroBatchesAStage = 4;
+
     private const string Folders = $"{DataCatalog.ImageFolder} or {DataCatalog.TarShards}";
 
     /// <summary>In the order of filling: a default that follows from another field stands behind it.</summary>
@@ -119,27 +123,48 @@ internal static partial class JobFields
         Choice("hyperparameters.precision", Precision.Float32, "float32 or float64", "type of weights and computation"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with
         {
-            Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model),
+            Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model) * Math.Max(1, spec.Mesh.Pipeline),
             DefaultText = "1, or those of the mesh",
         },
         Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),
         Whole("resources.maxDevicesPerNode", 0, 0, 65_536, "at most so many of the devices on one node; 0 means no limit"),
-        Choice("parallelism", Parallelism.Data, "data, model or hybrid",
-            "data: each device takes a slice of the batch; model: a share of every layer's channels; hybrid: a slice of the batch in convolutions and a share of the fully connected layers") with
+        Choice("parallelism", Parallelism.Data, "data, model, hybrid or pipeline",
+            "data: each device takes a slice of the batch; model: a share of every layer's channels; hybrid: a slice of the batch in convolutions and a share of the fully connected layers; "
+            + "pipeline: some consecutive layers") with
         {
-            Default = spec => spec.Mesh.Model > 1 ? Parallelism.Model : Parallelism.Data,
-            DefaultText = "data, or model where the mesh has a model axis",
+            Default = spec => spec.Mesh.Pipeline > 1 ? Parallelism.Pipeline : spec.Mesh.Model > 1 ? Parallelism.Model : Parallelism.Data,
+            DefaultText = "data, or model or pipeline where the mesh has such an axis",
         },
         OfMesh(Whole("mesh.data", 1, 1, 65_536, "slices of the batch: replicas, or copies of a divided network") with
         {
-            Default = spec => spec.Mesh.Model > 0 ? Math.Max(1, spec.Resources.Devices / spec.Mesh.Model) : spec.Parallelism == Parallelism.Model ? 1L : Math.Max(1, spec.Resources.Devices),
-            DefaultText = "devices over mesh.model; without either all (data) or 1 (model)",
+            Default = spec => (Parts(spec.Mesh), spec.Parallelism) switch
+            {
+                (> 0 and var parts, _) => Math.Max(1, spec.Resources.Devices / parts),
+                (_, Parallelism.Data) => Math.Max(1, spec.Resources.Devices),
+                _ => 1L,
+            },
+            DefaultText = "devices over mesh.model × mesh.pipeline; without either all (data) or 1 (model, pipeline)",
         }),
         OfMesh(Whole("mesh.model", 1, 1, 65_536, "parts of the network, each a share of every layer's channels") with
         {
-            Default = spec => Math.Max(1, spec.Resources.Devices / Math.Max(1, spec.Mesh.Data)),
-            DefaultText = "devices over mesh.data",
+            Default = spec => spec.Parallelism == Parallelism.Pipeline ? 1L : Math.Max(1, spec.Resources.Devices / (Math.Max(1, spec.Mesh.Data) * Math.Max(1, spec.Mesh.Pipeline))),
+            DefaultText = "devices over mesh.data; 1 (pipeline)",
         }),
+        OfMesh(Whole("mesh.pipeline", 1, 1, 65_536, "stages of the network, each some of its consecutive layers") with
+        {
+            Default = spec => spec.Parallelism != Parallelism.Pipeline ? 1L : Math.Max(1, spec.Resources.Devices / (Math.Max(1, spec.Mesh.Data) * Math.Max(1, spec.Mesh.Model))),
+            DefaultText = "1; devices over mesh.data (pipeline)",
+            ZeroIsAbsent = true,
+        }),
+        Whole("hyperparameters.microBatches", 1, 1, 65_536,
+            "parts of a slice of the global batch that follow one another through the stages; more of them leave the stages less idle, and larger ones compute faster") with
+        {
+            Default = spec => Math.Clamp(MicroBatchesAStage * (long)Math.Max(1, spec.Mesh.Pipeline), 1, Math.Max(1, spec.Hyperparameters.GlobalBatchSize / Math.Max(1, spec.Mesh.Data))),
+            DefaultText = $"{MicroBatchesAStage} × mesh.pipeline, or as many as a slice has samples",
+            AppliesTo = spec => spec.Parallelism == Parallelism.Pipeline,
+            BelongsTo = "parallelism pipeline",
+            ZeroIsAbsent = true,
+        },
         Whole("checkpoints.everyEpochs", 1, 0, 100_000, "write one after every so many epochs; the last epoch always does"),
         Whole("checkpoints.everySteps", 0, 0, MaxWhole, "also after every so many optimizer steps; 0 means never"),
         Whole("checkpoints.keepLatest", 2, 1, 1000, "the newest so many are kept"),
@@ -164,6 +189,9 @@ internal static partial class JobFields
             "put the file into the folder weights of the nodes' data folder and give its name", "begin with the weights in this file on the nodes")),
         OfInitialWeights(Flag("initFrom.newHead", _ => false, "false", "draw the parameters anew whose shape follows from the number of classes")),
     ]);
+
+    /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
+    private static int Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Math.Max(1, mesh.Model) * Math.Max(1, mesh.Pipeline);
 
     private static bool IsFolder(JobSpec spec) => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.IsFolder;
 
@@ -215,7 +243,7 @@ internal static partial class JobFields
     private static JobField IfGiven(JobField field) => field with { AppliesTo = spec => field.Get(spec) is not (null or "") };
 
     private static JobField OfMesh(JobField field) =>
-        field with { AppliesTo = spec => spec.Parallelism != Parallelism.Hybrid, BelongsTo = "parallelism data or model" };
+        field with { AppliesTo = spec => spec.Parallelism != Parallelism.Hybrid, BelongsTo = "parallelism data, model or pipeline" };
 
     private static JobField Word(string path, string? byDefault, IEnumerable<string> words, string meaning)
     {

@@ -111,6 +111,11 @@ internal static class JointRules
             yield return new("parallelism", spec.Parallelism.ToString().ToLowerInvariant(), $"task {spec.Task.Name} splits its samples over the devices and nothing else",
                 "use data or leave it out");
         }
+        else if (spec.Parallelism == Parallelism.Pipeline)
+        {
+            foreach (var fault in PipelineRules.Faults(spec, model))
+                yield return fault;
+        }
         else if (spec.Parallelism != Parallelism.Data && DivisionFault(spec, model, spec.Parallelism == Parallelism.Hybrid ? devices : spec.Mesh.Model) is { } fault)
         {
             yield return fault;
@@ -130,15 +135,24 @@ internal static class JointRules
     {
         if (parallelism == Parallelism.Hybrid)
             return null; // convolutions and fully connected layers lie over the same devices
-        if ((long)mesh.Data * mesh.Model != devices)
+        if ((long)mesh.Data * mesh.Model * mesh.Pipeline != devices)
         {
-            return new("resources.devices", $"{devices}", $"the mesh has {mesh.Data} × {mesh.Model} (mesh.data × mesh.model)",
-                "make their product the devices, or leave one of the three out");
+            return new("resources.devices", $"{devices}", $"the mesh has {mesh.Data} × {mesh.Model} × {mesh.Pipeline} (mesh.data × mesh.model × mesh.pipeline)",
+                "make their product the devices, or leave one of the four out");
         }
 
-        return parallelism == Parallelism.Data && mesh.Model > 1
-            ? new("mesh.model", $"{mesh.Model}", "parallelism is data, which divides no network", "use parallelism model, or leave parallelism out")
-            : null;
+        return parallelism switch
+        {
+            Parallelism.Data when mesh.Model > 1 => Unused("model", mesh.Model, "data, which divides no network"),
+            Parallelism.Data when mesh.Pipeline > 1 => Unused("pipeline", mesh.Pipeline, "data, which divides no network"),
+            Parallelism.Model when mesh.Pipeline > 1 => Unused("pipeline", mesh.Pipeline, "model, whose parts are shares of layers and no stages"),
+            Parallelism.Pipeline when mesh.Model > 1 =>
+                new("mesh.model", $"{mesh.Model}", "parallelism is pipeline, whose stages are not divided further", "use 1 and more of mesh.data or mesh.pipeline"),
+            _ => null,
+        };
+
+        static JobFileViolation Unused(string axis, int size, string why) =>
+            new($"mesh.{axis}", $"{size}", $"parallelism is {why}", $"use parallelism {axis}, or leave parallelism out");
     }
 
     /// <summary>What keeps the network from being divided over the devices of a copy.</summary>
@@ -199,10 +213,10 @@ internal static class JointRules
                 "use another optimizer, or leave shardOptimizer out");
         }
 
-        if (training.Optimizer.Name == "lars" && spec.Parallelism != Parallelism.Data)
+        if (training.Optimizer.Name == "lars" && spec.Parallelism is Parallelism.Model or Parallelism.Hybrid)
         {
             yield return new("hyperparameters.optimizer.name", "lars",
-                "parallelism splits the network and lars measures whole tensors, of which each device would hold a part", "use another optimizer, or parallelism data");
+                "parallelism splits layers and lars measures whole tensors, of which each device would hold a part", "use another optimizer, or parallelism data or pipeline");
         }
 
         if (training.Schedule.Name == "plateau" && !HasValidation(spec))

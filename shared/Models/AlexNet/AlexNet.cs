@@ -60,6 +60,20 @@ public sealed class AlexNet : ImageClassifier
         Initialize(net.Init == "paper" ? Paper : Distribution.He);
     }
 
+    /// <inheritdoc/>
+    /// <remarks>The trail gives one tower's channels at 224; T is the towers held here.</remarks>
+    public override IReadOnlyList<NetworkUnit> Units =>
+    [
+        new([nameof(conv1), nameof(norm1), nameof(pool1)], x => pool1.call(Normalize(norm1, conv1.call(Pad(x)).relu()))), // N×3×227×227 → N×T48×55×55 → N×T48×27×27
+        new([nameof(conv2), nameof(norm2), nameof(pool2)], x => pool2.call(Normalize(norm2, conv2.call(x).relu()))),      // N×T128×27×27 → N×T128×13×13
+        new([nameof(conv3)], x => conv3.call(Split.Gather(x)).relu()),                                                    // N×256×13×13 → N×T192×13×13
+        new([nameof(conv4)], x => conv4.call(x).relu()),                                                                  // N×T192×13×13
+        new([nameof(conv5), nameof(pool5)], x => pool5.call(conv5.call(x).relu())),                                       // N×T128×13×13 → N×T128×6×6
+        new([nameof(fc6), nameof(drop6)], x => drop6.call(fc6.call(Split.Gather(x.flatten(1))).relu())),                  // N×9216 → N×T2048
+        new([nameof(fc7), nameof(drop7)], x => drop7.call(fc7.call(Split.Gather(x)).relu())),                             // N×4096 → N×T2048
+        new([nameof(fc8)], x => Split.Finish(fc8.call(Split.Gather(x)))),                                                 // N×4096 → N×T(classes/2) → N×classes
+    ];
+
     /// <summary>The undivided net.</summary>
     public static AlexNet Create(ModelOptions options, StepPosition position, ScalarType dtype) =>
         new(AlexNetShape.Read(options), ChannelSplit.None, position, dtype);
@@ -76,20 +90,9 @@ public sealed class AlexNet : ImageClassifier
     }
 
     /// <inheritdoc/>
-    /// <remarks>The trail gives one tower's channels at 224; T is the towers held here.</remarks>
-    public override Tensor forward(Tensor input)
-    {
-        var x = nn.functional.pad(input, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]); // N×3×227×227
-        x = pool1.call(Normalize(norm1, conv1.call(x).relu())); // N×T48×55×55 → N×T48×27×27
-        x = pool2.call(Normalize(norm2, conv2.call(x).relu())); // N×T128×27×27 → N×T128×13×13
-        x = conv3.call(Split.Gather(x)).relu();                  // N×256×13×13 → N×T192×13×13
-        x = conv4.call(x).relu();                          // N×T192×13×13
-        x = pool5.call(conv5.call(x).relu());              // N×T128×13×13 → N×T128×6×6
-        x = drop6.call(fc6.call(Split.Gather(x.flatten(1))).relu()); // N×9216 → N×T2048
-        x = drop7.call(fc7.call(Split.Gather(x)).relu());     // N×4096 → N×T2048
-        x = fc8.call(Split.Gather(x));                           // N×4096 → N×T(classes/2)
-        return Split.Finish(x);                            // N×classes
-    }
+    public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
+
+    private Tensor Pad(Tensor images) => nn.functional.pad(images, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]);
 
     /// <summary>§5: weights N(0, 0.01²); biases 1 in conv2, conv4, conv5 and the hidden fully connected layers, which gives their ReLUs positive inputs at first; else 0.</summary>
     private static Distribution Paper(ParameterShard shard) => shard.Name switch

@@ -52,6 +52,19 @@ public sealed class AlexNetKeras : ImageClassifier
         static int Overlapping(int size) => ((size - 3) / 2) + 1;
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+    [
+        new([nameof(conv1), nameof(pool1)], x => pool1.call(conv1.call(x).relu_())),          // N×96×54×54 → N×96×26×26
+        new([nameof(conv2), nameof(pool2)], x => pool2.call(conv2.call(x).relu_())),          // N×256×26×26 → N×256×12×12
+        new([nameof(conv3)], x => conv3.call(x).relu_()),                                     // N×384×12×12
+        new([nameof(conv4)], x => conv4.call(x).relu_()),                                     // N×384×12×12
+        new([nameof(conv5), nameof(pool5)], x => pool5.call(conv5.call(x).relu_())),          // N×256×12×12 → N×256×6×6
+        new([nameof(fc6), nameof(drop6)], x => drop6.call(fc6.call(x.flatten(1)).relu_())),   // N×9216 → N×4096
+        new([nameof(fc7), nameof(drop7)], x => drop7.call(fc7.call(x).relu_())),              // N×4096
+        new([nameof(fc8)], fc8.call),                                                         // N×classes
+    ];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes width dropout init</c>.</summary>
     public static AlexNetKeras Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -62,17 +75,7 @@ public sealed class AlexNetKeras : ImageClassifier
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input)
-    {
-        var x = pool1.call(conv1.call(input).relu_());        // N×96×54×54 → N×96×26×26
-        x = pool2.call(conv2.call(x).relu_());            // N×256×26×26 → N×256×12×12
-        x = conv3.call(x).relu_();                        // N×384×12×12
-        x = conv4.call(x).relu_();                        // N×384×12×12
-        x = pool5.call(conv5.call(x).relu_());            // N×256×12×12 → N×256×6×6
-        x = drop6.call(fc6.call(x.flatten(1)).relu_());   // N×9216 → N×4096
-        x = drop7.call(fc7.call(x).relu_());              // N×4096
-        return fc8.call(x);                               // N×classes
-    }
+    public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
 
     /// <summary>The listing asks for Keras's "uniform", within ±0.05, in the convolutions and for nothing elsewhere, which is Glorot's uniform; biases 0.</summary>
     private static Distribution Keras(ParameterShard shard) => shard.GlobalShape.Count switch

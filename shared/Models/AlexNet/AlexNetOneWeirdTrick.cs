@@ -54,6 +54,10 @@ public sealed class AlexNetOneWeirdTrick : ImageClassifier
         static int Pooled(int size) => ((size - 3) / 2) + 1;
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+        [.. NetworkUnit.Layers(nameof(features), features), .. NetworkUnit.Layers(nameof(classifier), classifier, maps => maps.flatten(1))];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes width dropout init</c>.</summary>
     public static AlexNetOneWeirdTrick Create(ModelOptions options, ChannelSplit split, StepPosition position, ScalarType dtype)
     {

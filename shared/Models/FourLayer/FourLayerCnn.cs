@@ -37,6 +37,15 @@ public sealed class FourLayerCnn : ImageClassifier
         static int Halved(int size) => size / 2; // windows of 3, two apart, rounded up: 32 → 16 → 8 → 4
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+    [
+        new([nameof(conv1), nameof(pool1)], x => activate(pool1.call(conv1.call(x)))), // N×32×32×32 → N×32×16×16
+        new([nameof(conv2), nameof(pool2)], x => pool2.call(activate(conv2.call(x)))), // N×32×16×16 → N×32×8×8
+        new([nameof(conv3), nameof(pool3)], x => pool3.call(activate(conv3.call(x)))), // N×64×8×8 → N×64×4×4
+        new([nameof(fc)], x => fc.call(x.flatten(1))),                                 // N×1024 → N×classes
+    ];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes width activation init</c>.</summary>
     public static FourLayerCnn Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -57,13 +66,7 @@ public sealed class FourLayerCnn : ImageClassifier
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input)
-    {
-        var x = activate(pool1.call(conv1.call(input)));  // N×32×32×32 → N×32×16×16
-        x = pool2.call(activate(conv2.call(x)));          // N×32×16×16 → N×32×8×8
-        x = pool3.call(activate(conv3.call(x)));          // N×64×8×8 → N×64×4×4
-        return fc.call(x.flatten(1));                     // N×1024 → N×classes
-    }
+    public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
 
     /// <summary>cuda-convnet's: σ 0.0001 in the first layer and 0.01 in the others; biases 0.</summary>
     private static Distribution CudaConvnet(ParameterShard shard) =>

@@ -35,6 +35,16 @@ public sealed class LeNet5 : ImageClassifier
         Initialize(init == "paper" ? Paper : Distribution.He);
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+    [
+        new([nameof(conv1), nameof(pool1)], x => pool1.call(Squash(conv1.call(x)))), // N×6×28×28 → N×6×14×14
+        new([nameof(conv2), nameof(pool2)], x => pool2.call(Squash(conv2.call(x)))), // N×16×10×10 → N×16×5×5
+        new([nameof(fc1)], x => Squash(fc1.call(x.flatten(1)))),                     // N×120
+        new([nameof(fc2)], x => Squash(fc2.call(x))),                                // N×84
+        new([nameof(fc3)], fc3.call),                                                // N×classes
+    ];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes activation init</c>.</summary>
     public static LeNet5 Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -49,14 +59,7 @@ public sealed class LeNet5 : ImageClassifier
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input)
-    {
-        var x = pool1.call(Squash(conv1.call(input))); // N×6×28×28 → N×6×14×14
-        x = pool2.call(Squash(conv2.call(x)));         // N×16×10×10 → N×16×5×5
-        x = Squash(fc1.call(x.flatten(1)));            // N×120
-        x = Squash(fc2.call(x));                       // N×84
-        return fc3.call(x);                            // N×classes
-    }
+    public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
 
     private Tensor Squash(Tensor x) => tanh ? x.tanh() : x.relu();
 

@@ -35,6 +35,17 @@ public sealed class LeNet5Of1998 : ImageClassifier
             Rescale();
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+    [
+        new([nameof(c1)], x => Squash(c1.call(x))),                             // N×6×28×28
+        new([nameof(s2)], x => Squash(s2.call(x))),                             // N×6×14×14
+        new([nameof(c3)], x => Squash(c3.call(x))),                             // N×16×10×10
+        new([nameof(s4)], x => Squash(s4.call(x))),                             // N×16×5×5
+        new([nameof(c5)], x => Squash(c5.call(x))),                             // N×120×1×1
+        new([nameof(f6)], x => Distances(Squash(f6.call(x.flatten(1)))).neg()), // N×84 → N×classes
+    ];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes init</c>.</summary>
     public static LeNet5Of1998 Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -48,16 +59,7 @@ public sealed class LeNet5Of1998 : ImageClassifier
     }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input)
-    {
-        var x = Squash(c1.call(input));        // N×6×28×28
-        x = Squash(s2.call(x));                // N×6×14×14
-        x = Squash(c3.call(x));                // N×16×10×10
-        x = Squash(s4.call(x));                // N×16×5×5
-        x = Squash(c5.call(x));                // N×120×1×1
-        x = Squash(f6.call(x.flatten(1)));     // N×84
-        return Distances(x).neg();             // N×classes
-    }
+    public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
 
     /// <summary>Appendix A: f(a) = 1.7159·tanh(⅔a), for which f(±1) = ±1.</summary>
     private static Tensor Squash(Tensor x)

@@ -45,6 +45,10 @@ public sealed class MobileNetV1 : ImageClassifier
         Initialize(paperInit ? Paper : Distribution.He);
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+        [new([nameof(conv1), nameof(bn1)], Stem), .. NetworkUnit.Blocks(nameof(blocks), blocks), new([nameof(avgpool), nameof(fc)], Head)];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes widthMultiplier activation init</c>.</summary>
     public static MobileNetV1 Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -59,10 +63,18 @@ public sealed class MobileNetV1 : ImageClassifier
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
-        var x = bn1.call(conv1.call(input));                                 // N×32×112×112
-        x = blocks.call(clips ? x.relu6_() : x.relu_());                     // N×64×112×112 → N×128×56×56 → … → N×1024×7×7
-        return fc.call(avgpool.call(x).flatten(1));  // N×1024 → N×classes
+        var x = Stem(input);  // N×32×112×112
+        x = blocks.call(x);   // N×64×112×112 → N×128×56×56 → … → N×1024×7×7
+        return Head(x);       // N×1024 → N×classes
     }
+
+    private Tensor Stem(Tensor images)
+    {
+        var x = bn1.call(conv1.call(images));
+        return clips ? x.relu6_() : x.relu_();
+    }
+
+    private Tensor Head(Tensor maps) => fc.call(avgpool.call(maps).flatten(1));
 
     /// <summary>The paper is silent; its authors' code draws from normals of σ 0.09, cut off at 2σ, which these are not.</summary>
     private static Distribution Paper(ParameterShard shard) =>

@@ -45,6 +45,10 @@ public sealed class MobileNetV2 : ImageClassifier
         Initialize(paperInit ? Torchvision : Distribution.He);
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+        [.. NetworkUnit.Blocks(nameof(features), features), new([nameof(avgpool), nameof(classifier)], Head)];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes widthMultiplier dropout bottleneckActivation init</c>.</summary>
     public static MobileNetV2 Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -60,10 +64,11 @@ public sealed class MobileNetV2 : ImageClassifier
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
-        var x = features.call(input);                             // N×32×112×112 → N×16×112×112 → N×24×56×56 → … → N×320×7×7 → N×1280×7×7
-        x = avgpool.call(x).flatten(1);   // N×1280
-        return classifier.call(x);                                // N×classes
+        var x = features.call(input); // N×32×112×112 → N×16×112×112 → N×24×56×56 → … → N×320×7×7 → N×1280×7×7
+        return Head(x);               // N×1280 → N×classes
     }
+
+    private Tensor Head(Tensor maps) => classifier.call(avgpool.call(maps).flatten(1));
 
     /// <summary>The nearest multiple of 8 that loses less than a tenth.</summary>
     private static int Divisible(double channels)

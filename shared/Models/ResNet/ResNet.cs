@@ -58,6 +58,15 @@ public sealed class ResNet : ImageClassifier
         }
     }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+    [
+        new([nameof(conv1), nameof(bn1), .. maxpool is null ? Array.Empty<string>() : [nameof(maxpool)]], Stem),
+        .. NetworkUnit.Blocks(nameof(layer1), layer1), .. NetworkUnit.Blocks(nameof(layer2), layer2),
+        .. NetworkUnit.Blocks(nameof(layer3), layer3), .. NetworkUnit.Blocks(nameof(layer4), layer4),
+        new([nameof(avgpool), nameof(fc)], Head),
+    ];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes width residual shortcut init</c> and, with bottlenecks, <c>stridePlacement</c>.</summary>
     public static ResNet Create(ResNetDepth depth, ModelOptions options, StepPosition position, ScalarType dtype)
     {
@@ -78,13 +87,19 @@ public sealed class ResNet : ImageClassifier
     /// <remarks>The trail gives the channels of the nets with basic blocks; from layer1 on bottlenecks have four times as many.</remarks>
     public override Tensor forward(Tensor input)
     {
-        var x = bn1.call(conv1.call(input)).relu_();            // N×64×112×112
-        if (maxpool is not null)
-            x = maxpool.call(x);                                // N×64×56×56
+        var x = Stem(input);                                    // N×64×112×112 → N×64×56×56
         x = layer1.call(x);                                     // N×64×56×56
         x = layer2.call(x);                                     // N×128×28×28
         x = layer3.call(x);                                     // N×256×14×14
         x = layer4.call(x);                                     // N×512×7×7
-        return fc.call(avgpool.call(x).flatten(1));             // N×512 → N×classes
+        return Head(x);                                         // N×512 → N×classes
     }
+
+    private Tensor Stem(Tensor images)
+    {
+        var x = bn1.call(conv1.call(images)).relu_();
+        return maxpool is null ? x : maxpool.call(x);
+    }
+
+    private Tensor Head(Tensor maps) => fc.call(avgpool.call(maps).flatten(1));
 }

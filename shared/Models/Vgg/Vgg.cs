@@ -42,6 +42,10 @@ public sealed class Vgg : ImageClassifier
     /// <summary>Height and width of the last pooling's output: 7 for ImageNet.</summary>
     public int MapSize { get; }
 
+    /// <inheritdoc/>
+    public override IReadOnlyList<NetworkUnit> Units =>
+        [.. NetworkUnit.Layers(nameof(features), features), .. NetworkUnit.Layers(nameof(classifier), classifier, maps => maps.flatten(1))];
+
     /// <summary>Builds the net from the options <c>inputSize channels classes width dropout init</c>.</summary>
     public static Vgg Create(VggNet net, ModelOptions options, ChannelSplit split, StepPosition position, ScalarType dtype)
     {

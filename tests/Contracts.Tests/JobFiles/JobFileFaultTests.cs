@@ -43,7 +43,7 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { epochs: 99999999999 }",
         "hyperparameters.epochs is 99999999999 but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: 3", "hyperparameters is 3 but must be a mapping; indent its keys under it: "
-        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm, shardOptimizer")]
+        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm, shardOptimizer, microBatches")]
     [InlineData("hyperparameters: { shardOptimizer: true }\nparallelism: model",
         "hyperparameters.shardOptimizer is true but belongs to parallelism data only; remove it")]
     [InlineData("hyperparameters: { syncBatchNorm: true }",
@@ -53,7 +53,7 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32 or float64; use float32 or float64")]
     [InlineData("hyperparameters: { optimizer: [sgd] }", "hyperparameters.optimizer is a list but must be a mapping; indent its keys under it: "
         + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon, decay, trustCoefficient")]
-    [InlineData("parallelism: both", "parallelism is both but must be data, model or hybrid; use data, model or hybrid")]
+    [InlineData("parallelism: both", "parallelism is both but must be data, model, hybrid or pipeline; use data, model, hybrid or pipeline")]
     [InlineData("resources: { deviceKind: gpu }", "resources.deviceKind is gpu but must be cpu, cuda or any; use cpu, cuda or any")]
     [InlineData("checkpoints: { keepBest: yes }", "checkpoints.keepBest is yes but must be true or false; use true or false")]
     [InlineData("restarts: { initialBackoff: 5 }",
@@ -144,9 +144,31 @@ public sealed class JobFileFaultTests
         "line 1: model.options.classes is 11 but parallelism is model and each of 2 devices computes an equal share of the classes; use a multiple of 2")]
     [InlineData(Sound + "mesh: { data: 2, model: 2 }", "line 1: parallelism is model but lenet5 defines no split into channel groups; use data, or a model such as alexnet")]
     [InlineData("model: alexnet\ndata: mnist\nresources: { devices: 6 }\nmesh: { data: 2, model: 2 }",
-        "line 3: resources.devices is 6 but the mesh has 2 × 2 (mesh.data × mesh.model); make their product the devices, or leave one of the three out")]
+        "line 3: resources.devices is 6 but the mesh has 2 × 2 × 1 (mesh.data × mesh.model × mesh.pipeline); make their product the devices, or leave one of the four out")]
     [InlineData("model: alexnet\ndata: mnist\nmesh: { data: 2, model: 3 }",
         "line 3: mesh.model is 3 but parallelism is model and alexnet splits into 2 channel groups; use 2")]
+    [InlineData("model: googlenet\ndata: mnist\nparallelism: pipeline\nresources: { devices: 2 }",
+        "line 3: parallelism is pipeline but googlenet is no sequence that could be cut into stages, since its layers branch; use data, or a model such as lenet5 or alexnet or lenet5_1998")]
+    [InlineData(Sound + "parallelism: pipeline", "line 1: resources.devices is 1 but parallelism is pipeline, which takes several devices; use 2 or more, or parallelism data")]
+    [InlineData(Sound + "parallelism: pipeline\nresources: { devices: 6 }",
+        "line 4: resources.devices is 6 but parallelism is pipeline and lenet5 has 5 units to make stages of; use 5 or less, or a mesh with a data axis")]
+    [InlineData(Sound + "mesh: { data: 2, pipeline: 6 }",
+        "line 3: mesh.pipeline is 6 but parallelism is pipeline and lenet5 has 5 units to make stages of; use 5 or less, or a mesh with a data axis")]
+    [InlineData(Sound + "parallelism: pipeline\nmesh: { pipeline: 2 }\nhyperparameters: { accumulationSteps: 2 }",
+        "line 5: hyperparameters.accumulationSteps is 2 but parallelism is pipeline, whose micro-batches accumulate gradients already; leave it out and raise hyperparameters.microBatches")]
+    [InlineData(Sound + "mesh: { data: 2, pipeline: 2 }\nhyperparameters: { microBatches: 33, globalBatchSize: 65 }",
+        "line 4: hyperparameters.microBatches is 33 but a pipeline has 32 samples of a global batch and each micro-batch needs one; use 32 or less")]
+    [InlineData(Sound + "hyperparameters: { microBatches: 2 }", "line 3: hyperparameters.microBatches is 2 but belongs to parallelism pipeline only; remove it")]
+    [InlineData(Sound + "mesh: { model: 2, pipeline: 2 }",
+        "line 3: mesh.model is 2 but parallelism is pipeline, whose stages are not divided further; use 1 and more of mesh.data or mesh.pipeline")]
+    [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nmesh: { model: 2, pipeline: 2 }",
+        "line 4: mesh.pipeline is 2 but parallelism is model, whose parts are shares of layers and no stages; use parallelism pipeline, or leave parallelism out")]
+    [InlineData(Sound + "parallelism: data\nmesh: { pipeline: 2 }",
+        "line 4: mesh.pipeline is 2 but parallelism is data, which divides no network; use parallelism pipeline, or leave parallelism out")]
+    [InlineData(Sound + "parallelism: hybrid\nmesh: { pipeline: 2 }",
+        "line 4: mesh.pipeline is 2 but belongs to parallelism data, model or pipeline only; remove it")]
+    [InlineData(Sound + "mesh: { pipeline: 2 }\nhyperparameters: { shardOptimizer: true }",
+        "line 4: hyperparameters.shardOptimizer is true but belongs to parallelism data only; remove it")]
     [InlineData("model: vgg11\ndata: mnist\nparallelism: data\nmesh: { model: 2 }",
         "line 4: mesh.model is 2 but parallelism is data, which divides no network; use parallelism model, or leave parallelism out")]
     [InlineData("model: vgg11_bn\ndata: mnist\nparallelism: model\nresources: { devices: 2 }",
@@ -167,8 +189,8 @@ public sealed class JobFileFaultTests
     [InlineData(Sound + "hyperparameters: { optimizer: { momentum: 0, nesterov: true } }",
         "line 3: hyperparameters.optimizer.nesterov is true but hyperparameters.optimizer.momentum is 0; set a momentum such as 0.9 or leave nesterov out")]
     [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { optimizer: lars }",
-        "line 5: hyperparameters.optimizer is lars but parallelism splits the network and lars measures whole tensors, of which each device would hold a part; "
-        + "use another optimizer, or parallelism data")]
+        "line 5: hyperparameters.optimizer is lars but parallelism splits layers and lars measures whole tensors, of which each device would hold a part; "
+        + "use another optimizer, or parallelism data or pipeline")]
     [InlineData("model: lenet5\ndata: { name: mnist, validationSamples: 0 }\nhyperparameters: { schedule: plateau }",
         "line 3: hyperparameters.schedule is plateau but a plateau is one of the validation loss and data.validationSamples is 0; "
         + "set validation samples aside or use another schedule")]

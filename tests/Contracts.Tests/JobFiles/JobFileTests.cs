@@ -92,7 +92,7 @@ public sealed class JobFileTests
                 NodeLabels = { ["zone"] = "7" },
             },
             Parallelism = Parallelism.Model,
-            Mesh = new MeshSpec { Data = 1, Model = 2 },
+            Mesh = new MeshSpec { Data = 1, Model = 2, Pipeline = 1 },
             Checkpoints = new CheckpointPolicy { EveryEpochs = 2, EverySteps = 100, KeepLatest = 5 },
             Restarts = new RestartPolicy
             {
@@ -174,6 +174,7 @@ public sealed class JobFileTests
             mesh:
               data: 1
               model: 1
+              pipeline: 1
             evaluation:
               crops: one
 
@@ -190,17 +191,30 @@ public sealed class JobFileTests
     ];
 
     [Theory]
-    [InlineData("mesh: { data: 2, model: 2 }", Parallelism.Model, 4, 2, 2)]
-    [InlineData("mesh: { model: 2 }\nresources: { devices: 6 }", Parallelism.Model, 6, 3, 2)]
-    [InlineData("parallelism: model\nresources: { devices: 2 }", Parallelism.Model, 2, 1, 2)]
-    [InlineData("parallelism: data\nresources: { devices: 3 }", Parallelism.Data, 3, 3, 1)]
-    [InlineData("mesh: { data: 3 }", Parallelism.Data, 3, 3, 1)]
-    public void Parse_OfAMesh_FillsWhatFollowsFromIt(string given, Parallelism parallelism, int devices, int data, int model)
+    [InlineData("mesh: { data: 2, model: 2 }", Parallelism.Model, 4, 2, 2, 1)]
+    [InlineData("mesh: { model: 2 }\nresources: { devices: 6 }", Parallelism.Model, 6, 3, 2, 1)]
+    [InlineData("parallelism: model\nresources: { devices: 2 }", Parallelism.Model, 2, 1, 2, 1)]
+    [InlineData("parallelism: data\nresources: { devices: 3 }", Parallelism.Data, 3, 3, 1, 1)]
+    [InlineData("mesh: { data: 3 }", Parallelism.Data, 3, 3, 1, 1)]
+    [InlineData("mesh: { data: 2, pipeline: 3 }", Parallelism.Pipeline, 6, 2, 1, 3)]
+    [InlineData("mesh: { pipeline: 2 }\nresources: { devices: 4 }", Parallelism.Pipeline, 4, 2, 1, 2)]
+    [InlineData("mesh: { data: 2 }\nparallelism: pipeline\nresources: { devices: 4 }", Parallelism.Pipeline, 4, 2, 1, 2)]
+    [InlineData("mesh: { data: 1, model: 1, pipeline: 2 }", Parallelism.Pipeline, 2, 1, 1, 2)]
+    [InlineData("parallelism: pipeline\nresources: { devices: 3 }", Parallelism.Pipeline, 3, 1, 1, 3)]
+    public void Parse_OfAMesh_FillsWhatFollowsFromIt(string given, Parallelism parallelism, int devices, int data, int model, int pipeline)
     {
         var spec = JobFile.Parse("model: alexnet\ndata: mnist\n" + given);
 
-        (spec.Parallelism, spec.Resources.Devices, spec.Mesh).ShouldBe((parallelism, devices, new MeshSpec { Data = data, Model = model }));
+        (spec.Parallelism, spec.Resources.Devices, spec.Mesh).ShouldBe((parallelism, devices, new MeshSpec { Data = data, Model = model, Pipeline = pipeline }));
     }
+
+    [Theory]
+    [InlineData("parallelism: pipeline\nresources: { devices: 3 }", 12)]
+    [InlineData("mesh: { data: 2, pipeline: 3 }\nhyperparameters: { globalBatchSize: 20 }", 10)]
+    [InlineData("mesh: { pipeline: 3 }\nhyperparameters: { microBatches: 5 }", 5)]
+    [InlineData("mesh: { data: 3 }", 0)]
+    public void Parse_OfAPipeline_HasFourMicroBatchesAStageAsFarAsSamplesGo(string given, int microBatches) =>
+        JobFile.Parse("model: alexnet\ndata: mnist\n" + given).Hyperparameters.MicroBatches.ShouldBe(microBatches);
 
     [Theory]
     [MemberData(nameof(Optimizers))]

@@ -54,7 +54,7 @@ public sealed class JobSpecValidatorTests
         received.Parallelism = (Parallelism)17;
 
         Should.Throw<JobFileException>(() => JobSpecValidator.Complete(received)).Message
-            .ShouldBe("parallelism is 17 but must be data, model or hybrid; use data, model or hybrid");
+            .ShouldBe("parallelism is 17 but must be data, model, hybrid or pipeline; use data, model, hybrid or pipeline");
     }
 
     [Theory]

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
+using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -43,6 +44,16 @@ internal static class Trainings
         ["channels"] = 1L,
         ["classes"] = (long)Classes,
         ["width"] = 1.0 / 16,
+    };
+
+    // Normalisation in narrow layers, and dropout before the last of them.
+    private static readonly Dictionary<string, object> MobileNet = new()
+    {
+        ["inputSize"] = (long)InputSize,
+        ["channels"] = 1L,
+        ["classes"] = (long)Classes,
+        ["widthMultiplier"] = 1.0 / 8,
+        ["init"] = "he",
     };
 
     // Layers that four ranks can share evenly, with dropout.
@@ -91,6 +102,12 @@ internal static class Trainings
             split => Part(name, dtype, split), CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true, CancellationToken.None)
             .GetAwaiter().GetResult();
 
+    public static PipelineParallel Pipeline(string name, ScalarType dtype, ICollectiveGroup group, int stages, int microBatches, bool syncBatchNorm = true) =>
+        PipelineParallel.CreateAsync(
+            () => Network(name, dtype), CrossEntropy, group, new PipelineSetup(stages, microBatches, syncBatchNorm, new GradientOptions { BucketBytes = 64 << 10 }),
+            NullLogger.Instance, CancellationToken.None)
+            .GetAwaiter().GetResult();
+
     /// <summary>This rank's samples of the step's batch: a bright band, at a height that tells the class, in noise; so there is something to learn.</summary>
     public static TrainingBatch Batch(ITrainingPartition partition, ScalarType dtype, long step, int size = BatchSize)
     {
@@ -117,13 +134,20 @@ internal static class Trainings
     }
 
     /// <summary>Steps from 0; the mean loss of each over the global batch.</summary>
-    public static double[] Train(ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize)
+    /// <param name="partition">Its network is put into training mode.</param>
+    /// <param name="dtype">Of the images.</param>
+    /// <param name="steps">How many.</param>
+    /// <param name="batchSize">Of all ranks.</param>
+    /// <param name="change">Of each batch, before it is computed.</param>
+    public static double[] Train(
+        ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize, Func<TrainingBatch, TrainingBatch>? change = null)
     {
         partition.Network.train();
         return [.. Enumerable.Range(0, steps).Select(step =>
         {
             using var scope = NewDisposeScope();
-            var outcome = partition.ForwardBackward(Batch(partition, dtype, step, batchSize));
+            var batch = Batch(partition, dtype, step, batchSize);
+            var outcome = partition.ForwardBackward(change is null ? batch : change(batch));
             Descend(partition);
             return outcome.Loss;
         })];
@@ -144,6 +168,7 @@ internal static class Trainings
         "lenet5" => LeNet,
         "alexnet" => AlexNet,
         "resnet18" => ResNet,
+        "mobilenet_v1" or "mobilenet_v2" => MobileNet,
         "alexnet_owt" or "vgg11" or "vgg11_bn" => Divisible,
         _ => throw new ArgumentOutOfRangeException(nameof(name), name, "no small build of it is set up here"),
     };

@@ -343,6 +343,82 @@ public sealed class TrainingSessionTests
         }
     }
 
+    /// <summary>Both stages have running statistics, which only their own ranks can write.</summary>
+    [Theory]
+    [InlineData(1, 2, Precision.Float32, 1e-12)] // one pipeline rounds as one device does
+    [InlineData(2, 2, Precision.Float64, 1e-6)] // synchronised statistics; a mobile net's narrow layers multiply a rounding by ten every step
+    public async Task CheckpointOfAPipeline_ContinuesOnOneDeviceAndBack(int data, int stages, Precision precision, double tolerance)
+    {
+        var spec = TestRuns.AMobileNetJob(spec =>
+        {
+            spec.Hyperparameters.Precision = precision;
+            spec.Hyperparameters.MaxSteps = 6;
+            spec.Hyperparameters.AverageDecay = 0.9;
+            spec.Data.TrainSamples = 100;
+            spec.Checkpoints.EverySteps = 3;
+        });
+        var piped = spec.Clone();
+        piped.Parallelism = Parallelism.Pipeline;
+        piped.Mesh = new MeshSpec { Data = data, Model = 1, Pipeline = stages };
+        piped.Hyperparameters.SyncBatchNorm = true;
+        piped.Hyperparameters.MicroBatches = 1; // one device then has the same statistics
+        using var one = new InMemoryCluster(worldSize: 1);
+        using var several = new InMemoryCluster(data * stages);
+        using var oneOfSeveral = new InMemoryCluster(worldSize: 1, inherited: several);
+        using var severalOfOne = new InMemoryCluster(data * stages, inherited: one);
+
+        await TestRuns.RunAsync(one, spec);
+        await TestRuns.RunAsync(several, piped, worldSize: data * stages);
+        await TestRuns.RunAsync(oneOfSeveral, spec, resumeFrom: several.CheckpointIds[3]);
+        await TestRuns.RunAsync(severalOfOne, piped, worldSize: data * stages, resumeFrom: one.CheckpointIds[3]);
+
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.ValidationLoss, MetricNames.TestLoss])
+        {
+            var expected = one.Series(series);
+            foreach (var run in (InMemoryCluster[])[several, oneOfSeveral, severalOfOne])
+            {
+                run.Series(series).ShouldNotBeEmpty();
+                foreach (var (step, loss) in run.Series(series))
+                    loss.ShouldBe(expected[step], tolerance * loss, $"{series} of step {step}");
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Pipeline_BeginsWithWeightsOfWhichEachStageTakesItsOwn()
+    {
+        var spec = TestRuns.AMobileNetJob(spec => spec.Hyperparameters.MaxSteps = 2);
+        using var trained = new InMemoryCluster(worldSize: 1);
+        await TestRuns.RunAsync(trained, spec);
+        spec.InitFrom = new InitFrom { Checkpoint = trained.CheckpointIds[2] };
+        using var one = new InMemoryCluster(worldSize: 1, inherited: trained);
+        using var two = new InMemoryCluster(worldSize: 2, inherited: trained);
+        var piped = spec.Clone();
+        (piped.Parallelism, piped.Hyperparameters.MicroBatches) = (Parallelism.Pipeline, 1);
+
+        await TestRuns.RunAsync(one, spec);
+        var outcomes = await TestRuns.RunAsync(two, piped, worldSize: 2);
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
+        two.Series(MetricNames.TrainLoss).ShouldBe(one.Series(MetricNames.TrainLoss));
+        one.Series(MetricNames.TrainLoss)[1].ShouldNotBe(trained.Series(MetricNames.TrainLoss)[1]);
+    }
+
+    [Fact]
+    public async Task PipelineOfANetThatBranches_IsRefusedWithTheReason()
+    {
+        using var cluster = new InMemoryCluster(worldSize: 2);
+        var spec = TestRuns.AJob(spec =>
+        {
+            spec.Parallelism = Parallelism.Pipeline;
+            spec.Model = new ModelSpec { Name = "googlenet", Options = { ["inputSize"] = TestRuns.Whole(28), ["channels"] = TestRuns.Whole(1), ["classes"] = TestRuns.Whole(10) } };
+        });
+
+        var outcomes = await TestRuns.RunAsync(cluster, spec, worldSize: 2);
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Misconfigured && outcome.Message.Contains("model.name is googlenet, which is no sequence of units"));
+    }
+
     [Fact]
     public async Task Divergence_EndsTheJobNamingStepAndRemedy()
     {

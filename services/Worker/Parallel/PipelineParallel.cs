@@ -1,0 +1,284 @@
+using Cluster.Models;
+using Cluster.Models.Layers;
+using Cluster.Worker.Collectives;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace Cluster.Worker.Parallel;
+
+/// <summary>
+/// A network cut into stages of consecutive units, each on its own device: micro-batches follow one another through the stages, forward and backward in turn
+/// (<see cref="PipelineSchedule"/>). Several pipelines make a mesh of data × pipeline, each on its slice of the global batch.
+/// </summary>
+/// <remarks>
+/// Consecutive ranks form a pipeline: rank = pipeline · stages + stage. The first stage alone feeds images, and hands labels to the last, which computes the loss. Ranks with the
+/// same stage sum their gradients. Equal to one device that accumulates gradients over the same micro-batches; batch normalisation is by micro-batch, as in
+/// Huang et al. 2019, "GPipe", arXiv:1811.06965, §2.3.
+/// </remarks>
+public sealed partial class PipelineParallel : ITrainingPartition
+{
+    private const string Activations = "activations", ActivationGradients = "activations/gradient", Labels = "labels";
+
+    private readonly ICollectiveGroup group; // all ranks
+    private readonly ICollectiveGroup stageAxis;
+    private readonly ICollectiveGroup dataAxis;
+    private readonly SummedLoss loss;
+    private readonly PipelineSetup setup;
+    private readonly PipelinePlan plan;
+    private readonly StageMessages messages;
+    private readonly GradientBuckets buckets;
+    private readonly WholeBatchStatistics statistics;
+    private readonly RankStatistics rankStatistics;
+    private readonly ScalarType dtype;
+    private bool weightsCompared;
+
+    private PipelineParallel(
+        NetworkStage network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, PipelineSetup setup, PipelinePlan plan, ICollectiveGroup group,
+        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets)
+    {
+        Network = network;
+        Parameters = parameters;
+        (this.loss, this.setup, this.plan, this.group, this.buckets) = (loss, setup, plan, group, buckets);
+        (stageAxis, dataAxis) = axes;
+        dtype = parameters[0].Tensor.dtype;
+        messages = new StageMessages(stageAxis);
+        statistics = new WholeBatchStatistics(dataAxis);
+        var normalizations = dataAxis.WorldSize > 1 ? network.modules().OfType<BatchNormalization>().ToList() : []; // one pipeline's own statistics are all there are
+        rankStatistics = new RankStatistics(setup.SyncBatchNorm ? [] : normalizations, dataAxis);
+        if (setup.SyncBatchNorm)
+            normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
+    }
+
+    public ImageClassifier Network { get; }
+
+    public IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <summary>Micro-batches whose activations this stage held at once, at most, in the last step; for tests of the bound.</summary>
+    internal int MostInFlight { get; private set; }
+
+    internal PipelinePlan Plan => plan;
+
+    private int Stage => stageAxis.Rank;
+
+    private bool IsFirst => Stage == 0;
+
+    private bool IsLast => Stage == stageAxis.WorldSize - 1;
+
+    /// <summary>Cuts the network where rank 0's measurements say, and keeps this rank's stage of it.</summary>
+    /// <param name="build">The whole network: the same on every rank.</param>
+    /// <param name="loss">Of a micro-batch.</param>
+    /// <param name="group">All ranks.</param>
+    /// <param name="setup">Stages and micro-batches.</param>
+    /// <param name="logger">Is told the cut.</param>
+    /// <param name="cancellationToken">Cancels the forming of the axes.</param>
+    /// <exception cref="NotSupportedException">The network cannot be cut so; the message says why and what to do.</exception>
+    public static async Task<PipelineParallel> CreateAsync(
+        Func<ImageClassifier> build, SummedLoss loss, ICollectiveGroup group, PipelineSetup setup, ILogger logger, CancellationToken cancellationToken)
+    {
+        if (setup.Stages < 1 || group.WorldSize % setup.Stages != 0)
+            throw new ArgumentOutOfRangeException(nameof(setup), setup.Stages, $"{group.WorldSize} ranks do not make whole pipelines of {setup.Stages} stages");
+        var whole = build();
+        RequireUnits(whole, setup.Stages);
+        var stageAxis = await group.SplitAsync("pipeline", group.Rank / setup.Stages, cancellationToken); // every rank has built by its end, and rank 0 measures undisturbed
+        var dataAxis = await group.SplitAsync("data", group.Rank % setup.Stages, cancellationToken);
+        var plan = PipelinePlan.Agree(group, setup.Stages, () => Measure(build));
+        if (group.Rank == 0)
+            LogCut(logger, setup.Stages, plan.Describe(whole.Units));
+
+        var network = plan.StageOf(whole, stageAxis.Rank);
+        var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
+        LocalParameters.RequireCpu(parameters);
+        var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
+        return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets);
+    }
+
+    /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
+    public SampleRange LocalSamples(int globalBatchSize) => Slice(globalBatchSize) with { Count = IsFirst ? Slice(globalBatchSize).Count : 0 };
+
+    public StepOutcome ForwardBackward(TrainingBatch batch)
+    {
+        if (!weightsCompared)
+            ReplicaWeights.RequireEqual(dataAxis, Parameters);
+        weightsCompared = true;
+        using var scope = NewDisposeScope();
+        buckets.Begin();
+        statistics.Begin();
+        messages.Begin();
+        MostInFlight = 0;
+        var passes = Passes(batch, ShareOfEveryPipeline(batch.GlobalBatchSize));
+        var totals = new PassTotals();
+        var inFlight = new Queue<InFlight>();
+        foreach (var (isForward, microBatch) in PipelineSchedule.Of(Stage, plan.Stages, passes.Count))
+        {
+            using var passScope = NewDisposeScope();
+            if (isForward)
+                inFlight.Enqueue(Forward(passes, microBatch, totals));
+            else
+                Backward(inFlight.Dequeue(), passes, totals);
+            MostInFlight = Math.Max(MostInFlight, inFlight.Count);
+        }
+
+        buckets.Finish();
+        messages.Flush();
+        rankStatistics.Average((double)Slice(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
+        var (lossSum, correct) = Agree(totals.LossSum, totals.Correct, "loss");
+        var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Waited);
+        return new StepOutcome(lossSum / batch.GlobalBatchSize, correct, times);
+    }
+
+    public EvaluationOutcome Evaluate(TrainingBatch batch)
+    {
+        using var scope = NewDisposeScope();
+        using var guard = no_grad();
+        messages.Begin();
+        var passes = Passes(batch, Slice(batch.GlobalBatchSize).Count);
+        var totals = new PassTotals();
+        for (var microBatch = 0; microBatch < passes.Count; microBatch++)
+        {
+            using var passScope = NewDisposeScope();
+            using var done = Forward(passes, microBatch, totals);
+        }
+
+        messages.Flush();
+        var (lossSum, correct) = Agree(totals.LossSum, totals.Correct, "evaluation");
+        return new EvaluationOutcome(lossSum, correct);
+    }
+
+    public void Dispose()
+    {
+        buckets.Dispose();
+        Network.Dispose();
+        stageAxis.Dispose();
+        dataAxis.Dispose();
+    }
+
+    /// <summary>Time that computation stood still for other ranks.</summary>
+    private TimeSpan Waited => messages.Waited + statistics.Elapsed;
+
+    private static IReadOnlyList<UnitCosts> Measure(Func<ImageClassifier> build)
+    {
+        using var probe = build();
+        return UnitCosts.Measure(probe);
+    }
+
+    private static void RequireUnits(ImageClassifier network, int stages)
+    {
+        if (network.Units.Count == 0)
+            throw new NotSupportedException($"model.name is {network.GetName()}, which is no sequence of units that a pipeline could cut; use parallelism data");
+        if (network.Units.Count < stages)
+            throw new NotSupportedException($"{network.GetName()} has {network.Units.Count} units, which do not make {stages} stages; use {network.Units.Count} devices or less, or a mesh with a data axis");
+    }
+
+    /// <summary>This pipeline's samples.</summary>
+    private SampleRange Slice(int globalBatchSize)
+    {
+        var (start, count) = Slices.Of(globalBatchSize, dataAxis.WorldSize, dataAxis.Rank);
+        return new SampleRange(start, count);
+    }
+
+    /// <summary>The fewest samples that a pipeline has: all make as many micro-batches, since they exchange statistics in each.</summary>
+    private int ShareOfEveryPipeline(int globalBatchSize) => globalBatchSize / dataAxis.WorldSize is > 0 and var share
+        ? share
+        : throw new ArgumentException($"a global batch of {globalBatchSize} samples leaves some of {dataAxis.WorldSize} pipelines without any", nameof(globalBatchSize));
+
+    /// <param name="batch">This rank's.</param>
+    /// <param name="most">Micro-batches.</param>
+    private StepPasses Passes(TrainingBatch batch, int most)
+    {
+        var slice = Slice(batch.GlobalBatchSize);
+        var count = Math.Min(setup.MicroBatches, most);
+        var samples = Enumerable.Range(0, count).Select(microBatch => Slices.Of(slice.Count, count, microBatch))
+            .Select(part => new SampleRange(slice.Start + part.Start, part.Count)).ToList();
+        return new StepPasses(
+            count == 0 ? batch : batch with { Labels = HandOnLabels(batch.Labels, slice.Count) }, samples, slice.Start,
+            messages.From(Stage - 1, Activations, dtype, [.. samples.Select(part => ShapeOf(part, Stage))]),
+            messages.From(Stage + 1, ActivationGradients, dtype, IsLast ? [] : [.. samples.Select(part => ShapeOf(part, Stage + 1))]));
+
+        long[] ShapeOf(SampleRange part, int stage) => [(long)part.Count * batch.Views, .. plan.InputShapes[stage]];
+    }
+
+    /// <summary>From the stage that reads the data to the one that needs them: first of all, since messages between two ranks keep their order.</summary>
+    private Tensor HandOnLabels(Tensor own, int count)
+    {
+        if (IsFirst)
+            messages.Send(own, plan.Stages - 1, Labels);
+        if (!IsLast)
+            return own;
+        using var labels_N = messages.From(0, Labels, ScalarType.Int64, [[count]]).Take();
+        return labels_N.alias();
+    }
+
+    /// <summary>What comes in goes through the stage and on to the next one, or into the loss.</summary>
+    private InFlight Forward(StepPasses passes, int microBatch, PassTotals totals)
+    {
+        var (batch, samples) = (passes.Batch, passes.Samples[microBatch]);
+        var first = samples.Start - passes.FirstSample;
+        var received = IsFirst ? null : passes.Inputs.Take();
+        var input = received is null ? batch.Images.narrow(0, first * batch.Views, samples.Count * batch.Views) : received.requires_grad_(is_grad_enabled());
+        if (IsLast)
+        {
+            var pass = LocalPass.Forward(Network, batch with { Images = input, Labels = batch.Labels.narrow(0, first, samples.Count) }, samples, loss);
+            totals.EndForward(pass, Waited);
+            pass.SummedLoss.MoveToOuterDisposeScope();
+            return new InFlight(received, pass.SummedLoss, pass);
+        }
+
+        LocalPass.Place(Network, batch, samples);
+        var output = Network.call(input).MoveToOuterDisposeScope();
+        messages.Send(output, Stage + 1, Activations);
+        totals.EndForward(pass: null, Waited);
+        return new InFlight(received, output, Loss: null);
+    }
+
+    /// <summary>The gradient of what went out leaves its share in the stage's parameters and goes back to the stage before.</summary>
+    private void Backward(InFlight pass, StepPasses passes, PassTotals totals)
+    {
+        using (pass)
+        {
+            if (pass.Loss is { } last)
+            {
+                last.Backward(passes.Batch.GlobalBatchSize);
+            }
+            else
+            {
+                using var gradient = passes.Gradients.Take();
+                pass.Output.backward([gradient]);
+            }
+
+            statistics.ThrowIfFaulted();
+            if (pass.Received is { } input)
+                messages.Send(input.grad!, Stage - 1, ActivationGradients);
+            totals.EndBackward(Waited);
+        }
+    }
+
+    private (double LossSum, long Correct) Agree(double lossSum, long correctHere, string operation)
+    {
+        Span<double> figures = [lossSum, correctHere]; // zero on all but the last stages
+        group.AllReduce(figures, operation);
+        return (figures[0], (long)figures[1]);
+    }
+
+    [LoggerMessage(LogLevel.Information, "Pipeline of {Stages} stages, cut by the time that rank 0 measured of each unit: {Cut}")]
+    private static partial void LogCut(ILogger logger, int stages, string cut);
+
+    /// <summary>The micro-batches of one step or evaluation, and what other stages send of them.</summary>
+    private sealed record StepPasses(
+        TrainingBatch Batch, IReadOnlyList<SampleRange> Samples, int FirstSample, StageMessages.Inbox Inputs, StageMessages.Inbox Gradients)
+    {
+        public int Count => Samples.Count;
+    }
+
+    /// <summary>A micro-batch between its forward and its backward pass.</summary>
+    /// <param name="Received">What came in, a leaf of the graph; null on the first stage.</param>
+    /// <param name="Output">With its graph, which holds the activations.</param>
+    /// <param name="Loss">On the last stage.</param>
+    private sealed record InFlight(Tensor? Received, Tensor Output, LocalPass? Loss) : IDisposable
+    {
+        public void Dispose()
+        {
+            Output.Dispose();
+            Received?.Dispose();
+        }
+    }
+}

@@ -59,6 +59,8 @@ internal static class ModelDescriber
             using var part = query.Parts > 1
                 ? ModelRegistry.CreatePart(query.Model.Name, options, seed: 0, Alone(query), precision)
                 : ModelRegistry.CreateToLoad(query.Model.Name, options, precision);
+            if (query.Precision == Precision.Bfloat16)
+                MixedPrecision.Narrow(part);
             description.Memory = ToMessage(MemoryEstimate.Of(part, query.RankBatchSize, StatesPerParameter(query)));
         }
 

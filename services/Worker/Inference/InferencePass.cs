@@ -1,3 +1,4 @@
+using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
@@ -40,7 +41,7 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
                 if (batch.Samples > 0)
                 {
                     var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
-                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(setup.Network.call(images), batch.Views), labels, exchanged);
+                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(MixedPrecision.Widened(setup.Network.call(images)), batch.Views), labels, exchanged);
                 }
 
                 first += batch.GlobalSize;

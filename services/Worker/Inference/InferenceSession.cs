@@ -25,6 +25,8 @@ internal static class InferenceSession
         var parameters = LocalParameters.Of(network, isOwner: true);
         InitialWeights.LoadAsync(context, network, parameters, cancellationToken).GetAwaiter().GetResult();
         ReplicaWeights.RequireEqual(group, parameters);
+        if (spec.Hyperparameters.Precision == Precision.Bfloat16)
+            MixedPrecision.Narrow(network);
 
         if (group.Rank == 0)
             context.Reporter.Environment(EnvironmentReport.Take(group, network, context.Launch.Threads));
@@ -32,7 +34,8 @@ internal static class InferenceSession
         var renderer = SampleRenderers.For(data, spec, network.Shape.InputSize);
         var setup = new InferenceSetup(
             network, renderer, BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads), group,
-            BatchSource.EvaluationBatchSize(spec.Hyperparameters.GlobalBatchSize, renderer), spec.Data.MaxBrokenImages, precision, device);
+            BatchSource.EvaluationBatchSize(spec.Hyperparameters.GlobalBatchSize, renderer), spec.Data.MaxBrokenImages,
+            TrainingPartitions.ComputationOf(spec.Hyperparameters.Precision), device);
         using var span = WorkerTelemetry.Trainer.StartActivity($"inference.{spec.Task.Name}");
         var done = spec.IsPrediction()
             ? new Predict(context, setup).Run(PartOf(parts, spec), cancellationToken)

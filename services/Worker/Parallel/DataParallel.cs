@@ -13,6 +13,7 @@ public sealed class DataParallel : ITrainingPartition
 {
     private readonly ICollectiveGroup group;
     private readonly SummedLoss loss;
+    private readonly MasterWeights masters;
     private readonly GradientBuckets buckets;
     private readonly IReadOnlyList<LocalParameter> replicated; // whose gradients are summed
     private readonly IReadOnlyList<LocalParameter> divided;
@@ -29,10 +30,11 @@ public sealed class DataParallel : ITrainingPartition
     private ExceptionDispatchInfo? hookFault;
 
     private DataParallel(
-        ImageClassifier network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets, bool syncBatchNorm,
-        ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
+        ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets,
+        bool syncBatchNorm, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
     {
         Network = network;
+        this.masters = masters;
         Parameters = parameters;
         replicated = buckets.Parameters;
         divided = [.. parameters.Except(replicated)];
@@ -69,20 +71,22 @@ public sealed class DataParallel : ITrainingPartition
     /// statistics are averaged after each step.
     /// </param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
+    /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters, whose float32 gradients are summed.</param>
     /// <exception cref="NotSupportedException">The network cannot be split by data here; the message says why and what to do.</exception>
     public static Task<DataParallel> CreateAsync(
-        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, CancellationToken cancellationToken) =>
-        CreateAsync(network, loss, group, options, syncBatchNorm, ChannelSplit.None, exchange: null, cancellationToken);
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, CancellationToken cancellationToken,
+        bool inBFloat16 = false) => CreateAsync(
+            network, inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None, loss, group, options, syncBatchNorm, ChannelSplit.None, exchange: null, cancellationToken);
 
     internal static async Task<DataParallel> CreateAsync(
-        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, ChannelSplit split,
+        ImageClassifier network, MasterWeights masters, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, ChannelSplit split,
         ChannelExchange? exchange, CancellationToken cancellationToken)
     {
-        var parameters = LocalParameters.Of(network, name => group.Rank == 0 || split.Divides(name));
+        var parameters = masters.Of(LocalParameters.Of(network, name => group.Rank == 0 || split.Divides(name)));
         LocalParameters.RequireCpu(parameters);
         var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
         var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
-        return new DataParallel(network, parameters, loss, group, buckets, syncBatchNorm, exchange, axes: []);
+        return new DataParallel(network, masters, parameters, loss, group, buckets, syncBatchNorm, exchange, axes: []);
     }
 
     /// <summary>Copies of a divided network: every rank sums the gradients of all it holds with those who hold the same part.</summary>
@@ -93,7 +97,7 @@ public sealed class DataParallel : ITrainingPartition
         var parameters = LocalParameters.Of(part, isOwner: dataAxis.Rank == 0);
         LocalParameters.RequireCpu(parameters);
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, options, cancellationToken);
-        return new DataParallel(part, parameters, loss, dataAxis, buckets, syncBatchNorm: false, exchange, axes);
+        return new DataParallel(part, MasterWeights.None, parameters, loss, dataAxis, buckets, syncBatchNorm: false, exchange, axes);
     }
 
     public SampleRange LocalSamples(int globalBatchSize)
@@ -108,6 +112,7 @@ public sealed class DataParallel : ITrainingPartition
             ReplicaWeights.RequireEqual(group, replicated);
         weightsCompared = true;
         using var scope = NewDisposeScope();
+        masters.Publish();
         buckets.Begin();
         statistics.Begin();
         exchange?.Begin();
@@ -124,6 +129,7 @@ public sealed class DataParallel : ITrainingPartition
             totals.EndForward(earlier, Exchanged);
             earlier?.Backward(batch.GlobalBatchSize);
             ThrowIfFaulted();
+            masters.TakeGradients();
             totals.EndBackward(Exchanged);
         }
 
@@ -133,6 +139,7 @@ public sealed class DataParallel : ITrainingPartition
         var reduced = ReduceFigures();
         pass?.Backward(batch.GlobalBatchSize);
         ThrowIfFaulted();
+        masters.TakeGradients();
         SentDuringBackward = buckets.Sent;
         totals.EndBackward(Exchanged);
 
@@ -149,6 +156,7 @@ public sealed class DataParallel : ITrainingPartition
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
+        masters.Publish();
         var local = LocalSamples(batch.GlobalBatchSize);
         LocalPass? pass = local.Count == 0 && exchange is null ? null : LocalPass.Forward(Network, batch, local, loss);
         Span<double> sums = [pass?.LossSum ?? 0, pass?.Correct ?? 0];
@@ -163,6 +171,7 @@ public sealed class DataParallel : ITrainingPartition
         hookRemovals.ForEach(remove => remove());
         buckets.Dispose();
         Network.Dispose();
+        masters.Dispose();
         foreach (var axis in axes)
             axis.Dispose();
     }
@@ -226,6 +235,8 @@ public sealed class DataParallel : ITrainingPartition
     {
         try
         {
+            foreach (var parameter in parameters)
+                masters.TakeGradient(replicated[parameter].Name);
             buckets.Ready(parameters);
         }
         catch (Exception e)

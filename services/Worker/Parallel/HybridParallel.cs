@@ -29,6 +29,6 @@ public static class HybridParallel
         {
             GatherSamples = x => GatherSamples.apply(x, exchange),
         };
-        return DataParallel.CreateAsync(buildPart(split), loss, group, options, syncBatchNorm, split, exchange, cancellationToken);
+        return DataParallel.CreateAsync(buildPart(split), MasterWeights.None, loss, group, options, syncBatchNorm, split, exchange, cancellationToken);
     }
 }

@@ -15,7 +15,7 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
         if (batch.Images.shape[0] != local.Count * batch.Views)
             throw new ArgumentException($"the batch has {batch.Images.shape[0]} images of {batch.Views} views; this rank feeds {local.Count} of {batch.GlobalBatchSize}", nameof(batch));
         Place(network, batch, local);
-        var outputs_NK = network.Outputs(batch.Images);
+        Tensor[] outputs_NK = [.. network.Outputs(batch.Images).Select(MixedPrecision.Widened)];
         var logits_NK = AverageViews(outputs_NK[0], batch.Views);
         var main = loss(logits_NK, batch.Labels);
         var total = main;

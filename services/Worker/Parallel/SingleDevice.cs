@@ -4,11 +4,25 @@ using TorchSharp;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>The whole network and every batch on one device: what the other partitions must equal.</summary>
-public sealed class SingleDevice(ImageClassifier network, SummedLoss loss) : ITrainingPartition
+public sealed class SingleDevice : ITrainingPartition
 {
+    private readonly ImageClassifier network;
+    private readonly SummedLoss loss;
+    private readonly MasterWeights masters;
+
+    /// <param name="network">The whole.</param>
+    /// <param name="loss">Of all samples.</param>
+    /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters.</param>
+    public SingleDevice(ImageClassifier network, SummedLoss loss, bool inBFloat16 = false)
+    {
+        (this.network, this.loss) = (network, loss);
+        masters = inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None;
+        Parameters = masters.Of(LocalParameters.Of(network, isOwner: true));
+    }
+
     public ImageClassifier Network => network;
 
-    public IReadOnlyList<LocalParameter> Parameters { get; } = LocalParameters.Of(network, isOwner: true);
+    public IReadOnlyList<LocalParameter> Parameters { get; }
 
     public SampleRange LocalSamples(int globalBatchSize) => new(0, globalBatchSize);
 
@@ -16,6 +30,8 @@ public sealed class SingleDevice(ImageClassifier network, SummedLoss loss) : ITr
     {
         using var scope = torch.NewDisposeScope();
         network.zero_grad();
+        masters.DropGradients();
+        masters.Publish();
         var totals = new PassTotals();
         foreach (var (part, samples) in Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize)))
         {
@@ -23,6 +39,7 @@ public sealed class SingleDevice(ImageClassifier network, SummedLoss loss) : ITr
             var pass = LocalPass.Forward(network, part, samples, loss);
             totals.EndForward(pass);
             pass.Backward(batch.GlobalBatchSize);
+            masters.TakeGradients();
             totals.EndBackward();
         }
 
@@ -33,9 +50,14 @@ public sealed class SingleDevice(ImageClassifier network, SummedLoss loss) : ITr
     {
         using var scope = torch.NewDisposeScope();
         using var guard = torch.no_grad();
+        masters.Publish();
         var pass = LocalPass.Forward(network, batch, LocalSamples(batch.GlobalBatchSize), loss);
         return new EvaluationOutcome(pass.LossSum, pass.Correct);
     }
 
-    public void Dispose() => network.Dispose();
+    public void Dispose()
+    {
+        network.Dispose();
+        masters.Dispose();
+    }
 }

@@ -9,6 +9,7 @@ namespace Cluster.Worker.Parallel;
 /// <remarks>
 /// y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε), μ and σ² of the whole batch. Backward, with sums over the whole batch:
 /// ∂x = γ/√(σ² + ε) · (∂y − Σ∂y/m − x̂·Σ(∂y·x̂)/m). The gradients of γ and β are this rank's share, as every other parameter's are.
+/// All in the parameters' type: bfloat16 values are widened first.
 /// </remarks>
 internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<SynchronisedBatchNorm>
 {
@@ -26,7 +27,8 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         using var scope = NewDisposeScope();
         var (input, weight, bias) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
         var (layer, statistics) = ((BatchNormalization)vars[3], (WholeBatchStatistics)vars[4]);
-        var moments = statistics.Moments(input);
+        var values = input.to(weight.dtype);
+        var moments = statistics.Moments(values);
         var deviation = Array.ConvertAll(moments.Squares, squares => Math.Sqrt((squares / moments.Count) + layer.eps));
         UpdateRunning(layer, moments);
         ctx.save_for_backward([input, weight]);
@@ -34,8 +36,8 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
 
         var scale_C = weight.to(ScalarType.Float64) / tensor(deviation);
         var shift_C = bias.to(ScalarType.Float64) - (tensor(moments.Mean) * scale_C);
-        var scaled = input * WholeBatchStatistics.Broadcast(scale_C, input);
-        return scaled.add_(WholeBatchStatistics.Broadcast(shift_C, input)).MoveToOuterDisposeScope();
+        var scaled = values * WholeBatchStatistics.Broadcast(scale_C, values);
+        return scaled.add_(WholeBatchStatistics.Broadcast(shift_C, values)).to(input.dtype).MoveToOuterDisposeScope();
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
@@ -45,12 +47,12 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         var variables = ctx.get_saved_variables();
         var (input, weight) = (variables[0], variables[1]);
         var gradients = saved.Statistics.Guarded(
-            () => Gradients(input, weight, grad_output, saved),
+            () => Gradients(input.to(weight.dtype), weight, grad_output.to(weight.dtype), input.dtype, saved),
             () => [zeros_like(input), zeros_like(weight), zeros_like(weight)]);
         return [.. gradients.Select(gradient => gradient.MoveToOuterDisposeScope()), null!, null!]; // layer and exchange are no tensors
     }
 
-    private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, Saved saved)
+    private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, ScalarType inputType, Saved saved)
     {
         var (count, deviation) = (saved.Moments.Count, saved.Deviation);
         var centred = input - WholeBatchStatistics.Broadcast(tensor(saved.Moments.Mean), input); // x − μ: N×C×H×W
@@ -65,7 +67,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         var scale_C = weight.to(ScalarType.Float64) / tensor(deviation);
         var result = gradient - WholeBatchStatistics.Broadcast(mean_C, input);
         result.sub_(centred.mul_(WholeBatchStatistics.Broadcast(slope_C, input))).mul_(WholeBatchStatistics.Broadcast(scale_C, input));
-        return [result, weight_C.to(weight.dtype), bias_C.to(weight.dtype)];
+        return [result.to(inputType), weight_C.to(weight.dtype), bias_C.to(weight.dtype)];
     }
 
     /// <summary>Running averages, of the unbiased variance (§3.1), as a single device keeps them.</summary>

@@ -17,6 +17,7 @@ internal static class TrainingPartitions
     {
         var options = OptionsOf(spec.Model);
         var precision = PrecisionOf(spec.Hyperparameters.Precision);
+        var inBFloat16 = spec.Hyperparameters.Precision == Precision.Bfloat16;
         var loss = Loss(spec.Hyperparameters.LabelSmoothing);
         try
         {
@@ -30,8 +31,8 @@ internal static class TrainingPartitions
                 return await PipelineParallel.CreateAsync(Whole, loss, group, PipelineOf(spec, group, gradients), logger, cancellationToken);
             var network = Whole();
             return group.WorldSize == 1
-                ? new SingleDevice(network, loss)
-                : await DataParallel.CreateAsync(network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken);
+                ? new SingleDevice(network, loss, inBFloat16)
+                : await DataParallel.CreateAsync(network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken, inBFloat16);
         }
         catch (NotSupportedException e)
         {
@@ -60,7 +61,11 @@ internal static class TrainingPartitions
     public static Dictionary<string, object> OptionsOf(ModelSpec model) =>
         model.Options.ToDictionary(option => option.Key, option => Plain(option.Value));
 
+    /// <summary>Of weights, gradients and losses.</summary>
     public static ScalarType PrecisionOf(Precision precision) => precision == Precision.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+
+    /// <summary>Of images, and of what passes between layers.</summary>
+    public static ScalarType ComputationOf(Precision precision) => precision == Precision.Bfloat16 ? ScalarType.BFloat16 : PrecisionOf(precision);
 
     /// <summary>"cpu:3" is a slot of cores, all of which share one memory; of "cuda:1" the agent lets this process see nothing but that one, as its first.</summary>
     public static Device DeviceOf(string device) => device.StartsWith("cuda", StringComparison.Ordinal) ? torch.device("cuda:0") : CPU;

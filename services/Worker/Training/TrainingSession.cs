@@ -68,7 +68,7 @@ public sealed class TrainingSession : ITrainingSession
             Renderer = SampleRenderers.For(data, spec, partition.Network.Shape.InputSize),
             LoaderThreads = BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads),
             Device = TrainingPartitions.DeviceOf(context.Launch.Device),
-            Precision = TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision),
+            Precision = TrainingPartitions.ComputationOf(spec.Hyperparameters.Precision),
         };
 
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();

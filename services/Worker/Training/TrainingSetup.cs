@@ -48,5 +48,6 @@ public sealed record TrainingSetup
 
     public required torch.Device Device { get; init; }
 
+    /// <summary>Of images.</summary>
     public required torch.ScalarType Precision { get; init; }
 }

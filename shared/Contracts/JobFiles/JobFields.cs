@@ -120,7 +120,8 @@ internal static partial class JobFields
             AppliesTo = spec => spec.Parallelism is Parallelism.Data or Parallelism.Unspecified,
             BelongsTo = "parallelism data",
         },
-        Choice("hyperparameters.precision", Precision.Float32, "float32 or float64", "type of weights and computation"),
+        Choice("hyperparameters.precision", Precision.Float32, "float32, float64 or bfloat16",
+            "type of weights and computation; bfloat16 computes in it and keeps float32 weights, which parallelism data alone can"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with
         {
             Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model) * Math.Max(1, spec.Mesh.Pipeline),

@@ -225,6 +225,13 @@ internal static class JointRules
                 "set validation samples aside or use another schedule");
         }
 
+        if (training.Precision == Precision.Bfloat16 && spec.Parallelism != Parallelism.Data)
+        {
+            yield return new("hyperparameters.precision", "bfloat16",
+                $"parallelism is {spec.Parallelism.ToString().ToLowerInvariant()}, which splits the network, and its parts exchange float32 and float64 only",
+                "use float32, or parallelism data");
+        }
+
         // The smallest share that a device has of a batch.
         var share = training.GlobalBatchSize / Slices(spec);
         if (training.AccumulationSteps > share && share > 0)

@@ -46,12 +46,13 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
             return input.alias(); // its own reference: a sequence disposes of what lies between its layers
 
         var kept = form == DropoutForm.Inverted ? 1 / (1 - probability) : 1;
-        var mask = empty(input.shape, dtype: input.dtype); // in the CPU's memory, where the counter runs
-        if (input.dtype == ScalarType.Float64)
+        var dtype = input.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        var mask = empty(input.shape, dtype: dtype); // in the CPU's memory, where the counter runs
+        if (dtype == ScalarType.Float64)
             Fill(MemoryMarshal.Cast<byte, double>(mask.bytes), input.shape[1], kept);
         else
             Fill(MemoryMarshal.Cast<byte, float>(mask.bytes), input.shape[1], (float)kept);
-        return input * mask.to(input.device);
+        return input * mask.to(input.dtype, input.device);
     }
 
     private void Fill<T>(Span<T> mask, long units, T kept)

@@ -37,5 +37,5 @@ public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
         return Rectify(bn2.call(pointwise.call(x)));      // N×output×H/stride×W/stride
     }
 
-    private Tensor Rectify(Tensor x) => clips ? x.relu6_() : x.relu_();
+    private Tensor Rectify(Tensor x) => clips ? Relu6.Clip(x) : x.relu_();
 }

@@ -31,7 +31,7 @@ public sealed class InvertedResidual : nn.Module<Tensor, Tensor>
         layers.Add(nn.Conv2d(wide, output, 1, bias: false, dtype: dtype));
         layers.Add(new BatchNormalization(output, dtype));
         if (!linear)
-            layers.Add(nn.ReLU6(inplace: true));
+            layers.Add(new Relu6());
         conv = nn.Sequential(layers);
         RegisterComponents();
     }
@@ -40,7 +40,7 @@ public sealed class InvertedResidual : nn.Module<Tensor, Tensor>
     public static Sequential Filter(int input, int output, int kernel, int stride, int groups, ScalarType dtype) => nn.Sequential(
         nn.Conv2d(input, output, kernel, stride, kernel / 2, groups: groups, bias: false, dtype: dtype),
         new BatchNormalization(output, dtype),
-        nn.ReLU6(inplace: true));
+        new Relu6());
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => joins ? conv.call(input) + input : conv.call(input);

@@ -71,7 +71,7 @@ public sealed class MobileNetV1 : ImageClassifier
     private Tensor Stem(Tensor images)
     {
         var x = bn1.call(conv1.call(images));
-        return clips ? x.relu6_() : x.relu_();
+        return clips ? Relu6.Clip(x) : x.relu_();
     }
 
     private Tensor Head(Tensor maps) => fc.call(avgpool.call(maps).flatten(1));

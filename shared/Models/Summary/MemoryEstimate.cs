@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace Cluster.Models.Summary;
 
 /// <summary>Bytes that training a network takes on its device, at a step's peak.</summary>
-/// <param name="Parameters">With the running statistics.</param>
-/// <param name="Gradients">One for each parameter.</param>
+/// <param name="Parameters">With the running statistics, and the float32 masters of those that are bfloat16.</param>
+/// <param name="Gradients">One for each parameter, and for each master.</param>
 /// <param name="OptimizerState">What the optimizer remembers of each parameter.</param>
 /// <param name="Activations">What the forward pass leaves for the backward pass, the images included.</param>
 /// <param name="Transient">What comes and goes within the backward pass, at its largest.</param>
@@ -36,10 +36,12 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         ArgumentOutOfRangeException.ThrowIfNegative(statesPerParameter);
-        var parameters = network.parameters().Sum(Bytes);
+        var masters = network.parameters().Sum(parameter => parameter.dtype == ScalarType.BFloat16 ? parameter.numel() * sizeof(float) : 0);
+        var parameters = network.parameters().Sum(Bytes) + masters;
+        var optimized = masters + network.parameters().Where(parameter => parameter.dtype != ScalarType.BFloat16).Sum(Bytes);
         var trace = ActivationTrace.Of(network);
         return new MemoryEstimate(
-            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * parameters, batch * trace.KeptBytes, batch * trace.TransientBytes);
+            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * optimized, batch * trace.KeptBytes, batch * trace.TransientBytes);
     }
 
     internal static long Bytes(Tensor tensor) => tensor.numel() * tensor.ElementSize;

@@ -1,3 +1,4 @@
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
@@ -36,7 +37,7 @@ public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Par
     {
         foreach (var (name, module) in network.named_modules())
         {
-            if (module is Layer layer and not (ReLU or ReLU6 or Identity) && !layer.children().Any())
+            if (module is Layer layer and not (ReLU or Relu6 or Identity) && !layer.children().Any())
                 yield return (name, layer);
         }
     }

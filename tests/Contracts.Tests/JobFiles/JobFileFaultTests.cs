@@ -50,7 +50,7 @@ public sealed class JobFileFaultTests
         "hyperparameters.syncBatchNorm is true but belongs to models with batch normalisation only; remove it")]
     [InlineData("hyperparameters: { labelSmoothing: .inf }",
         "hyperparameters.labelSmoothing is .inf but must be at least 0 and less than 1; use a number such as 0.1, or 0 for none")]
-    [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32 or float64; use float32 or float64")]
+    [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32, float64 or bfloat16; use float32, float64 or bfloat16")]
     [InlineData("hyperparameters: { optimizer: [sgd] }", "hyperparameters.optimizer is a list but must be a mapping; indent its keys under it: "
         + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon, decay, trustCoefficient")]
     [InlineData("parallelism: both", "parallelism is both but must be data, model, hybrid or pipeline; use data, model, hybrid or pipeline")]
@@ -188,6 +188,9 @@ public sealed class JobFileFaultTests
         "line 3: hyperparameters.shardOptimizer is true but optimizer sgd keeps no state while hyperparameters.optimizer.momentum is 0; set a momentum such as 0.9 or leave shardOptimizer out")]
     [InlineData(Sound + "hyperparameters: { optimizer: { momentum: 0, nesterov: true } }",
         "line 3: hyperparameters.optimizer.nesterov is true but hyperparameters.optimizer.momentum is 0; set a momentum such as 0.9 or leave nesterov out")]
+    [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { precision: bfloat16 }",
+        "line 5: hyperparameters.precision is bfloat16 but parallelism is model, which splits the network, and its parts exchange float32 and float64 only; "
+        + "use float32, or parallelism data")]
     [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { optimizer: lars }",
         "line 5: hyperparameters.optimizer is lars but parallelism splits layers and lars measures whole tensors, of which each device would hold a part; "
         + "use another optimizer, or parallelism data or pipeline")]

@@ -88,7 +88,7 @@ public sealed class JobFileRoundTripTests
         from optimizer in Gen.Elements("sgd", "adam", "adamw", "rmsprop", "lars")
         from rate in Gen.Choose(1, 1_000_000)
         from schedule in Gen.Elements("constant", "step", "cosine", "plateau")
-        from precision in Gen.Elements(Precision.Float32, Precision.Float64)
+        from precision in Gen.Elements(Precision.Float32, Precision.Float64, Precision.Bfloat16)
         select new Hyperparameters
         {
             Epochs = epochs,

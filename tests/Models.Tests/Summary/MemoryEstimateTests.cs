@@ -31,6 +31,22 @@ public sealed class MemoryEstimateTests
         ((double)expected / measured).ShouldBeInRange(0.8, 1.2);
     }
 
+    [Fact]
+    public void EstimateInBFloat16_HasMastersBesideItsCopiesAndHalvesActivations()
+    {
+        var options = new Dictionary<string, object> { ["inputSize"] = 28L };
+        using var wide = ModelRegistry.CreateToLoad("lenet5", options);
+        using var narrow = ModelRegistry.CreateToLoad("lenet5", options);
+        MixedPrecision.Narrow(narrow);
+
+        var (expected, estimate) = (MemoryEstimate.Of(wide, 8, statesPerParameter: 2), MemoryEstimate.Of(narrow, 8, statesPerParameter: 2));
+
+        estimate.Parameters.ShouldBe(expected.Parameters * 3 / 2); // float32 masters and copies of half their size
+        estimate.Gradients.ShouldBe(expected.Gradients * 3 / 2);
+        estimate.OptimizerState.ShouldBe(expected.OptimizerState);
+        ((double)estimate.Activations / expected.Activations).ShouldBeInRange(0.45, 0.7); // indices of pooling stay as large
+    }
+
     /// <summary>What the test's child process runs.</summary>
     [Fact(Explicit = true)]
     public void Child_Trains()

@@ -11,14 +11,19 @@ public sealed class InferenceTests
 {
     private static CancellationToken End => TestContext.Current.CancellationToken;
 
-    [Fact]
-    public async Task Evaluate_OfACheckpoint_GivesTheFiguresThatItsRunGave()
+    [Theory]
+    [InlineData(Precision.Float32)]
+    [InlineData(Precision.Bfloat16)]
+    public async Task Evaluate_OfACheckpoint_GivesTheFiguresThatItsRunGave(Precision precision)
     {
         using var trained = new InMemoryCluster(worldSize: 1);
-        await TestRuns.RunAsync(trained, TestRuns.AMobileNetJob());
+        var training = TestRuns.AMobileNetJob(spec => spec.Hyperparameters.Precision = precision);
+        await TestRuns.RunAsync(trained, training);
         using var cluster = new InMemoryCluster(worldSize: 1, inherited: trained);
+        var spec = Job(JobTasks.Evaluate, trained, TestRuns.AMobileNetJob);
+        spec.Hyperparameters.Precision = precision;
 
-        var outcome = (await TestRuns.RunAsync(cluster, Job(JobTasks.Evaluate, trained, TestRuns.AMobileNetJob))).Single();
+        var outcome = (await TestRuns.RunAsync(cluster, spec)).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
         foreach (var name in (string[])[MetricNames.ValidationLoss, MetricNames.ValidationAccuracy, MetricNames.TestLoss, MetricNames.TestAccuracy])

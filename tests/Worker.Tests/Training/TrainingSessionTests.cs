@@ -157,6 +157,34 @@ public sealed class TrainingSessionTests
     }
 
     [Theory]
+    [InlineData(1, "sgd", false)]
+    [InlineData(1, "adam", false)]
+    [InlineData(2, "sgd", true)]
+    public async Task RunInBFloat16_Learns_KeepsFloat32Weights_AndResumesBitIdentically(int worldSize, string optimizer, bool sharded)
+    {
+        var spec = TestRuns.AJob(spec =>
+        {
+            spec.Hyperparameters.Precision = Precision.Bfloat16;
+            spec.Hyperparameters.Optimizer.Name = optimizer;
+            spec.Hyperparameters.Optimizer.LearningRate = optimizer == "adam" ? 0.001 : 0.05;
+            spec.Hyperparameters.AverageDecay = 0.9;
+            spec.Hyperparameters.ShardOptimizer = sharded;
+            spec.Checkpoints.EverySteps = 13;
+        });
+        using var whole = new InMemoryCluster(worldSize);
+        (await TestRuns.RunAsync(whole, spec, worldSize)).ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
+        using var resumed = new InMemoryCluster(worldSize, whole);
+
+        await TestRuns.RunAsync(resumed, spec, worldSize, resumeFrom: whole.CheckpointIds[13]);
+
+        var losses = whole.Series(MetricNames.TrainLoss);
+        losses[40].ShouldBeLessThan(losses[1] / 2);
+        whole.Series(MetricNames.TestAccuracy).Single().Value.ShouldBeGreaterThan(0.8); // chance is 0.1
+        resumed.Series(MetricNames.TrainLoss).ShouldBe(losses.Where(point => point.Key > 13));
+        resumed.Series(MetricNames.TestLoss).ShouldBe(whole.Series(MetricNames.TestLoss));
+    }
+
+    [Theory]
     [InlineData(Parallelism.Data)]
     [InlineData(Parallelism.Model)]
     [InlineData(Parallelism.Hybrid)]

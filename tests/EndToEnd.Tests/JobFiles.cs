@@ -36,4 +36,22 @@ internal static class JobFiles
         parallelism: model
         seed: 7
         """;
+
+    /// <summary>A narrow VGG A in two stages, on one device of each of two nodes.</summary>
+    public static string VggStages(string name) =>
+        $$"""
+        name: {{name}}
+        model:
+          name: vgg11
+          options: {width: 0.0625, init: he}
+        data: {name: fashion-mnist, trainSamples: 1024, validationSamples: 256}
+        hyperparameters:
+          epochs: 2
+          globalBatchSize: 64
+          microBatches: 4
+          optimizer: {name: adam, learningRate: 0.001}
+        resources: {devices: 2, maxDevicesPerNode: 1}
+        parallelism: pipeline
+        seed: 7
+        """;
 }

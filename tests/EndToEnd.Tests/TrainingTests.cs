@@ -40,6 +40,21 @@ public sealed class TrainingTests(LocalCluster cluster)
     }
 
     [Fact]
+    public async Task PipelineJob_OverTwoNodes_TrainsVggInTwoStages()
+    {
+        var job = await cluster.SubmitAsync(JobFiles.VggStages("two-stages"), Cancelled);
+
+        var done = await cluster.WaitForSuccessAsync(job.Id, Cancelled);
+
+        done.Placement.Select(place => place.NodeName).Distinct().Count().ShouldBe(2);
+        var losses = await cluster.SeriesAsync(job.Id, MetricNames.TrainLoss, Cancelled);
+        losses.TakeLast(5).Average(point => point.Value).ShouldBeLessThan(losses.Take(5).Average(point => point.Value));
+        var run = (await cluster.Runs.GetRunAsync(new GetRunRequest { JobId = job.Id }, cancellationToken: Cancelled)).Run;
+        run.Environment.ParameterCount.ShouldBe(113_018); // both stages
+        (await cluster.Runs.ListCheckpointsAsync(new ListCheckpointsRequest { JobId = job.Id }, cancellationToken: Cancelled)).Checkpoints.ShouldNotBeEmpty();
+    }
+
+    [Fact]
     public async Task KilledTrainer_RestartsFromItsCheckpoint_WithBitIdenticalLosses()
     {
         var undisturbed = await cluster.SubmitAsync(JobFiles.LeNet("undisturbed", epochs: 4, everySteps: 20), Cancelled);

@@ -32,6 +32,27 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         query.Model.Options["inputSize"].IntValue.ShouldBe(28);
     }
 
+    [Theory]
+    [InlineData(0, 6)] // 12 micro-batches a slice, of 2 samples or 1; the first stage holds 3 of them
+    [InlineData(2, 20)] // no more than there are
+    public async Task Submit_OfAPipeline_AsksForTheWholeNetworkWithTheMicroBatchesOfTheFirstStage(int microBatches, int images)
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node", devices: 6);
+        scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize);
+        var spec = AJob().WithDevices(6).With(s =>
+        {
+            s.Hyperparameters.GlobalBatchSize = 40;
+            s.Hyperparameters.MicroBatches = microBatches;
+            s.Mesh = new MeshSpec { Data = 2, Model = 1, Pipeline = 3 };
+            s.Parallelism = Parallelism.Pipeline;
+        }).Build();
+
+        (await SubmitAsync(scheduler, spec)).Memory.Total.ShouldBe(images);
+
+        scheduler.Agents.Descriptions.Single().Queries.Single().Parts.ShouldBe(1);
+    }
+
     [Fact]
     public async Task SubmitsThatAskTheSame_AskOnce()
     {

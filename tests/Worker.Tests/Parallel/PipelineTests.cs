@@ -19,6 +19,7 @@ public sealed class PipelineTests
     [InlineData("vgg11", "aa", 4, 8)]
     [InlineData("mobilenet_v2", "ab", 3, 7)] // 2, 2 and 3 samples
     [InlineData("resnet18", "aabb", 2, 8)] // fewer micro-batches than stages
+    [InlineData("alexnet", "aaaabbbb", 3, 8)] // a unit a stage, so that dropout lies before the last one
     public void OnePipeline_HasTheBitsOfOneDevice(string network, string placement, int microBatches, int batchSize)
     {
         ShouldHaveTheBitsOfOneDevice(network, placement, microBatches, batchSize, ScalarType.Float64, steps: 3);

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Cluster.Models;
 using Cluster.Models.Layers;
 using Cluster.Worker.Collectives;
@@ -21,13 +20,10 @@ public sealed class DataParallel : ITrainingPartition
     private readonly IReadOnlyList<ICollectiveGroup> axes; // of a mesh, which live as long as this
     private readonly WholeBatchStatistics statistics;
     private readonly RankStatistics rankStatistics;
-    private readonly List<HookedLayer> layers = [];
-    private readonly List<Action> hookRemovals = [];
+    private readonly GradientHooks hooks;
     private readonly double[] figures = GC.AllocateArray<double>(2, pinned: true); // loss and correct: pinned, as the group's thread sums them
     private readonly bool talksInForward; // then even a rank without samples passes through, or the others would wait for it
     private bool weightsCompared;
-    private bool recording;
-    private ExceptionDispatchInfo? hookFault;
 
     private DataParallel(
         ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets,
@@ -49,7 +45,7 @@ public sealed class DataParallel : ITrainingPartition
         rankStatistics = new RankStatistics(syncBatchNorm ? [] : normalizations, group);
         if (syncBatchNorm)
             normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
-        HookLayers();
+        hooks = new GradientHooks(network, replicated, OnReady);
     }
 
     public ImageClassifier Network { get; }
@@ -118,7 +114,7 @@ public sealed class DataParallel : ITrainingPartition
         exchange?.Begin();
         foreach (var parameter in divided)
             parameter.Tensor.grad = null;
-        layers.ForEach(layer => layer.Begin());
+        hooks.Begin();
 
         var totals = new PassTotals();
         var passes = Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize));
@@ -168,7 +164,7 @@ public sealed class DataParallel : ITrainingPartition
 
     public void Dispose()
     {
-        hookRemovals.ForEach(remove => remove());
+        hooks.Dispose();
         buckets.Dispose();
         Network.Dispose();
         masters.Dispose();
@@ -181,7 +177,7 @@ public sealed class DataParallel : ITrainingPartition
 
     private void ThrowIfFaulted()
     {
-        hookFault?.Throw();
+        hooks.ThrowIfFaulted();
         exchange?.ThrowIfFaulted();
         statistics.ThrowIfFaulted();
     }
@@ -190,15 +186,8 @@ public sealed class DataParallel : ITrainingPartition
     {
         if (local.Count == 0 && !talksInForward)
             return null; // fewer samples than ranks: this one only adds zeros
-        recording = gradientsAreFinal; // a bucket may go only when its last pass has added to it
-        try
-        {
-            return LocalPass.Forward(Network, batch, local, loss);
-        }
-        finally
-        {
-            recording = false;
-        }
+        // A bucket may go only when its last pass has added to it.
+        return hooks.Forward<LocalPass?>(gradientsAreFinal, () => LocalPass.Forward(Network, batch, local, loss));
     }
 
     private unsafe Task ReduceFigures()
@@ -207,41 +196,10 @@ public sealed class DataParallel : ITrainingPartition
             return group.AllReduceAsync<double>((nint)sums, figures.Length, "loss");
     }
 
-    /// <summary>Puts <see cref="GradientReady"/> in front of every module that has parameters of its own.</summary>
-    private void HookLayers()
-    {
-        var index = replicated.Index().ToDictionary(p => p.Item.Name, p => p.Index);
-        foreach (var (name, module) in Network.named_modules())
-        {
-            var own = module.named_parameters(recurse: false).Select(p => name + "." + p.name).Where(index.ContainsKey).Select(p => index[p]).ToArray();
-            if (own.Length == 0 || module is not nn.Module<Tensor, Tensor> layer)
-                continue;
-            var hooked = new HookedLayer(own, OnReady);
-            layers.Add(hooked);
-            var remover = layer.register_forward_pre_hook((_, input) => Watch(hooked, input));
-            hookRemovals.Add(remover.remove);
-        }
-    }
-
-    private Tensor Watch(HookedLayer layer, Tensor input)
-    {
-        if (!recording || !input.requires_grad)
-            return input; // nothing will come back through here; what the layer has is sent after backward
-        layer.Used();
-        return GradientReady.apply(input, layer);
-    }
-
     private void OnReady(int[] parameters)
     {
-        try
-        {
-            foreach (var parameter in parameters)
-                masters.TakeGradient(replicated[parameter].Name);
-            buckets.Ready(parameters);
-        }
-        catch (Exception e)
-        {
-            hookFault ??= ExceptionDispatchInfo.Capture(e); // cannot pass through libtorch: thrown after backward
-        }
+        foreach (var parameter in parameters)
+            masters.TakeGradient(replicated[parameter].Name);
+        buckets.Ready(parameters);
     }
 }

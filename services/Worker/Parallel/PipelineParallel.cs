@@ -27,6 +27,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private readonly PipelinePlan plan;
     private readonly StageMessages messages;
     private readonly GradientBuckets buckets;
+    private readonly GradientHooks hooks;
     private readonly WholeBatchStatistics statistics;
     private readonly RankStatistics rankStatistics;
     private readonly ScalarType dtype;
@@ -42,6 +43,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         (stageAxis, dataAxis) = axes;
         dtype = parameters[0].Tensor.dtype;
         messages = new StageMessages(stageAxis);
+        hooks = new GradientHooks(network, parameters, buckets.Ready);
         statistics = new WholeBatchStatistics(dataAxis);
         var normalizations = dataAxis.WorldSize > 1 ? network.modules().OfType<BatchNormalization>().ToList() : []; // one pipeline's own statistics are all there are
         rankStatistics = new RankStatistics(setup.SyncBatchNorm ? [] : normalizations, dataAxis);
@@ -56,7 +58,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <summary>Micro-batches whose activations this stage held at once, at most, in the last step; for tests of the bound.</summary>
     internal int MostInFlight { get; private set; }
 
-    internal PipelinePlan Plan => plan;
+    /// <summary>Buckets that were under way before the last backward pass ended, in the last step; for tests of the overlap.</summary>
+    internal int SentDuringBackward { get; private set; }
 
     private int Stage => stageAxis.Rank;
 
@@ -77,6 +80,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
     {
         if (setup.Stages < 1 || group.WorldSize % setup.Stages != 0)
             throw new ArgumentOutOfRangeException(nameof(setup), setup.Stages, $"{group.WorldSize} ranks do not make whole pipelines of {setup.Stages} stages");
+        if (setup.MicroBatches < 1)
+            throw new ArgumentOutOfRangeException(nameof(setup), setup.MicroBatches, "a pipeline needs at least one micro-batch");
         var whole = build();
         RequireUnits(whole, setup.Stages);
         var stageAxis = await group.SplitAsync("pipeline", group.Rank / setup.Stages, cancellationToken); // every rank has built by its end, and rank 0 measures undisturbed
@@ -102,6 +107,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         weightsCompared = true;
         using var scope = NewDisposeScope();
         buckets.Begin();
+        hooks.Begin();
         statistics.Begin();
         messages.Begin();
         MostInFlight = 0;
@@ -118,6 +124,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
             MostInFlight = Math.Max(MostInFlight, inFlight.Count);
         }
 
+        SentDuringBackward = buckets.Sent;
         buckets.Finish();
         messages.Flush();
         rankStatistics.Average((double)Slice(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
@@ -146,6 +153,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
 
     public void Dispose()
     {
+        hooks.Dispose();
         buckets.Dispose();
         Network.Dispose();
         stageAxis.Dispose();
@@ -211,20 +219,21 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <summary>What comes in goes through the stage and on to the next one, or into the loss.</summary>
     private InFlight Forward(StepPasses passes, int microBatch, PassTotals totals)
     {
-        var (batch, samples) = (passes.Batch, passes.Samples[microBatch]);
+        var (batch, samples, isFinal) = (passes.Batch, passes.Samples[microBatch], microBatch == passes.Count - 1);
         var first = samples.Start - passes.FirstSample;
         var received = IsFirst ? null : passes.Inputs.Take();
         var input = received is null ? batch.Images.narrow(0, first * batch.Views, samples.Count * batch.Views) : received.requires_grad_(is_grad_enabled());
         if (IsLast)
         {
-            var pass = LocalPass.Forward(Network, batch with { Images = input, Labels = batch.Labels.narrow(0, first, samples.Count) }, samples, loss);
+            var part = batch with { Images = input, Labels = batch.Labels.narrow(0, first, samples.Count) };
+            var pass = hooks.Forward(isFinal, () => LocalPass.Forward(Network, part, samples, loss));
             totals.EndForward(pass, Waited);
             pass.SummedLoss.MoveToOuterDisposeScope();
             return new InFlight(received, pass.SummedLoss, pass);
         }
 
         LocalPass.Place(Network, batch, samples);
-        var output = Network.call(input).MoveToOuterDisposeScope();
+        var output = hooks.Forward(isFinal, () => Network.call(input)).MoveToOuterDisposeScope();
         messages.Send(output, Stage + 1, Activations);
         totals.EndForward(pass: null, Waited);
         return new InFlight(received, output, Loss: null);
@@ -245,6 +254,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
                 pass.Output.backward([gradient]);
             }
 
+            hooks.ThrowIfFaulted();
             statistics.ThrowIfFaulted();
             if (pass.Received is { } input)
                 messages.Send(input.grad!, Stage - 1, ActivationGradients);

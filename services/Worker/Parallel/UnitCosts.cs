@@ -10,8 +10,8 @@ namespace Cluster.Worker.Parallel;
 /// <param name="OutputShape">Of one sample.</param>
 internal sealed record UnitCosts(TimeSpan Cost, IReadOnlyList<long> OutputShape)
 {
-    /// <summary>Few, so that a large network is measured within seconds; more than one, which normalisation over a 1×1 map needs.</summary>
-    private const int Images = 4;
+    /// <summary>Few, so that a large network is measured within seconds, which the other ranks wait for; more than one, which normalisation over a 1×1 map needs.</summary>
+    private const int Images = 2;
 
     /// <summary>The first warms up.</summary>
     private const int Passes = 3;

@@ -158,6 +158,21 @@ public sealed class PipelineTests
     }
 
     [Fact]
+    public void ForwardBackward_OfSeveralPipelines_SumsGradientsWhileTheLastMicroBatchGoesBack()
+    {
+        using var ranks = new Ranks("aaaa");
+        var sent = ranks.Run(group =>
+        {
+            using var partition = Trainings.Pipeline("vgg11", ScalarType.Float32, group, stages: 2, microBatches: 3, bucketBytes: 1 << 10);
+            Trainings.Train(partition, ScalarType.Float32, steps: 1);
+            return partition.SentDuringBackward;
+        });
+
+        // Nothing comes back to the first convolution, which may be all that the first stages have.
+        (sent[1], sent[3]).ShouldSatisfyAllConditions(last => last.Item1.ShouldBeGreaterThan(0), last => last.Item2.ShouldBeGreaterThan(0));
+    }
+
+    [Fact]
     public void Parameters_OfAllStages_MakeUpTheUndividedNetAsItWasInitialised()
     {
         using var single = Trainings.Single("mobilenet_v2", ScalarType.Float32);

@@ -102,9 +102,10 @@ internal static class Trainings
             split => Part(name, dtype, split), CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true, CancellationToken.None)
             .GetAwaiter().GetResult();
 
-    public static PipelineParallel Pipeline(string name, ScalarType dtype, ICollectiveGroup group, int stages, int microBatches, bool syncBatchNorm = true) =>
+    public static PipelineParallel Pipeline(
+        string name, ScalarType dtype, ICollectiveGroup group, int stages, int microBatches, bool syncBatchNorm = true, int bucketBytes = 64 << 10) =>
         PipelineParallel.CreateAsync(
-            () => Network(name, dtype), CrossEntropy, group, new PipelineSetup(stages, microBatches, syncBatchNorm, new GradientOptions { BucketBytes = 64 << 10 }),
+            () => Network(name, dtype), CrossEntropy, group, new PipelineSetup(stages, microBatches, syncBatchNorm, new GradientOptions { BucketBytes = bucketBytes }),
             NullLogger.Instance, CancellationToken.None)
             .GetAwaiter().GetResult();
 

@@ -12,12 +12,15 @@ internal sealed record StepDifference(double Loss, double Gradient, double Worst
     // Float32's rounding is 6e-8. A loss is a mean of samples' losses, each after some tens of layers; summed in another order it differs by a few times that.
     private const double LossLimit = 1e-5;
 
-    // A gradient passes those layers twice, and where an activation lies within rounding of ReLU's or a pooling's kink the two sides route one pixel's share differently:
-    // 1e-3 to 1e-2 of a parameter's gradient in deep nets with small batches, while a step that computes something else is off by 1e-1 or more.
-    private const double GradientLimit = 5e-3;
-    private const double WorstLimit = 5e-2;
+    /// <summary>Whether this is what rounding explains between steps whose images lie alike: the same kernels on the same numbers, but for our own layers and the BLAS's choice for the CPU.</summary>
+    public bool IsRounding => Loss <= LossLimit && Gradient <= 1e-3 && Worst <= 5e-2;
 
-    public bool IsRounding => Loss <= LossLimit && Gradient <= GradientLimit && Worst <= WorstLimit;
+    /// <summary>
+    /// The same where one side's images lie otherwise, so that every convolution adds up in another order: where an activation lies within rounding of the kink of a ReLU or a
+    /// pooling the sides send its share different ways. PyTorch's own contiguous and channels-last steps are 0.010 (resnet18), 0.030 (googlenet_tv) and 0.034 (mobilenet_v2) of
+    /// the gradient apart on such a batch.
+    /// </summary>
+    public bool IsRoundingBetweenLayouts => Loss <= LossLimit && Gradient <= 0.1;
 
     /// <exception cref="InvalidOperationException">They have not the same parameters.</exception>
     public static StepDifference Between(double ourLoss, IReadOnlyDictionary<string, float[]> ours, double peerLoss, IReadOnlyDictionary<string, float[]> peer)

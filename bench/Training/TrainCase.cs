@@ -1,3 +1,5 @@
+using Cluster.Contracts;
+
 namespace Cluster.Bench.Training;
 
 /// <summary>A network to train, the same on both sides.</summary>
@@ -9,7 +11,7 @@ namespace Cluster.Bench.Training;
 internal sealed record TrainCase(string Model, int Batch, int Channels, int InputSize, int Classes)
 {
     /// <summary>Of stochastic gradient descent, on both sides; small, since the one batch is met again and again.</summary>
-    public const double LearningRate = 0.001;
+    public const double LearningRate = 1e-5;
 
     public const double Momentum = 0.9;
 
@@ -27,6 +29,9 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
         ImageNet("alexnet", 32),
         ImageNet("googlenet", 16),
     ];
+
+    /// <summary>How our images lie in memory; the peer's are as PyTorch makes them.</summary>
+    public string MemoryFormat { get; init; } = MemoryFormats.Auto;
 
     private static TrainCase ImageNet(string model, int batch) => new(model, batch, 3, 224, 1000);
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
+using Cluster.Contracts;
 using Cluster.Worker.Agent;
 
 namespace Cluster.Bench.Training;
@@ -39,18 +40,15 @@ internal sealed class TrainContest : IAsyncDisposable
         }
     }
 
-    /// <summary>Our first step beside each peer's, from the same weights, without dropout.</summary>
-    public async Task<IReadOnlyList<StepDifference>> CompareStepsAsync(CancellationToken cancellationToken)
+    /// <summary>Our step beside PyTorch's in the same environment, from the same weights, without dropout: with images that lie as PyTorch's do, and as ours do when they are timed.</summary>
+    public async Task<(StepDifference Contiguous, StepDifference AsTimed)> CompareStepsAsync(CancellationToken cancellationToken)
     {
-        var (ourLoss, ours) = await CheckAsync(contestants[0], "ours", cancellationToken);
-        var differences = new List<StepDifference>();
-        foreach (var peer in contestants.Skip(1))
-        {
-            var (peerLoss, theirs) = await CheckAsync(peer, "peer", cancellationToken);
-            differences.Add(StepDifference.Between(ourLoss, ours, peerLoss, theirs));
-        }
+        var peer = await CheckAsync(contestants[^1], "peer", MemoryFormats.Contiguous, cancellationToken);
+        var contiguous = await CheckAsync(contestants[0], "ours", MemoryFormats.Contiguous, cancellationToken);
+        var asTimed = await CheckAsync(contestants[0], "ours", network.MemoryFormat, cancellationToken);
+        return (Between(contiguous), Between(asTimed));
 
-        return differences;
+        StepDifference Between((double Loss, Dictionary<string, float[]> Gradients) ours) => StepDifference.Between(ours.Loss, ours.Gradients, peer.Loss, peer.Gradients);
     }
 
     public async Task<TrainRow> MeasureAsync(int rounds, double seconds, CancellationToken cancellationToken)
@@ -58,8 +56,9 @@ internal sealed class TrainContest : IAsyncDisposable
         var turns = new List<Func<Task<double>>>();
         foreach (var contestant in contestants)
         {
-            var first = await SecondsAStepAsync(contestant, steps: 2, cancellationToken); // kernels are compiled and memory is there after it
+            var first = await SecondsAStepAsync(contestant, steps: 1, cancellationToken);
             var steps = (int)Math.Clamp(Math.Round(seconds / first), 1, 10_000);
+            await SecondsAStepAsync(contestant, steps, cancellationToken); // all code is compiled and all memory there after it
             turns.Add(() => SecondsAStepAsync(contestant, steps, cancellationToken));
         }
 
@@ -97,10 +96,11 @@ internal sealed class TrainContest : IAsyncDisposable
     private IReadOnlyDictionary<string, string> OurEnvironment(int rank) =>
         TrainerEnvironment.For(Environment.GetEnvironmentVariables(), TrainRank.Launch(rank, worldSize, threads));
 
-    private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(MeasuredRanks ranks, string file, CancellationToken cancellationToken)
+    private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(
+        MeasuredRanks ranks, string file, string memoryFormat, CancellationToken cancellationToken)
     {
         var path = Path.Combine(folder, $"{file}-gradients.safetensors");
-        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(0, path), cancellationToken);
+        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(0, path, memoryFormat), cancellationToken);
         return (answers[0].Loss, TensorFile.ReadFloats(path));
     }
 

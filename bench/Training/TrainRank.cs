@@ -24,6 +24,7 @@ internal sealed class TrainRank : IDisposable
 
     private readonly ITrainingPartition partition;
     private readonly IOptimizer optimizer;
+    private readonly Func<string, TrainingStep> stepOf; // by memory format
     private readonly TrainingStep step;
     private readonly HostBatch batch;
     private readonly ICollectiveGroup group;
@@ -38,8 +39,14 @@ internal sealed class TrainRank : IDisposable
         partition = TrainingPartitions.CreateAsync(spec, group, "cpu:0", new GradientOptions(), cancellationToken).GetAwaiter().GetResult();
         partition.Network.train();
         optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
-        var placement = new BatchPlacement(partition.Network.Shape, TrainingPartitions.PrecisionOf(training.Precision), TrainingPartitions.DeviceOf("cpu:0"));
-        step = new TrainingStep(training, partition, new ParameterUpdate(training, partition, optimizer, average: null, group), placement);
+        var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
+        stepOf = format =>
+        {
+            var formatted = spec.Clone();
+            formatted.Hyperparameters.MemoryFormat = format;
+            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, TrainingPartitions.DeviceOf("cpu:0")));
+        };
+        step = stepOf(network.MemoryFormat);
         batch = MakeBatch(network, group);
     }
 
@@ -104,7 +111,7 @@ internal sealed class TrainRank : IDisposable
         while (Console.In.ReadLine() is { } line)
         {
             var order = JsonSerializer.Deserialize<TrainOrder>(line)!;
-            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order.File) : me.Train(order.Steps)));
+            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order) : me.Train(order.Steps)));
         }
     }
 
@@ -129,6 +136,7 @@ internal sealed class TrainRank : IDisposable
             Precision = Precision.Float32,
             // Each replica by its own slice's statistics, as DistributedDataParallel does unless told.
             SyncBatchNorm = false,
+            Schedule = new ScheduleSpec(),
             Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = TrainCase.LearningRate, Momentum = TrainCase.Momentum, WeightDecay = TrainCase.WeightDecay },
         },
     };
@@ -155,14 +163,14 @@ internal sealed class TrainRank : IDisposable
             TensorFile.Write(WeightsFile(folder), partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)));
     }
 
-    private TrainAnswer Check(string file)
+    private TrainAnswer Check(TrainOrder order)
     {
         var dropouts = partition.Network.modules().OfType<CounterDropout>().ToList();
         dropouts.ForEach(layer => layer.eval());
-        var outcome = step.ForwardBackward(batch, stepsDone);
+        var outcome = stepOf(order.MemoryFormat).ForwardBackward(batch, stepsDone);
         dropouts.ForEach(layer => layer.train());
         if (group.Rank == 0)
-            TensorFile.Write(file, partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor.grad!)));
+            TensorFile.Write(order.File, partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor.grad!)));
         return new TrainAnswer(0, outcome.Loss);
     }
 

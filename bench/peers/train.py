@@ -82,13 +82,16 @@ class BiasedConv(nn.Module):
 class PaperInception(Inception):
     """5x5 convolutions, where torchvision has 3x3."""
 
-    def __init__(self, *sizes, conv_block=None):
-        super().__init__(*sizes, conv_block=conv_block)
-        self.branch3[1] = conv_block(sizes[4], sizes[5], kernel_size=5, padding=2)
+    def __init__(self, *sizes):
+        super().__init__(*sizes, conv_block=BiasedConv)
+        self.branch3[1] = BiasedConv(sizes[4], sizes[5], kernel_size=5, padding=2)
 
 
 class PaperAux(InceptionAux):
     """Averages of 5x5, three pixels apart, where torchvision pools adaptively."""
+
+    def __init__(self, inputs, classes, dropout):
+        super().__init__(inputs, classes, BiasedConv, dropout)
 
     def forward(self, x):
         x = self.conv(F.avg_pool2d(x, 5, 3)).flatten(1)

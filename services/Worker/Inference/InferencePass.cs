@@ -40,8 +40,8 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
             {
                 if (batch.Samples > 0)
                 {
-                    var (images, labels) = batch.ToTensors(setup.Network.Shape.Channels, setup.Network.Shape.InputSize, setup.Precision, setup.Device);
-                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(MixedPrecision.Widened(setup.Network.call(images)), batch.Views), labels, exchanged);
+                    var placed = setup.Placement.Place(batch, step: 0);
+                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(MixedPrecision.Widened(setup.Network.call(placed.Images)), placed.Views), placed.Labels, exchanged);
                 }
 
                 first += batch.GlobalSize;

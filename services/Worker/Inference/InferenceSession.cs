@@ -35,7 +35,7 @@ internal static class InferenceSession
         var setup = new InferenceSetup(
             network, renderer, BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads), group,
             BatchSource.EvaluationBatchSize(spec.Hyperparameters.GlobalBatchSize, renderer), spec.Data.MaxBrokenImages,
-            TrainingPartitions.ComputationOf(spec.Hyperparameters.Precision), device);
+            BatchPlacement.For(spec, network.Shape, device));
         using var span = WorkerTelemetry.Trainer.StartActivity($"inference.{spec.Task.Name}");
         var done = spec.IsPrediction()
             ? new Predict(context, setup).Run(PartOf(parts, spec), cancellationToken)

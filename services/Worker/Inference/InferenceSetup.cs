@@ -1,11 +1,11 @@
 using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data.Pictures;
-using TorchSharp;
+using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Inference;
 
 /// <summary>Everything that a job without training turns on: the whole network on every rank, and each rank its share of every batch.</summary>
 internal sealed record InferenceSetup(
     ImageClassifier Network, ISampleRenderer Renderer, int LoaderThreads, ICollectiveGroup Group, int GlobalBatchSize, int MaxBrokenImages,
-    torch.ScalarType Precision, torch.Device Device);
+    BatchPlacement Placement);

@@ -33,13 +33,18 @@ internal sealed class ParameterUpdate(
     /// <summary>Each element of the network has one owner among the ranks, so owned squares add up to the whole's.</summary>
     private double GradientNorm()
     {
-        var norms = partition.Parameters.Where(p => p.IsOwner).Select(p => Gradient(p).norm()).ToArray();
-        var norm = norms.Length == 0 ? 0 : stack(norms).to(ScalarType.Float64).norm().item<double>();
-        if (group.WorldSize == 1)
-            return norm;
-        Span<double> squares = [norm * norm];
-        group.AllReduce(squares, "gradient norm");
+        Span<double> squares = [partition.Parameters.Where(p => p.IsOwner).Sum(p => SumOfSquares(Gradient(p)))];
+        if (group.WorldSize > 1)
+            group.AllReduce(squares, "gradient norm");
         return Math.Sqrt(squares[0]);
+    }
+
+    private static double SumOfSquares(Tensor gradient)
+    {
+        if (FusedUpdate.IsPlain(gradient))
+            return FusedUpdate.SumOfSquares(gradient);
+        var norm = gradient.norm().to(ScalarType.Float64).item<double>();
+        return norm * norm;
     }
 
     private void Scale(double factor)

@@ -67,8 +67,7 @@ public sealed class TrainingSession : ITrainingSession
             Data = parts,
             Renderer = SampleRenderers.For(data, spec, partition.Network.Shape.InputSize),
             LoaderThreads = BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads),
-            Device = TrainingPartitions.DeviceOf(context.Launch.Device),
-            Precision = TrainingPartitions.ComputationOf(spec.Hyperparameters.Precision),
+            Placement = BatchPlacement.For(spec, partition.Network.Shape, TrainingPartitions.DeviceOf(context.Launch.Device)),
         };
 
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();

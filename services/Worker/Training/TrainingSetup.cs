@@ -5,20 +5,16 @@ using Cluster.Worker.Data;
 using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Training.Optimizers;
-using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
 /// <summary>Everything that a rank's loop turns on, built once.</summary>
-public sealed record TrainingSetup
+internal sealed record TrainingSetup
 {
     public required JobSpec Spec { get; init; }
 
     /// <summary>Passes in which a rank works through its samples of a step.</summary>
     public int AccumulationSteps => Math.Max(1, Spec.Hyperparameters.AccumulationSteps);
-
-    /// <summary>How batches reach the network.</summary>
-    internal BatchPlacement Placement => new(Network.Shape, Precision, Device);
 
     public required TrainingPlan Plan { get; init; }
 
@@ -46,8 +42,6 @@ public sealed record TrainingSetup
     /// <summary>That make batches ready.</summary>
     public required int LoaderThreads { get; init; }
 
-    public required torch.Device Device { get; init; }
-
-    /// <summary>Of images.</summary>
-    public required torch.ScalarType Precision { get; init; }
+    /// <summary>How batches reach the network.</summary>
+    public required BatchPlacement Placement { get; init; }
 }

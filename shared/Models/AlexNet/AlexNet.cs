@@ -25,8 +25,8 @@ public sealed class AlexNet : ImageClassifier
     private readonly Linear fc6;
     private readonly Linear fc7;
     private readonly Linear fc8;
-    private readonly LocalResponseNorm norm1 = LocalResponseNorm.AsInPaper();
-    private readonly LocalResponseNorm norm2 = LocalResponseNorm.AsInPaper();
+    private readonly LocalResponseNorm norm1;
+    private readonly LocalResponseNorm norm2;
     private readonly MaxPool2d pool1;
     private readonly MaxPool2d pool2;
     private readonly MaxPool2d pool5;
@@ -42,6 +42,7 @@ public sealed class AlexNet : ImageClassifier
     {
         this.net = net;
         towers = AlexNetShape.Towers / split.Parts;
+        (norm1, norm2) = (LocalResponseNorm.AsInPaper(groups: towers), LocalResponseNorm.AsInPaper(groups: towers)); // as each card normalised what it held
         var tower = split.Part;
         const int Both = AlexNetShape.Towers;
 
@@ -64,8 +65,8 @@ public sealed class AlexNet : ImageClassifier
     /// <remarks>The trail gives one tower's channels at 224; T is the towers held here.</remarks>
     public override IReadOnlyList<NetworkUnit> Units =>
     [
-        new([nameof(conv1), nameof(norm1), nameof(pool1)], x => pool1.call(Normalize(norm1, conv1.call(Pad(x)).relu()))), // N×3×227×227 → N×T48×55×55 → N×T48×27×27
-        new([nameof(conv2), nameof(norm2), nameof(pool2)], x => pool2.call(Normalize(norm2, conv2.call(x).relu()))),      // N×T128×27×27 → N×T128×13×13
+        new([nameof(conv1), nameof(norm1), nameof(pool1)], x => pool1.call(Normalized(norm1, conv1.call(Pad(x)).relu()))), // N×3×227×227 → N×T48×55×55 → N×T48×27×27
+        new([nameof(conv2), nameof(norm2), nameof(pool2)], x => pool2.call(Normalized(norm2, conv2.call(x).relu()))),      // N×T128×27×27 → N×T128×13×13
         new([nameof(conv3)], x => conv3.call(Split.Gather(x)).relu()),                                                    // N×256×13×13 → N×T192×13×13
         new([nameof(conv4)], x => conv4.call(x).relu()),                                                                  // N×T192×13×13
         new([nameof(conv5), nameof(pool5)], x => pool5.call(conv5.call(x).relu())),                                       // N×T128×13×13 → N×T128×6×6
@@ -102,12 +103,5 @@ public sealed class AlexNet : ImageClassifier
         _ => new Distribution.Gaussian(0.01),
     };
 
-    /// <summary>Within a tower, as each card normalised what it held: the towers become samples of their own.</summary>
-    private Tensor Normalize(LocalResponseNorm norm, Tensor x)
-    {
-        if (!net.Normalize)
-            return x;
-        var shape = x.shape;
-        return norm.call(x.reshape(shape[0] * towers, shape[1] / towers, shape[2], shape[3])).reshape(shape);
-    }
+    private Tensor Normalized(LocalResponseNorm norm, Tensor x) => net.Normalize ? norm.call(x) : x;
 }

@@ -43,13 +43,15 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { epochs: 99999999999 }",
         "hyperparameters.epochs is 99999999999 but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: 3", "hyperparameters is 3 but must be a mapping; indent its keys under it: "
-        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm, shardOptimizer, microBatches")]
+        + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, syncBatchNorm, shardOptimizer, microBatches, memoryFormat")]
     [InlineData("hyperparameters: { shardOptimizer: true }\nparallelism: model",
         "hyperparameters.shardOptimizer is true but belongs to parallelism data only; remove it")]
     [InlineData("hyperparameters: { syncBatchNorm: true }",
         "hyperparameters.syncBatchNorm is true but belongs to models with batch normalisation only; remove it")]
     [InlineData("hyperparameters: { labelSmoothing: .inf }",
         "hyperparameters.labelSmoothing is .inf but must be at least 0 and less than 1; use a number such as 0.1, or 0 for none")]
+    [InlineData("hyperparameters: { memoryFormat: nhwc }",
+        "hyperparameters.memoryFormat is nhwc but must be auto or contiguous or channelsLast; use auto or contiguous or channelsLast")]
     [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32, float64 or bfloat16; use float32, float64 or bfloat16")]
     [InlineData("hyperparameters: { optimizer: [sgd] }", "hyperparameters.optimizer is a list but must be a mapping; indent its keys under it: "
         + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon, decay, trustCoefficient")]

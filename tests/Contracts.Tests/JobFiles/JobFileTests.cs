@@ -28,6 +28,7 @@ public sealed class JobFileTests
           schedule: { name: step, stepEpochs: 2, gamma: 0.5, warmupEpochs: 1 }
           labelSmoothing: 0.1
           precision: float64
+          memoryFormat: channelsLast
         resources:
           devices: 2
           deviceKind: cpu
@@ -83,6 +84,7 @@ public sealed class JobFileTests
                 Schedule = new ScheduleSpec { Name = "step", StepEpochs = 2, Gamma = 0.5, WarmupEpochs = 1 },
                 LabelSmoothing = 0.1,
                 Precision = Precision.Float64,
+                MemoryFormat = MemoryFormats.ChannelsLast,
             },
             Resources = new ResourceSpec
             {
@@ -154,6 +156,7 @@ public sealed class JobFileTests
               accumulationSteps: 0
               averageDecay: 0
               shardOptimizer: false
+              memoryFormat: auto
             resources:
               devices: 1
               deviceKind: any

@@ -77,6 +77,51 @@ public sealed class LocalResponseNormTests
         }
     }
 
+    /// <summary>Our kernel in float32 beside the matrix product in float64: planes and rows that fill no vector or no block, and groups.</summary>
+    [Theory]
+    [InlineData(2, 7, 1, 3, 1, 5)]
+    [InlineData(3, 48, 9, 9, 1, 5)]
+    [InlineData(2, 40, 5, 13, 2, 5)]
+    [InlineData(1, 16, 1, 1, 1, 3)]
+    [InlineData(2, 66, 8, 8, 3, 7)]
+    public void Kernel_InEitherLayout_EqualsTheMatrixInDoublePrecision(int samples, int channels, int height, int width, int groups, int size)
+    {
+        using var scope = NewDisposeScope();
+        using var generator = new TorchSharp.torch.Generator(1);
+        var norm = LocalResponseNorm.AsInPaper(size, alpha: 0.3, groups: groups);
+        long[] shape = [samples, channels, height, width];
+        var (input, gradient) = (randn(shape, generator: generator), randn(shape, generator: generator));
+        var (expected, expectedGradient) = Both(norm.ByMatrix, input.to(ScalarType.Float64), gradient.to(ScalarType.Float64));
+
+        foreach (var arranged in new[] { input, ImageLayout.ToChannelsLast(input) })
+        {
+            var (output, inputGradient) = Both(norm.call, arranged, gradient);
+
+            // Values of up to 4; a sum of seven squares, two roots, a quotient and three products: some ten roundings of 6e-8.
+            (output.to(ScalarType.Float64) - expected).abs().max().item<double>().ShouldBeLessThan(4e-6);
+            (inputGradient.to(ScalarType.Float64) - expectedGradient).abs().max().item<double>().ShouldBeLessThan(8e-6);
+            ImageLayout.IsChannelsLast(output).ShouldBe(ImageLayout.IsChannelsLast(arranged));
+        }
+    }
+
+    [Fact]
+    public void Kernel_OfASample_SeesNoOther()
+    {
+        using var scope = NewDisposeScope();
+        var alone = full([1, 5, 1, 1], 2f);
+        var among = cat([alone, full([1, 5, 1, 1], float.NaN)], 0);
+
+        LocalResponseNorm.AsInPaper().call(among)[0].data<float>().ToArray().ShouldBe(LocalResponseNorm.AsInPaper().call(alone)[0].data<float>().ToArray());
+    }
+
+    private static (Tensor Output, Tensor Gradient) Both(Func<Tensor, Tensor> forward, Tensor input, Tensor gradient)
+    {
+        var leaf = input.detach().requires_grad_();
+        var output = forward(leaf);
+        output.backward([gradient]);
+        return (output.detach(), leaf.grad!);
+    }
+
     private static double Second(LocalResponseNorm norm, double[] values) =>
         norm.call(tensor(values, [1, values.Length, 1, 1])).data<double>().ToArray()[1];
 

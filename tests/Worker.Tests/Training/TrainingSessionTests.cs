@@ -380,6 +380,7 @@ public sealed class TrainingSessionTests
         var spec = TestRuns.AMobileNetJob(spec =>
         {
             spec.Hyperparameters.Precision = precision;
+            spec.Hyperparameters.MemoryFormat = MemoryFormats.Contiguous; // as a pipeline's is
             spec.Hyperparameters.MaxSteps = 6;
             spec.Hyperparameters.AverageDecay = 0.9;
             spec.Data.TrainSamples = 100;
@@ -415,7 +416,11 @@ public sealed class TrainingSessionTests
     [Fact]
     public async Task Pipeline_BeginsWithWeightsOfWhichEachStageTakesItsOwn()
     {
-        var spec = TestRuns.AMobileNetJob(spec => spec.Hyperparameters.MaxSteps = 2);
+        var spec = TestRuns.AMobileNetJob(spec =>
+        {
+            spec.Hyperparameters.MaxSteps = 2;
+            spec.Hyperparameters.MemoryFormat = MemoryFormats.Contiguous; // as a pipeline's is
+        });
         using var trained = new InMemoryCluster(worldSize: 1);
         await TestRuns.RunAsync(trained, spec);
         spec.InitFrom = new InitFrom { Checkpoint = trained.CheckpointIds[2] };

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using Cluster.Models;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -29,13 +30,19 @@ public sealed class HostBatch(int samples, int globalSize, int views, int viewEl
     public IReadOnlyList<string> Broken { get; internal set; } = [];
 
     /// <summary>(n · views, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope.</summary>
-    public (Tensor Images, Tensor Labels) ToTensors(int channels, int size, ScalarType precision, Device device)
+    /// <param name="channels">Of an image.</param>
+    /// <param name="size">Pixels a side.</param>
+    /// <param name="precision">Of the network.</param>
+    /// <param name="device">That computes.</param>
+    /// <param name="channelsLast">Whether a pixel's channels shall lie together.</param>
+    public (Tensor Images, Tensor Labels) ToTensors(int channels, int size, ScalarType precision, Device device, bool channelsLast = false)
     {
         var images = empty(samples * views, channels, size, size, dtype: ScalarType.Float32);
         MemoryMarshal.AsBytes(Images).CopyTo(images.bytes);
         var labels = empty(samples, dtype: ScalarType.Int64);
         MemoryMarshal.AsBytes(Labels).CopyTo(labels.bytes);
-        return (images.to(precision, device), labels.to(device));
+        images = images.to(precision, device);
+        return (channelsLast ? ImageLayout.ToChannelsLast(images) : images, labels.to(device));
     }
 
     public void Dispose()

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -37,25 +39,17 @@ public sealed class RmsProp : IOptimizer
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        using Scalar weightDecay = _weightDecay;
-        using Scalar keepSquare = _decay;
-        using Scalar takeSquare = 1 - _decay;
-        using Scalar epsilon = _epsilon;
-        using Scalar momentum = _momentum;
-        using Scalar one = 1.0;
-        using Scalar rate = -learningRate;
+        var scaling = new Scaling(this, learningRate);
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
             var gradient = OptimizerFactory.GradientOf(_parameters[i]);
-            if (_weightDecay != 0)
-                gradient = gradient.add(weight, weightDecay);
-            _squares[i].mul_(keepSquare).addcmul_(gradient, gradient, takeSquare);
-            var root = _squares[i].sqrt().add_(epsilon);
-            if (_velocities.Length == 0)
-                weight.addcdiv_(gradient, root, rate);
+            if (!FusedUpdate.Fits(weight, gradient))
+                ByOperators(i, weight, gradient, learningRate);
+            else if (_velocities.Length == 0)
+                FusedUpdate.Run(scaling, weight, gradient, _squares[i]);
             else
-                weight.add_(_velocities[i].mul_(momentum).addcdiv_(gradient, root, one), rate);
+                FusedUpdate.Run(new Momentum(scaling, Vector512.Create((float)_momentum)), weight, gradient, _squares[i], _velocities[i]);
         }
     }
 
@@ -63,5 +57,68 @@ public sealed class RmsProp : IOptimizer
     {
         foreach (var tensor in _squares.Concat(_velocities))
             tensor.Dispose();
+    }
+
+    private void ByOperators(int i, Tensor weight, Tensor gradient, double learningRate)
+    {
+        using Scalar weightDecay = _weightDecay;
+        using Scalar keepSquare = _decay;
+        using Scalar takeSquare = 1 - _decay;
+        using Scalar epsilon = _epsilon;
+        using Scalar momentum = _momentum;
+        using Scalar one = 1.0;
+        using Scalar rate = -learningRate;
+        if (_weightDecay != 0)
+            gradient = gradient.add(weight, weightDecay);
+        _squares[i].mul_(keepSquare).addcmul_(gradient, gradient, takeSquare);
+        var root = _squares[i].sqrt().add_(epsilon);
+        if (_velocities.Length == 0)
+            weight.addcdiv_(gradient, root, rate);
+        else
+            weight.add_(_velocities[i].mul_(momentum).addcdiv_(gradient, root, one), rate);
+    }
+
+    private readonly unsafe struct Scaling(RmsProp rmsProp, double learningRate) : IUpdateRule
+    {
+        private readonly Vector512<float> weightDecay = Of(rmsProp._weightDecay);
+        private readonly Vector512<float> keepSquare = Of(rmsProp._decay);
+        private readonly Vector512<float> takeSquare = Of(1 - rmsProp._decay);
+        private readonly Vector512<float> epsilon = Of(rmsProp._epsilon);
+
+        public static int States => 1;
+
+        public Vector512<float> Rate { get; } = Of(learningRate);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Apply(float* gradient, float* weight, float* square, float* second)
+        {
+            var before = Vector512.Load(weight);
+            (before - (Rate * Scaled(Vector512.Load(gradient), before, square))).Store(weight);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<float> Scaled(Vector512<float> gradient, Vector512<float> weight, float* square)
+        {
+            var slope = gradient + (weightDecay * weight);
+            var newSquare = (keepSquare * Vector512.Load(square)) + (takeSquare * slope * slope);
+            newSquare.Store(square);
+            return slope / (Vector512.Sqrt(newSquare) + epsilon);
+        }
+
+        private static Vector512<float> Of(double value) => Vector512.Create((float)value);
+    }
+
+    private readonly unsafe struct Momentum(Scaling scaling, Vector512<float> momentum) : IUpdateRule
+    {
+        public static int States => 2;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Apply(float* gradient, float* weight, float* square, float* velocity)
+        {
+            var before = Vector512.Load(weight);
+            var moved = (momentum * Vector512.Load(velocity)) + scaling.Scaled(Vector512.Load(gradient), before, square);
+            moved.Store(velocity);
+            (before - (scaling.Rate * moved)).Store(weight);
+        }
     }
 }

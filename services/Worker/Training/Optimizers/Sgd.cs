@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -10,15 +12,14 @@ public sealed class Sgd : IOptimizer
 {
     private readonly IReadOnlyList<LocalParameter> _parameters;
     private readonly Tensor[] _velocities;
-    private readonly Scalar _momentum;
-    private readonly Scalar _weightDecay;
+    private readonly double _momentum;
+    private readonly double _weightDecay;
     private readonly bool _nesterov;
-    private readonly bool _decays;
 
     public Sgd(IReadOnlyList<LocalParameter> parameters, double momentum, double weightDecay, bool nesterov)
     {
         _parameters = parameters;
-        (_momentum, _weightDecay, _nesterov, _decays) = (momentum, weightDecay, nesterov, weightDecay != 0);
+        (_momentum, _weightDecay, _nesterov) = (momentum, weightDecay, nesterov);
         _velocities = momentum == 0 ? [] : OptimizerState.Zeros(parameters);
         State = [.. OptimizerState.Of(parameters, "momentum_buffer", _velocities)];
     }
@@ -29,24 +30,19 @@ public sealed class Sgd : IOptimizer
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        using Scalar rate = -learningRate;
+        var (rate, momentum, weightDecay) = (Vector512.Create((float)learningRate), Vector512.Create((float)_momentum), Vector512.Create((float)_weightDecay));
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
             var gradient = OptimizerFactory.GradientOf(_parameters[i]); // may lie in memory that other ranks read: left as it is
-            if (_velocities.Length == 0)
-            {
-                weight.add_(_decays ? gradient.add(weight, _weightDecay) : gradient, rate);
-                continue;
-            }
-
-            var velocity = _velocities[i].mul_(_momentum).add_(gradient);
-            if (_decays)
-                velocity.add_(weight, _weightDecay);
-            if (!_nesterov)
-                weight.add_(velocity, rate);
+            if (!FusedUpdate.Fits(weight, gradient))
+                ByOperators(weight, gradient, _velocities.ElementAtOrDefault(i), learningRate);
+            else if (_velocities.Length == 0)
+                FusedUpdate.Run(new Plain(rate, weightDecay), weight, gradient);
+            else if (_nesterov)
+                FusedUpdate.Run(new Nesterov(rate, momentum, weightDecay), weight, gradient, _velocities[i]);
             else
-                weight.add_((_decays ? gradient.add(weight, _weightDecay) : gradient).add(velocity, _momentum), rate);
+                FusedUpdate.Run(new Momentum(rate, momentum, weightDecay), weight, gradient, _velocities[i]);
         }
     }
 
@@ -54,7 +50,60 @@ public sealed class Sgd : IOptimizer
     {
         foreach (var velocity in _velocities)
             velocity.Dispose();
-        _momentum.Dispose();
-        _weightDecay.Dispose();
+    }
+
+    private void ByOperators(Tensor weight, Tensor gradient, Tensor? velocity, double learningRate)
+    {
+        using Scalar rate = -learningRate;
+        using Scalar momentum = _momentum;
+        using Scalar weightDecay = _weightDecay;
+        var decayed = _weightDecay == 0 ? gradient : gradient.add(weight, weightDecay);
+        if (velocity is null)
+            weight.add_(decayed, rate);
+        else if (_nesterov)
+            weight.add_(decayed.add(velocity.mul_(momentum).add_(decayed), momentum), rate);
+        else
+            weight.add_(velocity.mul_(momentum).add_(decayed), rate);
+    }
+
+    private readonly unsafe struct Plain(Vector512<float> rate, Vector512<float> weightDecay) : IUpdateRule
+    {
+        public static int States => 0;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Apply(float* gradient, float* weight, float* first, float* second)
+        {
+            var before = Vector512.Load(weight);
+            (before - (rate * (Vector512.Load(gradient) + (weightDecay * before)))).Store(weight);
+        }
+    }
+
+    private readonly unsafe struct Momentum(Vector512<float> rate, Vector512<float> momentum, Vector512<float> weightDecay) : IUpdateRule
+    {
+        public static int States => 1;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Apply(float* gradient, float* weight, float* velocity, float* second)
+        {
+            var before = Vector512.Load(weight);
+            var moved = (momentum * Vector512.Load(velocity)) + (Vector512.Load(gradient) + (weightDecay * before));
+            moved.Store(velocity);
+            (before - (rate * moved)).Store(weight);
+        }
+    }
+
+    private readonly unsafe struct Nesterov(Vector512<float> rate, Vector512<float> momentum, Vector512<float> weightDecay) : IUpdateRule
+    {
+        public static int States => 1;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public void Apply(float* gradient, float* weight, float* velocity, float* second)
+        {
+            var before = Vector512.Load(weight);
+            var decayed = Vector512.Load(gradient) + (weightDecay * before);
+            var moved = (momentum * Vector512.Load(velocity)) + decayed;
+            moved.Store(velocity);
+            (before - (rate * (decayed + (momentum * moved)))).Store(weight);
+        }
     }
 }

@@ -1,0 +1,54 @@
+using static TorchSharp.torch;
+
+namespace Cluster.Models.Layers;
+
+/// <summary><see cref="ResponseNormKernel"/> in autograd's graph: keeps its input alone, of which backward takes the rest anew.</summary>
+internal sealed class FusedResponseNorm : autograd.SingleTensorFunction<FusedResponseNorm>
+{
+    private const string Kernel = "kernel";
+
+    public override string Name => nameof(FusedResponseNorm);
+
+    /// <param name="input">(N, groups · C, H, W), float32, in the CPU's memory, not empty.</param>
+    /// <param name="norm">Window, α and k.</param>
+    /// <param name="groups">Of channels.</param>
+    public static Tensor Apply(Tensor input, (int Size, double Alpha, double K) norm, int groups)
+    {
+        var channelsLast = ImageLayout.IsChannelsLast(input);
+        var shape = input.shape;
+        var kernel = new ResponseNormKernel(norm, shape[0], groups, shape[1] / groups, shape[2] * shape[3], channelsLast);
+        return apply(channelsLast ? input : input.contiguous(), new Layer(kernel, channelsLast));
+    }
+
+    /// <param name="ctx">Keeps the input for backward.</param>
+    /// <param name="vars">The input and its <see cref="Layer"/>.</param>
+    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+    {
+        var (input, layer) = ((Tensor)vars[0], (Layer)vars[1]);
+        ctx.save_for_backward([input]);
+        ctx.save_data(Kernel, layer);
+        var output = layer.EmptyLike(input);
+        layer.Kernel.Forward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(output));
+        return output;
+    }
+
+    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+    {
+        var (input, layer) = (ctx.get_saved_variables()[0], (Layer)ctx.get_data(Kernel)!);
+        var outputGradient = layer.Arranged(grad_output);
+        var inputGradient = layer.EmptyLike(input);
+        layer.Kernel.Backward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(outputGradient), ImageLayout.AddressOf(inputGradient));
+        return [inputGradient, null!]; // the layer is no tensor and has no gradient
+    }
+
+    private sealed record Layer(ResponseNormKernel Kernel, bool IsChannelsLast)
+    {
+        public Tensor EmptyLike(Tensor input) => IsChannelsLast
+            ? ImageLayout.EmptyChannelsLast(input.shape, input.dtype, input.device)
+            : empty(input.shape, dtype: input.dtype);
+
+        public Tensor Arranged(Tensor gradient) => !IsChannelsLast
+            ? gradient.contiguous()
+            : ImageLayout.IsChannelsLast(gradient) ? gradient : ImageLayout.ToChannelsLast(gradient);
+    }
+}

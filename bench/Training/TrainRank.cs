@@ -44,7 +44,7 @@ internal sealed class TrainRank : IDisposable
         {
             var formatted = spec.Clone();
             formatted.Hyperparameters.MemoryFormat = format;
-            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, TrainingPartitions.DeviceOf("cpu:0")));
+            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, TrainingPartitions.DeviceOf("cpu:0")), TimeProvider.System);
         };
         step = stepOf(network.MemoryFormat);
         batch = MakeBatch(network, group);

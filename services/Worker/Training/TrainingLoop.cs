@@ -14,7 +14,7 @@ internal sealed partial class TrainingLoop(
 {
     private readonly BatchSource _batches = new(setup);
     private readonly TrainingStep _step = new(
-        setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement);
+        setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement, time);
 
     private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Parallel;
@@ -6,7 +5,7 @@ using Cluster.Worker.Parallel;
 namespace Cluster.Worker.Training;
 
 /// <summary>One optimizer step of a rank: batch to the device → forward and backward → is the loss finite → update.</summary>
-internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement)
+internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement, TimeProvider time)
 {
     /// <param name="batch">This rank's samples; still the caller's.</param>
     /// <param name="step">From 0.</param>
@@ -17,9 +16,9 @@ internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPar
         var outcome = ForwardBackward(batch, step);
         if (!double.IsFinite(outcome.Loss))
             throw Diverged(step, outcome.Loss);
-        var updating = Stopwatch.GetTimestamp();
+        var updating = time.GetTimestamp();
         var gradientNorm = update.Apply(learningRate, step);
-        return new StepResult(outcome, gradientNorm, Stopwatch.GetElapsedTime(updating));
+        return new StepResult(outcome, gradientNorm, time.GetElapsedTime(updating));
     }
 
     /// <summary>The step without its update: leaves the gradients.</summary>

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Cluster.Bench.AllReduce;
 using Cluster.Bench.Loader;
+using Cluster.Bench.Scaling;
 using Cluster.Bench.Training;
 using Cluster.Bench.Zoo;
 
@@ -8,6 +9,8 @@ var root = new RootCommand("Measures this system beside what its users would run
 {
     AllReduceVerb.Build(),
     AllReduceRank.Build(),
+    ScalingVerb.Build(),
+    UnitsRank.Build(),
     LoaderVerb.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),

@@ -17,6 +17,9 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
 
     public const double WeightDecay = 5e-4;
 
+    /// <summary>As the peer splits it.</summary>
+    public const string ByData = "data";
+
     /// <summary>Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.</summary>
     public static IReadOnlyList<TrainCase> All { get; } =
     [
@@ -32,6 +35,9 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
 
     /// <summary>How our images lie in memory; the peer's are as PyTorch makes them.</summary>
     public string MemoryFormat { get; init; } = MemoryFormats.Auto;
+
+    /// <summary>How several ranks share the work, in a job file's word.</summary>
+    public string Split { get; init; } = ByData;
 
     private static TrainCase ImageNet(string model, int batch) => new(model, batch, 3, 224, 1000);
 }

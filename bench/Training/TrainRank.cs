@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Cluster.Bench.Measuring;
+using Cluster.Bench.Scaling;
 using Cluster.Contracts.V1;
 using Cluster.Models.Layers;
 using Cluster.Worker.Collectives;
@@ -10,6 +11,7 @@ using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Training;
 using Cluster.Worker.Training.Optimizers;
+using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
 
 namespace Cluster.Bench.Training;
@@ -36,7 +38,7 @@ internal sealed class TrainRank : IDisposable
         this.group = group;
         var training = spec.Hyperparameters;
         learningRate = training.Optimizer.LearningRate;
-        partition = TrainingPartitions.CreateAsync(spec, group, "cpu:0", new GradientOptions(), cancellationToken).GetAwaiter().GetResult();
+        partition = TrainingPartitions.CreateAsync(spec, group, "cpu:0", new GradientOptions(), NullLogger.Instance, cancellationToken).GetAwaiter().GetResult();
         partition.Network.train();
         optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
         var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
@@ -47,7 +49,7 @@ internal sealed class TrainRank : IDisposable
             return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, TrainingPartitions.DeviceOf("cpu:0")), TimeProvider.System);
         };
         step = stepOf(network.MemoryFormat);
-        batch = MakeBatch(network, group);
+        batch = MakeBatch(network, group, partition);
     }
 
     /// <summary>The environment in which a trainer starts.</summary>
@@ -105,7 +107,8 @@ internal sealed class TrainRank : IDisposable
         torch.set_num_threads(threads);
         var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken).GetAwaiter().GetResult();
         using var me = new TrainRank(Spec(network, worldSize), network, group, cancellationToken);
-        me.WriteStart(folder, network);
+        if (network.Split == TrainCase.ByData)
+            me.WriteStart(folder, network);
         group.Barrier("files");
         Console.WriteLine(JsonSerializer.Serialize(new TrainAnswer(0, 0)));
         while (Console.In.ReadLine() is { } line)
@@ -115,10 +118,11 @@ internal sealed class TrainRank : IDisposable
         }
     }
 
-    private static JobSpec Spec(TrainCase network, int worldSize) => new()
+    /// <summary>The job that the bench's ranks train.</summary>
+    public static JobSpec Spec(TrainCase network, int worldSize) => new()
     {
         Seed = 1,
-        Parallelism = Parallelism.Data,
+        Parallelism = Enum.Parse<Parallelism>(network.Split, ignoreCase: true),
         Mesh = new MeshSpec(),
         Model = new ModelSpec
         {
@@ -133,6 +137,7 @@ internal sealed class TrainRank : IDisposable
         Hyperparameters = new Hyperparameters
         {
             GlobalBatchSize = network.Batch * worldSize,
+            MicroBatches = StepModel.MicroBatchesAStage * worldSize,
             Precision = Precision.Float32,
             // Each replica by its own slice's statistics, as DistributedDataParallel does unless told.
             SyncBatchNorm = false,
@@ -141,11 +146,12 @@ internal sealed class TrainRank : IDisposable
         },
     };
 
-    private static HostBatch MakeBatch(TrainCase network, ICollectiveGroup group)
+    private static HostBatch MakeBatch(TrainCase network, ICollectiveGroup group, ITrainingPartition partition)
     {
         using var scope = torch.NewDisposeScope();
         torch.manual_seed(group.Rank);
-        var made = new HostBatch(network.Batch, network.Batch * group.WorldSize, views: 1, network.Channels * network.InputSize * network.InputSize);
+        var globalSize = network.Batch * group.WorldSize;
+        var made = new HostBatch(partition.LocalSamples(globalSize).Count, globalSize, views: 1, network.Channels * network.InputSize * network.InputSize);
         var images = torch.randn(made.Images.Length, dtype: torch.ScalarType.Float32);
         MemoryMarshal.Cast<byte, float>(images.bytes).CopyTo(made.Images);
         var labels = torch.randint(0, network.Classes, [made.Labels.Length], dtype: torch.ScalarType.Int64);

@@ -17,6 +17,9 @@ public enum CollectiveFault
 
     /// <summary>The ranks could not be joined in the first place.</summary>
     NotConnected,
+
+    /// <summary>CUDA or NCCL answered with an error, or did not end, and no peer is known to be the reason.</summary>
+    DeviceFailed,
 }
 
 /// <summary>A fault in an exchange between ranks; the message names the peer, the operation and how long it was waited for.</summary>

@@ -1,4 +1,5 @@
 using System.Net;
+using Cluster.Worker.Collectives.Nccl;
 using Cluster.Worker.Collectives.SharedMemory;
 using Cluster.Worker.Collectives.Tcp;
 
@@ -7,20 +8,21 @@ namespace Cluster.Worker.Collectives;
 public sealed partial class CollectiveGroup
 {
     /// <summary>Finds the other ranks of the attempt and joins them by what their placement allows.</summary>
+    /// <exception cref="NotSupportedException">They have GPUs, and one of them lacks what exchanges there need; the message says which and what to install.</exception>
     /// <exception cref="CollectiveException">A peer did not come in time, cannot be reached, or does not know the attempt's secret.</exception>
     public static async Task<ICollectiveGroup> JoinAsync(CollectiveSetup setup, CancellationToken cancellationToken)
     {
         if (setup.Rank < 0 || setup.Rank >= setup.WorldSize)
             throw new ArgumentException(FormattableString.Invariant($"rank is {setup.Rank}; with {setup.WorldSize} ranks it is 0 to {setup.WorldSize - 1}"), nameof(setup));
-        if (setup.WorldSize == 1)
+        if (setup is { WorldSize: 1, CudaDevice: null })
             return new CollectiveGroup(setup, new SingleTransport());
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(setup.Options.ConnectTimeout);
         try
         {
-            var joined = await ConnectAsync(setup, limit.Token);
-            return new CollectiveGroup(setup, joined);
+            var joined = setup.WorldSize == 1 ? new SingleTransport() : await ConnectAsync(setup, limit.Token);
+            return new CollectiveGroup(setup, setup.CudaDevice is { } ordinal ? await JoinDevicesAsync(setup, joined, ordinal) : joined);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
@@ -29,6 +31,10 @@ public sealed partial class CollectiveGroup
                 FormattableString.Invariant($"rank {setup.Rank} did not find all its peers within {setup.Options.ConnectTimeout.TotalSeconds:0.###} s: {e.Message}"), e);
         }
     }
+
+    // A thread of its own, because it waits for the others and NCCL takes seconds to join them; nothing of it can be cancelled but by its deadline.
+    private static Task<CollectiveTransport> JoinDevicesAsync(CollectiveSetup setup, CollectiveTransport joined, int ordinal) => Task.Factory.StartNew(
+        () => CudaTransports.Join(joined, setup.Members, ordinal, setup.Options), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationToken cancellationToken)
     {

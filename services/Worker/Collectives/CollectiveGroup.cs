@@ -42,6 +42,8 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
 
     public string Transport => transport.Name;
 
+    public bool ReachesDevices => setup.CudaDevice is not null;
+
     public unsafe void AllReduce<T>(Span<T> values, string operation, ReduceOp op = ReduceOp.Sum)
         where T : unmanaged
     {
@@ -56,7 +58,8 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         ObjectDisposedException.ThrowIf(disposed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         var reduction = Reduction.Of<T>(op, WorldSize);
-        return communication.Run(() => RunAllReduce(address, count, reduction, operation));
+        var begun = count > 0 ? transport.BeginAllReduce(address, count, reduction) : null;
+        return communication.Run(() => RunAllReduce(address, count, reduction, operation, begun));
     }
 
     public unsafe void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum)
@@ -122,10 +125,12 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         transport.Dispose();
     }
 
-    private void RunAllReduce(nint address, long count, Reduction reduction, string operation) =>
+    private void RunAllReduce(nint address, long count, Reduction reduction, string operation, IBegunExchange? begun = null) =>
         Run(OperationKind.AllReduce, reduction, operation, count * reduction.ElementBytes, (in call) =>
         {
-            if (count > 0)
+            if (begun is not null)
+                begun.Wait(call);
+            else if (count > 0)
                 transport.AllReduce(address, count, reduction, call);
         });
 

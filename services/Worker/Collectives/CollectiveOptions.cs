@@ -43,6 +43,14 @@ public sealed class CollectiveOptions
     [Range(typeof(TimeSpan), "00:00:00", "00:00:01")]
     public TimeSpan SpinTime { get; set; } = TimeSpan.FromMicroseconds(200);
 
+    /// <summary>CUDA's driver library: a name that the loader finds, or the path of the file where it is elsewhere.</summary>
+    [Required]
+    public string CudaLibrary { get; set; } = "libcuda.so.1";
+
+    /// <summary>NCCL, 2.14 or later: a name that the loader finds, or the path of the file where it is elsewhere.</summary>
+    [Required]
+    public string NcclLibrary { get; set; } = "libnccl.so.2";
+
     /// <summary>
     /// How float32 values travel between nodes. <c>BFloat16</c> is worth its rounding where the network, not the machine, is what a step
     /// waits for; results then depend on which ranks share a node. All ranks must agree.

@@ -33,6 +33,9 @@ public sealed record CollectiveSetup
 
     public required SharedMemoryReservation ReserveSharedMemory { get; init; }
 
+    /// <summary>This rank's GPU among those that its process sees; null where values lie in the CPU's memory only. Given on all ranks or on none.</summary>
+    public int? CudaDevice { get; init; }
+
     /// <summary>Is told what the last operations were when one fails.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 

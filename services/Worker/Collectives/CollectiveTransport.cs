@@ -29,6 +29,12 @@ internal abstract class CollectiveTransport : IDisposable
 
     public abstract void Barrier(in Operation operation);
 
+    /// <summary>Throws if a peer is known to be gone, or to have given up. For those who wait for it by other means.</summary>
+    public abstract void RequirePeers(in Operation operation);
+
+    /// <summary>Begins a sum at once, behind those begun before: null where sums are not begun but made, by <see cref="AllReduce"/>. May come from any thread.</summary>
+    public virtual IBegunExchange? BeginAllReduce(nint values, long count, Reduction reduction) => null;
+
     public virtual Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken) =>
         Task.FromResult<SharedBuffer?>(null);
 

@@ -108,6 +108,12 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         local.Barrier(Within(operation));
     }
 
+    public override void RequirePeers(in Operation operation)
+    {
+        local.RequirePeers(operation);
+        remote.RequirePeers(operation);
+    }
+
     public override void Abort(int culprit)
     {
         local.Abort(culprit);

@@ -7,7 +7,10 @@ namespace Cluster.Worker.Collectives;
 /// result is the same bit for bit on every rank, in every repetition and on every placement of the same world size (on every placement only
 /// while <see cref="CollectiveOptions.WireFormat"/> is native). Reduced are float32, float64, <see cref="BFloat16"/>, <see cref="Half"/> and
 /// int64; the two short ones are rounded after every rank.
-/// <para>Buffers are plain memory of the CPU. Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
+/// <para>Buffers are plain memory of the CPU; where the ranks have GPUs (<see cref="CollectiveSetup.CudaDevice"/>) they may be memory of these instead, in spans that
+/// nobody looks into. NCCL then adds in an order of its own, the same in every repetition on the same cards. Calls wait for what the compute stream was given before
+/// them, and return when the values are there.</para>
+/// <para>Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
 /// group's own thread meanwhile, and every other collective call first waits for those that are under way. Messages from one rank to
 /// another keep the order in which they were sent and received, and run beside all else.</para>
 /// <para>All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more use.
@@ -19,8 +22,11 @@ public interface ICollectiveGroup : IDisposable
 
     int WorldSize { get; }
 
-    /// <summary>How the ranks are joined, for logs: <c>single</c>, <c>shared-memory</c>, <c>tcp</c> or <c>hierarchical</c>.</summary>
+    /// <summary>How the ranks are joined, for logs: <c>single</c>, <c>shared-memory</c>, <c>tcp</c> or <c>hierarchical</c>; with GPUs <c>nccl+</c> or <c>staged+</c> before it.</summary>
     string Transport { get; }
+
+    /// <summary>Whether values may lie on the ranks' GPUs.</summary>
+    bool ReachesDevices { get; }
 
     /// <summary>Replaces <paramref name="values"/> by their sum over all ranks, or what <paramref name="op"/> says, in place.</summary>
     void AllReduce<T>(Span<T> values, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;

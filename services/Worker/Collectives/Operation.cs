@@ -71,6 +71,9 @@ internal readonly struct Operation
 
     public long Number { get; }
 
+    /// <summary>Of the group.</summary>
+    public int Ranks => members.Ranks.Count;
+
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(started);
 
     public bool IsOverdue => Elapsed >= timeout;
@@ -105,6 +108,19 @@ internal readonly struct Operation
 
     public CollectiveException Aborted(int messenger, int culprit) =>
         Fault(CollectiveFault.Aborted, culprit, FormattableString.Invariant($"failed, as rank {members.JobRank(messenger)} says,"));
+
+    /// <summary>Nobody can be named.</summary>
+    /// <param name="what">"NCCL did not end": begins the message.</param>
+    /// <param name="cause">What was answered.</param>
+    public CollectiveException Unfinished(string what, Exception? cause = null) => new(
+        CollectiveFault.DeviceFailed, peer: -1, FormattableString.Invariant(
+            $"{what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+        cause)
+    {
+        Member = members.Me, // what the peers are told: who has it is to be asked what it is
+        Operation = Name,
+        Waited = Elapsed,
+    };
 
     private CollectiveException Fault(CollectiveFault fault, int peer, string what, Exception? cause = null) => new(
         fault, members.JobRank(peer),

@@ -28,6 +28,10 @@ internal sealed class SingleTransport : CollectiveTransport
     {
     }
 
+    public override void RequirePeers(in Operation operation)
+    {
+    }
+
     public override void Abort(int culprit)
     {
     }

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using Cluster.Worker.Collectives;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -72,7 +71,7 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
     /// <summary>Zeros behind the samples, up to the longest share, since ranks exchange equal lengths.</summary>
     private Tensor Padded(Tensor local)
     {
-        var padded = zeros([samples.Max(), .. local.shape[1..]], dtype: local.dtype);
+        var padded = zeros([samples.Max(), .. local.shape[1..]], dtype: local.dtype, device: local.device);
         padded.narrow(0, 0, local.shape[0]).copy_(local);
         return padded;
     }
@@ -85,26 +84,26 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
 
     private Tensor AllGather(Tensor mine, string operation)
     {
-        var all = empty([group.WorldSize, .. mine.shape], dtype: mine.dtype);
+        var all = empty([group.WorldSize, .. mine.shape], dtype: mine.dtype, device: mine.device);
         Timed(() =>
         {
             if (mine.dtype == ScalarType.Float64)
-                group.AllGather<double>(Values<double>(mine), Values<double>(all), operation);
+                group.AllGather<double>(TensorMemory.Values<double>(mine), TensorMemory.Values<double>(all), operation);
             else
-                group.AllGather<float>(Values<float>(mine), Values<float>(all), operation);
+                group.AllGather<float>(TensorMemory.Values<float>(mine), TensorMemory.Values<float>(all), operation);
         });
         return all;
     }
 
     private Tensor ReduceScatter(Tensor parts, string operation)
     {
-        var mine = empty(parts.shape[1..], dtype: parts.dtype);
+        var mine = empty(parts.shape[1..], dtype: parts.dtype, device: parts.device);
         Timed(() =>
         {
             if (parts.dtype == ScalarType.Float64)
-                group.ReduceScatter<double>(Values<double>(parts), Values<double>(mine), operation);
+                group.ReduceScatter<double>(TensorMemory.Values<double>(parts), TensorMemory.Values<double>(mine), operation);
             else
-                group.ReduceScatter<float>(Values<float>(parts), Values<float>(mine), operation);
+                group.ReduceScatter<float>(TensorMemory.Values<float>(parts), TensorMemory.Values<float>(mine), operation);
         });
         return mine;
     }
@@ -133,9 +132,6 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
         exchange();
         Elapsed += Stopwatch.GetElapsedTime(began);
     }
-
-    private static Span<T> Values<T>(Tensor tensor)
-        where T : unmanaged => MemoryMarshal.Cast<byte, T>(tensor.bytes);
 }
 
 /// <summary>Gathers channels that each rank goes on to use for something else: backward adds what all of them say about this rank's.</summary>

@@ -79,7 +79,7 @@ public sealed class DataParallel : ITrainingPartition
         ChannelExchange? exchange, CancellationToken cancellationToken)
     {
         var parameters = masters.Of(LocalParameters.Of(network, name => group.Rank == 0 || split.Divides(name)));
-        LocalParameters.RequireCpu(parameters);
+        LocalParameters.RequireReachable(parameters, group);
         var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
         var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
         return new DataParallel(network, masters, parameters, loss, group, buckets, syncBatchNorm, exchange, axes: []);
@@ -91,7 +91,7 @@ public sealed class DataParallel : ITrainingPartition
         CancellationToken cancellationToken)
     {
         var parameters = LocalParameters.Of(part, isOwner: dataAxis.Rank == 0);
-        LocalParameters.RequireCpu(parameters);
+        LocalParameters.RequireReachable(parameters, dataAxis);
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, options, cancellationToken);
         return new DataParallel(part, MasterWeights.None, parameters, loss, dataAxis, buckets, syncBatchNorm: false, exchange, axes);
     }

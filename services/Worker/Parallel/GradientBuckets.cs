@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Cluster.Worker.Collectives;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -38,17 +36,17 @@ internal sealed class GradientBuckets : IDisposable
         var dtype = parameters[0].Tensor.dtype;
         if (shared is null)
         {
-            flat = zeros(plan.Elements, dtype: dtype).DetachFromDisposeScope();
+            flat = zeros(plan.Elements, dtype: dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
         }
         else
         {
             mapped = from_file(shared.Path, shared: true, size: (shared.Offset + shared.Bytes) / plan.ElementBytes, dtype: dtype).DetachFromDisposeScope();
             flat = mapped.narrow(0, shared.Offset / plan.ElementBytes, plan.Elements).DetachFromDisposeScope();
-            shared.Address = AddressOf(flat);
+            shared.Address = TensorMemory.AddressOf(flat);
         }
 
         ElementBytes = plan.ElementBytes;
-        Start = AddressOf(flat);
+        Start = TensorMemory.AddressOf(flat);
         addresses = [.. plan.Offsets.Select(offset => Start + (nint)(offset * ElementBytes))];
         for (var i = 0; i < parameters.Count; i++)
         {
@@ -66,6 +64,9 @@ internal sealed class GradientBuckets : IDisposable
     /// <summary>Buckets sent off so far in this step.</summary>
     public int Sent => nextToSend;
 
+    /// <summary>Where all of them lie, and how many bytes they take.</summary>
+    internal (nint Start, long Bytes) Memory => (Start, flat.numel() * ElementBytes);
+
     private nint Start { get; }
 
     private int ElementBytes { get; }
@@ -74,7 +75,9 @@ internal sealed class GradientBuckets : IDisposable
         ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, GradientOptions options, CancellationToken cancellationToken)
     {
         var plan = Plan.For(parameters, options.BucketBytes);
-        var shared = await group.ReserveSharedBufferAsync("gradients", plan.Elements * plan.ElementBytes, cancellationToken);
+        var shared = parameters[0].Tensor.device_type == DeviceType.CPU
+            ? await group.ReserveSharedBufferAsync("gradients", plan.Elements * plan.ElementBytes, cancellationToken)
+            : null; // on a device, where the exchange finds them
         return new GradientBuckets(group, parameters, plan, shared);
     }
 
@@ -132,19 +135,12 @@ internal sealed class GradientBuckets : IDisposable
         for (var i = 0; i < parameters.Count; i++)
         {
             using var grad = parameters[i].Tensor.grad;
-            if (grad is null || AddressOf(grad) != addresses[i])
+            if (grad is null || TensorMemory.AddressOf(grad) != addresses[i])
             {
                 throw new InvalidOperationException(
                     $"the gradient of {parameters[i].Name} has left its bucket: something has called zero_grad() or has set grad");
             }
         }
-    }
-
-    internal static unsafe nint AddressOf(Tensor tensor)
-    {
-        // Of the first element alone: bytes is a span and cannot be longer than 2 GiB.
-        using var first = tensor.view(-1).narrow(0, 0, 1);
-        return (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(first.bytes));
     }
 
     private sealed class Bucket(long start)

@@ -1,4 +1,5 @@
 using Cluster.Models;
+using Cluster.Worker.Collectives;
 using TorchSharp;
 
 namespace Cluster.Worker.Parallel;
@@ -14,18 +15,19 @@ internal static class LocalParameters
             new LocalParameter(shard.Name, parameter, shard.GlobalShape, [shard.FirstRow, .. new long[shard.GlobalShape.Count - 1]], isOwner(shard.Name))),
     ];
 
-    /// <summary>Ranks exchange through the CPU's memory; anything else must say so rather than run without.</summary>
-    /// <exception cref="NotSupportedException">A parameter is on another device.</exception>
-    public static void RequireCpu(IReadOnlyList<LocalParameter> parameters)
+    /// <summary>A group that was joined without GPUs would take an address on one for one in the CPU's memory.</summary>
+    /// <exception cref="NotSupportedException">A parameter is on a device that the group does not reach.</exception>
+    public static void RequireReachable(IReadOnlyList<LocalParameter> parameters, ICollectiveGroup group)
     {
-        foreach (var parameter in parameters)
-        {
-            if (parameter.Tensor.device_type != DeviceType.CPU)
-            {
-                throw new NotSupportedException(
-                    $"{parameter.Name} is on {parameter.Tensor.device}, and ranks on such devices cannot exchange gradients yet: "
-                    + "run the job on one device, or set resources.deviceKind to cpu");
-            }
-        }
+        if (!group.ReachesDevices && parameters.FirstOrDefault(parameter => parameter.Tensor.device_type != DeviceType.CPU) is { } parameter)
+            throw new NotSupportedException($"{parameter.Name} is on {parameter.Tensor.device}, which ranks joined by {group.Transport} do not exchange values of; set resources.deviceKind to cpu");
+    }
+
+    /// <summary>As <see cref="RequireReachable"/>, for exchanges that know the CPU's memory only.</summary>
+    /// <exception cref="NotSupportedException">A parameter is on another device.</exception>
+    public static void RequireCpu(IReadOnlyList<LocalParameter> parameters, string parallelism)
+    {
+        if (parameters.FirstOrDefault(parameter => parameter.Tensor.device_type != DeviceType.CPU) is { } parameter)
+            throw new NotSupportedException($"parallelism is {parallelism}, which exchanges values in the CPU's memory only, and {parameter.Name} is on {parameter.Tensor.device}; use data, model or hybrid, or set resources.deviceKind to cpu");
     }
 }

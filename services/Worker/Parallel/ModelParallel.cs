@@ -14,11 +14,11 @@ public sealed class ModelParallel : ITrainingPartition
     private readonly SummedLoss loss;
     private readonly ChannelExchange exchange;
 
-    private ModelParallel(ImageClassifier part, SummedLoss loss, ChannelExchange exchange)
+    private ModelParallel(ImageClassifier part, SummedLoss loss, ICollectiveGroup group, ChannelExchange exchange)
     {
         Network = part;
         Parameters = LocalParameters.Of(part, isOwner: true);
-        LocalParameters.RequireCpu(Parameters);
+        LocalParameters.RequireReachable(Parameters, group);
         this.loss = loss;
         this.exchange = exchange;
     }
@@ -35,7 +35,7 @@ public sealed class ModelParallel : ITrainingPartition
     public static ModelParallel Create(Func<ChannelSplit, ImageClassifier> buildPart, SummedLoss loss, ICollectiveGroup group)
     {
         var channels = new ChannelExchange(group);
-        return new ModelParallel(buildPart(SplitOver(group, channels)), loss, channels);
+        return new ModelParallel(buildPart(SplitOver(group, channels)), loss, group, channels);
     }
 
     /// <summary>All layers divided by channels; every part computes the same loss from the same scores.</summary>

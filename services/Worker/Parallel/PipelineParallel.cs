@@ -92,7 +92,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
 
         var network = plan.StageOf(whole, stageAxis.Rank);
         var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
-        LocalParameters.RequireCpu(parameters);
+        LocalParameters.RequireCpu(parameters, "pipeline");
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
         return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets);
     }

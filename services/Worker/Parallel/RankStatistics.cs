@@ -35,7 +35,7 @@ internal sealed class RankStatistics
         foreach (var tensor in running)
         {
             var weighted = tensor.to(ScalarType.Float64) * weight;
-            MemoryMarshal.Cast<byte, double>(weighted.bytes).CopyTo(values.AsSpan(at));
+            MemoryMarshal.Cast<byte, double>(weighted.cpu().bytes).CopyTo(values.AsSpan(at));
             at += (int)tensor.numel();
         }
 

@@ -39,13 +39,13 @@ internal sealed class StageMessages(ICollectiveGroup axis)
     private async Task SendAsync(Tensor values, int stage, string operation)
     {
         using (values)
-            await axis.SendAsync<byte>(GradientBuckets.AddressOf(values), values.numel() * values.ElementSize, stage, operation);
+            await axis.SendAsync<byte>(TensorMemory.AddressOf(values), values.numel() * values.ElementSize, stage, operation);
     }
 
     private async Task<Tensor> ReceiveAsync(long[] shape, ScalarType dtype, int stage, string operation)
     {
         var values = empty(shape, dtype: dtype).DetachFromDisposeScope();
-        await axis.ReceiveAsync<byte>(GradientBuckets.AddressOf(values), values.numel() * values.ElementSize, stage, operation);
+        await axis.ReceiveAsync<byte>(TensorMemory.AddressOf(values), values.numel() * values.ElementSize, stage, operation);
         return values;
     }
 

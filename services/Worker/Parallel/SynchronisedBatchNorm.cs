@@ -34,8 +34,8 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         ctx.save_for_backward([input, weight]);
         ctx.save_data(State, new Saved(moments, deviation, statistics));
 
-        var scale_C = weight.to(ScalarType.Float64) / tensor(deviation);
-        var shift_C = bias.to(ScalarType.Float64) - (tensor(moments.Mean) * scale_C);
+        var scale_C = weight.to(ScalarType.Float64) / tensor(deviation, device: weight.device);
+        var shift_C = bias.to(ScalarType.Float64) - (tensor(moments.Mean, device: weight.device) * scale_C);
         var scaled = values * WholeBatchStatistics.Broadcast(scale_C, values);
         return scaled.add_(WholeBatchStatistics.Broadcast(shift_C, values)).to(input.dtype).MoveToOuterDisposeScope();
     }
@@ -57,14 +57,14 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         var (count, deviation) = (saved.Moments.Count, saved.Deviation);
         var centred = input - WholeBatchStatistics.Broadcast(tensor(saved.Moments.Mean), input); // x − μ: N×C×H×W
         var bias_C = WholeBatchStatistics.PerChannelSum(gradient);
-        var weight_C = WholeBatchStatistics.PerChannelSum(gradient * centred) / tensor(deviation); // Σ ∂y·x̂
+        var weight_C = WholeBatchStatistics.PerChannelSum(gradient * centred) / tensor(deviation, device: weight.device); // Σ ∂y·x̂
         double[] sums = [.. WholeBatchStatistics.Values(bias_C), .. WholeBatchStatistics.Values(weight_C)];
         saved.Statistics.Add(sums);
 
         var channels = deviation.Length;
         var mean_C = tensor([.. sums[..channels].Select(sum => sum / count)]);
         var slope_C = tensor([.. sums[channels..].Select((sum, c) => sum / (count * deviation[c]))]); // x̂'s √(σ² + ε) divided here
-        var scale_C = weight.to(ScalarType.Float64) / tensor(deviation);
+        var scale_C = weight.to(ScalarType.Float64) / tensor(deviation, device: weight.device);
         var result = gradient - WholeBatchStatistics.Broadcast(mean_C, input);
         result.sub_(centred.mul_(WholeBatchStatistics.Broadcast(slope_C, input))).mul_(WholeBatchStatistics.Broadcast(scale_C, input));
         return [result.to(inputType), weight_C.to(weight.dtype), bias_C.to(weight.dtype)];
@@ -81,7 +81,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         {
             using Scalar kept = 1 - layer.momentum!.Value;
             using Scalar taken = layer.momentum.Value;
-            running_C.mul_(kept).add_(tensor(batch).to(running_C.dtype), taken);
+            running_C.mul_(kept).add_(tensor(batch).to(running_C.dtype, running_C.device), taken);
         }
     }
 

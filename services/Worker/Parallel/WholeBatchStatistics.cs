@@ -68,9 +68,9 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group)
     public static Tensor PerChannelSum(Tensor x) => x.sum([0, 2, 3], type: ScalarType.Float64);
 
     /// <summary>(C) in float64 → (1, C, 1, 1), to go with <paramref name="images"/>.</summary>
-    public static Tensor Broadcast(Tensor x_C, Tensor images) => x_C.to(images.dtype).view(1, -1, 1, 1);
+    public static Tensor Broadcast(Tensor x_C, Tensor images) => x_C.to(images.dtype, images.device).view(1, -1, 1, 1);
 
-    public static double[] Values(Tensor x_C) => MemoryMarshal.Cast<byte, double>(x_C.contiguous().bytes).ToArray();
+    public static double[] Values(Tensor x_C) => MemoryMarshal.Cast<byte, double>(x_C.cpu().contiguous().bytes).ToArray();
 
     private void Timed(Action exchange)
     {

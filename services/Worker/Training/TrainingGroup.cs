@@ -1,4 +1,7 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
+using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
@@ -8,12 +11,27 @@ internal static class TrainingGroup
     /// <summary>The name of the first rendezvous of an attempt.</summary>
     private const string RendezvousName = "collectives";
 
-    public static CollectiveSetup Setup(TrainerContext context, CollectiveOptions options) => new()
+    /// <summary>Joins the attempt's ranks.</summary>
+    /// <exception cref="JobMisconfiguredException">They are on GPUs, and a node lacks what exchanges between these need.</exception>
+    public static ICollectiveGroup Join(TrainerContext context, CollectiveOptions options, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return CollectiveGroup.JoinAsync(Setup(context, options), cancellationToken).GetAwaiter().GetResult();
+        }
+        catch (NotSupportedException e)
+        {
+            throw new JobMisconfiguredException(e.Message);
+        }
+    }
+
+    private static CollectiveSetup Setup(TrainerContext context, CollectiveOptions options) => new()
     {
         Rank = context.Launch.Rank,
         WorldSize = context.Launch.WorldSize,
         NodeId = context.Launch.NodeId,
         PeerHost = context.Launch.PeerHost,
+        CudaDevice = ExchangesOnDevices(context.Launch) && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
         Secret = context.Launch.AttemptSecret,
         Options = options,
         Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
@@ -24,4 +42,7 @@ internal static class TrainingGroup
             return [.. endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address))];
         },
     };
+
+    /// <summary>Jobs without training add up a few figures, which lie in the CPU's memory anyway.</summary>
+    private static bool ExchangesOnDevices(TrainerLaunch launch) => launch.WorldSize > 1 && launch.Spec.IsTraining();
 }

@@ -27,7 +27,7 @@ public sealed class TrainingSession : ITrainingSession
             var settings = new ConfigurationBuilder().AddEnvironmentVariables().Build();
             var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
             var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
-            using var group = CollectiveGroup.JoinAsync(TrainingGroup.Setup(context, collectives), cancellationToken).GetAwaiter().GetResult();
+            using var group = TrainingGroup.Join(context, collectives, cancellationToken);
             return context.Launch.Spec.IsTraining()
                 ? Train(context, group, gradients, cancellationToken)
                 : InferenceSession.Run(context, group, cancellationToken);

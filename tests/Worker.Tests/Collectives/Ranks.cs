@@ -25,6 +25,9 @@ internal sealed class Ranks : IDisposable
 
     public CollectiveOptions Options { get; }
 
+    /// <summary>A rank's GPU; by default it has none.</summary>
+    public Func<int, int?> CudaDevice { get; init; } = _ => null;
+
     public int WorldSize => nodes.Length;
 
     /// <summary>Changes what a rank posts, such as the endpoint of an impostor.</summary>
@@ -38,6 +41,7 @@ internal sealed class Ranks : IDisposable
         Rank = rank,
         WorldSize = WorldSize,
         NodeId = nodes[rank],
+        CudaDevice = CudaDevice(rank),
         PeerHost = "127.0.0.1",
         Secret = secret,
         Rendezvous = MeetAsync,

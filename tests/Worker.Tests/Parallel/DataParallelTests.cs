@@ -116,12 +116,12 @@ public sealed class DataParallelTests
 
     [Fact]
     [Trait("Device", "cuda")]
-    public void Create_OnACudaDevice_SaysThatRanksCannotExchangeThere()
+    public void Create_OnACudaDeviceInAGroupWithoutGpus_IsRefused()
     {
         Assert.SkipUnless(cuda.is_available(), "no CUDA device");
         using var ranks = new Ranks("aa");
         ranks.Run(group => Refusal(Trainings.Network("lenet5", ScalarType.Float32).to(CUDA), group))
-            .ShouldAllBe(message => message.Contains("cannot exchange gradients yet"));
+            .ShouldAllBe(message => message.Contains("which ranks joined by shared-memory do not exchange values of"));
     }
 
     private static string Refusal(ImageClassifier network, ICollectiveGroup group)

@@ -105,6 +105,16 @@ internal sealed unsafe class NodeRanks
         }
     }
 
+    /// <summary>Throws if a peer is gone or has given up.</summary>
+    public void RequirePeers(in Operation operation)
+    {
+        for (var peer = 0; peer < Count; peer++)
+        {
+            if (peer != me && FaultOf(peer, operation) is { } fault)
+                throw fault;
+        }
+    }
+
     /// <summary>Leaves word for the peers. Waking them is not needed: they look around at every life sign.</summary>
     public void Depart(int departure, int culprit)
     {
@@ -146,21 +156,28 @@ internal sealed unsafe class NodeRanks
         {
             if (peer == me)
                 continue;
-            var header = Header(peer);
-            var departure = Volatile.Read(ref header->Departure);
-            var processId = Volatile.Read(ref header->ProcessId);
-            var dead = departure == Departure.None && processId != 0 && ProcessIdentity.StartOf(processId) != header->ProcessStart;
-            if ((departure == Departure.None && !dead) || Volatile.Read(ref *word) - target >= 0)
+            var fault = FaultOf(peer, operation);
+            if (fault is null || Volatile.Read(ref *word) - target >= 0)
                 continue;
-            if (peer != awaited && departure != Departure.Failed && Volatile.Read(ref header->Arrived) - phase >= 0)
+            if (peer != awaited && fault.Fault != CollectiveFault.Aborted && Volatile.Read(ref Header(peer)->Arrived) - phase >= 0)
                 continue; // it did its part of this phase; the awaited one is what is missing
-            throw departure switch
-            {
-                Departure.Failed => operation.Aborted(groupRanks[peer], header->Culprit),
-                Departure.Left => operation.Lost(groupRanks[peer], "left the group"),
-                _ => operation.Lost(groupRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
-            };
+            throw fault;
         }
+    }
+
+    /// <summary>What is to be said of a peer that is gone or has given up.</summary>
+    private CollectiveException? FaultOf(int peer, in Operation operation)
+    {
+        var header = Header(peer);
+        var processId = Volatile.Read(ref header->ProcessId);
+        return Volatile.Read(ref header->Departure) switch
+        {
+            Departure.Failed => operation.Aborted(groupRanks[peer], header->Culprit),
+            Departure.Left => operation.Lost(groupRanks[peer], "left the group"),
+            _ when processId != 0 && ProcessIdentity.StartOf(processId) != header->ProcessStart =>
+                operation.Lost(groupRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
+            _ => null,
+        };
     }
 
     private RankHeader* Header(int rank) => (RankHeader*)(segment + SegmentLayout.HeaderAt(rank));

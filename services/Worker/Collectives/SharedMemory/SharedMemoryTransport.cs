@@ -175,6 +175,8 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         return buffer;
     }
 
+    public override void RequirePeers(in Operation operation) => ranks.RequirePeers(operation);
+
     public override void Abort(int culprit) => ranks.Depart(Departure.Failed, culprit);
 
     public override void Dispose()

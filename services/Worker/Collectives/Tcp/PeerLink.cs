@@ -22,6 +22,9 @@ internal sealed unsafe class PeerLink : IDisposable
 
     private const int WasteBytes = 16 << 10;
 
+    // struct tcp_info of linux/tcp.h, and its states
+    private const int TcpInfoBytes = 104, TcpStateAt = 0, TcpClosed = 7, TcpCloseWait = 8;
+
     private readonly Queue<Transfer> toSend = new();
     private readonly Queue<Transfer> toReceive = new();
     private readonly Socket socket;
@@ -46,6 +49,17 @@ internal sealed unsafe class PeerLink : IDisposable
     }
 
     public int Peer { get; }
+
+    /// <summary>Whether nothing more can come, beyond what has come already.</summary>
+    public bool IsClosedByPeer
+    {
+        get
+        {
+            Span<byte> info = stackalloc byte[TcpInfoBytes];
+            ReadTcpInfo(info);
+            return info[TcpStateAt] is TcpClosed or TcpCloseWait;
+        }
+    }
 
     public bool IsSending => toSend.Count > 0;
 
@@ -140,12 +154,11 @@ internal sealed unsafe class PeerLink : IDisposable
     /// </summary>
     public bool IsUnanswered(TimeSpan longest)
     {
-        const int levelTcp = 6, tcpInfo = 11; // struct tcp_info of linux/tcp.h
-        const int stateAt = 0, probesAt = 3, unackedAt = 24, lastAckAt = 56, closed = 7;
-        Span<byte> info = stackalloc byte[104];
-        socket.GetRawSocketOption(levelTcp, tcpInfo, info);
+        const int probesAt = 3, unackedAt = 24, lastAckAt = 56;
+        Span<byte> info = stackalloc byte[TcpInfoBytes];
+        ReadTcpInfo(info);
         var isAsking = BinaryPrimitives.ReadUInt32LittleEndian(info[unackedAt..]) > 0 || info[probesAt] > 1;
-        return info[stateAt] == closed || (isAsking && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds);
+        return info[TcpStateAt] == TcpClosed || (isAsking && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds);
     }
 
     /// <summary>Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.</summary>
@@ -196,6 +209,12 @@ internal sealed unsafe class PeerLink : IDisposable
     {
         socket.Dispose();
         NativeMemory.Free(headers);
+    }
+
+    private void ReadTcpInfo(Span<byte> info)
+    {
+        const int levelTcp = 6, tcpInfo = 11;
+        socket.GetRawSocketOption(levelTcp, tcpInfo, info);
     }
 
     /// <summary>A machine that is down or cut off shows within five seconds, also while nothing is sent to it.</summary>

@@ -59,6 +59,19 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
             throw operation.Lost(link.Peer, "no longer answers: its machine is down or cut off");
     }
 
+    /// <summary>Throws if a peer's machine no longer answers, or the peer has closed its connection. Reads nothing.</summary>
+    public void RequirePeers(in Operation operation)
+    {
+        foreach (var link in links)
+        {
+            if (link is null)
+                continue;
+            RequireAnswers(link, companions[link.Peer]!, operation);
+            if (link.IsClosedByPeer)
+                throw operation.Lost(link.Peer, "closed its connection");
+        }
+    }
+
     private void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
     {
         var operation = new Operation(OperationKind.Abort, "farewell", 0, members, FarewellTime);

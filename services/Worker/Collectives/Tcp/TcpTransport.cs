@@ -114,6 +114,8 @@ internal sealed class TcpTransport : CollectiveTransport
         exchange.Run(operation);
     }
 
+    public override void RequirePeers(in Operation operation) => exchange.RequirePeers(operation);
+
     public override void Abort(int culprit)
     {
         exchange.Abort(culprit);

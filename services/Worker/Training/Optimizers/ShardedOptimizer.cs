@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using TorchSharp;
@@ -25,8 +24,8 @@ public sealed class ShardedOptimizer : IOptimizer
         _rows = [.. Enumerable.Range(0, group.WorldSize).Select(rank => RowShares.Of(parameters, rank, group.WorldSize))];
         _own = create(Parameters);
         var longest = _rows.Max(rows => rows.Sum(row => row.Tensor.numel()));
-        _sent = zeros(longest, dtype: parameters[0].Tensor.dtype).DetachFromDisposeScope();
-        _received = zeros([group.WorldSize, longest], dtype: parameters[0].Tensor.dtype).DetachFromDisposeScope();
+        _sent = zeros(longest, dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
+        _received = zeros([group.WorldSize, longest], dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
     }
 
     /// <summary>This rank's rows, to which <see cref="State"/> belongs.</summary>
@@ -65,7 +64,7 @@ public sealed class ShardedOptimizer : IOptimizer
 
     private void Gather<T>()
         where T : unmanaged =>
-        _group.AllGather<T>(MemoryMarshal.Cast<byte, T>(_sent.bytes), MemoryMarshal.Cast<byte, T>(_received.bytes), "parameters");
+        _group.AllGather<T>(TensorMemory.Values<T>(_sent), TensorMemory.Values<T>(_received), "parameters");
 
     /// <summary>A rank's rows, each with its place in a flat tensor.</summary>
     private IEnumerable<(Tensor Row, Tensor Place)> Places(int rank, Tensor flat)

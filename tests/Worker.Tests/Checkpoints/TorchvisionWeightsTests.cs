@@ -30,6 +30,13 @@ public sealed class TorchvisionWeightsTests : IDisposable
     [InlineData("mobilenet_v2", 96)]
     public Task Weights_GoBothWays(string model, int size) => CompareAsync(model, size, Precision.Float64, 1e-9);
 
+    /// <summary>With their auxiliary heads' weights, which evaluation does not use but a file has.</summary>
+    [Theory]
+    [Trait("Round", "full")]
+    [InlineData("googlenet_tv", 96)]
+    [InlineData("inception_v3", 112)]
+    public Task WeightsOfNetsWithHeads_GoBothWays(string model, int size) => CompareAsync(model, size, Precision.Float64, 1e-9);
+
     /// <summary>In float32, since they are large: sums of up to 25,088 products in other orders, √n·2⁻²⁴, through eight layers.</summary>
     [Theory]
     [Trait("Round", "full")]

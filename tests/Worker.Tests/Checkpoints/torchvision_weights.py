@@ -39,9 +39,16 @@ def load(path):
     return state
 
 
+NETS = {
+    "alexnet_owt": tv.alexnet, "vgg11_bn": tv.vgg11_bn, "resnet18": tv.resnet18, "mobilenet_v2": tv.mobilenet_v2,
+    # With their heads. Their own way of drawing weights takes minutes.
+    "googlenet_tv": lambda num_classes: tv.GoogLeNet(num_classes, init_weights=False),
+    "inception_v3": lambda num_classes: tv.Inception3(num_classes, init_weights=False),
+}
+
+
 def net(name, dtype):
-    made = {"alexnet_owt": tv.alexnet, "vgg11_bn": tv.vgg11_bn, "resnet18": tv.resnet18, "mobilenet_v2": tv.mobilenet_v2}[name](num_classes=10)
-    return made.to(dtype).eval()
+    return NETS[name](num_classes=10).to(dtype).eval()
 
 
 def main(name, size, dtype, folder):

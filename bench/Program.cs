@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Cluster.Bench.AllReduce;
 using Cluster.Bench.Loader;
+using Cluster.Bench.Memory;
 using Cluster.Bench.Scaling;
 using Cluster.Bench.Training;
 using Cluster.Bench.Zoo;
@@ -12,6 +13,8 @@ var root = new RootCommand("Measures this system beside what its users would run
     ScalingVerb.Build(),
     UnitsRank.Build(),
     LoaderVerb.Build(),
+    MemoryVerb.Build(),
+    MemoryTrainer.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),
     ZooVerb.Build(),

@@ -11,6 +11,12 @@ internal sealed class LoneTrainerLink : ITrainerLink
 
     public long Parameters { get; private set; }
 
+    /// <summary>Called after each report with the steps done by then.</summary>
+    public Action<long> Progressed { get; init; } = _ => { };
+
+    /// <summary>What a checkpoint's bytes wait for, as they would for a slow store.</summary>
+    public Task StoreTakes { get; init; } = Task.CompletedTask;
+
     public double Last(string series) => last[series];
 
     public Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
@@ -24,11 +30,14 @@ internal sealed class LoneTrainerLink : ITrainerLink
         foreach (var point in report.Points)
             last[point.Name] = point.Value;
         Parameters = report.Environment?.ParameterCount ?? Parameters;
+        if (report.Progress is { } progress)
+            Progressed(progress.Step);
         return Task.CompletedTask;
     }
 
     public async Task PutChunksAsync(IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
     {
+        await StoreTakes.WaitAsync(cancellationToken);
         await foreach (var _ in chunks.WithCancellation(cancellationToken))
         {
             // Written as in any run, and forgotten.

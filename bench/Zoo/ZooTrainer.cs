@@ -60,7 +60,8 @@ internal static class ZooTrainer
             link.Last(MetricNames.TestAccuracy), link.Parameters, Stopwatch.GetElapsedTime(began).TotalSeconds, (long)link.Last(MetricNames.MemoryPeakBytes));
     }
 
-    private static Task<TrainerOutcome> OnATrainingThread(Func<TrainerOutcome> run)
+    /// <summary>On a thread such as a trainer's.</summary>
+    public static Task<TrainerOutcome> OnATrainingThread(Func<TrainerOutcome> run)
     {
         var outcome = new TaskCompletionSource<TrainerOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
         new Thread(() =>

@@ -1,4 +1,5 @@
 using Cluster.Contracts;
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Microsoft.Extensions.Options;
 
@@ -15,7 +16,17 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         if (!spec.IsTraining())
             return null;
         var finding = await inquiry.AskAsync(QueryFor(spec), options.Value.SubmitPatience, cancellationToken);
-        return finding?.Answer?.Description?.Memory;
+        return finding?.Answer?.Description?.Memory is { } memory ? WithData(memory, spec.Data) : null;
+    }
+
+    /// <summary>Each rank holds the data set, in its process's memory wherever its device is. The answer itself is everyone's and stays as it is.</summary>
+    private static MemoryEstimate WithData(MemoryEstimate memory, DataSpec data)
+    {
+        var heldBytes = DataCatalog.Of(data)?.HeldBytes ?? 0;
+        var whole = memory.Clone();
+        whole.Process += heldBytes;
+        whole.Total += heldBytes;
+        return whole;
     }
 
     private static ModelQuery QueryFor(JobSpec spec) => new()

@@ -16,13 +16,9 @@ public sealed partial class CheckpointWriter(ITrainerLink link, ILogger<Checkpoi
     /// <summary>The newest checkpoint that can be seen, or null.</summary>
     public string? LastCheckpointId { get; private set; }
 
-    /// <summary>Time that training stood still for checkpoints: waiting for an earlier write that had not ended.</summary>
-    public TimeSpan TotalStall { get; private set; }
-
     /// <summary>Waits for the write before, if it has not ended, then starts to write <paramref name="snapshot"/>, which is disposed when written.</summary>
     public async Task BeginAsync(CheckpointSnapshot snapshot, CancellationToken cancellationToken)
     {
-        var waited = Stopwatch.GetTimestamp();
         try
         {
             await FlushAsync(cancellationToken);
@@ -33,7 +29,6 @@ public sealed partial class CheckpointWriter(ITrainerLink link, ILogger<Checkpoi
             throw;
         }
 
-        TotalStall += Stopwatch.GetElapsedTime(waited);
         _writing = Task.Run(() => WriteAsync(snapshot, _abandoned.Token), CancellationToken.None);
     }
 

@@ -190,6 +190,7 @@ internal sealed partial class TrainingLoop(
         if (_savedAtStep == _position.StepsDone)
             return;
         _savedAtStep = _position.StepsDone;
+        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult(); // two copies of everything at once could be more memory than there is
         if (TrainingCheckpoint.Take(setup, _position, validationAccuracy) is { } snapshot)
             checkpoints.BeginAsync(snapshot, cancellationToken).GetAwaiter().GetResult();
     }

@@ -19,6 +19,9 @@ public sealed record DataDefinition(
     /// <summary>Whether the job file says how many classes, channels and pixels there are.</summary>
     public bool HasOpenSizes => IsGenerated || IsFolder;
 
+    /// <summary>What a trainer holds in memory from its first step to its last: every picture and its label, but of a folder none, and none that are made when asked for.</summary>
+    public long HeldBytes => Layout is DataLayout.Idx or DataLayout.Cifar ? (TrainSamples + TestSamples) * ((long)Channels * Height * Width + 1) : 0;
+
     /// <summary>Pixels that a folder's pictures are resized to before a crop; of others, what they have.</summary>
     public int ShorterSide { get; init; } = Height;
 }

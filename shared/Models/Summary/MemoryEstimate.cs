@@ -10,22 +10,25 @@ namespace Cluster.Models.Summary;
 /// <param name="Transient">What comes and goes within the backward pass, at its largest.</param>
 public sealed record MemoryEstimate(long Parameters, long Gradients, long OptimizerState, long Activations, long Transient)
 {
-    /// <summary>What a trainer's process takes before it has a network: the runtime, libtorch and their heaps.</summary>
-    public const long ProcessBytes = 150L << 20;
+    /// <summary>What a trainer's process takes before it has a network: the runtime, libtorch and their heaps, most of it pages of the libraries' files.</summary>
+    public const long ProcessBytes = 240L << 20;
 
     /// <summary>On the device.</summary>
     public long Total => Parameters + Gradients + OptimizerState + Activations + Transient;
 
+    /// <summary>What is copied for a checkpoint, and held while steps go on until it is stored; in the CPU's memory wherever the device is.</summary>
+    public long Snapshot => Parameters + OptimizerState;
+
     /// <summary>
-    /// What a trainer's heap takes for a byte that comes and goes with each step: glibc places an aligned tensor in a freed one's memory only where it is larger. Measured: 1.4 to 1.9 over LeNet-5, AlexNet,
-    /// VGG, ResNet and MobileNet, and up to a sixth off that from one run of the same job to the next.
+    /// What a trainer's heap takes for a byte that comes and goes with each step: glibc places an aligned tensor in a freed one's memory only where it is larger. Measured by
+    /// <c>./cluster bench memory</c>; up to a sixth off from one run of the same job to the next.
     /// </summary>
     private const double HeapOverhead = 1.8;
 
     /// <summary>Of a process whose device is the CPU; the data set comes on top.</summary>
-    public long Resident => ProcessBytes + Parameters + OptimizerState + (long)(HeapOverhead * (Gradients + Activations + Transient));
+    public long Resident => ProcessBytes + Parameters + OptimizerState + Snapshot + (long)(HeapOverhead * (Gradients + Activations + Transient));
 
-    /// <summary>Sends two images through <paramref name="network"/> and counts for <paramref name="batch"/>.</summary>
+    /// <summary>Sends an image or two through <paramref name="network"/> and counts for <paramref name="batch"/>.</summary>
     /// <param name="network">
     /// As it will train: with its options, its type and, under parallelism, this rank's part only. It must be in the CPU's memory; its parameters may hold anything
     /// (<see cref="ModelRegistry.CreateToLoad"/>), and its running statistics move.

@@ -30,6 +30,18 @@ public sealed class CatalogTests
             (data.DefaultValidationSamples * 2).ShouldBeLessThan(data.TrainSamples, data.Name);
     }
 
+    [Theory]
+    [InlineData(DataCatalog.FashionMnist, 70_000 * 785)]
+    [InlineData(DataCatalog.Cifar100, 60_000 * 3073)]
+    [InlineData(DataCatalog.Synthetic, 0)]
+    [InlineData(DataCatalog.ImageFolder, 0)]
+    public void HeldBytes_AreThoseOfPicturesThatLieInMemory(string name, long bytes)
+    {
+        DataCatalog.TryGet(name, out var data).ShouldBeTrue();
+
+        data!.HeldBytes.ShouldBe(bytes);
+    }
+
     [Fact]
     public void Coerce_MakesAWholeNumberANumberAndNothingElse()
     {

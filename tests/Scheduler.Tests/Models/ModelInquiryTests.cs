@@ -12,6 +12,8 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
 {
     private const long Gib = 1L << 30;
 
+    private const long FashionMnistBytes = 70_000 * ((28 * 28) + 1);
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -24,8 +26,9 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
 
         var job = await SubmitAsync(scheduler, spec);
 
-        // Ten samples on three ranks: the first has four.
-        job.Memory.Total.ShouldBe(4000);
+        // Ten samples on three ranks: the first has four. Each holds Fashion-MNIST.
+        job.Memory.Total.ShouldBe(4000 + FashionMnistBytes);
+        job.Memory.Process.ShouldBe(FashionMnistBytes);
         var query = scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem();
         query.Layers.ShouldBeFalse();
         query.Optimizer.Name.ShouldBe("sgd");
@@ -62,7 +65,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
 
         var jobs = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => SubmitAsync(scheduler, AJob().With(s => s.Seed = (ulong)i + 1).Build())));
 
-        jobs.ShouldAllBe(job => job.Memory.Total == 5);
+        jobs.ShouldAllBe(job => job.Memory.Total == 5 + FashionMnistBytes);
         scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.Count.ShouldBe(1);
     }
 
@@ -150,9 +153,9 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         var experiment = await Should.ThrowAsync<RpcException>(async () => await scheduler.Experiments().SubmitExperimentAsync(request));
 
         job.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
-        job.Status.Detail.ShouldStartWith("each of 1 ranks is expected to take 8.0 GiB of memory, for which the registered nodes that the job admits have room for 0 (the largest has 2.0 GiB in all)");
+        job.Status.Detail.ShouldStartWith("each of 1 ranks is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have room for 0 (the largest has 2.0 GiB in all)");
         experiment.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
-        experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: each of 1 ranks is expected to take 3.0 GiB");
+        experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: each of 1 ranks is expected to take 3.1 GiB");
         (await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true)).State.ShouldBe(JobState.Queued);
     }
 

@@ -13,6 +13,8 @@ public static class IdxFile
 
     private const byte UnsignedByte = 0x08;
 
+    private const long FirstBytes = 1 << 20, Growth = 4;
+
     /// <summary>Reads the whole file.</summary>
     /// <exception cref="DataSetException">The file is missing, is no IDX file of bytes, ends early or goes on too long. Names file and offset.</exception>
     public static IdxArray Read(string path, int rank)
@@ -57,21 +59,20 @@ public static class IdxFile
 
     private static byte[] ReadBody(Stream content, string path, long headerBytes, long elements)
     {
-        using var body = new MemoryStream();
-        var buffer = new byte[1 << 16];
-        while (body.Length <= elements)
+        // Grown as the content comes, and to its exact size at the last: a stream's buffer would be half as large again, and copied.
+        var body = new byte[Math.Min(elements, FirstBytes)];
+        var filled = content.ReadAtLeast(body, body.Length, throwOnEndOfStream: false);
+        while (filled == body.Length && filled < elements)
         {
-            var got = content.Read(buffer);
-            if (got == 0)
-                break;
-            body.Write(buffer, 0, got);
+            Array.Resize(ref body, (int)Math.Min(elements, Growth * filled));
+            filled += content.ReadAtLeast(body.AsSpan(filled), body.Length - filled, throwOnEndOfStream: false);
         }
 
-        if (body.Length < elements)
-            throw Damaged(path, headerBytes + body.Length, $"the file ends after {body.Length} of the {elements} values that its header promises");
-        if (body.Length > elements)
+        if (filled < elements)
+            throw Damaged(path, headerBytes + filled, $"the file ends after {filled} of the {elements} values that its header promises");
+        if (content.ReadByte() >= 0)
             throw Damaged(path, headerBytes + elements, $"the file goes on after the {elements} values that its header promises");
-        return body.ToArray();
+        return body;
     }
 
     /// <summary>Decided by the content: Debian ships .gz, others unpack it and keep the name.</summary>

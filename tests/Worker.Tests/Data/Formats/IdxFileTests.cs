@@ -24,6 +24,18 @@ public sealed class IdxFileTests : IDisposable
         array.Values.ShouldBe(Enumerable.Range(0, 12).Select(i => (byte)i));
     }
 
+    [Theory]
+    [InlineData(1 << 20)]
+    [InlineData((1 << 20) + 1)]
+    [InlineData(5_000_000)]
+    public void Read_AFileBeyondWhatIsReservedAtFirst_GivesEveryValue(int count)
+    {
+        var values = new byte[count];
+        new Random(7).NextBytes(values);
+
+        IdxFile.Read(Write(Idx([count], values), gzipped: false), rank: 1).Values.AsSpan().SequenceEqual(values).ShouldBeTrue();
+    }
+
     public static TheoryData<string, byte[], int, string> Hostile => new()
     {
         { "empty", [], 0, "ends within its header" },

@@ -132,6 +132,8 @@ internal sealed class TrainRank : IDisposable
                 ["channels"] = new OptionValue { IntValue = network.Channels },
                 ["inputSize"] = new OptionValue { IntValue = network.InputSize },
                 ["classes"] = new OptionValue { IntValue = network.Classes },
+                // VGG as published begins with a loss of millions on noise, and a step on that overflows.
+                ["init"] = new OptionValue { StringValue = "he" },
             },
         },
         Hyperparameters = new Hyperparameters

@@ -443,7 +443,7 @@ public sealed class TrainingSessionTests
         using var cluster = new InMemoryCluster(worldSize: 2);
         var spec = TestRuns.AJob(spec =>
         {
-            spec.Parallelism = Parallelism.Pipeline;
+            (spec.Parallelism, spec.Hyperparameters.MicroBatches) = (Parallelism.Pipeline, 1);
             spec.Model = new ModelSpec { Name = "googlenet", Options = { ["inputSize"] = TestRuns.Whole(28), ["channels"] = TestRuns.Whole(1), ["classes"] = TestRuns.Whole(10) } };
         });
 

@@ -1,6 +1,7 @@
 using Cluster.Contracts.V1;
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Parallel;
+using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training;
 
@@ -22,8 +23,11 @@ internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPar
     }
 
     /// <summary>The step without its update: leaves the gradients.</summary>
-    public StepOutcome ForwardBackward(HostBatch batch, long step) =>
-        partition.ForwardBackward(placement.Place(batch, step) with { AccumulationSteps = Math.Max(1, hyperparameters.AccumulationSteps) });
+    public StepOutcome ForwardBackward(HostBatch batch, long step)
+    {
+        using var scope = NewDisposeScope(); // ends the batch's tensors
+        return partition.ForwardBackward(placement.Place(batch, step) with { AccumulationSteps = Math.Max(1, hyperparameters.AccumulationSteps) });
+    }
 
     private JobMisconfiguredException Diverged(long step, double loss) => new(
         $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "

@@ -25,8 +25,9 @@ enum { OK = 0, InvalidValue = 1, InvalidContext = 201, NotReady = 600 };        
 enum { Success = 0, UnhandledCuda = 1, InvalidArgument = 4, InvalidUsage = 5, InProgress = 7 };  // ncclResult_t
 constexpr int Devices = 8;
 
-std::mutex gate;  // of everything below
-std::condition_variable changed;
+// Never destroyed: the compute streams wait at them until the process is gone, and the end of a condition variable waits for those who wait at it.
+std::mutex& gate = *new std::mutex;
+std::condition_variable& changed = *new std::condition_variable;
 std::map<uintptr_t, size_t> deviceMemory;
 std::string callLog;
 

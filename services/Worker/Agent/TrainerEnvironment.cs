@@ -37,7 +37,7 @@ internal static class TrainerEnvironment
         environment["MALLOC_MMAP_THRESHOLD_"] = "1073741824";
         environment["MALLOC_TRIM_THRESHOLD_"] = "2147483647";
         environment["MALLOC_TOP_PAD_"] = "67108864";
-        // What malloc takes from the kernel comes in huge pages, where the kernel gives them: a heap that still finds its size faults 5,000 to 20,000 small pages
+        // What malloc takes from the kernel comes in huge pages, where the kernel gives them: a heap that still grows was seen to fault up to 18,000 small pages
         // in a step of AlexNet, and tens of huge ones. glibc before 2.35 passes it over.
         environment["GLIBC_TUNABLES"] = Joined("glibc.malloc.hugetlb=1", environment.GetValueOrDefault("GLIBC_TUNABLES"));
         // Managed code only steers: one small heap, no thread a core for collecting it.

@@ -88,7 +88,8 @@ internal sealed class TrainRank : IDisposable
                 {
                     ended.SetException(e);
                 }
-            }, StackBytes) { Name = "training" }.Start();
+            }, StackBytes)
+            { Name = "training" }.Start();
             return ended.Task;
         });
         return command;

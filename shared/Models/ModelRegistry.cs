@@ -89,9 +89,11 @@ public static class ModelRegistry
     }
 
     /// <summary>Normalisation over the batch keeps statistics a channel, which checkpoints take for whole; that over channels looks across the parts.</summary>
-    private static Family Vgg(VggNet net) => Divisible(
-        (options, split, position, dtype) => Models.Vgg.Vgg.Create(net, options, split, position, dtype),
-        net.BatchNorm || net.LocalResponseNorm ? NetworkSplits.FullyConnected : NetworkSplits.Channels | NetworkSplits.FullyConnected) with { PrefersChannelsLast = net.BatchNorm };
+    private static Family Vgg(VggNet net)
+    {
+        var splits = net.BatchNorm || net.LocalResponseNorm ? NetworkSplits.FullyConnected : NetworkSplits.Channels | NetworkSplits.FullyConnected;
+        return Divisible((options, split, position, dtype) => Models.Vgg.Vgg.Create(net, options, split, position, dtype), splits) with { PrefersChannelsLast = net.BatchNorm };
+    }
 
     /// <summary>A net whose one builder makes the whole as the only part.</summary>
     private static Family Divisible(PartBuilder create, NetworkSplits splits) =>

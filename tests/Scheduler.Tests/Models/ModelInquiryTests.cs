@@ -51,9 +51,11 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
             s.Parallelism = Parallelism.Pipeline;
         }).Build();
 
-        (await SubmitAsync(scheduler, spec)).Memory.Total.ShouldBe(images);
+        await SubmitAsync(scheduler, spec);
 
-        scheduler.Agents.Descriptions.Single().Queries.Single().Parts.ShouldBe(1);
+        var query = scheduler.Agents.Descriptions.Single().Queries.Single();
+        query.RankBatchSize.ShouldBe(images);
+        query.Parts.ShouldBe(1);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
+using Cluster.Bench.Measuring;
 using Cluster.Bench.Zoo;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
@@ -42,7 +43,7 @@ internal static class MemoryTrainer
         await using (var context = new TrainerContext(
             ZooTrainer.Launch(JobFile.Parse(order.Yaml), order.Threads, order.DataRoot), link, stop, NullLoggerFactory.Instance, TimeProvider.System))
         {
-            var outcome = await ZooTrainer.OnATrainingThread(() => new TrainingSession().Run(context, cancellationToken));
+            var outcome = await TrainingThread.Run(() => new TrainingSession().Run(context, cancellationToken));
             if (outcome.ExitCode != TrainerExit.Stopped)
                 throw new InvalidOperationException($"training ended with exit code {outcome.ExitCode}: {outcome.Message}");
         }

@@ -21,9 +21,6 @@ internal sealed class TrainRank : IDisposable
 {
     private const string Verb = "train-rank";
 
-    // As in a trainer: autograd walks a deep net's graph recursively.
-    private const int StackBytes = 64 << 20;
-
     private readonly ITrainingPartition partition;
     private readonly IOptimizer optimizer;
     private readonly Func<string, TrainingStep> stepOf; // by memory format
@@ -72,26 +69,9 @@ internal sealed class TrainRank : IDisposable
         var network = new Argument<string>("case");
         var command = new Command(Verb, "one rank of train") { folder, rank, worldSize, threads, network };
         command.Hidden = true;
-        command.SetAction((arguments, cancellationToken) =>
-        {
-            var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            new Thread(() =>
-            {
-                try
-                {
-                    Obey(
-                        arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize), arguments.GetValue(threads),
-                        JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!, cancellationToken);
-                    ended.SetResult();
-                }
-                catch (Exception e)
-                {
-                    ended.SetException(e);
-                }
-            }, StackBytes)
-            { Name = "training" }.Start();
-            return ended.Task;
-        });
+        command.SetAction((arguments, cancellationToken) => TrainingThread.Run(() => Obey(
+            arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize), arguments.GetValue(threads),
+            JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!, cancellationToken)));
         return command;
     }
 
@@ -103,7 +83,8 @@ internal sealed class TrainRank : IDisposable
         group.Dispose();
     }
 
-    private static void Obey(string folder, int rank, int worldSize, int threads, TrainCase network, CancellationToken cancellationToken)
+    /// <returns>The exit code.</returns>
+    private static int Obey(string folder, int rank, int worldSize, int threads, TrainCase network, CancellationToken cancellationToken)
     {
         torch.set_num_threads(threads);
         var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken).GetAwaiter().GetResult();
@@ -117,6 +98,8 @@ internal sealed class TrainRank : IDisposable
             var order = JsonSerializer.Deserialize<TrainOrder>(line)!;
             Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order) : me.Train(order.Steps)));
         }
+
+        return 0;
     }
 
     /// <summary>The job that the bench's ranks train.</summary>

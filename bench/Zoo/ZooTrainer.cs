@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Text.Json;
+using Cluster.Bench.Measuring;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
@@ -13,9 +14,6 @@ namespace Cluster.Bench.Zoo;
 internal static class ZooTrainer
 {
     public const string Verb = "zoo-trainer";
-
-    // As in a trainer: autograd walks a deep net's graph recursively.
-    private const int StackBytes = 64 << 20;
 
     public static Command Build()
     {
@@ -51,31 +49,13 @@ internal static class ZooTrainer
         await using (var context = new TrainerContext(
             Launch(JobFile.Parse(order.Yaml), order.Threads, order.DataRoot), link, stop, NullLoggerFactory.Instance, TimeProvider.System))
         {
-            var outcome = await OnATrainingThread(() => new TrainingSession().Run(context, cancellationToken));
+            var outcome = await TrainingThread.Run(() => new TrainingSession().Run(context, cancellationToken));
             if (outcome.ExitCode != TrainerExit.Done)
                 throw new InvalidOperationException($"training ended with exit code {outcome.ExitCode}: {outcome.Message}");
         }
 
         return new ZooAnswer(
             link.Last(MetricNames.TestAccuracy), link.Parameters, Stopwatch.GetElapsedTime(began).TotalSeconds, (long)link.Last(MetricNames.MemoryPeakBytes));
-    }
-
-    /// <summary>On a thread such as a trainer's.</summary>
-    public static Task<TrainerOutcome> OnATrainingThread(Func<TrainerOutcome> run)
-    {
-        var outcome = new TaskCompletionSource<TrainerOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
-        new Thread(() =>
-        {
-            try
-            {
-                outcome.SetResult(run());
-            }
-            catch (Exception e)
-            {
-                outcome.SetException(e);
-            }
-        }, StackBytes).Start();
-        return outcome.Task;
     }
 }
 

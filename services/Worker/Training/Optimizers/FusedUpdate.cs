@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using Cluster.Models;
+using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -39,16 +39,16 @@ internal static unsafe class FusedUpdate
     public static void Run<TRule>(TRule rule, Tensor weight, Tensor gradient, params ReadOnlySpan<Tensor> states)
         where TRule : struct, IUpdateRule
     {
-        var (weights, gradients) = (AddressOf(weight), AddressOf(gradient));
-        var first = TRule.States > 0 ? AddressOf(states[0]) : 0;
-        var second = TRule.States > 1 ? AddressOf(states[1]) : 0;
+        var (weights, gradients) = (TensorMemory.AddressOf(weight), TensorMemory.AddressOf(gradient));
+        var first = TRule.States > 0 ? TensorMemory.AddressOf(states[0]) : 0;
+        var second = TRule.States > 1 ? TensorMemory.AddressOf(states[1]) : 0;
         CpuWork.Split(weight.numel(), LeastAThread, (begin, end) => Run(rule, (float*)weights, (float*)gradients, (float*)first, (float*)second, begin, end));
     }
 
     /// <summary>Σ g² in double precision, in one pass; the same bits for any number of threads.</summary>
     public static double SumOfSquares(Tensor gradient)
     {
-        var (address, elements) = (AddressOf(gradient), gradient.numel());
+        var (address, elements) = (TensorMemory.AddressOf(gradient), gradient.numel());
         var sums = new double[(elements + LeastAThread - 1) / LeastAThread];
         CpuWork.Split(sums.Length, 1, (begin, end) =>
         {
@@ -59,7 +59,7 @@ internal static unsafe class FusedUpdate
     }
 
     internal static bool IsPlain(Tensor tensor) =>
-        tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU && tensor.is_contiguous() && tensor.numel() is > 0 and <= int.MaxValue / sizeof(float);
+        tensor.dtype == ScalarType.Float32 && tensor.device_type == DeviceType.CPU && tensor.is_contiguous() && tensor.numel() > 0;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)] // called too seldom to be compiled well in its turn
     private static void Run<TRule>(TRule rule, float* weights, float* gradients, float* first, float* second, long begin, long end)
@@ -107,6 +107,4 @@ internal static unsafe class FusedUpdate
             sum += (double)values[i] * values[i];
         return sum;
     }
-
-    private static nint AddressOf(Tensor tensor) => (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes));
 }

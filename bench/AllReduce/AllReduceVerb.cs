@@ -46,7 +46,7 @@ internal static class AllReduceVerb
     }
 
     private static Task OnOneHostAsync(Measurement run, CancellationToken cancellationToken) => WithPairsAsync(
-        (folder, rank) => MeasuredProcess.StartOurs("allreduce-rank", folder, $"{rank}", $"{WorldSize}"),
+        (folder, rank) => MeasuredProcess.StartOurs(TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"),
         (folder, rank) => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"),
         async (ours, gloo) =>
         {

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using Cluster.Bench.Hosts;
+using Cluster.Worker.Devices;
 
 namespace Cluster.Bench.Measuring;
 
@@ -29,9 +30,9 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     public static MeasuredProcess StartOursOn(TwoHosts hosts, int host, params IEnumerable<string> arguments) =>
         new(hosts.On(host, Ours(arguments)), $"this program's {arguments.First()} on host {host}");
 
-    /// <summary>The same with an environment in this process's own one's place.</summary>
-    public static MeasuredProcess StartOurs(IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments) =>
-        new(In(environment, Ours(arguments)), "this program's " + arguments.First());
+    /// <summary>The same where a trainer would run.</summary>
+    public static MeasuredProcess StartOurs(TrainerPlace place, params IEnumerable<string> arguments) =>
+        new(At(place, Ours(arguments)), "this program's " + arguments.First());
 
     /// <summary>A script of <c>bench/peers</c>, under the system's Python.</summary>
     /// <param name="script">File name.</param>
@@ -40,9 +41,9 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
         new(Peer(script, environment, arguments), script);
 
-    /// <summary>The same with an environment in this process's own one's place.</summary>
-    public static MeasuredProcess StartPeerIn(IReadOnlyDictionary<string, string> environment, string script, params IEnumerable<string> arguments) =>
-        new(In(environment, Peer(script, null, arguments)), script);
+    /// <summary>The same where a trainer of ours would run.</summary>
+    public static MeasuredProcess StartPeer(TrainerPlace place, string script, params IEnumerable<string> arguments) =>
+        new(At(place, Peer(script, null, arguments)), script);
 
     /// <summary>The same on one of two hosts.</summary>
     public static MeasuredProcess StartPeerOn(
@@ -99,11 +100,12 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         return start;
     }
 
-    private static ProcessStartInfo In(IReadOnlyDictionary<string, string> environment, ProcessStartInfo start)
+    private static ProcessStartInfo At(TrainerPlace place, ProcessStartInfo start)
     {
-        start.Environment.Clear();
-        foreach (var (key, value) in environment)
-            start.Environment[key] = value;
-        return start;
+        var bound = new ProcessStartInfo("taskset", ["--cpu-list", CoreList.Text(place.Cores), start.FileName, .. start.ArgumentList]);
+        bound.Environment.Clear();
+        foreach (var (key, value) in place.Environment)
+            bound.Environment[key] = value;
+        return bound;
     }
 }

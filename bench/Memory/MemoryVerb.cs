@@ -74,8 +74,7 @@ internal static class MemoryVerb
     private static async Task<long> MeasureAsync(MemoryCase one, int threads, CancellationToken cancellationToken)
     {
         var dataRoot = new AgentOptions().DataRoot;
-        var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), ZooTrainer.Launch(one.Spec, threads, dataRoot));
-        await using var trainer = MeasuredProcess.StartOurs(environment, MemoryTrainer.Verb);
+        await using var trainer = MeasuredProcess.StartOurs(TrainerPlace.Of(ZooTrainer.Launch(one.Spec, threads, dataRoot)), MemoryTrainer.Verb);
         await trainer.SendAsync(new ZooOrder(one.Yaml, threads, dataRoot));
         return await trainer.ReceiveAsync<long>(cancellationToken);
     }

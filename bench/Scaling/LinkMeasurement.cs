@@ -16,7 +16,7 @@ internal static class LinkMeasurement
         try
         {
             await using var ranks = await MeasuredRanks.StartAsync<AllReduceTime>(
-                WorldSize, rank => MeasuredProcess.StartOurs("allreduce-rank", folder, $"{rank}", $"{WorldSize}"), cancellationToken);
+                WorldSize, rank => MeasuredProcess.StartOurs(TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"), cancellationToken);
             AllReduceOrder[] orders =
             [
                 new(AllReduceOrder.Path.Buckets, SmallBytes, SmallIterations), new(AllReduceOrder.Path.Buckets, LargeBytes, LargeIterations),

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Training;
-using Cluster.Worker.Agent;
 
 namespace Cluster.Bench.Scaling;
 
@@ -19,7 +18,7 @@ internal static class SplitRun
             await using var running = await MeasuredRanks.StartAsync<TrainAnswer>(
                 ranks,
                 rank => TrainRank.Start(
-                    TrainerEnvironment.For(Environment.GetEnvironmentVariables(), TrainRank.Launch(rank, ranks, threads: 1)),
+                    TrainerPlace.Of(rank, ranks, threads: 1),
                     [folder, $"{rank}", $"{ranks}", "1", JsonSerializer.Serialize(network)]),
                 cancellationToken);
             var turns = new List<double>();

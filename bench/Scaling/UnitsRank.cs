@@ -4,7 +4,6 @@ using System.Text.Json;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Training;
 using Cluster.Models;
-using Cluster.Worker.Agent;
 using Cluster.Worker.Training;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -31,8 +30,7 @@ internal static class UnitsRank
 
     public static async Task<IReadOnlyList<UnitFigures>> MeasureAsync(TrainCase network, CancellationToken cancellationToken)
     {
-        var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), TrainRank.Launch(rank: 0, worldSize: 1, threads: 1));
-        await using var process = MeasuredProcess.StartOurs(environment, Verb, JsonSerializer.Serialize(network));
+        await using var process = MeasuredProcess.StartOurs(TrainerPlace.Of(rank: 0, worldSize: 1, threads: 1), Verb, JsonSerializer.Serialize(network));
         return await process.ReceiveAsync<UnitFigures[]>(cancellationToken);
     }
 

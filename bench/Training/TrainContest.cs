@@ -2,7 +2,6 @@ using System.Text.Json;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
 using Cluster.Contracts;
-using Cluster.Worker.Agent;
 
 namespace Cluster.Bench.Training;
 
@@ -77,11 +76,11 @@ internal sealed class TrainContest : IAsyncDisposable
     private async Task StartAsync(CancellationToken cancellationToken)
     {
         contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
-            worldSize, rank => TrainRank.Start(OurEnvironment(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]), cancellationToken));
+            worldSize, rank => TrainRank.Start(OurPlace(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]), cancellationToken));
         // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
         var threadsOnly = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = $"{threads}" };
         contestants.Add(await StartPeersAsync("as-installed", (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments), cancellationToken));
-        contestants.Add(await StartPeersAsync("same-environment", (rank, arguments) => MeasuredProcess.StartPeerIn(OurEnvironment(rank), Script, arguments), cancellationToken));
+        contestants.Add(await StartPeersAsync("same-environment", (rank, arguments) => MeasuredProcess.StartPeer(OurPlace(rank), Script, arguments), cancellationToken));
     }
 
     private Task<MeasuredRanks> StartPeersAsync(string meeting, Func<int, string[], MeasuredProcess> start, CancellationToken cancellationToken)
@@ -93,8 +92,7 @@ internal sealed class TrainContest : IAsyncDisposable
             cancellationToken);
     }
 
-    private IReadOnlyDictionary<string, string> OurEnvironment(int rank) =>
-        TrainerEnvironment.For(Environment.GetEnvironmentVariables(), TrainRank.Launch(rank, worldSize, threads));
+    private TrainerPlace OurPlace(int rank) => TrainerPlace.Of(rank, worldSize, threads);
 
     private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(
         MeasuredRanks ranks, string file, string memoryFormat, CancellationToken cancellationToken)

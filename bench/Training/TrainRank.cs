@@ -49,13 +49,9 @@ internal sealed class TrainRank : IDisposable
         batch = MakeBatch(network, group, partition);
     }
 
-    /// <summary>The environment in which a trainer starts.</summary>
-    public static TrainerLaunch Launch(int rank, int worldSize, int threads) => new() { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = $"cpu:{rank}" };
-
-    /// <param name="environment">The whole of it.</param>
+    /// <param name="place">Where it runs.</param>
     /// <param name="arguments">As <see cref="Build"/> reads them.</param>
-    public static MeasuredProcess Start(IReadOnlyDictionary<string, string> environment, IEnumerable<string> arguments) =>
-        MeasuredProcess.StartOurs(environment, [Verb, .. arguments]);
+    public static MeasuredProcess Start(TrainerPlace place, IEnumerable<string> arguments) => MeasuredProcess.StartOurs(place, [Verb, .. arguments]);
 
     /// <summary>Where rank 0 leaves what the peer must begin with.</summary>
     public static string WeightsFile(string folder) => Path.Combine(folder, "weights.safetensors");

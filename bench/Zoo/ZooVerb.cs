@@ -68,7 +68,7 @@ internal static class ZooVerb
     private static async Task<ZooRow> TrainAsync(Recipe recipe, int threads, string dataRoot, CancellationToken cancellationToken)
     {
         var launch = ZooTrainer.Launch(recipe.Spec, threads, dataRoot);
-        await using var trainer = MeasuredProcess.StartOurs(TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch), ZooTrainer.Verb);
+        await using var trainer = MeasuredProcess.StartOurs(TrainerPlace.Of(launch), ZooTrainer.Verb);
         await trainer.SendAsync(new ZooOrder(recipe.Yaml, threads, dataRoot));
         var answer = await trainer.ReceiveAsync<ZooAnswer>(cancellationToken);
         ModelCatalog.TryGet(recipe.Spec.Model.Name, out var model);

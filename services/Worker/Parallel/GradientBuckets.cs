@@ -5,12 +5,13 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// All gradients of a network in one flat tensor, of which each parameter's <c>grad</c> is a view, cut into buckets that are summed
-/// over the ranks one by one, in shared memory where the ranks share a node.
+/// All gradients of a network in one flat tensor, of which each parameter's <c>grad</c> is a view once backward has reached it, cut into buckets that are
+/// summed over the ranks one by one, in shared memory where the ranks share a node.
 /// </summary>
 /// <remarks>
-/// Parameters lie in reverse order of registration, because backward reaches the last layers first. Buckets are sent off strictly in
-/// order, each once all its gradients are there: the order must be the same on every rank.
+/// Parameters lie in reverse order of registration, because backward reaches the last layers first. Buckets are sent off strictly in order, each once all its
+/// gradients are there: the order must be the same on every rank. Backward leaves its own tensors, which are copied here: to clear the buckets and have it add
+/// to them takes twice as many passes over memory.
 /// </remarks>
 internal sealed class GradientBuckets : IDisposable
 {
@@ -21,7 +22,7 @@ internal sealed class GradientBuckets : IDisposable
     private readonly IReadOnlyList<LocalParameter> parameters;
     private readonly Tensor? mapped; // the whole file up to this rank's part; null without shared memory
     private readonly Tensor flat;
-    private readonly nint[] addresses;
+    private readonly Tensor[] places; // of each parameter's gradient
     private readonly int[] bucketOf;
     private readonly List<Bucket> buckets;
     private readonly List<Task> underWay = [];
@@ -47,12 +48,9 @@ internal sealed class GradientBuckets : IDisposable
 
         ElementBytes = plan.ElementBytes;
         Start = TensorMemory.AddressOf(flat);
-        addresses = [.. plan.Offsets.Select(offset => Start + (nint)(offset * ElementBytes))];
-        for (var i = 0; i < parameters.Count; i++)
-        {
-            using var view = flat.narrow(0, plan.Offsets[i], parameters[i].Tensor.numel()).view(parameters[i].Tensor.shape);
-            parameters[i].Tensor.grad = view;
-        }
+        places = [.. parameters.Zip(plan.Offsets, PlaceAt)];
+        foreach (var (parameter, place) in parameters.Zip(places))
+            parameter.Tensor.grad = place;
     }
 
     public IReadOnlyList<LocalParameter> Parameters => parameters;
@@ -81,11 +79,11 @@ internal sealed class GradientBuckets : IDisposable
         return new GradientBuckets(group, parameters, plan, shared);
     }
 
-    /// <summary>Before forward: gradients are zero and no bucket has anything.</summary>
+    /// <summary>Before forward: there are no gradients, and no bucket has anything.</summary>
     public void Begin()
     {
-        using var guard = no_grad();
-        flat.zero_();
+        foreach (var parameter in parameters)
+            parameter.Tensor.grad = null;
         underWay.Clear();
         nextToSend = 0;
         foreach (var bucket in buckets)
@@ -96,15 +94,24 @@ internal sealed class GradientBuckets : IDisposable
     public void Ready(int[] indexes)
     {
         foreach (var index in indexes)
+        {
+            Take(index);
             buckets[bucketOf[index]].Missing--;
+        }
+
         while (nextToSend < buckets.Count && buckets[nextToSend].Missing == 0)
             Send(nextToSend++);
     }
 
-    /// <summary>After backward: sends off the rest and waits until all sums are there.</summary>
+    /// <summary>After backward: sends off the rest, zeros for what it has not reached, and waits until all sums are there.</summary>
     public void Finish()
     {
-        RequireViews();
+        for (var i = 0; i < parameters.Count; i++)
+        {
+            if (bucketOf[i] >= nextToSend)
+                Take(i);
+        }
+
         while (nextToSend < buckets.Count)
             Send(nextToSend++);
         foreach (var task in underWay)
@@ -115,6 +122,8 @@ internal sealed class GradientBuckets : IDisposable
     {
         foreach (var parameter in parameters)
             parameter.Tensor.grad = null;
+        foreach (var place in places)
+            place.Dispose();
         flat.Dispose();
         mapped?.Dispose();
     }
@@ -129,18 +138,23 @@ internal sealed class GradientBuckets : IDisposable
             : group.AllReduceAsync<float>(address, bucket.Elements, name));
     }
 
-    /// <summary>A gradient that no longer lies in its bucket would not be summed, and ranks would drift apart unseen.</summary>
-    private void RequireViews()
+    /// <summary>Moves a gradient to its place, unless it is there.</summary>
+    private void Take(int index)
     {
-        for (var i = 0; i < parameters.Count; i++)
-        {
-            using var grad = parameters[i].Tensor.grad;
-            if (grad is null || TensorMemory.AddressOf(grad) != addresses[i])
-            {
-                throw new InvalidOperationException(
-                    $"the gradient of {parameters[i].Name} has left its bucket: something has called zero_grad() or has set grad");
-            }
-        }
+        using var guard = no_grad();
+        var place = places[index];
+        using var gradient = parameters[index].Tensor.grad;
+        if (gradient is null)
+            place.zero_();
+        else if (TensorMemory.AddressOf(gradient) != TensorMemory.AddressOf(place))
+            place.copy_(gradient);
+        parameters[index].Tensor.grad = place;
+    }
+
+    private Tensor PlaceAt(LocalParameter parameter, long offset)
+    {
+        using var line = flat.narrow(0, offset, parameter.Tensor.numel());
+        return line.view(parameter.Tensor.shape).DetachFromDisposeScope();
     }
 
     private sealed class Bucket(long start)

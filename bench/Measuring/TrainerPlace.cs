@@ -1,0 +1,24 @@
+using Cluster.Contracts.V1;
+using Cluster.Worker.Agent;
+
+namespace Cluster.Bench.Measuring;
+
+/// <summary>What our agent starts a trainer with: its environment and, on CPUs, its cores.</summary>
+/// <param name="Environment">The whole of it.</param>
+/// <param name="Cores">That the process is bound to.</param>
+internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environment, IReadOnlyList<int> Cores)
+{
+    /// <summary>Ranks have neighbouring cores; where there are too few the last ranks share those of the first.</summary>
+    public static TrainerPlace Of(TrainerLaunch launch)
+    {
+        var cores = Libc.ThreadCores();
+        var first = launch.LocalRank * launch.Threads;
+        return new TrainerPlace(
+            TrainerEnvironment.For(System.Environment.GetEnvironmentVariables(), launch),
+            [.. Enumerable.Range(first, launch.Threads).Select(place => cores[place % cores.Count]).Distinct()]);
+    }
+
+    /// <summary>A rank on this machine, with so many threads.</summary>
+    public static TrainerPlace Of(int rank, int worldSize, int threads) =>
+        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = $"cpu:{rank}" });
+}

@@ -18,6 +18,9 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
             [.. Enumerable.Range(first, launch.Threads).Select(place => cores[place % cores.Count]).Distinct()]);
     }
 
+    /// <summary>A job's only rank, with one thread, on the core of that number among this process's.</summary>
+    public static TrainerPlace Alone(int core) => Of(new TrainerLaunch { LocalRank = core, WorldSize = 1, Threads = 1, Device = $"cpu:{core}" });
+
     /// <summary>A rank on this machine, with so many threads.</summary>
     public static TrainerPlace Of(int rank, int worldSize, int threads) =>
         Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = $"cpu:{rank}" });

@@ -32,18 +32,21 @@ internal static class ScalingVerb
             var report = RatioReport.For(arguments);
             BenchEnvironment.Print(report);
             var (memory, tcp) = await LinkMeasurement.RunAsync(cancellationToken);
-            var network = new Link(
+            var between = new Link(
                 arguments.GetValue(latency) / Micro ?? tcp.Latency, arguments.GetValue(bandwidth) * Giga ?? tcp.SumRate, arguments.GetValue(bandwidth) * Giga ?? tcp.MoveRate);
-            report.Note($"shared memory: {Describe(memory)}; between nodes: {Describe(network)}");
+            report.Note($"shared memory: {Describe(memory)}; between nodes: {Describe(between)}");
             report.Note("one thread a device; each device adds its batch to the global one; check: ours is the model's step, peer the measured one; projection: peer is so many times one device");
             foreach (var model in arguments.GetValue(models)!)
             {
-                var figures = await MeasureAsync(TrainCase.All.Single(known => known.Model == model), cancellationToken);
-                report.Note(string.Create(CultureInfo.InvariantCulture, $"{model}: batch {figures.Batch} a device, {figures.Units.Count} units, {figures.Step * Milli:0} ms a step on one, of which {figures.Rest * Milli:0} ms outside the units"));
+                var network = TrainCase.All.Single(known => known.Model == model);
+                var figures = await MeasureAsync(network, processors: 1, cancellationToken);
+                var crowded = await MeasureAsync(network, Environment.ProcessorCount, cancellationToken);
+                report.Note(string.Create(CultureInfo.InvariantCulture,
+                    $"{model}: batch {figures.Batch} a device, {figures.Units.Count} units, {figures.Step * Milli:0} ms a step on one, of which {figures.Rest * Milli:0} ms outside the units; {crowded.Step * Milli:0} ms where each of {Environment.ProcessorCount} processors does one"));
                 foreach (var count in arguments.GetValue(ranks)!)
-                    await CheckAsync(figures, memory, count, report, cancellationToken);
+                    await CheckAsync(crowded, memory, count, report, cancellationToken);
                 foreach (var count in arguments.GetValue(devices)!)
-                    Project(figures, network, count, report);
+                    Project(figures, between, count, report);
             }
         });
         return command;
@@ -52,11 +55,14 @@ internal static class ScalingVerb
     private static string Describe(Link link) => string.Create(
         CultureInfo.InvariantCulture, $"{link.Latency * Micro:0.0} µs, sums {link.SumRate / Giga:0.00} GB/s, moves {link.MoveRate / Giga:0.00} GB/s");
 
-    private static async Task<NetworkFigures> MeasureAsync(TrainCase network, CancellationToken cancellationToken)
+    /// <summary>One device's figures where so many processors do the same at once, which share the machine's memory: the slowest one's.</summary>
+    private static async Task<NetworkFigures> MeasureAsync(TrainCase network, int processors, CancellationToken cancellationToken)
     {
-        var units = await UnitsRank.MeasureAsync(network, cancellationToken);
-        var figures = new NetworkFigures(network.Model, network.Batch, units, network.Classes, Rest: 0);
-        return figures with { Rest = Math.Max(0, await SplitRun.SecondsAStepAsync(network, ranks: 1, cancellationToken) - figures.Step) };
+        var cores = Enumerable.Range(0, processors);
+        var units = await Task.WhenAll(cores.Select(core => UnitsRank.MeasureAsync(network, core, cancellationToken)));
+        var figures = units.Select(ofOne => new NetworkFigures(network.Model, network.Batch, ofOne, network.Classes, Rest: 0)).MaxBy(figures => figures.Step)!;
+        var steps = await Task.WhenAll(cores.Select(core => SplitRun.SecondsAStepAloneAsync(network, core, cancellationToken)));
+        return figures with { Rest = Math.Max(0, steps.Max() - figures.Step) };
     }
 
     private static async Task CheckAsync(NetworkFigures figures, Link memory, int ranks, RatioReport report, CancellationToken cancellationToken)
@@ -76,9 +82,9 @@ internal static class ScalingVerb
         }
     }
 
-    private static void Project(NetworkFigures figures, Link network, int devices, RatioReport report)
+    private static void Project(NetworkFigures figures, Link between, int devices, RatioReport report)
     {
-        var model = new StepModel(figures, network, new GradientOptions().BucketBytes);
+        var model = new StepModel(figures, between, new GradientOptions().BucketBytes);
         var images = (double)figures.Batch * devices;
         foreach (var way in Ways(model, figures, devices, most: MostParts))
         {

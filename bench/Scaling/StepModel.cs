@@ -4,8 +4,8 @@ namespace Cluster.Bench.Scaling;
 
 /// <summary>How long a training step of a network takes on several devices, for each way to split it. Each device adds its batch to the global one.</summary>
 /// <remarks>
-/// Computation is taken to divide without loss, and to be as quick for many samples as for few, each counted by itself. Exchanges cost what <see cref="Link"/> says; gradients travel while
-/// backward goes on, activations do not.
+/// Computation is taken to divide without loss: a part of a layer takes its share of what the layer takes for the same samples. Exchanges cost what <see cref="Link"/> says; gradients
+/// travel while backward goes on, activations do not.
 /// </remarks>
 /// <param name="network">Measured on one device.</param>
 /// <param name="link">Between the devices.</param>
@@ -39,7 +39,7 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
         var gathered = dense.Select(unit => unit.InputElements).Append(network.Classes);
         var held = convolutions.Sum(unit => unit.Parameters) + (dense.Sum(unit => unit.Parameters) / (double)devices);
         return Replicas(devices, parts: 1, convolutions)
-            + (network.Batch * dense.Sum(unit => unit.Forward + unit.Backward) * Crowding(devices))
+            + (dense.Sum(unit => unit.Forward.Of(devices * network.Batch) + unit.Backward.Of(devices * network.Batch)) / devices * Crowding(devices))
             + Exchanges(gathered, (double)devices * network.Batch, devices, devices)
             + (network.Rest * held / network.Parameters * Crowding(devices));
     }
@@ -51,7 +51,7 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
     {
         var microBatches = MicroBatchesAStage * stages;
         var samples = (double)stages * network.Batch / microBatches;
-        var costs = network.Units.Select(unit => samples * (unit.Forward + unit.Backward)).ToList();
+        var costs = network.Units.Select(unit => unit.Forward.Of(samples) + unit.Backward.Of(samples)).ToList();
         var cut = PipelineCut.Balance(costs, stages);
         var slowest = Enumerable.Range(0, stages).Max(stage => Within(cut, stage, costs).Sum());
         var shared = link.SharedBy(Crowding(devices));
@@ -64,15 +64,16 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
             + (network.Rest * largest / network.Parameters * Crowding(devices));
     }
 
-    /// <summary>Forward and backward of one device's batch, and what of the sums over the replicas backward does not hide.</summary>
+    /// <summary>Forward and backward of the batches of <paramref name="parts"/> devices that divide them, and what of the sums over the replicas backward does not hide.</summary>
     private double Replicas(int replicas, int parts, IReadOnlyList<UnitFigures> units)
     {
         var crowding = Crowding(replicas * parts);
         var shared = link.SharedBy(crowding);
+        var samples = (double)parts * network.Batch;
         var (clock, sent, waiting) = (0.0, 0.0, 0.0);
         foreach (var unit in units.Reverse())
         {
-            clock += network.Batch * unit.Backward * crowding;
+            clock += unit.Backward.Of(samples) / parts * crowding;
             waiting += (double)unit.Parameters * Link.ElementBytes / parts;
             if (waiting >= bucketBytes)
                 Send();
@@ -80,7 +81,7 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
 
         if (waiting > 0)
             Send();
-        return (network.Batch * units.Sum(unit => unit.Forward) * crowding) + Math.Max(clock, sent);
+        return (units.Sum(unit => unit.Forward.Of(samples)) / parts * crowding) + Math.Max(clock, sent);
 
         void Send()
         {

@@ -11,7 +11,7 @@ using static TorchSharp.torch;
 
 namespace Cluster.Bench.Scaling;
 
-/// <summary>A trainer's process that measures every unit of a network by itself, and answers once.</summary>
+/// <summary>A trainer's process that measures every unit of a network by itself, for a batch and for a pipeline's micro-batch, and answers once.</summary>
 internal static class UnitsRank
 {
     private const string Verb = "scaling-units";
@@ -28,9 +28,12 @@ internal static class UnitsRank
         return command;
     }
 
-    public static async Task<IReadOnlyList<UnitFigures>> MeasureAsync(TrainCase network, CancellationToken cancellationToken)
+    /// <param name="network">What to measure.</param>
+    /// <param name="core">That it runs on, counted among this process's.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public static async Task<IReadOnlyList<UnitFigures>> MeasureAsync(TrainCase network, int core, CancellationToken cancellationToken)
     {
-        await using var process = MeasuredProcess.StartOurs(TrainerPlace.Of(rank: 0, worldSize: 1, threads: 1), Verb, JsonSerializer.Serialize(network));
+        await using var process = MeasuredProcess.StartOurs(TrainerPlace.Alone(core), Verb, JsonSerializer.Serialize(network));
         return await process.ReceiveAsync<UnitFigures[]>(cancellationToken);
     }
 
@@ -40,27 +43,49 @@ internal static class UnitsRank
         var spec = TrainRank.Spec(network, worldSize: 1);
         using var whole = ModelRegistry.Create(spec.Model.Name, TrainingPartitions.OptionsOf(spec.Model), spec.Seed, ScalarType.Float32);
         whole.train();
-        var figures = new UnitFigures[whole.Units.Count];
+        var channelsLast = BatchPlacement.For(spec, whole.Shape, CPU).ChannelsLast;
+        var few = network.Batch / StepModel.MicroBatchesAStage;
+        // Micro-batches add to the gradients of those before them, a batch has them to itself.
+        var ofFew = Quickest(whole, network, few, channelsLast, afterEachPass: () => { });
+        var ofMany = Quickest(whole, network, network.Batch, channelsLast, afterEachPass: () => whole.zero_grad());
+        return [.. whole.Units.Select((unit, i) => Figures(
+            whole, unit, ofMany[i].InputElements,
+            Cost.Through((few, ofFew[i].Forward), (network.Batch, ofMany[i].Forward)),
+            Cost.Through((few, ofFew[i].Backward), (network.Batch, ofMany[i].Backward))))];
+    }
+
+    private static UnitFigures Figures(ImageClassifier whole, NetworkUnit unit, long inputElements, Cost forward, Cost backward)
+    {
+        var modules = whole.named_modules().Where(module => unit.Modules.Contains(module.name)).Select(module => module.module).ToList();
+        return new UnitFigures(
+            forward, backward, modules.Sum(module => module.parameters().Sum(p => p.numel())), inputElements,
+            modules.Exists(module => module is Linear) && !modules.Exists(module => module is Convolution));
+    }
+
+    /// <summary>Of each unit the pass in which forward and backward together were quickest.</summary>
+    private static UnitTimes[] Quickest(ImageClassifier whole, TrainCase network, int samples, bool channelsLast, Action afterEachPass)
+    {
+        var quickest = new UnitTimes[whole.Units.Count];
         for (var pass = 0; pass < Passes; pass++)
         {
             using var scope = NewDisposeScope();
-            var x = randn(network.Batch, network.Channels, network.InputSize, network.InputSize);
-            if (BatchPlacement.For(spec, whole.Shape, CPU).ChannelsLast)
+            var x = randn(samples, network.Channels, network.InputSize, network.InputSize);
+            if (channelsLast)
                 x = ImageLayout.ToChannelsLast(x);
             foreach (var (i, unit) in whole.Units.Index())
             {
-                var (figure, output) = Measure(whole, unit, i == 0 ? x : x.requires_grad_());
-                figures[i] = pass > 1 && figures[i].Forward + figures[i].Backward < figure.Forward + figure.Backward ? figures[i] : figure;
+                var (times, output) = Measure(unit, i == 0 ? x : x.requires_grad_());
+                quickest[i] = pass > 1 && quickest[i].Both < times.Both ? quickest[i] : times;
                 x = output;
             }
 
-            whole.zero_grad();
+            afterEachPass();
         }
 
-        return figures;
+        return quickest;
     }
 
-    private static (UnitFigures Figures, Tensor Output) Measure(ImageClassifier whole, NetworkUnit unit, Tensor input)
+    private static (UnitTimes Times, Tensor Output) Measure(NetworkUnit unit, Tensor input)
     {
         var began = Stopwatch.GetTimestamp();
         var output = unit.Forward(input);
@@ -69,12 +94,11 @@ internal static class UnitsRank
         began = Stopwatch.GetTimestamp();
         output.backward([gradient]);
         var backward = Stopwatch.GetElapsedTime(began);
-        var modules = whole.named_modules().Where(module => unit.Modules.Contains(module.name)).Select(module => module.module).ToList();
-        var samples = input.shape[0];
-        return (
-            new UnitFigures(
-                forward.TotalSeconds / samples, backward.TotalSeconds / samples, modules.Sum(module => module.parameters().Sum(p => p.numel())),
-                input.numel() / samples, modules.Exists(module => module is Linear) && !modules.Exists(module => module is Convolution)),
-            output.detach());
+        return (new UnitTimes(forward.TotalSeconds, backward.TotalSeconds, input.numel() / input.shape[0]), output.detach());
+    }
+
+    private readonly record struct UnitTimes(double Forward, double Backward, long InputElements)
+    {
+        public double Both => Forward + Backward;
     }
 }

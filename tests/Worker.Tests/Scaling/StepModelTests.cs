@@ -11,7 +11,7 @@ public sealed class StepModelTests
 
     /// <summary>Four units alike: 1 ms forward and 2 ms backward a sample, 1000 parameters, 500 elements coming in; the last is fully connected.</summary>
     private static NetworkFigures Even(double rest = 0) => new(
-        "even", Batch: 10, [.. Enumerable.Range(0, 4).Select(unit => new UnitFigures(0.001, 0.002, 1000, 500, IsDense: unit == 3))], Classes: 100, rest);
+        "even", Batch: 10, [.. Enumerable.Range(0, 4).Select(unit => new UnitFigures(new Cost(0, 0.001), new Cost(0, 0.002), 1000, 500, IsDense: unit == 3))], Classes: 100, rest);
 
     [Theory]
     [InlineData(1)]
@@ -85,6 +85,29 @@ public sealed class StepModelTests
         model.Data(2).ShouldBe(0.12, 1e-12);
         model.Data(4).ShouldBe(0.24, 1e-12);
         model.Pipeline(4, 4).ShouldBe(0.24, 1e-12); // what stages do not use while they wait, others do
+    }
+
+    [Fact]
+    public void WhatAPassCostsWithoutSamples_IsSharedByParts_AndPaidByEveryMicroBatch()
+    {
+        var units = Even().Units.Select(unit => unit with { Backward = new Cost(0.01, 0.002) }).ToList();
+        var model = new StepModel(Even() with { Units = units }, Free, Bucket);
+
+        model.Data(2).ShouldBe(0.12 + (4 * 0.01), 1e-12);
+        model.Model(2, 2).ShouldBe(0.12 + (4 * 0.01 / 2), 1e-12);
+        model.Hybrid(2).ShouldBe(0.12 + (3.5 * 0.01), 1e-12);
+        model.Pipeline(2, 2).ShouldBe(9 * ((0.12 / 8) + (2 * 0.01)), 1e-12); // two units a stage
+    }
+
+    [Theory]
+    [InlineData(4.0, 6.0, 2.0, 0.4)]
+    [InlineData(7.0, 6.0, 6.0, 0.0)] // few took longer than many
+    [InlineData(1.0, 6.0, 0.0, 0.6)] // many took more than in proportion
+    public void Cost_GoesThroughTwoMeasurements_WhereTheyMakeSense(double ofFive, double ofTen, double without, double perSample)
+    {
+        var cost = Cost.Through((5, ofFive), (10, ofTen));
+
+        (cost.Fixed, cost.PerSample).ShouldBe((without, perSample));
     }
 
     [Theory]

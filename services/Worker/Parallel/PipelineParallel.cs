@@ -86,7 +86,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         RequireUnits(whole, setup.Stages);
         var stageAxis = await group.SplitAsync("pipeline", group.Rank / setup.Stages, cancellationToken); // every rank has built by its end, and rank 0 measures undisturbed
         var dataAxis = await group.SplitAsync("data", group.Rank % setup.Stages, cancellationToken);
-        var plan = PipelinePlan.Agree(group, setup.Stages, () => Measure(build));
+        var plan = PipelinePlan.Agree(group, setup.Stages, () => Measure(build, setup.MicroBatchSamples));
         if (group.Rank == 0)
             LogCut(logger, setup.Stages, plan.Describe(whole.Units));
 
@@ -163,10 +163,10 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <summary>Time that computation stood still for other ranks.</summary>
     private TimeSpan Waited => messages.Waited + statistics.Elapsed;
 
-    private static IReadOnlyList<UnitCosts> Measure(Func<ImageClassifier> build)
+    private static IReadOnlyList<UnitCosts> Measure(Func<ImageClassifier> build, int microBatch)
     {
         using var probe = build();
-        return UnitCosts.Measure(probe);
+        return UnitCosts.Measure(probe, microBatch);
     }
 
     private static void RequireUnits(ImageClassifier network, int stages)

@@ -43,8 +43,13 @@ internal static class TrainingPartitions
         ImageClassifier Part(ChannelSplit split) => ModelRegistry.CreatePart(spec.Model.Name, options, spec.Seed, split, precision).to(DeviceOf(device));
     }
 
-    private static PipelineSetup PipelineOf(JobSpec spec, ICollectiveGroup group, GradientOptions gradients) => new(
-        spec.Mesh?.Pipeline is > 0 and var stages ? stages : group.WorldSize, spec.Hyperparameters.MicroBatches, spec.Hyperparameters.SyncBatchNorm, gradients);
+    private static PipelineSetup PipelineOf(JobSpec spec, ICollectiveGroup group, GradientOptions gradients)
+    {
+        var training = spec.Hyperparameters;
+        var stages = spec.Mesh?.Pipeline is > 0 and var given ? given : group.WorldSize;
+        var microBatchesOfAll = training.MicroBatches * (group.WorldSize / stages);
+        return new PipelineSetup(stages, training.MicroBatches, training.GlobalBatchSize / Math.Max(1, microBatchesOfAll), training.SyncBatchNorm, gradients);
+    }
 
     /// <exception cref="JobMisconfiguredException">The network takes other images than the data set has.</exception>
     public static void EnsureFits(ClassifierShape network, DataDefinition data)

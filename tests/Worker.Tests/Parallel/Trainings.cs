@@ -105,7 +105,7 @@ internal static class Trainings
     public static PipelineParallel Pipeline(
         string name, ScalarType dtype, ICollectiveGroup group, int stages, int microBatches, bool syncBatchNorm = true, int bucketBytes = 64 << 10) =>
         PipelineParallel.CreateAsync(
-            () => Network(name, dtype), CrossEntropy, group, new PipelineSetup(stages, microBatches, syncBatchNorm, new GradientOptions { BucketBytes = bucketBytes }),
+            () => Network(name, dtype), CrossEntropy, group, new PipelineSetup(stages, microBatches, MicroBatchSamples: 1, syncBatchNorm, new GradientOptions { BucketBytes = bucketBytes }),
             NullLogger.Instance, CancellationToken.None)
             .GetAwaiter().GetResult();
 

@@ -10,21 +10,14 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Weights out of the store and into it, over gRPC. Files pass through in chunks and are never held whole.</summary>
-public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore chunks, CheckpointImport import) : CheckpointService.CheckpointServiceBase
+public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion)
+    : CheckpointService.CheckpointServiceBase
 {
     private const int LongestFileName = 200;
 
     public override async Task<DescribeCheckpointResponse> DescribeCheckpoint(DescribeCheckpointRequest request, ServerCallContext context)
     {
-        if (!IdPrefix.TryParse(request.CheckpointId, out var prefix))
-            throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
-        var found = await queries.FindAsync(prefix, context.CancellationToken);
-        var checkpoint = found.Count switch
-        {
-            0 => throw new CheckpointNotFoundException($"no checkpoint has an id that begins with {prefix}"),
-            1 => found[0],
-            _ => throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}', with which several checkpoints' ids begin; give more of it"),
-        };
+        var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
         return new DescribeCheckpointResponse
         {
             Checkpoint = checkpoint,
@@ -60,6 +53,28 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
         var id = await import.ImportAsync(Caller.Of(context).Owner, file, ChunksAsync(requestStream, context.CancellationToken), context.CancellationToken);
         _ = IdPrefix.TryParse(id.ToString(), out var whole);
         return new ImportCheckpointResponse { Checkpoint = (await queries.FindAsync(whole, context.CancellationToken))[0] };
+    }
+
+    public override async Task<DeleteCheckpointResponse> DeleteCheckpoint(DeleteCheckpointRequest request, ServerCallContext context)
+    {
+        var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
+        if (!Caller.Of(context).MayChangeWhatIsOwnedBy(checkpoint.Owner))
+            throw new RpcException(new Status(StatusCode.PermissionDenied, $"checkpoint {checkpoint.Id} belongs to {checkpoint.Owner}; deleting it needs the scope operator"));
+        await deletion.DeleteAsync(Guid.Parse(checkpoint.Id), context.CancellationToken);
+        return new DeleteCheckpointResponse { Checkpoint = checkpoint };
+    }
+
+    private async Task<Checkpoint> FindAsync(string id, CancellationToken cancellationToken)
+    {
+        if (!IdPrefix.TryParse(id, out var prefix))
+            throw new InvalidRequestException($"checkpoint_id is '{id}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
+        var found = await queries.FindAsync(prefix, cancellationToken);
+        return found.Count switch
+        {
+            0 => throw new CheckpointNotFoundException($"no checkpoint has an id that begins with {prefix}"),
+            1 => found[0],
+            _ => throw new InvalidRequestException($"checkpoint_id is '{id}', with which several checkpoints' ids begin; give more of it"),
+        };
     }
 
     private static async IAsyncEnumerable<PutChunksRequest> ChunksAsync(

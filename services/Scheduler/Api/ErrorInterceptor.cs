@@ -58,7 +58,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
             JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException or ManifestConflictException
                 or InvalidImportException => StatusCode.InvalidArgument,
-            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or NoPredictionsException => StatusCode.FailedPrecondition,
+            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or CheckpointInUseException or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,

@@ -14,29 +14,33 @@ internal static class AdvisoryLocks
 
     private const int MetricsOfJob = 0x434c_0001;
     private const int LogsOfJob = 0x434c_0002;
-    private const int CheckpointsOfJob = 0x434c_0003;
+    private const int Checkpoints = 0x434c_0003;
 
     /// <summary>
     /// Until the transaction's end, only this one adds metrics to the job. Cursors then ascend in the order of commits, and
     /// who reads on from the last cursor seen misses nothing.
     /// </summary>
     public static Task LockMetricsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
-        LockAsync(connection, MetricsOfJob, job, cancellationToken);
+        LockAsync(connection, MetricsOfJob, job.Value, cancellationToken);
 
     /// <inheritdoc cref="LockMetricsAsync"/>
     public static Task LockLogsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
-        LockAsync(connection, LogsOfJob, job, cancellationToken);
+        LockAsync(connection, LogsOfJob, job.Value, cancellationToken);
 
     /// <summary>Until the transaction's end, only this one adds a checkpoint to the job or takes one away.</summary>
     public static Task LockCheckpointsAsync(NpgsqlConnection connection, JobId job, CancellationToken cancellationToken) =>
-        LockAsync(connection, CheckpointsOfJob, job, cancellationToken);
+        LockCheckpointsAsync(connection, job.Value, cancellationToken);
 
-    private static async Task LockAsync(NpgsqlConnection connection, int kind, JobId job, CancellationToken cancellationToken)
+    /// <summary>The same for whoever holds a checkpoint's chunks: its job, or the checkpoint itself if it was imported.</summary>
+    public static Task LockCheckpointsAsync(NpgsqlConnection connection, Guid holder, CancellationToken cancellationToken) =>
+        LockAsync(connection, Checkpoints, holder, cancellationToken);
+
+    private static async Task LockAsync(NpgsqlConnection connection, int kind, Guid id, CancellationToken cancellationToken)
     {
-        // Two jobs whose hashes meet merely wait for each other.
+        // Two ids whose hashes meet merely wait for each other.
         await using var command = new NpgsqlCommand("select pg_advisory_xact_lock($1, hashtext($2))", connection)
         {
-            Parameters = { new() { Value = kind }, new() { Value = job.ToString() } },
+            Parameters = { new() { Value = kind }, new() { Value = id.ToString() } },
         };
         await command.ExecuteNonQueryAsync(cancellationToken);
     }

@@ -15,5 +15,8 @@ public sealed class InvalidImportException(string message) : Exception(message);
 /// <summary>A job has no predictions, or none yet. gRPC: FailedPrecondition.</summary>
 public sealed class NoPredictionsException(string message) : Exception(message);
 
+/// <summary>A checkpoint is not to be deleted while a job needs it. gRPC: FailedPrecondition.</summary>
+public sealed class CheckpointInUseException(string message) : Exception(message);
+
 /// <summary>There is no such checkpoint of this job, or none any more. gRPC: NotFound.</summary>
 public sealed class CheckpointNotFoundException(string message) : Exception(message);

@@ -143,15 +143,8 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
 
     private Task<int> DeleteChunksAsync(Guid holder) => database.RunAsync(async (connection, token) =>
     {
-        await using var command = new NpgsqlCommand(
-            """
-            delete from checkpoint_chunks c where c.holder = $1
-                and not exists (select 1 from checkpoint_chunk_refs r where r.holder = c.holder and r.sha256 = c.sha256)
-            """, connection)
-        {
-            Parameters = { new() { Value = holder } },
-        };
-        return await command.ExecuteNonQueryAsync(token);
+        await using var batch = new NpgsqlBatch(connection) { BatchCommands = { CheckpointSql.DeleteOrphans(holder) } };
+        return await batch.ExecuteNonQueryAsync(token);
     }, CancellationToken.None);
 
     /// <summary>Takes away what is left of imports that a scheduler did not live to end.</summary>

@@ -21,17 +21,35 @@ internal static class CheckpointSql
         return (Guid?)await command.ExecuteScalarAsync(cancellationToken);
     }
 
-    /// <summary>Keeps retention off a checkpoint until the jobs that begin with it are stored, which keep it off from then on.</summary>
+    /// <summary>Keeps retention and deletion off a checkpoint until the jobs that begin with it are stored, which keep it off from then on.</summary>
     /// <exception cref="InitialCheckpointException">The checkpoint is gone.</exception>
     public static async Task HoldAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
-        if (await command.ExecuteScalarAsync(cancellationToken) is Guid job)
-            await AdvisoryLocks.LockCheckpointsAsync(connection, new JobId(job), cancellationToken);
-        // Again, since it may have gone while the lock was waited for.
-        if (await command.ExecuteScalarAsync(cancellationToken) is null)
-            throw new InitialCheckpointException($"initFrom.checkpoint is {checkpoint}, which its job has just dropped; name a newer one");
+        if (await LockAsync(connection, checkpoint, cancellationToken) is null)
+            throw new InitialCheckpointException($"initFrom.checkpoint is {checkpoint}, which has just been dropped; name another");
     }
+
+    /// <summary>Until the transaction's end nobody else adds to the checkpoints of the same holder, or takes of them.</summary>
+    /// <returns>Who holds its chunks: its job, or itself if it was imported; null if there is no such checkpoint.</returns>
+    public static async Task<Guid?> LockAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("select coalesce(job_id, id) from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+        if (await command.ExecuteScalarAsync(cancellationToken) is not Guid holder)
+            return null;
+        await AdvisoryLocks.LockCheckpointsAsync(connection, holder, cancellationToken);
+        // Again, since it may have gone while the lock was waited for.
+        return (Guid?)await command.ExecuteScalarAsync(cancellationToken);
+    }
+
+    /// <summary>Deletes a holder's chunks that no checkpoint names: for a holder to whom none are on their way.</summary>
+    public static NpgsqlBatchCommand DeleteOrphans(Guid holder) => new(
+        """
+        delete from checkpoint_chunks c where c.holder = $1
+            and not exists (select 1 from checkpoint_chunk_refs r where r.holder = c.holder and r.sha256 = c.sha256)
+        """)
+    {
+        Parameters = { new() { Value = holder } },
+    };
 
     /// <summary>A rank that calls again posts the same part again.</summary>
     public static async Task PutPartAsync(

@@ -35,6 +35,7 @@ public static class PersistenceServices
         services.AddSingleton<CheckpointRetention>();
         services.AddSingleton<CheckpointQueries>();
         services.AddSingleton<CheckpointImport>();
+        services.AddSingleton<CheckpointDeletion>();
         services.AddSingleton<PredictionReader>();
         services.AddSingleton<TokenStore>();
         services.AddHostedService<SchedulerLock>();

@@ -146,6 +146,17 @@ public sealed class CheckpointVerbsTests : IDisposable
         cluster.Weights.Imported.ShouldBeNull();
     }
 
+    [Fact]
+    public async Task Delete_SaysWhatIsGone()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "checkpoint", "delete", "0198f00d")).ShouldBe(ExitCode.Done, run.Error);
+
+        run.Out.Trim().ShouldBe($"checkpoint {FakeCheckpoints.Id} deleted: 0198f00d.safetensors, step 40, 246824 bytes");
+    }
+
     private static void AddRank(FakeCluster cluster, int rank, int chunkBytes)
     {
         var rows = Enumerable.Range(rank * 6, 6).SelectMany(i => BitConverter.GetBytes((float)i)).ToArray();

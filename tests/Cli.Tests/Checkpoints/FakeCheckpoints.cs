@@ -39,6 +39,9 @@ internal sealed class FakeCheckpoints : CheckpointService.CheckpointServiceBase
         Id.StartsWith(request.CheckpointId, StringComparison.Ordinal) ? Task.FromResult(new DescribeCheckpointResponse { Checkpoint = new Checkpoint { Id = Id }, Manifest = Manifest })
             : throw new RpcException(new Status(StatusCode.NotFound, $"no checkpoint has an id that begins with {request.CheckpointId}"));
 
+    public override Task<DeleteCheckpointResponse> DeleteCheckpoint(DeleteCheckpointRequest request, ServerCallContext context) =>
+        Task.FromResult(new DeleteCheckpointResponse { Checkpoint = new Checkpoint { Id = Id, Source = request.CheckpointId + ".safetensors", Step = 40, Bytes = 246_824 } });
+
     public override async Task DownloadFile(DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
     {
         foreach (var (index, chunk) in files[request.File].Index())

@@ -16,7 +16,7 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
     public async Task AJobsCheckpoint_IsPinnedAtSubmit_ByItsWholeId()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var (source, checkpoints) = await TrainedAsync(cluster, 0.5, 0.9, 0.7);
+        var (_, source, checkpoints) = await TrainedAsync(cluster, 0.5, 0.9, 0.7);
 
         var best = await SubmitAsync(cluster, new InitFrom { Job = source.ToString()[..8], Which = CheckpointChoice.Best });
         var latest = await SubmitAsync(cluster, new InitFrom { Job = source.ToString(), Which = CheckpointChoice.Latest });
@@ -31,7 +31,7 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
     public async Task WhatIsNotThereOrOfAnotherModel_IsRefused()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var (source, checkpoints) = await TrainedAsync(cluster, double.NaN);
+        var (_, source, checkpoints) = await TrainedAsync(cluster, double.NaN);
 
         async Task Refused(InitFrom from, string message, string model = "") =>
             (await Should.ThrowAsync<InitialCheckpointException>(() => SubmitAsync(cluster, from, model))).Message.ShouldContain(message);
@@ -45,7 +45,7 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
     public async Task Retention_KeepsWhatAnUnfinishedJobBeginsWith_AndTakesItOnceThatHasEnded()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var (source, checkpoints) = await TrainedAsync(cluster, 0.9, 0.5);
+        var (_, source, checkpoints) = await TrainedAsync(cluster, 0.9, 0.5);
         var user = await SubmitAsync(cluster, new InitFrom { Checkpoint = $"{checkpoints[0]}" });
 
         // Two newer ones put the first out of what the job itself keeps.
@@ -61,22 +61,50 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
     public async Task ATrainer_ReadsItsJobsInitialCheckpoint_AndNoOther()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var (_, checkpoints) = await TrainedAsync(cluster, 0.5, 0.6);
+        var (_, _, checkpoints) = await TrainedAsync(cluster, 0.5, 0.6);
         var user = await SubmitAsync(cluster, new InitFrom { Checkpoint = $"{checkpoints[0]}" });
 
         (await cluster.Get<CheckpointStore>().GetManifestAsync(user, checkpoints[0], Token)).Step.ShouldBe(1);
         await Should.ThrowAsync<CheckpointNotFoundException>(() => cluster.Get<CheckpointStore>().GetManifestAsync(user, checkpoints[1], Token));
     }
 
-    private static async Task<(JobId Job, List<Guid> Checkpoints)> TrainedAsync(TestCluster cluster, params double[] accuracies)
+    [Fact]
+    public async Task Deletion_WaitsForTheJobsThatNeedTheCheckpoint_AndLeavesTheOthersWhole()
     {
-        await cluster.AddNodeAsync();
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var (node, source, checkpoints) = await TrainedAsync(cluster, 0.5, 0.9);
+        var user = await SubmitAsync(cluster, new InitFrom { Checkpoint = $"{checkpoints[0]}" });
+        Task DeleteAsync() => cluster.Get<CheckpointDeletion>().DeleteAsync(checkpoints[0], Token);
+        async Task InUse(string message) => (await Should.ThrowAsync<CheckpointInUseException>(DeleteAsync)).Message.ShouldContain(message);
+
+        await InUse($"is of job {source}, which is not over");
+        await node.ExitAsync(source, 1, 0, TrainerExit.Done);
+        await InUse($"job {user}, which is not over, begins with");
+        await cluster.Job(user).CancelAsync(new CancelJob("alice", ""));
+        await DeleteAsync();
+
+        (await StepsAsync(cluster, source)).ShouldBe([2L]);
+        (await ChunksOfAsync(cluster, source)).ShouldBe(1);
+        await Should.ThrowAsync<CheckpointNotFoundException>(DeleteAsync);
+        (await Should.ThrowAsync<InitialCheckpointException>(() => SubmitAsync(cluster, new InitFrom { Checkpoint = $"{checkpoints[0]}" })))
+            .Message.ShouldContain("no checkpoint's id begins so");
+    }
+
+    private static Task<long> ChunksOfAsync(TestCluster cluster, JobId job) => cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
+    {
+        await using var command = new Npgsql.NpgsqlCommand("select count(*) from checkpoint_chunks where holder = $1", connection) { Parameters = { new() { Value = job.Value } } };
+        return (long)(await command.ExecuteScalarAsync(token))!;
+    }, Token);
+
+    private static async Task<(TestNode Node, JobId Job, List<Guid> Checkpoints)> TrainedAsync(TestCluster cluster, params double[] accuracies)
+    {
+        var node = await cluster.AddNodeAsync();
         var job = await cluster.SubmitAsync(AJob().With(s => s.Checkpoints = new CheckpointPolicy { KeepLatest = accuracies.Length == 3 ? 3 : 2 }));
         await cluster.RunAsync(job);
         var checkpoints = new List<Guid>();
         foreach (var accuracy in accuracies)
             checkpoints.Add(await CommitAsync(cluster, job, checkpoints.Count + 1, accuracy));
-        return (job, checkpoints);
+        return (node, job, checkpoints);
     }
 
     private static async Task<Guid> CommitAsync(TestCluster cluster, JobId job, int step, double accuracy)

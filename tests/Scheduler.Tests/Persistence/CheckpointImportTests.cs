@@ -78,6 +78,20 @@ public sealed class CheckpointImportTests(PostgresServer postgres)
         (await CountAsync(cluster)).ShouldBe(0);
     }
 
+    [Fact]
+    public async Task Deleted_ItLeavesNothing()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var file = AFile(elements: 3);
+        var kept = await ImportAsync(cluster, file, file.Length, chunkBytes: 1 << 20);
+        var deleted = await ImportAsync(cluster, file, file.Length, chunkBytes: 1 << 20);
+
+        await cluster.Get<CheckpointDeletion>().DeleteAsync(deleted, Token);
+
+        (await cluster.Get<CheckpointQueries>().ListAsync(null, 10, Token)).ShouldHaveSingleItem().Id.ShouldBe($"{kept}");
+        (await CountAsync(cluster)).ShouldBe(1);
+    }
+
     private static byte[] AFile(int elements)
     {
         var header = SafetensorsWriter.Header([("fc.weight", "F32", [elements])]);

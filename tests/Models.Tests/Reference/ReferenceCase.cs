@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using Cluster.Models.LeNet;
 using static TorchSharp.torch;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
 
 namespace Cluster.Models.Tests.Reference;
 
@@ -81,19 +82,17 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
     /// <summary>Python leaves its tensors in our order as float64: at our precision and, where that is float32, computed in float64 throughout after them.</summary>
     private List<TensorComparison> Pair(List<(string Name, double[] Values)> ours, string folder)
     {
-        var theirs = MemoryMarshal.Cast<byte, double>(File.ReadAllBytes(Path.Combine(folder, "results.bin"))).ToArray();
-        var count = ours.Sum(tensor => tensor.Values.Length);
-        theirs.Length.ShouldBe(Single ? 2 * count : count, ToString());
-        var pairs = new List<TensorComparison>();
-        var offset = 0;
-        foreach (var (name, values) in ours)
-        {
-            var same = theirs[offset..(offset + values.Length)];
-            pairs.Add(new TensorComparison(name, values, same, Single ? theirs[(count + offset)..(count + offset + values.Length)] : same));
-            offset += values.Length;
-        }
+        using var file = File.OpenRead(Path.Combine(folder, "results.bin"));
+        file.Length.ShouldBe(ours.Sum(tensor => (long)tensor.Values.Length) * sizeof(double) * (Single ? 2 : 1), ToString());
+        var theirs = Read();
+        return [.. ours.Zip(theirs, Single ? Read() : theirs).Select(c => new TensorComparison(c.First.Name, c.First.Values, c.Second, c.Third))];
 
-        return pairs;
+        List<double[]> Read() => [.. ours.Select(tensor =>
+        {
+            var values = new double[tensor.Values.Length];
+            file.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
+            return values;
+        })];
     }
 
     private static Tensor Normals(ulong key, long[] shape) =>
@@ -111,4 +110,14 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
 /// <param name="Ours">This code's.</param>
 /// <param name="Theirs">Python's at the same precision.</param>
 /// <param name="Exact">Python's in float64.</param>
-internal sealed record TensorComparison(string Name, double[] Ours, double[] Theirs, double[] Exact);
+internal sealed record TensorComparison(string Name, double[] Ours, double[] Theirs, double[] Exact)
+{
+    /// <summary>The exact one's norm.</summary>
+    public double Norm { get; } = TensorPrimitives.Norm<double>(Exact);
+
+    /// <summary>‖ours − exact‖.</summary>
+    public double OurDistance { get; } = TensorPrimitives.Distance<double>(Ours, Exact);
+
+    /// <summary>‖theirs − exact‖.</summary>
+    public double TheirDistance { get; } = TensorPrimitives.Distance<double>(Theirs, Exact);
+}

@@ -144,7 +144,7 @@ public sealed class ZooParityTests
                 {
                     var scale = Scale(tensor, tensors);
                     scale.ShouldBeGreaterThan(0, $"{one}: {tensor.Name}"); // a comparison with zero would prove nothing
-                    (Distance(tensor.Ours, tensor.Exact) / scale).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
+                    (tensor.OurDistance / scale).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
                 }
 
                 allowed.ShouldBeLessThan(kind.Key ? 0.5 : 1e-3, $"{one}: PyTorch's float32 is too far off to say anything");
@@ -158,7 +158,7 @@ public sealed class ZooParityTests
     /// 2·10⁻² over its tensors in training and 4·10⁻³ in evaluation, and of 10⁻⁵ in both with SiLU in ReLU6's place; so gradients have a bound of their own, which leaves the others' tight.
     /// </summary>
     private static double SingleTolerance(IReadOnlyList<TensorComparison> kind, IReadOnlyList<TensorComparison> all) =>
-        (4 * kind.Max(tensor => Distance(tensor.Theirs, tensor.Exact) / Scale(tensor, all))) + 1e-5;
+        (4 * kind.Max(tensor => tensor.TheirDistance / Scale(tensor, all))) + 1e-5;
 
     private static bool IsGradient(TensorComparison tensor) =>
         !tensor.Name.StartsWith("logits", StringComparison.Ordinal) && !tensor.Name.Contains(".running_", StringComparison.Ordinal);
@@ -166,14 +166,9 @@ public sealed class ZooParityTests
     /// <summary>The tensor's norm. A bias before batch normalisation has no influence in training, so that its gradient is rounding alone: then the weight's.</summary>
     private static double Scale(TensorComparison tensor, IReadOnlyList<TensorComparison> all)
     {
-        var norm = Norm(tensor.Exact);
         var weight = all.FirstOrDefault(other => tensor.Name.EndsWith(".bias", StringComparison.Ordinal) && other.Name == tensor.Name[..^"bias".Length] + "weight");
-        return weight is not null && Norm(weight.Exact) is var reference && norm < 1e-9 * reference ? reference : norm;
+        return weight is not null && tensor.Norm < 1e-9 * weight.Norm ? weight.Norm : tensor.Norm;
     }
-
-    private static double Norm(double[] values) => Math.Sqrt(values.Sum(v => v * v));
-
-    private static double Distance(double[] left, double[] right) => Math.Sqrt(left.Zip(right, (l, r) => (l - r) * (l - r)).Sum());
 
     private static Dictionary<string, object> Full(string model = "resnet18") => WithoutDropout(model, new() { ["init"] = "he" });
 

@@ -252,7 +252,7 @@ def main(folder):
     with open(folder + "/results.bin", "wb") as f:
         for dtype in [torch.float32, torch.float64] if case["single"] else [torch.float64]:
             for tensor in results(case, x, parameters, buffers, dtype):
-                f.write(tensor.double().contiguous().numpy().astype("<f8").tobytes())
+                tensor.double().contiguous().numpy().astype("<f8", copy=False).tofile(f)
 
 
 for case_folder in sys.argv[1:]:

@@ -12,7 +12,15 @@ internal static class PythonTorch
         {
             RedirectStandardError = true,
             UseShellExecute = false,
-            Environment = { ["OMP_NUM_THREADS"] = "1", ["OPENBLAS_NUM_THREADS"] = "1", ["PYTHONDONTWRITEBYTECODE"] = "1" },
+            Environment =
+            {
+                ["OMP_NUM_THREADS"] = "1",
+                ["OPENBLAS_NUM_THREADS"] = "1",
+                ["PYTHONDONTWRITEBYTECODE"] = "1",
+                // Freed tensors are kept: given back to the kernel and faulted in anew, they take most of a large net's time.
+                ["MALLOC_MMAP_THRESHOLD_"] = "1073741824",
+                ["MALLOC_TRIM_THRESHOLD_"] = "2147483647",
+            },
         };
         using var python = Process.Start(start)!;
         var errors = await python.StandardError.ReadToEndAsync(cancellationToken);

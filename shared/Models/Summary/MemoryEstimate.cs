@@ -21,9 +21,9 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
 
     /// <summary>
     /// What a trainer's heap takes for a byte that comes and goes with each step: glibc places an aligned tensor in a freed one's memory only where it is larger. Measured by
-    /// <c>./cluster bench memory</c>; up to a sixth off from one run of the same job to the next.
+    /// <c>./cluster bench memory</c>; runs of the same job differ, mostly by a tenth.
     /// </summary>
-    private const double HeapOverhead = 1.8;
+    private const double HeapOverhead = 1.5;
 
     /// <summary>Of a process whose device is the CPU; the data set comes on top.</summary>
     public long Resident => ProcessBytes + Parameters + OptimizerState + Snapshot + (long)(HeapOverhead * (Gradients + Activations + Transient));

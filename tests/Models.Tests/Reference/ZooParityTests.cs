@@ -147,7 +147,7 @@ public sealed class ZooParityTests
                     (tensor.OurDistance / scale).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
                 }
 
-                allowed.ShouldBeLessThan(kind.Key ? 0.5 : 5e-3, $"{one}: PyTorch's float32 is too far off to say anything");
+                allowed.ShouldBeLessThan(kind.Key ? 0.75 : 5e-3, $"{one}: PyTorch's float32 is too far off to say anything");
             }
         }
     }
@@ -156,7 +156,8 @@ public sealed class ZooParityTests
     /// Four times the worst tensor of PyTorch's own float32 against its float64, or √n·2⁻²⁴ where that happens to be nearer. Logits and running statistics are continuous in every
     /// sum, and stay within some 10⁻⁶ of float64 (the deepest in training, whose many normalisations see two images: inception_v4 4·10⁻⁴, resnet152 3·10⁻⁴). Gradients are not:
     /// rounding turns units near a kink of ReLU on or off, here others than there. MobileNet v2 at 224 pixels, two images, has a median of 2·10⁻² over its tensors in training and
-    /// 4·10⁻³ in evaluation, and of 10⁻⁵ in both with SiLU in ReLU6's place; so gradients have a bound of their own, which leaves the others' tight.
+    /// 4·10⁻³ in evaluation, and of 10⁻⁵ in both with SiLU in ReLU6's place; so gradients have a bound of their own, which leaves the others' tight. inception_v4's worst tensor is
+    /// 0.16 off in training; a gradient that is missing would be 1 off.
     /// </summary>
     private static double SingleTolerance(IReadOnlyList<TensorComparison> kind, IReadOnlyList<TensorComparison> all) =>
         (4 * kind.Max(tensor => tensor.TheirDistance / Scale(tensor, all))) + 1e-5;

@@ -8,6 +8,9 @@ public sealed class ZooParityTests
     /// <summary>The same sums of at most 10⁷ products in other orders: about √n·2⁻⁵³ of the largest.</summary>
     private const double DoubleTolerance = 1e-9;
 
+    /// <summary>Whose many normalisations amplify rounding most.</summary>
+    private static readonly string[] Deepest = ["inception_v4", "inception_resnet_v2", "resnet152"];
+
     /// <summary>A few families at their full input, and small builds of the others.</summary>
     [Fact]
     public async Task Spread_EqualsTheReference() => await CompareAsync(
@@ -147,7 +150,8 @@ public sealed class ZooParityTests
                     (tensor.OurDistance / scale).ShouldBeLessThan(allowed, $"{one}: {tensor.Name}");
                 }
 
-                allowed.ShouldBeLessThan(kind.Key ? 0.75 : 5e-3, $"{one}: PyTorch's float32 is too far off to say anything");
+                var mostAllowed = one.Training && Deepest.Contains(one.Model) ? (Gradient: 0.75, Other: 5e-3) : (Gradient: 0.5, Other: 1e-3);
+                allowed.ShouldBeLessThan(kind.Key ? mostAllowed.Gradient : mostAllowed.Other, $"{one}: PyTorch's float32 is too far off to say anything");
             }
         }
     }

@@ -36,4 +36,44 @@ public static partial class torch
 
         public static int device_count() => THSTorchCuda_device_count();
     }
+
+    public static partial class backends
+    {
+        public static partial class cuda
+        {
+            public static partial class matmul
+            {
+                /// <summary>Whether matrix products of float32 may be computed in TF32 on GPUs that have it: factors are rounded to 10 bits of mantissa, sums are float32.</summary>
+                public static bool allow_tf32
+                {
+                    get => Checked(THSBackend_cublas_get_allow_tf32()) != 0;
+                    set
+                    {
+                        THSBackend_cublas_set_allow_tf32(value ? 1 : 0);
+                        CheckForErrors();
+                    }
+                }
+            }
+        }
+
+        public static partial class cudnn
+        {
+            /// <summary>The same of convolutions.</summary>
+            public static bool allow_tf32
+            {
+                get => Checked(THSBackend_cudnn_get_allow_tf32()) != 0;
+                set
+                {
+                    THSBackend_cudnn_set_allow_tf32(value ? 1 : 0);
+                    CheckForErrors();
+                }
+            }
+        }
+
+        private static int Checked(int answer)
+        {
+            CheckForErrors();
+            return answer;
+        }
+    }
 }

@@ -78,6 +78,10 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library)] internal static partial void THSTorch_manual_seed(long seed);
     [LibraryImport(Library)] internal static partial int THSTorchCuda_is_available();
     [LibraryImport(Library)] internal static partial int THSTorchCuda_device_count();
+    [LibraryImport(Library)] internal static partial int THSBackend_cublas_get_allow_tf32();
+    [LibraryImport(Library)] internal static partial void THSBackend_cublas_set_allow_tf32(int flag);
+    [LibraryImport(Library)] internal static partial int THSBackend_cudnn_get_allow_tf32();
+    [LibraryImport(Library)] internal static partial void THSBackend_cudnn_set_allow_tf32(int flag);
     [LibraryImport(Library)] internal static partial void THSTorch_set_num_threads(int threads);
     [LibraryImport(Library)] internal static partial int THSTorch_get_num_threads();
     [LibraryImport(Library)] internal static partial void THSTorch_set_num_interop_threads(int threads);

@@ -210,6 +210,27 @@ EXPORT int32_t THSTorchCuda_device_count()
     return guarded<int32_t>(0, [] { return at::hasCUDA() ? static_cast<int32_t>(at::getNumGPUs()) : 0; });
 }
 
+// Of float32 products on a GPU's tensor cores, whose factors keep 10 bits of mantissa.
+EXPORT int32_t THSBackend_cublas_get_allow_tf32()
+{
+    return guarded<int32_t>(0, [] { return static_cast<int32_t>(at::globalContext().allowTF32CuBLAS()); });
+}
+
+EXPORT void THSBackend_cublas_set_allow_tf32(int32_t flag)
+{
+    guarded([&] { at::globalContext().setAllowTF32CuBLAS(flag != 0); });
+}
+
+EXPORT int32_t THSBackend_cudnn_get_allow_tf32()
+{
+    return guarded<int32_t>(0, [] { return static_cast<int32_t>(at::globalContext().allowTF32CuDNN()); });
+}
+
+EXPORT void THSBackend_cudnn_set_allow_tf32(int32_t flag)
+{
+    guarded([&] { at::globalContext().setAllowTF32CuDNN(flag != 0); });
+}
+
 EXPORT void THSTorch_set_num_threads(int32_t threads)
 {
     guarded([&] { at::set_num_threads(threads); });

@@ -120,8 +120,8 @@ internal static partial class JobFields
             AppliesTo = spec => spec.Parallelism is Parallelism.Data or Parallelism.Unspecified,
             BelongsTo = "parallelism data",
         },
-        Choice("hyperparameters.precision", Precision.Float32, "float32, float64 or bfloat16",
-            "type of weights and computation; bfloat16 computes in it and keeps float32 weights, which parallelism data alone can"),
+        Choice("hyperparameters.precision", Precision.Float32, "float32, tf32, float64 or bfloat16",
+            "type of weights and computation; tf32 is float32 with products on a GPU's tensor cores; bfloat16 computes in it and keeps float32 weights, which parallelism data alone can"),
         Word("hyperparameters.memoryFormat", MemoryFormats.Auto, MemoryFormats.All,
             "how images lie in memory: a plane a channel, or a pixel's channels together; auto is what was measured to be faster for the network"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with

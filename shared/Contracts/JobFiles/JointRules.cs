@@ -232,6 +232,12 @@ internal static class JointRules
                 "use float32, or parallelism data");
         }
 
+        if (training.Precision == Precision.Tf32 && spec.Resources.DeviceKind == DeviceKind.Cpu)
+        {
+            yield return new("hyperparameters.precision", "tf32", "resources.deviceKind is cpu, and only GPUs have TF32",
+                "use float32, or deviceKind cuda");
+        }
+
         // The smallest share that a device has of a batch.
         var share = training.GlobalBatchSize / Slices(spec);
         if (training.AccumulationSteps > share && share > 0)

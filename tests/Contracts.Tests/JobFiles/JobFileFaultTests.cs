@@ -52,7 +52,7 @@ public sealed class JobFileFaultTests
         "hyperparameters.labelSmoothing is .inf but must be at least 0 and less than 1; use a number such as 0.1, or 0 for none")]
     [InlineData("hyperparameters: { memoryFormat: nhwc }",
         "hyperparameters.memoryFormat is nhwc but must be auto or contiguous or channelsLast; use auto or contiguous or channelsLast")]
-    [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32, float64 or bfloat16; use float32, float64 or bfloat16")]
+    [InlineData("hyperparameters: { precision: float16 }", "hyperparameters.precision is float16 but must be float32, tf32, float64 or bfloat16; use float32, tf32, float64 or bfloat16")]
     [InlineData("hyperparameters: { optimizer: [sgd] }", "hyperparameters.optimizer is a list but must be a mapping; indent its keys under it: "
         + "name, learningRate, momentum, weightDecay, nesterov, beta1, beta2, epsilon, decay, trustCoefficient")]
     [InlineData("parallelism: both", "parallelism is both but must be data, model, hybrid or pipeline; use data, model, hybrid or pipeline")]
@@ -193,6 +193,8 @@ public sealed class JobFileFaultTests
     [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { precision: bfloat16 }",
         "line 5: hyperparameters.precision is bfloat16 but parallelism is model, which splits the network, and its parts exchange float32 and float64 only; "
         + "use float32, or parallelism data")]
+    [InlineData(Sound + "resources: { deviceKind: cpu }\nhyperparameters: { precision: tf32 }",
+        "line 4: hyperparameters.precision is tf32 but resources.deviceKind is cpu, and only GPUs have TF32; use float32, or deviceKind cuda")]
     [InlineData("model: alexnet\ndata: mnist\nparallelism: model\nresources: { devices: 2 }\nhyperparameters: { optimizer: lars }",
         "line 5: hyperparameters.optimizer is lars but parallelism splits layers and lars measures whole tensors, of which each device would hold a part; "
         + "use another optimizer, or parallelism data or pipeline")]

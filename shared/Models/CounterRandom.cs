@@ -1,3 +1,6 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
 namespace Cluster.Models;
 
 /// <summary>
@@ -9,6 +12,8 @@ namespace Cluster.Models;
 public static class CounterRandom
 {
     private const ulong Gamma = 0x9E3779B97F4A7C15;
+    private const ulong Multiplier1 = 0xBF58476D1CE4E5B9;
+    private const ulong Multiplier2 = 0x94D049BB133111EB;
 
     /// <summary>A key for one purpose: the words are mixed in order, so (1, 2) and (2, 1) give unrelated streams.</summary>
     public static ulong Key(params ReadOnlySpan<ulong> words)
@@ -44,10 +49,51 @@ public static class CounterRandom
         return radius * Math.Cos(2 * Math.PI * Uniform(key, (2 * index) + 1));
     }
 
+    /// <summary>The same bits as <see cref="Bits(ulong, ulong)"/>'s, of many indexes at once and on any device: int64 of shape (rows, columns), of which each stands for the ulong of its bits.</summary>
+    /// <param name="key">Of the stream.</param>
+    /// <param name="first">Index of the first.</param>
+    /// <param name="rows">How many rows.</param>
+    /// <param name="stride">From an index to that of the next row.</param>
+    /// <param name="columns">Indexes of a row, one after the other.</param>
+    /// <param name="device">Where they are computed.</param>
+    internal static Tensor Bits(ulong key, long first, long rows, long stride, long columns, Device device)
+    {
+        using var scope = NewDisposeScope();
+        using Scalar gamma = unchecked((long)Gamma);
+        using Scalar rowGamma = unchecked(stride * (long)Gamma);
+        using Scalar start = unchecked((long)(key + ((ulong)(first + 1) * Gamma)));
+        var row = arange(rows, dtype: ScalarType.Int64, device: device).mul_(rowGamma).add_(start);
+        var z = row.unsqueeze(1) + arange(columns, dtype: ScalarType.Int64, device: device).mul_(gamma);
+        using Scalar multiplier1 = unchecked((long)Multiplier1);
+        using Scalar multiplier2 = unchecked((long)Multiplier2);
+        z = (z ^ ShiftedRight(z, 30)).mul_(multiplier1);
+        z = (z ^ ShiftedRight(z, 27)).mul_(multiplier2);
+        return (z ^ ShiftedRight(z, 31)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Which of these bits, as the ulongs that they stand for, are no less.</summary>
+    internal static Tensor IsAtLeast(Tensor bits, ulong threshold)
+    {
+        // With the highest bit turned over, ulongs are in the order of longs.
+        using var high = tensor(long.MinValue);
+        using Scalar turned = unchecked((long)threshold) ^ long.MinValue;
+        using var ordered = bits ^ high;
+        return ordered.ge(turned);
+    }
+
+    /// <summary>As of ulongs: zeros come from the left, where of longs the sign would.</summary>
+    private static Tensor ShiftedRight(Tensor z, int places)
+    {
+        using var by = tensor((long)places);
+        using var kept = tensor(long.MaxValue >> (places - 1));
+        using var shifted = z.bitwise_right_shift(by);
+        return shifted & kept;
+    }
+
     private static ulong Mix(ulong z)
     {
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9UL;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBUL;
+        z = (z ^ (z >> 30)) * Multiplier1;
+        z = (z ^ (z >> 27)) * Multiplier2;
         return z ^ (z >> 31);
     }
 }

@@ -11,6 +11,7 @@ internal sealed record Gpu(int Index, string Model, long MemoryBytes);
 internal sealed unsafe class Nvml : IDisposable
 {
     private const int NameBytes = 96; // NVML_DEVICE_NAME_V2_BUFFER_SIZE
+    private const int VersionBytes = 80; // NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
 
     private readonly nint _library;
     private readonly delegate* unmanaged<int> _shutdown;
@@ -19,6 +20,7 @@ internal sealed unsafe class Nvml : IDisposable
     private readonly delegate* unmanaged<nint, ulong*, int> _getMemory;
     private readonly delegate* unmanaged<nint, byte*, uint, int> _getName;
     private readonly delegate* unmanaged<uint*, int> _getCount;
+    private readonly delegate* unmanaged<byte*, uint, int> _getDriverVersion;
 
     private Nvml(nint library)
     {
@@ -29,6 +31,7 @@ internal sealed unsafe class Nvml : IDisposable
         _getMemory = (delegate* unmanaged<nint, ulong*, int>)NativeLibrary.GetExport(library, "nvmlDeviceGetMemoryInfo");
         _getName = (delegate* unmanaged<nint, byte*, uint, int>)NativeLibrary.GetExport(library, "nvmlDeviceGetName");
         _getCount = (delegate* unmanaged<uint*, int>)NativeLibrary.GetExport(library, "nvmlDeviceGetCount_v2");
+        _getDriverVersion = (delegate* unmanaged<byte*, uint, int>)NativeLibrary.GetExport(library, "nvmlSystemGetDriverVersion");
     }
 
     /// <summary>Null where there is no NVIDIA driver, or it does not work; <paramref name="reason"/> says which.</summary>
@@ -68,6 +71,15 @@ internal sealed unsafe class Nvml : IDisposable
         }
 
         return gpus;
+    }
+
+    /// <summary>Such as "580.159.04".</summary>
+    /// <exception cref="InvalidOperationException">The driver answers with an error.</exception>
+    public string DriverVersion()
+    {
+        var version = stackalloc byte[VersionBytes];
+        Check(_getDriverVersion(version, VersionBytes), "nvmlSystemGetDriverVersion");
+        return Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(version));
     }
 
     /// <summary>Share of the last sample period in which a kernel ran, 0 to 1; null where the GPU does not say (MIG).</summary>

@@ -24,17 +24,19 @@ internal sealed record BatchPlacement(ClassifierShape Shape, ScalarType Precisio
         {
             MemoryFormats.ChannelsLast => true,
             MemoryFormats.Contiguous => false,
-            // Measured in float32 on CPUs only; and what parts of a network tell each other is a plane a channel.
-            MemoryFormats.Auto or "" => device.type == DeviceType.CPU && precision == ScalarType.Float32
-                && spec.Parallelism is Parallelism.Data or Parallelism.Unspecified && ModelRegistry.PrefersChannelsLast(spec.Model.Name),
+            MemoryFormats.Auto or "" => spec.Parallelism is Parallelism.Data or Parallelism.Unspecified // parts of a network tell each other a plane a channel
+                && (device.type == DeviceType.CUDA ? UsesTensorCores(spec) : precision == ScalarType.Float32 && ModelRegistry.PrefersChannelsLast(spec.Model.Name)),
             var format => throw new JobMisconfiguredException($"hyperparameters.memoryFormat is {format}; choose {string.Join(", ", MemoryFormats.All)}"),
         });
     }
 
     /// <summary>In the current dispose scope.</summary>
-    public TrainingBatch Place(HostBatch batch, long step)
+    public TrainingBatch Place(HostBatch batch, long step, DeviceFeed? feed = null)
     {
-        var (images, labels) = batch.ToTensors(Shape.Channels, Shape.InputSize, Precision, Device, ChannelsLast);
+        var (images, labels) = batch.ToTensors(Shape.Channels, Shape.InputSize, Precision, Device, ChannelsLast, feed);
         return new TrainingBatch(images, labels, batch.GlobalSize, step, batch.Views);
     }
+
+    /// <summary>Their convolutions take a pixel's channels together, and would reorder whatever comes otherwise.</summary>
+    private static bool UsesTensorCores(JobSpec spec) => spec.Hyperparameters.Precision is Contracts.V1.Precision.Tf32 or Contracts.V1.Precision.Bfloat16;
 }

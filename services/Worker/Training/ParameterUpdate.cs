@@ -33,19 +33,16 @@ internal sealed class ParameterUpdate(
     /// <summary>Each element of the network has one owner among the ranks, so owned squares add up to the whole's.</summary>
     private double GradientNorm()
     {
-        Span<double> squares = [partition.Parameters.Where(p => p.IsOwner).Sum(p => SumOfSquares(Gradient(p)))];
+        var own = partition.Parameters.Where(p => p.IsOwner).Select(Gradient).ToLookup(FusedUpdate.IsPlain);
+        Span<double> squares = [own[true].Sum(FusedUpdate.SumOfSquares) + SumOfSquares([.. own[false]])];
         if (group.WorldSize > 1)
             group.AllReduce(squares, "gradient norm");
         return Math.Sqrt(squares[0]);
     }
 
-    private static double SumOfSquares(Tensor gradient)
-    {
-        if (FusedUpdate.IsPlain(gradient))
-            return FusedUpdate.SumOfSquares(gradient);
-        var norm = gradient.norm().to(ScalarType.Float64).item<double>();
-        return norm * norm;
-    }
+    /// <summary>By libtorch's operators. A GPU is waited for once.</summary>
+    private static double SumOfSquares(IReadOnlyList<Tensor> gradients) =>
+        gradients.Count == 0 ? 0 : stack(gradients.Select(gradient => gradient.norm().to(ScalarType.Float64))).square().sum().item<double>();
 
     private void Scale(double factor)
     {

@@ -14,7 +14,7 @@ internal sealed partial class TrainingLoop(
 {
     private readonly BatchSource _batches = new(setup);
     private readonly TrainingStep _step = new(
-        setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement, time);
+        setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement, setup.Feed, time);
 
     private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;
@@ -76,7 +76,7 @@ internal sealed partial class TrainingLoop(
         var learningRate = setup.Schedule.At(step, _position.Plateau?.Reductions ?? 0);
         StepResult result;
         using (batch)
-            result = _step.Run(batch, step, learningRate);
+            result = _step.Run(batch, step, learningRate, next: batches.Peek());
         _position = _position with { StepsDone = step + 1 };
         report.Step(step, result.Outcome, learningRate, result.GradientNorm, new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
     }

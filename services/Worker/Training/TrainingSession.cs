@@ -5,7 +5,9 @@ using Cluster.Models;
 using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
+using Cluster.Worker.Devices.Cuda;
 using Cluster.Worker.Inference;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
@@ -28,8 +30,9 @@ public sealed class TrainingSession : ITrainingSession
             var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
             var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
             using var group = TrainingGroup.Join(context, collectives, cancellationToken);
+            GpuKernels.Choose(context.Launch.Spec.Hyperparameters.Precision);
             return context.Launch.Spec.IsTraining()
-                ? Train(context, group, gradients, cancellationToken)
+                ? Train(context, group, gradients, collectives.CudaLibrary, cancellationToken)
                 : InferenceSession.Run(context, group, cancellationToken);
         }
         catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException)
@@ -39,7 +42,7 @@ public sealed class TrainingSession : ITrainingSession
         }
     }
 
-    private static TrainerOutcome Train(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, CancellationToken cancellationToken)
+    private static TrainerOutcome Train(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
         var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
@@ -54,6 +57,8 @@ public sealed class TrainingSession : ITrainingSession
         using var average = spec.Hyperparameters.AverageDecay > 0
             ? new WeightAverage(partition.Parameters, partition.Network, spec.Hyperparameters.AverageDecay)
             : null;
+        var device = TrainingPartitions.DeviceOf(context.Launch.Device);
+        using var feed = device.type == DeviceType.CUDA ? new DeviceFeed(new CudaDevice(new CudaDriver(cudaLibrary), device.index), device) : null;
         var setup = new TrainingSetup
         {
             Spec = spec,
@@ -67,7 +72,8 @@ public sealed class TrainingSession : ITrainingSession
             Data = parts,
             Renderer = SampleRenderers.For(data, spec, partition.Network.Shape.InputSize),
             LoaderThreads = BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads),
-            Placement = BatchPlacement.For(spec, partition.Network.Shape, TrainingPartitions.DeviceOf(context.Launch.Device)),
+            Placement = BatchPlacement.For(spec, partition.Network.Shape, device),
+            Feed = feed,
         };
 
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();

@@ -2,6 +2,7 @@ using Cluster.Contracts.V1;
 using Cluster.Models;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Training.Optimizers;
@@ -44,4 +45,7 @@ internal sealed record TrainingSetup
 
     /// <summary>How batches reach the network.</summary>
     public required BatchPlacement Placement { get; init; }
+
+    /// <summary>By which batches get to a GPU ahead of their steps.</summary>
+    public DeviceFeed? Feed { get; init; }
 }

@@ -6,15 +6,23 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training;
 
 /// <summary>One optimizer step of a rank: batch to the device → forward and backward → is the loss finite → update.</summary>
-internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement, TimeProvider time)
+/// <param name="hyperparameters">The job's.</param>
+/// <param name="partition">That computes.</param>
+/// <param name="update">That follows.</param>
+/// <param name="placement">Of the batch.</param>
+/// <param name="feed">By which a batch gets to its device ahead of its step; null where the device is the CPU.</param>
+/// <param name="time">For measuring.</param>
+internal sealed class TrainingStep(
+    Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement, DeviceFeed? feed, TimeProvider time)
 {
     /// <param name="batch">This rank's samples; still the caller's.</param>
     /// <param name="step">From 0.</param>
     /// <param name="learningRate">This step's.</param>
+    /// <param name="next">The next step's batch, if it is ready; still the caller's, and to be kept until that step has ended.</param>
     /// <exception cref="JobMisconfiguredException">Loss or gradient is no longer a number; no parameter has been changed, on any rank.</exception>
-    public StepResult Run(HostBatch batch, long step, double learningRate)
+    public StepResult Run(HostBatch batch, long step, double learningRate, HostBatch? next = null)
     {
-        var outcome = ForwardBackward(batch, step);
+        var outcome = ForwardBackward(batch, step, next);
         if (!double.IsFinite(outcome.Loss))
             throw Diverged(step, outcome.Loss);
         var updating = time.GetTimestamp();
@@ -23,10 +31,13 @@ internal sealed class TrainingStep(Hyperparameters hyperparameters, ITrainingPar
     }
 
     /// <summary>The step without its update: leaves the gradients.</summary>
-    public StepOutcome ForwardBackward(HostBatch batch, long step)
+    public StepOutcome ForwardBackward(HostBatch batch, long step, HostBatch? next = null)
     {
         using var scope = NewDisposeScope(); // ends the batch's tensors
-        return partition.ForwardBackward(placement.Place(batch, step) with { AccumulationSteps = Math.Max(1, hyperparameters.AccumulationSteps) });
+        var placed = placement.Place(batch, step, feed);
+        if (next is not null)
+            feed?.Begin(next);
+        return partition.ForwardBackward(placed with { AccumulationSteps = Math.Max(1, hyperparameters.AccumulationSteps) });
     }
 
     private JobMisconfiguredException Diverged(long step, double loss) => new(

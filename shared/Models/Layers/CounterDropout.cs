@@ -45,21 +45,42 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
         if (!training || probability == 0)
             return input.alias(); // its own reference: a sequence disposes of what lies between its layers
 
-        var kept = form == DropoutForm.Inverted ? 1 / (1 - probability) : 1;
-        var dtype = input.dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
-        var mask = empty(input.shape, dtype: dtype); // in the CPU's memory, where the counter runs
-        if (dtype == ScalarType.Float64)
-            Fill(MemoryMarshal.Cast<byte, double>(mask.bytes), input.shape[1], kept);
+        return input * (input.device_type == DeviceType.CPU ? Mask(input.shape, input.dtype) : MaskByOperators(input.shape, input.dtype, input.device));
+    }
+
+    /// <summary>What kept units are multiplied by.</summary>
+    private double Kept => form == DropoutForm.Inverted ? 1 / (1 - probability) : 1;
+
+    private ulong Threshold => (ulong)(probability * ulong.MaxValue);
+
+    private ulong Key => CounterRandom.Key(position.Seed, CounterRandom.Word("dropout"), layer, (ulong)position.Step);
+
+    /// <summary>The same mask as <see cref="Mask"/>'s, made on a device, which is faster there than to make it here and send it.</summary>
+    internal Tensor MaskByOperators(long[] shape, ScalarType dtype, Device device)
+    {
+        using var scope = NewDisposeScope();
+        using Scalar kept = Kept;
+        var first = (position.FirstSample * layerUnits) + firstUnit;
+        var bits = CounterRandom.Bits(Key, first, shape[0], layerUnits, shape[1], device);
+        return CounterRandom.IsAtLeast(bits, Threshold).to(dtype).mul_(kept).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>In the CPU's memory.</summary>
+    internal Tensor Mask(long[] shape, ScalarType dtype)
+    {
+        var wide = dtype == ScalarType.Float64 ? ScalarType.Float64 : ScalarType.Float32;
+        var mask = empty(shape, dtype: wide);
+        if (wide == ScalarType.Float64)
+            Fill(MemoryMarshal.Cast<byte, double>(mask.bytes), shape[1], Kept);
         else
-            Fill(MemoryMarshal.Cast<byte, float>(mask.bytes), input.shape[1], (float)kept);
-        return input * mask.to(input.dtype, input.device);
+            Fill(MemoryMarshal.Cast<byte, float>(mask.bytes), shape[1], (float)Kept);
+        return mask.to(dtype);
     }
 
     private void Fill<T>(Span<T> mask, long units, T kept)
         where T : struct
     {
-        var key = CounterRandom.Key(position.Seed, CounterRandom.Word("dropout"), layer, (ulong)position.Step);
-        var threshold = (ulong)(probability * ulong.MaxValue);
+        var (key, threshold) = (Key, Threshold);
         var samples = mask.Length / units;
         for (var n = 0L; n < samples; n++)
         {

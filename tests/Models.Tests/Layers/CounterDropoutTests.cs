@@ -75,6 +75,23 @@ public sealed class CounterDropoutTests
         ((double)kept).ShouldBe(0.75 * 10 * Many, 5 * Math.Sqrt(10 * Many * 0.75 * 0.25)); // five standard errors of a binomial count
     }
 
+    /// <summary>On a GPU the mask is made by operators; they run on the CPU too.</summary>
+    [Theory]
+    [InlineData(0.5, ScalarType.Float32)]
+    [InlineData(0.25, ScalarType.Float64)]
+    [InlineData(0.2, ScalarType.BFloat16)]
+    [InlineData(1e-3, ScalarType.Float32)]
+    public void Mask_ByOperators_IsTheSame(double probability, ScalarType type)
+    {
+        using var scope = NewDisposeScope();
+        using var dropout = new CounterDropout("fc", probability, 1000, firstUnit: 300, new StepPosition(7) { Step = 3, FirstSample = 1L << 40 });
+
+        var mask = dropout.MaskByOperators([50, 700], type, CPU);
+
+        mask.dtype.ShouldBe(type);
+        mask.ne(dropout.Mask([50, 700], type)).sum().item<long>().ShouldBe(0);
+    }
+
     [Fact]
     public void Evaluation_ChangesNothing()
     {

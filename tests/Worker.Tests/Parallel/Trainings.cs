@@ -162,7 +162,7 @@ internal static class Trainings
     }
 
     public static double[] Values(Tensor tensor) =>
-        MemoryMarshal.Cast<byte, double>(tensor.detach().to(ScalarType.Float64).contiguous().bytes).ToArray();
+        MemoryMarshal.Cast<byte, double>(tensor.detach().to(ScalarType.Float64).cpu().contiguous().bytes).ToArray();
 
     private static Dictionary<string, object> OptionsOf(string name) => name switch
     {

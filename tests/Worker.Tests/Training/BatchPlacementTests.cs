@@ -23,6 +23,14 @@ public sealed class BatchPlacementTests
     public void For_AJob_TakesTheLayoutThatItSaysOrThatSuitsTheNetwork(string model, string format, Precision precision, Parallelism parallelism, bool channelsLast) =>
         BatchPlacement.For(Job(model, format, precision, parallelism), Shape, CPU).ChannelsLast.ShouldBe(channelsLast);
 
+    [Theory]
+    [InlineData("vgg11", Precision.Tf32, Parallelism.Data, true)]
+    [InlineData("resnet18", Precision.Bfloat16, Parallelism.Data, true)]
+    [InlineData("resnet18", Precision.Float32, Parallelism.Data, false)]
+    [InlineData("alexnet", Precision.Tf32, Parallelism.Model, false)]
+    public void For_AJobOnAGpu_TakesTheLayoutThatTensorCoresWant(string model, Precision precision, Parallelism parallelism, bool channelsLast) =>
+        BatchPlacement.For(Job(model, MemoryFormats.Auto, precision, parallelism), Shape, new TorchSharp.torch.Device("cuda:0")).ChannelsLast.ShouldBe(channelsLast);
+
     [Fact]
     public void For_AnUnknownFormat_IsRefused() =>
         Should.Throw<JobMisconfiguredException>(() => BatchPlacement.For(Job("vgg11", "nhwc", Precision.Float32, Parallelism.Data), Shape, CPU)).Message

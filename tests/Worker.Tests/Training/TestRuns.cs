@@ -66,11 +66,11 @@ internal static class TestRuns
     /// <summary>Runs all ranks to their end.</summary>
     public static async Task<TrainerOutcome[]> RunAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null, TimeProvider? time = null,
-        string dataRoot = "/nonexistent", ILoggerFactory? logs = null)
+        string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu")
     {
         var token = TestContext.Current.CancellationToken;
         return await Task.WhenAll(Enumerable.Range(0, worldSize).Select(rank => Task.Factory.StartNew(
-            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, dataRoot, logs ?? NullLoggerFactory.Instance, token),
+            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, dataRoot, logs ?? NullLoggerFactory.Instance, deviceKind, token),
             token, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 
@@ -80,7 +80,7 @@ internal static class TestRuns
 
     private static async Task<TrainerOutcome> RunRankAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize, int rank, string resumeFrom, Action<TrainerStop>? stop, TimeProvider time,
-        string dataRoot, ILoggerFactory logs, CancellationToken token)
+        string dataRoot, ILoggerFactory logs, string deviceKind, CancellationToken token)
     {
         var launch = new TrainerLaunch
         {
@@ -91,7 +91,7 @@ internal static class TestRuns
             WorldSize = worldSize,
             Rank = rank,
             LocalRank = rank,
-            Device = $"cpu:{rank}",
+            Device = $"{deviceKind}:{rank}",
             NodeId = "node",
             PeerHost = "127.0.0.1",
             DataRoot = dataRoot,

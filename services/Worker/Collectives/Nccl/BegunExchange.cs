@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 

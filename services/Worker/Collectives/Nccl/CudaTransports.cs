@@ -1,4 +1,5 @@
 using System.Text;
+using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 

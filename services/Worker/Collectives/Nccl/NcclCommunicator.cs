@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cluster.Worker.Collectives.Reductions;
+using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 

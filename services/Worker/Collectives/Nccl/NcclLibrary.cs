@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 

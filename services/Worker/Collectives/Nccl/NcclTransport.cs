@@ -1,4 +1,5 @@
 using Cluster.Worker.Collectives.Reductions;
+using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 

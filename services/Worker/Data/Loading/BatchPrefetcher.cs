@@ -60,6 +60,9 @@ public sealed class BatchPrefetcher : IDisposable
         }
     }
 
+    /// <summary>What <see cref="TryTake"/> will give next, if that is ready already; still this prefetcher's.</summary>
+    public HostBatch? Peek() => _inOrder.Reader.TryPeek(out var pending) && pending.Whole.IsCompletedSuccessfully ? pending.Batch : null;
+
     /// <summary>Ends the threads and gives back what nobody took.</summary>
     public void Dispose()
     {

@@ -1,16 +1,15 @@
-using System.Buffers;
-using System.Runtime.InteropServices;
 using Cluster.Models;
+using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Cluster.Worker.Data.Loading;
 
-/// <summary>One rank's samples of a batch, ready to be copied to its device. Its arrays go back to the pool on disposal.</summary>
+/// <summary>One rank's samples of a batch, ready to be copied to its device. Its memory is another batch's after disposal.</summary>
 public sealed class HostBatch(int samples, int globalSize, int views, int viewElements) : IDisposable
 {
-    private readonly float[] _images = ArrayPool<float>.Shared.Rent(samples * views * viewElements);
-    private readonly long[] _labels = ArrayPool<long>.Shared.Rent(samples);
+    private readonly Tensor _images = HostMemory.Rent(ScalarType.Float32, (long)samples * views * viewElements);
+    private readonly Tensor _labels = HostMemory.Rent(ScalarType.Int64, samples);
 
     /// <summary>Samples of this rank.</summary>
     public int Samples => samples;
@@ -22,32 +21,37 @@ public sealed class HostBatch(int samples, int globalSize, int views, int viewEl
     public int Views => views;
 
     /// <summary>Samples × views × elements of a view.</summary>
-    public Span<float> Images => _images.AsSpan(0, samples * views * viewElements);
+    public Span<float> Images => TensorMemory.Values<float>(_images);
 
-    public Span<long> Labels => _labels.AsSpan(0, samples);
+    public Span<long> Labels => TensorMemory.Values<long>(_labels);
 
     /// <summary>Samples whose pictures are broken, each with what is wrong with it; others stand in their place.</summary>
     public IReadOnlyList<string> Broken { get; internal set; } = [];
 
-    /// <summary>(n · views, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope.</summary>
+    /// <summary>As <see cref="Images"/> and <see cref="Labels"/>.</summary>
+    internal (Tensor Images, Tensor Labels) Memory => (_images, _labels);
+
+    /// <summary>
+    /// (n · views, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope. On the CPU they may be this batch's own
+    /// memory; on a GPU they are there once it has done what it was given before: until one of the two is over, the batch must live.
+    /// </summary>
     /// <param name="channels">Of an image.</param>
     /// <param name="size">Pixels a side.</param>
     /// <param name="precision">Of the network.</param>
     /// <param name="device">That computes.</param>
     /// <param name="channelsLast">Whether a pixel's channels shall lie together.</param>
-    public (Tensor Images, Tensor Labels) ToTensors(int channels, int size, ScalarType precision, Device device, bool channelsLast = false)
+    /// <param name="feed">Where the batch may have been sent ahead.</param>
+    public (Tensor Images, Tensor Labels) ToTensors(int channels, int size, ScalarType precision, Device device, bool channelsLast = false, DeviceFeed? feed = null)
     {
-        var images = empty(samples * views, channels, size, size, dtype: ScalarType.Float32);
-        MemoryMarshal.AsBytes(Images).CopyTo(images.bytes);
-        var labels = empty(samples, dtype: ScalarType.Int64);
-        MemoryMarshal.AsBytes(Labels).CopyTo(labels.bytes);
-        images = images.to(precision, device);
-        return (channelsLast ? ImageLayout.ToChannelsLast(images) : images, labels.to(device));
+        var (flat, labels) = feed?.Take(this) ?? (_images.to(device, non_blocking: true), _labels.alias().to(device, non_blocking: true));
+        // First there, then of that type: the CPU would take longer to round them than they take to travel.
+        var images = flat.view(samples * views, channels, size, size).to(precision);
+        return (channelsLast ? ImageLayout.ToChannelsLast(images) : images, labels);
     }
 
     public void Dispose()
     {
-        ArrayPool<float>.Shared.Return(_images);
-        ArrayPool<long>.Shared.Return(_labels);
+        HostMemory.Return(_images);
+        HostMemory.Return(_labels);
     }
 }

@@ -74,6 +74,23 @@ public sealed class BatchesTests
     }
 
     [Fact]
+    public void Peek_ShowsWhatComesNext_OnceItIsReady()
+    {
+        var token = TestContext.Current.CancellationToken;
+        using var prefetcher = Prefetch([[2, 0], [1, 3]]);
+        HostBatch? next = null;
+        SpinWait.SpinUntil(() => (next = prefetcher.Peek()) is not null, TimeSpan.FromSeconds(30)).ShouldBeTrue();
+
+        prefetcher.TryTake(out var first, token).ShouldBeTrue();
+        using (first)
+            first.ShouldBeSameAs(next);
+        prefetcher.TryTake(out var second, token).ShouldBeTrue();
+        using (second)
+            second.ShouldNotBeSameAs(next);
+        prefetcher.Peek().ShouldBeNull();
+    }
+
+    [Fact]
     public void Prefetcher_FaultOfRendering_IsThrownWhereTheBatchIsMissed()
     {
         var token = TestContext.Current.CancellationToken;

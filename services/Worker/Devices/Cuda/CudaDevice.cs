@@ -1,4 +1,4 @@
-namespace Cluster.Worker.Collectives.Nccl;
+namespace Cluster.Worker.Devices.Cuda;
 
 /// <summary>This rank's GPU. Its context must be the calling thread's before anything else is called: <see cref="Enter"/>.</summary>
 internal sealed class CudaDevice : IDisposable

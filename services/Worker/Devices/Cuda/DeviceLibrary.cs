@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Cluster.Worker.Collectives.Nccl;
+namespace Cluster.Worker.Devices.Cuda;
 
 /// <summary>A shared library that comes with a GPU, opened by name, since machines without one lack it.</summary>
 internal sealed class DeviceLibrary

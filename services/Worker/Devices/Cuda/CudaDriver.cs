@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 
-namespace Cluster.Worker.Collectives.Nccl;
+namespace Cluster.Worker.Devices.Cuda;
 
-/// <summary>The part of CUDA's driver API (cuda.h) that exchanges need: TorchSharp shows neither streams nor events.</summary>
+/// <summary>The part of CUDA's driver API (cuda.h) that exchanges and feeding need: TorchSharp shows neither streams nor events.</summary>
 internal sealed unsafe class CudaDriver
 {
     /// <summary>The stream that libtorch computes on unless told otherwise: the legacy default stream.</summary>
@@ -32,6 +32,7 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<nint, int> queryEvent;
     private readonly delegate* unmanaged<nint, nint, nuint, int> toHost;
     private readonly delegate* unmanaged<nint, nint, nuint, int> toDevice;
+    private readonly delegate* unmanaged<nint, nint, nuint, nint, int> toDeviceOnStream;
 
     /// <exception cref="NotSupportedException">There is no driver, or it does not work.</exception>
     public CudaDriver(string name)
@@ -53,6 +54,7 @@ internal sealed unsafe class CudaDriver
         queryEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventQuery");
         toHost = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyDtoH_v2");
         toDevice = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyHtoD_v2");
+        toDeviceOnStream = (delegate* unmanaged<nint, nint, nuint, nint, int>)library.Function("cuMemcpyHtoDAsync_v2");
         var code = ((delegate* unmanaged<uint, int>)library.Function("cuInit"))(0);
         if (code != 0)
             throw new NotSupportedException($"{name} answers cuInit with {NameOf(code)}; see what nvidia-smi says of the driver");
@@ -127,6 +129,9 @@ internal sealed unsafe class CudaDriver
     /// <inheritdoc cref="CopyToHost"/>
     public void CopyToDevice(nint host, nint device, long bytes) => Check(toDevice(device, host, (nuint)bytes), "cuMemcpyHtoD");
 
+    /// <summary>Puts a copy on the stream. Page-locked memory must keep what it holds until the copy has been made; of other memory it is read before this returns.</summary>
+    public void CopyToDevice(nint host, nint device, long bytes, nint stream) => Check(toDeviceOnStream(device, host, (nuint)bytes, stream), "cuMemcpyHtoDAsync");
+
     private void Check(int code, string call)
     {
         if (code != 0)
@@ -140,5 +145,5 @@ internal sealed unsafe class CudaDriver
     }
 }
 
-/// <summary>CUDA or NCCL answers with an error; becomes a <see cref="CollectiveException"/> that names the operation.</summary>
+/// <summary>CUDA or NCCL answers with an error; within an exchange it becomes a <see cref="Collectives.CollectiveException"/> that names the operation.</summary>
 internal sealed class DeviceException(string message) : Exception(message);

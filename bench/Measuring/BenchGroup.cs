@@ -20,8 +20,10 @@ internal static class BenchGroup
     /// <param name="options">The same on every rank.</param>
     /// <param name="cancellationToken">Ends the wait for the other ranks.</param>
     /// <param name="address">Of this rank, for those of other nodes; this machine's loopback if not given.</param>
+    /// <param name="cudaDevice">This rank's GPU, if values shall be exchanged there.</param>
     public static Task<ICollectiveGroup> JoinAsync(
-        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken, IPAddress? address = null) =>
+        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken, IPAddress? address = null,
+        int? cudaDevice = null) =>
         CollectiveGroup.JoinAsync(
             new CollectiveSetup
             {
@@ -30,6 +32,7 @@ internal static class BenchGroup
                 NodeId = node,
                 PeerHost = (address ?? IPAddress.Loopback).ToString(),
                 Secret = folder,
+                CudaDevice = cudaDevice,
                 Rendezvous = (mine, token) => MeetAsync(folder, worldSize, mine, token),
                 ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve(Path.Combine(folder, $"{node}-{name}"), bytes)),
                 Options = options,

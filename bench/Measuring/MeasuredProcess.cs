@@ -94,7 +94,7 @@ internal sealed class MeasuredProcess : IAsyncDisposable
 
     private static ProcessStartInfo Peer(string script, IReadOnlyDictionary<string, string>? environment, IEnumerable<string> arguments)
     {
-        var start = new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
+        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("CLUSTER_BENCH_PYTHON") ?? "/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
         foreach (var (key, value) in environment ?? new Dictionary<string, string>())
             start.Environment[key] = value;
         return start;

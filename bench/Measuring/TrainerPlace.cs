@@ -24,4 +24,8 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
     /// <summary>A rank on this machine, with so many threads.</summary>
     public static TrainerPlace Of(int rank, int worldSize, int threads) =>
         Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = $"cpu:{rank}" });
+
+    /// <summary>A rank on this machine's first GPU, which others may share.</summary>
+    public static TrainerPlace OnGpu(int rank, int worldSize, int threads) =>
+        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }) with { Cores = Libc.ThreadCores() };
 }

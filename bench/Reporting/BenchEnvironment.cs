@@ -1,4 +1,5 @@
 using Cluster.Worker.Agent;
+using Cluster.Worker.Devices;
 using Cluster.Worker.Training;
 using TorchSharp;
 
@@ -12,6 +13,12 @@ internal static class BenchEnvironment
     public static void Print(RatioReport report)
     {
         report.Note($"CPU: {EnvironmentReport.CpuModel("/proc/cpuinfo")}, {Libc.ThreadCores().Count} cores; libtorch {torch.__version__}, {torch.get_num_threads()} threads; .NET {Environment.Version}");
+        using (var nvml = Nvml.TryOpen(out _))
+        {
+            if (nvml is not null)
+                report.Note($"GPU: {string.Join(", ", nvml.Gpus().Select(gpu => gpu.Model))}, driver {nvml.DriverVersion()}");
+        }
+
         report.Note($"load: {LoadAverage()} (1, 5 and 15 minutes; figures mean little where it exceeds what the bench itself runs)");
         var settings = Environment.GetEnvironmentVariables().Keys.Cast<string>()
             .Where(name => Array.Exists(Prefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal)))

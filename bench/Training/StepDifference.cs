@@ -22,6 +22,11 @@ internal sealed record StepDifference(double Loss, double Gradient, double Worst
     /// </summary>
     public bool IsRoundingBetweenLayouts => Loss <= LossLimit && Gradient <= 0.1;
 
+    /// <summary>Of steps in a narrower type, both held to the same step in float32: whether this one is as near to it as another's rounding brings that one.</summary>
+    /// <param name="other">The peer's in the same type.</param>
+    /// <param name="rounding">Half of the type's spacing at 1. The mean of many samples' losses, of each of which it is a part, is nearer.</param>
+    public bool IsAsNearAs(StepDifference other, double rounding) => Loss <= rounding && Gradient <= (2 * other.Gradient) + 1e-3;
+
     /// <exception cref="InvalidOperationException">They have not the same parameters.</exception>
     public static StepDifference Between(double ourLoss, IReadOnlyDictionary<string, float[]> ours, double peerLoss, IReadOnlyDictionary<string, float[]> peer)
     {

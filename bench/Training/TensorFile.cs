@@ -25,12 +25,41 @@ internal static class TensorFile
     public static Dictionary<string, float[]> ReadFloats(string path)
     {
         using var file = SafetensorsFile.Open(path);
-        return file.WeightNames.ToDictionary(name => name, name =>
+        return file.WeightNames.ToDictionary(name => name, name => Read(file, name));
+    }
+
+    /// <summary>Of files that hold rows of the same tensors: one with all of them.</summary>
+    /// <param name="path">Overwritten.</param>
+    /// <param name="parts">In the order of the rows; a tensor may be in one of them alone.</param>
+    public static void Join(string path, IReadOnlyList<string> parts)
+    {
+        if (parts is [var whole])
         {
-            var shape = file.GlobalShape(name);
-            var bytes = file.ReadSliceAsync(name, new long[shape.Count], shape, CancellationToken.None).GetAwaiter().GetResult();
-            return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
-        });
+            File.Move(whole, path, overwrite: true);
+            return;
+        }
+
+        using var scope = NewDisposeScope();
+        var rows = new Dictionary<string, List<Tensor>>();
+        foreach (var part in parts)
+        {
+            using var file = SafetensorsFile.Open(part);
+            foreach (var name in file.WeightNames)
+            {
+                if (!rows.TryGetValue(name, out var known))
+                    rows.Add(name, known = []);
+                known.Add(tensor(Read(file, name)).reshape([.. file.GlobalShape(name)]));
+            }
+        }
+
+        Write(path, rows.Select(pair => (pair.Key, cat(pair.Value.ToArray(), 0))));
+    }
+
+    private static float[] Read(SafetensorsFile file, string name)
+    {
+        var shape = file.GlobalShape(name);
+        var bytes = file.ReadSliceAsync(name, new long[shape.Count], shape, CancellationToken.None).GetAwaiter().GetResult();
+        return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
     }
 
     private static string NameOf(Tensor tensor) => tensor.dtype == ScalarType.Int64 ? "I64" : "F32";

@@ -20,6 +20,15 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
     /// <summary>As the peer splits it.</summary>
     public const string ByData = "data";
 
+    /// <summary>As AlexNet was in 2012.</summary>
+    public const string ByModel = "model";
+
+    public const string Float32 = "float32";
+    public const string Tf32 = "tf32";
+    public const string BFloat16 = "bfloat16";
+
+    public const string Gpu = "cuda";
+
     /// <summary>Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.</summary>
     public static IReadOnlyList<TrainCase> All { get; } =
     [
@@ -33,11 +42,28 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
         ImageNet("googlenet", 16),
     ];
 
+    /// <summary>Batches that keep a data centre's GPU busy for some tens of milliseconds a step.</summary>
+    public static IReadOnlyList<TrainCase> OnGpu { get; } =
+    [
+        .. from network in (TrainCase[])[ImageNet("alexnet_owt", 512), ImageNet("resnet50", 256), ImageNet("vgg16", 128)]
+           from precision in (string[])[Tf32, BFloat16]
+           select network with { Device = Gpu, Precision = precision },
+        ImageNet("alexnet", 256) with { Device = Gpu, Precision = Tf32, Split = ByModel },
+    ];
+
     /// <summary>How our images lie in memory; the peer's are as PyTorch makes them.</summary>
     public string MemoryFormat { get; init; } = MemoryFormats.Auto;
 
     /// <summary>How several ranks share the work, in a job file's word.</summary>
     public string Split { get; init; } = ByData;
+
+    /// <summary>"cpu" or <see cref="Gpu"/>, the process's first.</summary>
+    public string Device { get; init; } = "cpu";
+
+    /// <summary>A job file's word.</summary>
+    public string Precision { get; init; } = Float32;
+
+    public bool IsOnGpu => Device == Gpu;
 
     private static TrainCase ImageNet(string model, int batch) => new(model, batch, 3, 224, 1000);
 }

@@ -14,7 +14,7 @@ internal sealed class TrainContest : IAsyncDisposable
     private readonly int worldSize;
     private readonly int threads;
     private readonly string folder;
-    private readonly List<MeasuredRanks> contestants = []; // ours first
+    private readonly List<MeasuredRanks> contestants = []; // ours, PyTorch as installed, PyTorch in our environment
 
     private TrainContest(TrainCase network, int worldSize, int threads)
     {
@@ -22,7 +22,11 @@ internal sealed class TrainContest : IAsyncDisposable
         folder = BenchGroup.MakeFolder();
     }
 
-    public string Name => worldSize == 1 ? $"{network.Model}, 1 rank" : $"{network.Model}, {worldSize} ranks";
+    public string Name =>
+        (worldSize == 1 ? $"{network.Model}, 1 rank" : $"{network.Model}, {worldSize} ranks") + (network.IsOnGpu ? $", {network.Precision}" : "");
+
+    /// <summary>PyTorch has the whole network where our ranks have parts of it.</summary>
+    private int PeerRanks => network.Split == TrainCase.ByData ? worldSize : 1;
 
     public static async Task<TrainContest> StartAsync(TrainCase network, int worldSize, int threads, CancellationToken cancellationToken)
     {
@@ -39,15 +43,27 @@ internal sealed class TrainContest : IAsyncDisposable
         }
     }
 
-    /// <summary>Our step beside PyTorch's in the same environment, from the same weights, without dropout: with images that lie as PyTorch's do, and as ours do when they are timed.</summary>
-    public async Task<(StepDifference Contiguous, StepDifference AsTimed)> CompareStepsAsync(CancellationToken cancellationToken)
+    /// <summary>Our step beside PyTorch's, from the same weights, without dropout.</summary>
+    /// <returns>Whether they are the same but for rounding, and how far they are apart.</returns>
+    public async Task<(bool AreEqual, string Difference)> CompareStepsAsync(CancellationToken cancellationToken)
     {
-        var peer = await CheckAsync(contestants[^1], "peer", MemoryFormats.Contiguous, cancellationToken);
-        var contiguous = await CheckAsync(contestants[0], "ours", MemoryFormats.Contiguous, cancellationToken);
-        var asTimed = await CheckAsync(contestants[0], "ours", network.MemoryFormat, cancellationToken);
-        return (Between(contiguous), Between(asTimed));
+        // PyTorch as installed on a GPU, where the other would search for the fastest kernels first: of float32, which is not what it is timed in.
+        var judge = contestants[network.IsOnGpu ? 1 : 2];
+        var peer = await CheckAsync(judge, PeerRanks, new TrainOrder(0), cancellationToken);
+        var asTimed = Beside(peer, await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: network.MemoryFormat), cancellationToken));
+        if (network.IsOnGpu)
+        {
+            var rounded = Beside(peer, await CheckAsync(judge, PeerRanks, new TrainOrder(0, Precision: network.Precision), cancellationToken));
+            var rounding = network.Precision == TrainCase.BFloat16 ? 1.0 / (1 << 8) : 1.0 / (1 << 11);
+            return (asTimed.IsAsNearAs(rounded, rounding), $"{network.Precision} beside PyTorch's float32: {asTimed}; PyTorch's own {network.Precision}: {rounded}");
+        }
 
-        StepDifference Between((double Loss, Dictionary<string, float[]> Gradients) ours) => StepDifference.Between(ours.Loss, ours.Gradients, peer.Loss, peer.Gradients);
+        // With images that lie as PyTorch's do, and as ours do when they are timed.
+        var contiguous = Beside(peer, await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: MemoryFormats.Contiguous), cancellationToken));
+        return (contiguous.IsRounding && asTimed.IsRoundingBetweenLayouts, $"contiguous: {contiguous}; as timed: {asTimed}");
+
+        static StepDifference Beside((double Loss, Dictionary<string, float[]> Gradients) peer, (double Loss, Dictionary<string, float[]> Gradients) other) =>
+            StepDifference.Between(other.Loss, other.Gradients, peer.Loss, peer.Gradients);
     }
 
     public async Task<TrainRow> MeasureAsync(int rounds, double seconds, CancellationToken cancellationToken)
@@ -77,29 +93,32 @@ internal sealed class TrainContest : IAsyncDisposable
     {
         contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
             worldSize, rank => TrainRank.Start(OurPlace(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]), cancellationToken));
+        TensorFile.Join(Path.Combine(folder, "weights.safetensors"), [.. Enumerable.Range(0, worldSize).Select(rank => TrainRank.WeightsFile(folder, rank))]);
         // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
         var threadsOnly = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = $"{threads}" };
-        contestants.Add(await StartPeersAsync("as-installed", (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments), cancellationToken));
-        contestants.Add(await StartPeersAsync("same-environment", (rank, arguments) => MeasuredProcess.StartPeer(OurPlace(rank), Script, arguments), cancellationToken));
+        contestants.AddRange(await Task.WhenAll(
+            StartPeersAsync("as-installed", tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments), cancellationToken),
+            StartPeersAsync("same-environment", tuned: network.IsOnGpu, (rank, arguments) => MeasuredProcess.StartPeer(OurPlace(rank), Script, arguments), cancellationToken)));
     }
 
-    private Task<MeasuredRanks> StartPeersAsync(string meeting, Func<int, string[], MeasuredProcess> start, CancellationToken cancellationToken)
+    private Task<MeasuredRanks> StartPeersAsync(string meeting, bool tuned, Func<int, string[], MeasuredProcess> start, CancellationToken cancellationToken)
     {
-        var settings = JsonSerializer.Serialize(new { TrainCase.LearningRate, TrainCase.Momentum, TrainCase.WeightDecay });
+        var settings = JsonSerializer.Serialize(new { TrainCase.LearningRate, TrainCase.Momentum, TrainCase.WeightDecay, Tuned = tuned });
         return MeasuredRanks.StartAsync<TrainAnswer>(
-            worldSize,
-            rank => start(rank, [folder, Path.Combine(folder, meeting), $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network), settings]),
+            PeerRanks,
+            rank => start(rank, [folder, Path.Combine(folder, meeting), $"{rank}", $"{PeerRanks}", $"{threads}", JsonSerializer.Serialize(network), settings]),
             cancellationToken);
     }
 
-    private TrainerPlace OurPlace(int rank) => TrainerPlace.Of(rank, worldSize, threads);
+    private TrainerPlace OurPlace(int rank) => network.IsOnGpu ? TrainerPlace.OnGpu(rank, worldSize, threads) : TrainerPlace.Of(rank, worldSize, threads);
 
     private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(
-        MeasuredRanks ranks, string file, string memoryFormat, CancellationToken cancellationToken)
+        MeasuredRanks ranks, int count, TrainOrder order, CancellationToken cancellationToken)
     {
-        var path = Path.Combine(folder, $"{file}-gradients.safetensors");
-        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(0, path, memoryFormat), cancellationToken);
-        return (answers[0].Loss, TensorFile.ReadFloats(path));
+        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(order with { Folder = folder }, cancellationToken);
+        var whole = Path.Combine(folder, "gradients.safetensors");
+        TensorFile.Join(whole, [.. Enumerable.Range(0, count).Select(rank => TrainRank.GradientsFile(folder, rank))]);
+        return (answers[0].Loss, TensorFile.ReadFloats(whole));
     }
 
     private static async Task<double> SecondsAStepAsync(MeasuredRanks ranks, int steps, CancellationToken cancellationToken)

@@ -8,6 +8,7 @@ using Cluster.Contracts.V1;
 using Cluster.Models.Layers;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Devices.Cuda;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Training;
 using Cluster.Worker.Training.Optimizers;
@@ -26,6 +27,7 @@ internal sealed class TrainRank : IDisposable
     private readonly Func<string, TrainingStep> stepOf; // by memory format
     private readonly TrainingStep step;
     private readonly HostBatch batch;
+    private readonly DeviceFeed? feed;
     private readonly ICollectiveGroup group;
     private readonly double learningRate;
     private long stepsDone;
@@ -35,15 +37,17 @@ internal sealed class TrainRank : IDisposable
         this.group = group;
         var training = spec.Hyperparameters;
         learningRate = training.Optimizer.LearningRate;
-        partition = TrainingPartitions.CreateAsync(spec, group, "cpu:0", new GradientOptions(), NullLogger.Instance, cancellationToken).GetAwaiter().GetResult();
+        partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance, cancellationToken).GetAwaiter().GetResult();
         partition.Network.train();
         optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
         var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
+        var device = TrainingPartitions.DeviceOf(network.Device);
+        feed = network.IsOnGpu ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device) : null;
         stepOf = format =>
         {
             var formatted = spec.Clone();
             formatted.Hyperparameters.MemoryFormat = format;
-            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, TrainingPartitions.DeviceOf("cpu:0")), TimeProvider.System);
+            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, device), feed, TimeProvider.System);
         };
         step = stepOf(network.MemoryFormat);
         batch = MakeBatch(network, group, partition);
@@ -53,8 +57,11 @@ internal sealed class TrainRank : IDisposable
     /// <param name="arguments">As <see cref="Build"/> reads them.</param>
     public static MeasuredProcess Start(TrainerPlace place, IEnumerable<string> arguments) => MeasuredProcess.StartOurs(place, [Verb, .. arguments]);
 
-    /// <summary>Where rank 0 leaves what the peer must begin with.</summary>
-    public static string WeightsFile(string folder) => Path.Combine(folder, "weights.safetensors");
+    /// <summary>Where a rank leaves what the peer must begin with: the parameters that it owns.</summary>
+    public static string WeightsFile(string folder, int rank) => Path.Combine(folder, $"weights-{rank}.safetensors");
+
+    /// <summary>Where it leaves the gradients of these.</summary>
+    public static string GradientsFile(string folder, int rank) => Path.Combine(folder, $"gradients-{rank}.safetensors");
 
     public static Command Build()
     {
@@ -73,6 +80,7 @@ internal sealed class TrainRank : IDisposable
 
     public void Dispose()
     {
+        feed?.Dispose();
         batch.Dispose();
         optimizer.Dispose();
         partition.Dispose();
@@ -83,9 +91,12 @@ internal sealed class TrainRank : IDisposable
     private static int Obey(string folder, int rank, int worldSize, int threads, TrainCase network, CancellationToken cancellationToken)
     {
         torch.set_num_threads(threads);
-        var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken).GetAwaiter().GetResult();
-        using var me = new TrainRank(Spec(network, worldSize), network, group, cancellationToken);
-        if (network.Split == TrainCase.ByData)
+        var spec = Spec(network, worldSize);
+        GpuKernels.Choose(spec.Hyperparameters.Precision);
+        int? cudaDevice = network.IsOnGpu && worldSize > 1 ? 0 : null;
+        var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken, cudaDevice: cudaDevice).GetAwaiter().GetResult();
+        using var me = new TrainRank(spec, network, group, cancellationToken);
+        if (network.Split is TrainCase.ByData or TrainCase.ByModel)
             me.WriteStart(folder, network);
         group.Barrier("files");
         Console.WriteLine(JsonSerializer.Serialize(new TrainAnswer(0, 0)));
@@ -120,7 +131,7 @@ internal sealed class TrainRank : IDisposable
         {
             GlobalBatchSize = network.Batch * worldSize,
             MicroBatches = StepModel.MicroBatchesAStage * worldSize,
-            Precision = Precision.Float32,
+            Precision = Enum.Parse<Precision>(network.Precision, ignoreCase: true),
             // Each replica by its own slice's statistics, as DistributedDataParallel does unless told.
             SyncBatchNorm = false,
             Schedule = new ScheduleSpec(),
@@ -131,7 +142,7 @@ internal sealed class TrainRank : IDisposable
     private static HostBatch MakeBatch(TrainCase network, ICollectiveGroup group, ITrainingPartition partition)
     {
         using var scope = torch.NewDisposeScope();
-        torch.manual_seed(group.Rank);
+        torch.manual_seed(network.Split == TrainCase.ByData ? group.Rank : 0); // parts of a network see the same batch
         var globalSize = network.Batch * group.WorldSize;
         var made = new HostBatch(partition.LocalSamples(globalSize).Count, globalSize, views: 1, network.Channels * network.InputSize * network.InputSize);
         var images = torch.randn(made.Images.Length, dtype: torch.ScalarType.Float32);
@@ -141,14 +152,13 @@ internal sealed class TrainRank : IDisposable
         return made;
     }
 
-    /// <summary>The weights, and this rank's batch, for the peers.</summary>
+    /// <summary>This rank's batch and weights, for the peers.</summary>
     private void WriteStart(string folder, TrainCase network)
     {
         using var scope = torch.NewDisposeScope();
         var (images, labels) = batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
         TensorFile.Write(Path.Combine(folder, $"batch-{group.Rank}.safetensors"), [("images", images), ("labels", labels)]);
-        if (group.Rank == 0)
-            TensorFile.Write(WeightsFile(folder), partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor)));
+        TensorFile.Write(WeightsFile(folder, group.Rank), partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
     }
 
     private TrainAnswer Check(TrainOrder order)
@@ -157,8 +167,8 @@ internal sealed class TrainRank : IDisposable
         dropouts.ForEach(layer => layer.eval());
         var outcome = stepOf(order.MemoryFormat).ForwardBackward(batch, stepsDone);
         dropouts.ForEach(layer => layer.train());
-        if (group.Rank == 0)
-            TensorFile.Write(order.File, partition.Parameters.Select(parameter => (parameter.Name, parameter.Tensor.grad!)));
+        TensorFile.Write(
+            GradientsFile(order.Folder, group.Rank), partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.grad!.cpu())));
         return new TrainAnswer(0, outcome.Loss);
     }
 
@@ -168,7 +178,15 @@ internal sealed class TrainRank : IDisposable
         var loss = double.NaN;
         var began = Stopwatch.GetTimestamp();
         for (var i = 0; i < steps; i++)
-            loss = step.Run(batch, stepsDone++, learningRate).Outcome.Loss;
+            loss = step.Run(batch, stepsDone++, learningRate, next: batch).Outcome.Loss;
+        WaitForUpdate();
         return new TrainAnswer(Stopwatch.GetElapsedTime(began).TotalSeconds / steps, loss);
+    }
+
+    /// <summary>A GPU may be at the last update still.</summary>
+    private void WaitForUpdate()
+    {
+        using var scope = torch.NewDisposeScope();
+        partition.Parameters[^1].Tensor.sum().item<float>();
     }
 }

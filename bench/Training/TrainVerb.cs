@@ -15,7 +15,9 @@ internal static class TrainVerb
             AllowMultipleArgumentsPerToken = true,
             DefaultValueFactory = _ => [.. TrainCase.All.Select(network => network.Model)],
         };
-        models.AcceptOnlyFromAmong([.. TrainCase.All.Select(network => network.Model)]);
+        models.AcceptOnlyFromAmong([.. TrainCase.All.Concat(TrainCase.OnGpu).Select(network => network.Model).Distinct()]);
+        var device = new Option<string>("--device") { Description = "cpu, or cuda: this machine's first GPU, on which --ranks says nothing", DefaultValueFactory = _ => "cpu" };
+        device.AcceptOnlyFromAmong("cpu", TrainCase.Gpu);
         var ranks = new Option<int[]>("--ranks") { Description = "processes that share the work", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1, 2] };
         var threads = new Option<int>("--threads") { Description = "of one rank alone; of several each has one", DefaultValueFactory = _ => Environment.ProcessorCount };
         var rounds = new Option<int>("--rounds") { Description = "turns of each contestant; medians are printed", DefaultValueFactory = _ => 9 };
@@ -25,14 +27,18 @@ internal static class TrainVerb
         var markdown = new Option<bool>("--markdown") { Description = "print a Markdown table at the end, and what is measured meanwhile on standard error" };
         var command = new Command("train", "training steps, against PyTorch with torchvision's models (python3-torch, python3-torchvision)")
         {
-            models, ranks, threads, rounds, seconds, format, markdown, RatioReport.Option,
+            models, device, ranks, threads, rounds, seconds, format, markdown, RatioReport.Option,
         };
         command.SetAction((arguments, cancellationToken) =>
         {
-            var plan = new TrainPlan(
-                [.. TrainCase.All.Where(network => arguments.GetValue(models)!.Contains(network.Model)).Select(network => network with { MemoryFormat = arguments.GetValue(format)! })],
-                arguments.GetValue(ranks)!, arguments.GetValue(threads),
-                arguments.GetValue(rounds), arguments.GetValue(seconds));
+            var onGpu = arguments.GetValue(device) == TrainCase.Gpu;
+            var networks = (onGpu ? TrainCase.OnGpu : TrainCase.All)
+                .Where(network => arguments.GetResult(models) is null or { Implicit: true } || arguments.GetValue(models)!.Contains(network.Model))
+                .Select(network => network with { MemoryFormat = arguments.GetValue(format)! });
+            var rows = onGpu
+                ? networks.Select(network => (network, network.Split == TrainCase.ByData ? 1 : 2))
+                : arguments.GetValue(ranks)!.SelectMany(worldSize => networks, (worldSize, network) => (network, worldSize));
+            var plan = new TrainPlan([.. rows], arguments.GetValue(threads), arguments.GetValue(rounds), arguments.GetValue(seconds));
             return arguments.GetValue(markdown)
                 ? RunAsync(plan, new RatioReport(json: false, Console.Error, Console.Error), new TrainTable(Console.Out), cancellationToken)
                 : RunAsync(plan, RatioReport.For(arguments), table: null, cancellationToken);
@@ -44,34 +50,38 @@ internal static class TrainVerb
     private static async Task<int> RunAsync(TrainPlan plan, RatioReport report, TrainTable? table, CancellationToken cancellationToken)
     {
         BenchEnvironment.Print(report);
-        report.Note($"float32, SGD with momentum {TrainCase.Momentum} and weight decay {TrainCase.WeightDecay}, one batch in memory; images a second of all ranks together; "
+        report.Note($"float32 unless another type is named, SGD with momentum {TrainCase.Momentum} and weight decay {TrainCase.WeightDecay}, one batch in memory; images a second of all ranks together; "
             + $"medians of {plan.Rounds} interleaved turns of about {plan.Seconds} s");
-        report.Note("\"as installed\": this process's environment and the number of threads; \"same environment\": that of our trainers");
+        report.Note("\"as installed\": this process's environment and the number of threads; \"same environment\": that of our trainers, and on a GPU channels-last and cuDNN's search for the fastest kernels");
         var allEqual = true;
-        foreach (var worldSize in plan.WorldSizes)
+        Task<TrainContest>? next = null;
+        foreach (var (i, (network, worldSize)) in plan.Rows.Index())
         {
-            var threads = worldSize == 1 ? plan.Threads : 1;
-            foreach (var network in plan.Networks)
+            await using var contest = await (next ?? StartAsync(i));
+            // On a GPU the next row's processes start meanwhile; the CPU's memory is for one row's at a time.
+            next = network.IsOnGpu && i + 1 < plan.Rows.Count ? StartAsync(i + 1) : null;
+            var (areEqual, difference) = await contest.CompareStepsAsync(cancellationToken);
+            report.Note($"{contest.Name}: batch {network.Batch} a rank, {network.InputSize} pixels, {ThreadsOf(worldSize)} {(ThreadsOf(worldSize) == 1 ? "thread" : "threads")} a rank; one step beside PyTorch's, {difference}");
+            if (!areEqual)
             {
-                await using var contest = await TrainContest.StartAsync(network, worldSize, threads, cancellationToken);
-                var (contiguous, asTimed) = await contest.CompareStepsAsync(cancellationToken);
-                report.Note($"{contest.Name}: batch {network.Batch} a rank, {network.InputSize} pixels, {threads} {(threads == 1 ? "thread" : "threads")} a rank; one step beside PyTorch's, contiguous: {contiguous}; as timed: {asTimed}");
-                if (!contiguous.IsRounding || !asTimed.IsRoundingBetweenLayouts)
-                {
-                    report.Note($"{contest.Name}: the steps differ by more than rounding, so their speed is not compared");
-                    allEqual = false;
-                    continue;
-                }
-
-                var row = await contest.MeasureAsync(plan.Rounds, plan.Seconds, cancellationToken);
-                row.Comparisons.ForEach(report.Add);
-                table?.Add(row);
+                report.Note($"{contest.Name}: the steps differ by more than rounding, so their speed is not compared");
+                allEqual = false;
+                continue;
             }
+
+            if (next is not null)
+                await next; // nothing is timed beside a start
+            var row = await contest.MeasureAsync(plan.Rounds, plan.Seconds, cancellationToken);
+            row.Comparisons.ForEach(report.Add);
+            table?.Add(row);
         }
 
         table?.Print();
         return allEqual ? 0 : 1;
+
+        int ThreadsOf(int worldSize) => worldSize == 1 ? plan.Threads : 1;
+        Task<TrainContest> StartAsync(int row) => TrainContest.StartAsync(plan.Rows[row].Network, plan.Rows[row].WorldSize, ThreadsOf(plan.Rows[row].WorldSize), cancellationToken);
     }
 
-    private sealed record TrainPlan(IReadOnlyList<TrainCase> Networks, IReadOnlyList<int> WorldSizes, int Threads, int Rounds, double Seconds);
+    private sealed record TrainPlan(IReadOnlyList<(TrainCase Network, int WorldSize)> Rows, int Threads, int Rounds, double Seconds);
 }

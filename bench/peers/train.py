@@ -65,7 +65,7 @@ class AlexNet(nn.Module):
 
     def by_tower(self, x):
         n, c, h, w = x.shape
-        return self.norm(x.view(2 * n, c // 2, h, w)).view(n, c, h, w)
+        return self.norm(x.reshape(2 * n, c // 2, h, w)).reshape(n, c, h, w)
 
 
 class BiasedConv(nn.Module):
@@ -140,59 +140,77 @@ def write(path, tensors):
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors.values():
-            file.write(tensor.contiguous().numpy().tobytes())
+            file.write(tensor.cpu().contiguous().numpy().tobytes())
 
 
 class Trainer:
     def __init__(self, folder, rank, world_size, case, settings):
         self.rank, self.world_size = rank, world_size
+        self.device, self.precision = torch.device(case["Device"]), case["Precision"]
+        self.layout = torch.channels_last if settings["Tuned"] else torch.contiguous_format
+        torch.backends.cudnn.benchmark = settings["Tuned"]
         self.net = network(case).train()
-        weights = read(f"{folder}/weights.safetensors")
+        self.load(read(f"{folder}/weights.safetensors"))
+        self.net.to(self.device, memory_format=self.layout)
+        batch = read(f"{folder}/batch-{rank}.safetensors")
+        self.images, self.labels = batch["images"], batch["labels"]
+        if self.device.type == "cuda":  # as a DataLoader leaves them with pin_memory
+            self.images, self.labels = self.images.pin_memory(), self.labels.pin_memory()
+        self.model = nn.parallel.DistributedDataParallel(self.net) if world_size > 1 else self.net
+        self.optimizer = torch.optim.SGD(self.net.parameters(), settings["LearningRate"], settings["Momentum"], weight_decay=settings["WeightDecay"])
+        self.criterion = nn.CrossEntropyLoss()
+
+    def load(self, weights):
         parameters = dict(self.net.named_parameters())
         assert parameters.keys() == weights.keys(), parameters.keys() ^ weights.keys()
         with torch.no_grad():
             for name, parameter in parameters.items():
                 parameter.copy_(weights[name])
-        batch = read(f"{folder}/batch-{rank}.safetensors")
-        self.images, self.labels = batch["images"], batch["labels"]
-        self.model = nn.parallel.DistributedDataParallel(self.net) if world_size > 1 else self.net
-        self.optimizer = torch.optim.SGD(self.net.parameters(), settings["LearningRate"], settings["Momentum"], weight_decay=settings["WeightDecay"])
-        self.criterion = nn.CrossEntropyLoss()
 
-    def gradients(self):
-        outputs = self.model(self.images)
-        self.optimizer.zero_grad()
-        if torch.is_tensor(outputs):
-            loss = main = self.criterion(outputs, self.labels)
-        else:
-            main = self.criterion(outputs.logits, self.labels)
-            loss = main + 0.3 * (self.criterion(outputs.aux_logits1, self.labels) + self.criterion(outputs.aux_logits2, self.labels))
+    def gradients(self, precision):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        images = self.images.to(self.device, non_blocking=True).contiguous(memory_format=self.layout)
+        labels = self.labels.to(self.device, non_blocking=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            outputs = self.model(images)
+            self.optimizer.zero_grad()
+            if torch.is_tensor(outputs):
+                loss = main = self.criterion(outputs, labels)
+            else:
+                main = self.criterion(outputs.logits, labels)
+                loss = main + 0.3 * (self.criterion(outputs.aux_logits1, labels) + self.criterion(outputs.aux_logits2, labels))
         loss.backward()
         return main
 
     def train(self, steps):
         self.step()
+        self.wait()
         began = time.perf_counter()
         for _ in range(steps):
             loss = self.step()
+        self.wait()
         return (time.perf_counter() - began) / steps, loss
 
+    def wait(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
     def step(self):
-        loss = self.gradients().item()  # as every training loop's log asks for
+        loss = self.gradients(self.precision).item()  # as every training loop's log asks for
         self.optimizer.step()
         return loss
 
-    def check(self, path):
+    def check(self, folder, precision):
         dropouts = [module for module in self.net.modules() if isinstance(module, nn.Dropout)]
         for module in dropouts:
             module.eval()
-        loss = self.gradients().detach()
+        loss = self.gradients(precision).detach()
         for module in dropouts:
             module.train()
         if self.world_size > 1:
             torch.distributed.all_reduce(loss)
-        if self.rank == 0:
-            write(path, {name: parameter.grad for name, parameter in self.net.named_parameters()})
+        owned = self.net.named_parameters() if self.rank == 0 else []
+        write(f"{folder}/gradients-{self.rank}.safetensors", {name: parameter.grad for name, parameter in owned})
         return loss.item() / self.world_size
 
 
@@ -206,7 +224,7 @@ def main(folder, meeting, rank, world_size, threads, case, settings):
     for line in sys.stdin:
         order = json.loads(line)
         if order["Steps"] == 0:
-            answer = {"Seconds": 0, "Loss": trainer.check(order["File"])}
+            answer = {"Seconds": 0, "Loss": trainer.check(order["Folder"], order["Precision"])}
         else:
             seconds, loss = trainer.train(order["Steps"])
             answer = {"Seconds": seconds, "Loss": loss}

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Cluster.Bench.Reporting;
 using Cluster.Contracts;
+using TorchSharp;
 
 namespace Cluster.Bench.Training;
 
@@ -9,13 +10,14 @@ internal static class TrainVerb
 {
     public static Command Build()
     {
+        string[] known = [.. TrainCase.All.Concat(TrainCase.OnGpu).Select(network => network.Model).Distinct()];
         var models = new Option<string[]>("--models")
         {
-            Description = "networks to train",
+            Description = "networks to train; some on GPUs only, some on CPUs only",
             AllowMultipleArgumentsPerToken = true,
-            DefaultValueFactory = _ => [.. TrainCase.All.Select(network => network.Model)],
+            DefaultValueFactory = _ => known,
         };
-        models.AcceptOnlyFromAmong([.. TrainCase.All.Concat(TrainCase.OnGpu).Select(network => network.Model).Distinct()]);
+        models.AcceptOnlyFromAmong(known);
         var device = new Option<string>("--device") { Description = "cpu, or cuda: this machine's first GPU, on which --ranks says nothing", DefaultValueFactory = _ => "cpu" };
         device.AcceptOnlyFromAmong("cpu", TrainCase.Gpu);
         var ranks = new Option<int[]>("--ranks") { Description = "processes that share the work", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [1, 2] };
@@ -32,9 +34,14 @@ internal static class TrainVerb
         command.SetAction((arguments, cancellationToken) =>
         {
             var onGpu = arguments.GetValue(device) == TrainCase.Gpu;
-            var networks = (onGpu ? TrainCase.OnGpu : TrainCase.All)
-                .Where(network => arguments.GetResult(models) is null or { Implicit: true } || arguments.GetValue(models)!.Contains(network.Model))
-                .Select(network => network with { MemoryFormat = arguments.GetValue(format)! });
+            if (onGpu && !torch.cuda.is_available())
+                return RefuseAsync("--device is cuda but libtorch sees no GPU here; use cpu, or a libtorch for CUDA on a machine that has one");
+            var measured = onGpu ? TrainCase.OnGpu : TrainCase.All;
+            TrainCase[] networks = [.. measured
+                .Where(network => arguments.GetValue(models)!.Contains(network.Model))
+                .Select(network => network with { MemoryFormat = arguments.GetValue(format)! })];
+            if (networks.Length == 0)
+                return RefuseAsync($"--models is {string.Join(" ", arguments.GetValue(models)!)} but with --device {arguments.GetValue(device)} these are measured: {string.Join(" ", measured.Select(network => network.Model).Distinct())}");
             var rows = onGpu
                 ? networks.Select(network => (network, network.Split == TrainCase.ByData ? 1 : 2))
                 : arguments.GetValue(ranks)!.SelectMany(worldSize => networks, (worldSize, network) => (network, worldSize));
@@ -44,6 +51,12 @@ internal static class TrainVerb
                 : RunAsync(plan, RatioReport.For(arguments), table: null, cancellationToken);
         });
         return command;
+    }
+
+    private static async Task<int> RefuseAsync(string reason)
+    {
+        await Console.Error.WriteLineAsync(reason);
+        return 2;
     }
 
     /// <returns>The exit code: 1 if a step of ours is not PyTorch's, and so no row was reported for it.</returns>

@@ -68,7 +68,7 @@ public sealed class ModelVerbsTests
     [InlineData("model.options.activaton is relu but lenet5 has no such option; did you mean activation?", "lenet5", "--option", "activaton=relu")]
     [InlineData("model.options.inputSize is 30 but must be 28 or 32; leave it out to take it from the data", "lenet5", "--option", "inputSize=30")]
     [InlineData("--option is width but must be a name and a value; write it as width=0.5", "lenet5", "--option", "width")]
-    [InlineData("hyperparameters.precision is \"float8\" but must be float32, float64 or bfloat16; use float32, float64 or bfloat16", "lenet5", "--precision", "float8")]
+    [InlineData("hyperparameters.precision is \"float8\" but must be float32, tf32, float64 or bfloat16; use float32, tf32, float64 or bfloat16", "lenet5", "--precision", "float8")]
     [InlineData("--batch is 0 but must be at least 1; use a number such as 128; see ./cluster models describe --help", "lenet5", "--batch", "0")]
     public async Task Describe_OfWhatDoesNotExist_SaysSoAndAsksNobody(string line, params string[] arguments)
     {

@@ -82,27 +82,35 @@ public sealed class DeviceFeed : IDisposable
 
         public void Dispose()
         {
-            Release(images);
-            Release(labels);
+            SpinWait.SpinUntil(() => !IsUnderWay());
+            images?.Dispose();
+            labels?.Dispose();
             feed._cuda.Driver.DestroyEvent(arrived);
+        }
+
+        private bool IsUnderWay()
+        {
+            try
+            {
+                return !feed._cuda.Driver.HasHappened(arrived);
+            }
+            catch (DeviceException)
+            {
+                return false; // the device has failed, which whoever computes there is told
+            }
         }
 
         private void Fit(ref Tensor? place, Tensor source)
         {
             if (place is not null && place.numel() == source.numel())
                 return;
-            Release(place);
+            // Another size: the compute stream may use the memory again, but not before what is still on its way here has come.
+            feed._cuda.Driver.Wait(CudaDriver.ComputeStream, arrived);
+            place?.Dispose();
             place = empty(source.numel(), dtype: source.dtype, device: device).DetachFromDisposeScope();
             // The memory may be what the compute stream has not finished with, though nobody holds it any more.
             feed._cuda.Driver.Record(feed._computed, CudaDriver.ComputeStream);
             feed._cuda.Driver.Wait(feed._stream, feed._computed);
-        }
-
-        /// <summary>For the compute stream to use again: not before what may still be on its way here has come.</summary>
-        private void Release(Tensor? place)
-        {
-            feed._cuda.Driver.Wait(CudaDriver.ComputeStream, arrived);
-            place?.Dispose();
         }
 
         private void Send(Tensor source, Tensor place)

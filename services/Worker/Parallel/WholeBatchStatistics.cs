@@ -70,7 +70,11 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group)
     /// <summary>(C) in float64 → (1, C, 1, 1), to go with <paramref name="images"/>.</summary>
     public static Tensor Broadcast(Tensor x_C, Tensor images) => x_C.to(images.dtype, images.device).view(1, -1, 1, 1);
 
-    public static double[] Values(Tensor x_C) => MemoryMarshal.Cast<byte, double>(x_C.cpu().contiguous().bytes).ToArray();
+    public static double[] Values(Tensor x_C)
+    {
+        using var scope = NewDisposeScope(); // a span of a tensor's memory does not keep the tensor
+        return MemoryMarshal.Cast<byte, double>(x_C.cpu().contiguous().bytes).ToArray();
+    }
 
     private void Timed(Action exchange)
     {

@@ -61,8 +61,12 @@ internal static class TrainingCheckpoint
                 AddSlice(optimizerFile, StateName(CurrentSlot, name), current, globalShape, offset);
         }
 
-        void AddSlice(string file, string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset) => snapshot.AddTensor(
-            file, name, TensorBytes.NameOf(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+        void AddSlice(string file, string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
+        {
+            using var scope = torch.NewDisposeScope(); // a span of a tensor's memory does not keep the tensor
+            snapshot.AddTensor(
+                file, name, TensorBytes.NameOf(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+        }
     }
 
     /// <summary>Overwrites parameters, running statistics and optimizer state, whatever split they were written by.</summary>

@@ -161,8 +161,11 @@ internal static class Trainings
         return [.. partition.Parameters.Select(p => (p.Name, p.Offset, Values(p.Tensor.grad!)))];
     }
 
-    public static double[] Values(Tensor tensor) =>
-        MemoryMarshal.Cast<byte, double>(tensor.detach().to(ScalarType.Float64).cpu().contiguous().bytes).ToArray();
+    public static double[] Values(Tensor tensor)
+    {
+        using var scope = NewDisposeScope(); // a span of a tensor's memory does not keep the tensor
+        return MemoryMarshal.Cast<byte, double>(tensor.detach().to(ScalarType.Float64).cpu().contiguous().bytes).ToArray();
+    }
 
     private static Dictionary<string, object> OptionsOf(string name) => name switch
     {

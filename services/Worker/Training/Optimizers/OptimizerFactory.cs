@@ -17,7 +17,7 @@ public static class OptimizerFactory
     {
         if (hyperparameters.ShardOptimizer && group.WorldSize > 1)
             return new ShardedOptimizer(parameters, group, rows => Create(hyperparameters.Optimizer, rows));
-        return parameters.All(parameter => parameter.Tensor.device_type == DeviceType.CUDA) && hyperparameters.Optimizer.Name != OfWholeTensors
+        return parameters is [{ Tensor.device_type: DeviceType.CUDA }, ..] && hyperparameters.Optimizer.Name != OfWholeTensors
             ? new FlatOptimizer(parameters, flat => Create(hyperparameters.Optimizer, flat))
             : Create(hyperparameters.Optimizer, parameters);
     }

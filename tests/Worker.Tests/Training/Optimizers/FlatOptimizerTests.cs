@@ -1,5 +1,6 @@
 using Cluster.Contracts.V1;
 using Cluster.Worker.Parallel;
+using Cluster.Worker.Tests.Collectives;
 using Cluster.Worker.Tests.Parallel;
 using Cluster.Worker.Training.Optimizers;
 using static TorchSharp.torch;
@@ -55,6 +56,19 @@ public sealed class FlatOptimizerTests
 
         Trainings.Values(weights[0]).ShouldAllBe(value => value == 0); // 1 − (0 + 1)
         Trainings.Values(weights[1]).ShouldAllBe(value => value == 2); // 5 − (2 + 1)
+    }
+
+    /// <summary>A stage of a pipeline may be all pooling.</summary>
+    [Fact]
+    public void Create_OfNoParameters_StepsNothing()
+    {
+        using var ranks = new Ranks("a");
+        ranks.Run(group =>
+        {
+            using var optimizer = OptimizerFactory.Create(new Hyperparameters { Optimizer = new OptimizerSpec { Name = "sgd", Momentum = 0.9 } }, [], group);
+            optimizer.Step(0.1, 0);
+            optimizer.State.ShouldBeEmpty();
+        });
     }
 
     private static double[] Values(IEnumerable<LocalParameter> parameters) => [.. parameters.SelectMany(p => Trainings.Values(p.Tensor))];

@@ -10,8 +10,11 @@ namespace Cluster.Bench.Memory;
 /// <param name="Channels">Of a picture.</param>
 /// <param name="Batch">Pictures in a step.</param>
 /// <param name="Optimizer">Its name.</param>
-internal sealed record MemoryCase(string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer)
+/// <param name="Precision">Its name.</param>
+internal sealed record MemoryCase(string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer, string Precision)
 {
+    private static readonly (string Optimizer, string Precision)[] Settings = [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"), ("adam", "bfloat16")];
+
     /// <summary>Each family, small and published builds, those whose parameters take most and those whose activations do.</summary>
     public static MemoryCase[] All { get; } =
     [
@@ -34,7 +37,7 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
         name: memory
         model: {name: {{{Model}}}, options: {{{{Options}}}}}
         data: {name: synthetic, imageSize: {{{Pixels}}}, channels: {{{Channels}}}, trainSamples: {{{MemoryTrainer.Steps * Batch}}}, validationSamples: 0}
-        hyperparameters: {epochs: 1, globalBatchSize: {{{Batch}}}, optimizer: {name: {{{Optimizer}}}, learningRate: 0.00001}}
+        hyperparameters: {epochs: 1, globalBatchSize: {{{Batch}}}, precision: {{{Precision}}}, optimizer: {name: {{{Optimizer}}}, learningRate: 0.00001}}
         checkpoints: {everySteps: {{{MemoryTrainer.CheckpointAfterSteps}}}}
         """;
 
@@ -42,6 +45,6 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
 
     private static IEnumerable<MemoryCase> Of(string model, string options, int pixels, int channels, int batch, int larger) =>
         from size in (int[])[batch, larger]
-        from optimizer in (string[])["sgd", "adam"]
-        select new MemoryCase(model, options, pixels, channels, size, optimizer);
+        from setting in Settings
+        select new MemoryCase(model, options, pixels, channels, size, setting.Optimizer, setting.Precision);
 }

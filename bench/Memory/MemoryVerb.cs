@@ -22,7 +22,7 @@ internal static class MemoryVerb
 
     public static Command Build()
     {
-        var json = new Option<bool>("--json") { Description = "print one JSON object a line: model, input, batch, optimizer, estimatedBytes, measuredBytes" };
+        var json = new Option<bool>("--json") { Description = "print one JSON object a line: model, input, batch, optimizer, precision, estimatedBytes, measuredBytes" };
         var only = new Option<string[]>("--only") { Description = "models to measure instead of all", AllowMultipleArgumentsPerToken = true };
         var threads = new Option<int>("--threads") { Description = "threads of a trainer", DefaultValueFactory = _ => 1 };
         var command = new Command("memory", $"what training takes beside what is estimated; exit code 1 if an estimate is off by more than {Allowed:P0}") { json, only, threads };
@@ -50,7 +50,7 @@ internal static class MemoryVerb
         var passed = true;
         foreach (var one in cases)
         {
-            var row = new MemoryRow(one.Model, one.Input, one.Batch, one.Optimizer, Estimate(one.Spec), await MeasureAsync(one, threads, cancellationToken));
+            var row = new MemoryRow(one.Model, one.Input, one.Batch, one.Optimizer, one.Precision, Estimate(one.Spec), await MeasureAsync(one, threads, cancellationToken));
             Console.WriteLine(json ? JsonSerializer.Serialize(row, Json) : row.ToString());
             passed &= Math.Abs(row.Ratio - 1) <= Allowed;
         }
@@ -79,18 +79,18 @@ internal static class MemoryVerb
         return await trainer.ReceiveAsync<long>(cancellationToken);
     }
 
-    private sealed record MemoryRow(string Model, string Input, int Batch, string Optimizer, long EstimatedBytes, long MeasuredBytes)
+    private sealed record MemoryRow(string Model, string Input, int Batch, string Optimizer, string Precision, long EstimatedBytes, long MeasuredBytes)
     {
-        private const string Layout = "{0,-20} {1,-14} {2,6} {3,-9} {4,14} {5,13} {6,7}";
+        private const string Layout = "{0,-20} {1,-14} {2,6} {3,-9} {4,-9} {5,14} {6,13} {7,7}";
 
         [JsonIgnore]
-        public static string Head => string.Format(CultureInfo.InvariantCulture, Layout, "model", "input", "batch", "optimizer", "estimated MiB", "measured MiB", "ratio");
+        public static string Head => string.Format(CultureInfo.InvariantCulture, Layout, "model", "input", "batch", "optimizer", "precision", "estimated MiB", "measured MiB", "ratio");
 
         /// <summary>Above 1: more was estimated than taken.</summary>
         [JsonIgnore]
         public double Ratio => (double)EstimatedBytes / MeasuredBytes;
 
         public override string ToString() => string.Format(
-            CultureInfo.InvariantCulture, Layout, Model, Input, Batch, Optimizer, EstimatedBytes >> 20, MeasuredBytes >> 20, Ratio.ToString("F2", CultureInfo.InvariantCulture));
+            CultureInfo.InvariantCulture, Layout, Model, Input, Batch, Optimizer, Precision, EstimatedBytes >> 20, MeasuredBytes >> 20, Ratio.ToString("F2", CultureInfo.InvariantCulture));
     }
 }

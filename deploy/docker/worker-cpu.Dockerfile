@@ -15,7 +15,7 @@ RUN dotnet publish services/Worker/Worker.csproj -c Release -r linux-x64 --self-
 
 FROM debian:12-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends libtorch1.13 libopenblas0-pthread libturbojpeg0 libssl3 ca-certificates dataset-fashion-mnist \
+ && apt-get install -y --no-install-recommends libtorch1.13 libopenblas0-pthread libturbojpeg0 libjemalloc2 libssl3 ca-certificates dataset-fashion-mnist \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 1654 --no-create-home --shell /usr/sbin/nologin app \
  && install -d -o app -g app /var/lib/cluster-worker

@@ -7,14 +7,14 @@ COPY . .
 RUN dotnet publish services/Worker/Worker.csproj -c Release -p:PackageSet=nuget -r linux-x64 --self-contained false -o /app
 
 FROM debian:12-slim AS data
-RUN apt-get update && apt-get install -y --no-install-recommends dataset-fashion-mnist libturbojpeg0
+RUN apt-get update && apt-get install -y --no-install-recommends dataset-fashion-mnist libturbojpeg0 libjemalloc2
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 WORKDIR /app
 COPY --from=build /app .
 COPY --from=data /usr/share/datasets /usr/share/datasets
-COPY --from=data /usr/lib/x86_64-linux-gnu/libturbojpeg.so.0 /usr/lib/x86_64-linux-gnu/
+COPY --from=data /usr/lib/x86_64-linux-gnu/libturbojpeg.so.0 /usr/lib/x86_64-linux-gnu/libjemalloc.so.2 /usr/lib/x86_64-linux-gnu/
 RUN install -d -o $APP_UID -g $APP_UID /var/lib/cluster-worker
 USER $APP_UID
 EXPOSE 7071

@@ -7,6 +7,7 @@ packages_run=(
   make:/usr/bin/make
   postgresql-15:/usr/lib/postgresql/15/bin/initdb
   libturbojpeg0:/usr/lib/x86_64-linux-gnu/libturbojpeg.so.0
+  libjemalloc2:/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
   dataset-fashion-mnist:/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 )
 packages_test=(

@@ -21,6 +21,8 @@ internal sealed partial class NodeDevices : IDisposable
         _nvml = Nvml.TryOpen(out var reason);
         if (_nvml is null)
             LogNoGpu(logger, reason);
+        if (Jemalloc.Path is null)
+            LogNoJemalloc(logger);
         All = DeviceDiscovery.Find(options.Value, _nvml?.Gpus() ?? [], Libc.ThreadCores().Count, memory);
         if (All.Count == 0)
             throw new InvalidOperationException("this node has no GPU and Agent:CpuSlots is 0, so nothing can run here; raise Agent:CpuSlots");
@@ -60,4 +62,7 @@ internal sealed partial class NodeDevices : IDisposable
 
     [LoggerMessage(Level = LogLevel.Information, Message = "No GPUs: {Reason}")]
     private static partial void LogNoGpu(ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = Jemalloc.Missing)]
+    private static partial void LogNoJemalloc(ILogger logger);
 }

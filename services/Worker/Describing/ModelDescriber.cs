@@ -111,5 +111,6 @@ internal static class ModelDescriber
         Transient = estimate.Transient,
         Process = estimate.Resident - estimate.Total,
         Total = estimate.Resident,
+        GpuOnly = estimate.GpuOnly,
     };
 }

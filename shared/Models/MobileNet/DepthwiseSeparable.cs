@@ -8,7 +8,7 @@ namespace Cluster.Models.MobileNet;
 /// <remarks>(N, input, H, W) → (N, output, H/stride, W/stride). Its cost is 1/output + 1/9 of the full convolution's.</remarks>
 public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
 {
-    private readonly bool clips;
+    private readonly Relu6? clip;
     private readonly Conv2d depthwise;
     private readonly BatchNormalization bn1;
     private readonly Conv2d pointwise;
@@ -22,7 +22,7 @@ public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
     public DepthwiseSeparable(int input, int output, int stride, bool clips, ScalarType dtype)
         : base(nameof(DepthwiseSeparable))
     {
-        this.clips = clips;
+        clip = clips ? new Relu6() : null;
         depthwise = nn.Conv2d(input, input, 3, stride, 1, groups: input, bias: false, dtype: dtype);
         bn1 = new BatchNormalization(input, dtype);
         pointwise = nn.Conv2d(input, output, 1, bias: false, dtype: dtype);
@@ -37,5 +37,5 @@ public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
         return Rectify(bn2.call(pointwise.call(x)));      // N×output×H/stride×W/stride
     }
 
-    private Tensor Rectify(Tensor x) => clips ? Relu6.Clip(x) : x.relu_();
+    private Tensor Rectify(Tensor x) => clip?.call(x) ?? x.relu_();
 }

@@ -18,7 +18,7 @@ public sealed class MobileNetV1 : ImageClassifier
         (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
     ];
 
-    private readonly bool clips;
+    private readonly Relu6? clip;
     private readonly Conv2d conv1;
     private readonly BatchNormalization bn1;
     private readonly Sequential blocks;
@@ -28,7 +28,7 @@ public sealed class MobileNetV1 : ImageClassifier
     private MobileNetV1(ClassifierShape shape, double width, bool clips, bool paperInit, StepPosition position, ScalarType dtype)
         : base("mobilenet_v1", shape, position)
     {
-        this.clips = clips;
+        clip = clips ? new Relu6() : null;
         var channels = CommonOptions.Scaled(32, width);
         conv1 = nn.Conv2d(shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
         bn1 = new BatchNormalization(channels, dtype);
@@ -71,7 +71,7 @@ public sealed class MobileNetV1 : ImageClassifier
     private Tensor Stem(Tensor images)
     {
         var x = bn1.call(conv1.call(images));
-        return clips ? Relu6.Clip(x) : x.relu_();
+        return clip?.call(x) ?? x.relu_();
     }
 
     private Tensor Head(Tensor maps) => fc.call(avgpool.call(maps).flatten(1));

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
@@ -22,7 +23,7 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
         using var scope = NewDisposeScope();
         var trained = network.training;
         var memory = new MemoryRanges();
-        var (indices, transient) = (0L, 0L);
+        var (others, transient) = (0L, 0L);
         var removals = new List<Action>();
         try
         {
@@ -33,8 +34,21 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
                     if (SavesInput(layer))
                         memory.Add(input); // a sequence has dropped its own reference by the end of the pass, autograd has not
                     if (layer is MaxPool2d)
-                        indices += IndexBytes * output.numel();
+                        others += IndexBytes * output.numel();
                     transient = Math.Max(transient, Transient(layer, input, output));
+                    return output;
+                });
+                removals.Add(hook.remove);
+            }
+
+            foreach (var layer in network.modules().OfType<Relu6>())
+            {
+                var hook = layer.register_forward_hook((_, input, output) =>
+                {
+                    if (Relu6.IsWidened(input))
+                        others += sizeof(float) * input.numel();
+                    else
+                        memory.Add(input);
                     return output;
                 });
                 removals.Add(hook.remove);
@@ -48,7 +62,7 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
             foreach (var tensor in scope.DisposablesView.OfType<Tensor>())
                 memory.Add(tensor);
             GC.KeepAlive(outputs);
-            return new ActivationTrace((memory.Bytes + indices) / images, transient / images);
+            return new ActivationTrace((memory.Bytes + others) / images, transient / images);
         }
         finally
         {

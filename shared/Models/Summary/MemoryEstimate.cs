@@ -8,22 +8,23 @@ namespace Cluster.Models.Summary;
 /// <param name="OptimizerState">What the optimizer remembers of each parameter.</param>
 /// <param name="Activations">What the forward pass leaves for the backward pass, the images included.</param>
 /// <param name="Transient">What comes and goes within the backward pass, at its largest.</param>
-public sealed record MemoryEstimate(long Parameters, long Gradients, long OptimizerState, long Activations, long Transient)
+/// <param name="Images">A batch as it is loaded, in float32.</param>
+public sealed record MemoryEstimate(long Parameters, long Gradients, long OptimizerState, long Activations, long Transient, long Images)
 {
     /// <summary>What a trainer's process takes before it has a network: the runtime, libtorch and their heaps, most of it pages of the libraries' files.</summary>
-    public const long ProcessBytes = 240L << 20;
+    public const long ProcessBytes = 256L << 20;
 
     /// <summary>On the device.</summary>
     public long Total => Parameters + Gradients + OptimizerState + Activations + Transient;
 
+    /// <summary>On a GPU beside the total: two batches are on their way there, and an optimizer steps with all gradients in one piece.</summary>
+    public long GpuOnly => (2 * Images) + Gradients;
+
     /// <summary>What is copied for a checkpoint, and held while steps go on until it is stored; in the CPU's memory wherever the device is.</summary>
     public long Snapshot => Parameters + OptimizerState;
 
-    /// <summary>
-    /// What a trainer's heap takes for a byte that comes and goes with each step: glibc places an aligned tensor in a freed one's memory only where it is larger. Measured by
-    /// <c>./cluster bench memory</c>; runs of the same job differ, mostly by a tenth.
-    /// </summary>
-    private const double HeapOverhead = 1.5;
+    /// <summary>What a trainer's heap takes for a byte that comes and goes with each step: its size classes, and what freed memory is cut into. Measured by <c>./cluster bench memory</c>.</summary>
+    private const double HeapOverhead = 1.2;
 
     /// <summary>Of a process whose device is the CPU; the data set comes on top.</summary>
     public long Resident => ProcessBytes + Parameters + OptimizerState + Snapshot + (long)(HeapOverhead * (Gradients + Activations + Transient));
@@ -43,8 +44,10 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
         var parameters = network.parameters().Sum(Bytes) + masters;
         var optimized = masters + network.parameters().Where(parameter => parameter.dtype != ScalarType.BFloat16).Sum(Bytes);
         var trace = ActivationTrace.Of(network);
+        var shape = network.Shape;
         return new MemoryEstimate(
-            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * optimized, batch * trace.KeptBytes, batch * trace.TransientBytes);
+            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * optimized, batch * trace.KeptBytes, batch * trace.TransientBytes,
+            (long)batch * shape.Channels * shape.InputSize * shape.InputSize * sizeof(float));
     }
 
     internal static long Bytes(Tensor tensor) => tensor.numel() * tensor.ElementSize;

@@ -27,6 +27,19 @@ public sealed class TrainerEnvironmentTests
     }
 
     [Fact]
+    public void For_AnyDevice_PutsOurAllocatorBehindWhatIsSet()
+    {
+        var inherited = new Hashtable { ["LD_PRELOAD"] = "/opt/libtcmalloc.so", ["MALLOC_CONF"] = "thp:never", ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0" };
+
+        var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 });
+
+        Jemalloc.Path.ShouldNotBeNull("libjemalloc2 is among the packages that ./cluster test installs");
+        environment["LD_PRELOAD"].ShouldBe($"/opt/libtcmalloc.so:{Jemalloc.Path}"); // the first that has malloc gives it
+        environment["MALLOC_CONF"].ShouldEndWith(",thp:always,thp:never");           // the last setting counts
+        environment["GLIBC_TUNABLES"].ShouldBe("glibc.malloc.hugetlb=1:glibc.malloc.hugetlb=0");
+    }
+
+    [Fact]
     public void For_AnyDevice_PassesTheRestOnButNoSecretsAndNoOtherMachinesBlasSettings()
     {
         var inherited = new Hashtable

@@ -41,6 +41,7 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
                 removals.Add(hook.remove);
             }
 
+            // Other activations keep what they give, which is the next layer's input.
             foreach (var layer in network.modules().OfType<Relu6>())
             {
                 var hook = layer.register_forward_hook((_, input, output) =>

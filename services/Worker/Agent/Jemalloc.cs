@@ -12,7 +12,9 @@ internal static class Jemalloc
         [AppContext.BaseDirectory, "/usr/local/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
 
     /// <summary>Of the library; null if this machine has none.</summary>
-    public static string? Path { get; } = Folders.Select(folder => System.IO.Path.Combine(folder, Library)).FirstOrDefault(File.Exists);
+    public static string? Path { get; } = Find(Folders);
 
     public const string Missing = $"{Library} is not installed (Debian's libjemalloc2): trainers use the C library's heap, which can need half as much memory again as they are placed by";
+
+    internal static string? Find(IEnumerable<string> folders) => folders.Select(folder => System.IO.Path.Combine(folder, Library)).FirstOrDefault(File.Exists);
 }

@@ -15,7 +15,12 @@ internal static class TrainerEnvironment
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
-    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch)
+    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch) => For(inherited, launch, Jemalloc.Path);
+
+    /// <param name="inherited">The agent's environment.</param>
+    /// <param name="launch">The rank's order.</param>
+    /// <param name="jemalloc">Path of the library; null where it is not installed.</param>
+    internal static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch, string? jemalloc)
     {
         var environment = new Dictionary<string, string>();
         foreach (DictionaryEntry entry in inherited)
@@ -34,7 +39,7 @@ internal static class TrainerEnvironment
         // One heap, and freed memory kept: an activation's buffer is then reused in the next step instead of being given to
         // the kernel and faulted in again. A fifth of a training step, measured on VGG-11 and ResNet-18. Taken in huge pages, where the kernel gives them: a heap
         // that still grows was seen to fault up to 18,000 small pages in a step of AlexNet, and tens of huge ones.
-        if (Jemalloc.Path is { } jemalloc)
+        if (jemalloc is not null)
         {
             environment["LD_PRELOAD"] = Joined(environment.GetValueOrDefault("LD_PRELOAD"), jemalloc);
             environment["MALLOC_CONF"] = Joined("narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always", environment.GetValueOrDefault("MALLOC_CONF"), ',');

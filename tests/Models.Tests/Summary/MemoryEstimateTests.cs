@@ -35,6 +35,20 @@ public sealed class MemoryEstimateTests
     }
 
     [Fact]
+    public void EstimateWithRelu6InBFloat16_KeepsWhatCameIntoItInFloat32()
+    {
+        var options = new Dictionary<string, object> { ["inputSize"] = 32L };
+        using var wide = ModelRegistry.CreateToLoad("mobilenet_v2", options);
+        using var narrow = ModelRegistry.CreateToLoad("mobilenet_v2", options);
+        MixedPrecision.Narrow(narrow);
+
+        // Of an activated convolution 2 bytes for its output, 4 for the normalised and 2 for the activated one, where float32 has 4 for each; of the others 2 and 4.
+        var (expected, estimate) = (MemoryEstimate.Of(wide, 8, statesPerParameter: 1), MemoryEstimate.Of(narrow, 8, statesPerParameter: 1));
+
+        ((double)estimate.Activations / expected.Activations).ShouldBeInRange(0.6, 2.0 / 3);
+    }
+
+    [Fact]
     public void Estimate_CountsForAGpuTwoBatchesAndTheGradientsInOnePiece()
     {
         using var network = ModelRegistry.CreateToLoad("lenet5", new Dictionary<string, object> { ["inputSize"] = 28L });

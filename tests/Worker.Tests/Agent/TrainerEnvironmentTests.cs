@@ -31,12 +31,40 @@ public sealed class TrainerEnvironmentTests
     {
         var inherited = new Hashtable { ["LD_PRELOAD"] = "/opt/libtcmalloc.so", ["MALLOC_CONF"] = "thp:never", ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0" };
 
-        var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 });
+        var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 }, "/lib/libjemalloc.so.2");
 
-        Jemalloc.Path.ShouldNotBeNull("libjemalloc2 is among the packages that ./cluster test installs");
-        environment["LD_PRELOAD"].ShouldBe($"/opt/libtcmalloc.so:{Jemalloc.Path}"); // the first that has malloc gives it
-        environment["MALLOC_CONF"].ShouldEndWith(",thp:always,thp:never");           // the last setting counts
+        environment["LD_PRELOAD"].ShouldBe("/opt/libtcmalloc.so:/lib/libjemalloc.so.2"); // the first that has malloc gives it
+        environment["MALLOC_CONF"].ShouldEndWith(",thp:always,thp:never"); // the last setting counts
         environment["GLIBC_TUNABLES"].ShouldBe("glibc.malloc.hugetlb=1:glibc.malloc.hugetlb=0");
+    }
+
+    [Fact]
+    public void For_AMachineWithoutJemalloc_LeavesTheCLibrarysHeapInPlace()
+    {
+        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cpu:0", Threads = 1 }, jemalloc: null);
+
+        environment.Keys.ShouldNotContain("LD_PRELOAD");
+        environment["MALLOC_ARENA_MAX"].ShouldBe("1");
+        environment["GLIBC_TUNABLES"].ShouldBe("glibc.malloc.hugetlb=1");
+    }
+
+    [Fact]
+    public void Jemalloc_IsFoundInTheFirstFolderThatHasIt_OrNot()
+    {
+        var (empty, first, second) = (Directory.CreateTempSubdirectory("jemalloc-"), Directory.CreateTempSubdirectory("jemalloc-"), Directory.CreateTempSubdirectory("jemalloc-"));
+        try
+        {
+            var files = new[] { first, second }.Select(folder => Path.Combine(folder.FullName, "libjemalloc.so.2")).ToList();
+            files.ForEach(file => File.WriteAllBytes(file, []));
+
+            Jemalloc.Find([empty.FullName, first.FullName, second.FullName]).ShouldBe(files[0]);
+            Jemalloc.Find([empty.FullName]).ShouldBeNull();
+        }
+        finally
+        {
+            foreach (var folder in (DirectoryInfo[])[empty, first, second])
+                folder.Delete(recursive: true);
+        }
     }
 
     [Fact]

@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace Cluster.Worker.Collectives;
 
 /// <summary>The ranks of one attempt, as one of them sees them: what they exchange and add up together.</summary>

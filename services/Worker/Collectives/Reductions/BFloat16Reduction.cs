@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using TorchSharp;
 
 namespace Cluster.Worker.Collectives.Reductions;
 
@@ -18,10 +19,10 @@ internal sealed unsafe class BFloat16Reduction(ReduceOp op, int ranks, int code)
         for (var start = 0; start < count; start += BlockLength)
         {
             var length = Math.Min(BlockLength, count - start);
-            BFloat16.Widen(Block(left, start, length), new Span<float>(x, length));
-            BFloat16.Widen(Block(right, start, length), new Span<float>(y, length));
+            BFloat16Conversion.Widen(Block(left, start, length), new Span<float>(x, length));
+            BFloat16Conversion.Widen(Block(right, start, length), new Span<float>(y, length));
             wide.Combine((nint)x, (nint)y, (nint)x, length);
-            BFloat16.Narrow(new ReadOnlySpan<float>(x, length), Block(target, start, length));
+            BFloat16Conversion.Narrow(new ReadOnlySpan<float>(x, length), Block(target, start, length));
         }
     }
 
@@ -34,9 +35,9 @@ internal sealed unsafe class BFloat16Reduction(ReduceOp op, int ranks, int code)
         for (var start = 0; start < count; start += BlockLength)
         {
             var block = Block(values, start, Math.Min(BlockLength, count - start));
-            BFloat16.Widen(block, new Span<float>(x, block.Length));
+            BFloat16Conversion.Widen(block, new Span<float>(x, block.Length));
             wide.Finish((nint)x, block.Length);
-            BFloat16.Narrow(new ReadOnlySpan<float>(x, block.Length), block);
+            BFloat16Conversion.Narrow(new ReadOnlySpan<float>(x, block.Length), block);
         }
     }
 

@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace Cluster.Worker.Collectives.Reductions;
 
 /// <summary>How values of one type are reduced over the ranks, two at a time, where they lie.</summary>

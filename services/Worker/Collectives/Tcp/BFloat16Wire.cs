@@ -1,3 +1,5 @@
+using TorchSharp;
+
 namespace Cluster.Worker.Collectives.Tcp;
 
 /// <summary>Where a streamed reduction keeps float32 values as they travel in half the size, and their widened copies.</summary>
@@ -42,12 +44,12 @@ internal sealed unsafe class BFloat16Wire(nint scratch, int ranks, int depth, lo
 
     public static nint Pack(nint values, nint packed, long count)
     {
-        BFloat16.Narrow(new ReadOnlySpan<float>((float*)values, checked((int)count)), new Span<BFloat16>((BFloat16*)packed, (int)count));
+        BFloat16Conversion.Narrow(new ReadOnlySpan<float>((float*)values, checked((int)count)), new Span<BFloat16>((BFloat16*)packed, (int)count));
         return packed;
     }
 
     public static void Unpack(nint packed, nint values, long count) =>
-        BFloat16.Widen(new ReadOnlySpan<BFloat16>((BFloat16*)packed, checked((int)count)), new Span<float>((float*)values, (int)count));
+        BFloat16Conversion.Widen(new ReadOnlySpan<BFloat16>((BFloat16*)packed, checked((int)count)), new Span<float>((float*)values, (int)count));
 
     private nint Place(int row, int chunk) =>
         scratch + (nint)((ranks * largest * sizeof(float)) + (((row * places) + (chunk % places)) * largest * ElementBytes));

@@ -3,7 +3,6 @@ run_bench() {
   install_packages run
   install_packages test # the peers
   require_sdk
-  build_native
   quietly "building the benchmarks" dotnet build "$root/bench/Bench.csproj" -c Release -v quiet -nologo
   "$(binary Bench)" "$@"
 }

@@ -5,25 +5,18 @@ require_sdk() {
   command -v dotnet >/dev/null || die "the .NET SDK 10 is missing: https://dotnet.microsoft.com/download"
 }
 
-build_native() {
-  local source=$root/polyfills/TorchSharp/native build=$root/polyfills/TorchSharp/native/build
-  if [ ! -f "$build/Makefile" ]; then
-    quietly "configuring the libtorch shim" cmake -S "$source" -B "$build" -DCMAKE_BUILD_TYPE=Release
-  fi
-  quietly "building the libtorch shim" cmake --build "$build" --parallel 2
-}
-
-build_shipped() {
+build_programs() {
   require_sdk
-  quietly "building the scheduler, the worker and the client" \
-    dotnet build "$root/Shipped.slnf" -c Release -v quiet -nologo
+  local program
+  for program in services/Scheduler services/Worker clients/Cli; do
+    quietly "building $program" dotnet build "$root/$program" -c Release -v quiet -nologo
+  done
 }
 
 prepare() {
   [ "${CLUSTER_PREBUILT:-}" = 1 ] && return 0
   install_packages run
-  build_native
-  build_shipped
+  build_programs
 }
 
 binary() { printf '%s' "$root/artifacts/bin/$1/release/Cluster.$1"; }

@@ -1,16 +1,12 @@
 # Debian packages, each with the file that shows it is there.
 packages_run=(
-  libtorch-dev:/usr/lib/x86_64-linux-gnu/libtorch.so
-  libopenblas0-pthread:/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3
-  cmake:/usr/bin/cmake
-  g++:/usr/bin/g++
-  make:/usr/bin/make
   postgresql-15:/usr/lib/postgresql/15/bin/initdb
   libturbojpeg0:/usr/lib/x86_64-linux-gnu/libturbojpeg.so.0
   libjemalloc2:/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
   dataset-fashion-mnist:/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 )
 packages_test=(
+  libopenblas0-pthread:/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3
   python3-torch:/usr/lib/python3/dist-packages/torch
   python3-torchvision:/usr/lib/python3/dist-packages/torchvision
   python3-pil:/usr/lib/python3/dist-packages/PIL

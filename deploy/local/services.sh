@@ -1,5 +1,6 @@
 grpc_port=${CLUSTER_GRPC_PORT:-7070}
 http_port=${CLUSTER_HTTP_PORT:-7080}
+silo_port=${CLUSTER_SILO_PORT:-7090}
 
 start_all() {
   local workers=2 devices=1
@@ -19,7 +20,7 @@ start_all() {
   start_service scheduler Scheduler \
     "Persistence__ConnectionString=$(pg_connection)" \
     "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
-    "Scheduler__GrpcPort=$grpc_port" "Scheduler__HttpPort=$http_port"
+    "Scheduler__GrpcPort=$grpc_port" "Scheduler__HttpPort=$http_port" "Silo__Port=$silo_port" "Silo__ClusterId=$pg_id"
   wait_for "the scheduler" scheduler client node list
 
   local cores per_device memory_kib index

@@ -8,9 +8,6 @@ run_tests() {
   install_packages run
   install_packages test
   require_sdk
-  build_native
-  # Tests use libtorch under its own settings; some machines preset OpenBLAS for another processor.
-  unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
   quietly "building everything" dotnet build "$root/Cluster.sln" -c Release -v quiet -nologo
 
   local results=$root/artifacts/test-results status=0 project name

@@ -7,13 +7,24 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Telemetry;
-using Orleans.Hosting;
 
 namespace Cluster.Scheduler;
 
 internal static class Program
 {
-    private static Task Main(string[] args) => Build(args).RunAsync();
+    // Beyond what the host gives its services to stop in.
+    private static readonly TimeSpan LongestStop = TimeSpan.FromSeconds(40);
+
+    private static async Task Main(string[] args)
+    {
+        var app = Build(args);
+        var stopping = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        app.Lifetime.ApplicationStopping.Register(stopping.SetResult);
+        var running = app.RunAsync();
+        await Task.WhenAny(running, stopping.Task);
+        // A silo takes its leave in Postgres and tries without end where that is away; the process ends all the same.
+        await running.WaitAsync(LongestStop);
+    }
 
     /// <param name="replace">For tests: called when all is registered, to put something else in a part's place.</param>
     internal static WebApplication Build(string[] args, Action<WebApplicationBuilder>? replace = null)
@@ -33,7 +44,7 @@ internal static class Program
         builder.Services.AddJobs(builder.Configuration);
         builder.Services.AddNodes(builder.Configuration);
         builder.Services.AddModels(builder.Configuration);
-        builder.UseOrleans(silo => silo.AddActivityPropagation());
+        builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddDashboard();

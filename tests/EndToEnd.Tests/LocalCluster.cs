@@ -45,6 +45,7 @@ public sealed class LocalCluster : IAsyncLifetime
         environment["CLUSTER_STATE"] = State;
         environment["CLUSTER_GRPC_PORT"] = FreePort();
         environment["CLUSTER_HTTP_PORT"] = FreePort();
+        environment["CLUSTER_SILO_PORT"] = FreePort();
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Address;
         environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
         environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500";

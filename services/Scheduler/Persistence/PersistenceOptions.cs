@@ -11,16 +11,6 @@ public sealed class PersistenceOptions
     [Required]
     public string ConnectionString { get; set; } = "";
 
-    /// <summary>
-    /// Refuses to start beside another scheduler on the same database, by an advisory lock. Right for grains of one process
-    /// (the default); turn it off where Orleans clusters several schedulers.
-    /// </summary>
-    public bool SingleScheduler { get; set; } = true;
-
-    /// <summary>How long a start waits for a predecessor to go: a killed process's lock outlives it until the server notices.</summary>
-    [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]
-    public TimeSpan PredecessorWait { get; set; } = TimeSpan.FromSeconds(5);
-
     /// <summary>Tries after the first, for faults that pass (a restarted server, a deadlock). Three cover a server's fast restart.</summary>
     [Range(0, 10)]
     public int Retries { get; set; } = 3;

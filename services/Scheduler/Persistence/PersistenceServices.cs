@@ -7,9 +7,7 @@ namespace Cluster.Scheduler.Persistence;
 /// <summary>Registers the store.</summary>
 public static class PersistenceServices
 {
-    /// <summary>
-    /// Adds the store, and two hosted services that run before all others: the lock that keeps a second scheduler out, and the migrations.
-    /// </summary>
+    /// <summary>Adds the store, and the hosted service that runs before all others: the migrations.</summary>
     public static IServiceCollection AddPersistence(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
@@ -38,7 +36,6 @@ public static class PersistenceServices
         services.AddSingleton<CheckpointDeletion>();
         services.AddSingleton<PredictionReader>();
         services.AddSingleton<TokenStore>();
-        services.AddHostedService<SchedulerLock>();
         services.AddHostedService<MigrateAtStart>();
         return services;
     }

@@ -10,9 +10,6 @@ internal static class TrainerEnvironment
     // The agent's own settings, and secrets that a trainer has no use for.
     private static readonly string[] HiddenPrefixes = ["Agent__", "Agent:", "CLUSTER_", "ConnectionStrings__", "PGPASS", "ASPNETCORE_", "Kestrel__"];
 
-    // What some machines set for another CPU than this one; OpenBLAS finds the right kernel by itself.
-    private static readonly string[] Cleared = ["OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"];
-
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
     public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch) => For(inherited, launch, Jemalloc.Path);
@@ -26,13 +23,12 @@ internal static class TrainerEnvironment
         foreach (DictionaryEntry entry in inherited)
         {
             var name = (string)entry.Key;
-            if (!Cleared.Contains(name) && !Array.Exists(HiddenPrefixes, prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)))
+            if (!Array.Exists(HiddenPrefixes, prefix => name.StartsWith(prefix, StringComparison.OrdinalIgnoreCase)))
                 environment[name] = (string?)entry.Value ?? "";
         }
 
         var threads = launch.Threads.ToString(CultureInfo.InvariantCulture);
         environment["OMP_NUM_THREADS"] = threads;
-        environment["OPENBLAS_NUM_THREADS"] = threads;
         environment["MKL_NUM_THREADS"] = threads;
         // Ranks share the machine: a thread that spins while it waits takes the core that its peer computes on.
         environment["OMP_WAIT_POLICY"] = "passive";

@@ -2,6 +2,7 @@ using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Scheduler.Tests.Access;
 

@@ -1,6 +1,8 @@
+using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
@@ -8,6 +10,7 @@ using Cluster.Scheduler.Reconciliation;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Time.Testing;
 using Orleans;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
@@ -16,6 +19,9 @@ namespace Cluster.Scheduler.Tests.Fixtures;
 /// <remarks>The reconciler runs when the test says so, to the end of all it has to do: nothing happens behind a test's back.</remarks>
 public sealed class TestCluster : IAsyncDisposable
 {
+    // Whole seconds: Postgres keeps microseconds, and a test compares what it gave with what it reads.
+    private static readonly DateTimeOffset Start = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
     private readonly IHost _host;
 
     private TestCluster(IHost host, string connectionString, FakeTimeProvider time, FakeAgents agents) =>
@@ -31,7 +37,7 @@ public sealed class TestCluster : IAsyncDisposable
 
     /// <summary>A scheduler on a database of its own.</summary>
     public static async Task<TestCluster> StartAsync(PostgresServer postgres, Action<IServiceCollection>? configure = null) =>
-        await StartAsync(await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken), new FakeTimeProvider(), new FakeAgents(), configure);
+        await StartAsync(await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken), new FakeTimeProvider(Start), new FakeAgents(), configure);
 
     /// <summary>A scheduler on the database given; the clock and the agents are the world, which outlives it.</summary>
     public static async Task<TestCluster> StartAsync(
@@ -43,7 +49,7 @@ public sealed class TestCluster : IAsyncDisposable
             ["Persistence:ConnectionString"] = connectionString,
             // Pauses between tries would wait for a clock that stands still.
             ["Persistence:Retries"] = "0",
-            ["Persistence:PredecessorWait"] = "00:00:00",
+            ["Silo:Port"] = FreePorts.Take().ToString(CultureInfo.InvariantCulture),
         });
         builder.Services.AddMetrics();
         builder.Services.AddSingleton<TimeProvider>(time);
@@ -51,7 +57,7 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddPersistence(builder.Configuration);
         builder.Services.AddJobs(builder.Configuration);
         builder.Services.AddNodes(builder.Configuration);
-        builder.UseOrleans();
+        builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == typeof(ReconcilerService)));
         configure?.Invoke(builder.Services);
@@ -62,8 +68,8 @@ public sealed class TestCluster : IAsyncDisposable
         return cluster;
     }
 
-    /// <summary>To be configured with for a second scheduler on the same database, as a cluster of them has.</summary>
-    public static void OneOfSeveral(IServiceCollection services) => services.Configure<PersistenceOptions>(o => o.SingleScheduler = false);
+    /// <summary>To be configured with for a second scheduler on the same database that does not find the first: then each runs every grain, as may be while membership changes.</summary>
+    public static void ClusteredApart(IServiceCollection services) => services.Configure<SiloOptions>(silo => silo.ClusterId = "apart");
 
     public T Get<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 

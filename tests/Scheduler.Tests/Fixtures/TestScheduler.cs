@@ -1,6 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net;
-using System.Net.Sockets;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
@@ -128,20 +126,25 @@ public sealed class TestScheduler : IAsyncDisposable
         return await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
     }
 
-    /// <summary>As if its Postgres had gone: the server lets nobody into the database any more.</summary>
-    public async Task LoseDatabaseAsync()
+    /// <summary>As if its Postgres had gone: the server lets nobody into the database until what this returns is disposed of.</summary>
+    public async Task<IAsyncDisposable> LoseDatabaseAsync()
     {
         var settings = new NpgsqlConnectionStringBuilder(ConnectionString) { Pooling = false };
         var name = settings.Database;
         settings.Database = "postgres";
-        await using var source = NpgsqlDataSource.Create(settings.ConnectionString);
-        foreach (var sql in new[]
+        var server = NpgsqlDataSource.Create(settings.ConnectionString);
+        await ExecuteAsync($"alter database {name} with allow_connections false");
+        await ExecuteAsync($"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
+        return new Outage(async () =>
         {
-            $"alter database {name} with allow_connections false", $"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'",
-        })
+            await ExecuteAsync($"alter database {name} with allow_connections true");
+            await server.DisposeAsync();
+        });
+
+        async Task ExecuteAsync(string sql)
         {
-            await using var command = source.CreateCommand(sql);
-            await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+            await using var command = server.CreateCommand(sql);
+            await command.ExecuteNonQueryAsync();
         }
     }
 
@@ -166,7 +169,7 @@ public sealed class TestScheduler : IAsyncDisposable
         var (admin, node) = (Path.Combine(_folder, "token"), Path.Combine(_folder, "node-token"));
         await File.WriteAllTextAsync(admin, AdminToken + "\n");
         await File.WriteAllTextAsync(node, NodeToken + "\n");
-        var (grpcPort, httpPort) = FreePorts();
+        var (grpcPort, httpPort, siloPort) = (FreePorts.Take(), FreePorts.Take(), FreePorts.Take());
         var configuration = new Dictionary<string, string?>
         {
             ["Persistence:ConnectionString"] = ConnectionString,
@@ -174,6 +177,7 @@ public sealed class TestScheduler : IAsyncDisposable
             ["Access:NodeTokenFile"] = node,
             ["Scheduler:GrpcPort"] = $"{grpcPort}",
             ["Scheduler:HttpPort"] = $"{httpPort}",
+            ["Silo:Port"] = $"{siloPort}",
             // Nodes that a test registers stay, though nobody beats their hearts.
             ["Nodes:LeaseDuration"] = "00:10:00",
         };
@@ -200,17 +204,13 @@ public sealed class TestScheduler : IAsyncDisposable
         await tokens.AddAsync(OperatorToken, "olga", Scope.Operator, default);
     }
 
+    private sealed class Outage(Func<ValueTask> end) : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync() => end();
+    }
+
     private TaskCompletionSource<LaunchRequest> Launch(string job) =>
         _launches.GetOrAdd(job, _ => new TaskCompletionSource<LaunchRequest>(TaskCreationOptions.RunContinuationsAsynchronously));
-
-    private static (int, int) FreePorts()
-    {
-        using var first = new TcpListener(IPAddress.Loopback, 0);
-        using var second = new TcpListener(IPAddress.Loopback, 0);
-        first.Start();
-        second.Start();
-        return (((IPEndPoint)first.LocalEndpoint).Port, ((IPEndPoint)second.LocalEndpoint).Port);
-    }
 }
 
 /// <summary>The one scheduler that tests share which change nothing for each other.</summary>

@@ -55,13 +55,12 @@ public sealed class HostingTests(PostgresServer postgres)
     [Fact]
     public async Task Probes_TellALiveProcessFromOneWithItsDatabase()
     {
-        // One that must be the only one stops when its lock goes with the database.
-        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Persistence:SingleScheduler", "false"));
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
         using var probe = scheduler.Browser();
         (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
 
-        await scheduler.LoseDatabaseAsync();
+        await using var outage = await scheduler.LoseDatabaseAsync();
 
         (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);

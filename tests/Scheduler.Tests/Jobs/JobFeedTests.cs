@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Tests.Fixtures;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Scheduler.Tests.Jobs;
 

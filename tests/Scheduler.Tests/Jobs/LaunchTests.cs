@@ -123,7 +123,7 @@ public sealed class LaunchTests(PostgresServer postgres)
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
         var job = await cluster.SubmitAsync();
-        await using var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.OneOfSeveral);
+        await using var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.ClusteredApart);
         // Both hold the job in memory; then one of them moves it.
         await cluster.Job(job).TouchAsync();
         await other.Job(job).TouchAsync();

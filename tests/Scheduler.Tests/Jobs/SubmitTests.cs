@@ -41,7 +41,7 @@ public sealed class SubmitTests(PostgresServer postgres)
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
-        var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.OneOfSeveral);
+        var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.ClusteredApart);
         await using var _ = other;
         var id = JobIds.ForRequest("alice", "request");
         var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false, "");

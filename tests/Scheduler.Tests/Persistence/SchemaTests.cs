@@ -43,19 +43,6 @@ public sealed class SchemaTests(PostgresServer postgres)
     }
 
     [Fact]
-    public async Task SecondScheduler_OnTheSameDatabase_RefusesToStart_UntilTheFirstHasEnded()
-    {
-        await using var first = await TestCluster.StartAsync(postgres);
-
-        var refusal = await Should.ThrowAsync<InvalidOperationException>(
-            () => TestCluster.StartAsync(first.ConnectionString, first.Time, first.Agents));
-        refusal.Message.ShouldStartWith("another scheduler runs on database");
-        await first.DisposeAsync();
-
-        await using var successor = await TestCluster.StartAsync(first.ConnectionString, first.Time, first.Agents);
-    }
-
-    [Fact]
     public async Task Device_GrantedTwice_IsRefusedByTheDatabase()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
@@ -81,7 +68,7 @@ public sealed class SchemaTests(PostgresServer postgres)
         await cluster.AddNodeAsync();
         var name = new NpgsqlConnectionStringBuilder(cluster.ConnectionString).Database;
         await ExecuteAsync($"alter database {name} allow_connections false");
-        await ExecuteAsync($"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}' and application_name <> 'cluster-scheduler-lock'");
+        await ExecuteAsync($"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
 
         await Should.ThrowAsync<StoreUnavailableException>(() => cluster.SubmitAsync(requestId: "request"));
         await ExecuteAsync($"alter database {name} allow_connections true");

@@ -7,6 +7,7 @@ using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Scheduler.Tests.Reconciliation;
 

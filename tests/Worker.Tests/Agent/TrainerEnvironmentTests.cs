@@ -11,8 +11,8 @@ public sealed class TrainerEnvironmentTests
     {
         var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cpu:1", Threads = 3, Rank = 2, LocalRank = 1, WorldSize = 4 });
 
-        environment["OPENBLAS_NUM_THREADS"].ShouldBe("3");
         environment["OMP_NUM_THREADS"].ShouldBe("3");
+        environment["MKL_NUM_THREADS"].ShouldBe("3");
         environment["OMP_WAIT_POLICY"].ShouldBe("passive");
         environment["CUDA_VISIBLE_DEVICES"].ShouldBe("");
         (environment["RANK"], environment["LOCAL_RANK"], environment["WORLD_SIZE"]).ShouldBe(("2", "1", "4"));
@@ -68,7 +68,7 @@ public sealed class TrainerEnvironmentTests
     }
 
     [Fact]
-    public void For_AnyDevice_PassesTheRestOnButNoSecretsAndNoOtherMachinesBlasSettings()
+    public void For_AnyDevice_PassesTheRestOnButNoSecrets()
     {
         var inherited = new Hashtable
         {
@@ -77,8 +77,6 @@ public sealed class TrainerEnvironmentTests
             ["CLUSTER_TOKEN"] = "secret",
             ["Agent__NodeTokenFile"] = "/token",
             ["ConnectionStrings__Cluster"] = "Password=secret",
-            ["OPENBLAS_CORETYPE"] = "Haswell",
-            ["OPENBLAS_L2_SIZE"] = "1",
         };
 
         var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 });

@@ -17,9 +17,9 @@ public sealed class TrainingMemoryTests
 
         // The loop reads the clock when a step begins, when its optimizer begins and when it ends.
         clock.TensorsAlive.Count.ShouldBeGreaterThan(100);
-        var counts = clock.TensorsAlive.Skip(10).ToList();
-        counts[^20..].Min().ShouldBe(counts[..20].Min());
-        counts[^20..].Max().ShouldBe(counts[..20].Max());
+        // What the first step and the first evaluation make once is left to the collector, which may take it at any time: so falls do not count.
+        var settled = clock.TensorsAlive.Skip(10).ToList();
+        settled.Zip(settled.Skip(1)).Count(pair => pair.Second > pair.First).ShouldBeLessThanOrEqualTo(1);
     }
 
     /// <summary>A clock that notes how many tensors there are whenever it is read.</summary>

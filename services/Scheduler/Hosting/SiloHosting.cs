@@ -1,0 +1,53 @@
+using System.Net;
+using Cluster.Scheduler.Persistence;
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
+
+namespace Cluster.Scheduler.Hosting;
+
+/// <summary>Runs the grains: an Orleans silo, clustered with all others on the same database, be they several or none.</summary>
+public static class SiloHosting
+{
+    private const string ServiceId = "cluster-scheduler";
+
+    /// <remarks>After the persistence, whose migrations make the tables that the silos find each other by.</remarks>
+    public static void AddSilo(this IHostApplicationBuilder builder)
+    {
+        builder.Services.AddOptions<SiloOptions>()
+            .Bind(builder.Configuration.GetSection(SiloOptions.SectionName))
+            .ValidateDataAnnotations()
+            .Validate(
+                options => IPAddress.TryParse(options.ListenAddress, out _),
+                $"{SiloOptions.SectionName}:{nameof(SiloOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, or 0.0.0.0 for all interfaces")
+            .Validate(
+                options => Advertised(options) is { } address && !address.Equals(IPAddress.Any) && !address.Equals(IPAddress.IPv6Any),
+                $"{SiloOptions.SectionName}:{nameof(SiloOptions.AdvertisedAddress)} must be an IP address that the other schedulers reach this one at")
+            .ValidateOnStart();
+        builder.UseOrleans(silo =>
+        {
+            silo.UseAdoNetClustering((OptionsBuilder<AdoNetClusteringSiloOptions> clustering) =>
+                clustering.Configure<IOptions<PersistenceOptions>>((options, persistence) =>
+                {
+                    options.Invariant = "Npgsql";
+                    options.ConnectionString = persistence.Value.ConnectionString;
+                }));
+            silo.AddActivityPropagation();
+        });
+        builder.Services.AddOptions<ClusterOptions>().Configure<IOptions<SiloOptions>>((cluster, silo) =>
+        {
+            cluster.ClusterId = silo.Value.ClusterId;
+            cluster.ServiceId = ServiceId;
+        });
+        builder.Services.AddOptions<EndpointOptions>().Configure<IOptions<SiloOptions>>((endpoints, silo) =>
+        {
+            endpoints.AdvertisedIPAddress = Advertised(silo.Value)!;
+            endpoints.SiloPort = silo.Value.Port;
+            endpoints.SiloListeningEndpoint = new IPEndPoint(IPAddress.Parse(silo.Value.ListenAddress), silo.Value.Port);
+            // Clients of this service speak gRPC: nobody outside calls grains.
+            endpoints.GatewayPort = 0;
+        });
+    }
+
+    private static IPAddress? Advertised(SiloOptions options) =>
+        IPAddress.TryParse(string.IsNullOrEmpty(options.AdvertisedAddress) ? options.ListenAddress : options.AdvertisedAddress, out var address) ? address : null;
+}

@@ -9,7 +9,7 @@ internal sealed class CommonOptions
 {
     public Option<string?> Server { get; } = new("--server")
     {
-        Description = "the scheduler's address (otherwise CLUSTER_SERVER, otherwise http://127.0.0.1:7070)",
+        Description = "the scheduler's address, or several with commas between (otherwise CLUSTER_SERVER, otherwise http://127.0.0.1:7070)",
         HelpName = "URL",
         Recursive = true,
     };

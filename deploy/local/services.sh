@@ -2,40 +2,51 @@ grpc_port=${CLUSTER_GRPC_PORT:-7070}
 http_port=${CLUSTER_HTTP_PORT:-7080}
 silo_port=${CLUSTER_SILO_PORT:-7090}
 
+# Each further scheduler listens a hundred ports above the one before it.
+scheduler_name() { if [ "$1" -eq 1 ]; then echo scheduler; else echo "scheduler-$1"; fi; }
+port_of() { echo $(($1 + ($2 - 1) * 100)); } # port of the first scheduler, number
+
 start_all() {
-  local workers=2 devices=1
+  local schedulers=1 workers=2 devices=1 index addresses=
   while [ $# -gt 0 ]; do
     case $1 in
+      --schedulers) schedulers=${2:?--schedulers needs a number}; shift 2 ;;
       --workers) workers=${2:?--workers needs a number}; shift 2 ;;
       --devices) devices=${2:?--devices needs a number}; shift 2 ;;
-      *) die "up does not know '$1'; it takes --workers N and --devices N" ;;
+      *) die "up does not know '$1'; it takes --schedulers N, --workers N and --devices N" ;;
     esac
   done
   install -d -m 700 "$state" "$state/run" "$state/logs"
   make_token "$state/token"
   make_token "$state/node-token"
-  printf 'http://127.0.0.1:%s\n' "$grpc_port" >"$state/server"
+  for index in $(seq 1 "$schedulers"); do
+    addresses+=${addresses:+,}http://127.0.0.1:$(port_of "$grpc_port" "$index")
+  done
+  printf '%s\n' "$addresses" >"$state/server"
 
   start_postgres
-  start_service scheduler Scheduler \
-    "Persistence__ConnectionString=$(pg_connection)" \
-    "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
-    "Scheduler__GrpcPort=$grpc_port" "Scheduler__HttpPort=$http_port" "Silo__Port=$silo_port" "Silo__ClusterId=$pg_id"
-  wait_for "the scheduler" scheduler client node list
+  for index in $(seq 1 "$schedulers"); do
+    start_service "$(scheduler_name "$index")" Scheduler \
+      "Persistence__ConnectionString=$(pg_connection)" \
+      "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
+      "Scheduler__GrpcPort=$(port_of "$grpc_port" "$index")" "Scheduler__HttpPort=$(port_of "$http_port" "$index")" \
+      "Silo__Port=$(port_of "$silo_port" "$index")" "Silo__ClusterId=$pg_id"
+    wait_for "scheduler $index" "$(scheduler_name "$index")" client --server "http://127.0.0.1:$(port_of "$grpc_port" "$index")" node list
+  done
 
-  local cores per_device memory_kib index
+  local cores per_device memory_kib
   cores=$(nproc)
   memory_kib=$(awk '/^MemTotal:/ {print $2}' /proc/meminfo)
   per_device=$((cores / (workers * devices)))
   [ "$per_device" -ge 1 ] || per_device=1
   for index in $(seq 1 "$workers"); do
     start_service "worker-$index" Worker \
-      "Agent__SchedulerAddress=http://127.0.0.1:$grpc_port" "Agent__NodeTokenFile=$state/node-token" \
+      "Agent__SchedulerAddress=$addresses" "Agent__NodeTokenFile=$state/node-token" \
       "Agent__Name=worker-$index" "Agent__StateFolder=$state/worker-$index" \
       "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device" "Agent__MemoryBytes=$((memory_kib * 1024 / workers))"
   done
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
-  say "up: gRPC on 127.0.0.1:$grpc_port, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
+  say "up: gRPC on $addresses, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
 }
 
 make_token() {
@@ -77,8 +88,7 @@ nodes_are_ready() { [ "$(client node list --json | grep -o 'NODE_STATE_READY' | 
 
 stop_all() {
   local file
-  for file in "$state"/run/worker-*.pid; do [ -e "$file" ] && stop_service "$(basename "$file" .pid)"; done
-  stop_service scheduler
+  for file in "$state"/run/worker-*.pid "$state"/run/scheduler*.pid; do [ -e "$file" ] && stop_service "$(basename "$file" .pid)"; done
   stop_postgres
   if [ "${1:-}" = --wipe ]; then
     wipe_postgres

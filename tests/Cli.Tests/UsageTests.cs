@@ -13,7 +13,7 @@ public sealed class UsageTests
     [InlineData("JOB is zzzz but must be 4 to 32 hexadecimal digits of a job's id; ./cluster job list shows them; see ./cluster job watch --help", "job", "watch", "zzzz")]
     [InlineData("--limit is 0 but must be at least 1; use a number such as 100; see ./cluster job list --help", "job", "list", "--limit", "0")]
     [InlineData("--tail is -1 but must not be negative; use 0 or more; see ./cluster job logs --help", "job", "logs", "0f3c", "--tail", "-1")]
-    [InlineData("server is localhost but must be an address; write it as http://127.0.0.1:7070", "job", "list", "--server", "localhost")]
+    [InlineData("server is localhost but must be an address; write it as http://127.0.0.1:7070, or several with commas between", "job", "list", "--server", "localhost")]
     [InlineData("the token holds characters that no token has; copy it again, on one line", "job", "list", "--token", "a\nb")]
     public async Task WrongUsage_IsOneLineAndExitCode2(string line, params string[] arguments)
     {

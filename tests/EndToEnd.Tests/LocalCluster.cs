@@ -23,6 +23,9 @@ public sealed class LocalCluster : IAsyncLifetime
 
     public string State { get; } = Directory.CreateTempSubdirectory("cluster-e2e-").FullName;
 
+    /// <summary>How many schedulers share the work.</summary>
+    public int Schedulers { get; init; } = 1;
+
     public string HttpAddress => $"http://127.0.0.1:{environment["CLUSTER_HTTP_PORT"]}";
 
     public string GrpcAddress => $"http://127.0.0.1:{environment["CLUSTER_GRPC_PORT"]}";
@@ -51,7 +54,7 @@ public sealed class LocalCluster : IAsyncLifetime
         environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500";
         // Several trainers may start at once on the few cores: what memory a job takes is then heard late, and a test wants to hear it.
         environment["Models__SubmitPatience"] = "00:00:20";
-        (await RunAsync(["up"], cancellationToken)).MustSucceed();
+        (await RunAsync(["up", "--schedulers", $"{Schedulers}"], cancellationToken)).MustSucceed();
         channel = GrpcChannel.ForAddress(GrpcAddress, new GrpcChannelOptions { HttpHandler = new TokenHandler(Token) });
     }
 
@@ -69,11 +72,31 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 
-    private static string FreePort()
+    /// <summary>One that is free, as are those that further schedulers take above it.</summary>
+    private string FreePort()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port.ToString();
+        while (true)
+        {
+            using var listener = new TcpListener(IPAddress.Loopback, 0);
+            listener.Start();
+            var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+            if (Enumerable.Range(1, Schedulers - 1).All(further => IsFree(port + (100 * further))))
+                return port.ToString();
+        }
+    }
+
+    private static bool IsFree(int port)
+    {
+        using var listener = port <= IPEndPoint.MaxPort ? new TcpListener(IPAddress.Loopback, port) : null;
+        try
+        {
+            listener?.Start();
+            return listener is not null;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     private sealed class TokenHandler(string token) : DelegatingHandler(new SocketsHttpHandler())

@@ -5,7 +5,7 @@ using Grpc.Net.Client;
 
 namespace Cluster.Cli.Connection;
 
-/// <summary>A channel to one scheduler with the caller's token.</summary>
+/// <summary>A channel to a cluster with the caller's token.</summary>
 internal sealed class ClusterConnection : IDisposable
 {
     public const string DefaultServer = "http://127.0.0.1:7070";
@@ -16,9 +16,9 @@ internal sealed class ClusterConnection : IDisposable
     private readonly GrpcChannel channel;
     private readonly string? token;
 
-    private ClusterConnection(string server, GrpcChannel channel, string? token)
+    private ClusterConnection(SchedulerAddresses schedulers, GrpcChannel channel, string? token)
     {
-        Server = server;
+        Schedulers = schedulers;
         this.channel = channel;
         this.token = token;
         Jobs = new JobService.JobServiceClient(channel);
@@ -29,7 +29,7 @@ internal sealed class ClusterConnection : IDisposable
         Checkpoints = new CheckpointService.CheckpointServiceClient(channel);
     }
 
-    public string Server { get; }
+    public SchedulerAddresses Schedulers { get; }
 
     public JobService.JobServiceClient Jobs { get; }
 
@@ -43,16 +43,16 @@ internal sealed class ClusterConnection : IDisposable
 
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
 
-    /// <param name="server">http:// for HTTP/2 in plain text, https:// for TLS.</param>
+    /// <param name="server">The scheduler's address, or several with commas between.</param>
     /// <param name="token">Null to call without one, which a scheduler answers with Unauthenticated.</param>
     public static ClusterConnection To(string server, string? token)
     {
-        if (!Uri.TryCreate(server, UriKind.Absolute, out var address) || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps))
-            throw new CliException(ExitCode.Usage, $"server is {server} but must be an address; write it as {DefaultServer}");
+        if (!SchedulerAddresses.TryParse(server, out var schedulers))
+            throw new CliException(ExitCode.Usage, $"server is {server} but must be an address; write it as {DefaultServer}, or several with commas between");
         if (token is not null && token.Any(character => char.IsControl(character) || character > 127))
             throw new CliException(ExitCode.Usage, "the token holds characters that no token has; copy it again, on one line");
         var handler = new SocketsHttpHandler { ConnectTimeout = ConnectTimeout, EnableMultipleHttp2Connections = true };
-        return new(server, GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = handler, DisposeHttpClient = true }), token);
+        return new(schedulers, schedulers.OpenChannel(handler), token);
     }
 
     /// <summary>For a call that answers once.</summary>

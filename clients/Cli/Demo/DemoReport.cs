@@ -71,6 +71,6 @@ internal static class DemoReport
     private static string Dashboard(VerbContext context)
     {
         var port = context.Host.Environment("CLUSTER_HTTP_PORT") is { Length: > 0 } given ? given : "7080";
-        return $"http://{new Uri(context.Connection.Server).Host}:{port}/";
+        return $"http://{context.Connection.Schedulers.First.Host}:{port}/";
     }
 }

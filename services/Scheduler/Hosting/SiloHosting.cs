@@ -38,6 +38,15 @@ public static class SiloHosting
             cluster.ClusterId = silo.Value.ClusterId;
             cluster.ServiceId = ServiceId;
         });
+        builder.Services.Configure<ClusterMembershipOptions>(membership =>
+        {
+            // A killed silo is found dead after three probes; the others take over its grains then.
+            membership.ProbeTimeout = TimeSpan.FromSeconds(2);
+            membership.NumMissedProbesLimit = 3;
+            // A silo that starts waits for all that are said to live, if only they have said so within three of these.
+            membership.IAmAliveTablePublishTimeout = TimeSpan.FromSeconds(5);
+            membership.NumMissedTableIAmAliveLimit = 3;
+        });
         builder.Services.AddOptions<EndpointOptions>().Configure<IOptions<SiloOptions>>((endpoints, silo) =>
         {
             endpoints.AdvertisedIPAddress = Advertised(silo.Value)!;

@@ -7,9 +7,9 @@ public sealed class AgentOptions
 {
     public const string SectionName = "Agent";
 
-    /// <summary>The scheduler's gRPC address.</summary>
+    /// <summary>The scheduler's gRPC address; those of several with commas between.</summary>
     [Required]
-    public Uri SchedulerAddress { get; set; } = new("http://127.0.0.1:7070");
+    public string SchedulerAddress { get; set; } = "http://127.0.0.1:7070";
 
     /// <summary>File with the cluster's node token. A file, since an environment shows in /proc and is inherited.</summary>
     [Required]

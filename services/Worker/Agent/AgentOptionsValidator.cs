@@ -1,4 +1,5 @@
 using System.Net;
+using Cluster.Contracts.Access;
 using Cluster.Worker.Devices;
 using Microsoft.Extensions.Options;
 
@@ -15,8 +16,8 @@ internal sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
 
     private static IEnumerable<string> Faults(AgentOptions options)
     {
-        if (options.SchedulerAddress is not { IsAbsoluteUri: true, Scheme: "http" or "https" })
-            yield return $"Agent:SchedulerAddress is '{options.SchedulerAddress}'; give an address such as http://127.0.0.1:7070";
+        if (!SchedulerAddresses.TryParse(options.SchedulerAddress, out _))
+            yield return $"Agent:SchedulerAddress is '{options.SchedulerAddress}'; give an address such as http://127.0.0.1:7070, or several with commas between";
         if (options.NodeTokenFile.Length > 0 && !File.Exists(options.NodeTokenFile))
             yield return $"Agent:NodeTokenFile is '{options.NodeTokenFile}', which does not exist; give the file with the scheduler's node token";
         if (!IPEndPoint.TryParse(options.ListenAddress, out var listen))

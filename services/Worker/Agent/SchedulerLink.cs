@@ -18,17 +18,15 @@ internal sealed class SchedulerLink : IDisposable
     public SchedulerLink(IOptions<AgentOptions> options, TimeProvider timeProvider)
     {
         _timeProvider = timeProvider;
-        _channel = GrpcChannel.ForAddress(options.Value.SchedulerAddress, new GrpcChannelOptions
+        if (!SchedulerAddresses.TryParse(options.Value.SchedulerAddress, out var addresses))
+            throw new InvalidOperationException("Agent:SchedulerAddress has not been validated");
+        // A scheduler whose machine is gone sends no FIN: the pings find out, and pending calls end as Unavailable.
+        _channel = addresses.OpenChannel(new SocketsHttpHandler
         {
-            // A scheduler whose machine is gone sends no FIN: the pings find out, and pending calls end as Unavailable.
-            HttpHandler = new SocketsHttpHandler
-            {
-                EnableMultipleHttp2Connections = true,
-                KeepAlivePingDelay = TimeSpan.FromSeconds(10),
-                KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
-                ConnectTimeout = TimeSpan.FromSeconds(5),
-            },
-            DisposeHttpClient = true,
+            EnableMultipleHttp2Connections = true,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(10),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
+            ConnectTimeout = TimeSpan.FromSeconds(5),
         });
         Registry = new AgentRegistryService.AgentRegistryServiceClient(_channel);
         Attempts = new AttemptService.AttemptServiceClient(_channel);

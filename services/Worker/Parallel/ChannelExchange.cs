@@ -10,18 +10,13 @@ namespace Cluster.Worker.Parallel;
 /// <remarks>A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.</remarks>
 internal sealed class ChannelExchange(ICollectiveGroup group)
 {
-    private readonly List<Tensor> returned = []; // what native code was handed; it may read it until backward ends
     private readonly long[] samples = new long[group.WorldSize]; // of each rank, in the pass that is under way
     private ExceptionDispatchInfo? fault;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }
 
-    public void Begin()
-    {
-        Elapsed = TimeSpan.Zero;
-        returned.Clear();
-    }
+    public void Begin() => Elapsed = TimeSpan.Zero;
 
     public void ThrowIfFaulted() => fault?.Throw();
 
@@ -122,8 +117,7 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
             result = zeros();
         }
 
-        returned.Add(result.MoveToOuterDisposeScope());
-        return result;
+        return result.MoveToOuterDisposeScope();
     }
 
     private void Timed(Action exchange)
@@ -132,55 +126,4 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
         exchange();
         Elapsed += Stopwatch.GetElapsedTime(began);
     }
-}
-
-/// <summary>Gathers channels that each rank goes on to use for something else: backward adds what all of them say about this rank's.</summary>
-internal sealed class GatherChannels : autograd.SingleTensorFunction<GatherChannels>
-{
-    private const string Exchange = "exchange";
-
-    public override string Name => nameof(GatherChannels);
-
-    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
-    {
-        ctx.save_data(Exchange, vars[1]);
-        return ((ChannelExchange)vars[1]).Gather((Tensor)vars[0]);
-    }
-
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
-        [((ChannelExchange)ctx.get_data(Exchange)!).ReduceGradient(grad_output), null!];
-}
-
-/// <summary>Gathers scores that every rank feeds to the same loss: each has the whole gradient already, and adding them would count it twice.</summary>
-internal sealed class GatherReplicatedChannels : autograd.SingleTensorFunction<GatherReplicatedChannels>
-{
-    private const string Exchange = "exchange";
-
-    public override string Name => nameof(GatherReplicatedChannels);
-
-    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
-    {
-        ctx.save_data(Exchange, vars[1]);
-        return ((ChannelExchange)vars[1]).Gather((Tensor)vars[0]);
-    }
-
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
-        [((ChannelExchange)ctx.get_data(Exchange)!).SliceGradient(grad_output), null!];
-}
-
-/// <summary>Gathers samples, of which each rank goes on to compute other units: backward adds what all of them say about this rank's.</summary>
-internal sealed class GatherSamples : autograd.SingleTensorFunction<GatherSamples>
-{
-    private const string Exchange = "exchange";
-
-    public override string Name => nameof(GatherSamples);
-
-    public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
-    {
-        ctx.save_data(Exchange, vars[1]);
-        return ((ChannelExchange)vars[1]).GatherSamples((Tensor)vars[0]);
-    }
-
-    public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
-        [((ChannelExchange)ctx.get_data(Exchange)!).ReduceSamples(grad_output), null!];
 }

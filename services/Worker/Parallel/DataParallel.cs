@@ -45,7 +45,7 @@ public sealed class DataParallel : ITrainingPartition
         rankStatistics = new RankStatistics(syncBatchNorm ? [] : normalizations, group);
         if (syncBatchNorm)
             normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
-        hooks = new GradientHooks(network, replicated, OnReady);
+        hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
     }
 
     public ImageClassifier Network { get; }
@@ -114,7 +114,6 @@ public sealed class DataParallel : ITrainingPartition
         exchange?.Begin();
         foreach (var parameter in divided)
             parameter.Tensor.grad = null;
-        hooks.Begin();
 
         var totals = new PassTotals();
         var passes = Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize));
@@ -196,10 +195,10 @@ public sealed class DataParallel : ITrainingPartition
             return group.AllReduceAsync<double>((nint)sums, figures.Length, "loss");
     }
 
-    private void OnReady(int[] parameters)
+    private void OnReady(int bucket)
     {
-        foreach (var parameter in parameters)
-            masters.TakeGradient(replicated[parameter].Name);
-        buckets.Ready(parameters);
+        foreach (var parameter in buckets.ParametersOf(bucket))
+            masters.TakeGradient(parameter.Name);
+        buckets.Ready(bucket);
     }
 }

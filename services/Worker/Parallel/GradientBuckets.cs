@@ -55,6 +55,9 @@ internal sealed class GradientBuckets : IDisposable
 
     public IReadOnlyList<LocalParameter> Parameters => parameters;
 
+    /// <summary>Which bucket each parameter is in, by name.</summary>
+    public IReadOnlyDictionary<string, int> BucketOf => parameters.Zip(bucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
+
     public bool IsShared => mapped is not null;
 
     public int Count => buckets.Count;
@@ -87,33 +90,31 @@ internal sealed class GradientBuckets : IDisposable
         underWay.Clear();
         nextToSend = 0;
         foreach (var bucket in buckets)
-            bucket.Missing = bucket.Parameters;
+            bucket.IsComplete = false;
     }
 
-    /// <summary>Within backward: these parameters have their gradients. Sends off what has become complete.</summary>
-    public void Ready(int[] indexes)
-    {
-        foreach (var index in indexes)
-        {
-            Take(index);
-            buckets[bucketOf[index]].Missing--;
-        }
+    /// <summary>Those of a bucket.</summary>
+    public IEnumerable<LocalParameter> ParametersOf(int bucket) => parameters.Where((_, index) => bucketOf[index] == bucket);
 
-        while (nextToSend < buckets.Count && buckets[nextToSend].Missing == 0)
+    /// <summary>Within backward: a bucket's parameters have their gradients. Sends off what is complete and next.</summary>
+    public void Ready(int bucket)
+    {
+        TakeAll(bucket);
+        buckets[bucket].IsComplete = true;
+        while (nextToSend < buckets.Count && buckets[nextToSend].IsComplete)
             Send(nextToSend++);
     }
 
     /// <summary>After backward: sends off the rest, zeros for what it has not reached, and waits until all sums are there.</summary>
     public void Finish()
     {
-        for (var i = 0; i < parameters.Count; i++)
+        for (; nextToSend < buckets.Count; nextToSend++)
         {
-            if (bucketOf[i] >= nextToSend)
-                Take(i);
+            if (!buckets[nextToSend].IsComplete)
+                TakeAll(nextToSend);
+            Send(nextToSend);
         }
 
-        while (nextToSend < buckets.Count)
-            Send(nextToSend++);
         foreach (var task in underWay)
             task.GetAwaiter().GetResult();
     }
@@ -138,10 +139,19 @@ internal sealed class GradientBuckets : IDisposable
             : group.AllReduceAsync<float>(address, bucket.Elements, name));
     }
 
+    private void TakeAll(int bucket)
+    {
+        using var guard = no_grad();
+        for (var i = 0; i < parameters.Count; i++)
+        {
+            if (bucketOf[i] == bucket)
+                Take(i);
+        }
+    }
+
     /// <summary>Moves a gradient to its place, unless it is there.</summary>
     private void Take(int index)
     {
-        using var guard = no_grad();
         var place = places[index];
         using var gradient = parameters[index].Tensor.grad;
         if (gradient is null)
@@ -163,9 +173,7 @@ internal sealed class GradientBuckets : IDisposable
 
         public int Elements { get; set; }
 
-        public int Parameters { get; set; }
-
-        public int Missing { get; set; }
+        public bool IsComplete { get; set; }
     }
 
     /// <summary>Which parameter lies where.</summary>
@@ -187,7 +195,6 @@ internal sealed class GradientBuckets : IDisposable
                 bucketOf[i] = buckets.Count - 1;
                 end += (parameters[i].Tensor.numel() + alignment - 1) / alignment * alignment;
                 buckets[^1].Elements = checked((int)(end - buckets[^1].Start));
-                buckets[^1].Parameters++;
             }
 
             return new Plan(offsets, bucketOf, buckets, end, elementBytes);

@@ -5,41 +5,56 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Parallel;
 
-/// <summary>Puts <see cref="GradientReady"/> in front of every layer that has parameters of its own, so that backward tells when their gradients are there.</summary>
+/// <summary>
+/// Tells within backward which buckets have all their gradients. Each bucket has one <see cref="GradientReady"/>, in front of the layer of its parameters that
+/// runs first in forward and so last in backward: every further one would cost a tensor of its layer's input.
+/// </summary>
+/// <remarks>
+/// In which order layers run is noted at each forward and used for the next; the first step's buckets are sent after backward. Should a forward run in another
+/// order than the one before it, what its hooks say counts for nothing.
+/// </remarks>
 internal sealed class GradientHooks : IDisposable
 {
-    private readonly Action<int[]> ready;
-    private readonly List<HookedLayer> layers = [];
+    private readonly Action<int> ready;
+    private readonly int[][] bucketsOf; // of each layer that has parameters in some
     private readonly List<Action> removals = [];
+    private readonly bool[] hasRun; // of each layer, in this forward
+    private readonly List<int> ran = []; // those that have, in order
+    private int[] expected = []; // the same of the forward before
+    private ILookup<int, int> reports = Array.Empty<int>().ToLookup(bucket => bucket); // buckets by the layer that completes them
     private bool watching;
+    private bool inOrder;
     private ExceptionDispatchInfo? fault;
 
     /// <param name="network">Whose layers are watched.</param>
-    /// <param name="parameters">Those whose gradients are waited for; others are left alone.</param>
-    /// <param name="ready">Called within backward with places in <paramref name="parameters"/>.</param>
-    public GradientHooks(ImageClassifier network, IReadOnlyList<LocalParameter> parameters, Action<int[]> ready)
+    /// <param name="bucketOf">Bucket of each parameter by name; others are left alone.</param>
+    /// <param name="ready">Called within backward with a bucket.</param>
+    public GradientHooks(ImageClassifier network, IReadOnlyDictionary<string, int> bucketOf, Action<int> ready)
     {
         this.ready = ready;
-        var index = parameters.Index().ToDictionary(p => p.Item.Name, p => p.Index);
+        var buckets = new List<int[]>();
         foreach (var (name, module) in network.named_modules())
         {
-            var own = module.named_parameters(recurse: false).Select(p => name + "." + p.name).Where(index.ContainsKey).Select(p => index[p]).ToArray();
-            if (own.Length == 0 || module is not nn.Module<Tensor, Tensor> layer)
+            var own = module.named_parameters(recurse: false).Select(p => name + "." + p.name).Where(bucketOf.ContainsKey).Select(p => bucketOf[p]).ToHashSet();
+            if (own.Count == 0 || module is not nn.Module<Tensor, Tensor> layer)
                 continue;
-            var hooked = new HookedLayer(own, OnReady);
-            layers.Add(hooked);
-            var remover = layer.register_forward_pre_hook((_, input) => Watch(hooked, input));
-            removals.Add(remover.remove);
+            var index = buckets.Count;
+            buckets.Add([.. own]);
+            removals.Add(layer.register_forward_pre_hook((_, input) => Watch(index, input)).remove);
         }
-    }
 
-    /// <summary>Before a step.</summary>
-    public void Begin() => layers.ForEach(layer => layer.Begin());
+        bucketsOf = [.. buckets];
+        hasRun = new bool[bucketsOf.Length];
+    }
 
     /// <summary>Runs a forward pass, whose backward pass tells if it is the last of the step that adds to the gradients.</summary>
     public T Forward<T>(bool gradientsAreFinal, Func<T> forward)
     {
-        watching = gradientsAreFinal;
+        if (!gradientsAreFinal)
+            return forward();
+        ran.Clear();
+        Array.Clear(hasRun);
+        (watching, inOrder) = (true, true);
         try
         {
             return forward();
@@ -47,6 +62,7 @@ internal sealed class GradientHooks : IDisposable
         finally
         {
             watching = false;
+            Learn();
         }
     }
 
@@ -55,19 +71,38 @@ internal sealed class GradientHooks : IDisposable
 
     public void Dispose() => removals.ForEach(remove => remove());
 
-    private Tensor Watch(HookedLayer layer, Tensor input)
+    private Tensor Watch(int layer, Tensor input)
     {
-        if (!watching || !input.requires_grad)
+        if (!watching || hasRun[layer])
+            return input; // a layer that runs again has its gradients only where it ran first
+        hasRun[layer] = true;
+        var place = ran.Count;
+        ran.Add(layer);
+        inOrder &= place < expected.Length && expected[place] == layer;
+        if (!input.requires_grad || !reports.Contains(layer))
             return input; // nothing will come back through here; what the layer has is sent after backward
-        layer.Used();
-        return GradientReady.apply(input, layer);
+        return GradientReady.apply(input, (Action)(() => OnReached(layer)));
     }
 
-    private void OnReady(int[] parameters)
+    private void Learn()
     {
+        inOrder &= ran.Count == expected.Length;
+        if (inOrder)
+            return;
+        expected = [.. ran];
+        reports = ran.SelectMany(layer => bucketsOf[layer].Select(bucket => (Layer: layer, Bucket: bucket)))
+            .DistinctBy(pair => pair.Bucket)
+            .ToLookup(pair => pair.Layer, pair => pair.Bucket);
+    }
+
+    private void OnReached(int layer)
+    {
+        if (!inOrder)
+            return;
         try
         {
-            ready(parameters);
+            foreach (var bucket in reports[layer])
+                ready(bucket);
         }
         catch (Exception e)
         {

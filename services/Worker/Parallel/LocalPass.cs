@@ -1,4 +1,5 @@
 using Cluster.Models;
+using Cluster.Models.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -47,6 +48,13 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
     public void Backward(int globalBatchSize)
     {
         using Scalar samples = (double)globalBatchSize;
-        SummedLoss.div(samples).backward();
+        try
+        {
+            SummedLoss.div(samples).backward();
+        }
+        finally
+        {
+            HandedGradients.Release();
+        }
     }
 }

@@ -43,7 +43,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         (stageAxis, dataAxis) = axes;
         dtype = parameters[0].Tensor.dtype;
         messages = new StageMessages(stageAxis);
-        hooks = new GradientHooks(network, parameters, buckets.Ready);
+        hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
         statistics = new WholeBatchStatistics(dataAxis);
         var normalizations = dataAxis.WorldSize > 1 ? network.modules().OfType<BatchNormalization>().ToList() : []; // one pipeline's own statistics are all there are
         rankStatistics = new RankStatistics(setup.SyncBatchNorm ? [] : normalizations, dataAxis);
@@ -107,7 +107,6 @@ public sealed partial class PipelineParallel : ITrainingPartition
         weightsCompared = true;
         using var scope = NewDisposeScope();
         buckets.Begin();
-        hooks.Begin();
         statistics.Begin();
         messages.Begin();
         MostInFlight = 0;
@@ -252,6 +251,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
             {
                 using var gradient = passes.Gradients.Take();
                 pass.Output.backward([gradient]);
+                HandedGradients.Release();
             }
 
             hooks.ThrowIfFaulted();

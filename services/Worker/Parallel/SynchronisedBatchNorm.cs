@@ -49,7 +49,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         var gradients = saved.Statistics.Guarded(
             () => Gradients(input.to(weight.dtype), weight, grad_output.to(weight.dtype), input.dtype, saved),
             () => [zeros_like(input), zeros_like(weight), zeros_like(weight)]);
-        return [.. gradients.Select(gradient => gradient.MoveToOuterDisposeScope()), null!, null!]; // layer and exchange are no tensors
+        return HandedGradients.HandOver(grad_output, [.. gradients, null, null]); // layer and exchange are no tensors
     }
 
     private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, ScalarType inputType, Saved saved)

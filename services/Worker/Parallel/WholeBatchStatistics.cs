@@ -12,17 +12,12 @@ namespace Cluster.Worker.Parallel;
 /// <remarks>A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.</remarks>
 internal sealed class WholeBatchStatistics(ICollectiveGroup group)
 {
-    private readonly List<Tensor> returned = []; // what native code was handed; it may read it until backward ends
     private ExceptionDispatchInfo? fault;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }
 
-    public void Begin()
-    {
-        Elapsed = TimeSpan.Zero;
-        returned.Clear();
-    }
+    public void Begin() => Elapsed = TimeSpan.Zero;
 
     public void ThrowIfFaulted() => fault?.Throw();
 
@@ -49,19 +44,15 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group)
     /// <summary>Within backward: what <paramref name="compute"/> gives, or <paramref name="zeros"/> once an exchange has failed.</summary>
     public List<Tensor> Guarded(Func<List<Tensor>> compute, Func<List<Tensor>> zeros)
     {
-        List<Tensor> result;
         try
         {
-            result = fault is null ? compute() : zeros();
+            return fault is null ? compute() : zeros();
         }
         catch (Exception e)
         {
             fault = ExceptionDispatchInfo.Capture(e);
-            result = zeros();
+            return zeros();
         }
-
-        returned.AddRange(result);
-        return result;
     }
 
     /// <summary>(N, C, H, W) → (C), accumulated in float64.</summary>

@@ -34,11 +34,12 @@ internal sealed class FusedResponseNorm : autograd.SingleTensorFunction<FusedRes
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
+        using var scope = NewDisposeScope();
         var (input, layer) = (ctx.get_saved_variables()[0], (Layer)ctx.get_data(Kernel)!);
         var outputGradient = layer.Arranged(grad_output);
         var inputGradient = layer.EmptyLike(input);
         layer.Kernel.Backward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(outputGradient), ImageLayout.AddressOf(inputGradient));
-        return [inputGradient, null!]; // the layer is no tensor and has no gradient
+        return HandedGradients.HandOver(grad_output, inputGradient, null); // the layer is no tensor and has no gradient
     }
 
     private sealed record Layer(ResponseNormKernel Kernel, bool IsChannelsLast)

@@ -20,8 +20,8 @@ public sealed class AgentOptionsTests
         Faults(options => (options.ListenAddress, options.AdvertiseHost) = ("0.0.0.0:7071", "10.0.0.7")).ShouldBeEmpty();
         Faults(options => options.AdvertiseHost = "10.0.0.7:80").ShouldBe(
             ["Agent:AdvertiseHost is '10.0.0.7:80'; give a host name or an IP address, without a port"]);
-        Faults(options => options.SchedulerAddress = new Uri("ftp://scheduler")).ShouldBe(
-            ["Agent:SchedulerAddress is 'ftp://scheduler/'; give an address such as http://127.0.0.1:7070"]);
+        Faults(options => options.SchedulerAddress = "ftp://scheduler").ShouldBe(
+            ["Agent:SchedulerAddress is 'ftp://scheduler'; give an address such as http://127.0.0.1:7070, or several with commas between"]);
         Faults(options => options.PinnedCores = "one").ShouldBe(["Agent:PinnedCores is 'one'; give core numbers and ranges, such as 0-3,8"]);
         Faults(options => (options.PinnedCores, options.CpuSlots, options.CoresPerSlot) = ($"{Libc.ThreadCores()[0]}", 2, 1)).ShouldBe(
             ["Agent:PinnedCores has 1 cores and 2 slots of 1 need 2; add cores or lower Agent:CpuSlots"]);

@@ -9,39 +9,6 @@ namespace Cluster.Worker.Tests.Parallel;
 
 public sealed class DataParallelTests
 {
-    [Fact]
-    public void GradientReady_WhenItReports_TheLayersGradientsAreFinal()
-    {
-        using var scope = NewDisposeScope();
-        using var network = Trainings.Network("lenet5", ScalarType.Float64);
-        var parameters = network.named_parameters().ToDictionary(p => p.name, p => p.parameter);
-        var seen = new Dictionary<string, double[]>();
-        foreach (var (name, module) in network.named_children())
-        {
-            string[] own = [.. module.named_parameters().Select(p => $"{name}.{p.name}")];
-            var layer = new HookedLayer([], _ =>
-            {
-                foreach (var parameter in own)
-                    seen[parameter] = Trainings.Values(parameters[parameter].grad!);
-            });
-            ((nn.Module<Tensor, Tensor>)module).register_forward_pre_hook((_, input) =>
-            {
-                layer.Used();
-                return GradientReady.apply(input, layer);
-            });
-        }
-
-        var images = randn(4, 1, 28, 28, dtype: ScalarType.Float64).requires_grad_();
-        network.call(images).square().sum().backward();
-
-        seen.Keys.Order().ShouldBe(parameters.Keys.Order());
-        foreach (var (name, values) in seen)
-        {
-            values.ShouldBe(Trainings.Values(parameters[name].grad!), name);
-            values.Max(Math.Abs).ShouldBeGreaterThan(0);
-        }
-    }
-
     [Theory]
     [InlineData("aa", true)]
     [InlineData("ab", false)]

@@ -1,0 +1,37 @@
+using System.Text.Json;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+
+namespace Cluster.EndToEnd.Tests;
+
+/// <summary>A second cluster on the machine, beside the one that the other tests share, of two schedulers on one database.</summary>
+public sealed class SeveralSchedulersTests
+{
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    [Theory]
+    [InlineData("scheduler")] // the one that agents and clients talk to
+    [InlineData("scheduler-2")]
+    public async Task KilledScheduler_InMidJob_LeavesTheJobToTheOther_InTheSameAttempt(string victim)
+    {
+        await using var cluster = new LocalCluster { Schedulers = 2 };
+        await cluster.InitializeAsync();
+        var outlives = await cluster.SubmitAsync(JobFiles.LeNet("outlives", epochs: 12), Cancelled);
+        // Of several jobs some have their grain in the scheduler that dies, whichever it is.
+        var others = new List<Job>();
+        for (var i = 0; i < 6; i++)
+            others.Add(await cluster.SubmitAsync(JobFiles.LeNet($"waits-{i}", epochs: 1, trainSamples: 512), Cancelled));
+        await cluster.WaitAsync(outlives.Id, now => now.Progress?.Step > 20, Cancelled);
+
+        Processes.Signal(cluster.ProcessId(victim), Processes.Kill);
+
+        // By the client, which goes on with the other scheduler as the agents do.
+        foreach (var id in others.Select(other => other.Id).Prepend(outlives.Id))
+        {
+            (await cluster.RunAsync(["job", "watch", id], Cancelled)).MustSucceed();
+            var described = await cluster.RunAsync(["job", "describe", id, "--json"], Cancelled);
+            using var job = JsonDocument.Parse(described.MustSucceed().Output);
+            job.RootElement.GetProperty("job").GetProperty("attempt").GetInt32().ShouldBe(1, described.Output);
+        }
+    }
+}

@@ -30,7 +30,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
     {
         try
         {
-            return await continuation(requestStream, context);
+            return await continuation(new CallerStream<TRequest>(requestStream), context);
         }
         catch (Exception fault) when (fault is not RpcException)
         {
@@ -64,8 +64,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.
             OrleansMessageRejectionException or TimeoutException => StatusCode.Unavailable,
-            // IOException: the caller went away while its request was being read.
-            OperationCanceledException or IOException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
+            OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
             _ => StatusCode.Internal,
         };
         if (code != StatusCode.Internal)

@@ -64,11 +64,13 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         if (!RequiredScope.ByPath.TryGetValue(context.Method, out var needed))
             throw new RpcException(new Status(StatusCode.PermissionDenied, $"{context.Method} declares no scope"));
 
-        var token = CallMetadata.TokenOf(context.RequestHeaders.GetValue(CallMetadata.Authorization))
+        // Not from RequestHeaders, which takes all metadata apart and fails at what is not for us to read.
+        var headers = context.GetHttpContext().Request.Headers;
+        var token = CallMetadata.TokenOf(headers[CallMetadata.Authorization])
             ?? throw new RpcException(new Status(StatusCode.Unauthenticated, "no token; send the metadata 'authorization: Bearer <token>'"));
         if (needed == Scope.Attempt)
         {
-            context.UserState[typeof(AttemptCaller)] = ReadAttempt(context.RequestHeaders, token);
+            context.UserState[typeof(AttemptCaller)] = ReadAttempt(headers, token);
             return;
         }
 
@@ -79,10 +81,10 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         context.UserState[typeof(Caller)] = caller;
     }
 
-    private static AttemptCaller ReadAttempt(Metadata headers, string secret) =>
-        JobId.TryParse(headers.GetValue(CallMetadata.Job), out var job)
-        && int.TryParse(headers.GetValue(CallMetadata.Attempt), out var attempt)
-        && int.TryParse(headers.GetValue(CallMetadata.Rank), out var rank)
+    private static AttemptCaller ReadAttempt(IHeaderDictionary headers, string secret) =>
+        JobId.TryParse(headers[CallMetadata.Job], out var job)
+        && int.TryParse(headers[CallMetadata.Attempt], out var attempt)
+        && int.TryParse(headers[CallMetadata.Rank], out var rank)
             ? new AttemptCaller(job, attempt, rank, secret)
             : throw new RpcException(new Status(
                 StatusCode.Unauthenticated, $"a trainer's call carries the metadata {CallMetadata.Job}, {CallMetadata.Attempt} and {CallMetadata.Rank}"));

@@ -12,7 +12,7 @@ packages_test=(
   python3-pil:/usr/lib/python3/dist-packages/PIL
   python3-numpy:/usr/lib/python3/dist-packages/numpy
   python3-grpcio:/usr/lib/python3/dist-packages/grpc
-  python3-grpc-tools:/usr/lib/python3/dist-packages/grpc_tools
+  grpc-proto:/usr/share/grpc-proto/grpc/reflection/v1/reflection.proto
   protobuf-compiler:/usr/bin/protoc
   chromium:/usr/bin/chromium
   kubernetes-client:/usr/bin/kubectl

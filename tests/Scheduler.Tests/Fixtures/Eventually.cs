@@ -4,12 +4,15 @@ namespace Cluster.Scheduler.Tests.Fixtures;
 public static class Eventually
 {
     /// <summary>Returns when it holds; if it does not within a minute, the test fails.</summary>
-    public static async Task HoldsAsync(Func<bool> condition)
+    public static Task HoldsAsync(Func<bool> condition) => HoldsAsync(() => Task.FromResult(condition()));
+
+    /// <inheritdoc cref="HoldsAsync(Func{bool})"/>
+    public static async Task HoldsAsync(Func<Task<bool>> condition)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         limit.CancelAfter(TimeSpan.FromSeconds(60));
         using var again = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
-        while (!condition())
+        while (!await condition())
             await again.WaitForNextTickAsync(limit.Token);
     }
 }

@@ -12,6 +12,10 @@ public sealed class TestTrainer(TestScheduler scheduler, RegisterRequest node, s
 
     public string Job => job;
 
+    public int Attempt => attempt;
+
+    public string Secret => secret;
+
     public AttemptService.AttemptServiceClient Client(string? otherSecret = null) => new(new WithMetadata(scheduler.As(otherSecret ?? secret), new Metadata
     {
         { CallMetadata.Job, job }, { CallMetadata.Attempt, $"{attempt}" }, { CallMetadata.Rank, "0" },

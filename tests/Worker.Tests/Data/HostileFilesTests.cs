@@ -13,7 +13,11 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
     // A picture that passes for whole is at most as large as the one that was damaged claims to be: 500 × 375, or what a flipped size still makes credible.
     private const long MaxBytes = 3 * PictureDecoder.MaxPixels;
 
-    private static readonly string[] Whole = ["photo.jpg", "progressive.jpg", "cmyk.jpg", "colours.png", "palette.png", "deep.png", "two-tones.png"];
+    private static readonly string[] Whole =
+    [
+        "photo.jpg", "progressive.jpg", "cmyk.jpg", "colours.png", "palette.png", "deep.png", "two-tones.png",
+        "kind-6-16-interlaced.png", "kind-3-4-interlaced.png",
+    ];
 
     [Fact]
     public void DamagedPictures_AreBrokenOrWhole() => Damage(rounds: 300, seed: 1);
@@ -39,6 +43,22 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
         var bomb = Png.Of(new PictureSize(1, 1), depth: 8, colours: 0, rows: new byte[50_000_000]);
 
         Reserves(() => Should.Throw<BrokenPictureException>(() => PictureDecoderTests.Decode(bomb, 1)).Message.ShouldContain("more rows")).ShouldBeLessThan(1 << 22);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Png_ReservesItsPictureAndAFewRows_AndNothingForTheNext(bool interlaced)
+    {
+        var size = new PictureSize(Height: 40, Width: 30_000);
+        const int SomeKiB = 1 << 16; // what unpacks, and less than three rows
+        var (file, again) = (Png.Of(size, interlaced, (y, x) => (byte)(x ^ y)), Png.Of(size, interlaced, (_, _) => 7));
+        var (pictureBytes, rowBytes) = (3 * size.Pixels, size.Width);
+        var picture = new Picture();
+        using var decoder = new PictureDecoder();
+
+        Reserves(() => decoder.Decode(file, 3, _ => 1, picture)).ShouldBeInRange(pictureBytes, pictureBytes + (3 * rowBytes) + SomeKiB);
+        Reserves(() => decoder.Decode(again, 3, _ => 1, picture)).ShouldBeLessThan(SomeKiB);
     }
 
     [Fact]

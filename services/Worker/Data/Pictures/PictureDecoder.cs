@@ -9,6 +9,7 @@ public sealed class PictureDecoder : IDisposable
     internal const long MaxPixels = 1L << 26;
 
     private readonly JpegDecoder jpeg = new();
+    private readonly PngDecoder png = new();
 
     /// <summary>Decodes a picture, perhaps shrunk.</summary>
     /// <param name="encoded">The file's bytes, which are used up.</param>
@@ -21,7 +22,7 @@ public sealed class PictureDecoder : IDisposable
         if (encoded.Span is [0xFF, 0xD8, ..])
             jpeg.Decode(encoded.Span, channels, enough, into);
         else if (encoded.Span.StartsWith(PngHeader.Signature))
-            PngDecoder.Decode(encoded, channels, into);
+            png.Decode(encoded, channels, into);
         else
             throw new BrokenPictureException("is neither a JPEG nor a PNG file");
     }

@@ -5,13 +5,14 @@ namespace Cluster.Worker.Data.Pictures;
 /// <summary>A PNG file's IHDR chunk: W3C PNG specification, third edition, §11.2.1.</summary>
 /// <param name="Depth">Bits of a sample (or of a palette's index).</param>
 /// <param name="Colours">What a pixel is made of.</param>
-internal readonly record struct PngHeader(PictureSize Size, int Depth, PngColours Colours)
+/// <param name="Interlaced">Stored in seven passes, coarse to fine.</param>
+internal readonly record struct PngHeader(PictureSize Size, int Depth, PngColours Colours, bool Interlaced)
 {
     public const int Bytes = 13;
 
     public static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
 
-    public int SamplesPerPixel => Colours switch
+    public int PixelBits => Depth * Colours switch
     {
         PngColours.GreyAlpha => 2,
         PngColours.Rgb => 3,
@@ -19,11 +20,11 @@ internal readonly record struct PngHeader(PictureSize Size, int Depth, PngColour
         _ => 1,
     };
 
-    /// <summary>Bytes of a row without its filter.</summary>
-    public int RowBytes => checked((int)((((long)Size.Width * SamplesPerPixel * Depth) + 7) / 8));
-
     /// <summary>From a byte to the one that it is filtered against.</summary>
-    public int FilterBytes => Math.Max(1, SamplesPerPixel * Depth / 8);
+    public int FilterBytes => Math.Max(1, PixelBits / 8);
+
+    /// <summary>Bytes of a row of so many pixels, without its filter.</summary>
+    public int RowBytes(int width) => checked((int)((((long)width * PixelBits) + 7) / 8));
 
     public static PngHeader Read(ReadOnlySpan<byte> chunk)
     {
@@ -39,11 +40,13 @@ internal readonly record struct PngHeader(PictureSize Size, int Depth, PngColour
             _ => false,
         };
         if (!allowed || chunk[10] != 0 || chunk[11] != 0 || chunk[12] > 1)
-            throw new BrokenPictureException($"is a damaged PNG file: colour type {chunk[9]} with {depth} bits, methods {chunk[10]}, {chunk[11]} and {chunk[12]}");
-        if (chunk[12] == 1)
-            throw new BrokenPictureException("is an interlaced PNG file, which is not read; save it without interlacing");
-        return new PngHeader(
-            new PictureSize((int)Math.Min(height, int.MaxValue), (int)Math.Min(width, int.MaxValue)), depth, colours);
+        {
+            throw new BrokenPictureException(
+                $"is a damaged PNG file: colour type {chunk[9]} with {depth} bits, methods {chunk[10]}, {chunk[11]} and {chunk[12]}");
+        }
+
+        var size = new PictureSize((int)Math.Min(height, int.MaxValue), (int)Math.Min(width, int.MaxValue));
+        return new PngHeader(size, depth, colours, Interlaced: chunk[12] == 1);
     }
 }
 

@@ -88,17 +88,6 @@ public sealed class PictureDecoderTests(PilPictures pictures) : IClassFixture<Pi
         Should.Throw<BrokenPictureException>(() => Decode([.. "GIF89a"u8], 3)).Message.ShouldBe("is neither a JPEG nor a PNG file");
 
     [Fact]
-    public void InterlacedPng_IsRefusedWithTheRemedy()
-    {
-        var file = pictures.File("colours.png");
-        file[28] = 1; // the header's last byte
-        Should.Throw<BrokenPictureException>(() => Decode(file, 3)).Message.ShouldContain("checksum"); // not even looked at before that is right
-        Crc.Repair(file, chunkAt: 8);
-
-        Should.Throw<BrokenPictureException>(() => Decode(file, 3)).Message.ShouldContain("save it without interlacing");
-    }
-
-    [Fact]
     public void CutJpeg_IsBroken() =>
         Should.Throw<BrokenPictureException>(() => Decode(pictures.File("photo.jpg")[..5000], 3)).Message.ShouldContain("remature end");
 

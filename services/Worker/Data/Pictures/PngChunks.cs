@@ -11,6 +11,8 @@ internal readonly record struct PngChunks(PngHeader Header, ReadOnlyMemory<byte>
 
     private static readonly uint[] CrcTable = [.. Enumerable.Range(0, 256).Select(CrcOf)];
 
+    /// <remarks>Behind compressed data the file may end before its last chunk, IEND, or within another one: nothing there is needed,
+    /// and whether the data is whole shows when it is unpacked.</remarks>
     /// <param name="file">Whose bytes are moved about.</param>
     public static PngChunks Read(Memory<byte> file)
     {
@@ -19,15 +21,23 @@ internal readonly record struct PngChunks(PngHeader Header, ReadOnlyMemory<byte>
         var (compressedAt, compressedBytes) = (0, 0);
         for (var at = PngHeader.Signature.Length; ;)
         {
-            var (type, length) = ReadChunkHeader(file.Span, at);
-            var data = file.Slice(at + 8, length);
-            if (type != "IDAT"u8.AsType() && Crc(file.Span.Slice(at + 4, length + 4)) != BinaryPrimitives.ReadUInt32BigEndian(file.Span[(at + 8 + length)..]))
+            var left = file.Length - at - Overhead;
+            var (type, length) = left < 0 ? default : ReadChunkHeader(file.Span[at..]);
+            if (length > left && compressedBytes > 0 && type != "IDAT"u8.AsType())
+                break;
+            if (length > left)
+                throw new BrokenPictureException(left < 0
+                    ? $"is a damaged PNG file: it ends within the chunk at byte {at}"
+                    : $"is a damaged PNG file: the chunk at byte {at} claims {length} bytes, beyond the file's end");
+            var data = file.Slice(at + 8, (int)length);
+            var crc = BinaryPrimitives.ReadUInt32BigEndian(file.Span[(at + 8 + data.Length)..]);
+            if (type != "IDAT"u8.AsType() && Crc(file.Span.Slice(at + 4, 4 + data.Length)) != crc) // zlib has a checksum of its own
                 throw new BrokenPictureException($"is a damaged PNG file: the checksum of the chunk at byte {at} is wrong");
             if (header is null && type != "IHDR"u8.AsType())
                 throw new BrokenPictureException("is a damaged PNG file: it does not begin with its header");
 
             if (type == "IEND"u8.AsType())
-                return new PngChunks(header!.Value, palette, file.Slice(compressedAt, compressedBytes));
+                break;
             if (type == "IHDR"u8.AsType())
             {
                 header = PngHeader.Read(data.Span);
@@ -36,26 +46,21 @@ internal readonly record struct PngChunks(PngHeader Header, ReadOnlyMemory<byte>
             {
                 palette = data;
             }
-            else if (type == "IDAT"u8.AsType()) // its checksum would be a second one: zlib has its own
+            else if (type == "IDAT"u8.AsType())
             {
                 compressedAt = compressedBytes == 0 ? at + 8 : compressedAt;
                 data.Span.CopyTo(file.Span[(compressedAt + compressedBytes)..]);
-                compressedBytes += length;
+                compressedBytes += data.Length;
             }
 
-            at += Overhead + length;
+            at += Overhead + data.Length;
         }
+
+        return new PngChunks(header!.Value, palette, file.Slice(compressedAt, compressedBytes));
     }
 
-    private static (uint Type, int Length) ReadChunkHeader(ReadOnlySpan<byte> file, int at)
-    {
-        if (file.Length - at < Overhead)
-            throw new BrokenPictureException($"is a damaged PNG file: it ends within the chunk at byte {at}");
-        var length = BinaryPrimitives.ReadUInt32BigEndian(file[at..]);
-        if (length > file.Length - at - Overhead)
-            throw new BrokenPictureException($"is a damaged PNG file: the chunk at byte {at} claims {length} bytes, beyond the file's end");
-        return (BinaryPrimitives.ReadUInt32BigEndian(file[(at + 4)..]), (int)length);
-    }
+    private static (uint Type, uint Length) ReadChunkHeader(ReadOnlySpan<byte> chunk) =>
+        (BinaryPrimitives.ReadUInt32BigEndian(chunk[4..]), BinaryPrimitives.ReadUInt32BigEndian(chunk));
 
     /// <summary>The specification's Annex D.</summary>
     private static uint Crc(ReadOnlySpan<byte> data)

@@ -70,6 +70,52 @@ public sealed class PngDecoderTests(PilPictures pictures) : IClassFixture<PilPic
         }
     }
 
+    [Theory]
+    [InlineData(12)] // IEND
+    [InlineData(5)]
+    [InlineData(1)]
+    public void Decode_WithoutTheLastChunk_IsThePicture(int missing)
+    {
+        var picture = PictureDecoderTests.Decode(pictures.File("colours.png")[..^missing], channels: 3);
+
+        picture.Values.ToArray().ShouldBe(pictures.File("colours.rgb"));
+    }
+
+    [Fact]
+    public void Decode_WhenCutInAChunkBehindTheData_IsThePicture()
+    {
+        byte[] file = [.. pictures.File("colours.png")[..^12], .. Png.Chunk("tEXt", new byte[100])[..50]];
+
+        PictureDecoderTests.Decode(file, channels: 3).Values.ToArray().ShouldBe(pictures.File("colours.rgb"));
+    }
+
+    [Theory]
+    [InlineData("kind-2-8.png")]
+    [InlineData("kind-2-8-interlaced.png")]
+    public void Decode_WhenCutBetweenChunksOfData_IsBroken(string name)
+    {
+        const int FirstDataEnds = 8 + 25 + 12 + 100; // signature, header, and the chunk around the first 100 bytes
+
+        Broken(pictures.File(name)[..FirstDataEnds]).ShouldBe("is a damaged PNG file: its rows end early");
+    }
+
+    [Theory]
+    [InlineData(20, "beyond the file's end")]
+    [InlineData(13, "beyond the file's end")] // only the chunk's checksum, but nobody can tell
+    public void Decode_WhenCutWithinData_IsBroken(int missing, string says)
+    {
+        Broken(pictures.File("colours.png")[..^missing]).ShouldEndWith(says);
+        Broken(pictures.File("kind-2-8.png")[..^missing]).ShouldEndWith(says); // whose data is in two chunks
+    }
+
+    [Theory]
+    [InlineData(15, "it ends within the chunk at byte 8")]
+    [InlineData(30, "the chunk at byte 8 claims 13 bytes, beyond the file's end")]
+    [InlineData(33, "it ends within the chunk at byte 33")]
+    [InlineData(40, "it ends within the chunk at byte 33")]
+    public void Decode_WhenCutBeforeItsData_IsBroken(int left, string says) =>
+        Broken(pictures.File("colours.png")[..left]).ShouldBe($"is a damaged PNG file: {says}");
+
     [Fact]
     public void Decode_WhenAChunksChecksumIsWrong_IsBroken()
     {

@@ -29,7 +29,10 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
     [Theory]
     [InlineData(60_000, 60_000, "claims 60000×60000 pixels; from 1 to")]
     [InlineData(0, 5, "claims 5×0 pixels; from 1 to")]
+    [InlineData(1, 2_000_000, "and 1000000 a side are read")]
+    [InlineData(2_000_000, 1, "and 1000000 a side are read")]
     [InlineData(8_000, 8_000, "claims 8000×8000 pixels, which its")]
+    [InlineData(300, 300, "claims 300×300 pixels, which its")] // as many of one bit it could
     public void Png_OfAnAbsurdSize_IsBrokenBeforeAnythingIsReserved(int height, int width, string says)
     {
         var file = Png.Of(new PictureSize(height, width), depth: 8, colours: 2, rows: [1, 2, 3]);

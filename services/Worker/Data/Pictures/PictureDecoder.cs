@@ -8,6 +8,9 @@ public sealed class PictureDecoder : IDisposable
     /// <summary>No camera's picture comes near it (67 million); what claims more would only take the node's memory.</summary>
     internal const long MaxPixels = 1L << 26;
 
+    /// <summary>libpng's own limit; a decoder needs some rows beside the picture.</summary>
+    internal const int MaxSide = 1_000_000;
+
     private readonly JpegDecoder jpeg = new();
     private readonly PngDecoder png = new();
 
@@ -34,8 +37,12 @@ public sealed class PictureDecoder : IDisposable
     /// <param name="pixelsPerByte">More than its format can squeeze into a byte.</param>
     internal static void RequireCredible(PictureSize size, long encodedBytes, long pixelsPerByte)
     {
-        if (size.Height < 1 || size.Width < 1 || size.Pixels > MaxPixels)
-            throw new BrokenPictureException($"claims {size.Width}×{size.Height} pixels; from 1 to {MaxPixels} in all are read");
+        if (size.Height < 1 || size.Width < 1 || size.Pixels > MaxPixels || Math.Max(size.Height, size.Width) > MaxSide)
+        {
+            throw new BrokenPictureException(
+                $"claims {size.Width}×{size.Height} pixels; from 1 to {MaxPixels} in all and {MaxSide} a side are read");
+        }
+
         if (size.Pixels > encodedBytes * pixelsPerByte)
             throw new BrokenPictureException($"claims {size.Width}×{size.Height} pixels, which its {encodedBytes} bytes cannot hold");
     }

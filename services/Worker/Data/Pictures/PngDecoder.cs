@@ -10,8 +10,8 @@ namespace Cluster.Worker.Data.Pictures;
 /// survive, and libspng is no longer kept up.</remarks>
 internal sealed class PngDecoder
 {
-    /// <summary>Deflate's best is 1032:1, and a pixel may be a single bit.</summary>
-    private const long PixelsPerByte = 8 * 1032;
+    /// <summary>The most that deflate makes of a byte.</summary>
+    private const long DeflateRatio = 1032;
 
     /// <summary>Unpacked at once: zlib is slow in the last 258 bytes of what it is asked for, which would be much of a row.</summary>
     private const int UnpackedBytes = 1 << 14;
@@ -27,7 +27,7 @@ internal sealed class PngDecoder
     {
         var encodedBytes = encoded.Length;
         var (header, palette, compressed) = PngChunks.Read(encoded);
-        PictureDecoder.RequireCredible(header.Size, encodedBytes, PixelsPerByte);
+        PictureDecoder.RequireCredible(header.Size, encodedBytes, 8 * DeflateRatio / header.PixelBits);
         var pixels = new PngPixels(header, palette.Span, channels);
         into.Reshape(header.Size, channels);
         MakeRoom(header);

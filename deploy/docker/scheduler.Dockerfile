@@ -1,15 +1,15 @@
-# The scheduler, on the genuine packages. Build from the repository's root:
+# The scheduler. Build from the repository's root:
 #   docker build -f deploy/docker/scheduler.Dockerfile -t cluster/scheduler .
-FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
+FROM mcr.microsoft.com/dotnet/sdk:10.0-noble AS build
 WORKDIR /src
 COPY . .
-ARG PACKAGE_SET=nuget
-RUN dotnet publish services/Scheduler/Scheduler.csproj -c Release -p:PackageSet=$PACKAGE_SET -o /app
+RUN dotnet publish services/Scheduler/Scheduler.csproj -c Release -r linux-x64 --self-contained false -o /app
 
-FROM mcr.microsoft.com/dotnet/aspnet:10.0
+FROM mcr.microsoft.com/dotnet/aspnet:10.0-noble
 WORKDIR /app
 COPY --from=build /app .
 # The user that the base image brings for this: uid 1654, no shell, no home.
 USER $APP_UID
-EXPOSE 7070 7080
+# gRPC, dashboard and probes, and the silo's port for the other schedulers.
+EXPOSE 7070 7080 7090
 ENTRYPOINT ["./Cluster.Scheduler"]

@@ -38,7 +38,7 @@ internal static class Program
         });
         builder.ListenAsConfigured();
         // Hosted services start in this order: the schema before the grains, the grains before the first call.
-        builder.Services.AddHostedService<TelemetryExport>();
+        builder.AddTelemetry();
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddPersistence(builder.Configuration);
         builder.Services.AddJobs(builder.Configuration);
@@ -52,7 +52,6 @@ internal static class Program
         replace?.Invoke(builder);
 
         var app = builder.Build();
-        app.UseCallSpans();
         app.MapApi();
         app.MapDashboard();
         app.MapProbes();

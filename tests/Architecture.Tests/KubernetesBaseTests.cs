@@ -109,7 +109,7 @@ public sealed class KubernetesBaseTests
 
     [Theory]
     [InlineData("cluster/scheduler", "deploy/docker/scheduler.Dockerfile")]
-    [InlineData("cluster/worker-cuda", "deploy/docker/worker-cuda.Dockerfile")]
+    [InlineData("cluster/worker", "deploy/docker/worker.Dockerfile")]
     public void EveryOwnImage_HasADockerfileWithTheUserOfItsPods(string image, string dockerfile)
     {
         Workloads().SelectMany(workload => Containers((YamlMappingNode)Get(workload, "spec", "template", "spec")!))

@@ -20,6 +20,10 @@ public sealed class TelemetryTests(LocalCluster cluster)
         var path = await PathToRootAsync(step);
         path.Select(span => span.Service).Distinct().ShouldBe(["cluster-trainer", "cluster-agent", "cluster-scheduler"]);
         path[^1].Span.TraceId.ShouldBe(submit.Span.TraceId);
+        submit.Span.Name.ShouldBe("cluster.v1.JobService/SubmitJob");
+        string Attribute(string key) => submit.Span.Attributes.Single(attribute => attribute.Key == key).Value.StringValue;
+        (Attribute("rpc.system.name"), Attribute("rpc.method"), Attribute("rpc.response.status_code"))
+            .ShouldBe(("grpc", "cluster.v1.JobService/SubmitJob", "OK"));
     }
 
     [Fact]
@@ -36,6 +40,15 @@ public sealed class TelemetryTests(LocalCluster cluster)
             await Eventually.BeTrueAsync(() => cluster.Collector.MetricUnits.ContainsKey(name), $"the metric {name} arrives", Cancelled);
             cluster.Collector.MetricUnits[name].ShouldBe(unit);
         }
+    }
+
+    [Fact]
+    public async Task Logs_ArriveWithTheirProperties()
+    {
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("logged", epochs: 1, trainSamples: 1024), Cancelled);
+        await cluster.WaitForSuccessAsync(job.Id, Cancelled);
+
+        await Eventually.BeTrueAsync(() => cluster.Collector.LoggedJobs.ContainsKey(job.Id), "a line about the job arrives", Cancelled);
     }
 
     private async Task<List<Telemetry.ReceivedSpan>> PathToRootAsync(Telemetry.ReceivedSpan leaf)

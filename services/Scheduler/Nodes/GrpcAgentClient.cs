@@ -6,6 +6,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Options;
 using Polly;
+using Polly.Registry;
 using Polly.Retry;
 
 namespace Cluster.Scheduler.Nodes;
@@ -13,6 +14,8 @@ namespace Cluster.Scheduler.Nodes;
 /// <summary>Calls agents over gRPC, each try with a deadline, again only where the call did not get through.</summary>
 public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
 {
+    private const string RetryName = "agent";
+
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
     private readonly ResiliencePipeline _retry;
     private readonly NodeOptions _options;
@@ -20,26 +23,31 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private readonly TimeProvider _time;
     private readonly ILogger<GrpcAgentClient> _logger;
 
-    public GrpcAgentClient(IOptions<NodeOptions> options, IOptions<ModelInquiryOptions> models, TimeProvider time, ILogger<GrpcAgentClient> logger)
+    public GrpcAgentClient(
+        IOptions<NodeOptions> options, IOptions<ModelInquiryOptions> models, ResiliencePipelineProvider<string> pipelines, TimeProvider time,
+        ILogger<GrpcAgentClient> logger)
     {
         _describeDeadline = models.Value.AnswerDeadline;
         (_options, _time, _logger) = (options.Value, time, logger);
-        var builder = new ResiliencePipelineBuilder { TimeProvider = time };
-        if (_options.AgentRetries > 0)
-        {
-            // Launch and Stop are idempotent, so a call whose answer was lost may be made again.
-            builder.AddRetry(new RetryStrategyOptions
-            {
-                ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.StatusCode == StatusCode.Unavailable),
-                MaxRetryAttempts = _options.AgentRetries,
-                Delay = TimeSpan.FromMilliseconds(200),
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-            });
-        }
-
-        _retry = builder.Build();
+        _retry = pipelines.GetPipeline(RetryName);
     }
+
+    /// <summary>Registers the retry. Launch and Stop are idempotent, so a call whose answer was lost may be made again.</summary>
+    public static void AddRetry(IServiceCollection services) => services.AddResiliencePipeline(RetryName, (pipeline, context) =>
+    {
+        var retries = context.ServiceProvider.GetRequiredService<IOptions<NodeOptions>>().Value.AgentRetries;
+        pipeline.TimeProvider = context.ServiceProvider.GetRequiredService<TimeProvider>();
+        if (retries == 0)
+            return;
+        pipeline.AddRetry(new RetryStrategyOptions
+        {
+            ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.StatusCode == StatusCode.Unavailable),
+            MaxRetryAttempts = retries,
+            Delay = TimeSpan.FromMilliseconds(200),
+            BackoffType = DelayBackoffType.Exponential,
+            UseJitter = true,
+        });
+    });
 
     /// <inheritdoc/>
     public async Task<LaunchResult> LaunchAsync(AgentEndpoint agent, LaunchRequest request, CancellationToken cancellationToken)

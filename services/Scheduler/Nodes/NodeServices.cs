@@ -8,6 +8,7 @@ public static class NodeServices
     public static IServiceCollection AddNodes(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddOptions<NodeOptions>().Bind(configuration.GetSection(NodeOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        GrpcAgentClient.AddRetry(services);
         services.TryAddSingleton<IAgentClient, GrpcAgentClient>();
         return services;
     }

@@ -1,8 +1,8 @@
-using System.Diagnostics.Metrics;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.Options;
 using Npgsql;
 using Polly;
+using Polly.Registry;
 using Polly.Retry;
 
 namespace Cluster.Scheduler.Persistence;
@@ -12,48 +12,36 @@ namespace Cluster.Scheduler.Persistence;
 /// Work given to it may run again from its start, also when only the answer to its commit was lost. So it is written to
 /// be repeatable: guarded by a version, a unique key, or idempotent by itself.
 /// </remarks>
-public sealed class ClusterDatabase
+public sealed class ClusterDatabase(NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, ResiliencePipelineProvider<string> pipelines)
 {
-    private readonly NpgsqlDataSource _source;
-    private readonly IDbContextFactory<ClusterDbContext> _contexts;
-    private readonly ResiliencePipeline _retry;
+    private const string RetryName = "store";
 
-    public ClusterDatabase(
-        NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, IOptions<PersistenceOptions> options, TimeProvider time,
-        IMeterFactory meters)
+    private readonly ResiliencePipeline _retry = pipelines.GetPipeline(RetryName);
+
+    /// <summary>Registers the retry; its metrics are Polly's, under this pipeline's name.</summary>
+    public static void AddRetry(IServiceCollection services) => services.AddResiliencePipeline(RetryName, (pipeline, context) =>
     {
-        _source = source;
-        _contexts = contexts;
-        var retries = meters.Create("Cluster.Scheduler")
-            .CreateCounter<long>("scheduler.store.retries", "{retry}", "Repetitions of database work after a fault that may pass.");
-        var builder = new ResiliencePipelineBuilder { TimeProvider = time };
+        var options = context.ServiceProvider.GetRequiredService<IOptions<PersistenceOptions>>().Value;
+        pipeline.TimeProvider = context.ServiceProvider.GetRequiredService<TimeProvider>();
         // Polly takes no zero.
-        if (options.Value.Retries > 0)
+        if (options.Retries == 0)
+            return;
+        pipeline.AddRetry(new RetryStrategyOptions
         {
-            builder.AddRetry(new RetryStrategyOptions
-            {
-                ShouldHandle = new PredicateBuilder().Handle<Exception>(Passes),
-                MaxRetryAttempts = options.Value.Retries,
-                BackoffType = DelayBackoffType.Exponential,
-                Delay = options.Value.RetryDelay,
-                UseJitter = true,
-                OnRetry = _ =>
-                {
-                    retries.Add(1);
-                    return ValueTask.CompletedTask;
-                },
-            });
-        }
-
-        _retry = builder.Build();
-    }
+            ShouldHandle = new PredicateBuilder().Handle<Exception>(Passes),
+            MaxRetryAttempts = options.Retries,
+            BackoffType = DelayBackoffType.Exponential,
+            Delay = options.RetryDelay,
+            UseJitter = true,
+        });
+    });
 
     /// <summary>Runs SQL on a connection of its own, each statement its own transaction.</summary>
     /// <exception cref="StoreUnavailableException">The database did not answer.</exception>
     public Task<T> RunAsync<T>(Func<NpgsqlConnection, CancellationToken, Task<T>> work, CancellationToken cancellationToken) =>
         RetryAsync(async token =>
         {
-            await using var connection = await _source.OpenConnectionAsync(token);
+            await using var connection = await source.OpenConnectionAsync(token);
             return await work(connection, token);
         }, cancellationToken);
 
@@ -73,13 +61,13 @@ public sealed class ClusterDatabase
     public Task<T> WithEntitiesAsync<T>(Func<ClusterDbContext, CancellationToken, Task<T>> work, CancellationToken cancellationToken) =>
         RetryAsync(async token =>
         {
-            await using var context = await _contexts.CreateDbContextAsync(token);
+            await using var context = await contexts.CreateDbContextAsync(token);
             return await work(context, token);
         }, cancellationToken);
 
     /// <summary>A connection outside the retry, for what a repetition cannot mend: a stream being read, a lock being held.</summary>
     public async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken) =>
-        await _source.OpenConnectionAsync(cancellationToken);
+        await source.OpenConnectionAsync(cancellationToken);
 
     private async Task<T> RetryAsync<T>(Func<CancellationToken, Task<T>> work, CancellationToken cancellationToken)
     {

@@ -18,6 +18,7 @@ public static class PersistenceServices
                 .Build());
         services.AddPooledDbContextFactory<ClusterDbContext>((provider, options) =>
             options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking));
+        ClusterDatabase.AddRetry(services);
         services.AddSingleton<ClusterDatabase>();
         services.AddSingleton<Migrator>();
         services.AddSingleton<JobStore>();

@@ -41,7 +41,7 @@ internal static class AgentHost
         builder.Services.AddSingleton<IValidateOptions<AgentOptions>, AgentOptionsValidator>();
         AddAgent(builder.Services);
         builder.Services.AddGrpc(grpc => grpc.MaxReceiveMessageSize = null);
-        builder.Services.AddWorkerTelemetry("cluster-agent", WorkerTelemetry.AgentName);
+        builder.Services.AddAgentTelemetry();
         builder.WebHost.ConfigureKestrel((_, kestrel) => Listen(kestrel));
         // Trainers get their grace, and their exits are reported, before the host gives up.
         builder.Services.AddOptions<HostOptions>().Configure<IOptions<AgentOptions>>((host, agent) =>
@@ -62,7 +62,7 @@ internal static class AgentHost
         services.AddSingleton(new MachineMemory());
         services.AddSingleton(provider => AgentIdentity.Open(provider.GetRequiredService<IOptions<AgentOptions>>().Value.StateFolder));
         services.AddSingleton<SchedulerLink>();
-        services.AddSingleton<SchedulerRetry>();
+        SchedulerRetry.Add(services);
         services.AddSingleton<NodeDevices>();
         services.AddSingleton<AgentSocket>();
         services.AddSingleton<AgentEndpoints>();

@@ -46,8 +46,7 @@ public sealed partial class TrainerHost : IAsyncDisposable
         var launch = TrainerLaunch.Parser.ParseDelimitedFrom(input);
         int exitCode;
         using (var loggerFactory = LoggerFactory.Create(logging => logging.AddSimpleConsole(console => console.SingleLine = true)))
-        using (new TelemetryPipeline(
-            "cluster-trainer", WorkerTelemetry.TrainerName, new("cluster.job.id", launch.JobId), new("cluster.attempt", launch.Attempt), new("cluster.rank", launch.Rank)))
+        using (TelemetryExport.StartForTrainer(new("cluster.job.id", launch.JobId), new("cluster.attempt", launch.Attempt), new("cluster.rank", launch.Rank)))
         {
             await using var host = new TrainerHost(launch, session, loggerFactory, TimeProvider.System);
             exitCode = await host.RunAsync(EndOf(input));

@@ -20,18 +20,17 @@ public static class HandedGradients
     {
         Release();
         held ??= [];
-        var handsOn = false;
+        var handed = new List<Tensor>(gradients.Length);
         foreach (var gradient in gradients)
         {
-            if (gradient is null)
-                continue;
-            held.Add(gradient.DetachFromDisposeScope()!);
-            handsOn |= ReferenceEquals(gradient, received);
+            handed.Add(gradient!); // TorchSharp takes null for "none", and does not say so
+            if (gradient is not null)
+                held.Add(gradient.DetachFromDisposeScope()!);
         }
 
-        if (!handsOn)
+        if (!handed.Exists(gradient => ReferenceEquals(gradient, received)))
             received.Dispose();
-        return [.. gradients!];
+        return handed;
     }
 
     /// <summary>After backward, on the thread that called it.</summary>

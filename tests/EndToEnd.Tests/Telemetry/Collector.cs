@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Cluster.EndToEnd.Tests.Telemetry.Logs;
 using Cluster.EndToEnd.Tests.Telemetry.Metrics;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
@@ -22,6 +23,9 @@ internal sealed class Collector : IAsyncDisposable
 
     public ConcurrentDictionary<string, string> MetricUnits { get; } = new();
 
+    /// <summary>Ids of jobs that log lines were about.</summary>
+    public ConcurrentDictionary<string, bool> LoggedJobs { get; } = new();
+
     public static async Task<Collector> StartAsync(CancellationToken cancellationToken)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -34,6 +38,7 @@ internal sealed class Collector : IAsyncDisposable
         collector = new Collector(app);
         app.MapGrpcService<TraceReceiver>();
         app.MapGrpcService<MetricsReceiver>();
+        app.MapGrpcService<LogsReceiver>();
         await app.StartAsync(cancellationToken);
         return collector;
     }
@@ -58,6 +63,18 @@ internal sealed class Collector : IAsyncDisposable
             }
 
             return Task.FromResult(new ExportTraceServiceResponse());
+        }
+    }
+
+    private sealed class LogsReceiver(Collector collector) : LogsService.LogsServiceBase
+    {
+        public override Task<ExportLogsServiceResponse> Export(ExportLogsServiceRequest request, ServerCallContext context)
+        {
+            var records = request.ResourceLogs.SelectMany(resource => resource.ScopeLogs).SelectMany(scope => scope.LogRecords);
+            foreach (var job in records.SelectMany(record => record.Attributes).Where(attribute => attribute.Key == "JobId"))
+                collector.LoggedJobs[job.Value.StringValue] = true;
+
+            return Task.FromResult(new ExportLogsServiceResponse());
         }
     }
 

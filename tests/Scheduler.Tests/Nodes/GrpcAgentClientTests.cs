@@ -10,7 +10,6 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Tests.Nodes;
@@ -103,10 +102,17 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         (await client.DescribeAsync(_endpoint, request, Token)).Detail.ShouldBe("Internal: it ended with signal 9");
     }
 
-    private static GrpcAgentClient Client(TimeSpan? deadline = null) => new(
-        Options.Create(new NodeOptions { AgentDeadline = deadline ?? TimeSpan.FromSeconds(30), AgentRetries = 2 }),
-        Options.Create(new ModelInquiryOptions { AnswerDeadline = deadline ?? TimeSpan.FromSeconds(25) }), TimeProvider.System,
-        NullLogger<GrpcAgentClient>.Instance);
+    private static GrpcAgentClient Client(TimeSpan? deadline = null)
+    {
+        var services = new ServiceCollection();
+        services.AddLogging();
+        services.AddSingleton(TimeProvider.System);
+        services.AddSingleton(Options.Create(new NodeOptions { AgentDeadline = deadline ?? TimeSpan.FromSeconds(30), AgentRetries = 2 }));
+        services.AddSingleton(Options.Create(new ModelInquiryOptions { AnswerDeadline = deadline ?? TimeSpan.FromSeconds(25) }));
+        GrpcAgentClient.AddRetry(services);
+        services.AddSingleton<GrpcAgentClient>();
+        return services.BuildServiceProvider().GetRequiredService<GrpcAgentClient>();
+    }
 
     private sealed class FakeAgent : AgentService.AgentServiceBase
     {

@@ -10,8 +10,8 @@ namespace Cluster.Worker.Parallel;
 /// runs first in forward and so last in backward: every further one would cost a tensor of its layer's input.
 /// </summary>
 /// <remarks>
-/// In which order layers run is noted at each forward and used for the next; the first step's buckets are sent after backward. Should a forward run in another
-/// order than the one before it, what its hooks say counts for nothing.
+/// In which order layers run is noted at each forward and expected of the next; of the first, the order in which they are registered. Should a forward run in
+/// another order than expected, what its hooks say counts for nothing, and its buckets are sent after backward.
 /// </remarks>
 internal sealed class GradientHooks : IDisposable
 {
@@ -20,8 +20,8 @@ internal sealed class GradientHooks : IDisposable
     private readonly List<Action> removals = [];
     private readonly bool[] hasRun; // of each layer, in this forward
     private readonly List<int> ran = []; // those that have, in order
-    private int[] expected = []; // the same of the forward before
-    private ILookup<int, int> reports = Array.Empty<int>().ToLookup(bucket => bucket); // buckets by the layer that completes them
+    private int[] expected;
+    private ILookup<int, int> reports; // buckets by the layer that completes them
     private bool watching;
     private bool inOrder;
     private ExceptionDispatchInfo? fault;
@@ -45,6 +45,7 @@ internal sealed class GradientHooks : IDisposable
 
         bucketsOf = [.. buckets];
         hasRun = new bool[bucketsOf.Length];
+        (expected, reports) = Expect(Enumerable.Range(0, bucketsOf.Length));
     }
 
     /// <summary>Runs a forward pass, whose backward pass tells if it is the last of the step that adds to the gradients.</summary>
@@ -87,12 +88,16 @@ internal sealed class GradientHooks : IDisposable
     private void Learn()
     {
         inOrder &= ran.Count == expected.Length;
-        if (inOrder)
-            return;
-        expected = [.. ran];
-        reports = ran.SelectMany(layer => bucketsOf[layer].Select(bucket => (Layer: layer, Bucket: bucket)))
+        if (!inOrder)
+            (expected, reports) = Expect(ran);
+    }
+
+    private (int[] Expected, ILookup<int, int> Reports) Expect(IEnumerable<int> layers)
+    {
+        var order = layers.ToArray();
+        return (order, order.SelectMany(layer => bucketsOf[layer].Select(bucket => (Layer: layer, Bucket: bucket)))
             .DistinctBy(pair => pair.Bucket)
-            .ToLookup(pair => pair.Layer, pair => pair.Bucket);
+            .ToLookup(pair => pair.Layer, pair => pair.Bucket));
     }
 
     private void OnReached(int layer)

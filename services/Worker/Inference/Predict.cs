@@ -53,7 +53,7 @@ internal sealed class Predict(TrainerContext context, InferenceSetup setup)
             Kind = ArtifactKind.Predictions,
         };
         snapshot.AddFile(CheckpointLayout.PredictionsFileOf(setup.Group.Rank), rows.ToArray());
-        await context.CheckpointWriter.BeginAsync(snapshot, cancellationToken);
+        context.CheckpointWriter.Begin(snapshot);
         await context.CheckpointWriter.FlushAsync(cancellationToken);
     }
 }

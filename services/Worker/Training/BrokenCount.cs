@@ -36,7 +36,7 @@ internal sealed partial class BrokenCount(int limit, ILogger logger)
 
     /// <summary>Adds what all ranks have met.</summary>
     /// <exception cref="JobMisconfiguredException">There are too many. Every rank throws it at the same step.</exception>
-    public void Agree(int ofAllRanks)
+    public void Agree(long ofAllRanks)
     {
         InPass += ofAllRanks;
         if (InPass > limit)

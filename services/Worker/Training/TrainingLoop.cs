@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using Cluster.Worker.Checkpoints;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
@@ -12,13 +13,18 @@ namespace Cluster.Worker.Training;
 internal sealed partial class TrainingLoop(
     TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, TrainerStop stop, TimeProvider time, ILogger<TrainingLoop> logger)
 {
+    private static readonly Counter<long> SkippedCheckpoints = WorkerTelemetry.TrainerMeter.CreateCounter<long>(
+        "training.checkpoint.skipped", "{checkpoint}", "Checkpoints that were due while the one before was still being stored.");
+
     private readonly BatchSource _batches = new(setup);
     private readonly TrainingStep _step = new(
         setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement, setup.Feed, time);
 
     private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;
+    private double? _lastAccuracy; // in validation, of the last epoch that was closed
     private long _savedAtStep = -1;
+    private long _unfinishedCheckpoints; // ranks that still wrote the last one, when all told last
 
     /// <summary>Trains from <paramref name="start"/> until all is done or a stop is asked for.</summary>
     /// <exception cref="JobMisconfiguredException">The loss is no longer a number.</exception>
@@ -49,10 +55,10 @@ internal sealed partial class TrainingLoop(
         _broken.BeginPass();
         while (_position.StepsDone < lastStep)
         {
-            TrainStep(batches, cancellationToken);
+            var stopRequested = Heed(TrainStep(batches, cancellationToken));
             if (DueBySteps && !setup.Plan.EndsEpoch(_position.StepsDone))
-                Save(validationAccuracy: null, cancellationToken);
-            if (StopAgreed())
+                SaveUnlessBusy(validationAccuracy: null);
+            if (stopRequested)
                 return false;
         }
 
@@ -60,7 +66,8 @@ internal sealed partial class TrainingLoop(
         return true;
     }
 
-    private void TrainStep(BatchPrefetcher batches, CancellationToken cancellationToken)
+    /// <returns>All ranks' news.</returns>
+    private RankNews TrainStep(BatchPrefetcher batches, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         var step = _position.StepsDone;
@@ -76,9 +83,10 @@ internal sealed partial class TrainingLoop(
         var learningRate = setup.Schedule.At(step, _position.Plateau?.Reductions ?? 0);
         StepResult result;
         using (batch)
-            result = _step.Run(batch, step, learningRate, next: batches.Peek());
+            result = _step.Run(batch, step, learningRate, News(), next: batches.Peek());
         _position = _position with { StepsDone = step + 1 };
         report.Step(step, result.Outcome, learningRate, result.GradientNorm, new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
+        return result.News;
     }
 
     /// <summary>Validates the epoch and keeps a checkpoint of it where the policy asks for one. False when a stop has been asked for.</summary>
@@ -100,7 +108,8 @@ internal sealed partial class TrainingLoop(
         if (epoch + 1 < setup.Plan.Epochs)
             ReportPeakMemory(epoch); // the last epoch's includes the test
         if (DueByEpochs(epoch) || DueBySteps)
-            Save(accuracy, cancellationToken);
+            SaveUnlessBusy(accuracy);
+        _lastAccuracy = accuracy;
         return true;
     }
 
@@ -140,7 +149,7 @@ internal sealed partial class TrainingLoop(
                 correct += outcome.Correct;
             }
 
-            if (StopAgreed())
+            if (Heed(News().OfAllRanks(setup.Group)))
                 return null;
         }
 
@@ -155,20 +164,19 @@ internal sealed partial class TrainingLoop(
         report.PeakMemory(_position.StepsDone, epoch, peaks.Max());
     }
 
-    /// <summary>Whether any rank has been asked to stop: all must leave at the same step, or the others would wait for it. So it is with broken pictures.</summary>
-    private bool StopAgreed()
+    private RankNews News() => new(stop.IsRequested ? 1 : 0, _broken.TakeNew(), checkpoints.IsWriting ? 1 : 0);
+
+    /// <returns>Whether to stop.</returns>
+    private bool Heed(RankNews ofAllRanks)
     {
-        Span<long> agreed = [stop.IsRequested ? 1 : 0, _broken.TakeNew()];
-        if (setup.Group.WorldSize > 1)
-            setup.Group.AllReduce(agreed, "stop");
-        _broken.Agree((int)agreed[1]);
-        return agreed[0] > 0;
+        _broken.Agree(ofAllRanks.BrokenPictures);
+        _unfinishedCheckpoints = ofAllRanks.UnfinishedCheckpoints;
+        return ofAllRanks.StopRequests > 0;
     }
 
     private TrainerOutcome StopHere(CancellationToken cancellationToken)
     {
         Save(validationAccuracy: null, cancellationToken);
-        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult();
         var reason = stop.IsRequested ? stop.Reason : "another rank was asked to";
         LogStopped(_position.StepsDone, reason);
         return TrainerOutcome.Stopped($"stopped after step {_position.StepsDone} of {setup.Plan.TotalSteps}: {reason}");
@@ -176,7 +184,7 @@ internal sealed partial class TrainingLoop(
 
     private TrainerOutcome Finish(CancellationToken cancellationToken)
     {
-        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult();
+        Save(_lastAccuracy, cancellationToken);
         return TrainerOutcome.Done;
     }
 
@@ -185,14 +193,40 @@ internal sealed partial class TrainingLoop(
 
     private bool DueBySteps => setup.Spec.Checkpoints.EverySteps > 0 && _position.StepsDone % setup.Spec.Checkpoints.EverySteps == 0;
 
-    private void Save(double? validationAccuracy, CancellationToken cancellationToken)
+    /// <summary>
+    /// Begins to store what is due, unless the one before is still on its way: a store that is slow or away must hold up nobody, and two copies of everything
+    /// could be more memory than there is. All ranks go by what they last told each other, so they store alike.
+    /// </summary>
+    private void SaveUnlessBusy(double? validationAccuracy)
     {
         if (_savedAtStep == _position.StepsDone)
             return;
+        if (_unfinishedCheckpoints > 0)
+        {
+            SkippedCheckpoints.Add(1);
+            LogSkipped(_position.StepsDone, _savedAtStep);
+            return;
+        }
+
+        Begin(validationAccuracy);
+    }
+
+    /// <summary>Returns once this position is stored: where the run ends, and no rank waits for another any more.</summary>
+    private void Save(double? validationAccuracy, CancellationToken cancellationToken)
+    {
+        var isStored = checkpoints.SettleAsync(cancellationToken).GetAwaiter().GetResult() && _savedAtStep == _position.StepsDone;
+        if (isStored)
+            return;
+        Begin(validationAccuracy);
+        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult();
+    }
+
+    private void Begin(double? validationAccuracy)
+    {
         _savedAtStep = _position.StepsDone;
-        checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult(); // two copies of everything at once could be more memory than there is
+        _unfinishedCheckpoints = 1; // until all tell otherwise
         if (TrainingCheckpoint.Take(setup, _position, validationAccuracy) is { } snapshot)
-            checkpoints.BeginAsync(snapshot, cancellationToken).GetAwaiter().GetResult();
+            checkpoints.Begin(snapshot);
     }
 
     [LoggerMessage(LogLevel.Information, "Epoch {Epoch} of {Epochs} done at step {Step}: validation loss {Loss:F4}, accuracy {Accuracy:P2}")]
@@ -200,6 +234,9 @@ internal sealed partial class TrainingLoop(
 
     [LoggerMessage(LogLevel.Information, "Test loss {Loss:F4}, accuracy {Accuracy:P2}")]
     private partial void LogTest(double loss, double accuracy);
+
+    [LoggerMessage(LogLevel.Warning, "The checkpoint of step {Step} is skipped, since that of step {Unfinished} is still being stored; training goes on")]
+    private partial void LogSkipped(long step, long unfinished);
 
     [LoggerMessage(LogLevel.Information, "Stopped after step {Step}: {Reason}")]
     private partial void LogStopped(long step, string reason);

@@ -18,16 +18,17 @@ internal sealed class TrainingStep(
     /// <param name="batch">This rank's samples; still the caller's.</param>
     /// <param name="step">From 0.</param>
     /// <param name="learningRate">This step's.</param>
+    /// <param name="news">This rank's.</param>
     /// <param name="next">The next step's batch, if it is ready; still the caller's, and to be kept until that step has ended.</param>
     /// <exception cref="JobMisconfiguredException">Loss or gradient is no longer a number; no parameter has been changed, on any rank.</exception>
-    public StepResult Run(HostBatch batch, long step, double learningRate, HostBatch? next = null)
+    public StepResult Run(HostBatch batch, long step, double learningRate, RankNews news = default, HostBatch? next = null)
     {
         var outcome = ForwardBackward(batch, step, next);
         if (!double.IsFinite(outcome.Loss))
             throw Diverged(step, outcome.Loss);
         var updating = time.GetTimestamp();
-        var gradientNorm = update.Apply(learningRate, step);
-        return new StepResult(outcome, gradientNorm, time.GetElapsedTime(updating));
+        (var gradientNorm, news) = update.Apply(learningRate, step, news);
+        return new StepResult(outcome, gradientNorm, news, time.GetElapsedTime(updating));
     }
 
     /// <summary>The step without its update: leaves the gradients.</summary>
@@ -47,5 +48,6 @@ internal sealed class TrainingStep(
 
 /// <param name="Outcome">Over the global batch.</param>
 /// <param name="GradientNorm">Before clipping.</param>
+/// <param name="News">Of all ranks.</param>
 /// <param name="Update">Time from the gradients to the parameters.</param>
-internal readonly record struct StepResult(StepOutcome Outcome, double GradientNorm, TimeSpan Update);
+internal readonly record struct StepResult(StepOutcome Outcome, double GradientNorm, RankNews News, TimeSpan Update);

@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
 using Cluster.Worker.Training;
+using Grpc.Core;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cluster.Worker.Tests.Checkpoints;
@@ -20,8 +21,8 @@ public sealed class CheckpointTests
         await using (var rank0 = Writer(store))
         await using (var rank1 = Writer(store))
         {
-            await rank0.BeginAsync(Part("fc-0.safetensors", [0, 0], [6, 1], Columns(0, 1)), End);
-            await rank1.BeginAsync(Part("fc-1.safetensors", [0, 1], [6, 3], Columns(1, 3)), End);
+            rank0.Begin(Part("fc-0.safetensors", [0, 0], [6, 1], Columns(0, 1)));
+            rank1.Begin(Part("fc-1.safetensors", [0, 1], [6, 3], Columns(1, 3)));
         }
 
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
@@ -49,7 +50,7 @@ public sealed class CheckpointTests
             file.AddFile("position.json", content);
             file.AddTensor("model.safetensors", "scalar", "F64", [], MemoryMarshal.AsBytes<double>([Math.PI]));
             await using var writer = Writer(store);
-            await writer.BeginAsync(file, End);
+            writer.Begin(file);
         }
 
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
@@ -65,7 +66,7 @@ public sealed class CheckpointTests
     {
         var store = new ChunkStore();
         await using (var writer = Writer(store))
-            await writer.BeginAsync(Part("fc-0.safetensors", [0, 0], [6, 1], Columns(0, 1), parts: 1), End);
+            writer.Begin(Part("fc-0.safetensors", [0, 0], [6, 1], Columns(0, 1), parts: 1));
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
 
         (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc3.weight", End))).Message.ShouldBe("the checkpoint has no tensor 'fc3.weight'");
@@ -79,7 +80,7 @@ public sealed class CheckpointTests
     {
         var store = new ChunkStore();
         await using (var writer = Writer(store))
-            await writer.BeginAsync(Part("fc-0.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1), End);
+            writer.Begin(Part("fc-0.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1));
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
         foreach (var chunk in store.Chunks.Values)
             chunk[^1] ^= 1;
@@ -92,12 +93,14 @@ public sealed class CheckpointTests
     {
         var store = new ChunkStore { Gate = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously) };
         await using var writer = Writer(store);
-        await writer.BeginAsync(Part("a.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1, step: 1), End);
-        var second = writer.BeginAsync(Part("a.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1, step: 2), End);
+        writer.Begin(Whole(step: 1));
 
-        second.IsCompleted.ShouldBeFalse();
+        writer.IsWriting.ShouldBeTrue();
+        Should.Throw<InvalidOperationException>(() => writer.Begin(Whole(step: 2)));
         store.Gate.SetResult();
-        await second.WaitAsync(End);
+        (await writer.SettleAsync(End)).ShouldBeTrue();
+        writer.IsWriting.ShouldBeFalse();
+        writer.Begin(Whole(step: 2));
         await writer.FlushAsync(End);
         store.Manifests.Keys.Order().ShouldBe(["1", "2"]);
         writer.LastCheckpointId.ShouldBe("2");
@@ -108,11 +111,26 @@ public sealed class CheckpointTests
     {
         var store = new ChunkStore { Fault = new IOException("no space") };
         var writer = Writer(store);
-        await writer.BeginAsync(Part("a.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1), End);
+        writer.Begin(Whole(step: 1));
+        await Should.ThrowAsync<IOException>(() => writer.SettleAsync(End));
 
-        var thrown = await Should.ThrowAsync<IOException>(() => writer.BeginAsync(Part("a.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1), End));
+        Should.Throw<IOException>(() => writer.Begin(Whole(step: 2))).Message.ShouldBe("no space");
+    }
 
-        thrown.Message.ShouldBe("no space");
+    [Fact]
+    public async Task AStoreThatIsAway_FailsOnlyWhatMustBeThere_AndTheNextWriteMakesGood()
+    {
+        var store = new ChunkStore { Fault = new RpcException(new Status(StatusCode.Unavailable, "away")) };
+        await using var writer = Writer(store);
+        writer.Begin(Whole(step: 1));
+        (await writer.SettleAsync(End)).ShouldBeFalse();
+        await Should.ThrowAsync<RpcException>(() => writer.FlushAsync(End));
+
+        store.Fault = null;
+        writer.Begin(Whole(step: 2));
+        await writer.FlushAsync(End);
+
+        store.Manifests.Keys.ShouldBe(["2"]);
     }
 
     [Fact]
@@ -137,7 +155,7 @@ public sealed class CheckpointTests
             snapshot.AddTensor("model.safetensors", "conv1.weight", "F32", [3, 2, 2], MemoryMarshal.AsBytes<float>(weights));
             snapshot.AddTensor("model.safetensors", "mask", "U8", [3], [1, 2, 3]);
             await using var writer = Writer(store);
-            await writer.BeginAsync(snapshot, End);
+            writer.Begin(snapshot);
         }
 
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
@@ -177,6 +195,8 @@ public sealed class CheckpointTests
 
     private static CheckpointSnapshot Snapshot(long step, int parts = 1) =>
         new() { Step = step, Epoch = 0, WorldSize = parts, Parallelism = Parallelism.Model, Parts = parts };
+
+    private static CheckpointSnapshot Whole(long step) => Part("a.safetensors", [0, 0], [6, 4], Columns(0, 4), parts: 1, step);
 
     private static CheckpointSnapshot Part(string file, long[] offset, long[] shape, float[] values, int parts = 2, long step = 1)
     {

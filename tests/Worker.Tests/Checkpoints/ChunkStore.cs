@@ -18,7 +18,7 @@ internal sealed class ChunkStore : ITrainerLink
     /// <summary>Holds chunks back until it is set.</summary>
     public TaskCompletionSource? Gate { get; init; }
 
-    public Exception? Fault { get; init; }
+    public Exception? Fault { get; set; }
 
     public async Task PutChunksAsync(IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
     {

@@ -78,8 +78,8 @@ public sealed class TorchvisionWeightsTests : IDisposable
         await using (var rank0 = new CheckpointWriter(store, NullLogger<CheckpointWriter>.Instance))
         await using (var rank1 = new CheckpointWriter(store, NullLogger<CheckpointWriter>.Instance))
         {
-            await rank0.BeginAsync(Half(network, 0), End);
-            await rank1.BeginAsync(Half(network, 1), End);
+            rank0.Begin(Half(network, 0));
+            rank1.Begin(Half(network, 1));
         }
 
         var reader = await CheckpointReader.OpenAsync(store, $"{Step}", End);

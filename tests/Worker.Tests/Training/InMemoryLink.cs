@@ -21,6 +21,9 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
 
     public ConcurrentQueue<(int Rank, ReportRequest Report)> Reports { get; } = new();
 
+    /// <summary>What the store does with a checkpoint of some step before it takes it.</summary>
+    public Func<long, Task> OnCommit { get; set; } = _ => Task.CompletedTask;
+
     /// <summary>Checkpoints by their step.</summary>
     public IReadOnlyDictionary<long, string> CheckpointIds => _checkpoints.ToDictionary(pair => pair.Value.Step, pair => pair.Key);
 
@@ -72,6 +75,7 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
 
         public async Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken)
         {
+            await cluster.OnCommit(part.Step).WaitAsync(cancellationToken);
             var meeting = cluster._commits.GetOrAdd(("commit", part.Step), _ => new Meeting<CheckpointManifest>(parts));
             var all = await meeting.Join(part).WaitAsync(cancellationToken);
             lock (cluster._checkpoints)

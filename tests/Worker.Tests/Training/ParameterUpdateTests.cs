@@ -28,7 +28,7 @@ public sealed class ParameterUpdateTests
         var norm = Math.Sqrt(gradients.Sum(g => g.Values.Sum(v => v * v)));
         var clipNorm = clipToNorm * norm;
 
-        Update(partition, group, clipNorm).Apply(Rate, 0).ShouldBe(norm, 1e-12 * norm);
+        Update(partition, group, clipNorm).Apply(Rate, 0).GradientNorm.ShouldBe(norm, 1e-12 * norm);
 
         // PyTorch's clip_grad_norm_: max_norm / (norm + 1e-6), if below 1.
         var factor = clipNorm == 0 ? 1 : Math.Min(1, clipNorm / (norm + 1e-6));
@@ -122,7 +122,7 @@ public sealed class ParameterUpdateTests
     {
         using var scope = NewDisposeScope();
         partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
-        return Update(partition, group, clipNorm: 0).Apply(Rate, 0);
+        return Update(partition, group, clipNorm: 0).Apply(Rate, 0).GradientNorm;
     }
 
     private static ParameterUpdate Update(ITrainingPartition partition, ICollectiveGroup group, double clipNorm, WeightAverage? average = null)

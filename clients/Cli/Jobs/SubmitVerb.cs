@@ -40,7 +40,8 @@ internal static class SubmitVerb
         var yaml = await JobFileText.ReadAsync(file, context.Host.In, cancellationToken);
         if (ExperimentFile.Describes(yaml))
             return await RunExperimentAsync(context, yaml, requestId, waitForCapacity, follow, cancellationToken);
-        JobFile.Parse(yaml);
+        foreach (var warning in JobSpecWarnings.Of(JobFile.Parse(yaml)))
+            await context.Output.RemarkAsync($"warning: {warning}");
         var request = new SubmitJobRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity };
         var job = (await SubmitAsync(context, request.RequestId, options => context.Connection.Jobs.SubmitJobAsync(request, options), cancellationToken)).Job;
 

@@ -25,6 +25,8 @@ internal static class ValidateVerb
                     spec = (await context.Connection.Jobs.ValidateJobAsync(request, context.Connection.Call(cancellationToken))).Spec;
                 }
 
+                foreach (var warning in JobSpecWarnings.Of(spec))
+                    await context.Output.RemarkAsync($"warning: {warning}");
                 if (context.Json)
                     await context.Output.DocumentAsync(spec);
                 else
@@ -58,7 +60,12 @@ internal static class ValidateVerb
 
         await context.Output.BlockAsync($"# {Rendering.Printable.OneLine(path)} is valid; its {valid.Variants.Count} jobs with every default written down:\n");
         foreach (var variant in valid.Variants)
+        {
+            foreach (var warning in JobSpecWarnings.Of(variant.Spec))
+                await context.Output.RemarkAsync($"warning: variant {variant.Name}: {warning}");
             await context.Output.BlockAsync($"---\n# variant {Rendering.Printable.OneLine(variant.Name)}\n{JobFile.Write(variant.Spec)}");
+        }
+
         return ExitCode.Done;
     }
 }

@@ -58,7 +58,7 @@ internal sealed class JobsEndpoint(
         };
         spec = await initial.PinAsync(spec, context.CancellationToken);
         await capacity.EnsureFitsAsync(spec, await forecast.OfAsync(spec, context.CancellationToken), context.CancellationToken);
-        return new ValidateJobResponse { Spec = spec };
+        return new ValidateJobResponse { Spec = spec, Warnings = { JobSpecWarnings.Of(spec) } };
     }
 
     public override async Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)

@@ -18,8 +18,7 @@ public sealed class DataParallel : ITrainingPartition
     private readonly IReadOnlyList<LocalParameter> divided;
     private readonly ChannelExchange? exchange; // of the divided layers
     private readonly IReadOnlyList<ICollectiveGroup> axes; // of a mesh, which live as long as this
-    private readonly WholeBatchStatistics statistics;
-    private readonly RankStatistics rankStatistics;
+    private readonly WholeBatchStatistics? statistics;
     private readonly GradientHooks hooks;
     private readonly double[] figures = GC.AllocateArray<double>(2, pinned: true); // loss and correct: pinned, as the group's thread sums them
     private readonly bool talksInForward; // then even a rank without samples passes through, or the others would wait for it
@@ -27,7 +26,7 @@ public sealed class DataParallel : ITrainingPartition
 
     private DataParallel(
         ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets,
-        bool syncBatchNorm, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
+        WholeBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
     {
         Network = network;
         this.masters = masters;
@@ -39,18 +38,18 @@ public sealed class DataParallel : ITrainingPartition
         this.loss = loss;
         this.group = group;
         this.buckets = buckets;
-        statistics = new WholeBatchStatistics(group);
-        var normalizations = network.modules().OfType<BatchNormalization>().ToList();
-        talksInForward = exchange is not null || (syncBatchNorm && normalizations.Count > 0);
-        rankStatistics = new RankStatistics(syncBatchNorm ? [] : normalizations, group);
-        if (syncBatchNorm)
-            normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
+        this.statistics = statistics;
+        talksInForward = exchange is not null || statistics is not null;
+        OwnStatistics = statistics is null && network.modules().OfType<BatchNormalization>().Any() ? new RankStatistics(network, group) : null;
         hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
     }
 
     public ImageClassifier Network { get; }
 
     public IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <inheritdoc/>
+    public RankStatistics? OwnStatistics { get; }
 
     /// <summary>Buckets that were under way before backward ended, in the last step; for tests of the overlap.</summary>
     internal int SentDuringBackward { get; private set; }
@@ -64,7 +63,7 @@ public sealed class DataParallel : ITrainingPartition
     /// <param name="options">How gradients travel.</param>
     /// <param name="syncBatchNorm">
     /// Whether batch normalisation is by the statistics of the whole batch, as on one device. Otherwise each rank normalises by its own slice's, and running
-    /// statistics are averaged after each step.
+    /// statistics are averaged where they are needed.
     /// </param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters, whose float32 gradients are summed.</param>
@@ -82,7 +81,8 @@ public sealed class DataParallel : ITrainingPartition
         LocalParameters.RequireReachable(parameters, group);
         var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
         var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
-        return new DataParallel(network, masters, parameters, loss, group, buckets, syncBatchNorm, exchange, axes: []);
+        var statistics = syncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
+        return new DataParallel(network, masters, parameters, loss, group, buckets, statistics, exchange, axes: []);
     }
 
     /// <summary>Copies of a divided network: every rank sums the gradients of all it holds with those who hold the same part.</summary>
@@ -93,7 +93,7 @@ public sealed class DataParallel : ITrainingPartition
         var parameters = LocalParameters.Of(part, isOwner: dataAxis.Rank == 0);
         LocalParameters.RequireReachable(parameters, dataAxis);
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, options, cancellationToken);
-        return new DataParallel(part, MasterWeights.None, parameters, loss, dataAxis, buckets, syncBatchNorm: false, exchange, axes);
+        return new DataParallel(part, MasterWeights.None, parameters, loss, dataAxis, buckets, statistics: null, exchange, axes);
     }
 
     public SampleRange LocalSamples(int globalBatchSize)
@@ -110,7 +110,8 @@ public sealed class DataParallel : ITrainingPartition
         using var scope = NewDisposeScope();
         masters.Publish();
         buckets.Begin();
-        statistics.Begin();
+        statistics?.Begin();
+        OwnStatistics?.Begin((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
         exchange?.Begin();
         foreach (var parameter in divided)
             parameter.Tensor.grad = null;
@@ -142,7 +143,6 @@ public sealed class DataParallel : ITrainingPartition
         reduced.GetAwaiter().GetResult();
         if (axes.Count > 0)
             exchange!.Agree(figures);
-        rankStatistics.Average((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
         var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Exchanged);
         return new StepOutcome(figures[0] / batch.GlobalBatchSize, (long)figures[1], times);
     }
@@ -165,6 +165,7 @@ public sealed class DataParallel : ITrainingPartition
     {
         hooks.Dispose();
         buckets.Dispose();
+        statistics?.Dispose();
         Network.Dispose();
         masters.Dispose();
         foreach (var axis in axes)
@@ -172,13 +173,13 @@ public sealed class DataParallel : ITrainingPartition
     }
 
     /// <summary>Time that computation stood still for exchanges.</summary>
-    private TimeSpan Exchanged => statistics.Elapsed + (exchange?.Elapsed ?? TimeSpan.Zero);
+    private TimeSpan Exchanged => (statistics?.Elapsed ?? TimeSpan.Zero) + (exchange?.Elapsed ?? TimeSpan.Zero);
 
     private void ThrowIfFaulted()
     {
         hooks.ThrowIfFaulted();
         exchange?.ThrowIfFaulted();
-        statistics.ThrowIfFaulted();
+        statistics?.ThrowIfFaulted();
     }
 
     private LocalPass? Forward(TrainingBatch batch, SampleRange local, bool gradientsAreFinal)

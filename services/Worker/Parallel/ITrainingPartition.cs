@@ -32,6 +32,9 @@ public interface ITrainingPartition : IDisposable
     /// </summary>
     EvaluationOutcome Evaluate(TrainingBatch batch);
 
+    /// <summary>Running statistics that ranks keep of their own slices of the batch; null where all hold the same.</summary>
+    RankStatistics? OwnStatistics => null;
+
     /// <summary>The parameters that this rank holds, in the network's order, with their place in the whole network.</summary>
     IReadOnlyList<LocalParameter> Parameters { get; }
 }

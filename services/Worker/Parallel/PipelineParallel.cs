@@ -28,14 +28,13 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private readonly StageMessages messages;
     private readonly GradientBuckets buckets;
     private readonly GradientHooks hooks;
-    private readonly WholeBatchStatistics statistics;
-    private readonly RankStatistics rankStatistics;
+    private readonly WholeBatchStatistics? statistics;
     private readonly ScalarType dtype;
     private bool weightsCompared;
 
     private PipelineParallel(
         NetworkStage network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, PipelineSetup setup, PipelinePlan plan, ICollectiveGroup group,
-        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets)
+        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets, WholeBatchStatistics? statistics)
     {
         Network = network;
         Parameters = parameters;
@@ -44,16 +43,18 @@ public sealed partial class PipelineParallel : ITrainingPartition
         dtype = parameters[0].Tensor.dtype;
         messages = new StageMessages(stageAxis);
         hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
-        statistics = new WholeBatchStatistics(dataAxis);
-        var normalizations = dataAxis.WorldSize > 1 ? network.modules().OfType<BatchNormalization>().ToList() : []; // one pipeline's own statistics are all there are
-        rankStatistics = new RankStatistics(setup.SyncBatchNorm ? [] : normalizations, dataAxis);
-        if (setup.SyncBatchNorm)
-            normalizations.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
+        this.statistics = statistics;
+        // One pipeline's own statistics are all there are.
+        var keepsOwn = dataAxis.WorldSize > 1 && !setup.SyncBatchNorm && network.modules().OfType<BatchNormalization>().Any();
+        OwnStatistics = keepsOwn ? new RankStatistics(network, dataAxis) : null;
     }
 
     public ImageClassifier Network { get; }
 
     public IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <inheritdoc/>
+    public RankStatistics? OwnStatistics { get; }
 
     /// <summary>Micro-batches whose activations this stage held at once, at most, in the last step; for tests of the bound.</summary>
     internal int MostInFlight { get; private set; }
@@ -94,7 +95,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
         var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
         LocalParameters.RequireCpu(parameters, "pipeline");
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
-        return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets);
+        var statistics = setup.SyncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
+        return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets, statistics);
     }
 
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
@@ -107,7 +109,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
         weightsCompared = true;
         using var scope = NewDisposeScope();
         buckets.Begin();
-        statistics.Begin();
+        statistics?.Begin();
+        OwnStatistics?.Begin((double)Slice(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
         messages.Begin();
         MostInFlight = 0;
         var passes = Passes(batch, ShareOfEveryPipeline(batch.GlobalBatchSize));
@@ -126,7 +129,6 @@ public sealed partial class PipelineParallel : ITrainingPartition
         SentDuringBackward = buckets.Sent;
         buckets.Finish();
         messages.Flush();
-        rankStatistics.Average((double)Slice(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
         var (lossSum, correct) = Agree(totals.LossSum, totals.Correct, "loss");
         var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Waited);
         return new StepOutcome(lossSum / batch.GlobalBatchSize, correct, times);
@@ -155,12 +157,13 @@ public sealed partial class PipelineParallel : ITrainingPartition
         hooks.Dispose();
         buckets.Dispose();
         Network.Dispose();
+        statistics?.Dispose();
         stageAxis.Dispose();
         dataAxis.Dispose();
     }
 
     /// <summary>Time that computation stood still for other ranks.</summary>
-    private TimeSpan Waited => messages.Waited + statistics.Elapsed;
+    private TimeSpan Waited => messages.Waited + (statistics?.Elapsed ?? TimeSpan.Zero);
 
     private static IReadOnlyList<UnitCosts> Measure(Func<ImageClassifier> build, int microBatch)
     {
@@ -255,7 +258,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
             }
 
             hooks.ThrowIfFaulted();
-            statistics.ThrowIfFaulted();
+            statistics?.ThrowIfFaulted();
             if (pass.Received is { } input)
                 messages.Send(input.grad!, Stage - 1, ActivationGradients);
             totals.EndBackward(Waited);

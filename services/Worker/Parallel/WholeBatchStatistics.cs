@@ -2,6 +2,8 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
+using Cluster.Models;
+using Cluster.Models.Layers;
 using Cluster.Worker.Collectives;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -10,12 +12,31 @@ namespace Cluster.Worker.Parallel;
 
 /// <summary>Batch normalisation's sums over all ranks' samples. The same bits on every rank, so that replicas' running statistics stay equal.</summary>
 /// <remarks>A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.</remarks>
-internal sealed class WholeBatchStatistics(ICollectiveGroup group)
+/// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under way.</param>
+internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 {
     private ExceptionDispatchInfo? fault;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }
+
+    /// <summary>Has a network's layers normalise by the statistics of all ranks. A call on every rank.</summary>
+    /// <returns>Null where there are no such layers, or no other ranks.</returns>
+    public static async Task<WholeBatchStatistics?> AttachAsync(ImageClassifier network, ICollectiveGroup ranks, CancellationToken cancellationToken)
+    {
+        var layers = network.modules().OfType<BatchNormalization>().ToList();
+        if (ranks.WorldSize == 1)
+            return null;
+        // Also where this rank has none of them: its peers' stages may.
+        var statistics = new WholeBatchStatistics(await ranks.SplitAsync("statistics", 0, cancellationToken));
+        layers.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
+        if (layers.Count > 0)
+            return statistics;
+        statistics.Dispose();
+        return null;
+    }
+
+    public void Dispose() => group.Dispose();
 
     public void Begin() => Elapsed = TimeSpan.Zero;
 

@@ -1,6 +1,8 @@
+using System.Runtime.InteropServices;
 using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
+using Cluster.Worker.Parallel;
 using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
 
@@ -12,12 +14,15 @@ internal static class TrainingCheckpoint
     /// <summary>Slot of the weights that training goes on from, where the model's file holds their running average.</summary>
     private const string CurrentSlot = "current";
 
+    /// <summary>Slot of the running statistics that each rank keeps of its own slices, where the model's file holds their average: a row a rank, its share of the batch first.</summary>
+    private const string RanksSlot = "ranks";
 
     /// <summary>Copies this rank's part, or null when other ranks own all that it holds.</summary>
     /// <param name="setup">The run.</param>
     /// <param name="position">Where it stands.</param>
     /// <param name="validationAccuracy">Of this position, if it has been validated.</param>
-    public static CheckpointSnapshot? Take(TrainingSetup setup, TrainingPosition position, double? validationAccuracy)
+    /// <param name="statistics">All ranks' running statistics, of which the network holds the average now; null where all hold the same.</param>
+    public static CheckpointSnapshot? Take(TrainingSetup setup, TrainingPosition position, double? validationAccuracy, AveragedStatistics? statistics)
     {
         var owned = setup.Partition.Parameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
         var optimized = setup.OptimizedParameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
@@ -47,6 +52,11 @@ internal static class TrainingCheckpoint
             // Every rank, or every one of a pipeline's stage, holds these whole and the same.
             foreach (var (name, buffer) in setup.Network.Buffers())
                 AddWeights(name, buffer, buffer.shape, new long[buffer.dim()]);
+            if (statistics is not null)
+            {
+                var rows = torch.tensor([.. statistics.OfAllRanks]).view(-1, statistics.RowLength);
+                AddSlice(optimizerFile, RowsName(setup), rows, rows.shape, [0, 0]);
+            }
         }
 
         if (rank == 0)
@@ -80,6 +90,7 @@ internal static class TrainingCheckpoint
         var optimized = setup.OptimizedParameters.ToDictionary(parameter => parameter.Name);
         foreach (var state in setup.Optimizer.State)
             await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape, optimized[state.Parameter].Offset);
+        await RestoreOwnStatisticsAsync(setup, reader, cancellationToken);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 
         async Task ReadWeightsAsync(string name, torch.Tensor current, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
@@ -103,6 +114,21 @@ internal static class TrainingCheckpoint
             TensorBytes.Overwrite(tensor, stored, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
         }
     }
+
+    /// <summary>At the same number of ranks each goes on from its own statistics; at another, from the average, which has been read.</summary>
+    private static async Task RestoreOwnStatisticsAsync(TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
+    {
+        if (setup.Partition.OwnStatistics is not { } statistics || !reader.HasTensor(RowsName(setup)))
+            return;
+        var (name, ranks) = (RowsName(setup), statistics.Ranks);
+        if (!reader.GlobalShape(name).SequenceEqual([ranks.WorldSize, statistics.RowLength]))
+            return;
+        var row = await reader.ReadSliceAsync(name, [ranks.Rank, 0], [1, statistics.RowLength], cancellationToken);
+        statistics.Restore(MemoryMarshal.Cast<byte, double>(row));
+    }
+
+    /// <summary>A pipeline's stages keep theirs apart, by the first of their layers.</summary>
+    private static string RowsName(TrainingSetup setup) => StateName(RanksSlot, setup.Partition.OwnStatistics!.Running[0].Name);
 
     /// <summary>Ranks that hand in a part: one where all hold the same, one copy's where the network is divided and copied, else all.</summary>
     private static int Parts(TrainingSetup setup)

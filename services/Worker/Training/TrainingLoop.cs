@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using Cluster.Worker.Checkpoints;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
 using static TorchSharp.torch;
 
@@ -133,6 +134,7 @@ internal sealed partial class TrainingLoop(
     {
         using var span = WorkerTelemetry.Trainer.StartActivity(name);
         using var averaged = setup.Average?.InPlace();
+        using var statistics = setup.Partition.OwnStatistics?.Average();
         setup.Network.eval();
         using var batches = _batches.Evaluation(part);
         _broken.BeginPass();
@@ -208,24 +210,26 @@ internal sealed partial class TrainingLoop(
             return;
         }
 
-        Begin(validationAccuracy);
+        using var statistics = setup.Partition.OwnStatistics?.Average();
+        Begin(validationAccuracy, statistics);
     }
 
     /// <summary>Returns once this position is stored: where the run ends, and no rank waits for another any more.</summary>
     private void Save(double? validationAccuracy, CancellationToken cancellationToken)
     {
+        using var statistics = setup.Partition.OwnStatistics?.Average(); // before this rank waits for the store and others for this rank
         var isStored = checkpoints.SettleAsync(cancellationToken).GetAwaiter().GetResult() && _savedAtStep == _position.StepsDone;
         if (isStored)
             return;
-        Begin(validationAccuracy);
+        Begin(validationAccuracy, statistics);
         checkpoints.FlushAsync(cancellationToken).GetAwaiter().GetResult();
     }
 
-    private void Begin(double? validationAccuracy)
+    private void Begin(double? validationAccuracy, AveragedStatistics? statistics)
     {
         _savedAtStep = _position.StepsDone;
         _unfinishedCheckpoints = 1; // until all tell otherwise
-        if (TrainingCheckpoint.Take(setup, _position, validationAccuracy) is { } snapshot)
+        if (TrainingCheckpoint.Take(setup, _position, validationAccuracy, statistics) is { } snapshot)
             checkpoints.Begin(snapshot);
     }
 

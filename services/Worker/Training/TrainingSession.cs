@@ -55,7 +55,7 @@ public sealed class TrainingSession : ITrainingSession
         TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
         using var optimizer = OptimizerFactory.Create(spec.Hyperparameters, partition.Parameters, group);
         using var average = spec.Hyperparameters.AverageDecay > 0
-            ? new WeightAverage(partition.Parameters, partition.Network, spec.Hyperparameters.AverageDecay)
+            ? new WeightAverage(partition.Parameters, partition.Network, spec.Hyperparameters.AverageDecay, partition.OwnStatistics)
             : null;
         var device = TrainingPartitions.DeviceOf(context.Launch.Device);
         using var feed = device.type == DeviceType.CUDA ? new DeviceFeed(new CudaDevice(new CudaDriver(cudaLibrary), device.index), device) : null;

@@ -16,7 +16,11 @@ public sealed class WeightAverage : IDisposable
     private readonly Averaged[] _tensors;
 
     /// <summary>Begins with the weights as they are.</summary>
-    public WeightAverage(IReadOnlyList<LocalParameter> parameters, ImageClassifier network, double decay)
+    /// <param name="parameters">That are trained.</param>
+    /// <param name="network">With running statistics, or without.</param>
+    /// <param name="decay">d.</param>
+    /// <param name="statistics">Those of them that each rank keeps for itself: so are their averages.</param>
+    public WeightAverage(IReadOnlyList<LocalParameter> parameters, ImageClassifier network, double decay, RankStatistics? statistics = null)
     {
         _decay = decay;
         _tensors =
@@ -24,6 +28,8 @@ public sealed class WeightAverage : IDisposable
             .. parameters.Select(p => (p.Name, p.Tensor)).Concat(network.Buffers())
                 .Select(t => new Averaged(t.Item1, t.Item2, t.Item2.detach().clone().DetachFromDisposeScope())),
         ];
+        foreach (var (name, _) in statistics?.Running.ToList() ?? [])
+            statistics!.Include("average." + name, Of(name));
     }
 
     /// <summary>The average of a parameter or buffer.</summary>

@@ -110,7 +110,7 @@ internal static partial class JobFields
             "passes in which each device works through its share of a global batch before the one optimizer step, for batches that do not fit in memory; 0 means one pass"),
         Number("hyperparameters.averageDecay", 0, "at least 0 and less than 1", AtLeast0LessThan1, "use a number such as 0.9999, or 0 for none",
             "decay of a running average of the weights, which evaluation and checkpoints then use; 0 means none"),
-        Flag("hyperparameters.syncBatchNorm", _ => true, "true", "normalise by the statistics of the whole batch, as one device does; false: each by its own slice's") with
+        Flag("hyperparameters.syncBatchNorm", _ => false, "false", "normalise by the statistics of the whole batch, as one device does; false: each device by its own slice's") with
         {
             AppliesTo = spec => ModelCatalog.TryGet(spec.Model?.Name ?? "", out var model) && model.BatchNorm,
             BelongsTo = "models with batch normalisation",

@@ -27,7 +27,7 @@ public sealed class SlowStoreTests
 
         var outcomes = await TestRuns.RunAsync(cluster, AJob(), ranks, time: clock, logs: log);
 
-        outcomes.ShouldAllBe(outcome => outcome == TrainerOutcome.Done);
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
         cluster.Series(MetricNames.TrainLoss).ShouldBe(undisturbed.Series(MetricNames.TrainLoss));
         cluster.CheckpointIds.Keys.ShouldContain(Steps);
         cluster.CheckpointIds.Count.ShouldBeInRange(2, Steps / (10 * Interval) + 1);
@@ -43,7 +43,7 @@ public sealed class SlowStoreTests
 
         var outcomes = await TestRuns.RunAsync(cluster, AJob(), worldSize: 2, logs: log);
 
-        outcomes.ShouldAllBe(outcome => outcome == TrainerOutcome.Done);
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
         cluster.CheckpointIds.Keys.ShouldBe([Steps]);
         log.Lines.ShouldContain(line => line.Contains("could not be stored; training goes on", StringComparison.Ordinal));
     }

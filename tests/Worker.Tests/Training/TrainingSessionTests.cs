@@ -88,6 +88,32 @@ public sealed class TrainingSessionTests
         afterCrash.Series(MetricNames.TestLoss).ToArray().ShouldBe(cluster.Series(MetricNames.TestLoss).ToArray());
     }
 
+    /// <summary>Each rank goes on from the statistics of its own slices, and validates by the average of all.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0.9)] // and so are the averages of them
+    public async Task ResumedRunOfRanksWithStatisticsOfTheirOwn_ValidatesBitIdentically(double averageDecay)
+    {
+        const int everySteps = 13;
+        using var cluster = new InMemoryCluster(worldSize: 2);
+        var spec = TestRuns.AMobileNetJob(spec =>
+        {
+            spec.Hyperparameters.AverageDecay = averageDecay;
+            spec.Checkpoints.EverySteps = everySteps;
+        });
+        await TestRuns.RunAsync(cluster, spec, worldSize: 2);
+
+        using var afterCrash = new InMemoryCluster(worldSize: 2, inherited: cluster);
+        var outcomes = await TestRuns.RunAsync(afterCrash, spec, worldSize: 2, resumeFrom: cluster.CheckpointIds[everySteps]);
+
+        outcomes.Select(outcome => outcome.ExitCode).ShouldBe([TrainerExit.Done, TrainerExit.Done]);
+        foreach (var series in (string[])[MetricNames.ValidationLoss, MetricNames.TestLoss])
+            afterCrash.Series(series).ToArray().ShouldBe(cluster.Series(series).ToArray(), series);
+        // Of another number of ranks the average is what all go on from.
+        using var alone = new InMemoryCluster(worldSize: 1, inherited: cluster);
+        (await TestRuns.RunAsync(alone, spec, resumeFrom: cluster.CheckpointIds[everySteps])).Single().ExitCode.ShouldBe(TrainerExit.Done);
+    }
+
     /// <summary>All that a run carries from step to step: averages, the plateau's count, running statistics, RMSProp's means.</summary>
     [Fact]
     public async Task ResumedRunOfARecipeWithEverything_IsBitIdentical()

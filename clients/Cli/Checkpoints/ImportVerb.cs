@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.Safetensors;
@@ -83,28 +85,23 @@ internal static class ImportVerb
     private static async Task<Checkpoint> SendAsync(VerbContext context, FileStream file, ImportedFile announced, CancellationToken cancellationToken)
     {
         using var call = context.Connection.Checkpoints.ImportCheckpoint(context.Connection.Stream(cancellationToken));
-        try
+        return (await call.SendAsync(MessagesAsync(file, announced, cancellationToken), cancellationToken)).Checkpoint;
+    }
+
+    private static async IAsyncEnumerable<ImportCheckpointRequest> MessagesAsync(
+        FileStream file, ImportedFile announced, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        yield return new ImportCheckpointRequest { File = announced };
+        var buffer = new byte[ChunkBytes];
+        int read;
+        while ((read = await file.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken)) > 0)
         {
-            await call.RequestStream.WriteAsync(new ImportCheckpointRequest { File = announced }, cancellationToken);
-            var buffer = new byte[ChunkBytes];
-            int read;
-            while ((read = await file.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken)) > 0)
+            var chunk = new PutChunksRequest
             {
-                var chunk = new PutChunksRequest
-                {
-                    Sha256 = ByteString.CopyFrom(SHA256.HashData(buffer.AsSpan(0, read))),
-                    Data = UnsafeByteOperations.UnsafeWrap(buffer.AsMemory(0, read)),
-                };
-                await call.RequestStream.WriteAsync(new ImportCheckpointRequest { Chunk = chunk }, cancellationToken);
-            }
-
-            await call.RequestStream.CompleteAsync();
+                Sha256 = ByteString.CopyFrom(SHA256.HashData(buffer.AsSpan(0, read))),
+                Data = UnsafeByteOperations.UnsafeWrap(buffer.AsMemory(0, read)),
+            };
+            yield return new ImportCheckpointRequest { Chunk = chunk };
         }
-        catch (Exception fault) when (fault is RpcException or InvalidOperationException && call.ResponseAsync.IsCompleted)
-        {
-            // The scheduler has ended the call before all was sent: its answer says why.
-        }
-
-        return (await call.ResponseAsync).Checkpoint;
     }
 }

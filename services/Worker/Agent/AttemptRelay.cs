@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 
@@ -78,10 +79,7 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
         var response = await RelayAsync("PutChunks", context, async options =>
         {
             using var call = scheduler.Attempts.PutChunks(options);
-            foreach (var chunk in batch)
-                await call.RequestStream.WriteAsync(chunk, options.CancellationToken);
-            await call.RequestStream.CompleteAsync();
-            return await call.ResponseAsync;
+            return await call.SendAsync(batch.ToAsyncEnumerable(), options.CancellationToken);
         });
         return response.StoredBytes;
     }

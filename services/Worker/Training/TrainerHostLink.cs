@@ -98,18 +98,7 @@ internal sealed class TrainerHostLink : ITrainerLink, IDisposable
     public Task PutChunksAsync(IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken) => CallAsync(async () =>
     {
         using var call = _attempt.PutChunks(Options(RelayTimeout, cancellationToken));
-        try
-        {
-            await foreach (var chunk in chunks.WithCancellation(cancellationToken))
-                await call.RequestStream.WriteAsync(chunk, cancellationToken);
-            await call.RequestStream.CompleteAsync();
-        }
-        catch (Exception e) when (e is RpcException or InvalidOperationException && call.ResponseAsync.IsCompleted)
-        {
-            // The agent has ended the call before all was written: the answer says why.
-        }
-
-        return await call.ResponseAsync;
+        return await call.SendAsync(chunks, cancellationToken);
     });
 
     public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) => CallAsync(async () =>

@@ -75,7 +75,7 @@ internal sealed partial class NodeRegistration(
         Incarnation = identity.Incarnation,
         Devices = { devices.All },
         Labels = { options.Value.Labels },
-        DataSets = { DataSets.Find(options.Value.DataRoot) },
+        DataSets = { DataSets.Find(options.Value.DataRoot, LogUnusable) },
         AgentVersion = Version(),
         Running = { attempts.Running },
     };
@@ -93,6 +93,9 @@ internal sealed partial class NodeRegistration(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Registered as {Name}, node {NodeId}, with {Devices} devices")]
     private partial void LogRegistered(string name, Contracts.NodeId nodeId, int devices);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A data set is not offered: {Reason}")]
+    private partial void LogUnusable(string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler does not know this node any more; registering again")]
     private partial void LogForgotten();

@@ -1,7 +1,10 @@
 namespace Cluster.Worker.Data;
 
-/// <summary>A data set is missing, damaged or not what the job needs. The message names the file and the offset, or the job's field and the remedy.</summary>
-public sealed class DataSetException : Exception
+/// <summary>
+/// A data set is damaged or not what the job needs, which another attempt cannot change. The message names the file and the offset, or the
+/// job's field and the remedy.
+/// </summary>
+public class DataSetException : Exception
 {
     public DataSetException()
     {
@@ -13,6 +16,24 @@ public sealed class DataSetException : Exception
     }
 
     public DataSetException(string message, Exception innerException)
+        : base(message, innerException)
+    {
+    }
+}
+
+/// <summary>This node cannot read the data set now, which is no fault of the data: another attempt, perhaps on another node, may.</summary>
+public sealed class DataUnavailableException : DataSetException
+{
+    public DataUnavailableException()
+    {
+    }
+
+    public DataUnavailableException(string message)
+        : base(message)
+    {
+    }
+
+    public DataUnavailableException(string message, Exception innerException)
         : base(message, innerException)
     {
     }

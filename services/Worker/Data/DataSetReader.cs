@@ -17,16 +17,19 @@ public static class DataSetReader
     {
         if (DataCatalog.Of(spec) is not { } definition)
             throw new DataSetException($"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
+        var notes = new DataNotes();
         var data = definition.Layout switch
         {
             DataLayout.Generated => SyntheticImages.Generate(definition),
             DataLayout.Idx => IdxDataSet.Read(definition, dataRoot),
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
-            DataLayout.ImageFolder => OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels), spec),
-            DataLayout.TarShards => OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels), spec),
+            DataLayout.ImageFolder =>
+                OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels, notes), spec),
+            DataLayout.TarShards =>
+                OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels, notes), spec),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
-        return data with { Normalization = Given(spec.Normalization, data.Normalization) };
+        return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };
     }
 
     private static ImageDataSet OfFolder(DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec)

@@ -11,7 +11,11 @@ namespace Cluster.Worker.Data;
 /// <param name="Test">Published test part; may be empty.</param>
 /// <param name="Validation">Published validation part; null where it is cut from the training part.</param>
 public sealed record ImageDataSet(
-    DataDefinition Definition, ChannelNormalization Normalization, ImagePart Train, ImagePart Test, ImagePart? Validation = null);
+    DataDefinition Definition, ChannelNormalization Normalization, ImagePart Train, ImagePart Test, ImagePart? Validation = null)
+{
+    /// <summary>What of it is passed over, for the job's log.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+}
 
 /// <summary>What a job trains on, chooses by and is judged by.</summary>
 /// <param name="Train">Begins with the training part's first sample.</param>

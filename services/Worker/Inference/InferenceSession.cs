@@ -17,7 +17,7 @@ internal static class InferenceSession
     public static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
-        var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
+        var data = AgreedData.Read(context, group);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var (device, precision) = (TrainingPartitions.DeviceOf(context.Launch.Device), TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision));
         using var network = ModelRegistry.CreateToLoad(spec.Model.Name, TrainingPartitions.OptionsOf(spec.Model), precision).to(device);
@@ -53,6 +53,7 @@ internal static class InferenceSession
         };
         return part.Count > 0
             ? part
-            : throw new JobMisconfiguredException($"task.part is {spec.Task.Part.ToString().ToLowerInvariant()} but {spec.Data.Folder} has no such part; predict another");
+            : throw new JobMisconfiguredException(
+                $"task.part is {spec.Task.Part.ToString().ToLowerInvariant()} but {spec.Data.Folder} has no such part with labels; predict another");
     }
 }

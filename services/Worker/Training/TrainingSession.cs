@@ -35,7 +35,7 @@ public sealed class TrainingSession : ITrainingSession
                 ? Train(context, group, gradients, collectives.CudaLibrary, cancellationToken)
                 : InferenceSession.Run(context, group, cancellationToken);
         }
-        catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException)
+        catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException || e is DataSetException and not DataUnavailableException)
         {
             span?.SetStatus(ActivityStatusCode.Error, e.Message);
             return TrainerOutcome.Misconfigured(e.Message);
@@ -45,7 +45,7 @@ public sealed class TrainingSession : ITrainingSession
     private static TrainerOutcome Train(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
-        var data = DataSetReader.Read(spec.Data, context.Launch.DataRoot);
+        var data = AgreedData.Read(context, group);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var plan = TrainingPlan.From(spec.Hyperparameters, parts.Train.Count);
         var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);

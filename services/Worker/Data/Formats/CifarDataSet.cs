@@ -19,7 +19,7 @@ public static class CifarDataSet
         var (train, test) = Files(definition.Name);
         if (Folder(dataRoot, definition.Name) is not { } folder)
         {
-            throw new DataSetException(
+            throw new DataUnavailableException(
                 $"{Path.Combine(dataRoot, definition.Name, train[0])} does not exist, nor is it in {ArchiveFolder(definition.Name)}; unpack the binary version of {definition.Name} on this node");
         }
 
@@ -71,7 +71,7 @@ public static class CifarDataSet
         var record = new byte[labelBytes + (planeBytes * Channels)];
         try
         {
-            using var file = File.OpenRead(path);
+            using var file = DataFolder.OpenFile(path);
             if (file.Length != (long)labels.Length * record.Length)
                 throw new DataSetException($"{path} has {file.Length} bytes; {labels.Length} records of {record.Length} bytes have {(long)labels.Length * record.Length}");
             for (var i = 0; i < labels.Length; i++)
@@ -89,7 +89,7 @@ public static class CifarDataSet
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new DataSetException($"{path} cannot be read: {e.Message}", e);
+            throw DataFolder.Unreadable(path, e);
         }
     }
 

@@ -11,35 +11,62 @@ internal static class DataFolder
         if (name is "" or "." or ".." || name.AsSpan().ContainsAny('/', '\0'))
             throw new DataSetException($"data.folder is {name}; use the name of a folder in the node's data root, without a path");
         var path = Path.Combine(dataRoot, name);
-        if (!Directory.Exists(path))
-            throw new DataSetException($"{path} does not exist; data.folder names a folder in the node's data root");
-        RequireWithin(dataRoot, new DirectoryInfo(path));
-        return path;
+        var (kind, _) = FileCalls.Stat(path, out var error);
+        if (error == FileCalls.NotFound && Target(path) is null)
+            throw new DataUnavailableException($"{path} does not exist; data.folder names a folder in the node's data root");
+        if (error != 0)
+            throw new DataSetException($"{path} {WhyLost(path, error)}");
+        if (kind != FileKind.Folder)
+            throw new DataSetException($"{path} is not a folder; data.folder names a folder in the node's data root");
+        return IsWithin(dataRoot, path) ? path : throw new DataSetException($"{path} {WhyRefused(dataRoot)}");
     }
 
-    /// <summary>Refuses a link that leads out of the data root: a job may read what the node offers and nothing else.</summary>
-    public static void RequireWithin(string dataRoot, FileSystemInfo entry)
+    /// <summary>Whether a path, links followed, is below the data root.</summary>
+    public static bool IsWithin(string dataRoot, string path) =>
+        FileCalls.RealPath(path) is { } real
+        && FileCalls.RealPath(dataRoot) is { } root
+        && real.AsSpan().StartsWith([.. root.AsSpan().TrimEnd((byte)'/'), (byte)'/']);
+
+    /// <summary>Of a link, in words that follow its name.</summary>
+    public static string WhyRefused(string dataRoot) => $"is a link that leads out of the data root {dataRoot}; copy the files there or mount them";
+
+    /// <summary>Opens what is a file, or a link to one: a FIFO would be waited for.</summary>
+    /// <exception cref="DataSetException">It is something else.</exception>
+    public static FileStream OpenFile(string path)
     {
-        if (!IsWithin(dataRoot, entry))
-            throw new DataSetException($"{entry.FullName} is a link that leads out of the data root {dataRoot}; copy the files there or mount them");
+        var (kind, _) = FileCalls.Stat(path, out var error);
+        return error != 0 || kind == FileKind.File
+            ? File.OpenRead(path)
+            : throw new DataSetException($"{path} {FolderListing.WhyNoFile(kind)}");
     }
 
-    /// <summary>True for what is no link, or one to somewhere within the data root.</summary>
-    public static bool IsWithin(string dataRoot, FileSystemInfo entry) =>
-        !entry.Attributes.HasFlag(FileAttributes.ReparsePoint)
-        || (entry.ResolveLinkTarget(returnFinalTarget: true) is { Exists: true } target
-            && Real(target.FullName).StartsWith(Real(dataRoot) + Path.DirectorySeparatorChar, StringComparison.Ordinal));
+    /// <summary>A fault of the file's content lasts; one of the disk or the network may pass.</summary>
+    public static DataSetException Unreadable(string path, Exception e, string what = "cannot be read") =>
+        e is IOException and not EndOfStreamException
+            ? new DataUnavailableException($"{path} {what}: {e.Message}", e)
+            : new DataSetException($"{path} {what}: {e.Message}", e);
 
-    /// <summary>The path without links, in any of its folders.</summary>
-    private static string Real(string path)
+    /// <summary>What is wrong with an entry that the system gives no news of, in words that follow its name.</summary>
+    /// <param name="path">The entry's.</param>
+    /// <param name="error">The system's.</param>
+    public static string WhyLost(string path, int error) => error switch
     {
-        var real = "/";
-        foreach (var part in Path.GetFullPath(path).Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries))
+        FileCalls.Circular => "is a link that goes in a circle",
+        FileCalls.NotFound => $"is a link to {FileNames.Shown(Target(path) ?? "nothing")}, which does not exist",
+        FileCalls.NoAccess or FileCalls.NotPermitted => "may not be read by the agent's user",
+        _ => $"cannot be read: {FileCalls.Words(error)}",
+    };
+
+    /// <summary>Where a link leads, as it is written; null for what is no link, or cannot be looked at.</summary>
+    private static string? Target(string path)
+    {
+        try
         {
-            real = Path.Combine(real, part);
-            real = Directory.ResolveLinkTarget(real, returnFinalTarget: true) is { } target ? Real(target.FullName) : real;
+            return new FileInfo(path).LinkTarget;
         }
-
-        return real;
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 }

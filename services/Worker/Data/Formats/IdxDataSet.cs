@@ -47,6 +47,6 @@ public static class IdxDataSet
         var gzipped = plain + ".gz";
         if (File.Exists(plain))
             return plain;
-        return File.Exists(gzipped) ? gzipped : throw new DataSetException($"neither {plain} nor {gzipped} exists; install the data set on this node");
+        return File.Exists(gzipped) ? gzipped : throw new DataUnavailableException($"neither {plain} nor {gzipped} exists; install the data set on this node");
     }
 }

@@ -21,13 +21,13 @@ public static class IdxFile
     {
         try
         {
-            using var file = File.OpenRead(path);
+            using var file = DataFolder.OpenFile(path);
             using var content = Decompressed(file);
             return Read(content, path, rank);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            throw new DataSetException($"{path} cannot be read: {e.Message}", e);
+            throw DataFolder.Unreadable(path, e);
         }
     }
 

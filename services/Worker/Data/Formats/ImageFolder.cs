@@ -7,13 +7,15 @@ namespace Cluster.Worker.Data.Formats;
 /// <remarks>Classes are numbered by their folders' names in <c>train</c>, in ordinal order. Only the names are kept in memory.</remarks>
 public sealed class ImageFolder : EncodedPart
 {
+    private const string Readable = ".jpg, .jpeg or .png";
+
     private static readonly string[] Extensions = [".jpg", ".jpeg", ".png"];
 
     private readonly string folder;
     private readonly IReadOnlyList<string> classes;
-    private readonly (int Class, string File)[] samples;
+    private readonly FolderSample[] samples;
 
-    private ImageFolder(string folder, int channels, IReadOnlyList<string> classes, (int Class, string File)[] samples)
+    private ImageFolder(string folder, int channels, IReadOnlyList<string> classes, FolderSample[] samples)
         : base(channels)
     {
         this.folder = folder;
@@ -25,68 +27,170 @@ public sealed class ImageFolder : EncodedPart
 
     public override int Label(int sample) => samples[sample].Class;
 
-    public static bool IsIn(string folder) => Directory.Exists(Path.Combine(folder, "train")) && Directory.Exists(Path.Combine(folder, "val"));
+    /// <summary>Whether a folder of the data root has this layout.</summary>
+    /// <exception cref="DataSetException">It seems to, but a job could not read it; the message says why.</exception>
+    public static bool IsIn(string dataRoot, string name)
+    {
+        var folder = DataFolder.Open(dataRoot, name);
+        var parts = PartFolders(dataRoot, folder);
+        foreach (var part in parts)
+            ClassFolders(dataRoot, Path.Combine(folder, part), new DataNotes());
+        return (parts.Contains("train"), parts.Contains("val")) switch
+        {
+            (true, true) => true,
+            (false, false) => false,
+            _ => throw Incomplete(folder),
+        };
+    }
 
     /// <summary>Training, validation and test parts.</summary>
     /// <param name="dataRoot">Of the node.</param>
     /// <param name="name">A folder there.</param>
     /// <param name="classes">That the job says there are.</param>
     /// <param name="channels">1 or 3.</param>
-    /// <exception cref="DataSetException">Missing, or empty, or links lead out of it.</exception>
+    /// <param name="notes">Is told what is passed over.</param>
+    /// <exception cref="DataSetException">Missing, or a class is empty, or links lead out of it.</exception>
     /// <exception cref="JobMisconfiguredException">There are not so many classes.</exception>
-    public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(string dataRoot, string name, int classes, int channels)
+    public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
+        string dataRoot, string name, int classes, int channels, DataNotes? notes = null)
     {
+        notes ??= new DataNotes();
         var folder = DataFolder.Open(dataRoot, name);
-        if (!IsIn(folder))
-            throw new DataSetException($"{folder} has no folders train and val; put a folder of pictures for each class into both");
-        var names = Subfolders(dataRoot, Path.Combine(folder, "train"));
+        var parts = PartFolders(dataRoot, folder);
+        if (!parts.Contains("train") || !parts.Contains("val"))
+            throw Incomplete(folder);
+        var names = ClassFolders(dataRoot, Path.Combine(folder, "train"), notes);
+        if (names.Count == 0)
+            throw new DataSetException($"{folder}/train has no class folders; put the pictures of each class into a folder of its own");
         if (names.Count != classes)
             throw new JobMisconfiguredException($"data.classes is {classes} but {folder}/train has {names.Count} class folders; make them equal");
-        return (Part("train"), Part("val"), Directory.Exists(Path.Combine(folder, "test")) ? Part("test") : new ImageFolder(folder, channels, names, []));
+        return (Scan(dataRoot, Path.Combine(folder, "train"), names, names, channels, notes), Part("val"), parts.Contains("test") ? Test() : None());
 
-        ImageFolder Part(string part) => Scan(dataRoot, Path.Combine(folder, part), names, channels);
-    }
-
-    protected override string Name(int sample) => Path.Combine(folder, classes[samples[sample].Class], samples[sample].File);
-
-    protected override Memory<byte> Read(int sample, PictureBuffers buffers) => ReadFrom(Name(sample), 0, null, buffers);
-
-    private static ImageFolder Scan(string dataRoot, string folder, List<string> classes, int channels)
-    {
-        foreach (var unknown in Subfolders(dataRoot, folder).Except(classes))
-            throw new DataSetException($"{folder}/{unknown} is a class that the training part has not; add it there or remove it");
-        var samples = new List<(int Class, string File)>();
-        for (var c = 0; c < classes.Count; c++)
+        ImageFolder Part(string part)
         {
-            var path = new DirectoryInfo(Path.Combine(folder, classes[c]));
-            if (!path.Exists)
-                continue;
-            var before = samples.Count;
-            foreach (var file in path.EnumerateFiles().Where(file => Extensions.Contains(file.Extension.ToLowerInvariant())))
-            {
-                DataFolder.RequireWithin(dataRoot, file);
-                samples.Add((c, file.Name));
-            }
-
-            samples.Sort(before, samples.Count - before, Comparer<(int Class, string File)>.Create((a, b) => string.CompareOrdinal(a.File, b.File)));
+            var path = Path.Combine(folder, part);
+            return Scan(dataRoot, path, ClassFolders(dataRoot, path, notes), names, channels, notes);
         }
 
-        if (samples.Count == 0)
-            throw new DataSetException($"{folder} has no pictures; its class folders need files that end in {string.Join(", ", Extensions)}");
+        ImageFolder None() => new(folder, channels, names, []);
+
+        ImageFolder Test()
+        {
+            if (WhyUnlabelled(dataRoot, Path.Combine(folder, "test"), names) is not { } why)
+                return Part("test");
+            notes.Add($"{folder}/test {why}, so its pictures have no labels: there are no test figures");
+            return None();
+        }
+    }
+
+    protected override string Name(int sample) => FileNames.Shown(PathOf(sample));
+
+    protected override Memory<byte> Read(int sample, PictureBuffers buffers) =>
+        samples[sample].Fault is { } fault ? throw new BrokenPictureException(fault) : ReadFrom(PathOf(sample), 0, null, buffers);
+
+    private string PathOf(int sample) => Path.Combine(folder, classes[samples[sample].Class], samples[sample].File);
+
+    private static DataSetException Incomplete(string folder) =>
+        new($"{folder} has no folders train and val; put a folder of pictures for each class into both");
+
+    private static HashSet<string> PartFolders(string dataRoot, string folder)
+    {
+        var parts = FolderListing.Read(dataRoot, folder).Where(entry => entry.Name is "train" or "val" or "test").ToList();
+        if (parts.FindIndex(part => part.Fault is not null) is var faulty and >= 0)
+            throw new DataSetException($"{folder}/{parts[faulty].Name} {parts[faulty].Fault}");
+        return [.. parts.Where(part => part.IsFolder).Select(part => part.Name)];
+    }
+
+    /// <summary>As competitions hand out their test pictures: beside each other, or all in one folder that is no class.</summary>
+    private static string? WhyUnlabelled(string dataRoot, string folder, List<string> classes)
+    {
+        var folders = FolderListing.Read(dataRoot, folder).Where(IsClass).Select(entry => entry.Name).ToList();
+        return folders switch
+        {
+            [] => "has no class folders",
+            [var only] when !classes.Contains(only) => $"has a single folder, {FileNames.Shown(only)}, which is no class of the training part",
+            _ => null,
+        };
+    }
+
+    private static ImageFolder Scan(
+        string dataRoot, string folder, List<string> present, List<string> classes, int channels, DataNotes notes)
+    {
+        foreach (var unknown in present.Except(classes))
+            throw new DataSetException($"{folder}/{unknown} is a class that the training part has not; add it there or remove it");
+        if (present.Count == 0)
+            throw new DataSetException($"{folder} has no pictures; its class folders need files that end in {Readable}");
+        var missing = classes.Except(present).ToHashSet();
+        if (missing.Count > 0)
+            notes.Add($"{folder} has no folder for {missing.Count} of {classes.Count} classes, such as {FileNames.Shown(missing.Min()!)}");
+        var samples = new List<FolderSample>();
+        for (var c = 0; c < classes.Count; c++)
+        {
+            if (!missing.Contains(classes[c]))
+                samples.AddRange(ScanClass(dataRoot, Path.Combine(folder, classes[c]), c, notes));
+        }
+
         return new ImageFolder(folder, channels, classes, Mixed(samples));
     }
 
-    private static List<string> Subfolders(string dataRoot, string folder)
+    private static List<FolderSample> ScanClass(string dataRoot, string folder, int label, DataNotes notes)
     {
-        DataFolder.RequireWithin(dataRoot, new DirectoryInfo(folder));
-        var names = new List<string>();
-        foreach (var subfolder in new DirectoryInfo(folder).EnumerateDirectories().Where(subfolder => subfolder.Name[0] != '.'))
+        var (samples, passedOver) = (new List<FolderSample>(), new PassedOver());
+        foreach (var entry in FolderListing.Read(dataRoot, folder))
         {
-            DataFolder.RequireWithin(dataRoot, subfolder);
-            names.Add(subfolder.Name);
+            if (entry.LeadsOut && IsPicture(entry.Name))
+                throw new DataSetException($"{FileNames.Shown(Path.Combine(folder, entry.Name))} {entry.Fault}");
+            if (!entry.IsFolder && IsPicture(entry.Name))
+                samples.Add(new FolderSample(label, entry.Name, entry.Fault));
+            else
+                passedOver.Add(entry);
         }
 
-        names.Sort(StringComparer.Ordinal);
+        if (samples.TrueForAll(sample => sample.Fault is not null))
+            throw NothingToRead(folder, samples, passedOver);
+        if (passedOver.Count > 0)
+        {
+            notes.Add(
+                $"{FileNames.Shown(folder)}: {passedOver} passed over, such as {passedOver.Example}; pictures end in {Readable} and lie in the class's folder itself");
+        }
+
+        return samples;
+    }
+
+    private static DataSetException NothingToRead(string folder, List<FolderSample> broken, PassedOver passedOver)
+    {
+        var found = new List<string>();
+        if (broken.Count > 0)
+            found.Add($"{broken.Count} broken, such as {FileNames.Shown(broken[0].File)}, which {broken[0].Fault}");
+        if (passedOver.Count > 0)
+            found.Add($"{passedOver} passed over, such as {passedOver.Example}");
+        return new DataSetException(
+            $"{FileNames.Shown(folder)} is a class of which no picture can be read: {(found.Count > 0 ? string.Join("; ", found) : "the folder is empty")}. " +
+            $"Put files there that end in {Readable}, in the folder itself, or remove the class");
+    }
+
+    private static List<string> ClassFolders(string dataRoot, string folder, DataNotes notes)
+    {
+        var (names, beside) = (new List<string>(), new PassedOver());
+        foreach (var entry in FolderListing.Read(dataRoot, folder))
+        {
+            if (entry is { Kind: FileKind.Folder or FileKind.Link, Fault: not null } && !IsPicture(entry.Name))
+                throw new DataSetException($"{folder}/{FileNames.Shown(entry.Name)} {entry.Fault}; it may be a class: mend or remove it");
+            if (IsClass(entry))
+                names.Add(entry.Name);
+            else
+                beside.Add(entry);
+        }
+
+        if (beside.Count > 0)
+            notes.Add($"{folder}: {beside} beside the class folders passed over, such as {beside.Example}");
         return names;
     }
+
+    private static bool IsClass(FolderEntry entry) => entry.IsFolder && !FileNames.IsPassing(entry.Name);
+
+    private static bool IsPicture(string file) => Extensions.Contains(Path.GetExtension(file).ToLowerInvariant());
+
+    /// <param name="Fault">Why the picture cannot even be opened; null where nothing is known against it.</param>
+    private readonly record struct FolderSample(int Class, string File, string? Fault);
 }

@@ -1,20 +1,23 @@
-using System.Formats.Tar;
-using System.Globalization;
-using System.Text;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Formats;
 
 /// <summary>WebDataset's layout: <c>train-*.tar</c>, <c>val-*.tar</c> and, perhaps, <c>test-*.tar</c>, in which a picture <c>KEY.jpg</c> and its class
 /// <c>KEY.cls</c> lie together.</summary>
-/// <remarks>https://github.com/webdataset/webdataset. The shards' directories are read once; pictures are read from their place when asked for. Nothing is
-/// ever unpacked, so that an entry's path is no more than a name.</remarks>
+/// <remarks>The shards' directories are read once; pictures are read from their place when asked for. Nothing is ever unpacked, so that an entry's path is no
+/// more than a name.</remarks>
 public sealed class TarShards : EncodedPart
 {
-    private static readonly string[] PictureExtensions = ["jpg", "jpeg", "png"];
+    private const string Ending = ".tar";
 
-    // A folder in the data root that the agent may not enter holds no shards for it.
-    private static readonly EnumerationOptions Readable = new() { IgnoreInaccessible = true, AttributesToSkip = FileAttributes.None };
+    private const string Convention =
+        "a sample is a picture KEY.jpg, KEY.jpeg or KEY.png and its class KEY.cls, and a key ends at the first dot of a file's name";
+
+    private static readonly string[] PartNames = ["train", "val", "test"];
+    private static readonly string[] PackedEndings =
+    [
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4", ".tar.lz", ".tar.lzma", ".tar.z", ".zip", ".7z",
+    ];
 
     private readonly string[] shards;
     private readonly TarSample[] samples;
@@ -30,27 +33,39 @@ public sealed class TarShards : EncodedPart
 
     public override int Label(int sample) => samples[sample].Class;
 
-    public static bool IsIn(string folder) => Shards(folder, "train").Length > 0 && Shards(folder, "val").Length > 0;
+    /// <summary>Whether a folder of the data root has this layout.</summary>
+    /// <exception cref="DataSetException">It seems to, but a job could not read it; the message says why.</exception>
+    public static bool IsIn(string dataRoot, string name)
+    {
+        var folder = DataFolder.Open(dataRoot, name);
+        var shards = Shards(dataRoot, folder, new DataNotes());
+        return (shards["train"].Length, shards["val"].Length) switch
+        {
+            (> 0, > 0) => true,
+            (0, 0) => false,
+            _ => throw Incomplete(folder),
+        };
+    }
 
     /// <summary>Training, validation and test parts.</summary>
     /// <param name="dataRoot">Of the node.</param>
     /// <param name="name">A folder there.</param>
     /// <param name="classes">That the job says there are.</param>
     /// <param name="channels">1 or 3.</param>
+    /// <param name="notes">Is told what is passed over.</param>
     /// <exception cref="DataSetException">Missing or damaged.</exception>
-    public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(string dataRoot, string name, int classes, int channels)
+    public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
+        string dataRoot, string name, int classes, int channels, DataNotes? notes = null)
     {
+        notes ??= new DataNotes();
         var folder = DataFolder.Open(dataRoot, name);
-        if (!IsIn(folder))
-            throw new DataSetException($"{folder} has no train-*.tar and val-*.tar; put shards of pairs such as 000000.jpg and 000000.cls there");
-        return (Part("train"), Part("val"), Part("test"));
+        var shards = Shards(dataRoot, folder, notes);
+        if (shards["train"].Length == 0 || shards["val"].Length == 0)
+            throw Incomplete(folder);
+        return (Part("train"), Part("val"), shards["test"].Length > 0 ? Part("test") : new TarShards([], channels, []));
 
-        TarShards Part(string part)
-        {
-            var shards = Shards(folder, part);
-            Array.ForEach(shards, shard => DataFolder.RequireWithin(dataRoot, new FileInfo(shard)));
-            return new TarShards(shards, channels, Mixed(shards.SelectMany((shard, i) => ReadDirectory(shard, i, classes)).ToList()));
-        }
+        TarShards Part(string part) => Read(
+            shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", shards[part], classes, channels, mayLackLabels: part == "test", notes);
     }
 
     protected override string Name(int sample) => $"{shards[samples[sample].Shard]}, the picture at byte {samples[sample].Offset},";
@@ -61,72 +76,81 @@ public sealed class TarShards : EncodedPart
         return ReadFrom(shards[shard], offset, bytes, buffers);
     }
 
-    private static string[] Shards(string folder, string part) =>
-        [.. Directory.EnumerateFiles(folder, $"{part}-*.tar", Readable).Order(StringComparer.Ordinal)];
+    private static DataSetException Incomplete(string folder) =>
+        new($"{folder} has no train-*.tar and val-*.tar; put shards of pairs such as 000000.jpg and 000000.cls there");
 
-    private static List<TarSample> ReadDirectory(string path, int shard, int classes)
+    /// <summary>Each part's, in ordinal order.</summary>
+    private static Dictionary<string, string[]> Shards(string dataRoot, string folder, DataNotes notes)
     {
-        try
+        var entries = FolderListing.Read(dataRoot, folder).Where(entry => !entry.IsFolder).ToList();
+        var shards = entries.Where(entry => entry.Name.EndsWith(Ending, StringComparison.Ordinal) && PartOf(entry.Name) is not null).ToList();
+        if (shards.FindIndex(shard => shard.Fault is not null) is var faulty and >= 0)
+            throw new DataSetException($"{folder}/{FileNames.Shown(shards[faulty].Name)} {shards[faulty].Fault}");
+        var passedOver = new PassedOver();
+        foreach (var other in entries.Except(shards).Where(entry => IsArchive(entry.Name)))
         {
-            using var file = File.OpenRead(path);
-            using var tar = new TarReader(file);
-            var entries = new List<(string Key, bool IsClass, long Offset, long Bytes, int Class)>();
-            while (tar.GetNextEntry() is { } entry)
+            var isUnpacked = shards.Exists(shard => other.Name.StartsWith(shard.Name, StringComparison.Ordinal));
+            if (IsPacked(other.Name) && PartOf(other.Name) is { } part && !isUnpacked)
             {
-                if (entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.ContiguousFile))
-                    continue;
-                var (key, extension) = Split(entry.Name);
-                if (extension == "cls")
-                    entries.Add((key, true, 0, 0, ReadClass(entry, path, classes)));
-                else if (PictureExtensions.Contains(extension))
-                    entries.Add((key, false, entry.DataOffset, entry.Length, 0));
+                throw new DataSetException(
+                    $"{folder}/{FileNames.Shown(other.Name)} is compressed, and pictures are read from their places in plain tar files; unpack it to {part}-*.tar, or remove it");
             }
 
-            return Pair(path, shard, entries);
+            passedOver.Add(other);
         }
-        // What the reader throws at damage depends on the field that is hit.
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or ArgumentException or OverflowException)
-        {
-            throw new DataSetException($"{path} cannot be read as a tar file: {e.Message}", e);
-        }
+
+        if (passedOver.Count > 0)
+            notes.Add($"{folder}: {passedOver} passed over, such as {passedOver.Example}; shards are called train-*.tar, val-*.tar and test-*.tar");
+        return PartNames.ToDictionary(
+            part => part, part => shards.Where(shard => PartOf(shard.Name) == part).Select(shard => Path.Combine(folder, shard.Name)).ToArray());
     }
 
-    private static List<TarSample> Pair(string path, int shard, List<(string Key, bool IsClass, long Offset, long Bytes, int Class)> entries)
+    private static string? PartOf(string file) => PartNames.FirstOrDefault(part => file.StartsWith($"{part}-", StringComparison.Ordinal));
+
+    private static bool IsArchive(string file) => file.Contains(Ending, StringComparison.OrdinalIgnoreCase) || IsPacked(file);
+
+    private static bool IsPacked(string file) => PackedEndings.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase));
+
+    private static TarShards Read(string part, string[] paths, int classes, int channels, bool mayLackLabels, DataNotes notes)
     {
-        var classOf = new Dictionary<string, int>(StringComparer.Ordinal);
-        foreach (var entry in entries.Where(entry => entry.IsClass))
+        var shards = paths.Select(path => TarShard.Read(path, classes)).ToList();
+        foreach (var (shard, path) in shards.Zip(paths))
         {
-            if (!classOf.TryAdd(entry.Key, entry.Class))
-                throw new DataSetException($"{path} has {entry.Key}.cls twice");
+            if (!shard.HasEnd)
+                notes.Add($"{path} has no end mark; if it was cut short it lacks samples");
+            else if (shard.Pictures == 0)
+                notes.Add($"{path} has no pictures");
         }
 
-        var samples = new List<TarSample>();
-        foreach (var entry in entries.Where(entry => !entry.IsClass))
+        if (mayLackLabels && shards.TrueForAll(shard => shard.Labels == 0) && shards.Exists(shard => shard.Pictures > 0))
         {
-            samples.Add(classOf.Remove(entry.Key, out var label)
-                ? new TarSample(shard, entry.Offset, entry.Bytes, label)
-                : throw new DataSetException($"{path} has a picture {entry.Key} without {entry.Key}.cls, or two of that name"));
+            notes.Add($"{part} has pictures without classes (KEY.cls), so there are no test figures");
+            return new TarShards([], channels, []);
         }
 
-        return classOf.Count == 0 ? samples : throw new DataSetException($"{path} has {classOf.First().Key}.cls without a picture");
+        var (samples, lost, unused) = (new List<TarSample>(), new PassedOver(), new PassedOver());
+        for (var i = 0; i < shards.Count; i++)
+            samples.AddRange(shards[i].Pair(lost, unused).Select(sample => new TarSample(i, sample.Offset, sample.Bytes, sample.Class)));
+        if (samples.Count == 0)
+            throw new DataSetException($"{part} has no samples{(lost.Count > 0 ? $": {lost} passed over, such as {lost.Example}" : "")}; {Convention}");
+        TellPassedOver(part, samples, classes, lost, unused, notes);
+        return new TarShards(paths, channels, Mixed(samples));
     }
 
-    /// <summary>A key ends at the first dot of the last name in a path.</summary>
-    private static (string Key, string Extension) Split(string name)
+    private static void TellPassedOver(
+        string part, List<TarSample> samples, int classes, PassedOver lost, PassedOver unused, DataNotes notes)
     {
-        var dot = name.IndexOf('.', name.LastIndexOf('/') + 1);
-        return dot < 0 ? (name, "") : (name[..dot], name[(dot + 1)..].ToLowerInvariant());
-    }
-
-    private static int ReadClass(TarEntry entry, string path, int classes)
-    {
-        const int MaxDigits = 16;
-        var text = new byte[MaxDigits];
-        var length = entry.Length <= MaxDigits && entry.DataStream is { } data ? data.ReadAtLeast(text, (int)entry.Length, throwOnEndOfStream: false) : 0;
-        var written = Encoding.ASCII.GetString(text, 0, length).Trim();
-        if (!int.TryParse(written, NumberStyles.None, CultureInfo.InvariantCulture, out var label) || label >= classes)
-            throw new DataSetException($"{path}, {entry.Name}: class '{written}'; data.classes is {classes}, so it must be a number from 0 to {classes - 1}");
-        return label;
+        if (lost.Count > 0)
+            notes.Add($"{part}: {lost} passed over, such as {lost.Example}, since no sample has their key; {Convention}");
+        if (unused.Count > 0)
+            notes.Add($"{part}: {unused} beside samples not used, such as {unused.Example}");
+        var seen = samples.Select(sample => sample.Class).ToHashSet();
+        if (seen.Count == classes)
+            return;
+        var absent = $"{part} has no sample of {classes - seen.Count} of {classes} classes, such as {Enumerable.Range(0, classes).First(label => !seen.Contains(label))}";
+        if (lost.HasAny(TarShard.ReadEndings))
+            throw new DataSetException($"{absent}, but {lost} passed over, such as {lost.Example}; {Convention}");
+        notes.Add(absent);
     }
 
     /// <param name="Shard">Index of the file.</param>

@@ -45,11 +45,11 @@ internal sealed unsafe class JpegDecoder : IDisposable
     private void Open()
     {
         if (TurboJpeg.Missing is { } missing)
-            throw new DataSetException(missing);
+            throw new DataUnavailableException(missing);
         if (handle == 0)
             handle = TurboJpeg.InitDecompress();
         if (handle == 0)
-            throw new DataSetException("libturbojpeg gives no decoder; the node is out of memory");
+            throw new DataUnavailableException("libturbojpeg gives no decoder; the node is out of memory");
     }
 
     private static int Shrink(double enough) => enough switch

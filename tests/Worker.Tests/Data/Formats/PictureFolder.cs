@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Formats.Tar;
 using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Tests.Data.Pictures;
@@ -13,7 +14,7 @@ internal sealed class PictureFolder : IDisposable
 
     public const string Name = "my-photos";
 
-    public void Dispose() => _root.Delete(recursive: true);
+    public void Dispose() => Shell(Root, "chmod -R u+rwX . && rm -rf -- \"$PWD\""); // .NET cannot delete what has no name for it
 
     public string Path(string path) => System.IO.Path.Combine(Root, Name, path);
 
@@ -22,6 +23,9 @@ internal sealed class PictureFolder : IDisposable
         Directory.CreateDirectory(System.IO.Path.GetDirectoryName(Path(path))!);
         File.WriteAllBytes(Path(path), content);
     }
+
+    /// <summary>For what .NET cannot make: names that are no text, FIFOs.</summary>
+    public void Run(string folder, string command) => Shell(Path(folder), command);
 
     /// <summary>A picture in each of some classes of a part: class c has the grey level 10 · c + i in its i-th.</summary>
     public void WriteClasses(string part, int classes, int pictures)
@@ -39,5 +43,12 @@ internal sealed class PictureFolder : IDisposable
         using var tar = new TarWriter(File.Create(Path(path)));
         foreach (var (name, content) in entries)
             tar.WriteEntry(new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(content) });
+    }
+
+    private static void Shell(string folder, string command)
+    {
+        using var shell = Process.Start(new ProcessStartInfo("/bin/bash", ["-ec", command]) { WorkingDirectory = folder })!;
+        shell.WaitForExit();
+        shell.ExitCode.ShouldBe(0, command);
     }
 }

@@ -69,6 +69,7 @@ internal sealed partial class TrainerLauncher(
             LocalRank = assignment.LocalRank,
             Device = assignment.Device,
             NodeId = identity.NodeId.ToString(),
+            NodeName = options.Value.Name,
             AgentSocket = endpoints.Socket,
             PeerHost = endpoints.PeerHost,
             DataRoot = options.Value.DataRoot,

@@ -11,6 +11,12 @@ public abstract class ImagePart
     /// <summary>Class of a sample, from 0.</summary>
     public abstract int Label(int sample);
 
+    /// <summary>What people call a class.</summary>
+    public virtual string ClassName(int label) => $"{label}";
+
+    /// <summary>What tells a sample from others on every node that has the same data; nothing for one that is made and not read.</summary>
+    public virtual SampleIdentity Identity(int sample) => new("", 0);
+
     /// <summary>Reads a sample's picture into <see cref="PictureBuffers.Picture"/>.</summary>
     /// <param name="sample">From 0.</param>
     /// <param name="buffers">The calling thread's.</param>
@@ -33,6 +39,10 @@ public abstract class ImagePart
 
         public override int Label(int sample) => whole.Label(At(sample));
 
+        public override string ClassName(int label) => whole.ClassName(label);
+
+        public override SampleIdentity Identity(int sample) => whole.Identity(At(sample));
+
         public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough) => whole.Load(At(sample), buffers, enough);
 
         private int At(int sample)
@@ -43,3 +53,8 @@ public abstract class ImagePart
         }
     }
 }
+
+/// <summary>Of a sample.</summary>
+/// <param name="Name">Below its part; empty for one that has none.</param>
+/// <param name="Content">The file's bytes; for pictures in memory a hash of the pixels; -1 for what cannot be looked at.</param>
+public readonly record struct SampleIdentity(string Name, long Content);

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data;
@@ -14,6 +16,9 @@ public sealed class StoredPart(PictureSize size, int channels, ReadOnlyMemory<by
     public override int Count => labels.Length;
 
     public override int Label(int sample) => labels.Span[sample];
+
+    public override SampleIdentity Identity(int sample) =>
+        new("", BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(pixels.Span.Slice(sample * sampleBytes, sampleBytes))));
 
     public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough)
     {

@@ -76,6 +76,54 @@ public sealed class DataAsFoundTests : IDisposable
             .Message.ShouldBe($"{_folder.Path("").TrimEnd('/')} does not exist; data.folder names a folder in the node's data root");
     }
 
+    [Theory]
+    [InlineData("rm train/class-0/1.png", "train has 8 samples on {0} and 7 on {1}; train's class class-0 has 4 on {0} and 3 on {1}")]
+    [InlineData("mv train/class-0/1.png train/class-1/9.png", "train's class class-0 has 4 on {0} and 3 on {1}; train's class class-1 has 4 on {0} and 5 on {1}; the names")]
+    [InlineData("mv train/class-0/1.png train/class-0/9.png", ": the names of train's samples differ. ")]
+    [InlineData("echo >> val/class-1/0.png", ": the sizes of val's samples differ. ")]
+    [InlineData("mv train/class-0 train/class-00; mv val/class-0 val/class-00", "the names of train's samples differ; the names of val's")]
+    [InlineData("mkdir -p test && cp -r val/* test", "test has 0 samples on {0} and 2 on {1}")]
+    [InlineData("cp train/class-0/1.png train/class-0/2.png", "the normalization measured from the pictures differs")]
+    [InlineData("rm -r train/class-1 val/class-1", "data.classes is 2 but ")]
+    [InlineData("rm -r val/class-1/*", "val/class-1 is a class of which no picture can be read")]
+    public async Task CopiesThatDifferBetweenNodes_EndTheJobAtTheFirstAttempt_AndAreNamed(string command, string said)
+    {
+        using var other = new PictureFolder();
+        other.WriteClasses("train", classes: 2, pictures: 4);
+        other.WriteClasses("val", classes: 2, pictures: 1);
+        other.Run("", command);
+
+        var outcomes = await TestRuns.RunAsync(new InMemoryCluster(2), AJob(), worldSize: 2, dataRoots: [_folder.Root, other.Root]);
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Misconfigured);
+        foreach (var outcome in outcomes)
+            outcome.Message.ShouldContain(string.Format(said, $"node of {_folder.Root}", $"node of {other.Root}"));
+        outcomes[0].Message.ShouldContain($"node of {other.Root}");
+    }
+
+    [Fact]
+    public async Task CopiesThatAreEqual_OnNodesOfTheirOwn_AreTrainedOn()
+    {
+        using var other = new PictureFolder();
+        other.WriteClasses("train", classes: 2, pictures: 4);
+        other.WriteClasses("val", classes: 2, pictures: 1);
+
+        var outcomes = await TestRuns.RunAsync(new InMemoryCluster(2), AJob(), worldSize: 2, dataRoots: [_folder.Root, other.Root]);
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
+    }
+
+    [Fact]
+    public async Task DataThatOneNodeLacks_LeavesTheJobItsOtherAttempts()
+    {
+        var lacking = $"/nonexistent/{Guid.NewGuid()}";
+
+        var thrown = await Should.ThrowAsync<Cluster.Worker.Data.DataUnavailableException>(
+            () => TestRuns.RunAsync(new InMemoryCluster(2), AJob(), worldSize: 2, dataRoots: [_folder.Root, lacking]));
+
+        thrown.Message.ShouldStartWith($"node node of {lacking}: {lacking}/my-photos does not exist");
+    }
+
     [Fact]
     public async Task TestPartWithoutLabels_LeavesTheJobWithoutTestFiguresAndIsSaid()
     {

@@ -63,14 +63,14 @@ internal static class TestRuns
         change?.Invoke(spec);
     });
 
-    /// <summary>Runs all ranks to their end.</summary>
+    /// <summary>Runs all ranks to their end; with <paramref name="dataRoots"/>, on nodes that have each its own.</summary>
     public static async Task<TrainerOutcome[]> RunAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null, TimeProvider? time = null,
-        string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu")
+        string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu", IReadOnlyList<string>? dataRoots = null)
     {
         var token = TestContext.Current.CancellationToken;
         return await Task.WhenAll(Enumerable.Range(0, worldSize).Select(rank => Task.Factory.StartNew(
-            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, dataRoot, logs ?? NullLoggerFactory.Instance, deviceKind, token),
+            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, token),
             token, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 
@@ -93,6 +93,7 @@ internal static class TestRuns
             LocalRank = rank,
             Device = $"{deviceKind}:{rank}",
             NodeId = "node",
+            NodeName = $"node of {dataRoot}",
             PeerHost = "127.0.0.1",
             DataRoot = dataRoot,
             ResumeCheckpointId = resumeFrom,

@@ -27,6 +27,14 @@ public sealed class ImageFolder : EncodedPart
 
     public override int Label(int sample) => samples[sample].Class;
 
+    public override string ClassName(int label) => FileNames.Shown(classes[label]);
+
+    public override SampleIdentity Identity(int sample)
+    {
+        var (_, bytes) = FileCalls.Stat(PathOf(sample), out var error);
+        return new SampleIdentity($"{classes[samples[sample].Class]}/{samples[sample].File}", error == 0 ? bytes : -1);
+    }
+
     /// <summary>Whether a folder of the data root has this layout.</summary>
     /// <exception cref="DataSetException">It seems to, but a job could not read it; the message says why.</exception>
     public static bool IsIn(string dataRoot, string name)

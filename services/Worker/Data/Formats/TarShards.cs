@@ -33,6 +33,12 @@ public sealed class TarShards : EncodedPart
 
     public override int Label(int sample) => samples[sample].Class;
 
+    public override SampleIdentity Identity(int sample)
+    {
+        var (shard, offset, bytes, _) = samples[sample];
+        return new SampleIdentity($"{Path.GetFileName(shards[shard])}/{offset}", bytes);
+    }
+
     /// <summary>Whether a folder of the data root has this layout.</summary>
     /// <exception cref="DataSetException">It seems to, but a job could not read it; the message says why.</exception>
     public static bool IsIn(string dataRoot, string name)
@@ -41,7 +47,7 @@ public sealed class TarShards : EncodedPart
         var shards = Shards(dataRoot, folder, new DataNotes());
         return (shards["train"].Length, shards["val"].Length) switch
         {
-            (> 0, > 0) => true,
+            ( > 0, > 0) => true,
             (0, 0) => false,
             _ => throw Incomplete(folder),
         };

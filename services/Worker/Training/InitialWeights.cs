@@ -20,13 +20,21 @@ internal static partial class InitialWeights
     {
         var spec = context.Launch.Spec;
         var (weights, source) = await OpenAsync(context, cancellationToken);
-        using (weights as IDisposable)
+        using (weights as IDisposable) // what is opened, not what may be put around it below
         {
             IReadOnlyList<LocalParameter> wanted =
             [
                 .. parameters,
                 .. network.Buffers().Select(b => new LocalParameter(b.Name, b.Buffer, b.Buffer.shape, new long[b.Buffer.dim()], IsOwner: true)),
             ];
+            var names = wanted.Select(place => place.Name).Concat(network.HeldElsewhere).ToHashSet(StringComparer.Ordinal);
+            var logger = context.LoggerFactory.CreateLogger(typeof(InitialWeights));
+            if (UnwrappedWeights.TryUnwrap(weights, names) is { } unwrapped)
+            {
+                LogUnwrapped(logger, unwrapped.Prefix);
+                weights = unwrapped;
+            }
+
             IReadOnlySet<string> fresh = spec.InitFrom.NewHead ? ClassifierHead.NamesOf(spec) : new HashSet<string>();
             WeightsFit.Require(spec, source, wanted, weights, fresh, network.HeldElsewhere);
             var converted = new SortedDictionary<string, int>(StringComparer.Ordinal);
@@ -38,7 +46,7 @@ internal static partial class InitialWeights
                 Overwrite(place, dtype, await weights.ReadSliceAsync(place.Name, place.Offset, place.Tensor.shape, cancellationToken), source);
             }
 
-            Log(context.LoggerFactory.CreateLogger(typeof(InitialWeights)), spec, source, wanted.Count, fresh, converted);
+            Log(logger, spec, source, wanted.Count, fresh, converted);
         }
     }
 
@@ -89,6 +97,9 @@ internal static partial class InitialWeights
 
     [LoggerMessage(LogLevel.Information, "{Tensors} of them are stored as {Stored} and were converted to {Used}")]
     private static partial void LogConverted(ILogger logger, int tensors, string stored, string used);
+
+    [LoggerMessage(LogLevel.Information, "Their names begin with {Prefix}, a wrapper's, which is left out")]
+    private static partial void LogUnwrapped(ILogger logger, string prefix);
 
     [LoggerMessage(LogLevel.Information, "Drawn anew: {Names}")]
     private static partial void LogFresh(ILogger logger, string names);

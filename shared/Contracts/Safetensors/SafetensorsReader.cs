@@ -14,7 +14,12 @@ public static class SafetensorsReader
             throw new InvalidDataException($"a safetensors file has at least 8 bytes, this one {Math.Min(firstBytes.Length, fileBytes)}");
         var length = BinaryPrimitives.ReadInt64LittleEndian(firstBytes);
         if (length is < 2 or > SafetensorsFormat.MaxHeaderBytes || length > fileBytes - sizeof(long))
-            throw new InvalidDataException($"the safetensors header claims {length} bytes in a file of {fileBytes}");
+        {
+            throw new InvalidDataException(ForeignFile.NameOf(firstBytes) is { } name
+                ? $"it is {name}"
+                : $"the safetensors header claims {length} bytes in a file of {fileBytes}");
+        }
+
         return (int)length;
     }
 
@@ -59,10 +64,22 @@ public static class SafetensorsReader
         var offsets = value.GetProperty("data_offsets").EnumerateArray().Select(offset => offset.GetInt64()).ToArray();
         if (offsets is not [var begin, var end] || begin < 0 || end < begin)
             throw new InvalidDataException($"tensor '{name}' has data_offsets [{string.Join(", ", offsets)}]");
-        var bytes = SafetensorsFormat.TensorBytes(dtype, shape);
+        var bytes = BytesOf(name, dtype, shape);
         return end - begin == bytes
             ? new SafetensorsEntry(name, dtype, shape, begin, end)
             : throw new InvalidDataException($"tensor '{name}' of {dtype} {Shapes.Text(shape)} needs {bytes} bytes and has {end - begin}");
+    }
+
+    private static long BytesOf(string name, string dtype, long[] shape)
+    {
+        try
+        {
+            return SafetensorsFormat.TensorBytes(dtype, shape);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"tensor '{name}': {e.Message}", e);
+        }
     }
 
     private static void CheckContiguous(List<SafetensorsEntry> entries, long dataBytes)

@@ -59,6 +59,31 @@ public sealed class SafetensorsTests
         Should.Throw<InvalidDataException>(() => SafetensorsReader.HeaderBytes(bytes, fileBytes)).Message.ShouldContain($"claims {claimed} bytes");
     }
 
+    [Theory]
+    [InlineData("50 4B 03 04 00 00 08 08", "it is a zip archive, as torch.save")]
+    [InlineData("80 02 8A 0A 6C FC 9C 46", "it is a pickle, as torch.save wrote")]
+    [InlineData("80 04 95 10 00 00 00 00", "it is a pickle")]
+    [InlineData("89 48 44 46 0D 0A 1A 0A", "it is an HDF5 file")]
+    [InlineData("93 4E 55 4D 50 59 01 00", "it is a NumPy array")]
+    [InlineData("08 07 12 07 70 79 74 6F", "it is an ONNX file")]
+    [InlineData("08 08 3A B9 01 0A 2C 0A", "it is an ONNX file")]
+    [InlineData("1C 00 00 00 54 46 4C 33", "it is a TensorFlow Lite file")]
+    [InlineData("76 65 72 73 69 6F 6E 20", "it is a pointer of Git LFS")]
+    [InlineData("3C 21 44 4F 43 54 59 50", "it is a web page")]
+    [InlineData("1F 8B 08 00 00 00 00 00", "it is compressed with gzip")]
+    public void HeaderBytes_OfAnotherKindOfFile_AreCalledWhatTheyAre(string begin, string said)
+    {
+        var bytes = Convert.FromHexString(begin.Replace(" ", ""));
+
+        Should.Throw<InvalidDataException>(() => SafetensorsReader.HeaderBytes(bytes, 10_000)).Message.ShouldStartWith(said);
+    }
+
+    [Fact]
+    public void Header_WithATypeThatIsNotRead_NamesTheTensor() =>
+        Should.Throw<InvalidDataException>(
+                () => SafetensorsReader.ParseHeader("""{"conv1.weight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"""u8.ToArray(), 2))
+            .Message.ShouldStartWith("tensor 'conv1.weight': dtype 'F8_E4M3' is none of");
+
     [Fact]
     public void HeaderBytes_OfAFileOfLessThan8Bytes_AreRefused() =>
         Should.Throw<InvalidDataException>(() => SafetensorsReader.HeaderBytes(new byte[3], 3)).Message.ShouldContain("at least 8 bytes");

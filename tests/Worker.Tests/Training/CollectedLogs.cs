@@ -10,6 +10,8 @@ internal sealed class CollectedLogs : ILoggerFactory
 
     public IReadOnlyList<string> Warnings => [.. _lines.Where(line => line.Level == LogLevel.Warning).Select(line => line.Message)];
 
+    public IReadOnlyList<string> All => [.. _lines.Select(line => line.Message)];
+
     public ILogger CreateLogger(string categoryName) => new Logger(this);
 
     public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();

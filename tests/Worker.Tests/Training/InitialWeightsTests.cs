@@ -126,6 +126,36 @@ public sealed class InitialWeightsTests : IDisposable
     }
 
     [Theory]
+    [InlineData("module.")]
+    [InlineData("module._orig_mod.")]
+    [InlineData("student.backbone.net.")]
+    public async Task Names_WithAWrappersPrefix_AreFoundAndItIsSaid(string prefix)
+    {
+        WriteFile("weights.safetensors", "F64", entry => entry == "fc3.bias" ? Encoded("F64", [0, 0, 0, 2, 0, 0, 0, 0, 0, 0]) : null, prefix);
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        var logs = new CollectedLogs();
+
+        var outcome = (await TestRuns.RunAsync(cluster, Evaluation("weights.safetensors"), dataRoot: _data.FullName, logs: logs)).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
+        var share = cluster.Series(MetricNames.TestAccuracy)[1];
+        cluster.Series(MetricNames.TestLoss)[1].ShouldBe(Math.Log(Math.Exp(2) + 9) - (2 * share), 1e-5);
+        logs.All.ShouldContain($"Their names begin with {prefix}, a wrapper's, which is left out");
+    }
+
+    [Fact]
+    public async Task Names_OfAnotherNetworkBehindAPrefix_AreRefusedAsTheyAre()
+    {
+        WriteFile("weights.safetensors", "F32", _ => null, "module.");
+
+        (await RefusedAsync(null, spec =>
+        {
+            spec.Model = TestRuns.AnAlexNetJob().Model;
+            spec.InitFrom = new InitFrom { File = "weights.safetensors" };
+        })).ShouldContain("do not fit model.name alexnet");
+    }
+
+    [Theory]
     [InlineData("I64", "conv1.weight: dtype 'I64' is none of F64, F32, F16, BF16; save it as floating-point numbers")]
     public async Task AFile_OfWholeNumbers_IsRefused(string dtype, string message)
     {
@@ -177,13 +207,13 @@ public sealed class InitialWeightsTests : IDisposable
     }
 
     /// <summary>LeNet-5's tensors, zero unless <paramref name="content"/> says otherwise.</summary>
-    private void WriteFile(string name, string dtype, Func<string, byte[]?> content)
+    private void WriteFile(string name, string dtype, Func<string, byte[]?> content, string prefix = "")
     {
         using var network = Cluster.Models.ModelRegistry.CreateToLoad("lenet5", new Dictionary<string, object> { ["inputSize"] = 28 });
         var tensors = SafetensorsWriter.DataOrder(network.Shards().Select(s => (s.Name, DType: dtype, Shape: s.GlobalShape.ToArray())), t => t.DType, t => t.Name).ToList();
         Directory.CreateDirectory(Path.Combine(_data.FullName, "weights"));
         using var file = File.Create(Path.Combine(_data.FullName, "weights", name));
-        file.Write(SafetensorsWriter.Header(tensors));
+        file.Write(SafetensorsWriter.Header([.. tensors.Select(t => (prefix + t.Name, t.DType, t.Shape))]));
         foreach (var (tensor, type, shape) in tensors)
             file.Write(content(tensor) ?? new byte[SafetensorsFormat.TensorBytes(type, shape)]);
     }

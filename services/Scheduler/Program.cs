@@ -1,3 +1,4 @@
+using Cluster.Contracts.Access;
 using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Dashboard;
 using Cluster.Scheduler.Hosting;
@@ -17,6 +18,7 @@ internal static class Program
 
     private static async Task Main(string[] args)
     {
+        DirectLoopback.Install();
         var app = Build(args);
         var stopping = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         app.Lifetime.ApplicationStopping.Register(stopping.SetResult);

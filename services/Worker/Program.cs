@@ -1,7 +1,9 @@
+using Cluster.Contracts.Access;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Describing;
 using Cluster.Worker.Training;
 
+DirectLoopback.Install();
 return args switch
 {
     ["agent", .. var settings] => await AgentHost.RunAsync(settings),

@@ -52,6 +52,8 @@ public sealed class LocalCluster : IAsyncLifetime
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Address;
         environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";
         environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500";
+        // As in many offices, and nothing answers there: no part of a cluster on one machine asks a proxy for another.
+        environment["http_proxy"] = environment["https_proxy"] = environment["all_proxy"] = "http://127.0.0.1:9";
         // Several trainers may start at once on the few cores: what memory a job takes is then heard late, and a test wants to hear it.
         environment["Models__SubmitPatience"] = "00:00:20";
         (await RunAsync(["up", "--schedulers", $"{Schedulers}"], cancellationToken)).MustSucceed();

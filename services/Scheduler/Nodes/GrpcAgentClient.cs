@@ -104,7 +104,11 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
         or StatusCode.InvalidArgument or StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented;
 
     private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>
-        new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address)));
+        new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address, new GrpcChannelOptions
+        {
+            HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true, UseProxy = DirectLoopback.MayProxy(address) },
+            DisposeHttpClient = true,
+        })));
 
     private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) => Options(agent, _options.AgentDeadline, cancellationToken);
 

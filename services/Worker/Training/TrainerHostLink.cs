@@ -28,6 +28,7 @@ internal sealed class TrainerHostLink : ITrainerLink, IDisposable
         _timeProvider = timeProvider;
         var handler = new SocketsHttpHandler
         {
+            UseProxy = false,
             ConnectCallback = async (_, cancellationToken) =>
             {
                 var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);

@@ -37,6 +37,7 @@ public sealed class SchedulerAddresses
     /// <param name="handler">Disposed of with the channel.</param>
     public GrpcChannel OpenChannel(SocketsHttpHandler handler)
     {
+        handler.UseProxy = DirectLoopback.MayProxy(First);
         var services = new ServiceCollection();
         services.AddSingleton<ResolverFactory>(new StaticResolverFactory(_ => _addresses.Select(uri => new BalancerAddress(uri.Host, uri.Port))));
         return GrpcChannel.ForAddress("static:///scheduler", new GrpcChannelOptions

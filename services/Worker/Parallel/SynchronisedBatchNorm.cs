@@ -75,7 +75,9 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
     {
         layer.num_batches_tracked!.add_(1);
         Average(layer.running_mean!, moments.Mean);
-        Average(layer.running_var!, Array.ConvertAll(moments.Squares, squares => squares / (moments.Count - 1)));
+        // One value has no variance to learn from.
+        if (moments.Count > 1)
+            Average(layer.running_var!, Array.ConvertAll(moments.Squares, squares => squares / (moments.Count - 1)));
 
         void Average(Tensor running_C, double[] batch)
         {

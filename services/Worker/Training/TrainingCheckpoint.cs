@@ -22,6 +22,7 @@ internal static class TrainingCheckpoint
     /// <param name="position">Where it stands.</param>
     /// <param name="validationAccuracy">Of this position, if it has been validated.</param>
     /// <param name="statistics">All ranks' running statistics, of which the network holds the average now; null where all hold the same.</param>
+    /// <exception cref="JobMisconfiguredException">A value is not finite: such a checkpoint would be chosen to go on from.</exception>
     public static CheckpointSnapshot? Take(TrainingSetup setup, TrainingPosition position, double? validationAccuracy, AveragedStatistics? statistics)
     {
         var owned = setup.Partition.Parameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
@@ -74,8 +75,19 @@ internal static class TrainingCheckpoint
         void AddSlice(string file, string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
         {
             using var scope = torch.NewDisposeScope(); // a span of a tensor's memory does not keep the tensor
+            RequireFinite(tensor, name, position.StepsDone);
             snapshot.AddTensor(
                 file, name, TensorBytes.NameOf(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+        }
+    }
+
+    private static void RequireFinite(torch.Tensor tensor, string name, long step)
+    {
+        if (tensor.is_floating_point() && !tensor.isfinite().all().item<bool>())
+        {
+            throw new JobMisconfiguredException(
+                $"{name} holds values that are not finite after step {step}, so no checkpoint is made of them; lower hyperparameters.optimizer.learningRate, " +
+                "and go on from a checkpoint before that step");
         }
     }
 

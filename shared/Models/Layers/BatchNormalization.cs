@@ -25,7 +25,20 @@ public sealed class BatchNormalization : BatchNorm
     public Func<Tensor, Tensor>? OverWholeBatch { get; set; }
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => training && OverWholeBatch is { } normalise ? normalise(input) : base.forward(input);
+    /// <exception cref="ModelOptionException">Training on one value a channel, which has no variance, as PyTorch refuses too.</exception>
+    public override Tensor forward(Tensor input)
+    {
+        if (training && OverWholeBatch is { } normalise)
+            return normalise(input);
+        if (training && input.dim() == 4 && input.shape is [1, _, 1, 1])
+        {
+            throw new ModelOptionException(
+                $"batch normalisation of {num_features} channels sees one sample of 1×1 here, and one value has no variance; raise hyperparameters.globalBatchSize " +
+                "so that every rank and micro-batch has 2 samples, or model.options.inputSize");
+        }
+
+        return base.forward(input);
+    }
 
     /// <inheritdoc/>
     protected override void ValidateInputDimensions(Tensor input)

@@ -489,6 +489,20 @@ public sealed class TrainingSessionTests
         outcome.Message.ShouldMatch("the loss is (NaN|∞|Infinity) at step [2-9]: .*lower hyperparameters.optimizer.learningRate");
     }
 
+    /// <summary>The squares of activations of 1e30 leave float32, the loss does not.</summary>
+    [Fact]
+    public async Task RunningVarianceThatIsNotFinite_IsNotKept()
+    {
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        var spec = TestRuns.AMobileNetJob(spec => spec.Data.Normalization = new Normalization { Mean = "0", Deviation = "1e-25" });
+
+        var outcome = (await TestRuns.RunAsync(cluster, spec)).Single();
+
+        outcome.ExitCode.ShouldBe(TrainerExit.Misconfigured, outcome.Message);
+        outcome.Message.ShouldContain("running_var holds values that are not finite after step ");
+        cluster.CheckpointIds.ShouldBeEmpty();
+    }
+
     public static TheoryData<string, Action<JobSpec>> Misconfigured => new()
     {
         { "model.name is resnet", spec => spec.Model.Name = "resnet" },

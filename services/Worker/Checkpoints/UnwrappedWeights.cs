@@ -1,6 +1,8 @@
 namespace Cluster.Worker.Checkpoints;
 
-/// <summary>Weights that were saved with the module around the network: DataParallel's <c>module.</c>, torch.compile's <c>_orig_mod.</c>, a trainer's own.</summary>
+/// <summary>
+/// Weights that were saved with the module around the network: DataParallel's <c>module.</c>, torch.compile's <c>_orig_mod.</c>, a trainer's own.
+/// </summary>
 internal sealed class UnwrappedWeights : IWeights
 {
     private readonly IWeights _wrapped;
@@ -12,9 +14,10 @@ internal sealed class UnwrappedWeights : IWeights
 
     public IEnumerable<string> WeightNames => _wrapped.WeightNames.Select(name => name[Prefix.Length..]);
 
-    /// <summary>Leaves out the parts that all names begin with, until a name is the network's; null where none is without a prefix or with it.</summary>
+    /// <summary>Leaves out the parts that all names begin with, until a name is the network's.</summary>
     /// <param name="weights">As stored.</param>
     /// <param name="wanted">The network's names.</param>
+    /// <returns>Null where a name is the network's as it is, or none is without any prefix.</returns>
     public static UnwrappedWeights? TryUnwrap(IWeights weights, IReadOnlySet<string> wanted)
     {
         var names = weights.WeightNames.ToList();

@@ -52,13 +52,14 @@ internal static partial class AgreedData
     private static void RequireNoFault(ICollectiveGroup group, Exception? own, string[] nodes)
     {
         var faults = new Fault[group.WorldSize];
-        group.AllGather([own switch { null => Fault.None, DataUnavailableException => Fault.Passing, _ => Fault.Lasting }], faults.AsSpan(), "data/faults");
-        if (Array.TrueForAll(faults, fault => fault == Fault.None))
+        var fault = own switch { null => Fault.None, DataUnavailableException => Fault.Passing, _ => Fault.Lasting };
+        group.AllGather([fault], faults.AsSpan(), "data/faults");
+        if (Array.TrueForAll(faults, one => one == Fault.None))
             return;
         var words = Words(group, own?.Message ?? "", "data/words");
         if (own is not null)
             ExceptionDispatchInfo.Throw(own);
-        var faulty = Array.FindIndex(faults, fault => fault != Fault.None);
+        var faulty = Array.FindIndex(faults, one => one != Fault.None);
         var told = $"node {nodes[faulty]}: {words[faulty]}";
         throw faults[faulty] == Fault.Passing ? new DataUnavailableException(told) : new DataSetException(told);
     }
@@ -68,14 +69,16 @@ internal static partial class AgreedData
         var own = new DataFingerprint(data);
         var (size, all) = (own.Values.Length, new long[own.Values.Length * group.WorldSize]);
         group.AllGather(own.Values, all.AsSpan(), "data/fingerprints");
-        var other = Enumerable.Range(1, group.WorldSize - 1).FirstOrDefault(rank => !all.AsSpan(rank * size, size).SequenceEqual(all.AsSpan(0, size)));
+        var other = Enumerable.Range(1, group.WorldSize - 1)
+            .FirstOrDefault(rank => !all.AsSpan(rank * size, size).SequenceEqual(all.AsSpan(0, size)));
         if (other == 0)
             return;
         var ownCounts = own.ClassCounts();
         var (classes, counts) = (ownCounts.Length, new long[ownCounts.Length * group.WorldSize]);
         group.AllGather(ownCounts, counts.AsSpan(), "data/classes");
         var difference = own.Difference(
-            all.AsSpan(0, size), all.AsSpan(other * size, size), counts.AsSpan(0, classes), counts.AsSpan(other * classes, classes), (nodes[0], nodes[other]));
+            all.AsSpan(0, size), all.AsSpan(other * size, size),
+            counts.AsSpan(0, classes), counts.AsSpan(other * classes, classes), (nodes[0], nodes[other]));
         throw new DataSetException($"the copies of {name} on the nodes {nodes[0]} and {nodes[other]} differ: {difference}. Make them equal");
     }
 
@@ -85,7 +88,11 @@ internal static partial class AgreedData
         var (mine, all) = (new byte[WordBytes], new byte[WordBytes * group.WorldSize]);
         Utf8.FromUtf16(own, mine, out _, out _);
         group.AllGather<byte>(mine, all, operation);
-        return [.. Enumerable.Range(0, group.WorldSize).Select(rank => Encoding.UTF8.GetString(all.AsSpan(rank * WordBytes, WordBytes)).TrimEnd('\0'))];
+        return
+        [
+            .. Enumerable.Range(0, group.WorldSize)
+                .Select(rank => Encoding.UTF8.GetString(all.AsSpan(rank * WordBytes, WordBytes)).TrimEnd('\0')),
+        ];
     }
 
     [LoggerMessage(LogLevel.Warning, "{Note}")]

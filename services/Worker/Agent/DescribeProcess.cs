@@ -38,14 +38,14 @@ internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThrea
         {
             request.WriteTo(process.StandardInput.BaseStream);
             process.StandardInput.Close();
-            // Parsing reads the pipe with blocking calls; the pool has a thread for one such process.
-            await Task.Run(() => ReadAnswers(process.StandardOutput.BaseStream, response), CancellationToken.None);
         }
         catch (IOException)
         {
-            // It ended before it had read all or written all: its exit tells why.
+            // It ended before it had read all: what it answered until then still counts, and its exit tells why.
         }
 
+        // Parsing reads the pipe with blocking calls; the pool has a thread for one such process.
+        await Task.Run(() => ReadAnswers(process.StandardOutput.BaseStream, response), CancellationToken.None);
         await process.WaitForExitAsync(CancellationToken.None);
         cancellationToken.ThrowIfCancellationRequested();
         if (process.ExitCode == 0)

@@ -9,9 +9,15 @@ public static class TrainerExit
     /// <summary>It was asked to stop, and wrote a checkpoint if the grace period allowed (EX_TEMPFAIL of sysexits.h).</summary>
     public const int Stopped = 75;
 
+    /// <summary>
+    /// The device, or the machine, has not the memory that the job asked for: the same job would ask again (EX_OSERR of sysexits.h). Not
+    /// for a process that the kernel killed for want of memory: that may be another's fault, and the kernel leaves a signal.
+    /// </summary>
+    public const int OutOfMemory = 71;
+
     /// <summary>The job cannot run as described, here or anywhere: no restart helps (EX_CONFIG of sysexits.h).</summary>
     public const int Misconfigured = 78;
 
     /// <summary>Whether the end calls for another attempt while the job has restarts left.</summary>
-    public static bool CallsForRestart(int exitCode, int signal) => signal != 0 || exitCode is not (Done or Stopped or Misconfigured);
+    public static bool CallsForRestart(int exitCode, int signal) => signal != 0 || exitCode is not (Done or Stopped or OutOfMemory or Misconfigured);
 }

@@ -36,6 +36,7 @@ public sealed class JobStatesTests
     [InlineData(TrainerExit.Done, 0, false)]
     [InlineData(TrainerExit.Stopped, 0, false)]
     [InlineData(TrainerExit.Misconfigured, 0, false)]
+    [InlineData(TrainerExit.OutOfMemory, 0, false)]
     [InlineData(1, 0, true)]
     [InlineData(0, 9, true)]
     public void TrainerExit_CallsForRestart_OnlyAfterAFailure(int exitCode, int signal, bool restart) =>

@@ -33,7 +33,7 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
         if (request.Devices.FirstOrDefault(device => !double.IsFinite(device.Utilization)) is { } odd)
             throw new InvalidRequestException($"utilization of device {odd.Device} is {odd.Utilization}; give 0 to 1, or leave the device out");
         var utilization = request.Devices.GroupBy(device => device.Device).ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
-        var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization);
+        var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization, request.ShuttingDown);
         var result = await Node(request.NodeId).HeartbeatAsync(heartbeat);
         return result.Status switch
         {
@@ -46,7 +46,8 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
 
     public override async Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
     {
-        var exit = new RankExit(ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal, request.Message);
+        var exit = new RankExit(
+            ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal, request.Message, request.Evicted);
         await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(ReadJob(request.JobId).Value).RankExitedAsync(exit));
         return new ReportExitResponse();
     }

@@ -1,3 +1,4 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Persistence;
@@ -15,19 +16,16 @@ internal static class AttemptConclusion
         foreach (var grant in record.Grants)
             grant.ReleasedAt = now;
 
-        if (job.StoppingTo is { } asked)
-        {
-            job.StoppingTo = null;
-            record.Become(asked, job.Reason, now);
-        }
+        var asked = job.StoppingTo;
+        job.StoppingTo = null;
+        if (asked is { } final && final.IsFinal())
+            record.Become(final, job.Reason, now);
         else if (AttemptVerdict.AllDone(record))
-        {
             Succeed(record, now);
-        }
+        else if (asked is { } evicted)
+            Release(record, evicted, options, now);
         else
-        {
             Recover(record, options, now);
-        }
     }
 
     private static void Succeed(JobRecord record, DateTimeOffset now)
@@ -36,6 +34,21 @@ internal static class AttemptConclusion
         if (record.Job.State == JobState.Starting)
             record.Become(JobState.Running, $"attempt {record.Attempt!.Number} trained", now);
         record.Become(JobState.Succeeded, record.Grants.Count == 1 ? "done" : $"all {record.Grants.Count} ranks are done", now);
+    }
+
+    /// <summary>After an eviction: no restart is counted, no node avoided, and the job need not wait out a backoff.</summary>
+    private static void Release(JobRecord record, JobState to, JobOptions options, DateTimeOffset now)
+    {
+        if (AttemptVerdict.Culprit(record, options) is { } culprit && AttemptVerdict.EndsTheJob(culprit))
+            End(record, culprit, now);
+        else
+            record.Become(to, record.Job.Reason, now);
+    }
+
+    private static void End(JobRecord record, DeviceGrantRow culprit, DateTimeOffset now)
+    {
+        record.Attempt!.Reason = AttemptVerdict.Describe(culprit);
+        record.Become(JobState.Failed, record.Attempt.Reason, now);
     }
 
     private static void Recover(JobRecord record, JobOptions options, DateTimeOffset now)
@@ -51,9 +64,9 @@ internal static class AttemptConclusion
 
         var culprit = AttemptVerdict.Culprit(record, options);
         attempt.Reason = culprit is null ? attempt.Reason : AttemptVerdict.Describe(culprit);
-        if (culprit is not null && AttemptVerdict.IsMisconfigured(culprit))
+        if (culprit is not null && AttemptVerdict.EndsTheJob(culprit))
         {
-            record.Become(JobState.Failed, attempt.Reason, now);
+            End(record, culprit, now);
         }
         else if (job.Restarts >= policy.MaxRestarts)
         {

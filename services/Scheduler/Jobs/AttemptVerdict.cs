@@ -27,24 +27,34 @@ internal static class AttemptVerdict
 
     public static bool AllDone(JobRecord record) => record.Grants.All(IsDone);
 
-    public static bool IsMisconfigured(DeviceGrantRow rank) => rank is { ExitCode: TrainerExit.Misconfigured, ExitSignal: 0 };
+    /// <summary>Whether a rank's end ends its job, since another attempt would find the same.</summary>
+    public static bool EndsTheJob(DeviceGrantRow rank) =>
+        rank is { ExitCode: TrainerExit.Misconfigured or TrainerExit.OutOfMemory, ExitSignal: 0 };
+
+    /// <summary>Whether the whole attempt is evicted with a rank that its node's shutdown has just ended, however that rank ended.</summary>
+    /// <remarks>
+    /// Not so if the rank was done, if it says that the job cannot run, or if the attempt was ending already for a reason of its own: a rank
+    /// that was cut down, a deadline. Peers of the evicted rank that stopped or failed with it are no such reason, though they may be reported first.
+    /// </remarks>
+    public static bool IsEviction(JobRecord record, DeviceGrantRow evicted, JobOptions options)
+    {
+        if (record.Job.StoppingTo is not null || record.Attempt!.LaunchFailed || IsDone(evicted) || EndsTheJob(evicted))
+            return false;
+        var others = record.Grants.Where(g => g != evicted && g.GoneAt is not null && !IsDone(g)).ToList();
+        if (others.Exists(g => EndsTheJob(g) || WasCutDown(g, KillingBegins(record, options))))
+            return false;
+        return record.Attempt.State != AttemptState.Ending || others.Exists(g => g.GoneAt <= record.Attempt.EndingAt);
+    }
+
+    /// <summary>"node worker-1 is shutting down".</summary>
+    public static string DescribeEviction(DeviceGrantRow rank) => $"node {rank.NodeName} is shutting down";
 
     /// <summary>The rank whose end brought the attempt down, or null while none failed.</summary>
     /// <remarks>
-    /// When one trainer dies, its peers fail of it, and may be reported first. So a rank that said the job is misconfigured, or that a
+    /// When one trainer dies, its peers fail of it, and may be reported first. So a rank that said the job cannot run, or that a
     /// signal ended before our own patience ran out, goes before the first that merely failed.
     /// </remarks>
-    public static DeviceGrantRow? Culprit(JobRecord record, JobOptions options)
-    {
-        var killing = record.Attempt!.EndingAt + options.FailureGrace;
-        return record.Grants
-            .Where(g => g.GoneAt is not null && !IsDone(g) && !EndedOnRequest(g, record.Attempt))
-            .OrderByDescending(IsMisconfigured)
-            .ThenByDescending(g => g.Lost || (g.ExitSignal > 0 && !(g.GoneAt >= killing)))
-            .ThenBy(g => g.GoneAt)
-            .ThenBy(g => g.Rank)
-            .FirstOrDefault();
-    }
+    public static DeviceGrantRow? Culprit(JobRecord record, JobOptions options) => Failures(record, options).FirstOrDefault();
 
     /// <summary>"rank 1 on node-b (cpu:0) was killed by signal 9", with the trainer's own word if it gave one.</summary>
     public static string Describe(DeviceGrantRow rank)
@@ -54,11 +64,25 @@ internal static class AttemptVerdict
             { Lost: true } => "was lost with its node",
             { ExitSignal: > 0 } => $"was ended by signal {rank.ExitSignal}{SignalName(rank.ExitSignal.Value)}",
             { ExitCode: TrainerExit.Stopped } => "stopped without being asked",
+            { ExitCode: TrainerExit.OutOfMemory } => "ran out of memory",
             { ExitCode: { } code } => $"exited with code {code}",
             _ => "ended, nobody knows how",
         };
         return rank.ExitMessage.Length > 0 ? $"{Name(rank)} {end}: {rank.ExitMessage}" : $"{Name(rank)} {end}";
     }
+
+    /// <summary>Ranks that failed, the likeliest cause first.</summary>
+    private static IEnumerable<DeviceGrantRow> Failures(JobRecord record, JobOptions options) => record.Grants
+        .Where(g => g.GoneAt is not null && !IsDone(g) && !EndedOnRequest(g, record.Attempt!))
+        .OrderByDescending(EndsTheJob)
+        .ThenByDescending(g => WasCutDown(g, KillingBegins(record, options)))
+        .ThenBy(g => g.GoneAt)
+        .ThenBy(g => g.Rank);
+
+    private static DateTimeOffset? KillingBegins(JobRecord record, JobOptions options) => record.Attempt!.EndingAt + options.FailureGrace;
+
+    private static bool WasCutDown(DeviceGrantRow rank, DateTimeOffset? killingBegins) =>
+        rank.Lost || (rank.ExitSignal > 0 && !(rank.GoneAt >= killingBegins));
 
     private static bool IsDone(DeviceGrantRow rank) => rank is { Lost: false, ExitCode: TrainerExit.Done, ExitSignal: 0 };
 

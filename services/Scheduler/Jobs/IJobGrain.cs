@@ -64,6 +64,7 @@ public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] st
 /// <summary>What the agent learned when it reaped a trainer.</summary>
 /// <param name="Signal">The signal that ended it, or 0.</param>
 /// <param name="Message">The trainer's own last word, or empty.</param>
+/// <param name="Evicted">Its agent was shutting down, and ended it or was about to.</param>
 [GenerateSerializer, Immutable, Alias("cluster.RankExit")]
 public sealed record RankExit(
     [property: Id(0)] NodeId Node,
@@ -71,4 +72,5 @@ public sealed record RankExit(
     [property: Id(2)] int Rank,
     [property: Id(3)] int ExitCode,
     [property: Id(4)] int Signal,
-    [property: Id(5)] string Message);
+    [property: Id(5)] string Message,
+    [property: Id(6)] bool Evicted);

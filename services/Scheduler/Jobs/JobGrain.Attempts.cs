@@ -150,6 +150,17 @@ internal sealed partial class JobGrain
         return true;
     }
 
+    /// <summary>A rank's node takes its devices back. The other ranks cannot go on without it: the whole job waits for devices again.</summary>
+    private void BeginEviction(JobRecord record, DeviceGrantRow evicted)
+    {
+        var reason = AttemptVerdict.DescribeEviction(evicted);
+        record.Job.StoppingTo = JobState.Queued;
+        Become(record, JobState.Stopping, reason);
+        BeginEnding(record, reason);
+        // Ranks on other nodes stop with the evicted one, and may have been reported first, as if they had failed.
+        record.Attempt!.Reason = reason;
+    }
+
     private void BeginEnding(JobRecord record, string reason)
     {
         var attempt = record.Attempt!;

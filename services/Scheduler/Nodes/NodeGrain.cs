@@ -45,16 +45,17 @@ internal sealed partial class NodeGrain(
         if (_connection?.Incarnation != heartbeat.Incarnation)
             return await DeclineAsync(heartbeat);
         var stale = await store.StaleAsync(Id, heartbeat.Incarnation, heartbeat.Running, CancellationToken.None);
-        if (!await store.RenewAsync(
-            Id, heartbeat.Incarnation, options.Value.LeaseDuration, clean: stale.Count == 0, heartbeat.Utilization, CancellationToken.None))
+        // A node that shuts down keeps its lease while its trainers write their last checkpoint, but offers nothing.
+        var clean = stale.Count == 0 && !heartbeat.ShuttingDown;
+        if (!await store.RenewAsync(Id, heartbeat.Incarnation, options.Value.LeaseDuration, clean, heartbeat.Utilization, CancellationToken.None))
         {
             return await DeclineAsync(heartbeat);
         }
 
         NoteAbsence(heartbeat.Running);
-        if (_connection is { Clean: false } && stale.Count == 0)
+        if (_connection is { Clean: false } && clean)
             signal.Place();
-        _connection = _connection with { Clean = stale.Count == 0 };
+        _connection = _connection with { Clean = clean };
         return new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, [.. stale]);
     }
 

@@ -41,11 +41,13 @@ public sealed record LeaseGrant(
     [property: Id(2)] ImmutableArray<AttemptKey> Stale);
 
 /// <param name="Utilization">Device to a fraction of one; only devices that can be measured.</param>
+/// <param name="ShuttingDown">The agent ends: nothing more is to be placed on the node.</param>
 [GenerateSerializer, Immutable, Alias("cluster.NodeHeartbeat")]
 public sealed record NodeHeartbeat(
     [property: Id(0)] string Incarnation,
     [property: Id(1)] ImmutableArray<AttemptKey> Running,
-    [property: Id(2)] ImmutableDictionary<string, double> Utilization);
+    [property: Id(2)] ImmutableDictionary<string, double> Utilization,
+    [property: Id(3)] bool ShuttingDown);
 
 [GenerateSerializer, Alias("cluster.HeartbeatStatus")]
 public enum HeartbeatStatus

@@ -12,6 +12,13 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
     /// <summary>The Unix socket's path.</summary>
     public string Socket => socket.Path;
 
+    /// <exception cref="IOException">Somebody has deleted it: trainers would start and find no agent.</exception>
+    public void EnsureSocketIsThere()
+    {
+        if (!File.Exists(Socket))
+            throw new IOException($"{Socket}, by which trainers reach this agent, is gone; keep Agent:StateFolder in place and restart the agent");
+    }
+
     /// <summary>Address of this node for the peers of its trainers.</summary>
     public string PeerHost =>
         options.Value.AdvertiseHost.Length > 0 ? options.Value.AdvertiseHost : IPEndPoint.Parse(options.Value.ListenAddress).Address.ToString();
@@ -26,16 +33,19 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
 }
 
 /// <summary>The Unix socket, in a folder that only this user can enter.</summary>
-internal sealed class AgentSocket : IDisposable
+internal sealed partial class AgentSocket : IDisposable
 {
     // sockaddr_un.sun_path has 108 bytes, the last of them a NUL.
     private const int MaxPathBytes = 107;
 
     private readonly string _folder;
+    private readonly ILogger _logger;
 
     /// <param name="identity">Holds the state folder, so that what lies there is this agent's or a dead one's.</param>
-    public AgentSocket(AgentIdentity identity)
+    /// <param name="logger">Told when the folder cannot be removed.</param>
+    public AgentSocket(AgentIdentity identity, ILogger<AgentSocket> logger)
     {
+        _logger = logger;
         const UnixFileMode ownersOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         _folder = System.IO.Path.Combine(System.IO.Path.GetFullPath(identity.StateFolder), "run");
         if (Encoding.UTF8.GetByteCount(Path) > MaxPathBytes)
@@ -53,7 +63,18 @@ internal sealed class AgentSocket : IDisposable
 
     public void Dispose()
     {
-        if (Directory.Exists(_folder))
-            Directory.Delete(_folder, recursive: true);
+        try
+        {
+            if (Directory.Exists(_folder))
+                Directory.Delete(_folder, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The agent has done its work, and must not seem to have failed for this.
+            LogFolderStays(_folder, e.Message);
+        }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The folder {Folder} with the agent's socket cannot be removed ({Reason}). Nobody listens there any more; the next start uses it again")]
+    private partial void LogFolderStays(string folder, string reason);
 }

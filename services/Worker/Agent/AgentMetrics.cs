@@ -21,6 +21,7 @@ internal static class AgentMetrics
         { Signal: not 0 } => "signal",
         { ExitCode: TrainerExit.Done } => "done",
         { ExitCode: TrainerExit.Stopped } => "stopped",
+        { ExitCode: TrainerExit.OutOfMemory } => "out_of_memory",
         { ExitCode: TrainerExit.Misconfigured } => "misconfigured",
         _ => "failed",
     }));

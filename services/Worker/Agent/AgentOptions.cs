@@ -65,6 +65,13 @@ public sealed class AgentOptions
     [Range(64 * 1024, int.MaxValue)]
     public int LogSpoolBytes { get; set; } = 32 * 1024 * 1024;
 
+    /// <summary>
+    /// How long a rank's exit waits until the scheduler has the rank's own last lines of log, which a slow scheduler, or other ranks' lines before
+    /// them, may hold up. Then the exit goes first, so that a failure is known at once, and says how many lines follow.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
+    public TimeSpan LastLinesPatience { get; set; } = TimeSpan.FromSeconds(5);
+
     /// <summary>Reports that one rank keeps while the scheduler is away; beyond it the rank waits. A rank sends about two a second.</summary>
     [Range(16, 1_000_000)]
     public int ReportSpoolLength { get; set; } = 4096;

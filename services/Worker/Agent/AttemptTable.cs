@@ -22,7 +22,7 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         get
         {
             lock (_gate)
-                return [.. _attempts.Keys.Select(key => key.ToRef())];
+                return [.. _attempts.Values.Where(attempt => !attempt.ExitsAcknowledged).Select(attempt => attempt.Key.ToRef())];
         }
     }
 
@@ -34,8 +34,9 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         LocalAttempt attempt;
         lock (_gate)
         {
+            // A refusal, not Unavailable: the scheduler then places the job elsewhere instead of trying here again.
             if (_closed)
-                throw new RpcException(new Status(StatusCode.Unavailable, "the agent is shutting down"));
+                throw new RpcException(new Status(StatusCode.FailedPrecondition, "the agent is shutting down"));
             if (_attempts.ContainsKey(key) || _ended.Contains(key))
                 return;
             ThrowIfInUse(request);
@@ -103,16 +104,33 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         }
     }
 
-    /// <summary>Takes no more launches, stops what runs, and returns when every exit is acknowledged or <see cref="AttemptServices.AgentEnds"/>.</summary>
-    public async Task CloseAsync(string reason, TimeSpan grace)
+    /// <summary>Whether the agent is shutting down and takes no more launches.</summary>
+    public bool IsClosed
     {
-        List<LocalAttempt> attempts;
+        get
+        {
+            lock (_gate)
+                return _closed;
+        }
+    }
+
+    /// <summary>Takes no more launches; trainers that end from now on are evicted ones.</summary>
+    public void Close()
+    {
         lock (_gate)
         {
             _closed = true;
-            attempts = [.. _attempts.Values];
+            foreach (var attempt in _attempts.Values)
+                attempt.Evict();
         }
+    }
 
+    /// <summary>Stops what runs, and returns when every exit is acknowledged or <see cref="AttemptServices.AgentEnds"/>.</summary>
+    public async Task StopAllAsync(string reason, TimeSpan grace)
+    {
+        List<LocalAttempt> attempts;
+        lock (_gate)
+            attempts = [.. _attempts.Values];
         foreach (var attempt in attempts)
             attempt.Stop(reason, grace);
         await Task.WhenAll(attempts.Select(attempt => attempt.Ended));

@@ -5,9 +5,9 @@ internal static class ExitMessage
 {
     /// <param name="rank">The rank, after its end.</param>
     /// <param name="end">How the process ended.</param>
-    /// <param name="outOfMemoryKills">Processes that the kernel killed for want of memory while it ran, here or in its control group.</param>
+    /// <param name="outOfMemoryKills">Processes that the kernel killed for want of memory while it ran, here or in its control group; null: not known.</param>
     /// <returns>Empty when there is nothing to add to the exit code.</returns>
-    public static string For(LocalRank rank, ProcessEnd end, long outOfMemoryKills)
+    public static string For(LocalRank rank, ProcessEnd end, long? outOfMemoryKills)
     {
         if (rank.Fault.Length > 0)
             return rank.Fault;

@@ -22,4 +22,10 @@ internal sealed partial class LocalAttempt
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Job {JobId} attempt {Attempt}: {Lines} lines of log refused, {Status}")]
     private partial void LogLinesRefused(JobId jobId, int attempt, int lines, Status status);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt} rank {Rank}: {Lines} of its last lines of log are still on their way (Agent:LastLinesPatience); its exit is reported before them")]
+    private partial void LogLinesLate(JobId jobId, int attempt, int rank, int lines);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent ended before the scheduler had the last {Lines} lines of log; they are lost")]
+    private partial void LogLinesUnsent(JobId jobId, int attempt, int lines);
 }

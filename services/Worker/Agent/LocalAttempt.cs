@@ -20,9 +20,11 @@ internal sealed partial class LocalAttempt : IDisposable
     private readonly LogSpool _logs;
     private readonly byte[] _secret;
     private readonly ILogger _logger;
+    private readonly TaskCompletionSource<Task> _running = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private AgentSignal? _stopSignal;
     private string? _killReason;
-    private Task _running = Task.CompletedTask;
+    private bool _evicted;
+    private volatile bool _exitsAcknowledged;
 
     public LocalAttempt(AttemptKey key, string secret, IEnumerable<string> devices, AttemptServices services)
     {
@@ -46,8 +48,11 @@ internal sealed partial class LocalAttempt : IDisposable
     /// <summary>Cancelled when this attempt is no longer the job's current one, or the agent ends: nothing that it sends counts.</summary>
     public CancellationToken Stale => _stale.Token;
 
-    /// <summary>Ends when every exit has been acknowledged by the scheduler.</summary>
-    public Task Ended => _running;
+    /// <summary>The scheduler knows of every exit. What is left of the log is still on its way.</summary>
+    public bool ExitsAcknowledged => _exitsAcknowledged;
+
+    /// <summary>Ends when every exit has been acknowledged by the scheduler and the log is there, or the attempt was given up before it began.</summary>
+    public Task Ended => _running.Task.Unwrap();
 
     public IReadOnlyList<LocalRank> Ranks
     {
@@ -70,6 +75,8 @@ internal sealed partial class LocalAttempt : IDisposable
         lock (_gate)
         {
             _ranks.Add(rank);
+            if (_evicted)
+                rank.Evict();
             if (_stopSignal is not null)
                 rank.Signal(_stopSignal);
             if (_killReason is not null)
@@ -90,7 +97,18 @@ internal sealed partial class LocalAttempt : IDisposable
     });
 
     /// <summary>All ranks are started: ships what they write, and sees each to its acknowledged end.</summary>
-    public void Begin() => _running = RunAsync();
+    public void Begin() => _running.SetResult(RunAsync());
+
+    /// <summary>The agent itself ends: trainers that end from now on have not failed.</summary>
+    public void Evict()
+    {
+        lock (_gate)
+        {
+            _evicted = true;
+            foreach (var rank in _ranks)
+                rank.Evict();
+        }
+    }
 
     /// <summary>Asks every trainer to stop, and kills those that are still there after the grace period. Of several periods the first to end counts.</summary>
     public void Stop(string reason, TimeSpan grace)
@@ -139,6 +157,7 @@ internal sealed partial class LocalAttempt : IDisposable
             _graceTimers.ForEach(timer => timer.Dispose());
         SharedMemory.Dispose();
         _agentEnds.Dispose();
+        _running.TrySetResult(Task.CompletedTask);
     }
 
     private async Task RunAsync()
@@ -146,11 +165,17 @@ internal sealed partial class LocalAttempt : IDisposable
         using var logsEnd = new CancellationTokenSource();
         var shipping = ShipLogsAsync(logsEnd.Token);
         var ranks = Ranks.Select(FollowAsync).ToList();
-        await Task.WhenAll(Ranks.Select(rank => rank.Process.Ended));
-        SharedMemory.Dispose();
-        await Task.WhenAll(ranks);
+        await Task.WhenAll(ranks.Append(FreeSharedMemoryAsync()));
+        _exitsAcknowledged = true;
+        await _logs.DrainedAsync();
         await logsEnd.CancelAsync();
         await shipping;
+    }
+
+    private async Task FreeSharedMemoryAsync()
+    {
+        await Task.WhenAll(Ranks.Select(rank => rank.Process.Ended));
+        SharedMemory.Dispose();
     }
 
     private async Task FollowAsync(LocalRank rank)
@@ -165,9 +190,9 @@ internal sealed partial class LocalAttempt : IDisposable
         LogExit(Key.Job, Key.Attempt, rank.Key.Rank, rank.Process.Id, end, message);
         Say(rank.Key.Rank, message.Length == 0 ? $"trainer of rank {rank.Key.Rank} ended: {end}" : $"trainer of rank {rank.Key.Rank} ended: {end}: {message}");
 
-        // The scheduler closes the attempt on its last exit; what a rank said before must be there by then.
+        // The scheduler closes the attempt on its last exit; what a rank reported before must be there by then.
         await sending;
-        await _logs.DrainedAsync();
+        var linesLeft = await ShipLastLinesAsync(rank.Key.Rank);
         await ReportExitAsync(new ReportExitRequest
         {
             NodeId = _services.Identity.NodeId.ToString(),
@@ -176,8 +201,26 @@ internal sealed partial class LocalAttempt : IDisposable
             Rank = rank.Key.Rank,
             ExitCode = end.ExitCode,
             Signal = end.Signal,
-            Message = message,
+            Message = string.Join("; ", ((string[])[message, linesLeft]).Where(part => part.Length > 0)),
+            Evicted = rank.IsEvicted,
         });
+    }
+
+    /// <summary>Waits for the rank's own lines, for a while: other ranks may write on for as long as they train.</summary>
+    /// <returns>How many are still on their way then, in words; empty when none are. The scheduler takes them after the exit too.</returns>
+    private async Task<string> ShipLastLinesAsync(int rank)
+    {
+        try
+        {
+            await _logs.DrainedAsync(rank).WaitAsync(_services.Options.LastLinesPatience, _services.TimeProvider);
+            return "";
+        }
+        catch (TimeoutException)
+        {
+            var left = _logs.Waiting(rank);
+            LogLinesLate(Key.Job, Key.Attempt, rank, left);
+            return left == 1 ? "1 line of its log is still on its way" : $"{left} lines of its log are still on their way";
+        }
     }
 
     private async Task SendReportsAsync(LocalRank rank)
@@ -186,7 +229,7 @@ internal sealed partial class LocalAttempt : IDisposable
         {
             await rank.Reports.SendAllAsync(report => SendReportAsync(rank, report), Stale);
         }
-        catch (OperationCanceledException) when (Stale.IsCancellationRequested)
+        catch (Exception e) when (e is OperationCanceledException or RpcException && Stale.IsCancellationRequested)
         {
             // What a stale attempt reports counts no more.
         }
@@ -244,10 +287,14 @@ internal sealed partial class LocalAttempt : IDisposable
                 _logs.Acknowledge();
             }
         }
-        catch (OperationCanceledException) when (ends.IsCancellationRequested)
+        catch (Exception e) when (e is OperationCanceledException or RpcException && ends.IsCancellationRequested)
         {
             // All lines are with the scheduler, or the agent ends.
-            _logs.Abandon();
+        }
+        finally
+        {
+            if (_logs.Abandon() is > 0 and var lost)
+                LogLinesUnsent(Key.Job, Key.Attempt, lost);
         }
     }
 

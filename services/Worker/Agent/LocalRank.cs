@@ -10,6 +10,7 @@ internal sealed class LocalRank(RankKey key, string device, TrainerProcess proce
     private readonly Channel<AgentSignal> _signals = Channel.CreateUnbounded<AgentSignal>();
     private volatile string _endedBecause = "";
     private volatile string _fault = "";
+    private volatile bool _evicted;
 
     public RankKey Key => key;
 
@@ -27,6 +28,9 @@ internal sealed class LocalRank(RankKey key, string device, TrainerProcess proce
     /// <summary>Why the agent killed it, or empty.</summary>
     public string KilledBecause => _endedBecause;
 
+    /// <summary>The agent's own shutdown ended it, or was about to: whatever the exit code, it did not fail.</summary>
+    public bool IsEvicted => _evicted;
+
     /// <summary>The trainer's own last word, or empty.</summary>
     public string Fault
     {
@@ -35,6 +39,9 @@ internal sealed class LocalRank(RankKey key, string device, TrainerProcess proce
     }
 
     public void Signal(AgentSignal signal) => _signals.Writer.TryWrite(signal);
+
+    /// <summary>The agent ends. Changes nothing once the process has ended.</summary>
+    public void Evict() => _evicted |= !HasEnded;
 
     public void Kill(string reason)
     {

@@ -5,8 +5,8 @@ namespace Cluster.Worker.Agent;
 
 /// <summary>An attempt's log lines on their way to the scheduler: in order, bounded, and numbered when they leave.</summary>
 /// <remarks>
-/// Beyond the limit the oldest lines go, since the newest tell why a trainer died; a line says how many went. A batch, once
-/// taken, stays the same until it is acknowledged: the scheduler knows a repetition by its first number.
+/// Beyond the limit the oldest lines go, since the newest tell why a trainer died; a line says to each rank how many of its went. A batch,
+/// once taken, stays the same until it is acknowledged: the scheduler knows a repetition by its first number.
 /// </remarks>
 internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
 {
@@ -17,10 +17,13 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
     private readonly Lock _gate = new();
     private readonly Queue<LogLine> _lines = new();
     private readonly SemaphoreSlim _added = new(0);
-    private TaskCompletionSource _drained = NewDrained();
+    private readonly Dictionary<int, long> _lastOfRank = [];
+    private readonly SortedDictionary<int, long> _droppedOfRank = [];
+    private readonly List<Wait> _waits = [];
     private AppendLogsRequest? _batch;
     private long _bytes;
-    private long _dropped;
+    private long _addedLines;
+    private long _settledLines; // of the lines in the order in which they were added, all up to this one are acknowledged or dropped
     private long _nextNumber = 1;
     private bool _abandoned;
 
@@ -29,16 +32,12 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
     {
         lock (_gate)
         {
-            if (IsEmpty)
-                _drained = NewDrained();
             _lines.Enqueue(line);
+            _lastOfRank[line.Rank] = ++_addedLines;
             _bytes += Cost(line);
             while (_bytes > maxBytes && _lines.Count > 1)
-            {
-                _bytes -= Cost(_lines.Dequeue());
-                _dropped++;
-                AgentMetrics.DroppedLines.Add(1);
-            }
+                DropOldest();
+            Settle();
 
             // One waiting permit is enough: who takes it takes all lines.
             if (_added.CurrentCount == 0)
@@ -68,18 +67,19 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
         {
             _nextNumber += _batch?.Lines.Count ?? 0;
             _batch = null;
-            if (IsEmpty)
-                _drained.TrySetResult();
+            Settle();
         }
     }
 
     /// <summary>Nobody ships any more: who waits for the lines waits no longer.</summary>
-    public void Abandon()
+    /// <returns>How many lines were not acknowledged.</returns>
+    public int Abandon()
     {
         lock (_gate)
         {
             _abandoned = true;
-            _drained.TrySetResult();
+            Settle();
+            return _lines.Count + (_batch?.Lines.Count ?? 0);
         }
     }
 
@@ -87,15 +87,54 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
     public Task DrainedAsync()
     {
         lock (_gate)
-            return IsEmpty || _abandoned ? Task.CompletedTask : _drained.Task;
+            return SettledAsync(_addedLines);
     }
 
-    private bool IsEmpty => _lines.Count == 0 && _batch is null;
+    /// <summary>Ends when all lines of a rank added so far have been acknowledged, whatever other ranks write meanwhile.</summary>
+    public Task DrainedAsync(int rank)
+    {
+        lock (_gate)
+            return SettledAsync(_lastOfRank.GetValueOrDefault(rank));
+    }
 
-    private static TaskCompletionSource NewDrained() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>How many of a rank's lines have not been acknowledged.</summary>
+    public int Waiting(int rank)
+    {
+        lock (_gate)
+            return _lines.Count(line => line.Rank == rank) + (_batch?.Lines.Count(line => line.Rank == rank) ?? 0);
+    }
 
     // A line's text, and about what the objects around it take.
     private static int Cost(LogLine line) => line.Text.Length * sizeof(char) + 128;
+
+    private Task SettledAsync(long line)
+    {
+        if (_abandoned || line <= _settledLines)
+            return Task.CompletedTask;
+        var wait = new Wait(line, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        _waits.Add(wait);
+        return wait.Settled.Task;
+    }
+
+    private void Settle()
+    {
+        // What is dropped while a batch is under way is younger than that batch.
+        if (_batch is null)
+            _settledLines = _addedLines - _lines.Count;
+        foreach (var wait in _waits.Where(IsOver))
+            wait.Settled.SetResult();
+        _waits.RemoveAll(IsOver);
+
+        bool IsOver(Wait wait) => _abandoned || wait.Line <= _settledLines;
+    }
+
+    private void DropOldest()
+    {
+        var line = _lines.Dequeue();
+        _bytes -= Cost(line);
+        _droppedOfRank[line.Rank] = _droppedOfRank.GetValueOrDefault(line.Rank) + 1;
+        AgentMetrics.DroppedLines.Add(1);
+    }
 
     private bool TryBatch(Func<AppendLogsRequest> newBatch, [NotNullWhen(true)] out AppendLogsRequest? batch)
     {
@@ -103,9 +142,9 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
         {
             _batch = newBatch();
             _batch.AgentSequence = _nextNumber;
-            if (_dropped > 0)
-                _batch.Lines.Add(DropNotice(_lines.Peek()));
-            _dropped = 0;
+            foreach (var (rank, count) in _droppedOfRank)
+                _batch.Lines.Add(DropNotice(_lines.Peek().Attempt, rank, count));
+            _droppedOfRank.Clear();
             for (var bytes = 0; bytes < MaxBatchBytes && _batch.Lines.Count < MaxBatchLines && _lines.TryDequeue(out var line);)
             {
                 _batch.Lines.Add(line);
@@ -118,12 +157,15 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
         return batch is not null;
     }
 
-    private LogLine DropNotice(LogLine next) => new()
+    private LogLine DropNotice(int attempt, int rank, long count) => new()
     {
         Time = Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(timeProvider.GetUtcNow()),
-        Attempt = next.Attempt,
-        Rank = next.Rank,
+        Attempt = attempt,
+        Rank = rank,
         Stream = LogStream.Agent,
-        Text = $"{_dropped} lines dropped here: the scheduler was away and the agent keeps {maxBytes} bytes (Agent:LogSpoolBytes)",
+        Text = $"{(count == 1 ? "1 line" : $"{count} lines")} dropped here: the scheduler was away or slow, and the agent keeps {maxBytes} bytes (Agent:LogSpoolBytes)",
     };
+
+    /// <summary>Somebody waits until all lines up to one are acknowledged or dropped.</summary>
+    private sealed record Wait(long Line, TaskCompletionSource Settled);
 }

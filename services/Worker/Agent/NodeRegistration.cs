@@ -86,6 +86,7 @@ internal sealed partial class NodeRegistration(
         Incarnation = identity.Incarnation,
         Running = { attempts.Running },
         Devices = { devices.MeasureUtilization(attempts.ProcessOn) },
+        ShuttingDown = attempts.IsClosed,
     };
 
     private static string Version() =>

@@ -48,7 +48,7 @@ internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
         var available = memory.AvailableBytes();
         if (bytes > available)
             throw TooLittle(name, bytes, available, null);
-        var descriptor = Libc.CreateMemoryFile($"cluster-{name}");
+        var descriptor = Create(name);
         try
         {
             Libc.SetMode(descriptor, UnixFileMode.UserRead | UnixFileMode.UserWrite);
@@ -63,6 +63,19 @@ internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
         }
     }
 
+    private static int Create(string name)
+    {
+        try
+        {
+            return Libc.CreateMemoryFile($"cluster-{name}");
+        }
+        catch (Win32Exception e)
+        {
+            // Too many descriptors, by far most likely.
+            throw new SharedMemoryException($"shared memory '{name}' cannot be made: {e.Message}; raise the agent's limit of open files (ulimit -n)", e) { IsForWantOfMemory = true };
+        }
+    }
+
     private static SharedMemoryException TooLittle(string name, long bytes, long available, Exception? cause) =>
         new($"shared memory '{name}' needs {bytes} bytes and the node has {available} available; lower the model's size or its ranks on this node", cause)
         {
@@ -73,6 +86,6 @@ internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
 /// <summary>A segment cannot be had. The message names the sizes and the remedy.</summary>
 internal sealed class SharedMemoryException(string message, Exception? innerException = null) : Exception(message, innerException)
 {
-    /// <summary>The request was right, and this node has too little.</summary>
+    /// <summary>The request was right, and this node has too little memory, or too few descriptors.</summary>
     public bool IsForWantOfMemory { get; init; }
 }

@@ -45,6 +45,7 @@ internal sealed partial class TrainerLauncher(
         activity?.SetTag("cluster.attempt", request.Attempt);
         try
         {
+            endpoints.EnsureSocketIsThere();
             foreach (var assignment in request.Ranks)
                 await StartRankAsync(request, assignment, attempt, activity);
         }
@@ -82,9 +83,9 @@ internal sealed partial class TrainerLauncher(
         string[] arguments = ["trainer", "--job", launch.JobId, "--attempt", $"{launch.Attempt}", "--rank", $"{launch.Rank}"];
         var process = await launchThread.RunAsync(
             () => TrainerProcess.Start([command.Program, .. command.Arguments], arguments, environment, (stream, line) => attempt.Log(assignment.Rank, stream, line)), devices.CoresOf(device));
-        notes.Add(process);
-        // Known here before it learns where the socket is, so that it cannot come too early.
+        // Before anything else that may fail, so that it is followed or killed; and before it learns where the socket is, so that it cannot come too early.
         attempt.Add(new LocalRank(new RankKey(attempt.Key, assignment.Rank), assignment.Device, process, options.Value.ReportSpoolLength));
+        notes.Add(process);
         process.GiveOrders(launch);
         LogStarted(attempt.Key.Job, attempt.Key.Attempt, assignment.Rank, process.Id, assignment.Device);
     }

@@ -47,7 +47,9 @@ internal sealed class TrainerProcess
         _onLine = onLine;
         Id = process.Id;
         StartTicks = ProcessTimes.TryRead(Id)?.StartTicks;
-        Ended = EndAsync();
+        var output = ReadAsync(process.StandardOutput.BaseStream, LogStream.Stdout);
+        var errors = ReadAsync(process.StandardError.BaseStream, LogStream.Stderr);
+        Ended = EndAsync(Task.WhenAll(output, errors));
     }
 
     public int Id { get; }
@@ -79,7 +81,17 @@ internal sealed class TrainerProcess
         start.Environment.Clear();
         foreach (var (name, value) in environment)
             start.Environment[name] = value;
-        return new TrainerProcess(Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start"), onLine);
+        var process = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");
+        try
+        {
+            return new TrainerProcess(process, onLine);
+        }
+        catch
+        {
+            // No thread can be had to read its output. Nobody else knows of it yet, so nobody else would end it.
+            process.Kill();
+            throw;
+        }
     }
 
     /// <summary>Writes the orders. Standard input then stays open: its end tells the trainer that the agent is gone.</summary>
@@ -105,12 +117,10 @@ internal sealed class TrainerProcess
             _process.Kill();
     }
 
-    private async Task<ProcessEnd> EndAsync()
+    private async Task<ProcessEnd> EndAsync(Task output)
     {
-        var output = ReadAsync(_process.StandardOutput.BaseStream, LogStream.Stdout);
-        var errors = ReadAsync(_process.StandardError.BaseStream, LogStream.Stderr);
         await _process.WaitForExitAsync(CancellationToken.None);
-        await Task.WhenAny(Task.WhenAll(output, errors), Task.Delay(OutputPatience));
+        await Task.WhenAny(output, Task.Delay(OutputPatience));
         var end = ProcessEnd.Decode(_process.ExitCode);
         await _process.StandardInput.BaseStream.DisposeAsync();
         return end;

@@ -27,15 +27,23 @@ internal sealed class MachineMemory(string procFolder = "/proc", string cgroupFo
     }
 
     /// <summary>Processes that the kernel has killed for want of memory, in this process's control group or on the machine. Only ever grows.</summary>
-    public long OutOfMemoryKills()
+    /// <returns>Null when the counters cannot be read, as when a control group goes meanwhile.</returns>
+    public long? OutOfMemoryKills()
     {
-        foreach (var folder in Groups())
+        try
         {
-            if (Field(Path.Combine(folder, "memory.events"), "oom_kill") is { } kills)
-                return kills;
-        }
+            foreach (var folder in Groups())
+            {
+                if (Field(Path.Combine(folder, "memory.events"), "oom_kill") is { } kills)
+                    return kills;
+            }
 
-        return Field(Path.Combine(procFolder, "vmstat"), "oom_kill") ?? 0;
+            return Field(Path.Combine(procFolder, "vmstat"), "oom_kill") ?? 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     private long Limit() => Groups()

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
@@ -42,6 +43,9 @@ public sealed partial class TrainerHost : IAsyncDisposable
     public static async Task<int> RunProcessAsync(ITrainingSession session)
     {
         Libc.DieWithParent();
+        using var terminate = LeaveToTheAgent(PosixSignal.SIGTERM);
+        using var interrupt = LeaveToTheAgent(PosixSignal.SIGINT);
+        using var hangUp = LeaveToTheAgent(PosixSignal.SIGHUP);
         using var input = Console.OpenStandardInput();
         var launch = TrainerLaunch.Parser.ParseDelimitedFrom(input);
         int exitCode;
@@ -93,6 +97,9 @@ public sealed partial class TrainerHost : IAsyncDisposable
         _end.Dispose();
     }
 
+    // Whoever ends a whole process group or service ends the agent too, which then gives its trainers the time for a last checkpoint.
+    private static PosixSignalRegistration LeaveToTheAgent(PosixSignal signal) => PosixSignalRegistration.Create(signal, context => context.Cancel = true);
+
     // The agent writes once and then holds standard input open; reading on shows when it is closed.
     private static Task EndOf(Stream input)
     {
@@ -127,6 +134,11 @@ public sealed partial class TrainerHost : IAsyncDisposable
         catch (StaleAttemptException e)
         {
             return new TrainerOutcome(Failed, e.Message);
+        }
+        catch (Exception e) when (MemoryFault.Find(e) is { } missing)
+        {
+            LogFailed(e);
+            return TrainerOutcome.OutOfMemory(missing);
         }
         catch (Exception e)
         {

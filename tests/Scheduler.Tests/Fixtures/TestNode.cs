@@ -33,8 +33,11 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
         [.. Enumerable.Range(0, devices).Select(i => new NodeDevice($"cpu:{i}", DeviceKind.Cpu, 1, 1 << 30, "test cpu"))],
         Labels, DataSets, [.. _running]));
 
+    /// <summary>Told to end: it says so in its heartbeats.</summary>
+    public bool ShuttingDown { get; set; }
+
     public Task<HeartbeatResult> HeartbeatAsync() => Grain.HeartbeatAsync(
-        new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5)));
+        new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5), ShuttingDown));
 
     /// <summary>The same agent process, now talking to another scheduler.</summary>
     public TestNode ConnectedTo(TestCluster other)
@@ -53,5 +56,5 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
     }
 
     public Task ExitAsync(JobId job, int attempt, int rank, int exitCode, int signal = 0, string message = "") =>
-        cluster.Job(job).RankExitedAsync(new RankExit(Id, attempt, rank, exitCode, signal, message));
+        cluster.Job(job).RankExitedAsync(new RankExit(Id, attempt, rank, exitCode, signal, message, Evicted: ShuttingDown));
 }

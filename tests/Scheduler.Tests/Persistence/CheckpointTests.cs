@@ -151,7 +151,7 @@ public sealed class CheckpointTests(PostgresServer postgres)
         await cluster.Get<CheckpointRetention>().ApplyAsync(job, Token);
         (await CountAsync(cluster, "checkpoint_chunks")).ShouldBe(2);
         await cluster.Job(job).RankExitedAsync(new Scheduler.Jobs.RankExit(
-            new NodeId(Guid.Parse((await cluster.GetAsync(job)).Placement[0].NodeId)), 1, 0, 1, 0, ""));
+            new NodeId(Guid.Parse((await cluster.GetAsync(job)).Placement[0].NodeId)), 1, 0, 1, 0, "", Evicted: false));
 
         (await CountAsync(cluster, "checkpoint_chunks")).ShouldBe(1);
         (await CountAsync(cluster, "attempt_reports")).ShouldBe(0);

@@ -13,6 +13,8 @@ namespace Cluster.Worker.Tests.Agent;
 /// <summary>The agent as the process that it is.</summary>
 public sealed class AgentProcessTests : AgentTest
 {
+    private const int Sigint = 2;
+
     [Fact]
     public async Task Kill9_OfTheAgent_EndsItsTrainers()
     {
@@ -97,6 +99,29 @@ public sealed class AgentProcessTests : AgentTest
         (await Scheduler.Exits.Reader.ReadAsync(End)).Message.ShouldContain("the agent is shutting down");
     }
 
+    /// <summary>As a service manager or a terminal ends things: every process of the group gets the signal, the trainers too.</summary>
+    [Theory]
+    [InlineData(Libc.Sigterm)]
+    [InlineData(Sigint)]
+    public async Task Signal_ToTheWholeProcessGroup_LeavesTheLastCheckpoint(int signal)
+    {
+        using var agent = new AgentProcess(Scheduler, script: null, FakeScheduler.NodeToken, "--Agent:ShutdownGrace=00:01:00");
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        var launch = RunningAgent.ALaunch();
+        launch.Spec = TestRuns.AJob(job => job.Hyperparameters.Epochs = 1_000_000);
+        launch.Spec.Checkpoints = new CheckpointPolicy { EveryEpochs = 1_000_000 };
+        await LaunchAsync(registration, launch);
+        await NextAsync(Scheduler.Reports, report => report.Points.Any(point => point.Name == MetricNames.TrainLoss));
+
+        Libc.TrySignal(-agent.Process.Id, signal).ShouldBeTrue();
+        var exit = await Scheduler.Exits.Reader.ReadAsync(End);
+        await agent.Process.WaitForExitAsync(End);
+
+        (exit.ExitCode, exit.Signal, exit.Evicted).ShouldBe((TrainerExit.Stopped, 0, true), exit.Message);
+        Scheduler.Manifests.ShouldHaveSingleItem().Files.ShouldContain(file => file.Name == "model.safetensors");
+        agent.Process.ExitCode.ShouldBe(0);
+    }
+
     [Fact]
     public async Task Start_WithAWrongToken_FailsAndSaysWhatToCheck()
     {
@@ -162,7 +187,8 @@ public sealed class AgentProcessTests : AgentTest
             _folder = Directory.CreateTempSubdirectory("agent-tests-");
             var all = RunningAgent.Settings(_folder, scheduler, script ?? "").Where(setting => script is not null || !setting.Contains("TrainerCommand", StringComparison.Ordinal));
             File.WriteAllText(Path.Combine(_folder.FullName, "token"), token);
-            _start = new ProcessStartInfo("dotnet") { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+            // A process group of its own, as service managers make, under the number of the process.
+            _start = new ProcessStartInfo("setsid", ["dotnet"]) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
             foreach (var argument in new[] { typeof(AgentHost).Assembly.Location, "agent" }.Concat(all).Concat(settings))
                 _start.ArgumentList.Add(argument);
             Process = Process.Start(_start)!;

@@ -52,6 +52,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     public Action<ReportRequest> OnReport { get; set; } = _ => { };
 
+    /// <summary>Called before lines of log are taken.</summary>
+    public Func<Task> OnLogs { get; set; } = () => Task.CompletedTask;
+
     /// <summary>Called before a rendezvous is answered.</summary>
     public Func<CancellationToken, Task> OnRendezvous { get; set; } = _ => Task.CompletedTask;
 
@@ -125,14 +128,15 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return Task.FromResult(new ReportExitResponse());
         }
 
-        public override Task<AppendLogsResponse> AppendLogs(AppendLogsRequest request, ServerCallContext context)
+        public override async Task<AppendLogsResponse> AppendLogs(AppendLogsRequest request, ServerCallContext context)
         {
             scheduler.CheckNode(context);
+            await scheduler.OnLogs();
             scheduler.Order.Enqueue("logs");
             scheduler.LogBatches.Enqueue(request);
             foreach (var line in request.Lines)
                 scheduler.Lines.Writer.TryWrite(line);
-            return Task.FromResult(new AppendLogsResponse());
+            return new AppendLogsResponse();
         }
     }
 

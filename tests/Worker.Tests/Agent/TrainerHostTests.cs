@@ -53,6 +53,38 @@ public sealed class TrainerHostTests : AgentTest
         (await Scheduler.Exits.Reader.ReadAsync(End)).Message.ShouldBe("InvalidDataException: rank 1 sent nothing for 30 s in gradients/3");
     }
 
+    /// <summary>The same job would ask for the same again: the scheduler ends a job on this code.</summary>
+    [Fact]
+    public async Task Session_WithoutTheMemory_SaysWhatItAskedForAndExitsWith71()
+    {
+        await using var agent = await StartAsync(Scheduler, Waiting, End);
+        var launch = ALaunch();
+        await agent.LaunchAsync(launch, End);
+
+        var code = await RunAsync(agent, launch, new Session((_, _) =>
+        {
+            using var tensor = TorchSharp.torch.empty(1L << 50);
+            return TrainerOutcome.Done;
+        }));
+        await agent.StopAsync(launch, TimeSpan.Zero, "over", End);
+
+        code.ShouldBe(TrainerExit.OutOfMemory);
+        var message = (await Scheduler.Exits.Reader.ReadAsync(End)).Message;
+        message.ShouldContain("you tried to allocate 4503599627370496 bytes");
+        message.ShouldContain("lower hyperparameters.globalBatchSize");
+    }
+
+    [Theory]
+    [InlineData("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB\nException raised from malloc at ...", true)]
+    [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", true)]
+    [InlineData("CUDA error: an illegal memory access was encountered", false)]
+    public void MemoryFault_IsToldFromOtherFaultsOfLibtorch(string text, bool expected)
+    {
+        var fault = new InvalidOperationException("rank 0 failed", new System.Runtime.InteropServices.ExternalException(text));
+
+        MemoryFault.Find(fault).ShouldBe(expected ? text.Split('\n')[0] : null);
+    }
+
     [Fact]
     public async Task Session_ThatIsAskedToStop_SeesItAndExitsWith75()
     {

@@ -19,13 +19,13 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         return finding?.Answer?.Description?.Memory is { } memory ? WithData(memory, spec.Data) : null;
     }
 
-    /// <summary>Each rank holds the data set, in its process's memory wherever its device is. The answer itself is everyone's and stays as it is.</summary>
+    /// <summary>Each rank holds the data set, or decodes its pictures, in its process's memory wherever its device is. The answer itself is everyone's and stays as it is.</summary>
     private static MemoryEstimate WithData(MemoryEstimate memory, DataSpec data)
     {
-        var heldBytes = DataCatalog.Of(data)?.HeldBytes ?? 0;
+        var dataBytes = (DataCatalog.Of(data)?.HeldBytes ?? 0) + DataCatalog.DecodingBytes(data);
         var whole = memory.Clone();
-        whole.Process += heldBytes;
-        whole.Total += heldBytes;
+        whole.Process += dataBytes;
+        whole.Total += dataBytes;
         return whole;
     }
 

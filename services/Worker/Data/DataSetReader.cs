@@ -24,9 +24,9 @@ public static class DataSetReader
             DataLayout.Idx => IdxDataSet.Read(definition, dataRoot),
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
             DataLayout.ImageFolder =>
-                OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels, notes), spec),
+                OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
             DataLayout.TarShards =>
-                OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, definition.Channels, notes), spec),
+                OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };

@@ -3,8 +3,7 @@ using Cluster.Worker.Data.Pictures;
 namespace Cluster.Worker.Data;
 
 /// <summary>Pictures in files, read and decoded when they are asked for.</summary>
-/// <param name="channels">1 or 3, to which they are converted.</param>
-public abstract class EncodedPart(int channels) : ImagePart
+public abstract class EncodedPart(Decoding decoding) : ImagePart
 {
     /// <summary>A longer file is no picture to train on.</summary>
     protected const long MaxEncodedBytes = 1L << 28;
@@ -14,9 +13,10 @@ public abstract class EncodedPart(int channels) : ImagePart
 
     public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough)
     {
+        buffers.BeginSample(decoding.Memory);
         try
         {
-            buffers.Decoder.Decode(Read(sample, buffers), channels, enough, buffers.Picture);
+            buffers.Decoder.Decode(Read(sample, buffers), decoding.Channels, enough, decoding.MaxPixels, buffers.Picture);
         }
         catch (Exception e) when (e is BrokenPictureException or IOException or UnauthorizedAccessException)
         {

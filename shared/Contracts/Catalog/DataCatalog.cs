@@ -19,6 +19,12 @@ public static class DataCatalog
     /// <summary>Evaluation by the mean of ten crops.</summary>
     public const string TenCrops = "ten";
 
+    /// <summary>No camera's picture comes near it (67 million pixels) once it is shrunk.</summary>
+    public const long DefaultMaxImagePixels = 1L << 26;
+
+    /// <summary>Photographs of five threads at once, of 12 million pixels each, for a network of 224 pixels.</summary>
+    public const int DefaultDecodingMemoryMib = 64;
+
     private const int Cifar100Superclasses = 20;
 
     public static ImmutableArray<DataDefinition> All { get; } =
@@ -54,6 +60,10 @@ public static class DataCatalog
             return Sized(data, spec);
         return spec.Labels == CoarseLabels ? data with { Classes = Cifar100Superclasses } : data;
     }
+
+    /// <summary>Memory of a rank that pictures take while they are decoded: none where they lie in memory as they are.</summary>
+    public static long DecodingBytes(DataSpec spec) =>
+        TryGet(spec.Name, out var data) && data.IsFolder ? (long)(spec.DecodingMemoryMib > 0 ? spec.DecodingMemoryMib : DefaultDecodingMemoryMib) << 20 : 0;
 
     /// <summary>What a node that has the data says it has: "cifar-10", "image-folder/my-photos"; empty where no data set is named.</summary>
     public static string AdvertisedName(DataSpec? spec) =>

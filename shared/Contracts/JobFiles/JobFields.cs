@@ -55,6 +55,12 @@ internal static partial class JobFields
         Whole("data.loaderThreads", 0, 0, 256, "threads of a rank that make batches ready; 0 means as many as suit the data and the rank's cores"),
         OfFolder(Whole("data.maxBrokenImages", 0, 0, MaxWhole,
             "pictures that may turn out unreadable in one pass over the data, each replaced by the next; 0 means that the first one ends the job")),
+        OfFolder(Whole("data.maxImagePixels", DataCatalog.DefaultMaxImagePixels, 1, int.MaxValue,
+            "pixels that a decoder may hold of one picture, once it is shrunk as it is decoded; a larger one counts as unreadable")) with
+        { ZeroIsAbsent = true },
+        OfFolder(Whole("data.decodingMemoryMib", DataCatalog.DefaultDecodingMemoryMib, 1, 1 << 20,
+            "MiB that pictures being decoded at once may take in a rank, counted by its memory estimate; a picture that takes more is decoded alone")) with
+        { ZeroIsAbsent = true },
         Channelwise("data.normalization.mean", -10, "subtracted from pixels in 0 to 1"),
         Channelwise("data.normalization.deviation", 0.001, "that they are then divided by"),
         OfStored(Whole("data.augmentation.cropPadding", 0, 0, 16, "pixels of zero padding on each side before a random crop back to size; 0 means no crop")),

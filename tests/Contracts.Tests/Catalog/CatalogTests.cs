@@ -31,6 +31,14 @@ public sealed class CatalogTests
     }
 
     [Theory]
+    [InlineData("fashion-mnist", 0, 0)]
+    [InlineData("synthetic", 0, 0)]
+    [InlineData("image-folder", 0, 64 << 20)] // stored before it could be said
+    [InlineData("tar-shards", 200, 200 << 20)]
+    public void DecodingBytes_AreThoseOfPicturesInFiles(string name, int mib, long bytes) =>
+        DataCatalog.DecodingBytes(new() { Name = name, DecodingMemoryMib = mib }).ShouldBe(bytes);
+
+    [Theory]
     [InlineData(DataCatalog.FashionMnist, 70_000 * 785)]
     [InlineData(DataCatalog.Cifar100, 60_000 * 3073)]
     [InlineData(DataCatalog.Synthetic, 0)]

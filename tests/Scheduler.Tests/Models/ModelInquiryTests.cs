@@ -35,6 +35,23 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         query.Model.Options["inputSize"].IntValue.ShouldBe(28);
     }
 
+    [Fact]
+    public async Task Submit_OfPicturesInFiles_CountsWhatDecodingThemMayTake()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node");
+        scheduler.Agents.OnDescribe = AnswerAsync(_ => 5);
+        var spec = AJob().With(s =>
+        {
+            s.Model.Name = "alexnet";
+            s.Data = new DataSpec { Name = "image-folder", Folder = "photos", Classes = 10, DecodingMemoryMib = 100 };
+        }).Build();
+
+        var job = await SubmitAsync(scheduler, spec, waitForCapacity: true);
+
+        job.Memory.Total.ShouldBe(5 + (100L << 20));
+    }
+
     [Theory]
     [InlineData(0, 6)] // 12 micro-batches a slice, of 2 samples or 1; the first stage holds 3 of them
     [InlineData(2, 20)] // no more than there are

@@ -11,7 +11,7 @@ namespace Cluster.Worker.Tests.Data;
 public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilPictures>
 {
     // A picture that passes for whole is at most as large as the one that was damaged claims to be: 500 × 375, or what a flipped size still makes credible.
-    private const long MaxBytes = 3 * PictureDecoder.MaxPixels;
+    private const long MaxBytes = 3 * DataCatalog.DefaultMaxImagePixels;
 
     private static readonly string[] Whole =
     [
@@ -27,17 +27,17 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
     public void ManyDamagedPictures_AreBrokenOrWhole() => Damage(rounds: 50_000, seed: 2);
 
     [Theory]
-    [InlineData(60_000, 60_000, "claims 60000×60000 pixels; from 1 to")]
+    [InlineData(60_000, 60_000, "claims 60000×60000 pixels, which its")]
     [InlineData(0, 5, "claims 5×0 pixels; from 1 to")]
-    [InlineData(1, 2_000_000, "and 1000000 a side are read")]
-    [InlineData(2_000_000, 1, "and 1000000 a side are read")]
+    [InlineData(1, 2_000_000, "from 1 to 1000000 a side are read")]
+    [InlineData(2_000_000, 1, "from 1 to 1000000 a side are read")]
     [InlineData(8_000, 8_000, "claims 8000×8000 pixels, which its")]
     [InlineData(300, 300, "claims 300×300 pixels, which its")] // as many of one bit it could
     public void Png_OfAnAbsurdSize_IsBrokenBeforeAnythingIsReserved(int height, int width, string says)
     {
         var file = Png.Of(new PictureSize(height, width), depth: 8, colours: 2, rows: [1, 2, 3]);
 
-        Reserves(() => Should.Throw<BrokenPictureException>(() => PictureDecoderTests.Decode(file, 3)).Message.ShouldContain(says)).ShouldBeLessThan(1 << 22);
+        RefusedAtOnce(file, 3, says);
     }
 
     [Fact]
@@ -45,7 +45,7 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
     {
         var bomb = Png.Of(new PictureSize(1, 1), depth: 8, colours: 0, rows: new byte[50_000_000]);
 
-        Reserves(() => Should.Throw<BrokenPictureException>(() => PictureDecoderTests.Decode(bomb, 1)).Message.ShouldContain("more rows")).ShouldBeLessThan(1 << 22);
+        RefusedAtOnce(bomb, 1, "more rows");
     }
 
     [Theory]
@@ -54,14 +54,17 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
     public void Png_ReservesItsPictureAndAFewRows_AndNothingForTheNext(bool interlaced)
     {
         var size = new PictureSize(Height: 40, Width: 30_000);
-        const int SomeKiB = 1 << 16; // what unpacks, and less than three rows
+        const int SomeKiB = 1 << 16; // what unpacks
         var (file, again) = (Png.Of(size, interlaced, (y, x) => (byte)(x ^ y)), Png.Of(size, interlaced, (_, _) => 7));
-        var (pictureBytes, rowBytes) = (3 * size.Pixels, size.Width);
-        var picture = new Picture();
-        using var decoder = new PictureDecoder();
+        using var buffers = new PictureBuffers();
+        var memory = new PictureMemory(long.MaxValue);
+        buffers.BeginSample(memory);
 
-        Reserves(() => decoder.Decode(file, 3, _ => 1, picture)).ShouldBeInRange(pictureBytes, pictureBytes + (3 * rowBytes) + SomeKiB);
-        Reserves(() => decoder.Decode(again, 3, _ => 1, picture)).ShouldBeLessThan(SomeKiB);
+        Collected(() => Decode(file)).ShouldBeLessThan(SomeKiB);
+        Collected(() => Decode(again)).ShouldBeLessThan(SomeKiB);
+        memory.PeakBytes.ShouldBe(3 * size.Pixels); // rows are too short to be counted
+
+        void Decode(byte[] png) => buffers.Decoder.Decode(png, 3, _ => 1, DataCatalog.DefaultMaxImagePixels, buffers.Picture);
     }
 
     [Fact]
@@ -71,7 +74,7 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
         var frame = file.AsSpan().IndexOf([(byte)0xFF, (byte)0xC0]);
         (file[frame + 5], file[frame + 6], file[frame + 7], file[frame + 8]) = (0xFF, 0xDC, 0xFF, 0xDC);
 
-        Reserves(() => Should.Throw<BrokenPictureException>(() => PictureDecoderTests.Decode(file, 3)).Message.ShouldContain("claims 65500×65500 pixels")).ShouldBeLessThan(1 << 22);
+        RefusedAtOnce(file, 3, "claims 65500×65500 pixels");
     }
 
     [Fact]
@@ -86,7 +89,7 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
             folder.Write("train-0.tar", Damaged(whole, random));
             try
             {
-                var train = TarShards.Open(folder.Root, PictureFolder.Name, classes: 2, channels: 3).Train;
+                var train = TarShards.Open(folder.Root, PictureFolder.Name, classes: 2, new Decoding(3)).Train;
                 for (var sample = 0; sample < train.Count; sample++)
                     Load(train, sample);
             }
@@ -140,7 +143,7 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
                 Crc.Repair(damaged, chunkAt: 8); // so that a wrong header gets past its checksum
             try
             {
-                decoder.Decode(damaged, 1 + (2 * (round & 1)), size => 1.0 / (1 + (round % 9)), picture);
+                decoder.Decode(damaged, 1 + (2 * (round & 1)), size => 1.0 / (1 + (round % 9)), DataCatalog.DefaultMaxImagePixels, picture);
                 ((long)picture.Values.Length).ShouldBeLessThanOrEqualTo(MaxBytes);
             }
             catch (BrokenPictureException)
@@ -187,7 +190,19 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
         }
     }
 
-    private static long Reserves(Action action)
+    /// <summary>Without memory of the size that it claims.</summary>
+    private static void RefusedAtOnce(byte[] file, int channels, string says)
+    {
+        var memory = new PictureMemory(long.MaxValue);
+        using var buffers = new PictureBuffers();
+        buffers.BeginSample(memory);
+
+        Collected(() => Should.Throw<BrokenPictureException>(
+            () => buffers.Decoder.Decode(file, channels, _ => 1, DataCatalog.DefaultMaxImagePixels, buffers.Picture)).Message.ShouldContain(says)).ShouldBeLessThan(1 << 22);
+        memory.PeakBytes.ShouldBeLessThan(1 << 22);
+    }
+
+    private static long Collected(Action action)
     {
         var before = GC.GetAllocatedBytesForCurrentThread();
         action();

@@ -15,8 +15,8 @@ public sealed class ImageFolder : EncodedPart
     private readonly IReadOnlyList<string> classes;
     private readonly FolderSample[] samples;
 
-    private ImageFolder(string folder, int channels, IReadOnlyList<string> classes, FolderSample[] samples)
-        : base(channels)
+    private ImageFolder(string folder, Decoding decoding, IReadOnlyList<string> classes, FolderSample[] samples)
+        : base(decoding)
     {
         this.folder = folder;
         this.classes = classes;
@@ -55,12 +55,12 @@ public sealed class ImageFolder : EncodedPart
     /// <param name="dataRoot">Of the node.</param>
     /// <param name="name">A folder there.</param>
     /// <param name="classes">That the job says there are.</param>
-    /// <param name="channels">1 or 3.</param>
+    /// <param name="decoding">Of the pictures.</param>
     /// <param name="notes">Is told what is passed over.</param>
     /// <exception cref="DataSetException">Missing, or a class is empty, or links lead out of it.</exception>
     /// <exception cref="JobMisconfiguredException">There are not so many classes.</exception>
     public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
-        string dataRoot, string name, int classes, int channels, DataNotes? notes = null)
+        string dataRoot, string name, int classes, Decoding decoding, DataNotes? notes = null)
     {
         notes ??= new DataNotes();
         var folder = DataFolder.Open(dataRoot, name);
@@ -72,15 +72,15 @@ public sealed class ImageFolder : EncodedPart
             throw new DataSetException($"{folder}/train has no class folders; put the pictures of each class into a folder of its own");
         if (names.Count != classes)
             throw new JobMisconfiguredException($"data.classes is {classes} but {folder}/train has {names.Count} class folders; make them equal");
-        return (Scan(dataRoot, Path.Combine(folder, "train"), names, names, channels, notes), Part("val"), parts.Contains("test") ? Test() : None());
+        return (Scan(dataRoot, Path.Combine(folder, "train"), names, names, decoding, notes), Part("val"), parts.Contains("test") ? Test() : None());
 
         ImageFolder Part(string part)
         {
             var path = Path.Combine(folder, part);
-            return Scan(dataRoot, path, ClassFolders(dataRoot, path, notes), names, channels, notes);
+            return Scan(dataRoot, path, ClassFolders(dataRoot, path, notes), names, decoding, notes);
         }
 
-        ImageFolder None() => new(folder, channels, names, []);
+        ImageFolder None() => new(folder, decoding, names, []);
 
         ImageFolder Test()
         {
@@ -122,7 +122,7 @@ public sealed class ImageFolder : EncodedPart
     }
 
     private static ImageFolder Scan(
-        string dataRoot, string folder, List<string> present, List<string> classes, int channels, DataNotes notes)
+        string dataRoot, string folder, List<string> present, List<string> classes, Decoding decoding, DataNotes notes)
     {
         foreach (var unknown in present.Except(classes))
             throw new DataSetException($"{folder}/{unknown} is a class that the training part has not; add it there or remove it");
@@ -138,7 +138,7 @@ public sealed class ImageFolder : EncodedPart
                 samples.AddRange(ScanClass(dataRoot, Path.Combine(folder, classes[c]), c, notes));
         }
 
-        return new ImageFolder(folder, channels, classes, Mixed(samples));
+        return new ImageFolder(folder, decoding, classes, Mixed(samples));
     }
 
     private static List<FolderSample> ScanClass(string dataRoot, string folder, int label, DataNotes notes)

@@ -22,8 +22,8 @@ public sealed class TarShards : EncodedPart
     private readonly string[] shards;
     private readonly TarSample[] samples;
 
-    private TarShards(string[] shards, int channels, TarSample[] samples)
-        : base(channels)
+    private TarShards(string[] shards, Decoding decoding, TarSample[] samples)
+        : base(decoding)
     {
         this.shards = shards;
         this.samples = samples;
@@ -57,21 +57,21 @@ public sealed class TarShards : EncodedPart
     /// <param name="dataRoot">Of the node.</param>
     /// <param name="name">A folder there.</param>
     /// <param name="classes">That the job says there are.</param>
-    /// <param name="channels">1 or 3.</param>
+    /// <param name="decoding">Of the pictures.</param>
     /// <param name="notes">Is told what is passed over.</param>
     /// <exception cref="DataSetException">Missing or damaged.</exception>
     public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
-        string dataRoot, string name, int classes, int channels, DataNotes? notes = null)
+        string dataRoot, string name, int classes, Decoding decoding, DataNotes? notes = null)
     {
         notes ??= new DataNotes();
         var folder = DataFolder.Open(dataRoot, name);
         var shards = Shards(dataRoot, folder, notes);
         if (shards["train"].Length == 0 || shards["val"].Length == 0)
             throw Incomplete(folder);
-        return (Part("train"), Part("val"), shards["test"].Length > 0 ? Part("test") : new TarShards([], channels, []));
+        return (Part("train"), Part("val"), shards["test"].Length > 0 ? Part("test") : new TarShards([], decoding, []));
 
         TarShards Part(string part) => Read(
-            shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", shards[part], classes, channels, mayLackLabels: part == "test", notes);
+            shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", shards[part], classes, decoding, mayLackLabels: part == "test", notes);
     }
 
     protected override string Name(int sample) => $"{shards[samples[sample].Shard]}, the picture at byte {samples[sample].Offset},";
@@ -117,7 +117,7 @@ public sealed class TarShards : EncodedPart
 
     private static bool IsPacked(string file) => PackedEndings.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase));
 
-    private static TarShards Read(string part, string[] paths, int classes, int channels, bool mayLackLabels, DataNotes notes)
+    private static TarShards Read(string part, string[] paths, int classes, Decoding decoding, bool mayLackLabels, DataNotes notes)
     {
         var shards = paths.Select(path => TarShard.Read(path, classes)).ToList();
         foreach (var (shard, path) in shards.Zip(paths))
@@ -131,7 +131,7 @@ public sealed class TarShards : EncodedPart
         if (mayLackLabels && shards.TrueForAll(shard => shard.Labels == 0) && shards.Exists(shard => shard.Pictures > 0))
         {
             notes.Add($"{part} has pictures without classes (KEY.cls), so there are no test figures");
-            return new TarShards([], channels, []);
+            return new TarShards([], decoding, []);
         }
 
         var (samples, lost, unused) = (new List<TarSample>(), new PassedOver(), new PassedOver());
@@ -140,7 +140,7 @@ public sealed class TarShards : EncodedPart
         if (samples.Count == 0)
             throw new DataSetException($"{part} has no samples{(lost.Count > 0 ? $": {lost} passed over, such as {lost.Example}" : "")}; {Convention}");
         TellPassedOver(part, samples, classes, lost, unused, notes);
-        return new TarShards(paths, channels, Mixed(samples));
+        return new TarShards(paths, decoding, Mixed(samples));
     }
 
     private static void TellPassedOver(

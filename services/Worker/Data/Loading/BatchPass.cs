@@ -36,6 +36,10 @@ public sealed record BatchPass(ImagePart Part, ISampleRenderer Renderer, Visit V
                 if (tried >= MaxBroken || tried + 1 >= Part.Count)
                     throw BrokenPictures.TooMany(tried + 1, MaxBroken, e.Message);
             }
+            finally
+            {
+                buffers.EndSample(); // others may wait for its memory
+            }
         }
     }
 }

@@ -4,14 +4,17 @@ namespace Cluster.Worker.Data.Pictures;
 /// <remarks>Shrinks by 2, 4 or 8 while it decodes, where the smaller picture still has pixels enough: the inverse cosine transform of fewer
 /// coefficients costs less and needs no resampling of what would be thrown away. Its box filter differs a little from decoding all and
 /// resampling: see the tests for how little.</remarks>
-internal sealed unsafe class JpegDecoder : IDisposable
+internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisposable
 {
     /// <summary>A block of 8×8 samples takes a bit at the least, where all are of one level: 512 to a byte, and room to spare.</summary>
     private const long PixelsPerByte = 4096;
 
+    /// <summary>Of three colours of full resolution.</summary>
+    private const int FullPixelCoefficientBytes = 3 * sizeof(short);
+
     private nint handle;
 
-    public void Decode(ReadOnlySpan<byte> encoded, int channels, Func<PictureSize, double> enough, Picture into)
+    public void Decode(ReadOnlySpan<byte> encoded, int channels, Func<PictureSize, double> enough, long maxPixels, Picture into)
     {
         Open();
         fixed (byte* jpeg = encoded)
@@ -20,7 +23,10 @@ internal sealed unsafe class JpegDecoder : IDisposable
                 RequireWhole();
             var stored = new PictureSize(height, width);
             PictureDecoder.RequireCredible(stored, encoded.Length, PixelsPerByte);
-            var shrink = Shrink(enough(stored));
+            var shrink = PictureDecoder.Shrink(enough(stored));
+            var coefficientBytes = JpegFrame.Read(encoded).HeldCoefficientBytes;
+            PictureDecoder.RequireRoom(stored, Math.Max(stored.Shrunk(shrink).Pixels, coefficientBytes / FullPixelCoefficientBytes), maxPixels);
+            reservation.Add(coefficientBytes);
             if (colours is TurboJpeg.ColoursCmyk or TurboJpeg.ColoursYcck)
             {
                 into.Reshape(stored, shrink, 4);
@@ -51,14 +57,6 @@ internal sealed unsafe class JpegDecoder : IDisposable
         if (handle == 0)
             throw new DataUnavailableException("libturbojpeg gives no decoder; the node is out of memory");
     }
-
-    private static int Shrink(double enough) => enough switch
-    {
-        <= 1 / 8.0 => 8,
-        <= 1 / 4.0 => 4,
-        <= 1 / 2.0 => 2,
-        _ => 1,
-    };
 
     private void Decompress(byte* jpeg, int bytes, Picture into, int format)
     {

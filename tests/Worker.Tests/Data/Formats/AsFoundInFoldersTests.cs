@@ -231,7 +231,7 @@ public sealed partial class AsFoundInFoldersTests : IDisposable
     }
 
     private (ImagePart Train, ImagePart Validation, ImagePart Test) Open() =>
-        ImageFolder.Open(_folder.Root, PictureFolder.Name, classes: 2, channels: 3, _notes);
+        ImageFolder.Open(_folder.Root, PictureFolder.Name, classes: 2, new Decoding(3), _notes);
 
     /// <summary>Linux keeps the user that files are opened as for each thread.</summary>
     private static void AsNobody(Action action)

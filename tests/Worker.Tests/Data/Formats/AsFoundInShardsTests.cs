@@ -262,7 +262,7 @@ public sealed class AsFoundInShardsTests : IDisposable
     private string Refused() => Should.Throw<DataSetException>(() => Open()).Message;
 
     private (ImagePart Train, ImagePart Validation, ImagePart Test) Open() =>
-        TarShards.Open(_folder.Root, PictureFolder.Name, classes: 2, channels: 3, _notes);
+        TarShards.Open(_folder.Root, PictureFolder.Name, classes: 2, new Decoding(3), _notes);
 
     private static int Level(ImagePart part, int sample)
     {

@@ -65,7 +65,7 @@ public sealed class ImageFolderTests : IDisposable
     [InlineData("/etc")]
     [InlineData("")]
     public void Open_OfAPath_IsRefused(string name) =>
-        Should.Throw<DataSetException>(() => ImageFolder.Open(_folder.Root, name, 2, 3)).Message.ShouldContain("data.folder is");
+        Should.Throw<DataSetException>(() => ImageFolder.Open(_folder.Root, name, 2, new Decoding(3))).Message.ShouldContain("data.folder is");
 
     [Theory]
     [InlineData("")]
@@ -98,7 +98,7 @@ public sealed class ImageFolderTests : IDisposable
         _folder.WriteClasses("val", 2, 1);
         File.CreateSymbolicLink(Path.Combine(_folder.Root, "again"), PictureFolder.Name);
 
-        ImageFolder.Open(_folder.Root, "again", 2, 3).Train.Count.ShouldBe(2);
+        ImageFolder.Open(_folder.Root, "again", 2, new Decoding(3)).Train.Count.ShouldBe(2);
         DataSets.Find(_folder.Root).ShouldBe(["synthetic", "image-folder/again", $"image-folder/{PictureFolder.Name}"]);
     }
 
@@ -118,7 +118,7 @@ public sealed class ImageFolderTests : IDisposable
         faults.ShouldContain($"{_folder.Path("train/b/1.jpg")} is neither a JPEG nor a PNG file");
     }
 
-    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) => ImageFolder.Open(_folder.Root, PictureFolder.Name, classes, channels: 3);
+    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) => ImageFolder.Open(_folder.Root, PictureFolder.Name, classes, new Decoding(3));
 
     private static int[] Labels(ImagePart part) => [.. Enumerable.Range(0, part.Count).Select(part.Label)];
 

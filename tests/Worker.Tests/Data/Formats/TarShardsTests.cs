@@ -78,7 +78,7 @@ public sealed class TarShardsTests : IDisposable
         return Should.Throw<DataSetException>(() => Open(classes: 12)).Message;
     }
 
-    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) => TarShards.Open(_folder.Root, PictureFolder.Name, classes, channels: 3);
+    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) => TarShards.Open(_folder.Root, PictureFolder.Name, classes, new Decoding(3));
 
     private static int Level(ImagePart part, int sample)
     {

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Catalog;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Tests.Data.Pictures;
@@ -39,6 +40,43 @@ public sealed class PngDecoderTests(PilPictures pictures) : IClassFixture<PilPic
         }
     }
 
+    /// <summary>As a JPEG is shrunk, whatever passes its pixels come in.</summary>
+    [Theory]
+    [InlineData(2, 64, 48)]
+    [InlineData(4, 61, 47)]
+    [InlineData(8, 61, 3)]
+    [InlineData(8, 1, 9)]
+    public void Shrunk_IsTheRoundedMeanOfBlocks(int shrink, int height, int width)
+    {
+        static byte Level(int y, int x) => (byte)((y * 37) + (x * x * 11));
+        var size = new PictureSize(height, width);
+        foreach (var interlaced in (bool[])[false, true])
+        {
+            foreach (var channels in (int[])[1, 3])
+            {
+                var whole = PictureDecoderTests.Decode(Png.Of(size, interlaced, Level), channels);
+                var shrunk = PictureDecoderTests.Decode(Png.Of(size, interlaced, Level), channels, enough: 1.0 / shrink);
+
+                (shrunk.Shrink, shrunk.StoredSize, shrunk.Size).ShouldBe((shrink, size, size.Shrunk(shrink)));
+                shrunk.Values.ToArray().ShouldBe(Means(whole, shrink, channels));
+            }
+        }
+    }
+
+    private static IEnumerable<byte> Means(Picture whole, int block, int channels)
+    {
+        var (values, size) = (whole.Values.ToArray(), whole.Size);
+        return
+            from y in Enumerable.Range(0, size.Shrunk(block).Height)
+            from x in Enumerable.Range(0, size.Shrunk(block).Width)
+            from c in Enumerable.Range(0, channels)
+            let pixels = (
+                from inY in Enumerable.Range(y * block, Math.Min(block, size.Height - (y * block)))
+                from inX in Enumerable.Range(x * block, Math.Min(block, size.Width - (x * block)))
+                select (int)values[(((inY * size.Width) + inX) * channels) + c]).ToList()
+            select (byte)Math.Floor(pixels.Average() + 0.5);
+    }
+
     [Fact]
     public void Decode_OfASmallInterlacedPicture_WhichLacksSomePasses_IsWhole()
     {
@@ -63,8 +101,8 @@ public sealed class PngDecoderTests(PilPictures pictures) : IClassFixture<PilPic
         byte[] wide = Png.Of(new PictureSize(2, 900), level: 255);
         foreach (var name in Kinds.Select(kind => $"kind-{kind.Data.Item1}-{kind.Data.Item2}-interlaced"))
         {
-            decoder.Decode(wide.ToArray(), 3, _ => 1, picture);
-            decoder.Decode(pictures.File($"{name}.png"), 3, _ => 1, picture);
+            decoder.Decode(wide.ToArray(), 3, _ => 1, DataCatalog.DefaultMaxImagePixels, picture);
+            decoder.Decode(pictures.File($"{name}.png"), 3, _ => 1, DataCatalog.DefaultMaxImagePixels, picture);
 
             picture.Values.ToArray().ShouldBe(pictures.File($"{name}.rgb"));
         }

@@ -19,8 +19,10 @@ internal sealed class LoneTrainerLink : ITrainerLink
 
     public double Last(string series) => last[series];
 
-    public Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
-        Task.FromResult<IReadOnlyList<RankEndpoint>>([new RankEndpoint { NodeId = "bench", Address = address }]);
+    public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
+        Task.FromResult(new RendezvousResponse { Endpoints = { new RankEndpoint { NodeId = "bench", Address = address } } });
+
+    public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) =>
         throw new NotSupportedException("a rank without peers shares no memory");

@@ -17,7 +17,7 @@ public sealed class AttemptsEndpoint(
         var credential = await AdmitAsync(context);
         if (request.Endpoint is null || request.Endpoint.Rank != credential.Rank)
             throw new InvalidRequestException($"endpoint.rank is {request.Endpoint?.Rank.ToString() ?? "unset"}; rank {credential.Rank} posts its own endpoint");
-        return new RendezvousResponse { Endpoints = { await rendezvous.JoinAsync(credential, request.Name, request.Endpoint, context.CancellationToken) } };
+        return await rendezvous.JoinAsync(credential, request, Cluster.Scheduler.Attempts.Rendezvous.Patience, context.CancellationToken);
     }
 
     public override async Task<ReportResponse> Report(ReportRequest request, ServerCallContext context)

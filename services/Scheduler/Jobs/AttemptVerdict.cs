@@ -5,11 +5,15 @@ using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Jobs;
 
-/// <summary>What the ends of an attempt's trainers mean. Pure: all it knows is the record and the time.</summary>
+/// <summary>What the ends of an attempt's trainers mean. Pure: all it knows is what it is given.</summary>
 internal static class AttemptVerdict
 {
     /// <summary>Why an attempt that goes on must end, or null.</summary>
-    public static string? ReasonToEnd(JobRecord record, DateTimeOffset now, JobOptions options)
+    /// <param name="record">With the attempt.</param>
+    /// <param name="lastSign">When a rank that does not train yet was last heard of.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="options">How long to wait for what.</param>
+    public static string? ReasonToEnd(JobRecord record, Func<int, DateTimeOffset> lastSign, DateTimeOffset now, JobOptions options)
     {
         if (Culprit(record, options) is { } culprit)
             return Describe(culprit);
@@ -17,9 +21,10 @@ internal static class AttemptVerdict
         var done = record.Grants.Where(g => g.GoneAt is not null).ToList();
         if (done.Count > 0 && done.Count < record.Grants.Count && now - done.Min(g => g.GoneAt) >= options.FinishGrace)
             return $"{Name(record.Grants.First(g => g.GoneAt is null))} goes on though rank {done[0].Rank} was done {options.FinishGrace.TotalSeconds:0} s ago";
-        if (attempt.State is AttemptState.Launching or AttemptState.Launched && now - attempt.CreatedAt >= options.StartDeadline)
-            return $"{Name(record.Grants.First(g => g.StartedAt is null))} did not begin to train within {options.StartDeadline.TotalSeconds:0} s";
-        return null;
+        if (attempt.State is not (AttemptState.Launching or AttemptState.Launched))
+            return null;
+        var silent = record.Grants.FirstOrDefault(g => g.StartedAt is null && now - lastSign(g.Rank) >= options.StartDeadline);
+        return silent is null ? null : $"{Name(silent)} does not train yet, and has said nothing for {options.StartDeadline.TotalSeconds:0} s";
     }
 
     /// <summary>Whether every trainer is gone for certain, so that devices may be released.</summary>

@@ -27,6 +27,10 @@ public interface IJobGrain : IGrainWithGuidKey
     [Alias("Start")]
     Task<bool> StartAsync(StartAttempt command);
 
+    /// <summary>A rank that does not train yet says that it is on its way there. Ignored for any attempt but the current one.</summary>
+    [Alias("RankLives")]
+    Task RankLivesAsync(int attempt, int rank);
+
     /// <summary>A rank's training loop has begun. Ignored for any attempt but the current one.</summary>
     [Alias("RankStarted")]
     Task RankStartedAsync(int attempt, int rank);

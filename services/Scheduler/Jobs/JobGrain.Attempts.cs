@@ -144,11 +144,15 @@ internal sealed partial class JobGrain
 
     private bool JudgeAttempt(JobRecord record)
     {
-        if (record.Attempt!.State == AttemptState.Ending || AttemptVerdict.ReasonToEnd(record, time.GetUtcNow(), options.Value) is not { } reason)
+        if (record.Attempt!.State == AttemptState.Ending || AttemptVerdict.ReasonToEnd(record, LastSign, time.GetUtcNow(), options.Value) is not { } reason)
             return false;
         BeginEnding(record, reason);
         return true;
+
+        DateTimeOffset LastSign(int rank) => _lastSigns.GetValueOrDefault((record.Attempt.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
     }
+
+    private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;
 
     /// <summary>A rank's node takes its devices back. The other ranks cannot go on without it: the whole job waits for devices again.</summary>
     private void BeginEviction(JobRecord record, DeviceGrantRow evicted)

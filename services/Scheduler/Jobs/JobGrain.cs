@@ -17,6 +17,9 @@ internal sealed partial class JobGrain(
     JobStore store, NodeStore nodes, CapacityCheck capacity, InitialCheckpoint initial, CheckpointStore checkpoints, CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
     IOptions<JobOptions> options, TimeProvider time, ILogger<JobGrain> logger) : Grain, IJobGrain
 {
+    // Not stored: after a restart every rank has its whole patience again, in which it says anew that it is there.
+    private readonly Dictionary<(int Attempt, int Rank), DateTimeOffset> _lastSigns = [];
+    private readonly DateTimeOffset _activatedAt = time.GetUtcNow();
     private JobRecord? _record;
 
     private JobId Id => new(this.GetPrimaryKey());
@@ -90,6 +93,15 @@ internal sealed partial class JobGrain(
             LogDeviceTaken(Id, taken.Message);
             return false;
         }
+    }
+
+    /// <inheritdoc/>
+    public Task RankLivesAsync(int attempt, int rank)
+    {
+        foreach (var ended in _lastSigns.Keys.Where(key => key.Attempt < attempt).ToList())
+            _lastSigns.Remove(ended);
+        _lastSigns[(attempt, rank)] = time.GetUtcNow();
+        return Task.CompletedTask;
     }
 
     /// <inheritdoc/>

@@ -68,6 +68,7 @@ internal sealed partial class TrainerLauncher(
             WorldSize = request.WorldSize,
             Rank = assignment.Rank,
             LocalRank = assignment.LocalRank,
+            LocalWorldSize = request.Ranks.Count,
             Device = assignment.Device,
             NodeId = identity.NodeId.ToString(),
             NodeName = options.Value.Name,

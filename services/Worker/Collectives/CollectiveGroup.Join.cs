@@ -18,17 +18,16 @@ public sealed partial class CollectiveGroup
             return new CollectiveGroup(setup, new SingleTransport());
 
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(setup.Options.ConnectTimeout);
         try
         {
-            var joined = setup.WorldSize == 1 ? new SingleTransport() : await ConnectAsync(setup, limit.Token);
+            var joined = setup.WorldSize == 1 ? new SingleTransport() : await ConnectAsync(setup, limit);
             return new CollectiveGroup(setup, setup.CudaDevice is { } ordinal ? await JoinDevicesAsync(setup, joined, ordinal) : joined);
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
             throw new CollectiveException(
                 CollectiveFault.NotConnected, peer: -1,
-                FormattableString.Invariant($"rank {setup.Rank} did not find all its peers within {setup.Options.ConnectTimeout.TotalSeconds:0.###} s: {e.Message}"), e);
+                FormattableString.Invariant($"rank {setup.Rank} did not reach all its peers within {setup.Options.ConnectTimeout.TotalSeconds:0.###} s: {e.Message}"), e);
         }
     }
 
@@ -36,12 +35,16 @@ public sealed partial class CollectiveGroup
     private static Task<CollectiveTransport> JoinDevicesAsync(CollectiveSetup setup, CollectiveTransport joined, int ordinal) => Task.Factory.StartNew(
         () => CudaTransports.Join(joined, setup.Members, ordinal, setup.Options), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
-    private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationToken cancellationToken)
+    /// <param name="setup">Of this rank.</param>
+    /// <param name="limit">Ends the attempt to connect; its time begins once all ranks are there.</param>
+    private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationTokenSource limit)
     {
+        var cancellationToken = limit.Token;
         var host = await ResolveAsync(setup.PeerHost, cancellationToken);
         using var listener = new PeerListener(host, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout);
         var mine = new PeerEndpoint(setup.Rank, setup.NodeId, listener.EndPoint.ToString());
         var endpoints = await setup.Rendezvous(mine, cancellationToken);
+        limit.CancelAfter(setup.Options.ConnectTimeout);
         if (!endpoints.Select(e => e.Rank).SequenceEqual(Enumerable.Range(0, setup.WorldSize)))
             throw new InvalidOperationException($"the rendezvous gave ranks {string.Join(", ", endpoints.Select(e => e.Rank))}, not 0 to {setup.WorldSize - 1} in order");
 

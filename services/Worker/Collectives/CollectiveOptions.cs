@@ -14,7 +14,10 @@ public sealed class CollectiveOptions
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
     public TimeSpan OperationTimeout { get; set; } = TimeSpan.FromMinutes(1);
 
-    /// <summary>Longest wait for all ranks to start, find each other and connect. Process start and data loading differ more than steps do.</summary>
+    /// <summary>
+    /// Longest wait for all ranks to connect once each knows where the others are. Until then they wait as long as the scheduler hears of every one: process start and
+    /// data differ more than steps do.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromMinutes(2);
 

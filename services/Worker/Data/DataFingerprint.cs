@@ -16,12 +16,14 @@ internal sealed class DataFingerprint
     private readonly ImageDataSet data;
     private readonly ImagePart?[] parts;
 
-    public DataFingerprint(ImageDataSet data)
+    /// <param name="data">To take it of.</param>
+    /// <param name="notes">Is told how far it is.</param>
+    public DataFingerprint(ImageDataSet data, DataNotes? notes = null)
     {
         this.data = data;
         parts = [data.Train, data.Validation, data.Test];
         float[] normalization = [.. data.Normalization.Mean, .. data.Normalization.Deviation];
-        Values = [.. parts.SelectMany(OfPart), Shortened(SHA256.HashData(MemoryMarshal.AsBytes(normalization.AsSpan())))];
+        Values = [.. parts.SelectMany(part => OfPart(part, notes)), Shortened(SHA256.HashData(MemoryMarshal.AsBytes(normalization.AsSpan())))];
     }
 
     /// <summary>Equal where the copies are.</summary>
@@ -97,7 +99,7 @@ internal sealed class DataFingerprint
 
     private int Count(int part) => parts[part]?.Count ?? 0;
 
-    private static long[] OfPart(ImagePart? part)
+    private static long[] OfPart(ImagePart? part, DataNotes? notes)
     {
         using var names = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         using var classes = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -109,6 +111,7 @@ internal sealed class DataFingerprint
             names.AppendData(Encoding.UTF8.GetBytes(name + '\0'));
             Append(classes, part.Label(sample));
             Append(contents, content);
+            notes?.See(1);
         }
 
         return [count, Shortened(names.GetHashAndReset()), Shortened(classes.GetHashAndReset()), Shortened(contents.GetHashAndReset())];

@@ -1,6 +1,6 @@
 namespace Cluster.Worker.Data;
 
-/// <summary>What a data set has that is not trained on, in words: no fault, but nothing to be silent about.</summary>
+/// <summary>What listing a data set tells beside its samples: how far it is, and what is not trained on, in words: no fault, but nothing to be silent about.</summary>
 public sealed class DataNotes
 {
     /// <summary>Of a thousand classes with a stray file each nobody reads a thousand lines.</summary>
@@ -8,9 +8,16 @@ public sealed class DataNotes
 
     private readonly List<string> told = [];
     private int more;
+    private long seen;
 
     /// <summary>In the order in which they came.</summary>
     public IReadOnlyList<string> Told => more == 0 ? told : [.. told, $"and {more} more notes of this kind about the data set"];
+
+    /// <summary>Files, folders and entries looked at so far, for whoever waits. Safe from any thread.</summary>
+    public long Seen => Interlocked.Read(ref seen);
+
+    /// <summary>So many more have been looked at.</summary>
+    public void See(int entries) => Interlocked.Add(ref seen, entries);
 
     public void Add(string note)
     {

@@ -12,12 +12,13 @@ public static class DataSetReader
 {
     /// <param name="spec">A data set of <see cref="DataCatalog"/>, with the sizes that it leaves open.</param>
     /// <param name="dataRoot">Holds one folder a data set.</param>
+    /// <param name="notes">Is told how far it is, and what is passed over.</param>
     /// <exception cref="DataSetException">Unknown, missing or damaged.</exception>
-    public static ImageDataSet Read(DataSpec spec, string dataRoot)
+    public static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes? notes = null)
     {
+        notes ??= new DataNotes();
         if (DataCatalog.Of(spec) is not { } definition)
             throw new DataSetException($"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
-        var notes = new DataNotes();
         var data = definition.Layout switch
         {
             DataLayout.Generated => SyntheticImages.Generate(definition),

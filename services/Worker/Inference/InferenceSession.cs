@@ -14,10 +14,10 @@ namespace Cluster.Worker.Inference;
 /// <summary>A rank's part in a job that has its weights already: builds the network, fills it, and evaluates or predicts. A restart begins anew.</summary>
 internal static class InferenceSession
 {
-    public static TrainerOutcome Run(TrainerContext context, ICollectiveGroup group, CancellationToken cancellationToken)
+    public static TrainerOutcome Run(TrainerContext context, ListedData listed, ICollectiveGroup group, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
-        var data = AgreedData.Read(context, group);
+        var data = AgreedData.Of(listed, context, group);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var (device, precision) = (TrainingPartitions.DeviceOf(context.Launch.Device), TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision));
         using var network = ModelRegistry.CreateToLoad(spec.Model.Name, TrainingPartitions.OptionsOf(spec.Model), precision).to(device);

@@ -23,30 +23,18 @@ internal static partial class AgreedData
     /// <summary>A call on every rank. A fault on one is told by all, so that none finds out by a collective call that nobody answers.</summary>
     /// <exception cref="DataSetException">It cannot be used, or the nodes' copies differ.</exception>
     /// <exception cref="JobMisconfiguredException">It is not what the job says.</exception>
-    public static ImageDataSet Read(TrainerContext context, ICollectiveGroup group)
+    public static ImageDataSet Of(ListedData listed, TrainerContext context, ICollectiveGroup group)
     {
-        var (data, exception) = TryRead(context.Launch);
         var nodes = Words(group, context.Launch.NodeName, "data/nodes");
-        RequireNoFault(group, exception, nodes);
+        RequireNoFault(group, listed.Fault, nodes);
+        var data = listed.Data!;
         // Ranks of one node have read the same copy.
         if (nodes.Distinct(StringComparer.Ordinal).Count() > 1)
-            RequireAlike(group, data!, nodes, context.Launch.Spec.Data.Name);
+            RequireAlike(group, listed.Fingerprint!, nodes, context.Launch.Spec.Data.Name);
         var logger = context.LoggerFactory.CreateLogger(typeof(AgreedData));
-        foreach (var note in group.Rank == 0 ? data!.Notes : [])
+        foreach (var note in group.Rank == 0 ? data.Notes : [])
             LogNote(logger, note);
-        return data!;
-    }
-
-    private static (ImageDataSet? Data, Exception? Fault) TryRead(TrainerLaunch launch)
-    {
-        try
-        {
-            return (DataSetReader.Read(launch.Spec.Data, launch.DataRoot), null);
-        }
-        catch (Exception e) when (e is DataSetException or JobMisconfiguredException)
-        {
-            return (null, e);
-        }
+        return data;
     }
 
     private static void RequireNoFault(ICollectiveGroup group, Exception? own, string[] nodes)
@@ -64,9 +52,8 @@ internal static partial class AgreedData
         throw faults[faulty] == Fault.Passing ? new DataUnavailableException(told) : new DataSetException(told);
     }
 
-    private static void RequireAlike(ICollectiveGroup group, ImageDataSet data, string[] nodes, string name)
+    private static void RequireAlike(ICollectiveGroup group, DataFingerprint own, string[] nodes, string name)
     {
-        var own = new DataFingerprint(data);
         var (size, all) = (own.Values.Length, new long[own.Values.Length * group.WorldSize]);
         group.AllGather(own.Values, all.AsSpan(), "data/fingerprints");
         var other = Enumerable.Range(1, group.WorldSize - 1)

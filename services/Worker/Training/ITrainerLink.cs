@@ -7,12 +7,15 @@ namespace Cluster.Worker.Training;
 /// <remarks>Every call throws <see cref="StaleAttemptException"/> once another attempt has taken this one's place.</remarks>
 public interface ITrainerLink
 {
-    /// <summary>Posts this rank's address under <paramref name="name"/> and waits until every rank of the attempt has posted.</summary>
+    /// <summary>Posts this rank's address under <paramref name="name"/> and waits until every rank of the attempt has posted, or for some seconds.</summary>
     /// <param name="name">Tells several rendezvous of one attempt apart; each is held once.</param>
     /// <param name="address">"host:port" where this rank listens.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <returns>All ranks' endpoints, in rank order.</returns>
-    Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken);
+    /// <returns>All ranks' endpoints, in rank order, or those that are missing.</returns>
+    Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken);
+
+    /// <summary>Says what this rank does before it has an address: a sign of life, and what its peers tell people whom they wait for.</summary>
+    Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken);
 
     /// <summary>
     /// A segment of memory shared by the attempt's ranks on this node: zeroed, reserved in full, gone when the attempt ends.

@@ -73,12 +73,11 @@ internal sealed class TrainerHostLink : ITrainerLink, IDisposable
     public Task ReportFaultAsync(string message) => CallAsync(async () =>
         await _agent.ReportFaultAsync(new ReportFaultRequest { Message = message }, Options(LocalTimeout, CancellationToken.None)));
 
-    public Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken) => CallAsync(async () =>
-    {
-        var endpoint = new RankEndpoint { Rank = _launch.Rank, NodeId = _launch.NodeId, Address = address };
-        var response = await _attempt.RendezvousAsync(new RendezvousRequest { Name = name, Endpoint = endpoint }, Options(RelayTimeout, cancellationToken));
-        return (IReadOnlyList<RankEndpoint>)response.Endpoints;
-    });
+    public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
+        RendezvousAsync(new RendezvousRequest { Name = name, Endpoint = new RankEndpoint { Address = address } }, cancellationToken);
+
+    public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) =>
+        RendezvousAsync(new RendezvousRequest { Name = name, Endpoint = new RankEndpoint(), Preparing = preparing }, cancellationToken);
 
     public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) => CallAsync(async () =>
     {
@@ -118,6 +117,12 @@ internal sealed class TrainerHostLink : ITrainerLink, IDisposable
     }
 
     public void Dispose() => _channel.Dispose();
+
+    private Task<RendezvousResponse> RendezvousAsync(RendezvousRequest request, CancellationToken cancellationToken)
+    {
+        (request.Endpoint.Rank, request.Endpoint.NodeId) = (_launch.Rank, _launch.NodeId);
+        return CallAsync(async () => await _attempt.RendezvousAsync(request, Options(RelayTimeout, cancellationToken)));
+    }
 
     private static async Task ListenAsync(AsyncServerStreamingCall<AgentSignal> call, TrainerStop stop, CancellationToken cancellationToken)
     {

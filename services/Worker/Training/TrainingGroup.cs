@@ -6,12 +6,14 @@ using TorchSharp;
 namespace Cluster.Worker.Training;
 
 /// <summary>How a trainer finds its peers: through its agent.</summary>
-internal static class TrainingGroup
+internal static partial class TrainingGroup
 {
     /// <summary>The name of the first rendezvous of an attempt.</summary>
-    private const string RendezvousName = "collectives";
+    public const string RendezvousName = "collectives";
 
-    /// <summary>Joins the attempt's ranks.</summary>
+    private static readonly TimeSpan ToldAgainAfter = TimeSpan.FromMinutes(1);
+
+    /// <summary>Joins the attempt's ranks, however long one of them takes to get ready: the scheduler ends the attempt when it hears no more of it.</summary>
     /// <exception cref="JobMisconfiguredException">They are on GPUs, and a node lacks what exchanges between these need.</exception>
     public static ICollectiveGroup Join(TrainerContext context, CollectiveOptions options, CancellationToken cancellationToken)
     {
@@ -36,13 +38,39 @@ internal static class TrainingGroup
         Options = options,
         Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
         ReserveSharedMemory = context.Link.ReserveSharedMemoryAsync,
-        Rendezvous = async (mine, cancellationToken) =>
-        {
-            var endpoints = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
-            return [.. endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address))];
-        },
+        Rendezvous = (mine, cancellationToken) => MeetAsync(context, mine, cancellationToken),
     };
+
+    private static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(TrainerContext context, PeerEndpoint mine, CancellationToken cancellationToken)
+    {
+        var logger = context.LoggerFactory.CreateLogger(typeof(TrainingGroup));
+        var (told, toldAt) = (Array.Empty<int>(), context.TimeProvider.GetTimestamp());
+        while (true)
+        {
+            var response = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
+            if (response.Endpoints.Count > 0)
+                return [.. response.Endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address))];
+            int[] missing = [.. response.Missing.Select(rank => rank.Rank)];
+            if (missing.SequenceEqual(told) && context.TimeProvider.GetElapsedTime(toldAt) < ToldAgainAfter)
+                continue;
+            LogWaiting(logger, Describe(response.Missing));
+            (told, toldAt) = (missing, context.TimeProvider.GetTimestamp());
+        }
+    }
+
+    /// <summary>"rank 1 on node-b, which is reading image-folder: 12000 entries so far; and 6 more ranks".</summary>
+    internal static string Describe(IReadOnlyList<MissingRank> missing)
+    {
+        const int MostNamed = 3;
+        var named = missing.Take(MostNamed).Select(
+            rank => $"rank {rank.Rank} on {rank.NodeName}, {(rank.Preparing.Length > 0 ? $"which is {rank.Preparing}" : "which has said nothing yet")}");
+        var more = missing.Count - MostNamed;
+        return string.Join("; ", more > 0 ? named.Append(more == 1 ? "and 1 more rank" : $"and {more} more ranks") : named);
+    }
 
     /// <summary>Jobs without training add up a few figures, which lie in the CPU's memory anyway.</summary>
     private static bool ExchangesOnDevices(TrainerLaunch launch) => launch.WorldSize > 1 && launch.Spec.IsTraining();
+
+    [LoggerMessage(LogLevel.Information, "Waiting for {Missing}")]
+    private static partial void LogWaiting(ILogger logger, string missing);
 }

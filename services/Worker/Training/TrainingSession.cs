@@ -29,11 +29,13 @@ public sealed class TrainingSession : ITrainingSession
             var settings = new ConfigurationBuilder().AddEnvironmentVariables().Build();
             var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
             var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
+            // Before peers wait for this rank in an exchange, since nodes differ in how long it takes.
+            var listed = ListedData.Read(context, cancellationToken);
             using var group = TrainingGroup.Join(context, collectives, cancellationToken);
             GpuKernels.Choose(context.Launch.Spec.Hyperparameters.Precision);
             return context.Launch.Spec.IsTraining()
-                ? Train(context, group, gradients, collectives.CudaLibrary, cancellationToken)
-                : InferenceSession.Run(context, group, cancellationToken);
+                ? Train(context, listed, group, gradients, collectives.CudaLibrary, cancellationToken)
+                : InferenceSession.Run(context, listed, group, cancellationToken);
         }
         catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException || e is DataSetException and not DataUnavailableException)
         {
@@ -42,10 +44,11 @@ public sealed class TrainingSession : ITrainingSession
         }
     }
 
-    private static TrainerOutcome Train(TrainerContext context, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary, CancellationToken cancellationToken)
+    private static TrainerOutcome Train(
+        TrainerContext context, ListedData listed, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
-        var data = AgreedData.Read(context, group);
+        var data = AgreedData.Of(listed, context, group);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
         var plan = TrainingPlan.From(spec.Hyperparameters, parts.Train.Count);
         var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);

@@ -28,7 +28,7 @@ public sealed class FencingTests(PostgresServer postgres)
         (await cluster.Get<AttemptFence>().StandingAsync(old, Token)).ShouldBe(AttemptStanding.Over);
         await RefusedAsync(() => cluster.Get<AttemptReports>().ReportAsync(
             old, new ReportRequest { Sequence = 2, Points = { new MetricPoint { Name = "train/loss", Step = 1, Value = 666 } } }, Token));
-        await RefusedAsync(() => cluster.Get<Rendezvous>().JoinAsync(old, "collectives", new RankEndpoint { Address = "zombie:1" }, Token));
+        await RefusedAsync(() => cluster.Get<Rendezvous>().JoinAsync(old, new RendezvousRequest { Name = "collectives", Endpoint = new RankEndpoint { Address = "zombie:1" } }, TimeSpan.Zero, Token));
         await RefusedAsync(() => cluster.Get<ChunkStore>().PutAsync(old, Chunks.Stream(Chunks.Of(1)), Token));
         await RefusedAsync(() => cluster.Get<CheckpointStore>().CommitAsync(old, new CheckpointManifest { Step = 1 }, 1, Token));
         await RefusedAsync(() => cluster.Get<LogStore>().AppendAsync(node.Id, job, 1, 2, [new LogLine { Text = "zombie" }], Token));
@@ -241,6 +241,8 @@ public sealed class ReportTests(PostgresServer postgres)
 
 public sealed class RendezvousTests(PostgresServer postgres)
 {
+    private static readonly TimeSpan Long = TimeSpan.FromHours(1);
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -269,7 +271,7 @@ public sealed class RendezvousTests(PostgresServer postgres)
         var job = await first.SubmitAsync(AJob().WithDevices(2));
         await first.ReconcileAsync();
         using var broken = new CancellationTokenSource();
-        var lost = first.Get<Rendezvous>().JoinAsync(first.Credential(job, 1, 0), "collectives", Endpoint(0), broken.Token);
+        var lost = first.Get<Rendezvous>().JoinAsync(first.Credential(job, 1, 0), Request(0), Long, broken.Token);
         await broken.CancelAsync();
         await Should.ThrowAsync<OperationCanceledException>(() => lost);
         await JoinCancelledAsync(first, job, 0);
@@ -281,6 +283,28 @@ public sealed class RendezvousTests(PostgresServer postgres)
 
         one.Select(e => e.Address).ShouldBe(["host:0", "host:1"]);
         zeroAgain.ShouldBe(one);
+    }
+
+    [Fact]
+    public async Task Join_OfRanksThatWait_SaysForWhomAndWhatThoseDo()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 3);
+        var job = await cluster.SubmitAsync(AJob().WithDevices(3));
+        await cluster.ReconcileAsync();
+        var rendezvous = cluster.Get<Rendezvous>();
+
+        var preparing = await rendezvous.JoinAsync(cluster.Credential(job, 1, 1), Request(1, "reading photos: 7 entries so far"), Long, Token);
+        var waiting = await rendezvous.JoinAsync(cluster.Credential(job, 1, 0), Request(0), TimeSpan.Zero, Token);
+        var two = JoinAsync(cluster, job, 2);
+        await JoinAsync(cluster, job, 1);
+        var again = await rendezvous.JoinAsync(cluster.Credential(job, 1, 0), Request(0), TimeSpan.Zero, Token);
+
+        preparing.ShouldBe(new RendezvousResponse());
+        waiting.Endpoints.ShouldBeEmpty();
+        waiting.Missing.Select(rank => (rank.Rank, rank.NodeName, rank.Preparing)).ShouldBe([(1, "node-a", "reading photos: 7 entries so far"), (2, "node-a", "")]);
+        again.Endpoints.Select(endpoint => endpoint.Address).ShouldBe(["host:0", "host:1", "host:2"]);
+        (await two).ShouldBe(again.Endpoints);
     }
 
     [Fact]
@@ -298,19 +322,20 @@ public sealed class RendezvousTests(PostgresServer postgres)
         await Should.ThrowAsync<AttemptFencedException>(() => waiting);
     }
 
-    private static Task<IReadOnlyList<RankEndpoint>> JoinAsync(TestCluster cluster, JobId job, int rank) =>
-        cluster.Get<Rendezvous>().JoinAsync(cluster.Credential(job, 1, rank), "collectives", Endpoint(rank), Token);
+    private static async Task<IReadOnlyList<RankEndpoint>> JoinAsync(TestCluster cluster, JobId job, int rank) =>
+        (await cluster.Get<Rendezvous>().JoinAsync(cluster.Credential(job, 1, rank), Request(rank), Long, Token)).Endpoints;
 
     /// <summary>Posts, and gives up as soon as it waits.</summary>
     private static async Task JoinCancelledAsync(TestCluster cluster, JobId job, int rank)
     {
         using var giveUp = new CancellationTokenSource();
         using var subscription = cluster.Get<Scheduler.Jobs.JobFeed>().Subscribe(job);
-        var joining = cluster.Get<Rendezvous>().JoinAsync(cluster.Credential(job, 1, rank), "collectives", Endpoint(rank), giveUp.Token);
+        var joining = cluster.Get<Rendezvous>().JoinAsync(cluster.Credential(job, 1, rank), Request(rank), Long, giveUp.Token);
         await subscription.WaitAsync(Timeout.InfiniteTimeSpan, Token);
         await giveUp.CancelAsync();
         await Should.ThrowAsync<OperationCanceledException>(() => joining);
     }
 
-    private static RankEndpoint Endpoint(int rank) => new() { Rank = rank, NodeId = "node", Address = $"host:{rank}" };
+    private static RendezvousRequest Request(int rank, string preparing = "") =>
+        new() { Name = "collectives", Endpoint = new RankEndpoint { Rank = rank, NodeId = "node", Address = $"host:{rank}" }, Preparing = preparing };
 }

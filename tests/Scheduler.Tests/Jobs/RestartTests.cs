@@ -166,7 +166,35 @@ public sealed class RestartTests(PostgresServer postgres)
 
         var queued = await cluster.GetAsync(job);
         queued.State.ShouldBe(JobState.Queued);
-        queued.Reason.ShouldBe("rank 0 on node-a (cpu:0) did not begin to train within 600 s; restart 1 of 3");
+        queued.Reason.ShouldBe("rank 0 on node-a (cpu:0) does not train yet, and has said nothing for 600 s; restart 1 of 3");
+    }
+
+    /// <summary>A node may read its data for longer than the deadline; its peers then wait as long as it says so, and it as long as they do.</summary>
+    [Fact]
+    public async Task RanksThatSayThatTheyAreThere_MayTakeLongerToBegin_ButNotTheOneThatFallsSilent()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync(devices: 2);
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2));
+        await cluster.ReconcileAsync();
+        var half = new JobOptions().StartDeadline / 2;
+
+        for (var i = 0; i < 4; i++)
+        {
+            await AdvanceAliveAsync(cluster, node, half);
+            await cluster.Job(job).RankLivesAsync(1, 0);
+            await cluster.Job(job).RankLivesAsync(1, 1);
+            await cluster.ReconcileAsync();
+        }
+
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+        cluster.Agents.Stops.ShouldBeEmpty();
+        await AdvanceAliveAsync(cluster, node, half);
+        await cluster.Job(job).RankLivesAsync(1, 0);
+        await AdvanceAliveAsync(cluster, node, half);
+        await cluster.ReconcileAsync();
+
+        cluster.Agents.Stops.ShouldHaveSingleItem().Request.Reason.ShouldBe("rank 1 on node-a (cpu:1) does not train yet, and has said nothing for 600 s");
     }
 
     [Fact]

@@ -175,7 +175,7 @@ public sealed class RelayTests : AgentTest
         var meeting = link.RendezvousAsync("collectives", "127.0.0.1:4711", End);
         await Scheduler.ComeBackAsync(End);
 
-        (await meeting).Single().Address.ShouldBe("127.0.0.1:4711");
+        (await meeting).Endpoints.Single().Address.ShouldBe("127.0.0.1:4711");
     }
 
     private sealed class OneFailure

@@ -62,7 +62,9 @@ internal sealed class ChunkStore : ITrainerLink
             yield return await Task.FromResult(Chunks[hash]);
     }
 
-    public Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) => throw new NotSupportedException();
 

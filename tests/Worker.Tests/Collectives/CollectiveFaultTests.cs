@@ -152,9 +152,31 @@ public sealed class CollectiveFaultTests
     public void Join_WhenARankNeverComes_FailsInTimeAndSaysSo()
     {
         using var ranks = new Ranks("ab", new CollectiveOptions { ConnectTimeout = TimeSpan.FromSeconds(0.2) });
-        var failure = Should.Throw<CollectiveException>(() => ranks.Join(0));
+        // Rank 1 has told its address, and comes no further.
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var setup = ranks.Setup(0) with { Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>([mine, new PeerEndpoint(1, "b", $"{silent.LocalEndpoint}")]) };
+
+        var failure = Should.Throw<CollectiveException>(() => CollectiveGroup.JoinAsync(setup, TestContext.Current.CancellationToken));
+
         failure.Fault.ShouldBe(CollectiveFault.NotConnected);
-        failure.Message.ShouldContain("rank 0 did not find all its peers within 0.2 s");
+        failure.Message.ShouldContain("rank 0 did not reach all its peers within 0.2 s");
+    }
+
+    /// <summary>Whoever lists a large data set comes late; how long that may take is the scheduler's to say.</summary>
+    [Fact]
+    public void Join_WhenARankComesLate_WaitsForItAndConnects()
+    {
+        using var ranks = new Ranks("ab", new CollectiveOptions { ConnectTimeout = TimeSpan.FromSeconds(3) });
+
+        ranks.Collect(rank =>
+        {
+            if (rank == 1)
+                Thread.Sleep(TimeSpan.FromSeconds(3.5)); // longer than the others may take to connect
+            using var group = ranks.Join(rank);
+            group.Barrier("joined");
+            return true;
+        }).ShouldBe([true, true]);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Threading.Channels;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Training;
 using Google.Protobuf;
@@ -21,6 +22,12 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
 
     public ConcurrentQueue<(int Rank, ReportRequest Report)> Reports { get; } = new();
 
+    /// <summary>What ranks are answered that would meet, before they do.</summary>
+    public ConcurrentQueue<RendezvousResponse> EarlyAnswers { get; } = [];
+
+    /// <summary>What ranks have said of themselves before they met.</summary>
+    public Channel<(int Rank, string Preparing)> Preparations { get; } = Channel.CreateUnbounded<(int Rank, string Preparing)>();
+
     /// <summary>What the store does with a checkpoint of some step before it takes it.</summary>
     public Func<long, Task> OnCommit { get; set; } = _ => Task.CompletedTask;
 
@@ -41,11 +48,19 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
 
     private sealed class RankLink(InMemoryCluster cluster, int rank) : ITrainerLink
     {
-        public async Task<IReadOnlyList<RankEndpoint>> RendezvousAsync(string name, string address, CancellationToken cancellationToken)
+        public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken)
         {
+            cluster.Preparations.Writer.TryWrite((rank, preparing));
+            return Task.CompletedTask;
+        }
+
+        public async Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken)
+        {
+            if (cluster.EarlyAnswers.TryDequeue(out var early))
+                return early;
             var meeting = cluster._rendezvous.GetOrAdd(name, _ => new Meeting<RankEndpoint>(cluster._worldSize));
             var all = await meeting.Join(new RankEndpoint { Rank = rank, NodeId = "node", Address = address }).WaitAsync(cancellationToken);
-            return [.. all.OrderBy(endpoint => endpoint.Rank)];
+            return new RendezvousResponse { Endpoints = { all.OrderBy(endpoint => endpoint.Rank) } };
         }
 
         public async Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken)

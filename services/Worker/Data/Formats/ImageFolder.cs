@@ -144,7 +144,9 @@ public sealed class ImageFolder : EncodedPart
     private static List<FolderSample> ScanClass(string dataRoot, string folder, int label, DataNotes notes)
     {
         var (samples, passedOver) = (new List<FolderSample>(), new PassedOver());
-        foreach (var entry in FolderListing.Read(dataRoot, folder))
+        var entries = FolderListing.Read(dataRoot, folder);
+        notes.See(entries.Count);
+        foreach (var entry in entries)
         {
             if (entry.LeadsOut && IsPicture(entry.Name))
                 throw new DataSetException($"{FileNames.Shown(Path.Combine(folder, entry.Name))} {entry.Fault}");

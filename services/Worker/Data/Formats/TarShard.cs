@@ -22,6 +22,8 @@ internal sealed class TarShard(string path, int classes)
 
     public int Labels => classOf.Count;
 
+    public int Entries => pictures.Count + classOf.Count + others.Count;
+
     public bool HasEnd { get; private set; }
 
     /// <exception cref="DataSetException">It is damaged or compressed, or a class is no number that the job has.</exception>

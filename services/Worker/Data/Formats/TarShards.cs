@@ -119,9 +119,12 @@ public sealed class TarShards : EncodedPart
 
     private static TarShards Read(string part, string[] paths, int classes, Decoding decoding, bool mayLackLabels, DataNotes notes)
     {
-        var shards = paths.Select(path => TarShard.Read(path, classes)).ToList();
-        foreach (var (shard, path) in shards.Zip(paths))
+        var shards = new List<TarShard>();
+        foreach (var path in paths)
         {
+            var shard = TarShard.Read(path, classes);
+            notes.See(shard.Entries);
+            shards.Add(shard);
             if (!shard.HasEnd)
                 notes.Add($"{path} has no end mark; if it was cut short it lacks samples");
             else if (shard.Pictures == 0)

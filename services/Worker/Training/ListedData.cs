@@ -1,0 +1,63 @@
+using Cluster.Worker.Data;
+
+namespace Cluster.Worker.Training;
+
+/// <summary>A rank's own copy of the data set, as it found it before it met its peers.</summary>
+/// <param name="Data">Null if it cannot be used.</param>
+/// <param name="Fingerprint">Of <paramref name="Data"/>, where other nodes have copies too.</param>
+/// <param name="Fault">Why it cannot be used, which the peers are told too: they would wait for this rank.</param>
+internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerprint, Exception? Fault)
+{
+    private static readonly TimeSpan SignEvery = TimeSpan.FromSeconds(10);
+
+    /// <summary>Lists what the node has, and says so meanwhile.</summary>
+    public static ListedData Read(TrainerContext context, CancellationToken cancellationToken) =>
+        Read(context, notes => DataSetReader.Read(context.Launch.Spec.Data, context.Launch.DataRoot, notes), cancellationToken);
+
+    internal static ListedData Read(TrainerContext context, Func<DataNotes, ImageDataSet> read, CancellationToken cancellationToken)
+    {
+        var (launch, notes) = (context.Launch, new DataNotes());
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var signs = GiveSignsAsync(context, notes, over.Token);
+        try
+        {
+            var data = read(notes);
+            return new ListedData(data, launch.LocalWorldSize < launch.WorldSize ? new DataFingerprint(data, notes) : null, null);
+        }
+        catch (Exception e) when (e is DataSetException or JobMisconfiguredException)
+        {
+            return new ListedData(null, null, e);
+        }
+        finally
+        {
+            over.Cancel();
+            signs.GetAwaiter().GetResult();
+        }
+    }
+
+    /// <summary>While there is progress: a rank that hangs in a dead file system must not seem alive.</summary>
+    private static async Task GiveSignsAsync(TrainerContext context, DataNotes notes, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var timer = new PeriodicTimer(SignEvery, context.TimeProvider);
+            for (var before = 0L; await timer.WaitForNextTickAsync(cancellationToken);)
+            {
+                var seen = notes.Seen;
+                if (seen == before)
+                    continue;
+                before = seen;
+                await context.Link.PrepareRendezvousAsync(
+                    TrainingGroup.RendezvousName, $"reading {context.Launch.Spec.Data.Name}: {seen} entries so far", cancellationToken);
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // It is listed.
+        }
+        catch (Exception e) when (e is Grpc.Core.RpcException or StaleAttemptException)
+        {
+            // Whoever asks next finds out.
+        }
+    }
+}

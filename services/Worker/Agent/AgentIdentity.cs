@@ -22,6 +22,9 @@ internal sealed class AgentIdentity : IDisposable
 
     public string StateFolder { get; }
 
+    /// <summary>Where attempts keep chunks that their ranks share.</summary>
+    public string ChunkFolder => Path.Combine(StateFolder, "chunks");
+
     /// <summary>Tells this start of the agent from the one before.</summary>
     public string Incarnation { get; } = Guid.NewGuid().ToString("D");
 

@@ -18,6 +18,7 @@ internal sealed partial class AgentShutdown(
     public Task StartingAsync(CancellationToken cancellationToken)
     {
         notes.KillLeftovers();
+        SharedChunks.Remove(services.Identity.ChunkFolder);
         return Task.CompletedTask;
     }
 

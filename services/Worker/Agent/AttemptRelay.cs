@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Google.Protobuf;
 using Grpc.Core;
 
 namespace Cluster.Worker.Agent;
@@ -11,9 +12,14 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
     // What one call to the scheduler carries, and so what is sent again when it fails half-way.
     private const int BatchBytes = 8 << 20;
 
+    // Chunks that are fetched at once, so that the way to the store is never idle.
+    private const int ChunksAhead = 4;
+
     public override async Task<ReportResponse> Report(ReportRequest request, ServerCallContext context)
     {
-        var (_, rank) = attempts.Authenticate(context);
+        var (attempt, rank) = attempts.Authenticate(context);
+        if (request.Started)
+            attempt.Started(rank);
         try
         {
             await rank.Reports.AddAsync(request, context.CancellationToken);
@@ -56,7 +62,15 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
         return total;
     }
 
-    public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+    public override Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+    {
+        var (attempt, _) = attempts.Authenticate(context);
+        return attempt.Ranks.Count > 1
+            ? ShareChunksAsync(request, responseStream, attempt.Chunks, context)
+            : PassChunksOnAsync(request, responseStream, context);
+    }
+
+    private async Task PassChunksOnAsync(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
     {
         var delivered = 0;
         await RelayAsync("GetChunks", context, async options =>
@@ -73,6 +87,41 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
             return delivered;
         });
     }
+
+    /// <summary>Chunk by chunk, some ahead of the one that is written.</summary>
+    private async Task ShareChunksAsync(
+        GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, SharedChunks shared, ServerCallContext context)
+    {
+        var pending = new Queue<Task<ByteString>>();
+        try
+        {
+            foreach (var sha256 in request.Sha256)
+            {
+                pending.Enqueue(shared.GetAsync(sha256, () => GetChunkAsync(request.CheckpointId, sha256, context), context.CancellationToken));
+                if (pending.Count == ChunksAhead)
+                    await WriteFirstAsync();
+            }
+
+            while (pending.Count > 0)
+                await WriteFirstAsync();
+        }
+        finally
+        {
+            // Others may wait for them, and a fault that the first one has told already is no news.
+            await Task.WhenAll(pending).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+
+        async Task WriteFirstAsync() =>
+            await responseStream.WriteAsync(new GetChunksResponse { Data = await pending.Dequeue() }, context.CancellationToken);
+    }
+
+    private Task<ByteString> GetChunkAsync(string checkpointId, ByteString sha256, ServerCallContext context) => RelayAsync("GetChunks", context, async options =>
+    {
+        using var call = scheduler.Attempts.GetChunks(new GetChunksRequest { CheckpointId = checkpointId, Sha256 = { sha256 } }, options);
+        if (!await call.ResponseStream.MoveNext(options.CancellationToken))
+            throw new RpcException(new Status(StatusCode.Internal, "the scheduler gave no chunk where it was asked for one"));
+        return call.ResponseStream.Current.Data;
+    });
 
     private async Task<long> PutAsync(List<PutChunksRequest> batch, ServerCallContext context)
     {

@@ -24,6 +24,7 @@ internal sealed partial class LocalAttempt : IDisposable
     private AgentSignal? _stopSignal;
     private string? _killReason;
     private bool _evicted;
+    private int _startedRanks;
     private volatile bool _exitsAcknowledged;
 
     public LocalAttempt(AttemptKey key, string secret, IEnumerable<string> devices, AttemptServices services)
@@ -37,6 +38,7 @@ internal sealed partial class LocalAttempt : IDisposable
         _logger = services.Logger;
         _logs = new LogSpool(services.Options.LogSpoolBytes, services.TimeProvider);
         SharedMemory = new SharedMemorySegments(services.Memory);
+        Chunks = new SharedChunks(Path.Combine(services.Identity.ChunkFolder, Guid.NewGuid().ToString("N")));
     }
 
     public AttemptKey Key { get; }
@@ -44,6 +46,9 @@ internal sealed partial class LocalAttempt : IDisposable
     public string Secret { get; }
 
     public SharedMemorySegments SharedMemory { get; }
+
+    /// <summary>Of the checkpoint that its ranks go on from.</summary>
+    public SharedChunks Chunks { get; }
 
     /// <summary>Cancelled when this attempt is no longer the job's current one, or the agent ends: nothing that it sends counts.</summary>
     public CancellationToken Stale => _stale.Token;
@@ -82,6 +87,18 @@ internal sealed partial class LocalAttempt : IDisposable
             if (_killReason is not null)
                 rank.Kill(_killReason);
         }
+    }
+
+    /// <summary>A rank trains.</summary>
+    public void Started(LocalRank rank)
+    {
+        lock (_gate)
+        {
+            if (!rank.TrySetStarted() || ++_startedRanks < _devices.Count)
+                return;
+        }
+
+        Chunks.Dispose();
     }
 
     /// <summary>Writes a line of the agent's own into the attempt's log.</summary>
@@ -156,6 +173,7 @@ internal sealed partial class LocalAttempt : IDisposable
         lock (_gate)
             _graceTimers.ForEach(timer => timer.Dispose());
         SharedMemory.Dispose();
+        Chunks.Dispose();
         _agentEnds.Dispose();
         _running.TrySetResult(Task.CompletedTask);
     }

@@ -11,6 +11,7 @@ internal sealed class LocalRank(RankKey key, string device, TrainerProcess proce
     private volatile string _endedBecause = "";
     private volatile string _fault = "";
     private volatile bool _evicted;
+    private bool _started;
 
     public RankKey Key => key;
 
@@ -37,6 +38,10 @@ internal sealed class LocalRank(RankKey key, string device, TrainerProcess proce
         get => _fault;
         set => _fault = value;
     }
+
+    /// <summary>It trains.</summary>
+    /// <returns>False if that was known.</returns>
+    public bool TrySetStarted() => !Interlocked.Exchange(ref _started, true);
 
     public void Signal(AgentSignal signal) => _signals.Writer.TryWrite(signal);
 

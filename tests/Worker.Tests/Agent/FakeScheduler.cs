@@ -45,6 +45,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
     /// <summary>Called for each chunk that arrives; may throw.</summary>
     public Action<int> OnChunk { get; set; } = _ => { };
 
+    /// <summary>How often each chunk has left.</summary>
+    public ConcurrentDictionary<ByteString, int> ChunksOut { get; } = new();
+
     /// <summary>Called for each chunk that leaves; may throw.</summary>
     public Action<int> OnChunkOut { get; set; } = _ => { };
 
@@ -182,6 +185,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
             for (var i = 0; i < request.Sha256.Count; i++)
             {
                 scheduler.OnChunkOut(i);
+                scheduler.ChunksOut.AddOrUpdate(request.Sha256[i], 1, (_, before) => before + 1);
                 await responseStream.WriteAsync(new GetChunksResponse { Data = scheduler.Chunks[request.Sha256[i]] }, context.CancellationToken);
             }
         }

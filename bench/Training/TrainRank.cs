@@ -165,11 +165,13 @@ internal sealed class TrainRank : IDisposable
     {
         var dropouts = partition.Network.modules().OfType<CounterDropout>().ToList();
         dropouts.ForEach(layer => layer.eval());
-        var outcome = stepOf(order.MemoryFormat).ForwardBackward(batch, stepsDone);
+        Span<double> lossSum = [stepOf(order.MemoryFormat).ForwardBackward(batch, stepsDone).LossSum];
+        if (group.WorldSize > 1)
+            group.AllReduce(lossSum, "check");
         dropouts.ForEach(layer => layer.train());
         TensorFile.Write(
             GradientsFile(order.Folder, group.Rank), partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.grad!.cpu())));
-        return new TrainAnswer(0, outcome.Loss);
+        return new TrainAnswer(0, lossSum[0] / batch.GlobalSize);
     }
 
     private TrainAnswer Train(int steps)

@@ -40,17 +40,24 @@ internal sealed class PassTotals
     /// <summary>Without exchanges.</summary>
     public TimeSpan Backward { get; private set; }
 
-    /// <param name="pass">Null where the rank had no sample.</param>
     /// <param name="exchangedSoFar">Time in exchanges since the step began.</param>
-    public void EndForward(LocalPass? pass, TimeSpan exchangedSoFar = default)
+    public void EndForward(TimeSpan exchangedSoFar = default) => Forward += Computed(exchangedSoFar);
+
+    /// <param name="pass">That has ended; null where the rank had no sample, or no loss of it.</param>
+    /// <param name="exchangedSoFar">Time in exchanges since the step began.</param>
+    public void EndBackward(LocalPass? pass, TimeSpan exchangedSoFar = default)
     {
-        LossSum += pass?.LossSum ?? 0;
-        Correct += pass?.Correct ?? 0;
-        Forward += Computed(exchangedSoFar);
+        Add(pass);
+        Backward += Computed(exchangedSoFar);
     }
 
-    /// <inheritdoc cref="EndForward"/>
-    public void EndBackward(TimeSpan exchangedSoFar = default) => Backward += Computed(exchangedSoFar);
+    /// <summary>The figures of a pass.</summary>
+    public void Add(LocalPass? pass)
+    {
+        var (lossSum, correct) = pass?.Read() ?? default;
+        LossSum += lossSum;
+        Correct += correct;
+    }
 
     /// <summary>Time since the last end.</summary>
     public TimeSpan Lap()

@@ -58,6 +58,9 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
     /// <summary>(N, …) → (n, …): this rank's samples of those that <see cref="GatherSamples"/> joined.</summary>
     public Tensor OwnSamples(Tensor all) => SamplesOf(all, group.Rank);
 
+    /// <summary>Whether this is part 0.</summary>
+    public bool IsFirst => group.Rank == 0;
+
     /// <summary>Part 0's figures: on processors of different kinds the same sums may differ in their last bits.</summary>
     public void Agree(Span<double> figures) => group.Broadcast(figures, root: 0, "figures");
 

@@ -20,7 +20,6 @@ public sealed class DataParallel : ITrainingPartition
     private readonly IReadOnlyList<ICollectiveGroup> axes; // of a mesh, which live as long as this
     private readonly WholeBatchStatistics? statistics;
     private readonly GradientHooks hooks;
-    private readonly double[] figures = GC.AllocateArray<double>(2, pinned: true); // loss and correct: pinned, as the group's thread sums them
     private readonly bool talksInForward; // then even a rank without samples passes through, or the others would wait for it
     private bool weightsCompared;
 
@@ -50,6 +49,9 @@ public sealed class DataParallel : ITrainingPartition
 
     /// <inheritdoc/>
     public RankStatistics? OwnStatistics { get; }
+
+    /// <inheritdoc/>
+    public IEnumerable<Tensor> GradientShare => divided.Select(parameter => parameter.Gradient).Prepend(buckets.Share());
 
     /// <summary>Buckets that were under way before backward ended, in the last step; for tests of the overlap.</summary>
     internal int SentDuringBackward { get; private set; }
@@ -102,7 +104,7 @@ public sealed class DataParallel : ITrainingPartition
         return new SampleRange(start, count);
     }
 
-    public StepOutcome ForwardBackward(TrainingBatch batch)
+    public StepShare ForwardBackward(TrainingBatch batch)
     {
         if (!weightsCompared)
             ReplicaWeights.RequireEqual(group, replicated);
@@ -122,29 +124,25 @@ public sealed class DataParallel : ITrainingPartition
         {
             using var passScope = NewDisposeScope();
             var earlier = Forward(part, samples, gradientsAreFinal: false);
-            totals.EndForward(earlier, Exchanged);
+            totals.EndForward(Exchanged);
             earlier?.Backward(batch.GlobalBatchSize);
             ThrowIfFaulted();
             masters.TakeGradients();
-            totals.EndBackward(Exchanged);
+            totals.EndBackward(earlier, Exchanged);
         }
 
         var pass = Forward(passes[^1].Batch, passes[^1].Samples, gradientsAreFinal: true);
-        totals.EndForward(pass, Exchanged);
-        (figures[0], figures[1]) = (totals.LossSum, totals.Correct);
-        var reduced = ReduceFigures();
+        totals.EndForward(Exchanged);
         pass?.Backward(batch.GlobalBatchSize);
         ThrowIfFaulted();
         masters.TakeGradients();
         SentDuringBackward = buckets.Sent;
-        totals.EndBackward(Exchanged);
+        totals.EndBackward(pass, Exchanged);
 
         buckets.Finish();
-        reduced.GetAwaiter().GetResult();
-        if (axes.Count > 0)
-            exchange!.Agree(figures);
         var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Exchanged);
-        return new StepOutcome(figures[0] / batch.GlobalBatchSize, (long)figures[1], times);
+        // The parts of a copy all have its loss.
+        return axes.Count == 0 || exchange!.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
@@ -154,7 +152,8 @@ public sealed class DataParallel : ITrainingPartition
         masters.Publish();
         var local = LocalSamples(batch.GlobalBatchSize);
         LocalPass? pass = local.Count == 0 && exchange is null ? null : LocalPass.Forward(Network, batch, local, loss);
-        Span<double> sums = [pass?.LossSum ?? 0, pass?.Correct ?? 0];
+        var (lossSum, correct) = pass?.Read() ?? default;
+        Span<double> sums = [lossSum, correct];
         group.AllReduce(sums, "evaluation");
         if (axes.Count > 0)
             exchange!.Agree(sums);
@@ -188,12 +187,6 @@ public sealed class DataParallel : ITrainingPartition
             return null; // fewer samples than ranks: this one only adds zeros
         // A bucket may go only when its last pass has added to it.
         return hooks.Forward<LocalPass?>(gradientsAreFinal, () => LocalPass.Forward(Network, batch, local, loss));
-    }
-
-    private unsafe Task ReduceFigures()
-    {
-        fixed (double* sums = figures)
-            return group.AllReduceAsync<double>((nint)sums, figures.Length, "loss");
     }
 
     private void OnReady(int bucket)

@@ -93,6 +93,13 @@ internal sealed class GradientBuckets : IDisposable
             bucket.IsComplete = false;
     }
 
+    /// <summary>One rank's part of all gradients, which every rank has once they are summed: flat, in the current dispose scope.</summary>
+    public Tensor Share()
+    {
+        var (start, count) = Slices.Of(checked((int)flat.numel()), group.WorldSize, group.Rank);
+        return flat.narrow(0, start, count);
+    }
+
     /// <summary>Those of a bucket.</summary>
     public IEnumerable<LocalParameter> ParametersOf(int bucket) => parameters.Where((_, index) => bucketOf[index] == bucket);
 

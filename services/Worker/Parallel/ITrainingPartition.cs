@@ -22,9 +22,10 @@ public interface ITrainingPartition : IDisposable
 
     /// <summary>
     /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch, auxiliary heads
-    /// included, ready for the optimizer; loss and correct predictions are the main output's over the global batch, the same on every rank.
+    /// included, ready for the optimizer. Loss and correct predictions are the main output's, and this rank's share of them: what all ranks of the run have adds up
+    /// to the global batch's, so that they can travel with whatever else ranks tell each other once a step.
     /// </summary>
-    StepOutcome ForwardBackward(TrainingBatch batch);
+    StepShare ForwardBackward(TrainingBatch batch);
 
     /// <summary>
     /// Forward without gradients, over the samples that <see cref="LocalSamples"/> gives for a batch of <see cref="TrainingBatch.GlobalBatchSize"/>;
@@ -37,6 +38,12 @@ public interface ITrainingPartition : IDisposable
 
     /// <summary>The parameters that this rank holds, in the network's order, with their place in the whole network.</summary>
     IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <summary>
+    /// This rank's share of the network's gradient, after <see cref="ForwardBackward"/>: each of its elements is in the share of one rank of the run, and there once,
+    /// so that the squares of all shares add up to the whole's.
+    /// </summary>
+    IEnumerable<torch.Tensor> GradientShare => Parameters.Where(parameter => parameter.IsOwner).Select(parameter => parameter.Gradient);
 }
 
 /// <summary>Positions [Start, Start + Count) of a global batch.</summary>
@@ -52,6 +59,16 @@ public sealed record TrainingBatch(torch.Tensor Images, torch.Tensor Labels, int
 {
     /// <summary>Passes in which a rank works through its samples of a training step.</summary>
     public int AccumulationSteps { get; init; } = 1;
+}
+
+/// <summary>A rank's share of a training step's figures.</summary>
+/// <param name="LossSum">Sum of the samples' losses.</param>
+/// <param name="Correct">Samples whose most likely class is their label.</param>
+/// <param name="Times">Where this rank's time went.</param>
+public readonly record struct StepShare(double LossSum, long Correct, StepTimes Times)
+{
+    /// <summary>Of a rank that computes what another one of its part of the batch counts.</summary>
+    internal static StepShare None(StepTimes times) => new(0, 0, times);
 }
 
 /// <summary>A training step's figures over the global batch.</summary>
@@ -78,4 +95,8 @@ public sealed record LocalParameter(
     string Name, torch.Tensor Tensor, IReadOnlyList<long> GlobalShape, IReadOnlyList<long> Offset, bool IsOwner)
 {
     public IReadOnlyList<long> Shape => Tensor.shape;
+
+    /// <summary>After backward.</summary>
+    /// <exception cref="InvalidOperationException">Backward did not reach it.</exception>
+    internal torch.Tensor Gradient => Tensor.grad ?? throw new InvalidOperationException($"{Name} has no gradient after backward");
 }

@@ -7,9 +7,8 @@ namespace Cluster.Worker.Parallel;
 
 /// <summary>One rank's forward over the samples it feeds, whatever the split.</summary>
 /// <param name="SummedLoss">Scalar, with its graph while training: what to minimise, auxiliary heads included.</param>
-/// <param name="LossSum">The main output's share of it, which is what evaluation measures too.</param>
-/// <param name="Correct">Samples whose most likely class is their label.</param>
-internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, long Correct)
+/// <param name="Figures">(2) float64, on the device: the main output's share of the loss, which is what evaluation measures too, and the samples whose most likely class is their label.</param>
+internal readonly record struct LocalPass(Tensor SummedLoss, Tensor Figures)
 {
     public static LocalPass Forward(ImageClassifier network, TrainingBatch batch, SampleRange local, SummedLoss loss)
     {
@@ -27,7 +26,15 @@ internal readonly record struct LocalPass(Tensor SummedLoss, double LossSum, lon
         }
 
         using var guard = no_grad();
-        return new LocalPass(total, main.to(ScalarType.Float64).item<double>(), logits_NK.argmax(1).eq(batch.Labels).sum().item<long>());
+        return new LocalPass(total, stack([main.to(ScalarType.Float64), logits_NK.argmax(1).eq(batch.Labels).sum().to(ScalarType.Float64)]));
+    }
+
+    /// <summary>Waits for the device: after backward, or a GPU would stand still until backward is handed to it.</summary>
+    public (double LossSum, long Correct) Read()
+    {
+        using var figures_2 = Figures.cpu();
+        var values = TensorMemory.Values<double>(figures_2);
+        return (values[0], (long)values[1]);
     }
 
     /// <summary>Tells the network which samples of which step come next.</summary>

@@ -44,7 +44,7 @@ public sealed class ModelParallel : ITrainingPartition
 
     public SampleRange LocalSamples(int globalBatchSize) => new(0, globalBatchSize);
 
-    public StepOutcome ForwardBackward(TrainingBatch batch)
+    public StepShare ForwardBackward(TrainingBatch batch)
     {
         using var scope = NewDisposeScope();
         Network.zero_grad();
@@ -54,14 +54,15 @@ public sealed class ModelParallel : ITrainingPartition
         {
             using var passScope = NewDisposeScope();
             var pass = LocalPass.Forward(Network, part, samples, loss);
-            totals.EndForward(pass, exchange.Elapsed);
+            totals.EndForward(exchange.Elapsed);
             pass.Backward(batch.GlobalBatchSize);
             exchange.ThrowIfFaulted();
-            totals.EndBackward(exchange.Elapsed);
+            totals.EndBackward(pass, exchange.Elapsed);
         }
 
-        var (lossSum, correct) = Agree(totals.LossSum, totals.Correct);
-        return new StepOutcome(lossSum / batch.GlobalBatchSize, correct, new StepTimes(totals.Forward, totals.Backward, exchange.Elapsed));
+        var times = new StepTimes(totals.Forward, totals.Backward, exchange.Elapsed);
+        // Every part has the same loss, though on processors of different kinds its last bits may differ.
+        return exchange.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
@@ -69,17 +70,11 @@ public sealed class ModelParallel : ITrainingPartition
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         exchange.Begin();
-        var pass = LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), loss);
-        var (lossSum, correct) = Agree(pass.LossSum, pass.Correct);
-        return new EvaluationOutcome(lossSum, correct);
+        var (lossSum, correct) = LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), loss).Read();
+        Span<double> figures = [lossSum, correct];
+        exchange.Agree(figures);
+        return new EvaluationOutcome(figures[0], (long)figures[1]);
     }
 
     public void Dispose() => Network.Dispose();
-
-    private (double LossSum, long Correct) Agree(double lossSum, long correctHere)
-    {
-        Span<double> figures = [lossSum, correctHere];
-        exchange.Agree(figures);
-        return (figures[0], (long)figures[1]);
-    }
 }

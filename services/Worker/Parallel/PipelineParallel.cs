@@ -99,10 +99,13 @@ public sealed partial class PipelineParallel : ITrainingPartition
         return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets, statistics);
     }
 
+    /// <inheritdoc/>
+    public IEnumerable<Tensor> GradientShare => [buckets.Share()];
+
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
     public SampleRange LocalSamples(int globalBatchSize) => Slice(globalBatchSize) with { Count = IsFirst ? Slice(globalBatchSize).Count : 0 };
 
-    public StepOutcome ForwardBackward(TrainingBatch batch)
+    public StepShare ForwardBackward(TrainingBatch batch)
     {
         if (!weightsCompared)
             ReplicaWeights.RequireEqual(dataAxis, Parameters);
@@ -129,9 +132,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
         SentDuringBackward = buckets.Sent;
         buckets.Finish();
         messages.Flush();
-        var (lossSum, correct) = Agree(totals.LossSum, totals.Correct, "loss");
         var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Waited);
-        return new StepOutcome(lossSum / batch.GlobalBatchSize, correct, times);
+        return new StepShare(totals.LossSum, totals.Correct, times); // nothing on all but the last stages
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
@@ -145,11 +147,13 @@ public sealed partial class PipelineParallel : ITrainingPartition
         {
             using var passScope = NewDisposeScope();
             using var done = Forward(passes, microBatch, totals);
+            totals.Add(done.Loss);
         }
 
         messages.Flush();
-        var (lossSum, correct) = Agree(totals.LossSum, totals.Correct, "evaluation");
-        return new EvaluationOutcome(lossSum, correct);
+        Span<double> figures = [totals.LossSum, totals.Correct]; // zero on all but the last stages
+        group.AllReduce(figures, "evaluation");
+        return new EvaluationOutcome(figures[0], (long)figures[1]);
     }
 
     public void Dispose()
@@ -229,15 +233,16 @@ public sealed partial class PipelineParallel : ITrainingPartition
         {
             var part = batch with { Images = input, Labels = batch.Labels.narrow(0, first, samples.Count) };
             var pass = hooks.Forward(isFinal, () => LocalPass.Forward(Network, part, samples, loss));
-            totals.EndForward(pass, Waited);
+            totals.EndForward(Waited);
             pass.SummedLoss.MoveToOuterDisposeScope();
+            pass.Figures.MoveToOuterDisposeScope();
             return new InFlight(received, pass.SummedLoss, pass);
         }
 
         LocalPass.Place(Network, batch, samples);
         var output = hooks.Forward(isFinal, () => Network.call(input)).MoveToOuterDisposeScope();
         messages.Send(output, Stage + 1, Activations);
-        totals.EndForward(pass: null, Waited);
+        totals.EndForward(Waited);
         return new InFlight(received, output, Loss: null);
     }
 
@@ -261,15 +266,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
             statistics?.ThrowIfFaulted();
             if (pass.Received is { } input)
                 messages.Send(input.grad!, Stage - 1, ActivationGradients);
-            totals.EndBackward(Waited);
+            totals.EndBackward(pass.Loss, Waited);
         }
-    }
-
-    private (double LossSum, long Correct) Agree(double lossSum, long correctHere, string operation)
-    {
-        Span<double> figures = [lossSum, correctHere]; // zero on all but the last stages
-        group.AllReduce(figures, operation);
-        return (figures[0], (long)figures[1]);
     }
 
     [LoggerMessage(LogLevel.Information, "Pipeline of {Stages} stages, cut by the time that rank 0 measured of each unit: {Cut}")]
@@ -291,6 +289,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         public void Dispose()
         {
             Output.Dispose();
+            Loss?.Figures.Dispose();
             Received?.Dispose();
         }
     }

@@ -26,7 +26,7 @@ public sealed class SingleDevice : ITrainingPartition
 
     public SampleRange LocalSamples(int globalBatchSize) => new(0, globalBatchSize);
 
-    public StepOutcome ForwardBackward(TrainingBatch batch)
+    public StepShare ForwardBackward(TrainingBatch batch)
     {
         using var scope = torch.NewDisposeScope();
         network.zero_grad();
@@ -37,13 +37,13 @@ public sealed class SingleDevice : ITrainingPartition
         {
             using var passScope = torch.NewDisposeScope();
             var pass = LocalPass.Forward(network, part, samples, loss);
-            totals.EndForward(pass);
+            totals.EndForward();
             pass.Backward(batch.GlobalBatchSize);
             masters.TakeGradients();
-            totals.EndBackward();
+            totals.EndBackward(pass);
         }
 
-        return new StepOutcome(totals.LossSum / batch.GlobalBatchSize, totals.Correct, new StepTimes(totals.Forward, totals.Backward, TimeSpan.Zero));
+        return new StepShare(totals.LossSum, totals.Correct, new StepTimes(totals.Forward, totals.Backward, TimeSpan.Zero));
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
@@ -51,8 +51,8 @@ public sealed class SingleDevice : ITrainingPartition
         using var scope = torch.NewDisposeScope();
         using var guard = torch.no_grad();
         masters.Publish();
-        var pass = LocalPass.Forward(network, batch, LocalSamples(batch.GlobalBatchSize), loss);
-        return new EvaluationOutcome(pass.LossSum, pass.Correct);
+        var (lossSum, correct) = LocalPass.Forward(network, batch, LocalSamples(batch.GlobalBatchSize), loss).Read();
+        return new EvaluationOutcome(lossSum, correct);
     }
 
     public void Dispose()

@@ -7,44 +7,49 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>From a step's gradients to its parameters: are they finite → clip → optimizer → running average.</summary>
+/// <summary>From a step's gradients to its parameters: all ranks agree → is it finite → clip → optimizer → running average.</summary>
 internal sealed class ParameterUpdate(
     Hyperparameters hyperparameters, ITrainingPartition partition, IOptimizer optimizer, WeightAverage? average, ICollectiveGroup group)
 {
     /// <summary>PyTorch's clip_grad_norm_ adds it to the norm that it divides by.</summary>
     private const double ClipEpsilon = 1e-6;
 
+    /// <param name="share">This rank's, of the step whose gradients are there.</param>
+    /// <param name="globalBatchSize">Samples of the step.</param>
     /// <param name="learningRate">This step's.</param>
     /// <param name="step">From 0.</param>
-    /// <param name="news">This rank's, which travel with the gradient's norm.</param>
-    /// <returns>The gradient's norm before it was clipped: of the whole network, whatever the split. And all ranks' news.</returns>
-    /// <exception cref="JobMisconfiguredException">The gradient is not finite; nothing has been changed, on any rank.</exception>
-    public (double GradientNorm, RankNews News) Apply(double learningRate, long step, RankNews news = default)
+    /// <param name="news">This rank's.</param>
+    /// <exception cref="JobMisconfiguredException">Loss or gradient is not finite; nothing has been changed, on any rank.</exception>
+    public AgreedStep Apply(StepShare share, int globalBatchSize, double learningRate, long step, RankNews news = default)
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        (var norm, news) = Agree(news);
-        if (!double.IsFinite(norm))
-            throw NotFinite(norm, step);
-        if (hyperparameters.ClipNorm is > 0 and var longest && norm + ClipEpsilon > longest)
-            Scale(longest / (norm + ClipEpsilon));
+        var agreed = Agree(share, globalBatchSize, news);
+        if (!double.IsFinite(agreed.Outcome.Loss))
+            throw Diverged(agreed.Outcome.Loss, step);
+        if (!double.IsFinite(agreed.GradientNorm))
+            throw NotFinite(agreed.GradientNorm, step);
+        if (hyperparameters.ClipNorm is > 0 and var longest && agreed.GradientNorm + ClipEpsilon > longest)
+            Scale(longest / (agreed.GradientNorm + ClipEpsilon));
         optimizer.Step(learningRate, step);
         average?.Update(step);
-        return (norm, news);
+        return agreed;
     }
 
-    /// <summary>Each element of the network has one owner among the ranks, so owned squares add up to the whole's.</summary>
-    private (double GradientNorm, RankNews News) Agree(RankNews news)
+    /// <summary>All that ranks tell each other once a step, in one exchange.</summary>
+    private AgreedStep Agree(StepShare share, int globalBatchSize, RankNews news)
     {
-        var own = partition.Parameters.Where(p => p.IsOwner).Select(Gradient).ToLookup(FusedUpdate.IsPlain);
-        // The news are small whole numbers, which float64 adds exactly.
+        var gradients = partition.GradientShare.ToLookup(FusedUpdate.IsPlain);
+        // Whole numbers, all but two: float64 adds them exactly.
         Span<double> sums =
         [
-            own[true].Sum(FusedUpdate.SumOfSquares) + SumOfSquares([.. own[false]]), news.StopRequests, news.BrokenPictures, news.UnfinishedCheckpoints,
+            gradients[true].Sum(FusedUpdate.SumOfSquares) + SumOfSquares([.. gradients[false]]), share.LossSum, share.Correct,
+            news.StopRequests, news.BrokenPictures, news.UnfinishedCheckpoints,
         ];
         if (group.WorldSize > 1)
-            group.AllReduce(sums, "gradient norm");
-        return (Math.Sqrt(sums[0]), new RankNews((long)sums[1], (long)sums[2], (long)sums[3]));
+            group.AllReduce(sums, "step");
+        return new AgreedStep(
+            new StepOutcome(sums[1] / globalBatchSize, (long)sums[2], share.Times), Math.Sqrt(sums[0]), new RankNews((long)sums[3], (long)sums[4], (long)sums[5]));
     }
 
     /// <summary>By libtorch's operators. A GPU is waited for once.</summary>
@@ -55,12 +60,20 @@ internal sealed class ParameterUpdate(
     {
         using Scalar scale = factor;
         foreach (var parameter in partition.Parameters)
-            Gradient(parameter).mul_(scale);
+            parameter.Gradient.mul_(scale);
     }
 
-    private static Tensor Gradient(LocalParameter parameter) => OptimizerFactory.GradientOf(parameter);
+    private JobMisconfiguredException Diverged(double loss, long step) => new(
+        $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "
+        + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}) or raise hyperparameters.schedule.warmupEpochs (now {hyperparameters.Schedule.WarmupEpochs})");
 
     private JobMisconfiguredException NotFinite(double norm, long step) =>
         new($"the gradient's norm is {norm} at step {step + 1}, and a step along it would ruin the weights; it would come again from any checkpoint: "
             + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}), or limit earlier gradients by hyperparameters.clipNorm (now {hyperparameters.ClipNorm})");
 }
+
+/// <summary>A step as all ranks see it.</summary>
+/// <param name="Outcome">Over the global batch.</param>
+/// <param name="GradientNorm">Of the whole network, whatever the split, before it was clipped.</param>
+/// <param name="News">Of all ranks.</param>
+internal readonly record struct AgreedStep(StepOutcome Outcome, double GradientNorm, RankNews News);

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>One optimizer step of a rank: batch to the device → forward and backward → is the loss finite → update.</summary>
+/// <summary>One optimizer step of a rank: batch to the device → forward and backward → update.</summary>
 /// <param name="hyperparameters">The job's.</param>
 /// <param name="partition">That computes.</param>
 /// <param name="update">That follows.</param>
@@ -23,16 +23,14 @@ internal sealed class TrainingStep(
     /// <exception cref="JobMisconfiguredException">Loss or gradient is no longer a number; no parameter has been changed, on any rank.</exception>
     public StepResult Run(HostBatch batch, long step, double learningRate, RankNews news = default, HostBatch? next = null)
     {
-        var outcome = ForwardBackward(batch, step, next);
-        if (!double.IsFinite(outcome.Loss))
-            throw Diverged(step, outcome.Loss);
+        var share = ForwardBackward(batch, step, next);
         var updating = time.GetTimestamp();
-        (var gradientNorm, news) = update.Apply(learningRate, step, news);
-        return new StepResult(outcome, gradientNorm, news, time.GetElapsedTime(updating));
+        var agreed = update.Apply(share, batch.GlobalSize, learningRate, step, news);
+        return new StepResult(agreed.Outcome, agreed.GradientNorm, agreed.News, time.GetElapsedTime(updating));
     }
 
     /// <summary>The step without its update: leaves the gradients.</summary>
-    public StepOutcome ForwardBackward(HostBatch batch, long step, HostBatch? next = null)
+    public StepShare ForwardBackward(HostBatch batch, long step, HostBatch? next = null)
     {
         using var scope = NewDisposeScope(); // ends the batch's tensors
         var placed = placement.Place(batch, step, feed);
@@ -40,10 +38,6 @@ internal sealed class TrainingStep(
             feed?.Begin(next);
         return partition.ForwardBackward(placed with { AccumulationSteps = Math.Max(1, hyperparameters.AccumulationSteps) });
     }
-
-    private JobMisconfiguredException Diverged(long step, double loss) => new(
-        $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "
-        + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}) or raise hyperparameters.schedule.warmupEpochs (now {hyperparameters.Schedule.WarmupEpochs})");
 }
 
 /// <param name="Outcome">Over the global batch.</param>

@@ -121,8 +121,8 @@ public sealed class CudaTests
                 for (var step = 0; step < 3; step++)
                 {
                     var batch = Trainings.Batch(partition, ScalarType.Float64, step);
-                    partition.ForwardBackward(partition == onGpu ? ToGpu(batch) : batch);
-                    update.Apply(0.01, step).GradientNorm.ShouldBeGreaterThan(0);
+                    var share = partition.ForwardBackward(partition == onGpu ? ToGpu(batch) : batch);
+                    update.Apply(share, Trainings.BatchSize, 0.01, step).GradientNorm.ShouldBeGreaterThan(0);
                 }
             }
 
@@ -204,7 +204,7 @@ public sealed class CudaTests
             using var partition = DataParallel.CreateAsync(
                 Trainings.Network(network, ScalarType.Float64).to(CUDA), Trainings.CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: group.WorldSize == 1,
                 TestContext.Current.CancellationToken).GetAwaiter().GetResult();
-            Trainings.Train(partition, ScalarType.Float64, steps: 3, change: ToGpu).ShouldBe(expected, 1e-9);
+            Trainings.Train(partition, ScalarType.Float64, steps: 3, change: ToGpu, group: group).ShouldBe(expected, 1e-9);
             partition.SentDuringBackward.ShouldBeGreaterThan(0);
             ShouldBeNear(partition, single, 1e-8);
         });

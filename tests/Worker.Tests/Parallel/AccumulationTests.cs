@@ -30,7 +30,7 @@ public sealed class AccumulationTests
         var steps = ranks.Run(group =>
         {
             using var partition = Trainings.Data("alexnet", ScalarType.Float64, group);
-            var step = Step(partition, passes: 3);
+            var step = Step(partition, passes: 3, group);
             partition.SentDuringBackward.ShouldBeGreaterThan(0); // the last pass's
             return step;
         });
@@ -45,7 +45,7 @@ public sealed class AccumulationTests
         foreach (var step in ranks.Run(group =>
         {
             using var partition = Trainings.Data("alexnet", ScalarType.Float64, group);
-            return Step(partition, passes: 3);
+            return Step(partition, passes: 3, group);
         }))
         {
             ShouldEqual(step, Undivided());
@@ -59,7 +59,7 @@ public sealed class AccumulationTests
         var steps = ranks.Run(group =>
         {
             using var partition = Trainings.Model("alexnet", ScalarType.Float64, group);
-            return Step(partition, passes: 3);
+            return Step(partition, passes: 3, group);
         });
         var expected = Undivided();
         foreach (var (name, whole) in expected.Gradients)
@@ -77,11 +77,11 @@ public sealed class AccumulationTests
         return Step(partition, passes: 1);
     }
 
-    private static (StepOutcome Outcome, Dictionary<string, double[]> Gradients) Step(ITrainingPartition partition, int passes)
+    private static (StepOutcome Outcome, Dictionary<string, double[]> Gradients) Step(ITrainingPartition partition, int passes, ICollectiveGroup? group = null)
     {
         using var scope = NewDisposeScope();
         partition.Network.train();
-        var outcome = partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 5) with { AccumulationSteps = passes });
+        var outcome = Trainings.Outcome(partition, Trainings.Batch(partition, ScalarType.Float64, step: 5) with { AccumulationSteps = passes }, group);
         return (outcome, Trainings.Gradients(partition).ToDictionary(g => g.Name, g => g.Values));
     }
 

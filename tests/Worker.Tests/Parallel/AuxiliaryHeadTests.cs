@@ -1,5 +1,6 @@
 using Cluster.Models;
 using Cluster.Models.Initialization;
+using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Tests.Collectives;
 using TorchSharp;
@@ -21,7 +22,7 @@ public sealed class AuxiliaryHeadTests
         var losses = network.Outputs(batch.Images).Select(logits => nn.functional.cross_entropy(logits, batch.Labels)).ToArray();
         (losses[0] + (losses[1] * 0.3) + (losses[2] * 0.7)).backward();
 
-        var outcome = partition.ForwardBackward(batch);
+        var outcome = Trainings.Outcome(partition, batch);
 
         outcome.Loss.ShouldBe(losses[0].item<double>(), 1e-14);
         foreach (var (name, parameter) in network.named_parameters())
@@ -44,7 +45,7 @@ public sealed class AuxiliaryHeadTests
         {
             using var partition = DataParallel.CreateAsync(
                 new NetworkWithHeads(), Trainings.CrossEntropy, group, new GradientOptions { BucketBytes = 1024 }, syncBatchNorm: true, CancellationToken.None).GetAwaiter().GetResult();
-            var step = Step(partition, passes);
+            var step = Step(partition, passes, group);
             partition.SentDuringBackward.ShouldBeGreaterThan(0); // the heads' hooks report too
             return step;
         });
@@ -67,10 +68,10 @@ public sealed class AuxiliaryHeadTests
         partition.Evaluate(batch).LossSum.ShouldBe(Trainings.CrossEntropy(partition.Network.call(batch.Images), batch.Labels).item<double>(), 1e-12);
     }
 
-    private static (double Loss, Dictionary<string, double[]> Gradients) Step(ITrainingPartition partition, int passes)
+    private static (double Loss, Dictionary<string, double[]> Gradients) Step(ITrainingPartition partition, int passes, ICollectiveGroup? group = null)
     {
         using var scope = NewDisposeScope();
-        var outcome = partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 1) with { AccumulationSteps = passes });
+        var outcome = Trainings.Outcome(partition, Trainings.Batch(partition, ScalarType.Float64, step: 1) with { AccumulationSteps = passes }, group);
         return (outcome.Loss, Trainings.Gradients(partition).ToDictionary(g => g.Name, g => g.Values));
     }
 

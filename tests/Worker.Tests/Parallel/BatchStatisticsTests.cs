@@ -28,7 +28,7 @@ public sealed class BatchStatisticsTests
         var results = ranks.Run(group =>
         {
             using var partition = Trainings.Data("resnet18", ScalarType.Float64, group);
-            return (Losses: Trainings.Train(partition, ScalarType.Float64, Steps, batchSize), Running: Running(partition));
+            return (Losses: Trainings.Train(partition, ScalarType.Float64, Steps, batchSize, group: group), Running: Running(partition));
         });
 
         foreach (var (losses, statistics) in results)

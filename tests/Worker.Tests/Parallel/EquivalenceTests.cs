@@ -68,7 +68,7 @@ public sealed class EquivalenceTests
         var losses = ranks.Run(group =>
         {
             using var partition = Trainings.Hybrid("alexnet_owt", ScalarType.Float64, group);
-            return Trainings.Train(partition, ScalarType.Float64, 5, batchSize);
+            return Trainings.Train(partition, ScalarType.Float64, 5, batchSize, group: group);
         });
         foreach (var rank in losses)
             ShouldFollow(rank, expected);
@@ -103,7 +103,7 @@ public sealed class EquivalenceTests
         var losses = ranks.Run(group =>
         {
             using var partition = Trainings.Data("lenet5", ScalarType.Float64, group);
-            return Trainings.Train(partition, ScalarType.Float64, 5, batchSize);
+            return Trainings.Train(partition, ScalarType.Float64, 5, batchSize, group: group);
         });
         foreach (var rank in losses)
             ShouldFollow(rank, expected);
@@ -166,7 +166,7 @@ public sealed class EquivalenceTests
         var losses = ranks.Run(group =>
         {
             using var partition = split(group);
-            return Trainings.Train(partition, ScalarType.Float64, steps);
+            return Trainings.Train(partition, ScalarType.Float64, steps, group: group);
         });
         foreach (var rank in losses)
         {

@@ -20,7 +20,7 @@ public sealed class MeshTests
         var losses = ranks.Run(group =>
         {
             using var partition = Trainings.Mesh(network, ScalarType.Float64, group);
-            return Trainings.Train(partition, ScalarType.Float64, steps, batchSize);
+            return Trainings.Train(partition, ScalarType.Float64, steps, batchSize, group: group);
         });
 
         foreach (var rank in losses)

@@ -222,7 +222,7 @@ public sealed class PipelineTests
         var byRank = ranks.Run(group =>
         {
             using var partition = Trainings.Pipeline(network, dtype, group, stages: group.WorldSize, microBatches);
-            return (Losses: Trainings.Train(partition, dtype, steps, batchSize), Gradients: Trainings.Gradients(partition));
+            return (Losses: Trainings.Train(partition, dtype, steps, batchSize, group: group), Gradients: Trainings.Gradients(partition));
         });
 
         byRank.ShouldAllBe(rank => rank.Losses.SequenceEqual(expected));
@@ -237,7 +237,7 @@ public sealed class PipelineTests
         return ranks.Run(group =>
         {
             using var partition = Trainings.Pipeline(network, ScalarType.Float64, group, stages: 2, microBatches);
-            return Trainings.Train(partition, ScalarType.Float64, Steps, batchSize);
+            return Trainings.Train(partition, ScalarType.Float64, Steps, batchSize, group: group);
         });
     }
 

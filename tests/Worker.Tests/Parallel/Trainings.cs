@@ -134,23 +134,35 @@ internal static class Trainings
         return new TrainingBatch(tensor.to(dtype), classes, size, step);
     }
 
+    /// <summary>A step's mean loss and correct predictions over the global batch, of all ranks' shares; without a group, of one rank that has all.</summary>
+    public static StepOutcome Outcome(ITrainingPartition partition, TrainingBatch batch, ICollectiveGroup? group = null)
+    {
+        var share = partition.ForwardBackward(batch);
+        Span<double> sums = [share.LossSum, share.Correct];
+        if (group is { WorldSize: > 1 })
+            group.AllReduce(sums, "outcome");
+        return new StepOutcome(sums[0] / batch.GlobalBatchSize, (long)sums[1], share.Times);
+    }
+
     /// <summary>Steps from 0; the mean loss of each over the global batch.</summary>
     /// <param name="partition">Its network is put into training mode.</param>
     /// <param name="dtype">Of the images.</param>
     /// <param name="steps">How many.</param>
     /// <param name="batchSize">Of all ranks.</param>
     /// <param name="change">Of each batch, before it is computed.</param>
+    /// <param name="group">All ranks, where the losses matter.</param>
     public static double[] Train(
-        ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize, Func<TrainingBatch, TrainingBatch>? change = null)
+        ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize, Func<TrainingBatch, TrainingBatch>? change = null,
+        ICollectiveGroup? group = null)
     {
         partition.Network.train();
         return [.. Enumerable.Range(0, steps).Select(step =>
         {
             using var scope = NewDisposeScope();
             var batch = Batch(partition, dtype, step, batchSize);
-            var outcome = partition.ForwardBackward(change is null ? batch : change(batch));
+            var loss = Outcome(partition, change is null ? batch : change(batch), group).Loss;
             Descend(partition);
-            return outcome.Loss;
+            return loss;
         })];
     }
 

@@ -64,10 +64,10 @@ public sealed class BatchPlacementTests
         using var scope = NewDisposeScope();
         using var partition = Trainings.Single(network, ScalarType.Float64);
         var batch = Trainings.Batch(partition, ScalarType.Float64, step: 1);
-        var loss = partition.ForwardBackward(batch).Loss;
+        var loss = partition.ForwardBackward(batch).LossSum;
         var expected = Trainings.Gradients(partition);
 
-        var other = partition.ForwardBackward(batch with { Images = ImageLayout.ToChannelsLast(batch.Images) }).Loss;
+        var other = partition.ForwardBackward(batch with { Images = ImageLayout.ToChannelsLast(batch.Images) }).LossSum;
 
         // Sums of some thousand products in another order: 2⁻⁵³ · √1000 ≈ 4e-15 a layer, of values up to 1e2 in gradients.
         other.ShouldBe(loss, 1e-13);

@@ -22,13 +22,15 @@ public sealed class ParameterUpdateTests
     {
         using var scope = NewDisposeScope();
         using var partition = Trainings.Single("lenet5", ScalarType.Float64);
-        partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
+        var share = partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
         var gradients = Trainings.Gradients(partition);
         var weights = Weights(partition);
         var norm = Math.Sqrt(gradients.Sum(g => g.Values.Sum(v => v * v)));
         var clipNorm = clipToNorm * norm;
 
-        Update(partition, group, clipNorm).Apply(Rate, 0).GradientNorm.ShouldBe(norm, 1e-12 * norm);
+        var agreed = Update(partition, group, clipNorm).Apply(share, Trainings.BatchSize, Rate, 0);
+        agreed.GradientNorm.ShouldBe(norm, 1e-12 * norm);
+        (agreed.Outcome.Loss, agreed.Outcome.Correct).ShouldBe((share.LossSum / Trainings.BatchSize, share.Correct));
 
         // PyTorch's clip_grad_norm_: max_norm / (norm + 1e-6), if below 1.
         var factor = clipNorm == 0 ? 1 : Math.Min(1, clipNorm / (norm + 1e-6));
@@ -57,24 +59,25 @@ public sealed class ParameterUpdateTests
     }
 
     [Theory]
-    [InlineData(Parallelism.Data, 0)]
+    [InlineData(Parallelism.Data, null)]
     [InlineData(Parallelism.Model, 1)]
-    public void Apply_OfAGradientThatIsNotFinite_EndsEveryRankBeforeAnyWeightChanges(Parallelism parallelism, int poisonedRank)
+    public void Apply_OfAGradientThatIsNotFinite_EndsEveryRankBeforeAnyWeightChanges(Parallelism parallelism, int? poisonedRank)
     {
         using var ranks = new Ranks("aa");
         ranks.Run(group =>
         {
             using var scope = NewDisposeScope();
             using var partition = Split(parallelism, group);
-            partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
+            var share = partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
             var weights = Weights(partition);
-            if (group.Rank == poisonedRank)
+            // Replicas have the same sums; of a divided network one part may be alone.
+            if (group.Rank == (poisonedRank ?? group.Rank))
             {
                 using Scalar notANumber = double.NaN;
                 partition.Parameters[3].Tensor.grad!.mul_(notANumber);
             }
 
-            Should.Throw<JobMisconfiguredException>(() => Update(partition, group, clipNorm: 1).Apply(Rate, 6)).Message.ShouldBe(
+            Should.Throw<JobMisconfiguredException>(() => Update(partition, group, clipNorm: 1).Apply(share, Trainings.BatchSize, Rate, 6)).Message.ShouldBe(
                 "the gradient's norm is NaN at step 7, and a step along it would ruin the weights; it would come again from any checkpoint: "
                 + "lower hyperparameters.optimizer.learningRate (now 0.1), or limit earlier gradients by hyperparameters.clipNorm (now 1)");
 
@@ -93,8 +96,8 @@ public sealed class ParameterUpdateTests
         var expected = Weights(partition)[name];
         for (var step = 0; step < 3; step++)
         {
-            partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step));
-            Update(partition, group, clipNorm: 0, average).Apply(Rate, step);
+            var share = partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step));
+            Update(partition, group, clipNorm: 0, average).Apply(share, Trainings.BatchSize, Rate, step);
             var decay = Math.Min(0.25, (2.0 + step) / (11.0 + step));
             expected = [.. expected.Zip(Weights(partition)[name], (a, w) => (decay * a) + ((1 - decay) * w))];
         }
@@ -121,8 +124,8 @@ public sealed class ParameterUpdateTests
     private static double MeasuredNorm(ITrainingPartition partition, ICollectiveGroup group)
     {
         using var scope = NewDisposeScope();
-        partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
-        return Update(partition, group, clipNorm: 0).Apply(Rate, 0).GradientNorm;
+        var share = partition.ForwardBackward(Trainings.Batch(partition, ScalarType.Float64, step: 0));
+        return Update(partition, group, clipNorm: 0).Apply(share, Trainings.BatchSize, Rate, 0).GradientNorm;
     }
 
     private static ParameterUpdate Update(ITrainingPartition partition, ICollectiveGroup group, double clipNorm, WeightAverage? average = null)

@@ -42,7 +42,7 @@ public sealed class Adam : IOptimizer
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
-            var gradient = OptimizerFactory.GradientOf(_parameters[i]);
+            var gradient = _parameters[i].Gradient;
             if (FusedUpdate.Fits(weight, gradient))
                 FusedUpdate.Run(rule, weight, gradient, _means[i], _squares[i]);
             else

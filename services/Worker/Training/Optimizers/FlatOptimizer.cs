@@ -75,7 +75,7 @@ public sealed class FlatOptimizer : IOptimizer
     private IEnumerable<Tensor> GradientAndGap(LocalParameter parameter)
     {
         var elements = parameter.Tensor.numel();
-        yield return OptimizerFactory.GradientOf(parameter).reshape(elements);
+        yield return parameter.Gradient.reshape(elements);
         if (Padded(elements) > elements)
             yield return _gap.narrow(0, 0, Padded(elements) - elements);
     }

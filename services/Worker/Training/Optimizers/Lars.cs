@@ -46,7 +46,7 @@ public sealed class Lars : IOptimizer
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
-            var gradient = OptimizerFactory.GradientOf(_parameters[i]);
+            var gradient = _parameters[i].Gradient;
             var isScaled = weight.dim() > 1;
             var decay = isScaled ? _weightDecay : 0;
             using Scalar weightDecay = decay;

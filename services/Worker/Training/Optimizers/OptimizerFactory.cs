@@ -32,7 +32,4 @@ public static class OptimizerFactory
         OfWholeTensors => new Lars(parameters, spec.TrustCoefficient, spec.Momentum, spec.WeightDecay),
         _ => throw new JobMisconfiguredException($"hyperparameters.optimizer.name is {spec.Name}; choose sgd, adam, adamw, rmsprop or lars"),
     };
-
-    internal static torch.Tensor GradientOf(LocalParameter parameter) =>
-        parameter.Tensor.grad ?? throw new InvalidOperationException($"{parameter.Name} has no gradient after backward");
 }

@@ -43,7 +43,7 @@ public sealed class RmsProp : IOptimizer
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
-            var gradient = OptimizerFactory.GradientOf(_parameters[i]);
+            var gradient = _parameters[i].Gradient;
             if (!FusedUpdate.Fits(weight, gradient))
                 ByOperators(i, weight, gradient, learningRate);
             else if (_velocities.Length == 0)

@@ -34,7 +34,7 @@ public sealed class Sgd : IOptimizer
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;
-            var gradient = OptimizerFactory.GradientOf(_parameters[i]); // may lie in memory that other ranks read: left as it is
+            var gradient = _parameters[i].Gradient; // may lie in memory that other ranks read: left as it is
             if (!FusedUpdate.Fits(weight, gradient))
                 ByOperators(weight, gradient, _velocities.ElementAtOrDefault(i), learningRate);
             else if (_velocities.Length == 0)

@@ -262,7 +262,7 @@ public sealed class NcclTests
                     var (start, bytes) = partition.Buckets.Memory;
                     if (onDevice)
                         StandIn.SetDevice(start, bytes);
-                    var losses = Trainings.Train(partition, torch.ScalarType.Float32, 3);
+                    var losses = Trainings.Train(partition, torch.ScalarType.Float32, 3, group: group);
                     partition.SentDuringBackward.ShouldBeGreaterThan(0);
                     StandIn.SetDevice(start, 0);
                     return losses;

@@ -23,9 +23,6 @@ internal sealed class JobsEndpoint(
     // A tail is read at once and backwards; whoever wants more reads all from the beginning, in batches.
     private const int LongestTail = 10_000;
 
-    // Keeps a message well below the 4 MiB that clients accept by default, whatever the lines' lengths.
-    private const int LogBytesPerMessage = 1 << 20;
-
     public override async Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
     {
         var caller = Caller.Of(context);
@@ -116,8 +113,8 @@ internal sealed class JobsEndpoint(
         int? rank = request.HasRank ? request.Rank : null;
         await foreach (var lines in watch.LogsAsync(id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
         {
-            foreach (var message in Messages(lines))
-                await responseStream.WriteAsync(message, context.CancellationToken);
+            foreach (var batch in lines.InMessages())
+                await responseStream.WriteAsync(new StreamLogsResponse { Lines = { batch } }, context.CancellationToken);
         }
     }
 
@@ -128,27 +125,6 @@ internal sealed class JobsEndpoint(
         0 => DefaultPageSize,
         _ => Math.Min(asked, LargestPageSize),
     };
-
-    private static IEnumerable<StreamLogsResponse> Messages(IReadOnlyList<LogLine> lines)
-    {
-        var message = new StreamLogsResponse();
-        var bytes = 0;
-        foreach (var line in lines)
-        {
-            var lineBytes = line.CalculateSize();
-            if (message.Lines.Count > 0 && bytes + lineBytes > LogBytesPerMessage)
-            {
-                yield return message;
-                message = new StreamLogsResponse();
-                bytes = 0;
-            }
-
-            message.Lines.Add(line);
-            bytes += lineBytes;
-        }
-
-        yield return message;
-    }
 
     private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");
 

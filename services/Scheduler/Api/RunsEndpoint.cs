@@ -12,7 +12,6 @@ public sealed class RunsEndpoint(
     : RunService.RunServiceBase
 {
     // Keeps a message well below the 4 MiB that clients accept by default.
-    private const int PointsPerMessage = 20_000;
     private const int PredictionsPerMessage = 4_000;
 
     public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
@@ -41,7 +40,7 @@ public sealed class RunsEndpoint(
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         await foreach (var points in watch.MetricsAsync(id, request.Names, request.AfterStep, request.Follow, context.CancellationToken))
         {
-            foreach (var batch in points.Chunk(PointsPerMessage))
+            foreach (var batch in points.InMessages())
             {
                 await responseStream.WriteAsync(new StreamMetricsResponse { Points = { batch } }, context.CancellationToken);
             }

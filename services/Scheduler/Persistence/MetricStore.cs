@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
@@ -8,44 +9,122 @@ using NpgsqlTypes;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>A run's series: appended by COPY, never changed, read as one history over all attempts.</summary>
+/// <remarks>
+/// A restarted attempt repeats the steps after its checkpoint. Of an earlier attempt only the points up to the step that
+/// each later one resumed from count, and of several ranks the lowest speaks.
+/// </remarks>
 public sealed class MetricStore(ClusterDatabase database)
 {
-    /// <summary>Points of a run, in ascending step order, one series after another.</summary>
-    /// <remarks>
-    /// A restarted attempt repeats the steps after its checkpoint. Of an earlier attempt only the points up to the step that
-    /// each later one resumed from count, and of several ranks the lowest speaks.
-    /// </remarks>
+    // One read's share of a history of any length: some hundred kilobytes.
+    private const int PageRows = 5000;
+
+    // The attempt is the row's place in the array, from 1; null where no later attempt resumed from a checkpoint.
+    private const string IsNotSuperseded = "m.step <= coalesce(($5::bigint[])[m.attempt], m.step)";
+
+    /// <summary>Points of a run as of now, page by page: a first read in ascending step order, one series after another; later ones as they arrived.</summary>
     /// <param name="names">Empty: all series.</param>
     /// <param name="afterStep">Points up to this step are left out.</param>
     /// <param name="afterCursor">Points that arrived up to this cursor are left out; 0 for a first read.</param>
-    /// <returns>The points, and the cursor to go on from.</returns>
-    public Task<MetricPage> ReadAsync(
-        JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor, CancellationToken cancellationToken) =>
+    public async IAsyncEnumerable<MetricPage> ReadAsync(
+        JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var extent = await ExtentAsync(job, cancellationToken);
+        if (extent.Cursor <= afterCursor)
+            yield break;
+        var query = new MetricQuery(job, [.. names], afterStep, extent);
+        var pages = afterCursor == 0 ? HistoryAsync(query, cancellationToken) : ArrivalsAsync(query, afterCursor, cancellationToken);
+        await foreach (var page in pages)
+            yield return page;
+    }
+
+    private async IAsyncEnumerable<MetricPage> HistoryAsync(MetricQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var (name, step) = ("", long.MinValue);
+        while (true)
+        {
+            var points = await PointsAsync(
+                $"""
+                select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
+                from metrics m
+                where m.job_id = $1 and (cardinality($2::text[]) = 0 or m.name = any($2)) and m.step > $3 and m.cursor <= $4 and {IsNotSuperseded}
+                  and (m.name, m.step) > ($6, $7)
+                order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
+                limit {PageRows}
+                """, query, [name, step], cancellationToken);
+            if (points.Count > 0)
+                yield return new MetricPage(points, query.Extent.Cursor);
+            if (points.Count < PageRows)
+                yield break;
+            (name, step) = (points[^1].Name, points[^1].Step);
+        }
+    }
+
+    private async IAsyncEnumerable<MetricPage> ArrivalsAsync(MetricQuery query, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (await PageEndAsync(query, afterCursor, cancellationToken) is { } end)
+        {
+            var points = await PointsAsync(
+                $"""
+                select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
+                from metrics m
+                where m.job_id = $1 and (cardinality($2::text[]) = 0 or m.name = any($2)) and m.step > $3 and m.cursor <= $4 and {IsNotSuperseded}
+                  and m.cursor > $6 and m.cursor <= $7
+                order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
+                """, query, [afterCursor, end], cancellationToken);
+            // Also where no point of it counts: the next read need not look at these rows again.
+            yield return new MetricPage(points, end);
+            afterCursor = end;
+        }
+    }
+
+    private Task<MetricExtent> ExtentAsync(JobId job, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
                 """
-                with superseding as (
-                    select a.number as attempt, min(later.resume_step) as step
-                    from attempts a join attempts later on later.job_id = a.job_id and later.number > a.number
-                    where a.job_id = $1
-                    group by a.number)
-                select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value, m.cursor
-                from metrics m left join superseding s on s.attempt = m.attempt
-                where m.job_id = $1 and m.step > $3 and m.cursor > $4
-                  and (cardinality($2::text[]) = 0 or m.name = any($2))
-                  and (s.step is null or m.step <= s.step)
-                order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
+                select coalesce((select max(cursor) from metrics where job_id = $1), 0), array(
+                    select min(a.resume_step) over (order by n rows between 1 following and unbounded following)
+                    from generate_series(1, (select max(number) from attempts where job_id = $1)) n
+                    left join attempts a on a.job_id = $1 and a.number = n
+                    order by n)
                 """, connection)
+            {
+                Parameters = { new() { Value = job.Value } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            await reader.ReadAsync(token);
+            return new MetricExtent(reader.GetInt64(0), reader.GetFieldValue<long?[]>(1));
+        }, cancellationToken);
+
+    /// <returns>The cursor of the last row of the next page; null where there is none.</returns>
+    private Task<long?> PageEndAsync(MetricQuery query, long afterCursor, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                $"""
+                select max(cursor) from (
+                    select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page
+                """, connection)
+            {
+                Parameters = { new() { Value = query.Job.Value }, new() { Value = afterCursor }, new() { Value = query.Extent.Cursor } },
+            };
+            return await command.ExecuteScalarAsync(token) as long?;
+        }, cancellationToken);
+
+    private Task<IReadOnlyList<MetricPoint>> PointsAsync(string sql, MetricQuery query, object[] bounds, CancellationToken cancellationToken) =>
+        database.RunAsync<IReadOnlyList<MetricPoint>>(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(sql, connection)
             {
                 Parameters =
                 {
-                    new() { Value = job.Value }, new() { Value = names.ToArray() }, new() { Value = afterStep }, new() { Value = afterCursor },
+                    new() { Value = query.Job.Value }, new() { Value = query.Names }, new() { Value = query.AfterStep },
+                    new() { Value = query.Extent.Cursor }, new() { Value = query.Extent.LastSteps },
+                    new() { Value = bounds[0] }, new() { Value = bounds[1] },
                 },
             };
             await using var reader = await command.ExecuteReaderAsync(token);
             var points = new List<MetricPoint>();
-            var cursor = afterCursor;
             while (await reader.ReadAsync(token))
             {
                 points.Add(new MetricPoint
@@ -56,10 +135,9 @@ public sealed class MetricStore(ClusterDatabase database)
                     Time = Timestamp.FromDateTime(reader.GetDateTime(3)),
                     Value = reader.GetDouble(4),
                 });
-                cursor = Math.Max(cursor, reader.GetInt64(5));
             }
 
-            return new MetricPage(points, cursor);
+            return points;
         }, cancellationToken);
 
     internal static async Task CopyAsync(
@@ -86,5 +164,11 @@ public sealed class MetricStore(ClusterDatabase database)
     }
 }
 
-/// <param name="Cursor">Pass it as the next read's <c>afterCursor</c> to get what arrived since.</param>
+/// <param name="Cursor">Of the last page: pass it as the next read's <c>afterCursor</c> to get what arrived since.</param>
 public sealed record MetricPage(IReadOnlyList<MetricPoint> Points, long Cursor);
+
+/// <param name="Cursor">The newest point's.</param>
+/// <param name="LastSteps">Of each attempt, the last step that counts; null: all of them count.</param>
+internal sealed record MetricExtent(long Cursor, long?[] LastSteps);
+
+internal sealed record MetricQuery(JobId Job, string[] Names, long AfterStep, MetricExtent Extent);

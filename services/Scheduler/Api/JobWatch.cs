@@ -80,19 +80,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
     {
         using var subscription = feed.Subscribe(id);
         if (tail > 0)
-        {
-            var lines = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
-            if (lines.Count > 0)
-            {
-                afterSequence = lines[^1].Sequence;
-                yield return lines;
-            }
-            else if (!follow)
-            {
-                yield break;
-            }
-        }
-
+            afterSequence = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
         while (true)
         {
             var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();

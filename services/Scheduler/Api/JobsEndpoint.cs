@@ -18,9 +18,9 @@ internal sealed class JobsEndpoint(
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
-    private const int LargestPageSize = 1000;
+    internal const int LargestPageSize = 1000;
 
-    // A tail is read at once and backwards; whoever wants more reads all from the beginning, in batches.
+    // Where a tail begins is found by going through it backwards; whoever wants more reads all from the beginning.
     private const int LongestTail = 10_000;
 
     public override async Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
@@ -64,7 +64,7 @@ internal sealed class JobsEndpoint(
         return new GetJobResponse
         {
             Job = await GetAsync(id, context.CancellationToken),
-            Events = { await queries.EventsAsync(id, afterSequence: 0, context.CancellationToken) },
+            Events = { await queries.NewestEventsAsync(id, context.CancellationToken) },
         };
     }
 
@@ -73,15 +73,8 @@ internal sealed class JobsEndpoint(
         RequestText.Check("workspace", request.Workspace, longest: 200);
         ExperimentId? experiment = request.ExperimentId.Length == 0 ? null : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
         var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment);
-        try
-        {
-            var page = await queries.ListAsync(filter, context.CancellationToken);
-            return new ListJobsResponse { Jobs = { page.Jobs }, NextPageToken = page.NextPageToken };
-        }
-        catch (FormatException fault)
-        {
-            throw new InvalidRequestException(fault.Message);
-        }
+        var page = await ListAsync(() => queries.ListAsync(filter, context.CancellationToken));
+        return new ListJobsResponse { Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<CancelJobResponse> CancelJob(CancelJobRequest request, ServerCallContext context)
@@ -125,6 +118,19 @@ internal sealed class JobsEndpoint(
         0 => DefaultPageSize,
         _ => Math.Min(asked, LargestPageSize),
     };
+
+    /// <summary>A page, or the word that its token is none.</summary>
+    internal static async Task<Page<T>> ListAsync<T>(Func<Task<Page<T>>> list)
+    {
+        try
+        {
+            return await list();
+        }
+        catch (FormatException fault)
+        {
+            throw new InvalidRequestException(fault.Message);
+        }
+    }
 
     private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");
 

@@ -16,15 +16,9 @@ public sealed class RunsEndpoint(
 
     public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
     {
-        try
-        {
-            var page = await queries.ListAsync(JobsEndpoint.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
-            return new ListRunsResponse { Runs = { page.Runs }, NextPageToken = page.NextPageToken };
-        }
-        catch (FormatException fault)
-        {
-            throw new InvalidRequestException(fault.Message);
-        }
+        var size = JobsEndpoint.PageSize(request.PageSize);
+        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, context.CancellationToken));
+        return new ListRunsResponse { Runs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
@@ -50,7 +44,9 @@ public sealed class RunsEndpoint(
     public override async Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
         JobId? job = request.JobId.Length > 0 ? await lookup.FindAsync(request.JobId, context.CancellationToken) : null;
-        return new ListCheckpointsResponse { Checkpoints = { await checkpoints.ListAsync(job, JobsEndpoint.PageSize(request.Limit), context.CancellationToken) } };
+        var size = JobsEndpoint.PageSize(request.Limit);
+        var page = await JobsEndpoint.ListAsync(() => checkpoints.ListAsync(job, size, request.PageToken, context.CancellationToken));
+        return new ListCheckpointsResponse { Checkpoints = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task StreamPredictions(

@@ -30,8 +30,9 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
         {
             if (update.IsStopping)
                 yield break;
-            yield return new SseItem<string>(JsonFormatter.Default.Format(update.Message), "experiment");
-            var buckets = Math.Min(Buckets / update.Message!.Experiment.States.Sum(count => count.Jobs), MostBucketsOfAJob);
+            var shown = new WatchExperimentResponse { Experiment = update.Message!.Experiment, Jobs = { update.Message.Jobs.Select(JobSummary.Of) } };
+            yield return new SseItem<string>(JsonFormatter.Default.Format(shown), "experiment");
+            var buckets = Math.Min(Buckets / update.Message.Experiment.States.Sum(count => count.Jobs), MostBucketsOfAJob);
             // A job's progress changes with every report of its trainers, so a job that has not changed has no new points.
             foreach (var job in update.Message.Jobs)
             {

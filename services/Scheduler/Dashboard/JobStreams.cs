@@ -98,9 +98,19 @@ public sealed class JobStreams(
 
         async Task<Listing> ReadAsync()
         {
-            var newest = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown, PageToken: ""), CancellationToken.None);
+            var newest = new Dictionary<string, Job>();
+            var pageToken = "";
+            do
+            {
+                var page = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown - newest.Count, pageToken), CancellationToken.None);
+                foreach (var job in page.Entries)
+                    newest.Add(job.Id, JobSummary.Of(job));
+                pageToken = page.NextPageToken;
+            }
+            while (pageToken.Length > 0 && newest.Count < JobsShown);
+
             var groups = await experiments.ListAsync(ExperimentsShown, pageToken: "", CancellationToken.None);
-            return new Listing(newest.Jobs.ToDictionary(job => job.Id), groups.Experiments.ToDictionary(experiment => experiment.Id));
+            return new Listing(newest, groups.Entries.ToDictionary(experiment => experiment.Id));
         }
     }
 

@@ -1,6 +1,6 @@
 using Google.Protobuf;
 
-namespace Cluster.Scheduler.Api;
+namespace Cluster.Scheduler.Persistence;
 
 /// <summary>How much goes into one message. Clients accept 4 MiB by default, whatever the entries' number and lengths.</summary>
 public static class MessageSize
@@ -16,7 +16,7 @@ public static class MessageSize
         var bytes = 0;
         foreach (var entry in entries)
         {
-            var entryBytes = SizeOf(entry);
+            var entryBytes = Of(entry);
             if (batch.Count > 0 && bytes + entryBytes > Bytes)
             {
                 yield return batch;
@@ -33,5 +33,5 @@ public static class MessageSize
     }
 
     /// <summary>An entry with its tag and length.</summary>
-    public static int SizeOf(IMessage entry) => entry.CalculateSize() + 6;
+    public static int Of(IMessage entry) => entry.CalculateSize() + 6;
 }

@@ -15,11 +15,8 @@ namespace Cluster.Scheduler.Persistence;
 /// </remarks>
 public sealed class MetricStore(ClusterDatabase database)
 {
-    // One read's share of a history of any length: some hundred kilobytes.
-    private const int PageRows = 5000;
-
-    // The attempt is the row's place in the array, from 1; null where no later attempt resumed from a checkpoint.
-    private const string IsNotSuperseded = "m.step <= coalesce(($5::bigint[])[m.attempt], m.step)";
+    // One read's share of a history of any length: a few megabytes.
+    private const int PageRows = 10_000;
 
     /// <summary>Points of a run as of now, page by page: a first read in ascending step order, one series after another; later ones as they arrived.</summary>
     /// <param name="names">Empty: all series.</param>
@@ -29,115 +26,103 @@ public sealed class MetricStore(ClusterDatabase database)
         JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var extent = await ExtentAsync(job, cancellationToken);
-        if (extent.Cursor <= afterCursor)
-            yield break;
-        var query = new MetricQuery(job, [.. names], afterStep, extent);
-        var pages = afterCursor == 0 ? HistoryAsync(query, cancellationToken) : ArrivalsAsync(query, afterCursor, cancellationToken);
+        var pages = afterCursor == 0 ? HistoryAsync(extent, names, afterStep, cancellationToken) : ArrivalsAsync(extent, names, afterCursor, cancellationToken);
         await foreach (var page in pages)
-            yield return page;
+            yield return afterStep == 0 ? page : page with { Points = [.. page.Points.Where(point => point.Step > afterStep)] };
     }
 
-    private async IAsyncEnumerable<MetricPage> HistoryAsync(MetricQuery query, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<MetricPage> HistoryAsync(
+        MetricExtent extent, IReadOnlyCollection<string> names, long afterStep, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var (name, step) = ("", long.MinValue);
-        while (true)
+        var series = names.Count > 0 ? names : await NamesAsync(extent.Job, cancellationToken);
+        foreach (var name in series.Distinct().Order(StringComparer.Ordinal))
         {
-            var points = await PointsAsync(
-                $"""
-                select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
-                from metrics m
-                where m.job_id = $1 and (cardinality($2::text[]) = 0 or m.name = any($2)) and m.step > $3 and m.cursor <= $4 and {IsNotSuperseded}
-                  and (m.name, m.step) > ($6, $7)
-                order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
-                limit {PageRows}
-                """, query, [name, step], cancellationToken);
-            if (points.Count > 0)
-                yield return new MetricPage(points, query.Extent.Cursor);
-            if (points.Count < PageRows)
-                yield break;
-            (name, step) = (points[^1].Name, points[^1].Step);
-        }
-    }
-
-    private async IAsyncEnumerable<MetricPage> ArrivalsAsync(MetricQuery query, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        while (await PageEndAsync(query, afterCursor, cancellationToken) is { } end)
-        {
-            var points = await PointsAsync(
-                $"""
-                select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
-                from metrics m
-                where m.job_id = $1 and (cardinality($2::text[]) = 0 or m.name = any($2)) and m.step > $3 and m.cursor <= $4 and {IsNotSuperseded}
-                  and m.cursor > $6 and m.cursor <= $7
-                order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
-                """, query, [afterCursor, end], cancellationToken);
-            // Also where no point of it counts: the next read need not look at these rows again.
-            yield return new MetricPage(points, end);
-            afterCursor = end;
-        }
-    }
-
-    private Task<MetricExtent> ExtentAsync(JobId job, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                """
-                select coalesce((select max(cursor) from metrics where job_id = $1), 0), array(
-                    select min(a.resume_step) over (order by n rows between 1 following and unbounded following)
-                    from generate_series(1, (select max(number) from attempts where job_id = $1)) n
-                    left join attempts a on a.job_id = $1 and a.number = n
-                    order by n)
-                """, connection)
+            // Where a page ends is asked for first: so no more rows are read than it has, whatever the database thinks of its plan.
+            var begin = afterStep;
+            while (await EndAsync(
+                $"select max(step) from (select step from metrics where job_id = $1 and name = $2 and step > $3 order by step limit {PageRows}) page",
+                [extent.Job.Value, name, begin], cancellationToken) is { } end)
             {
-                Parameters = { new() { Value = job.Value } },
-            };
-            await using var reader = await command.ExecuteReaderAsync(token);
-            await reader.ReadAsync(token);
-            return new MetricExtent(reader.GetInt64(0), reader.GetFieldValue<long?[]>(1));
-        }, cancellationToken);
-
-    /// <returns>The cursor of the last row of the next page; null where there is none.</returns>
-    private Task<long?> PageEndAsync(MetricQuery query, long afterCursor, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                $"""
-                select max(cursor) from (
-                    select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page
-                """, connection)
-            {
-                Parameters = { new() { Value = query.Job.Value }, new() { Value = afterCursor }, new() { Value = query.Extent.Cursor } },
-            };
-            return await command.ExecuteScalarAsync(token) as long?;
-        }, cancellationToken);
-
-    private Task<IReadOnlyList<MetricPoint>> PointsAsync(string sql, MetricQuery query, object[] bounds, CancellationToken cancellationToken) =>
-        database.RunAsync<IReadOnlyList<MetricPoint>>(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(sql, connection)
-            {
-                Parameters =
-                {
-                    new() { Value = query.Job.Value }, new() { Value = query.Names }, new() { Value = query.AfterStep },
-                    new() { Value = query.Extent.Cursor }, new() { Value = query.Extent.LastSteps },
-                    new() { Value = bounds[0] }, new() { Value = bounds[1] },
-                },
-            };
-            await using var reader = await command.ExecuteReaderAsync(token);
-            var points = new List<MetricPoint>();
-            while (await reader.ReadAsync(token))
-            {
-                points.Add(new MetricPoint
-                {
-                    Name = reader.GetString(0),
-                    Step = reader.GetInt64(1),
-                    Epoch = reader.GetInt32(2),
-                    Time = Timestamp.FromDateTime(reader.GetDateTime(3)),
-                    Value = reader.GetDouble(4),
-                });
+                var points = await PointsAsync(extent, "m.name = $4 and m.step > $5 and m.step <= $6", [name, begin, end], cancellationToken);
+                if (points.Count > 0)
+                    yield return new MetricPage(points, extent.Cursor);
+                begin = end;
             }
+        }
+    }
 
-            return points;
+    private async IAsyncEnumerable<MetricPage> ArrivalsAsync(
+        MetricExtent extent, IReadOnlyCollection<string> names, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var begin = afterCursor;
+        while (await EndAsync(
+            $"select max(cursor) from (select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page",
+            [extent.Job.Value, begin, extent.Cursor], cancellationToken) is { } end)
+        {
+            // Also a page without a point that counts: the next read need not look at its rows again.
+            yield return new MetricPage(
+                await PointsAsync(
+                    extent, "(cardinality($4) = 0 or m.name = any($4)) and m.cursor > $5 and m.cursor <= $6", [names.ToArray(), begin, end], cancellationToken),
+                end);
+            begin = end;
+        }
+    }
+
+    private async Task<MetricExtent> ExtentAsync(JobId job, CancellationToken cancellationToken) =>
+        (await QueryAsync(
+            """
+            select coalesce((select max(cursor) from metrics where job_id = $1), 0), array(
+                select min(a.resume_step) over (order by n rows between 1 following and unbounded following)
+                from generate_series(1, (select max(number) from attempts where job_id = $1)) n
+                left join attempts a on a.job_id = $1 and a.number = n
+                order by n)
+            """, [job.Value], row => new MetricExtent(job, row.GetInt64(0), row.GetFieldValue<long?[]>(1)), cancellationToken))[0];
+
+    /// <summary>Each through the index: there are few of them, and perhaps millions of their points.</summary>
+    private Task<IReadOnlyList<string>> NamesAsync(JobId job, CancellationToken cancellationToken) =>
+        QueryAsync(
+            """
+            with recursive series as (
+                select min(name) as name from metrics where job_id = $1
+                union all
+                select (select min(name) from metrics where job_id = $1 and name > series.name) from series where series.name is not null)
+            select name from series where name is not null
+            """, [job.Value], row => row.GetString(0), cancellationToken);
+
+    /// <returns>The step or the cursor of a page's last row; null where there are no more rows.</returns>
+    private async Task<long?> EndAsync(string sql, object[] parameters, CancellationToken cancellationToken) =>
+        (await QueryAsync(sql, parameters, row => row.IsDBNull(0) ? (long?)null : row.GetInt64(0), cancellationToken))[0];
+
+    private Task<IReadOnlyList<MetricPoint>> PointsAsync(MetricExtent extent, string condition, object[] bounds, CancellationToken cancellationToken) =>
+        QueryAsync(
+            // The attempt is its last step's place in the array, from 1.
+            $"""
+            select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
+            from metrics m
+            where m.job_id = $1 and m.cursor <= $2 and m.step <= coalesce(($3::bigint[])[m.attempt], m.step) and {condition}
+            order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
+            """,
+            [extent.Job.Value, extent.Cursor, extent.LastSteps, .. bounds],
+            row => new MetricPoint
+            {
+                Name = row.GetString(0),
+                Step = row.GetInt64(1),
+                Epoch = row.GetInt32(2),
+                Time = Timestamp.FromDateTime(row.GetDateTime(3)),
+                Value = row.GetDouble(4),
+            }, cancellationToken);
+
+    private Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object[] parameters, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken) =>
+        database.RunAsync<IReadOnlyList<T>>(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(sql, connection);
+            foreach (var parameter in parameters)
+                command.Parameters.Add(new NpgsqlParameter { Value = parameter });
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var rows = new List<T>();
+            while (await reader.ReadAsync(token))
+                rows.Add(read(reader));
+            return rows;
         }, cancellationToken);
 
     internal static async Task CopyAsync(
@@ -167,8 +152,7 @@ public sealed class MetricStore(ClusterDatabase database)
 /// <param name="Cursor">Of the last page: pass it as the next read's <c>afterCursor</c> to get what arrived since.</param>
 public sealed record MetricPage(IReadOnlyList<MetricPoint> Points, long Cursor);
 
-/// <param name="Cursor">The newest point's.</param>
+/// <summary>What there is of a job's points at one moment.</summary>
+/// <param name="Cursor">The newest point's; 0: there is none.</param>
 /// <param name="LastSteps">Of each attempt, the last step that counts; null: all of them count.</param>
-internal sealed record MetricExtent(long Cursor, long?[] LastSteps);
-
-internal sealed record MetricQuery(JobId Job, string[] Names, long AfterStep, MetricExtent Extent);
+internal sealed record MetricExtent(JobId Job, long Cursor, long?[] LastSteps);

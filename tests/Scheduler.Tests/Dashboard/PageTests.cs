@@ -13,6 +13,18 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
     private const string FirstColour = "7fa8e8";
     private const string SecondColour = "d9730d";
 
+    private const string DotsScript = """
+        ([chart, colour]) => {
+            const canvas = document.querySelector(`${chart} canvas`);
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            const wanted = [0, 2, 4].map(at => parseInt(colour.slice(at, at + 2), 16));
+            let dots = 0;
+            for (let at = 0; at < data.length; at += 4)
+                dots += wanted.every((part, index) => Math.abs(data[at + index] - part) < 50) && data[at + 3] > 100;
+            return dots;
+        }
+        """;
+
     private readonly List<string> _faults = [];
     private IPlaywright _playwright = null!;
     private IBrowser _browser = null!;
@@ -40,7 +52,7 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
         var page = await OpenAsync($"#/jobs/{trainer.Job}");
 
         await Assertions.Expect(page.Locator("[data-chart=loss] .odd")).ToHaveTextAsync(
-            "train/loss is NaN (×) at step 1 and not finite at others; test/loss is -Infinity (▼) at step 200");
+            "train/loss is NaN (×) at step 1, and has no place on the axis at others; test/loss is -∞ (▼) at step 200");
         await Assertions.Expect(page.Locator("[data-chart=accuracy] .odd")).ToBeEmptyAsync();
         (await DotsAsync(page, "[data-chart=loss]", FirstColour)).ShouldBeGreaterThan(200, "the finite part of the curve");
         (await DotsAsync(page, "[data-chart=loss]", SecondColour)).ShouldBeGreaterThan(10, "another curve of the chart");
@@ -49,6 +61,23 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
         // The list shows what the job's newest figures are, and every other job.
         await page.GotoAsync($"{Scheduler.HttpAddress}#/");
         await Assertions.Expect(page.Locator("table.jobs tr", new() { HasText = trainer.Job[..8] })).ToContainTextAsync("NaN");
+        _faults.ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData(3e38, "")]
+    [InlineData(1.7e308, "train/loss is -1.7e+308 (▼) at step 1, and has no place on the axis at others")]
+    public async Task JobPage_OfVeryLargeValues_DrawsThemOrMarksThem(double value, string remark)
+    {
+        var trainer = await Scheduler.RunAsync($"large-page-node-{remark.Length}");
+        await trainer.ReportAsync([.. Enumerable.Range(1, 100).Select(step => Point(MetricNames.TrainLoss, step, step is 1 ? -value : step is 100 ? value : 1))]);
+
+        var page = await OpenAsync($"#/jobs/{trainer.Job}");
+
+        await Assertions.Expect(page.Locator("[data-chart=loss] canvas")).ToBeVisibleAsync();
+        await Assertions.Expect(page.Locator("[data-chart=loss] .odd")).ToHaveTextAsync(remark);
+        await Assertions.Expect(page.Locator("[data-chart=loss] .u-legend")).ToBeVisibleAsync();
+        await page.WaitForFunctionAsync(DotsScript, new[] { "[data-chart=loss]", FirstColour });
         _faults.ShouldBeEmpty();
     }
 
@@ -61,10 +90,10 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
 
         var page = await OpenAsync($"#/experiments/{experiment.Id}");
         await page.Locator("select[name=part]").SelectOptionAsync("train");
-        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at epoch 1 and not finite at others");
+        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at epoch 1, and has no place on the axis at others");
         await page.Locator("select[name=by]").SelectOptionAsync("step");
 
-        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at step 1 and not finite at others");
+        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at step 1, and has no place on the axis at others");
         (await DotsAsync(page, ".overlay", FirstColour)).ShouldBeGreaterThan(200, "the finite part of the curve");
         (await DotsAsync(page, ".overlay", SecondColour)).ShouldBeGreaterThan(200, "the other job's curve");
         _faults.ShouldBeEmpty();
@@ -123,15 +152,5 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
     }
 
     /// <summary>How many dots of a chart have a curve's colour, or nearly so: a thin line is blended with the ground.</summary>
-    private static Task<int> DotsAsync(IPage page, string chart, string colour) => page.EvaluateAsync<int>(
-        """
-        ([chart, colour]) => {
-            const canvas = document.querySelector(`${chart} canvas`);
-            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-            const wanted = [0, 2, 4].map(at => parseInt(colour.slice(at, at + 2), 16));
-            let dots = 0;
-            for (let at = 0; at < data.length; at += 4) dots += wanted.every((part, index) => Math.abs(data[at + index] - part) < 50) && data[at + 3] > 100;
-            return dots;
-        }
-        """, new[] { chart, colour });
+    private static Task<int> DotsAsync(IPage page, string chart, string colour) => page.EvaluateAsync<int>(DotsScript, new[] { chart, colour });
 }

@@ -3,10 +3,13 @@
 const palette = ['#7fa8e8', '#d9730d', '#1a7f4b', '#8e44ad'];
 
 // There is no half step and no half epoch.
-const wholeIncrements = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map(digit => digit * 10 ** power)).flat();
+const wholeIncrements = increments([1, 2, 5], 0, 16);
 
-// What is not finite has no place on the axis: it stands at the edge that it left by, beside the gap in its curve.
-const marks = { NaN: '×', Infinity: '▲', '-Infinity': '▼' };
+// uPlot's own end before the largest number of single precision, which a loss may pass on its way.
+const valueIncrements = increments([1, 2, 2.5, 5], -20, 300);
+
+// Of larger ones the differences overflow, and nothing could be drawn.
+const largest = 1e300;
 
 // A remark names no more curves than this; the chart marks them all.
 const curvesNamed = 4;
@@ -62,16 +65,19 @@ function makePlot(host, height, xLabel, series) {
   const ink = getComputedStyle(document.documentElement);
   const axis = { stroke: ink.getPropertyValue('--quiet'), grid: { stroke: ink.getPropertyValue('--line'), width: 1 } };
   let curves = series.map(() => new Curve());
-  // Where each curve is not finite, by its place among the x.
+  // What has no place on the axis, of each curve by its place among the x.
   let odd = series.map(() => new Map());
   const remark = document.createElement('p');
   remark.className = 'odd';
   const plot = new uPlot({
     width: host.clientWidth, height, scales: { x: { time: false } },
-    axes: [{ ...axis, label: xLabel, labelSize: 18, incrs: wholeIncrements }, { ...axis, size: 56 }],
+    axes: [
+      { ...axis, label: xLabel, labelSize: 18, incrs: wholeIncrements },
+      { ...axis, size: 60, incrs: valueIncrements, values: (_, splits) => splits.map(legible) },
+    ],
     series: [{ label: xLabel }, ...series.map(({ label, stroke, width, isDense }) => ({
       label, stroke, width,
-      value: (_, value, at, place) => value?.toLocaleString(undefined, { maximumSignificantDigits: 5 }) ?? odd[at - 1].get(place) ?? '--',
+      value: (_, value, at, place) => legible(value ?? odd[at - 1].get(place)),
       points: {
         // Dense series are lines; a handful of points, such as one an epoch, show their marks.
         show: (_, at, first, last) => !isDense(first, last),
@@ -92,7 +98,7 @@ function makePlot(host, height, xLabel, series) {
     curves = latest();
     const xs = [...new Set(curves.flatMap(curve => curve.xs()))].sort((a, b) => a - b);
     const columns = curves.map(curve => xs.map(x => curve.get(x)));
-    odd = columns.map(column => new Map(column.flatMap((value, place) => isOdd(value) ? [[place, `${value}`]] : [])));
+    odd = columns.map(column => new Map(column.flatMap((value, place) => isOdd(value) ? [[place, value]] : [])));
     // uPlot draws on over what is undefined, and leaves a gap where there is null.
     plot.setData([xs, ...columns.map(column => column.map(value => isOdd(value) ? null : value))]);
     remark.textContent = described(series.map(({ label }, index) => ({ label, odd: odd[index] })), xs, xLabel);
@@ -108,7 +114,22 @@ function makePlot(host, height, xLabel, series) {
   };
 }
 
-const isOdd = value => value !== undefined && !Number.isFinite(value);
+function increments(digits, from, to) {
+  return Array.from({ length: to - from }, (_, index) => digits.map(digit => Number(`${digit}e${from + index}`))).flat();
+}
+
+const isOdd = value => value !== undefined && !(Math.abs(value) <= largest);
+
+/** What has no place on the axis stands at the edge that it left by, beside the gap in its curve. */
+const markOf = value => Number.isNaN(value) ? '×' : value > 0 ? '▲' : '▼';
+
+function legible(value) {
+  if (value === undefined || value === null) return '--';
+  const size = Math.abs(value);
+  return Number.isFinite(value) && size !== 0 && (size >= 1e7 || size < 1e-4)
+    ? value.toExponential(3).replace(/\.?0*e/, 'e')
+    : value.toLocaleString('en', { maximumSignificantDigits: 5 });
+}
 
 /** Places of points that have a gap, or nothing, on either side. */
 function lonely(column) {
@@ -128,21 +149,20 @@ function lonely(column) {
 function drawMarks({ ctx, bbox, data, valToPos }, stroke, odd) {
   ctx.save();
   Object.assign(ctx, { fillStyle: stroke, textAlign: 'center', font: `${12 * devicePixelRatio}px sans-serif` });
-  for (const [place, kind] of odd) {
+  for (const [place, value] of odd) {
     const x = valToPos(data[0][place], 'x', true);
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
-    const isAbove = kind === 'Infinity';
-    ctx.textBaseline = isAbove ? 'top' : 'bottom';
-    ctx.fillText(marks[kind], x, isAbove ? bbox.top : bbox.top + bbox.height);
+    ctx.textBaseline = value > 0 ? 'top' : 'bottom';
+    ctx.fillText(markOf(value), x, value > 0 ? bbox.top : bbox.top + bbox.height);
   }
   ctx.restore();
 }
 
-/** "validation/loss is NaN (×) at step 300 and not finite at others": what a gap means, for those who do not know the marks. */
+/** "validation/loss is NaN (×) at step 300": what a gap means, for those who do not know the marks. */
 function described(series, xs, xLabel) {
   const sentences = series.filter(({ odd }) => odd.size > 0).map(({ label, odd }) => {
-    const [[place, kind]] = odd;
-    return `${label} is ${kind} (${marks[kind]}) at ${xLabel} ${xs[place]}${odd.size > 1 ? ' and not finite at others' : ''}`;
+    const [[place, value]] = odd;
+    return `${label} is ${legible(value)} (${markOf(value)}) at ${xLabel} ${xs[place]}${odd.size > 1 ? ', and has no place on the axis at others' : ''}`;
   });
   const more = sentences.length - curvesNamed;
   return sentences.slice(0, curvesNamed).concat(more > 0 ? [`${more} more ${more === 1 ? 'curve has' : 'curves have'} gaps`] : []).join('; ');

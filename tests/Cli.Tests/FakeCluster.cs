@@ -1,3 +1,4 @@
+using System.Globalization;
 using Cluster.Cli.Tests.Checkpoints;
 using Cluster.Contracts.V1;
 using Grpc.Core;
@@ -55,6 +56,9 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public ListNodesResponse Nodes { get; } = new();
 
+    /// <summary>How many nodes, checkpoints or jobs of an experiment are one page.</summary>
+    public int PageSize { get; set; } = int.MaxValue;
+
     public ListRunsResponse Runs { get; } = new();
 
     public Func<ListCheckpointsRequest, ListCheckpointsResponse> Checkpoints { get; set; } = _ => new ListCheckpointsResponse();
@@ -89,6 +93,13 @@ internal sealed class FakeCluster : IAsyncDisposable
     {
         await app!.StopAsync();
         await app.DisposeAsync();
+    }
+
+    private (IReadOnlyList<T> Entries, string NextPageToken) Page<T>(IReadOnlyList<T> all, string pageToken)
+    {
+        var begin = pageToken.Length == 0 ? 0 : int.Parse(pageToken, CultureInfo.InvariantCulture);
+        var page = all.Skip(begin).Take(PageSize).ToList();
+        return (page, begin + page.Count < all.Count ? $"{begin + page.Count}" : "");
     }
 
     private static void CheckToken(ServerCallContext call)
@@ -153,7 +164,8 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             cluster.SubmittedExperiments.Add(request);
-            return Task.FromResult(new SubmitExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { cluster.Experiment.Jobs } });
+            var (jobs, next) = cluster.Page(cluster.Experiment.Jobs, "");
+            return Task.FromResult(new SubmitExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
         }
 
         public override Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
@@ -170,7 +182,14 @@ internal sealed class FakeCluster : IAsyncDisposable
         public override Task<GetExperimentResponse> GetExperiment(GetExperimentRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(cluster.Experiment);
+            var (jobs, next) = cluster.Page(cluster.Experiment.Jobs, request.PageToken);
+            return Task.FromResult(new GetExperimentResponse
+            {
+                Experiment = cluster.Experiment.Experiment,
+                Jobs = { jobs },
+                Yaml = request.PageToken.Length == 0 ? cluster.Experiment.Yaml : "",
+                NextPageToken = next,
+            });
         }
 
         public override Task<ListExperimentsResponse> ListExperiments(ListExperimentsRequest request, ServerCallContext context)
@@ -183,7 +202,8 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             cluster.CancelledExperiments.Add(request);
-            return Task.FromResult(new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { cluster.Experiment.Jobs } });
+            var (jobs, next) = cluster.Page(cluster.Experiment.Jobs, "");
+            return Task.FromResult(new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
         }
 
         public override Task WatchExperiment(
@@ -229,7 +249,14 @@ internal sealed class FakeCluster : IAsyncDisposable
         public override Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(cluster.Nodes);
+            var (nodes, next) = cluster.Page(cluster.Nodes.Nodes, request.PageToken);
+            return Task.FromResult(new ListNodesResponse { Nodes = { nodes }, NextPageToken = next });
+        }
+
+        public override Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new GetNodeResponse { Node = cluster.Nodes.Nodes.Single(node => node.Name == request.NodeId) });
         }
     }
 

@@ -57,6 +57,75 @@ public sealed class ListVerbsTests
     }
 
     [Fact]
+    public async Task NodeList_OfAllPages_WithSixtyDataSets_StaysReadable()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        foreach (var name in new[] { "one", "two", "three" })
+            cluster.Nodes.Nodes.Add(ANodeWithSixtyDataSets(name));
+        cluster.PageSize = 1;
+        var (run, json) = (new CliRun(cluster), new CliRun(cluster));
+
+        await run.RunAsync(Cancellation, "node", "list");
+        await json.RunAsync(Cancellation, "node", "list", "--json");
+
+        var lines = run.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        lines.Length.ShouldBe(4);
+        lines[1].ShouldBe("0f3c9a1b  one    ready  40×cpu (2 cores)  0/40  0f3c9a0,0f3c9a1,0f3c9a2,0f3c9a3,0f3c9a4,+35 more"
+            + "  data-set-0,data-set-1,data-set-2,+57 more  key-0=value,key-1=value,key-10=value,+29 more");
+        JsonParser.Default.Parse<ListNodesResponse>(json.Out).ShouldBe(cluster.Nodes);
+    }
+
+    [Fact]
+    public async Task NodeDescribe_NamesAllDevicesDataSetsAndLabels()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Nodes.Nodes.Add(ANodeWithSixtyDataSets("one"));
+        var (run, json) = (new CliRun(cluster), new CliRun(cluster));
+
+        (await run.RunAsync(Cancellation, "node", "describe", "one")).ShouldBe(ExitCode.Done);
+        await json.RunAsync(Cancellation, "node", "describe", "one", "--json");
+
+        run.Out.ShouldStartWith($"node        {Builders.JobId}\nname        one\nstate       ready\n");
+        var lines = run.Out.Split('\n').Select(line => line.Trim()).ToList();
+        lines.Count(line => line.StartsWith("cpu:", StringComparison.Ordinal)).ShouldBe(40);
+        lines.Count(line => line.StartsWith("data-set-", StringComparison.Ordinal)).ShouldBe(60);
+        lines.Count(line => line.EndsWith("=value", StringComparison.Ordinal)).ShouldBe(32);
+        lines.Max(line => line.Length).ShouldBeLessThan(80);
+        JsonParser.Default.Parse<GetNodeResponse>(json.Out).Node.ShouldBe(cluster.Nodes.Nodes[0]);
+    }
+
+    [Fact]
+    public async Task CheckpointList_AsksForPagesUntilItHasEnough()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var asked = new List<(int Limit, string PageToken)>();
+        cluster.Checkpoints = request =>
+        {
+            asked.Add((request.Limit, request.PageToken));
+            return new ListCheckpointsResponse { Checkpoints = { new Checkpoint { Id = Builders.JobId, Model = new ModelSpec() } }, NextPageToken = "more" };
+        };
+        var run = new CliRun(cluster);
+
+        await run.RunAsync(Cancellation, "checkpoint", "list", "--limit", "1002", "--json");
+
+        asked[..3].ShouldBe([(1000, ""), (1000, "more"), (1000, "more")]);
+        JsonParser.Default.Parse<ListCheckpointsResponse>(run.Out).Checkpoints.Count.ShouldBe(1002);
+    }
+
+    private static Node ANodeWithSixtyDataSets(string name) => new()
+    {
+        Id = Builders.JobId,
+        Name = name,
+        State = NodeState.Ready,
+        Devices =
+        {
+            Enumerable.Range(0, 40).Select(index => new DeviceStatus { Device = new Device { Id = $"cpu:{index}", Kind = DeviceKind.Cpu, Cores = 2 }, JobId = $"0f3c9a{index}" }),
+        },
+        DataSets = { Enumerable.Range(0, 60).Select(index => $"data-set-{index}") },
+        Labels = { Enumerable.Range(0, 32).ToDictionary(index => $"key-{index}", _ => "value") },
+    };
+
+    [Fact]
     public async Task RunList_PrintsWhatWasSetAndWhatCameOfIt()
     {
         await using var cluster = await FakeCluster.StartAsync();

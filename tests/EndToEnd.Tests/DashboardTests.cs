@@ -39,6 +39,45 @@ public sealed class DashboardTests(LocalCluster cluster)
     }
 
     [Fact]
+    public async Task Tabs_OfAnyNumber_AreAllLive_AlsoWhenOthersAreClosed()
+    {
+        // A browser opens six HTTP/1.1 connections to a host, for all of its tabs.
+        const int Lists = 8;
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await playwright.Chromium.LaunchAsync(Chromium.Options);
+        await using var tabs = await browser.NewContextAsync();
+        var running = await cluster.SubmitAsync(JobFiles.LeNet("in-every-tab", epochs: 50), Cancelled);
+        var lists = new List<IPage>();
+        foreach (var _ in Enumerable.Range(0, Lists))
+            lists.Add(await OpenAsync(""));
+        var jobs = new List<IPage>();
+        foreach (var _ in Enumerable.Range(0, Lists))
+            jobs.Add(await OpenAsync($"#/jobs/{running.Id}"));
+
+        foreach (var list in lists)
+            await Assertions.Expect(list.Locator("table.jobs tr", new() { HasText = "in-every-tab" })).ToBeVisibleAsync();
+        foreach (var job in jobs)
+            await Assertions.Expect(job.Locator(".title .state")).ToHaveTextAsync("running", new() { Timeout = 60_000 });
+        // Whichever came first: none stands in for the others.
+        foreach (var closed in lists[..2].Concat(jobs[..2]))
+            await closed.CloseAsync();
+        await cluster.Jobs.CancelJobAsync(new CancelJobRequest { JobId = running.Id }, cancellationToken: Cancelled);
+        foreach (var list in lists[2..])
+            await Assertions.Expect(list.Locator("table.jobs tr", new() { HasText = "in-every-tab" }).Locator(".state")).ToHaveTextAsync("cancelled", new() { Timeout = 60_000 });
+        foreach (var job in jobs[2..])
+            await Assertions.Expect(job.Locator(".title .state")).ToHaveTextAsync("cancelled", new() { Timeout = 60_000 });
+
+        async Task<IPage> OpenAsync(string address)
+        {
+            var page = await tabs.NewPageAsync();
+            await page.GotoAsync($"{cluster.HttpAddress}/#token={cluster.Token}");
+            await Assertions.Expect(page.Locator("table.jobs")).ToBeVisibleAsync();
+            await page.GotoAsync($"{cluster.HttpAddress}/{address}");
+            return page;
+        }
+    }
+
+    [Fact]
     public async Task WithoutAToken_NothingIsShown()
     {
         using var http = new HttpClient { BaseAddress = new Uri(cluster.HttpAddress) };

@@ -8,14 +8,15 @@ namespace Cluster.Cli.Checkpoints;
 /// <summary>checkpoint list [JOB]: newest first.</summary>
 internal static class CheckpointListVerb
 {
+    private const int LargestPage = 1000;
+
     public static Command Build(VerbFactory verbs)
     {
         var job = new Argument<string?>("JOB") { Description = "only this job's; without it those of all jobs, and imported ones", Arity = ArgumentArity.ZeroOrOne };
         var limit = LimitOption.Make("checkpoints");
         var command = verbs.Verb("list", "List checkpoints, the newest first.", async (context, cancellationToken) =>
         {
-            var request = new ListCheckpointsRequest { JobId = context.Arguments.GetValue(job) ?? "", Limit = Math.Min(context.Arguments.GetValue(limit), 1000) };
-            var listed = await context.Connection.Runs.ListCheckpointsAsync(request, context.Connection.Call(cancellationToken));
+            var listed = await ListAsync(context, context.Arguments.GetValue(job) ?? "", context.Arguments.GetValue(limit), cancellationToken);
             if (context.Json)
                 await context.Output.DocumentAsync(listed);
             else
@@ -25,6 +26,26 @@ internal static class CheckpointListVerb
         command.Arguments.Add(job);
         command.Options.Add(limit);
         return command;
+    }
+
+    private static async Task<ListCheckpointsResponse> ListAsync(VerbContext context, string job, int limit, CancellationToken cancellationToken)
+    {
+        var all = new ListCheckpointsResponse();
+        do
+        {
+            var request = new ListCheckpointsRequest
+            {
+                JobId = job,
+                Limit = Math.Min(limit - all.Checkpoints.Count, LargestPage),
+                PageToken = all.NextPageToken,
+            };
+            var page = await context.Connection.Runs.ListCheckpointsAsync(request, context.Connection.Call(cancellationToken));
+            all.Checkpoints.AddRange(page.Checkpoints);
+            all.NextPageToken = page.NextPageToken;
+        }
+        while (all.NextPageToken.Length > 0 && all.Checkpoints.Count < limit);
+
+        return all;
     }
 
     private static ColumnTable Table(IEnumerable<Checkpoint> checkpoints)

@@ -21,7 +21,7 @@ internal sealed class ExperimentFollower(VerbContext context)
         {
             var messages = new PatientStream(context.Host.Time, context.Output.RemarkAsync).MessagesAsync(
                 () => context.Connection.Experiments.WatchExperiment(new WatchExperimentRequest { ExperimentId = id }, context.Connection.Stream(cancellationToken)),
-                message => message.Experiment.States.All(count => count.State.IsFinal()), "the jobs go on", cancellationToken);
+                HasAll, "the jobs go on", cancellationToken);
             if (context.Output.IsTerminal)
                 await ShowLiveAsync(messages);
             else
@@ -68,6 +68,10 @@ internal sealed class ExperimentFollower(VerbContext context)
         Take(message);
         await context.Host.Out.FlushAsync();
     }
+
+    /// <summary>Whether each job's end has been told. They may come in several messages, all of which say that the experiment is over.</summary>
+    private bool HasAll(WatchExperimentResponse message) =>
+        message.Experiment.States.Sum(count => count.Jobs) == jobs.Count && jobs.Values.All(job => job.State.IsFinal());
 
     /// <summary>A new state, or a new epoch; steps within one are not told line by line.</summary>
     private bool IsNews(Job job) =>

@@ -60,6 +60,8 @@ internal static class ExperimentVerbs
             var goal = context.Arguments.GetValue(reach) is { } wanted ? Goal.Parse(wanted) : null;
             var request = new GetExperimentRequest { ExperimentId = context.Arguments.GetRequiredValue(id) };
             var found = await context.Connection.Experiments.GetExperimentAsync(request, context.Connection.Call(cancellationToken));
+            await ExperimentJobs.AddRestAsync(found.Jobs, found.Experiment.Id, found.NextPageToken, context, cancellationToken);
+            found.NextPageToken = "";
             if (context.Json)
             {
                 await context.Output.DocumentAsync(found);
@@ -97,6 +99,8 @@ internal static class ExperimentVerbs
         {
             var request = new CancelExperimentRequest { ExperimentId = context.Arguments.GetRequiredValue(id), Reason = context.Arguments.GetValue(reason) ?? "" };
             var cancelled = await context.Connection.Experiments.CancelExperimentAsync(request, context.Connection.Call(cancellationToken));
+            await ExperimentJobs.AddRestAsync(cancelled.Jobs, cancelled.Experiment.Id, cancelled.NextPageToken, context, cancellationToken);
+            cancelled.NextPageToken = "";
             if (context.Json)
                 await context.Output.DocumentAsync(cancelled);
             else

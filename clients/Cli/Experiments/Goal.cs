@@ -29,6 +29,9 @@ internal sealed record Goal(string Series, double Value)
         return new Goal(name, value);
     }
 
+    /// <summary>A mean that is not finite has reached nothing.</summary>
+    private bool IsReachedBy(double mean) => double.IsFinite(mean) && (WantsLess ? mean <= Value : mean >= Value);
+
     /// <summary>"train/accuracy ≥ 0.75".</summary>
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Series} {(WantsLess ? '≤' : '≥')} {Value}");
 
@@ -36,13 +39,22 @@ internal sealed record Goal(string Series, double Value)
     public async Task<string> ReachedByAsync(Job job, VerbContext context, CancellationToken cancellationToken)
     {
         using var call = context.Connection.Runs.StreamMetrics(
-            new StreamMetricsRequest { JobId = job.Id, Names = { Series } }, context.Connection.Call(cancellationToken));
-        var points = new List<MetricPoint>();
-        await foreach (var batch in call.ResponseStream.ReadAllAsync(cancellationToken))
-            points.AddRange(batch.Points);
-        var reached = points.GroupBy(point => point.Epoch).OrderBy(epoch => epoch.Key)
-            .FirstOrDefault(epoch => epoch.Average(point => point.Value) is var mean && (WantsLess ? mean <= Value : mean >= Value));
-        if (reached?.MaxBy(point => point.Step) is not { } last)
+            new StreamMetricsRequest { JobId = job.Id, Names = { Series } }, context.Connection.Stream(cancellationToken));
+        // Points come in the order of their steps, and there may be more than fit in memory.
+        var (sum, count, last) = (0.0, 0L, (MetricPoint?)null);
+        await foreach (var point in call.ResponseStream.ReadAllAsync(cancellationToken).SelectMany(batch => batch.Points))
+        {
+            if (last is not null && point.Epoch != last.Epoch)
+            {
+                if (IsReachedBy(sum / count))
+                    break;
+                (sum, count) = (0, 0);
+            }
+
+            (sum, count, last) = (sum + point.Value, count + 1, point);
+        }
+
+        if (last is null || !IsReachedBy(sum / count))
             return "";
         var after = Words.RunTime(job.StartedAt, last.Time, context.Host.Time) is { } time ? $", {Words.Length(time)}" : "";
         return $"epoch {last.Epoch}, step {last.Step}{after}";

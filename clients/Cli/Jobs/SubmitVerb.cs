@@ -63,6 +63,8 @@ internal static class SubmitVerb
         var request = new SubmitExperimentRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity };
         var submitted = await SubmitAsync(
             context, request.RequestId, options => context.Connection.Experiments.SubmitExperimentAsync(request, options), cancellationToken);
+        await ExperimentJobs.AddRestAsync(submitted.Jobs, submitted.Experiment.Id, submitted.NextPageToken, context, cancellationToken);
+        submitted.NextPageToken = "";
         if (context.Json)
             await (follow ? context.Output.MessageAsync(submitted) : context.Output.DocumentAsync(submitted));
         else

@@ -7,16 +7,34 @@ namespace Cluster.Cli.Nodes;
 /// <summary>node list: the machines with what is free on them.</summary>
 internal static class NodeListVerb
 {
+    // A node may have dozens of data sets; node describe names them all.
+    private const int LongestCell = 40;
+
     public static Command Build(VerbFactory verbs) =>
-        verbs.Verb("list", "List the machines, their devices and data sets.", async (context, cancellationToken) =>
+        verbs.Verb("list", "List the machines, their devices and data sets; node describe tells all of one.", async (context, cancellationToken) =>
         {
-            var listed = await context.Connection.Nodes.ListNodesAsync(new ListNodesRequest(), context.Connection.Call(cancellationToken));
+            var listed = await ListAsync(context, cancellationToken);
             if (context.Json)
                 await context.Output.DocumentAsync(listed);
             else
                 await context.Output.BlockAsync(Table(listed.Nodes).Render(context.Output.IsTerminal ? context.Output.Width : null));
             return ExitCode.Done;
         });
+
+    private static async Task<ListNodesResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
+    {
+        var all = new ListNodesResponse();
+        do
+        {
+            var request = new ListNodesRequest { PageToken = all.NextPageToken };
+            var page = await context.Connection.Nodes.ListNodesAsync(request, context.Connection.Call(cancellationToken));
+            all.Nodes.AddRange(page.Nodes);
+            all.NextPageToken = page.NextPageToken;
+        }
+        while (all.NextPageToken.Length > 0);
+
+        return all;
+    }
 
     private static ColumnTable Table(IEnumerable<Node> nodes)
     {
@@ -26,9 +44,9 @@ internal static class NodeListVerb
             table.Add(
                 Words.Short(node.Id), node.Name, node.State.ToString().ToLowerInvariant(), Devices(node),
                 $"{node.Devices.Count(device => device.JobId.Length == 0)}/{node.Devices.Count}",
-                string.Join(",", node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).Distinct().Select(Words.Short)),
-                string.Join(",", node.DataSets),
-                string.Join(",", node.Labels.OrderBy(label => label.Key, StringComparer.Ordinal).Select(label => $"{label.Key}={label.Value}")));
+                Words.Some(node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).Distinct().Select(Words.Short), LongestCell),
+                Words.Some(node.DataSets, LongestCell),
+                Words.Some(NodeLabels.Of(node), LongestCell));
         }
 
         return table;

@@ -10,6 +10,16 @@ internal static class Words
     /// <summary>As many digits of an id as are shown in lists; any unique prefix is accepted back.</summary>
     public static string Short(string id) => id.Length > 8 ? id[..8] : id;
 
+    /// <summary>"a,b,c,+57 more": the first, as many as fit into so many columns, but one at least; all where they fit.</summary>
+    public static string Some(IEnumerable<string> names, int columns)
+    {
+        var all = names.ToList();
+        var (shown, length) = (0, 0);
+        while (shown < all.Count && (shown == 0 || length + 1 + all[shown].Length <= columns))
+            length += all[shown++].Length + (shown > 1 ? 1 : 0);
+        return string.Join(",", all.Take(shown)) + (shown < all.Count ? $",+{all.Count - shown} more" : "");
+    }
+
     public static string Percent(double fraction) => (fraction * 100).ToString("F1", CultureInfo.InvariantCulture) + " %";
 
     public static string Loss(double loss) => loss.ToString("F4", CultureInfo.InvariantCulture);

@@ -24,8 +24,8 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
         {
             var (experiment, jobs, _) = await store.GetAsync(id, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
             var changed = jobs.Where(job => !job.Equals(sent.GetValueOrDefault(job.Id))).ToList();
-            if (changed.Count > 0)
-                yield return new WatchExperimentResponse { Experiment = experiment, Jobs = { changed } };
+            foreach (var batch in changed.InMessages())
+                yield return new WatchExperimentResponse { Experiment = experiment, Jobs = { batch } };
             if (jobs.All(job => job.State.IsFinal()))
                 yield break;
             foreach (var job in changed)

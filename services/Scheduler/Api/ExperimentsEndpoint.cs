@@ -1,3 +1,4 @@
+using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
@@ -21,7 +22,8 @@ internal sealed class ExperimentsEndpoint(
         var id = await submission.SubmitAsync(
             plan, request.Yaml, Caller.Of(context).Owner, request.RequestId, request.WaitForCapacity, context.CancellationToken);
         var stored = await GetAsync(id, context.CancellationToken);
-        return new SubmitExperimentResponse { Experiment = stored.Experiment, Jobs = { stored.Jobs } };
+        var page = Jobs(stored, after: 0);
+        return new SubmitExperimentResponse { Experiment = stored.Experiment, Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
@@ -38,21 +40,25 @@ internal sealed class ExperimentsEndpoint(
 
     public override async Task<GetExperimentResponse> GetExperiment(GetExperimentRequest request, ServerCallContext context)
     {
+        var after = 0;
+        if (request.PageToken.Length > 0 && !(int.TryParse(request.PageToken, NumberStyles.None, CultureInfo.InvariantCulture, out after) && after > 0))
+            throw new InvalidRequestException($"page_token is '{request.PageToken}', which no experiment's page returned; start again without one");
         var stored = await GetAsync(await lookup.FindAsync(request.ExperimentId, context.CancellationToken), context.CancellationToken);
-        return new GetExperimentResponse { Experiment = stored.Experiment, Jobs = { stored.Jobs }, Yaml = stored.Yaml };
+        var page = Jobs(stored, after);
+        return new GetExperimentResponse
+        {
+            Experiment = stored.Experiment,
+            Jobs = { page.Entries },
+            Yaml = after == 0 ? stored.Yaml : "",
+            NextPageToken = page.NextPageToken,
+        };
     }
 
     public override async Task<ListExperimentsResponse> ListExperiments(ListExperimentsRequest request, ServerCallContext context)
     {
-        try
-        {
-            var page = await store.ListAsync(JobsEndpoint.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
-            return new ListExperimentsResponse { Experiments = { page.Experiments }, NextPageToken = page.NextPageToken };
-        }
-        catch (FormatException fault)
-        {
-            throw new InvalidRequestException(fault.Message);
-        }
+        var size = JobsEndpoint.PageSize(request.PageSize);
+        var page = await JobsEndpoint.ListAsync(() => store.ListAsync(size, request.PageToken, context.CancellationToken));
+        return new ListExperimentsResponse { Experiments = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<CancelExperimentResponse> CancelExperiment(CancelExperimentRequest request, ServerCallContext context)
@@ -67,7 +73,8 @@ internal sealed class ExperimentsEndpoint(
         foreach (var job in jobs.Reverse().Where(job => !job.State.IsFinal()))
             await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(JobId.Parse(job.Id).Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
         var cancelled = await GetAsync(id, context.CancellationToken);
-        return new CancelExperimentResponse { Experiment = cancelled.Experiment, Jobs = { cancelled.Jobs } };
+        var page = Jobs(cancelled, after: 0);
+        return new CancelExperimentResponse { Experiment = cancelled.Experiment, Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task WatchExperiment(
@@ -78,6 +85,14 @@ internal sealed class ExperimentsEndpoint(
         {
             await responseStream.WriteAsync(update, context.CancellationToken);
         }
+    }
+
+    /// <summary>The jobs after so many, as many as a message holds. An experiment never gets others, so their number is the token.</summary>
+    private static Page<Job> Jobs(StoredExperiment stored, int after)
+    {
+        IReadOnlyList<Job> page = stored.Jobs.Skip(after).InMessages().FirstOrDefault() ?? [];
+        var end = after + page.Count;
+        return new Page<Job>(page, end < stored.Jobs.Count ? end.ToString(CultureInfo.InvariantCulture) : "");
     }
 
     private async Task<StoredExperiment> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>

@@ -39,23 +39,37 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
         }
     }
 
+    /// <summary>The job now and at each change, however small; ends once it is final. What a final job's trainers sent is all there.</summary>
+    public async IAsyncEnumerable<Job> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using var subscription = feed.Subscribe(id);
+        while (true)
+        {
+            var job = await GetAsync(id, cancellationToken);
+            yield return job;
+            if (job.State.IsFinal())
+                yield break;
+            await subscription.WaitAsync(Poll, cancellationToken);
+        }
+    }
+
     /// <summary>Batches of metric points in ascending step order per series; with <paramref name="follow"/>, until the job is final.</summary>
     public async IAsyncEnumerable<IReadOnlyList<MetricPoint>> MetricsAsync(
         JobId id, IReadOnlyCollection<string> names, long afterStep, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.Subscribe(id);
         var cursor = 0L;
-        while (true)
+        // The job is asked for before the points are read.
+        await foreach (var _ in JobAsync(id, cancellationToken))
         {
-            // Asked before the points are read: what a final job's trainers sent is all there.
-            var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();
-            var page = await metrics.ReadAsync(id, names, afterStep, cursor, cancellationToken);
-            cursor = page.Cursor;
-            if (page.Points.Count > 0)
-                yield return page.Points;
-            if (last)
+            await foreach (var page in metrics.ReadAsync(id, names, afterStep, cursor, cancellationToken))
+            {
+                cursor = page.Cursor;
+                if (page.Points.Count > 0)
+                    yield return page.Points;
+            }
+
+            if (!follow)
                 yield break;
-            await subscription.WaitAsync(Poll, cancellationToken);
         }
     }
 
@@ -66,19 +80,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
     {
         using var subscription = feed.Subscribe(id);
         if (tail > 0)
-        {
-            var lines = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
-            if (lines.Count > 0)
-            {
-                afterSequence = lines[^1].Sequence;
-                yield return lines;
-            }
-            else if (!follow)
-            {
-                yield break;
-            }
-        }
-
+            afterSequence = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
         while (true)
         {
             var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();

@@ -18,13 +18,10 @@ internal sealed class JobsEndpoint(
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
-    private const int LargestPageSize = 1000;
+    internal const int LargestPageSize = 1000;
 
-    // A tail is read at once and backwards; whoever wants more reads all from the beginning, in batches.
+    // Where a tail begins is found by going through it backwards; whoever wants more reads all from the beginning.
     private const int LongestTail = 10_000;
-
-    // Keeps a message well below the 4 MiB that clients accept by default, whatever the lines' lengths.
-    private const int LogBytesPerMessage = 1 << 20;
 
     public override async Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
     {
@@ -67,7 +64,7 @@ internal sealed class JobsEndpoint(
         return new GetJobResponse
         {
             Job = await GetAsync(id, context.CancellationToken),
-            Events = { await queries.EventsAsync(id, afterSequence: 0, context.CancellationToken) },
+            Events = { await queries.NewestEventsAsync(id, context.CancellationToken) },
         };
     }
 
@@ -76,15 +73,8 @@ internal sealed class JobsEndpoint(
         RequestText.Check("workspace", request.Workspace, longest: 200);
         ExperimentId? experiment = request.ExperimentId.Length == 0 ? null : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
         var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment);
-        try
-        {
-            var page = await queries.ListAsync(filter, context.CancellationToken);
-            return new ListJobsResponse { Jobs = { page.Jobs }, NextPageToken = page.NextPageToken };
-        }
-        catch (FormatException fault)
-        {
-            throw new InvalidRequestException(fault.Message);
-        }
+        var page = await ListAsync(() => queries.ListAsync(filter, context.CancellationToken));
+        return new ListJobsResponse { Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<CancelJobResponse> CancelJob(CancelJobRequest request, ServerCallContext context)
@@ -116,8 +106,8 @@ internal sealed class JobsEndpoint(
         int? rank = request.HasRank ? request.Rank : null;
         await foreach (var lines in watch.LogsAsync(id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
         {
-            foreach (var message in Messages(lines))
-                await responseStream.WriteAsync(message, context.CancellationToken);
+            foreach (var batch in lines.InMessages())
+                await responseStream.WriteAsync(new StreamLogsResponse { Lines = { batch } }, context.CancellationToken);
         }
     }
 
@@ -129,25 +119,17 @@ internal sealed class JobsEndpoint(
         _ => Math.Min(asked, LargestPageSize),
     };
 
-    private static IEnumerable<StreamLogsResponse> Messages(IReadOnlyList<LogLine> lines)
+    /// <summary>A page, or the word that its token is none.</summary>
+    internal static async Task<Page<T>> ListAsync<T>(Func<Task<Page<T>>> list)
     {
-        var message = new StreamLogsResponse();
-        var bytes = 0;
-        foreach (var line in lines)
+        try
         {
-            var lineBytes = line.CalculateSize();
-            if (message.Lines.Count > 0 && bytes + lineBytes > LogBytesPerMessage)
-            {
-                yield return message;
-                message = new StreamLogsResponse();
-                bytes = 0;
-            }
-
-            message.Lines.Add(line);
-            bytes += lineBytes;
+            return await list();
         }
-
-        yield return message;
+        catch (FormatException fault)
+        {
+            throw new InvalidRequestException(fault.Message);
+        }
     }
 
     private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");

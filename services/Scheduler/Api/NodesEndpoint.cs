@@ -8,16 +8,20 @@ namespace Cluster.Scheduler.Api;
 /// <summary>Nodes over gRPC, for people.</summary>
 public sealed class NodesEndpoint(NodeQueries queries) : NodeService.NodeServiceBase
 {
-    public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context) =>
-        new() { Nodes = { await queries.ListAsync(context.CancellationToken) } };
+    public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
+    {
+        var size = request.PageSize == 0 ? JobsEndpoint.LargestPageSize : JobsEndpoint.PageSize(request.PageSize);
+        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, context.CancellationToken));
+        return new ListNodesResponse { Nodes = { page.Entries }, NextPageToken = page.NextPageToken };
+    }
 
     public override async Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context)
     {
         if (request.NodeId.Length == 0)
             throw new InvalidRequestException("node_id is empty; give the node's id, the beginning of it, or its name");
-        var nodes = await queries.ListAsync(context.CancellationToken);
-        var isPrefix = IdPrefix.TryParse(request.NodeId, out var prefix);
-        var named = nodes.Where(node => node.Name == request.NodeId || (isPrefix && prefix.Matches(Guid.Parse(node.Id)))).ToList();
+        RequestText.Check("node_id", request.NodeId, longest: 1000);
+        IdPrefix? prefix = IdPrefix.TryParse(request.NodeId, out var beginning) ? beginning : null;
+        var named = await queries.FindAsync(request.NodeId, prefix, context.CancellationToken);
         return named.Count switch
         {
             0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{request.NodeId}' or an id that begins so")),

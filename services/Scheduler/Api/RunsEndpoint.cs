@@ -12,20 +12,13 @@ public sealed class RunsEndpoint(
     : RunService.RunServiceBase
 {
     // Keeps a message well below the 4 MiB that clients accept by default.
-    private const int PointsPerMessage = 20_000;
     private const int PredictionsPerMessage = 4_000;
 
     public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
     {
-        try
-        {
-            var page = await queries.ListAsync(JobsEndpoint.PageSize(request.PageSize), request.PageToken, context.CancellationToken);
-            return new ListRunsResponse { Runs = { page.Runs }, NextPageToken = page.NextPageToken };
-        }
-        catch (FormatException fault)
-        {
-            throw new InvalidRequestException(fault.Message);
-        }
+        var size = JobsEndpoint.PageSize(request.PageSize);
+        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, context.CancellationToken));
+        return new ListRunsResponse { Runs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
@@ -41,7 +34,7 @@ public sealed class RunsEndpoint(
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         await foreach (var points in watch.MetricsAsync(id, request.Names, request.AfterStep, request.Follow, context.CancellationToken))
         {
-            foreach (var batch in points.Chunk(PointsPerMessage))
+            foreach (var batch in points.InMessages())
             {
                 await responseStream.WriteAsync(new StreamMetricsResponse { Points = { batch } }, context.CancellationToken);
             }
@@ -51,7 +44,9 @@ public sealed class RunsEndpoint(
     public override async Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
         JobId? job = request.JobId.Length > 0 ? await lookup.FindAsync(request.JobId, context.CancellationToken) : null;
-        return new ListCheckpointsResponse { Checkpoints = { await checkpoints.ListAsync(job, JobsEndpoint.PageSize(request.Limit), context.CancellationToken) } };
+        var size = JobsEndpoint.PageSize(request.Limit);
+        var page = await JobsEndpoint.ListAsync(() => checkpoints.ListAsync(job, size, request.PageToken, context.CancellationToken));
+        return new ListCheckpointsResponse { Checkpoints = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task StreamPredictions(

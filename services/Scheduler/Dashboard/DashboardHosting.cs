@@ -1,6 +1,4 @@
-using System.Net.ServerSentEvents;
 using Cluster.Scheduler.Api;
-using Cluster.Scheduler.Jobs;
 
 namespace Cluster.Scheduler.Dashboard;
 
@@ -27,24 +25,11 @@ public static class DashboardHosting
             },
         });
         app.MapSession();
-        app.MapGet("/api/jobs/stream", (JobStreams streams, CancellationToken cancellationToken) =>
-            TypedResults.ServerSentEvents(streams.JobsAsync(cancellationToken))).RequireViewer();
-        app.MapGet("/api/jobs/{job}/stream", (string job, JobLookup lookup, JobStreams streams, CancellationToken cancellationToken) =>
-            StreamAsync(async () => streams.JobAsync(await lookup.FindAsync(job, cancellationToken), cancellationToken))).RequireViewer();
-        app.MapGet("/api/experiments/{experiment}/stream",
-            (string experiment, ExperimentLookup lookup, ExperimentStreams streams, CancellationToken cancellationToken) =>
-                StreamAsync(async () => streams.ExperimentAsync(await lookup.FindAsync(experiment, cancellationToken), cancellationToken))).RequireViewer();
-    }
-
-    private static async Task<IResult> StreamAsync(Func<Task<IAsyncEnumerable<SseItem<string>>>> open)
-    {
-        try
-        {
-            return TypedResults.ServerSentEvents(await open());
-        }
-        catch (Exception fault) when (fault is JobNotFoundException or ExperimentNotFoundException or InvalidRequestException)
-        {
-            return Results.Problem(fault.Message, statusCode: StatusCodes.Status404NotFound);
-        }
+        app.UseWebSockets();
+        app.MapGet("/api/jobs/stream", (JobStreams streams) => new EventStream(token => Task.FromResult(streams.JobsAsync(token)))).RequireViewer();
+        app.MapGet("/api/jobs/{job}/stream", (string job, JobLookup lookup, JobStreams streams) =>
+            new EventStream(async token => streams.JobAsync(await lookup.FindAsync(job, token), token))).RequireViewer();
+        app.MapGet("/api/experiments/{experiment}/stream", (string experiment, ExperimentLookup lookup, ExperimentStreams streams) =>
+            new EventStream(async token => streams.ExperimentAsync(await lookup.FindAsync(experiment, token), token))).RequireViewer();
     }
 }

@@ -1,6 +1,5 @@
 using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
-using System.Text.Json;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Api;
@@ -13,31 +12,34 @@ namespace Cluster.Scheduler.Dashboard;
 /// <summary>What an experiment's page shows, as server-sent events.</summary>
 public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics)
 {
-    // A message of a few hundred kilobytes; a browser parses it without a stutter.
-    private const int PointsPerMessage = 4000;
+    // Of all jobs together for one quantity: what a browser draws without a stutter, and of a single job more than a chart is wide.
+    private const int Buckets = 8000;
+    private const int MostBucketsOfAJob = 800;
 
-    private static readonly string[] Curves =
+    private static readonly string[] Series =
     [
         MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss, MetricNames.ValidationAccuracy,
     ];
 
-    /// <summary>Events: "experiment" with the jobs that changed, then "metrics" with the new points of each, and "end" when no more will come.</summary>
+    /// <summary>Events: "experiment" with the jobs that changed, then the new points of each as in <see cref="JobCurves"/>, and "end" when no more will come.</summary>
     public async IAsyncEnumerable<SseItem<string>> ExperimentAsync(ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var cursors = new Dictionary<string, long>();
+        var curves = new Dictionary<string, JobCurves>();
         await using var updates = watch.UpdatesAsync(id, cancellationToken).GetAsyncEnumerator(cancellationToken);
         while (await NextAsync(updates) is { } update)
         {
             if (update.IsStopping)
                 yield break;
-            yield return new SseItem<string>(JsonFormatter.Default.Format(update.Message), "experiment");
+            var shown = new WatchExperimentResponse { Experiment = update.Message!.Experiment, Jobs = { update.Message.Jobs.Select(JobSummary.Of) } };
+            yield return new SseItem<string>(JsonFormatter.Default.Format(shown), "experiment");
+            var buckets = Math.Min(Buckets / update.Message.Experiment.States.Sum(count => count.Jobs), MostBucketsOfAJob);
             // A job's progress changes with every report of its trainers, so a job that has not changed has no new points.
-            foreach (var job in update.Message!.Jobs)
+            foreach (var job in update.Message.Jobs)
             {
-                var page = await metrics.ReadAsync(JobId.Parse(job.Id), Curves, afterStep: 0, cursors.GetValueOrDefault(job.Id), cancellationToken);
-                cursors[job.Id] = page.Cursor;
-                foreach (var points in page.Points.Chunk(PointsPerMessage))
-                    yield return new SseItem<string>(Json(job.Id, points), "metrics");
+                if (!curves.TryGetValue(job.Id, out var jobCurves))
+                    curves.Add(job.Id, jobCurves = new JobCurves(metrics, Series, buckets, ofSeveral: true));
+                await foreach (var item in jobCurves.ReadAsync(job, cancellationToken))
+                    yield return item;
             }
         }
 
@@ -56,12 +58,6 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
             return new Update(null, IsStopping: true);
         }
     }
-
-    private static string Json(string job, MetricPoint[] points) => JsonSerializer.Serialize(new
-    {
-        job,
-        points = points.Select(point => new { name = point.Name, step = point.Step, epoch = point.Epoch, value = point.Value }),
-    });
 
     private sealed record Update(WatchExperimentResponse? Message, bool IsStopping);
 }

@@ -11,13 +11,17 @@ using Google.Protobuf;
 namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>What the pages show, as server-sent events whose data are the API's messages in protobuf's JSON.</summary>
-public sealed class JobStreams(JobQueries jobs, ExperimentStore experiments, JobWatch watch, JobFeed feed, TimeProvider time)
+public sealed class JobStreams(
+    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, JobWatch watch, JobFeed feed, TimeProvider time)
 {
     private const int JobsShown = 200;
     private const int ExperimentsShown = 20;
     private const int LogLinesShown = 2000;
 
-    private static readonly string[] Curves =
+    // A chart is no wider than so many dots.
+    private const int Buckets = 800;
+
+    private static readonly string[] Series =
     [
         MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss, MetricNames.ValidationAccuracy,
         MetricNames.TestLoss, MetricNames.TestAccuracy,
@@ -52,7 +56,7 @@ public sealed class JobStreams(JobQueries jobs, ExperimentStore experiments, Job
         while (await WaitForChangeAsync(subscription, cancellationToken));
     }
 
-    /// <summary>Events: "job", "event", "metrics" and "log" as they come, and "end" when no more will.</summary>
+    /// <summary>Events: "job", "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will.</summary>
     public async IAsyncEnumerable<SseItem<string>> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -94,9 +98,19 @@ public sealed class JobStreams(JobQueries jobs, ExperimentStore experiments, Job
 
         async Task<Listing> ReadAsync()
         {
-            var newest = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown, PageToken: ""), CancellationToken.None);
+            var newest = new Dictionary<string, Job>();
+            var pageToken = "";
+            do
+            {
+                var page = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown - newest.Count, pageToken), CancellationToken.None);
+                foreach (var job in page.Entries)
+                    newest.Add(job.Id, JobSummary.Of(job));
+                pageToken = page.NextPageToken;
+            }
+            while (pageToken.Length > 0 && newest.Count < JobsShown);
+
             var groups = await experiments.ListAsync(ExperimentsShown, pageToken: "", CancellationToken.None);
-            return new Listing(newest.Jobs.ToDictionary(job => job.Id), groups.Experiments.ToDictionary(experiment => experiment.Id));
+            return new Listing(newest, groups.Entries.ToDictionary(experiment => experiment.Id));
         }
     }
 
@@ -129,12 +143,14 @@ public sealed class JobStreams(JobQueries jobs, ExperimentStore experiments, Job
                         await items.WriteAsync(Item("event", update.Event), cancellationToken);
                     await items.WriteAsync(Item("job", update.Job), cancellationToken);
                 }),
-                WriteAllAsync(
-                    watch.MetricsAsync(id, Curves, afterStep: 0, follow: true, cancellationToken),
-                    points => items.WriteAsync(Item("metrics", new StreamMetricsResponse { Points = { points } }), cancellationToken)),
+                WriteAllAsync(CurvesAsync(id, cancellationToken), item => items.WriteAsync(item, cancellationToken)),
                 WriteAllAsync(
                     watch.LogsAsync(id, afterSequence: 0, rank: null, LogLinesShown, follow: true, cancellationToken),
-                    lines => items.WriteAsync(Item("log", new StreamLogsResponse { Lines = { lines } }), cancellationToken)));
+                    async lines =>
+                    {
+                        foreach (var batch in lines.InMessages())
+                            await items.WriteAsync(Item("log", new StreamLogsResponse { Lines = { batch } }), cancellationToken);
+                    }));
             items.Complete();
             return true;
         }
@@ -148,6 +164,16 @@ public sealed class JobStreams(JobQueries jobs, ExperimentStore experiments, Job
             // The reader is the one to hear of it.
             items.Complete(fault);
             return false;
+        }
+    }
+
+    private async IAsyncEnumerable<SseItem<string>> CurvesAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var curves = new JobCurves(metrics, Series, Buckets, ofSeveral: false);
+        await foreach (var job in watch.JobAsync(id, cancellationToken))
+        {
+            await foreach (var item in curves.ReadAsync(job, cancellationToken))
+                yield return item;
         }
     }
 

@@ -10,13 +10,15 @@ public sealed class CheckpointQueries(ClusterDatabase database)
 {
     /// <summary>Newest first.</summary>
     /// <param name="job">Null for those of all jobs and the imported ones.</param>
-    /// <param name="limit">At most so many.</param>
-    /// <param name="cancellationToken">Ends the query.</param>
-    public Task<IReadOnlyList<Checkpoint>> ListAsync(JobId? job, int limit, CancellationToken cancellationToken) => ReadAsync(
-        context => job is { } id
-            ? Weights(context).Where(c => c.JobId == id.Value).OrderByDescending(c => c.Step).ThenByDescending(c => c.CreatedAt).Take(limit)
-            : Weights(context).OrderByDescending(c => c.CreatedAt).ThenByDescending(c => c.Id).Take(limit),
-        cancellationToken);
+    /// <inheritdoc cref="JobQueries.ListAsync"/>
+    public Task<Page<Checkpoint>> ListAsync(JobId? job, int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => Page.FillAsync(
+                pageSize, pageToken,
+                (after, count) => (job is { } id ? OfJob(context, id, after) : OfAll(context, after)).Take(count).ToListAsync(token),
+                rows => DescribeAsync(context, rows, token),
+                last => job is null ? PageToken.Write(last.CreatedAt, last.Id) : PageToken.Write(last.Step, last.CreatedAt, last.Id)),
+            cancellationToken);
 
     /// <summary>The checkpoints that a prefix may mean: no more than two, which tell that it is ambiguous.</summary>
     public Task<IReadOnlyList<Checkpoint>> FindAsync(IdPrefix prefix, CancellationToken cancellationToken)
@@ -49,12 +51,39 @@ public sealed class CheckpointQueries(ClusterDatabase database)
 
     private static IQueryable<CheckpointRow> Weights(ClusterDbContext context) => context.Checkpoints.Where(c => c.Kind == ArtifactKind.Weights);
 
-    private Task<IReadOnlyList<Checkpoint>> ReadAsync(Func<ClusterDbContext, IQueryable<CheckpointRow>> query, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync<IReadOnlyList<Checkpoint>>(async (context, token) =>
+    private static IQueryable<CheckpointRow> OfJob(ClusterDbContext context, JobId job, string after)
+    {
+        var checkpoints = Weights(context).Where(c => c.JobId == job.Value);
+        if (after.Length > 0)
         {
-            var rows = await query(context).ToListAsync(token);
-            var jobIds = rows.Select(c => c.JobId).Distinct().ToArray();
-            var jobs = await context.Jobs.Where(j => jobIds.Contains(j.Id)).ToDictionaryAsync(j => j.Id, token);
-            return [.. rows.Select(c => JobMapping.ToCheckpoint(c, c.JobId is { } job ? jobs[job] : null))];
-        }, cancellationToken);
+            var (step, before, id) = PageToken.ReadStep(after);
+            checkpoints = checkpoints.Where(
+                c => EF.Functions.LessThan(ValueTuple.Create(c.Step, c.CreatedAt, c.Id), ValueTuple.Create(step, before, id)));
+        }
+
+        return checkpoints.OrderByDescending(c => c.Step).ThenByDescending(c => c.CreatedAt).ThenByDescending(c => c.Id);
+    }
+
+    private static IQueryable<CheckpointRow> OfAll(ClusterDbContext context, string after)
+    {
+        var checkpoints = Weights(context);
+        if (after.Length > 0)
+        {
+            var (before, id) = PageToken.Read(after);
+            checkpoints = checkpoints.Where(c => EF.Functions.LessThan(ValueTuple.Create(c.CreatedAt, c.Id), ValueTuple.Create(before, id)));
+        }
+
+        return checkpoints.OrderByDescending(c => c.CreatedAt).ThenByDescending(c => c.Id);
+    }
+
+    private Task<IReadOnlyList<Checkpoint>> ReadAsync(Func<ClusterDbContext, IQueryable<CheckpointRow>> query, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<Checkpoint>>(
+            async (context, token) => await DescribeAsync(context, await query(context).ToListAsync(token), token), cancellationToken);
+
+    private static async Task<List<Checkpoint>> DescribeAsync(ClusterDbContext context, List<CheckpointRow> checkpoints, CancellationToken cancellationToken)
+    {
+        var jobIds = checkpoints.Select(c => c.JobId).Distinct().ToArray();
+        var jobs = await context.Jobs.Where(j => jobIds.Contains(j.Id)).ToDictionaryAsync(j => j.Id, cancellationToken);
+        return checkpoints.ConvertAll(c => JobMapping.ToCheckpoint(c, c.JobId is { } job ? jobs[job] : null));
+    }
 }

@@ -127,7 +127,9 @@ internal static class CheckpointSql
                         new() { Value = manifest.Step }, new() { Value = manifest.Epoch }, new() { Value = manifest.Files.Sum(f => f.Bytes) },
                         new()
                         {
-                            Value = manifest.HasValidationAccuracy ? manifest.ValidationAccuracy : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Double,
+                            // To Postgres a NaN is more than any number: it would be the best checkpoint.
+                            Value = manifest.HasValidationAccuracy && double.IsFinite(manifest.ValidationAccuracy) ? manifest.ValidationAccuracy : DBNull.Value,
+                            NpgsqlDbType = NpgsqlDbType.Double,
                         },
                         new() { Value = manifest.ToByteArray() }, new() { Value = now }, new() { Value = manifest.Kind.ToString() },
                     },

@@ -54,31 +54,30 @@ public sealed class ExperimentStore(ClusterDatabase database)
 
     /// <summary>Newest first.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<ExperimentPage> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            var experiments = context.Experiments.AsQueryable();
-            if (pageToken.Length > 0)
+    public Task<Page<Experiment>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
             {
-                var (before, id) = PageToken.Read(pageToken);
-                experiments = experiments.Where(e => EF.Functions.LessThan(ValueTuple.Create(e.CreatedAt, e.Id), ValueTuple.Create(before, id)));
-            }
+                var experiments = context.Experiments.AsQueryable();
+                if (after.Length > 0)
+                {
+                    var (before, id) = PageToken.Read(after);
+                    experiments = experiments.Where(e => EF.Functions.LessThan(ValueTuple.Create(e.CreatedAt, e.Id), ValueTuple.Create(before, id)));
+                }
 
-            // One more than asked for, if there is one: it tells that there is a next page.
-            var rows = await experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(pageSize + 1).ToListAsync(token);
-            var next = rows.Count > pageSize ? PageToken.Write(rows[pageSize - 1].CreatedAt, rows[pageSize - 1].Id) : "";
-            var page = rows.Take(pageSize).ToList();
-            var ids = page.ConvertAll(e => (Guid?)e.Id);
-            var states = (await context.Jobs.Where(j => ids.Contains(j.ExperimentId))
-                .GroupBy(j => new { j.ExperimentId, j.State }).Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
-                .ToListAsync(token)).ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
-            return new ExperimentPage([.. page.Select(row => JobMapping.ToExperiment(row, states[row.Id]))], next);
-        }, cancellationToken);
+                return experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(count).ToListAsync(token);
+            }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.CreatedAt, last.Id)), cancellationToken);
+
+    private static async Task<List<Experiment>> DescribeAsync(ClusterDbContext context, List<ExperimentRow> experiments, CancellationToken cancellationToken)
+    {
+        var ids = experiments.ConvertAll(e => (Guid?)e.Id);
+        var states = (await context.Jobs.Where(j => ids.Contains(j.ExperimentId))
+            .GroupBy(j => new { j.ExperimentId, j.State }).Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
+            .ToListAsync(cancellationToken)).ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
+        return experiments.ConvertAll(row => JobMapping.ToExperiment(row, states[row.Id]));
+    }
 }
 
 /// <param name="Jobs">In the file's order.</param>
 /// <param name="Yaml">The file as it was submitted.</param>
 public sealed record StoredExperiment(Experiment Experiment, IReadOnlyList<Job> Jobs, string Yaml);
-
-/// <param name="NextPageToken">Empty on the last page.</param>
-public sealed record ExperimentPage(IReadOnlyList<Experiment> Experiments, string NextPageToken);

@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 
@@ -8,6 +9,8 @@ namespace Cluster.Scheduler.Persistence;
 /// <summary>Jobs as people see them, read straight from Postgres and never from a grain.</summary>
 public sealed class JobQueries(ClusterDatabase database)
 {
+    private const int NewestEvents = 1000;
+
     /// <returns>Null when there is no such job.</returns>
     public Task<Job?> GetAsync(JobId id, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
@@ -40,10 +43,18 @@ public sealed class JobQueries(ClusterDatabase database)
             return [.. rows.Select(JobMapping.ToEvent)];
         }, cancellationToken);
 
+    /// <summary>The job's newest transitions, as many as a message holds, in order.</summary>
+    public Task<IReadOnlyList<JobEvent>> NewestEventsAsync(JobId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<JobEvent>>(async (context, token) =>
+        {
+            var rows = await context.JobEvents.Where(e => e.JobId == id.Value).OrderByDescending(e => e.Sequence).Take(NewestEvents).ToListAsync(token);
+            return [.. rows.Select(JobMapping.ToEvent).InMessages().First().Reverse()];
+        }, cancellationToken);
+
     /// <summary>Newest first.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<JobPage> ListAsync(JobFilter filter, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
+    public Task<Page<Job>> ListAsync(JobFilter filter, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync((context, token) =>
         {
             var jobs = context.Jobs.AsQueryable();
             if (filter.States.Count > 0)
@@ -52,25 +63,24 @@ public sealed class JobQueries(ClusterDatabase database)
                 jobs = jobs.Where(j => j.Workspace == filter.Workspace);
             if (filter.Experiment is { } experiment)
                 jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
-            var rows = await PageAsync(jobs, filter.PageSize, filter.PageToken, token);
-            return new JobPage(
-                await DescribeAsync(context, rows.Count > filter.PageSize ? rows[..filter.PageSize] : rows, token),
-                rows.Count > filter.PageSize ? TokenOf(rows[filter.PageSize - 1]) : "");
+            return PageAsync(jobs, filter.PageSize, filter.PageToken, rows => DescribeAsync(context, rows, token), token);
         }, cancellationToken);
 
-    /// <summary>One row more than asked for, if there is one: it tells that there is a next page.</summary>
-    internal static Task<List<JobRow>> PageAsync(IQueryable<JobRow> jobs, int pageSize, string pageToken, CancellationToken cancellationToken)
-    {
-        if (pageToken.Length > 0)
+    /// <summary>The newest jobs of those given, as what they are described as.</summary>
+    internal static Task<Page<T>> PageAsync<T>(
+        IQueryable<JobRow> jobs, int pageSize, string pageToken, Func<List<JobRow>, Task<List<T>>> describeAsync, CancellationToken cancellationToken)
+        where T : IMessage =>
+        Page.FillAsync(pageSize, pageToken, (after, count) =>
         {
-            var (before, id) = PageToken.Read(pageToken);
-            jobs = jobs.Where(j => EF.Functions.LessThan(ValueTuple.Create(j.CreatedAt, j.Id), ValueTuple.Create(before, id)));
-        }
+            var rest = jobs;
+            if (after.Length > 0)
+            {
+                var (before, id) = PageToken.Read(after);
+                rest = rest.Where(j => EF.Functions.LessThan(ValueTuple.Create(j.CreatedAt, j.Id), ValueTuple.Create(before, id)));
+            }
 
-        return jobs.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(pageSize + 1).ToListAsync(cancellationToken);
-    }
-
-    internal static string TokenOf(JobRow last) => PageToken.Write(last.CreatedAt, last.Id);
+            return rest.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(count).ToListAsync(cancellationToken);
+        }, describeAsync, last => PageToken.Write(last.CreatedAt, last.Id));
 
     internal static async Task<List<Job>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {
@@ -99,6 +109,3 @@ public sealed class JobQueries(ClusterDatabase database)
 /// <param name="PageToken">Empty: the first page.</param>
 /// <param name="Experiment">Null: all.</param>
 public sealed record JobFilter(IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);
-
-/// <param name="NextPageToken">Empty on the last page.</param>
-public sealed record JobPage(IReadOnlyList<Job> Jobs, string NextPageToken);

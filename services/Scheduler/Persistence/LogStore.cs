@@ -40,31 +40,11 @@ public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvide
     /// <param name="limit">At most this many.</param>
     public Task<IReadOnlyList<LogLine>> ReadAsync(
         JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
-        QueryAsync(
-            "select * from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) order by sequence limit $4",
-            job, afterSequence, rank, limit, cancellationToken);
-
-    /// <summary>The last lines, in ascending sequence.</summary>
-    /// <inheritdoc cref="ReadAsync"/>
-    public Task<IReadOnlyList<LogLine>> TailAsync(JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
-        QueryAsync(
-            """
-            select * from (select * from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3)
-                order by sequence desc limit $4) last order by sequence
-            """, job, afterSequence, rank, limit, cancellationToken);
-
-    private Task<IReadOnlyList<LogLine>> QueryAsync(
-        string sql, JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         database.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand(sql, connection)
-            {
-                Parameters =
-                {
-                    new() { Value = job.Value }, new() { Value = afterSequence },
-                    new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
-                },
-            };
+            await using var command = Command(
+                "select * from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) order by sequence limit $4",
+                connection, job, afterSequence, rank, limit);
             await using var reader = await command.ExecuteReaderAsync(token);
             var lines = new List<LogLine>();
             while (await reader.ReadAsync(token))
@@ -82,6 +62,28 @@ public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvide
 
             return lines;
         }, cancellationToken);
+
+    /// <summary>The sequence after which the last lines begin.</summary>
+    /// <inheritdoc cref="ReadAsync"/>
+    public Task<long> TailAsync(JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = Command(
+                """
+                select coalesce(min(sequence) - 1, $2) from (
+                    select sequence from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) order by sequence desc limit $4) last
+                """, connection, job, afterSequence, rank, limit);
+            return (long)(await command.ExecuteScalarAsync(token))!;
+        }, cancellationToken);
+
+    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) => new(sql, connection)
+    {
+        Parameters =
+        {
+            new() { Value = job.Value }, new() { Value = afterSequence },
+            new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
+        },
+    };
 
     private static async Task HoldAsync(NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
     {

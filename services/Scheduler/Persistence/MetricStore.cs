@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
@@ -8,58 +9,120 @@ using NpgsqlTypes;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>A run's series: appended by COPY, never changed, read as one history over all attempts.</summary>
+/// <remarks>
+/// A restarted attempt repeats the steps after its checkpoint. Of an earlier attempt only the points up to the step that
+/// each later one resumed from count, and of several ranks the lowest speaks.
+/// </remarks>
 public sealed class MetricStore(ClusterDatabase database)
 {
-    /// <summary>Points of a run, in ascending step order, one series after another.</summary>
-    /// <remarks>
-    /// A restarted attempt repeats the steps after its checkpoint. Of an earlier attempt only the points up to the step that
-    /// each later one resumed from count, and of several ranks the lowest speaks.
-    /// </remarks>
+    // One read's share of a history of any length: a few megabytes.
+    private const int PageRows = 10_000;
+
+    /// <summary>Points of a run as of now, page by page: a first read in ascending step order, one series after another; later ones as they arrived.</summary>
     /// <param name="names">Empty: all series.</param>
     /// <param name="afterStep">Points up to this step are left out.</param>
     /// <param name="afterCursor">Points that arrived up to this cursor are left out; 0 for a first read.</param>
-    /// <returns>The points, and the cursor to go on from.</returns>
-    public Task<MetricPage> ReadAsync(
-        JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                """
-                with superseding as (
-                    select a.number as attempt, min(later.resume_step) as step
-                    from attempts a join attempts later on later.job_id = a.job_id and later.number > a.number
-                    where a.job_id = $1
-                    group by a.number)
-                select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value, m.cursor
-                from metrics m left join superseding s on s.attempt = m.attempt
-                where m.job_id = $1 and m.step > $3 and m.cursor > $4
-                  and (cardinality($2::text[]) = 0 or m.name = any($2))
-                  and (s.step is null or m.step <= s.step)
-                order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
-                """, connection)
-            {
-                Parameters =
-                {
-                    new() { Value = job.Value }, new() { Value = names.ToArray() }, new() { Value = afterStep }, new() { Value = afterCursor },
-                },
-            };
-            await using var reader = await command.ExecuteReaderAsync(token);
-            var points = new List<MetricPoint>();
-            var cursor = afterCursor;
-            while (await reader.ReadAsync(token))
-            {
-                points.Add(new MetricPoint
-                {
-                    Name = reader.GetString(0),
-                    Step = reader.GetInt64(1),
-                    Epoch = reader.GetInt32(2),
-                    Time = Timestamp.FromDateTime(reader.GetDateTime(3)),
-                    Value = reader.GetDouble(4),
-                });
-                cursor = Math.Max(cursor, reader.GetInt64(5));
-            }
+    public async IAsyncEnumerable<MetricPage> ReadAsync(
+        JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var extent = await ExtentAsync(job, cancellationToken);
+        var pages = afterCursor == 0 ? HistoryAsync(extent, names, afterStep, cancellationToken) : ArrivalsAsync(extent, names, afterCursor, cancellationToken);
+        await foreach (var page in pages)
+            yield return afterStep == 0 ? page : page with { Points = [.. page.Points.Where(point => point.Step > afterStep)] };
+    }
 
-            return new MetricPage(points, cursor);
+    private async IAsyncEnumerable<MetricPage> HistoryAsync(
+        MetricExtent extent, IReadOnlyCollection<string> names, long afterStep, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var series = names.Count > 0 ? names : await NamesAsync(extent.Job, cancellationToken);
+        foreach (var name in series.Distinct().Order(StringComparer.Ordinal))
+        {
+            // Where a page ends is asked for first: so no more rows are read than it has, whatever the database thinks of its plan.
+            var begin = afterStep;
+            while (await EndAsync(
+                $"select max(step) from (select step from metrics where job_id = $1 and name = $2 and step > $3 order by step limit {PageRows}) page",
+                [extent.Job.Value, name, begin], cancellationToken) is { } end)
+            {
+                var points = await PointsAsync(extent, "m.name = $4 and m.step > $5 and m.step <= $6", [name, begin, end], cancellationToken);
+                if (points.Count > 0)
+                    yield return new MetricPage(points, extent.Cursor);
+                begin = end;
+            }
+        }
+    }
+
+    private async IAsyncEnumerable<MetricPage> ArrivalsAsync(
+        MetricExtent extent, IReadOnlyCollection<string> names, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var begin = afterCursor;
+        while (await EndAsync(
+            $"select max(cursor) from (select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page",
+            [extent.Job.Value, begin, extent.Cursor], cancellationToken) is { } end)
+        {
+            // Also a page without a point that counts: the next read need not look at its rows again.
+            yield return new MetricPage(
+                await PointsAsync(
+                    extent, "(cardinality($4) = 0 or m.name = any($4)) and m.cursor > $5 and m.cursor <= $6", [names.ToArray(), begin, end], cancellationToken),
+                end);
+            begin = end;
+        }
+    }
+
+    private async Task<MetricExtent> ExtentAsync(JobId job, CancellationToken cancellationToken) =>
+        (await QueryAsync(
+            """
+            select coalesce((select max(cursor) from metrics where job_id = $1), 0), array(
+                select min(a.resume_step) over (order by n rows between 1 following and unbounded following)
+                from generate_series(1, (select max(number) from attempts where job_id = $1)) n
+                left join attempts a on a.job_id = $1 and a.number = n
+                order by n)
+            """, [job.Value], row => new MetricExtent(job, row.GetInt64(0), row.GetFieldValue<long?[]>(1)), cancellationToken))[0];
+
+    /// <summary>Each through the index: there are few of them, and perhaps millions of their points.</summary>
+    private Task<IReadOnlyList<string>> NamesAsync(JobId job, CancellationToken cancellationToken) =>
+        QueryAsync(
+            """
+            with recursive series as (
+                select min(name) as name from metrics where job_id = $1
+                union all
+                select (select min(name) from metrics where job_id = $1 and name > series.name) from series where series.name is not null)
+            select name from series where name is not null
+            """, [job.Value], row => row.GetString(0), cancellationToken);
+
+    /// <returns>The step or the cursor of a page's last row; null where there are no more rows.</returns>
+    private async Task<long?> EndAsync(string sql, object[] parameters, CancellationToken cancellationToken) =>
+        (await QueryAsync(sql, parameters, row => row.IsDBNull(0) ? (long?)null : row.GetInt64(0), cancellationToken))[0];
+
+    private Task<IReadOnlyList<MetricPoint>> PointsAsync(MetricExtent extent, string condition, object[] bounds, CancellationToken cancellationToken) =>
+        QueryAsync(
+            // The attempt is its last step's place in the array, from 1.
+            $"""
+            select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
+            from metrics m
+            where m.job_id = $1 and m.cursor <= $2 and m.step <= coalesce(($3::bigint[])[m.attempt], m.step) and {condition}
+            order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
+            """,
+            [extent.Job.Value, extent.Cursor, extent.LastSteps, .. bounds],
+            row => new MetricPoint
+            {
+                Name = row.GetString(0),
+                Step = row.GetInt64(1),
+                Epoch = row.GetInt32(2),
+                Time = Timestamp.FromDateTime(row.GetDateTime(3)),
+                Value = row.GetDouble(4),
+            }, cancellationToken);
+
+    private Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object[] parameters, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken) =>
+        database.RunAsync<IReadOnlyList<T>>(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(sql, connection);
+            foreach (var parameter in parameters)
+                command.Parameters.Add(new NpgsqlParameter { Value = parameter });
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var rows = new List<T>();
+            while (await reader.ReadAsync(token))
+                rows.Add(read(reader));
+            return rows;
         }, cancellationToken);
 
     internal static async Task CopyAsync(
@@ -86,5 +149,10 @@ public sealed class MetricStore(ClusterDatabase database)
     }
 }
 
-/// <param name="Cursor">Pass it as the next read's <c>afterCursor</c> to get what arrived since.</param>
+/// <param name="Cursor">Of the last page: pass it as the next read's <c>afterCursor</c> to get what arrived since.</param>
 public sealed record MetricPage(IReadOnlyList<MetricPoint> Points, long Cursor);
+
+/// <summary>What there is of a job's points at one moment.</summary>
+/// <param name="Cursor">The newest point's; 0: there is none.</param>
+/// <param name="LastSteps">Of each attempt, the last step that counts; null: all of them count.</param>
+internal sealed record MetricExtent(JobId Job, long Cursor, long?[] LastSteps);

@@ -17,14 +17,9 @@ public sealed class RunQueries(ClusterDatabase database)
 
     /// <summary>Newest first.</summary>
     /// <inheritdoc cref="JobQueries.ListAsync"/>
-    public Task<RunPage> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            var rows = await JobQueries.PageAsync(context.Jobs, pageSize, pageToken, token);
-            return new RunPage(
-                await DescribeAsync(context, rows.Count > pageSize ? rows[..pageSize] : rows, token),
-                rows.Count > pageSize ? JobQueries.TokenOf(rows[pageSize - 1]) : "");
-        }, cancellationToken);
+    public Task<Page<Run>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token), cancellationToken);
 
     private static async Task<List<Run>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {
@@ -34,6 +29,3 @@ public sealed class RunQueries(ClusterDatabase database)
         return [.. jobs.Select(j => JobMapping.ToRun(j, grants[j.Id], runs.GetValueOrDefault(j.Id)))];
     }
 }
-
-/// <param name="NextPageToken">Empty on the last page.</param>
-public sealed record RunPage(IReadOnlyList<Run> Runs, string NextPageToken);

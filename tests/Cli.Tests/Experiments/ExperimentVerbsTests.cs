@@ -88,6 +88,73 @@ public sealed class ExperimentVerbsTests
     }
 
     [Fact]
+    public async Task Follow_OfAnEndThatComesInSeveralMessages_TellsAllOfIt()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var over = Builders.AnExperiment(JobState.Succeeded, JobState.Failed);
+        cluster.WatchExperiment = async stream =>
+        {
+            foreach (var job in over.Jobs)
+                await stream.WriteAsync(new WatchExperimentResponse { Experiment = over.Experiment, Jobs = { job } }, Cancellation);
+        };
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "experiment", "watch", "7b1e")).ShouldBe(ExitCode.Failed);
+
+        run.Out.ShouldContain("relu     0f3c9a1b  succeeded");
+        run.Out.ShouldContain("tanh     0f3c9a1b  failed");
+    }
+
+    [Fact]
+    public async Task AnswersOfSeveralPages_AreOne()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.PageSize = 1;
+        var (describe, submit, cancel) = (new CliRun(cluster), new CliRun(cluster) { In = Builders.ExperimentYaml }, new CliRun(cluster));
+
+        await describe.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--json");
+        await submit.RunAsync(Cancellation, "job", "submit", "-", "--json");
+        await cancel.RunAsync(Cancellation, "experiment", "cancel", "7b1e", "--json");
+
+        JsonParser.Default.Parse<GetExperimentResponse>(describe.Out).ShouldBe(cluster.Experiment);
+        JsonParser.Default.Parse<SubmitExperimentResponse>(submit.Out).ShouldBe(
+            new SubmitExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { cluster.Experiment.Jobs } });
+        JsonParser.Default.Parse<CancelExperimentResponse>(cancel.Out).ShouldBe(
+            new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { cluster.Experiment.Jobs } });
+    }
+
+    [Fact]
+    public async Task ValuesThatAreNotFinite_AreShownAsWhatTheyAre_AndReachNoGoal()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var progress = cluster.Experiment.Jobs[0].Progress;
+        (progress.TrainLoss, progress.TestAccuracy, progress.SamplesPerSecond) = (double.NegativeInfinity, double.NaN, double.PositiveInfinity);
+        foreach (var (epoch, value) in new[] { (1, double.NegativeInfinity), (2, double.NaN), (2, 0.1), (3, 0.5) })
+            cluster.Points.Add(new MetricPoint { Name = "train/loss", Epoch = epoch, Step = epoch, Value = value, Time = Builders.At(epoch - 75) });
+        cluster.WatchExperiment = stream => stream.WriteAsync(
+            new WatchExperimentResponse { Experiment = Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded).Experiment, Jobs = { Ended(cluster.Experiment.Jobs) } }, Cancellation);
+        var (table, json, live) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster) { IsTerminal = true });
+
+        await table.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", "train/loss=0.7");
+        await json.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--json");
+        (await live.RunAsync(Cancellation, "experiment", "watch", "7b1e")).ShouldBe(ExitCode.Done);
+
+        var row = table.Out.Split('\n').Single(line => line.StartsWith("relu", StringComparison.Ordinal));
+        string.Join(' ', row.Split(' ', StringSplitOptions.RemoveEmptyEntries)).ShouldBe(
+            "relu 0f3c9a1b succeeded 5/5 - 86.0 % NaN % -Infinity - - 1m 10s Infinity epoch 3, step 3, 3s");
+        JsonParser.Default.Parse<GetExperimentResponse>(json.Out).ShouldBe(cluster.Experiment);
+        json.Out.ShouldContain("\"trainLoss\": \"-Infinity\"");
+        live.Out.ShouldContain("-Infinity");
+
+        static IEnumerable<Job> Ended(IEnumerable<Job> jobs) => jobs.Select(job =>
+        {
+            var ended = job.Clone();
+            ended.State = JobState.Succeeded;
+            return ended;
+        });
+    }
+
+    [Fact]
     public async Task Describe_PutsTheJobsSideBySide_AsTextMarkdownAndJson()
     {
         await using var cluster = await FakeCluster.StartAsync();

@@ -92,6 +92,41 @@ public sealed class StreamTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task Metrics_OfALongRun_ComeWhole_InMessagesThatClientsAccept_AndGoOnFromThere()
+    {
+        const int Steps = 60_000;
+        var trainer = await Scheduler.RunAsync("many-metrics-node");
+        // Names of the longest length that may be asked for: 60,000 points are 15 MiB then.
+        var name = new string('n', 200);
+        await Scheduler.ExecuteAsync($"""
+            insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
+            select '{trainer.Job}', 1, 0, series, step, 1, now(), step from generate_series(1, {Steps}) step, (values ('{name}'), ('a')) names (series)
+            """);
+        using var call = Scheduler.Runs().StreamMetrics(new StreamMetricsRequest { JobId = trainer.Job, Follow = true });
+        var points = new List<MetricPoint>();
+        while (points.Count < 2 * Steps)
+        {
+            var message = await NextAsync(call.ResponseStream);
+            message.CalculateSize().ShouldBeLessThan(2 << 20);
+            points.AddRange(message.Points);
+        }
+
+        points.Select(point => (point.Name, point.Step)).ShouldBe(
+            Enumerable.Range(1, Steps).Select(step => ("a", (long)step)).Concat(Enumerable.Range(1, Steps).Select(step => (name, (long)step))));
+        await trainer.ReportAsync(Point("a", Steps + 1, double.NaN));
+        (await NextAsync(call.ResponseStream)).Points.ShouldHaveSingleItem().Value.ShouldBe(double.NaN);
+        // A reader who was held up gets what has arrived meanwhile, in messages just as small.
+        await Scheduler.ExecuteAsync($"""
+            insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
+            select '{trainer.Job}', 1, 0, '{name}', step, 1, now(), step from generate_series({Steps + 1}, {2 * Steps}) step
+            """);
+        await trainer.ExitAsync();
+        var rest = await call.ResponseStream.ReadAllAsync(Token).ToListAsync(Token);
+        rest.ShouldAllBe(message => message.CalculateSize() < 2 << 20);
+        rest.SelectMany(message => message.Points).Select(point => point.Step).ShouldBe(Enumerable.Range(Steps + 1, Steps).Select(step => (long)step));
+    }
+
+    [Fact]
     public async Task AbandonedCalls_LeaveNoSubscription()
     {
         var feed = Scheduler.Get<JobFeed>();

@@ -3,6 +3,7 @@ using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Nodes;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
@@ -24,7 +25,7 @@ public sealed class TestScheduler : IAsyncDisposable
     public const string OtherSubmitterToken = "bob-submits-other-jobs";
     public const string OperatorToken = "olga-operates-the-cluster";
 
-    private readonly ConcurrentDictionary<string, TaskCompletionSource<LaunchRequest>> _launches = new();
+    private readonly ConcurrentDictionary<(string Job, int Attempt), TaskCompletionSource<LaunchRequest>> _launches = new();
     private readonly string _folder;
     private WebApplication? _app;
 
@@ -104,10 +105,29 @@ public sealed class TestScheduler : IAsyncDisposable
     public async Task<TestTrainer> RunAsync(string node)
     {
         var registration = await AddNodeAsync(node);
-        var spec = JobSpecBuilder.AJob().With(s => s.Resources.NodeLabels["only"] = node).Build();
+        var spec = JobSpecBuilder.AJob().With(s => s.Resources.NodeLabels["only"] = node).With(s => s.Restarts.InitialBackoff = new Duration()).Build();
         var job = (await Jobs().SubmitJobAsync(new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec })).Job;
-        var launch = await Launch(job.Id).Task.WaitAsync(TestContext.Current.CancellationToken);
-        var trainer = new TestTrainer(this, registration, job.Id, launch.Attempt, launch.AttemptSecret);
+        return await TrainAsync(registration, job.Id, attempt: 1);
+    }
+
+    /// <summary>An experiment of such jobs, one for each activation.</summary>
+    public async Task<(string Id, IReadOnlyList<TestTrainer> Trainers)> RunExperimentAsync(string node, string activations = "[relu]")
+    {
+        var registration = await AddNodeAsync(node, devices: activations.Split(',').Length);
+        var yaml = $$"""
+            model: fourlayer_cnn
+            data: fashion-mnist
+            resources: {devices: 1, deviceKind: cpu, nodeLabels: {only: "{{node}}" } }
+            matrix: {model.options.activation: {{activations}} }
+            """;
+        var submitted = await Experiments().SubmitExperimentAsync(new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml });
+        return (submitted.Experiment.Id, await Task.WhenAll(submitted.Jobs.Select(job => TrainAsync(registration, job.Id, attempt: 1))));
+    }
+
+    internal async Task<TestTrainer> TrainAsync(RegisterRequest node, string job, int attempt)
+    {
+        var launch = await Launch(job, attempt).Task.WaitAsync(TestContext.Current.CancellationToken);
+        var trainer = new TestTrainer(this, node, job, attempt, launch.AttemptSecret);
         await trainer.ReportAsync(new ReportRequest { Started = true });
         return trainer;
     }
@@ -185,7 +205,7 @@ public sealed class TestScheduler : IAsyncDisposable
             configuration[setting] = value;
         Agents.OnLaunch = (_, request) =>
         {
-            Launch(request.JobId).TrySetResult(request);
+            Launch(request.JobId, request.Attempt).TrySetResult(request);
             return Task.FromResult(new LaunchResult(LaunchStatus.Launched, ""));
         };
         // As arguments, so that they are there when the program reads them, before it is built.
@@ -209,8 +229,8 @@ public sealed class TestScheduler : IAsyncDisposable
         public ValueTask DisposeAsync() => end();
     }
 
-    private TaskCompletionSource<LaunchRequest> Launch(string job) =>
-        _launches.GetOrAdd(job, _ => new TaskCompletionSource<LaunchRequest>(TaskCreationOptions.RunContinuationsAsynchronously));
+    private TaskCompletionSource<LaunchRequest> Launch(string job, int attempt) =>
+        _launches.GetOrAdd((job, attempt), _ => new TaskCompletionSource<LaunchRequest>(TaskCreationOptions.RunContinuationsAsynchronously));
 }
 
 /// <summary>The one scheduler that tests share which change nothing for each other.</summary>

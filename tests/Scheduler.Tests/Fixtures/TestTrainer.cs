@@ -42,6 +42,13 @@ public sealed class TestTrainer(TestScheduler scheduler, RegisterRequest node, s
         _lines += lines.Length;
     }
 
+    /// <summary>It dies, and the job goes on with another.</summary>
+    public async Task<TestTrainer> RestartAsync()
+    {
+        await ExitAsync(exitCode: 1);
+        return await scheduler.TrainAsync(node, job, attempt + 1);
+    }
+
     /// <summary>It ends, and the agent has reaped it.</summary>
     public async Task ExitAsync(int exitCode = 0) => await scheduler.Registry().ReportExitAsync(new ReportExitRequest
     {

@@ -9,6 +9,23 @@ namespace Cluster.Scheduler.Tests.Persistence;
 
 public sealed class CheckpointTests(PostgresServer postgres)
 {
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    public async Task Best_IsNeverOneWhoseAccuracyIsNotFinite(double accuracy)
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync();
+        await cluster.RunAsync(job);
+        var store = cluster.Get<CheckpointStore>();
+
+        await store.CommitAsync(cluster.Credential(job, 1), new CheckpointManifest { Step = 1, ValidationAccuracy = 0.5 }, 1, Token);
+        await store.CommitAsync(cluster.Credential(job, 1), new CheckpointManifest { Step = 2, ValidationAccuracy = accuracy }, 1, Token);
+
+        (await cluster.Get<CheckpointQueries>().ChooseAsync(job, CheckpointChoice.Best, Token))!.Step.ShouldBe(1);
+    }
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]

@@ -28,9 +28,9 @@ public sealed class QueryTests(PostgresServer postgres)
         for (var token = (string?)null; token != "";)
         {
             var page = await cluster.Get<JobQueries>().ListAsync(new JobFilter([], "", 2, token ?? ""), Token);
-            runs.AddRange((await cluster.Get<RunQueries>().ListAsync(2, token ?? "", Token)).Runs.Select(r => r.JobId));
-            seen.AddRange(page.Jobs.Select(j => j.Id));
-            pages.Add(page.Jobs.Count);
+            runs.AddRange((await cluster.Get<RunQueries>().ListAsync(2, token ?? "", Token)).Entries.Select(r => r.JobId));
+            seen.AddRange(page.Entries.Select(j => j.Id));
+            pages.Add(page.Entries.Count);
             token = page.NextPageToken;
         }
 
@@ -54,7 +54,7 @@ public sealed class QueryTests(PostgresServer postgres)
         (await ListAsync([JobState.Cancelled], "vision")).ShouldBeEmpty();
 
         async Task<IEnumerable<string>> ListAsync(JobState[] states, string workspace) =>
-            (await cluster.Get<JobQueries>().ListAsync(new JobFilter(states, workspace, 100, ""), Token)).Jobs.Select(j => j.Id);
+            (await cluster.Get<JobQueries>().ListAsync(new JobFilter(states, workspace, 100, ""), Token)).Entries.Select(j => j.Id);
     }
 
     [Fact]
@@ -116,7 +116,9 @@ public sealed class QueryTests(PostgresServer postgres)
         lines.Select(l => l.Sequence).ShouldBeInOrder(SortDirection.Ascending);
         lines[0].Stream.ShouldBe(LogStream.Stderr);
         (await logs.ReadAsync(job, lines[1].Sequence, null, 1, Token)).Select(l => l.Text).ShouldBe(["3\uFFFD"]);
-        (await logs.TailAsync(job, 0, null, 2, Token)).Select(l => l.Text).ShouldBe(["3\uFFFD", "9"]);
+        (await logs.TailAsync(job, 0, null, 2, Token)).ShouldBe(lines[1].Sequence);
+        (await logs.TailAsync(job, 0, null, 100, Token)).ShouldBe(lines[0].Sequence - 1);
+        (await logs.TailAsync(job, lines[3].Sequence, null, 2, Token)).ShouldBe(lines[3].Sequence);
         (await logs.ReadAsync(job, 0, 1, 100, Token)).ShouldBeEmpty();
 
         static LogLine Line(string text) => new() { Text = text, Stream = LogStream.Stderr };

@@ -1,4 +1,4 @@
-import { makeOverlay } from './charts.js';
+import { Curve, makeOverlay } from './charts.js';
 import { openStream } from './stream.js';
 import { cells, decimal, duration, link, percent, shortId, stateBadge, stepsBar } from './format.js';
 
@@ -8,9 +8,11 @@ export function showExperiment(page, id) {
   const choices = page.querySelector('.choices');
   const host = page.querySelector('.overlay');
   const body = page.querySelector('.variants tbody');
-  // By job, in the file's order: the job, its row in the table, and its points by series.
+  // By job, in the file's order: the job, its row in the table, and its curves by series, over steps and over epochs.
   const members = new Map();
   let overlay = null;
+  // How many of them the chart was made for.
+  let overlaid = 0;
 
   choices.addEventListener('change', redraw);
   const close = openStream(`api/experiments/${id}/stream`, clear, {
@@ -18,21 +20,32 @@ export function showExperiment(page, id) {
       page.querySelector('h1').textContent = `${update.experiment.name} · ${shortId(update.experiment.id)}`;
       page.querySelector('.states').replaceChildren(...(update.experiment.states ?? []).map(count => stateBadge(count, count.jobs)));
       update.jobs?.forEach(fill);
-      if (!overlay) redraw();
+      if (overlaid < members.size) redraw();
+    },
+    thin({ job, what, name, from, to }) {
+      if (what === undefined) members.get(job).curves.clear();
+      else curveOf(job, what, name).remove(from, to);
     },
     metrics({ job, points }) {
-      const { series } = members.get(job);
-      for (const point of points) {
-        if (!series.has(point.name)) series.set(point.name, new Map());
-        series.get(point.name).set(point.step, point);
-      }
-      overlay.show(curves());
+      for (const point of points) curveOf(job, 'metrics', point.name).set(point.step, point.value);
+      overlay.show(shown);
+    },
+    epochs({ job, points }) {
+      for (const point of points) curveOf(job, 'epochs', point.name).set(point.epoch, point.value);
+      overlay.show(shown);
     },
   });
 
+  function curveOf(job, what, name) {
+    const { curves } = members.get(job);
+    const key = `${what} ${name}`;
+    if (!curves.has(key)) curves.set(key, new Curve());
+    return curves.get(key);
+  }
+
   function fill(job) {
     if (!members.has(job.id)) {
-      members.set(job.id, { job, row: document.createElement('tr'), series: new Map() });
+      members.set(job.id, { job, row: document.createElement('tr'), curves: new Map() });
       body.append(members.get(job.id).row);
     }
     const member = members.get(job.id);
@@ -44,15 +57,14 @@ export function showExperiment(page, id) {
   function redraw() {
     overlay?.destroy();
     overlay = makeOverlay(host, [...members.values()].map(({ job }) => job.variant), choices.elements.by.value);
-    overlay.show(curves());
+    overlaid = members.size;
+    overlay.show(shown);
   }
 
-  function curves() {
+  function shown() {
     const { quantity, part, by } = choices.elements;
-    return [...members.values()].map(({ series }) => {
-      const points = [...series.get(`${part.value}/${quantity.value}`)?.values() ?? []];
-      return by.value === 'step' ? new Map(points.map(point => [point.step, point.value])) : meansByEpoch(points);
-    });
+    const key = `${by.value === 'step' ? 'metrics' : 'epochs'} ${part.value}/${quantity.value}`;
+    return [...members.values()].map(({ curves }) => curves.get(key) ?? new Curve());
   }
 
   function clear() {
@@ -60,18 +72,10 @@ export function showExperiment(page, id) {
     body.replaceChildren();
     overlay?.destroy();
     overlay = null;
+    overlaid = 0;
   }
 
   return () => { close(); overlay?.destroy(); };
-}
-
-function meansByEpoch(points) {
-  const sums = new Map();
-  for (const { epoch, value } of points) {
-    const { sum, count } = sums.get(epoch) ?? { sum: 0, count: 0 };
-    sums.set(epoch, { sum: sum + value, count: count + 1 });
-  }
-  return new Map([...sums].map(([epoch, { sum, count }]) => [epoch, sum / count]));
 }
 
 function rowCells(job) {

@@ -18,7 +18,8 @@ export function showJob(page, id) {
   const close = openStream(`api/jobs/${id}/stream`, clear, {
     job: fillJob,
     event: event => events.prepend(eventRow(event)),
-    metrics: batch => charts.forEach(chart => chart.add(batch.points ?? [])),
+    thin: ({ name, from, to }) => charts.forEach(chart => name === undefined ? chart.clear() : chart.thin(name, from, to)),
+    metrics: ({ points }) => charts.forEach(chart => chart.add(points)),
     log: batch => appendLog(batch.lines ?? []),
   });
 

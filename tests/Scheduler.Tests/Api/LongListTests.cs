@@ -1,0 +1,231 @@
+using System.Net.ServerSentEvents;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Tests.Fixtures;
+using Google.Protobuf;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Tests.Api;
+
+/// <summary>Lists that are longer than a message: clients take 4 MiB by default.</summary>
+public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
+{
+    private const int LargestMessage = 3 << 20;
+
+    // Each of three bytes: 32 of them on a job, and on where it may run, are some 16 KiB.
+    private static readonly string LongLabel = new('汉', 63);
+
+    private TestScheduler _scheduler = null!;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync() => _scheduler = await TestScheduler.StartAsync(postgres);
+
+    public ValueTask DisposeAsync() => _scheduler.DisposeAsync();
+
+    [Fact]
+    public async Task Jobs_WithLongLabels_AreListedInPagesThatClientsAccept_EachOnce()
+    {
+        var first = await SubmitWithLongLabelsAsync();
+        await _scheduler.ExecuteAsync($"""
+            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state, reason, version, last_event,
+                attempt, restarts, launch_failures, avoid_nodes, created_at)
+            select gen_random_uuid(), owner, 'copy ' || n, name, workspace, priority, spec, wait_for_capacity, '', '', 'Cancelled', '', 1, 1, 0, 0, 0, avoid_nodes,
+                created_at - n * interval '1 second'
+            from jobs, generate_series(1, 999) n
+            """);
+        var listedJobs = await AllAsync(
+            async token => await _scheduler.Jobs().ListJobsAsync(new ListJobsRequest { PageSize = 1000, PageToken = token }), page => (page.Jobs.Select(job => job.Id), page.NextPageToken));
+        var listedRuns = await AllAsync(
+            async token => await _scheduler.Runs().ListRunsAsync(new ListRunsRequest { PageSize = 1000, PageToken = token }), page => (page.Runs.Select(run => run.JobId), page.NextPageToken));
+
+        var stored = (Guid[])(await _scheduler.QueryAsync("select array(select id from jobs order by created_at desc)"))!;
+        listedJobs.Select(Guid.Parse).ShouldBe(stored);
+        listedRuns.Select(Guid.Parse).ShouldBe(stored);
+        listedJobs[0].ShouldBe(first.Id);
+    }
+
+    [Fact]
+    public async Task Experiment_OfJobsWithLongLabels_ComesInPagesAndMessagesThatClientsAccept()
+    {
+        var yaml = $$"""
+            name: long
+            labels: {{{string.Join(", ", Enumerable.Range(0, 32).Select(label => $"l{label}: {LongLabel}"))}} }
+            model: lenet5
+            data: fashion-mnist
+            resources: {devices: 1, deviceKind: cpu, nodeLabels: {{{string.Join(", ", Enumerable.Range(0, 32).Select(label => $"l{label}: {LongLabel}"))}} } }
+            matrix:
+              seed: [{{string.Join(", ", Enumerable.Range(1, 100))}}]
+            """;
+        var submitted = await _scheduler.Experiments().SubmitExperimentAsync(
+            new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml, WaitForCapacity = true });
+        var id = submitted.Experiment.Id;
+
+        var found = await AllAsync(
+            async token => await _scheduler.Experiments().GetExperimentAsync(new GetExperimentRequest { ExperimentId = id, PageToken = token }),
+            page => (page.Jobs.Select(job => job.Variant), page.NextPageToken));
+        var cancelled = await _scheduler.Experiments().CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = id });
+        using var watch = _scheduler.Experiments().WatchExperiment(new WatchExperimentRequest { ExperimentId = id });
+        var messages = await watch.ResponseStream.ReadAllAsync(Token).ToListAsync(Token);
+
+        found.ShouldBe(Enumerable.Range(1, 100).Select(seed => $"seed={seed}"));
+        submitted.NextPageToken.ShouldNotBeEmpty();
+        cancelled.NextPageToken.ShouldBe(submitted.NextPageToken);
+        cancelled.Jobs.Count.ShouldBeLessThan(100);
+        messages.Count.ShouldBeGreaterThan(1);
+        messages.ShouldAllBe(message => message.CalculateSize() < LargestMessage);
+        messages.SelectMany(message => message.Jobs).Select(job => job.Variant).ShouldBe(found);
+        (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Experiments().GetExperimentAsync(new GetExperimentRequest { ExperimentId = id, PageToken = "-1" })))
+            .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        foreach (var item in await EventsAsync($"/api/experiments/{id}/stream"))
+            item.Data.Length.ShouldBeLessThan(1 << 20);
+    }
+
+    [Fact]
+    public async Task Nodes_WithManyDataSets_AreListedByName_InPagesThatClientsAccept_EachOnce()
+    {
+        await _scheduler.AddNodeAsync("node-0");
+        await _scheduler.ExecuteAsync("""
+            insert into nodes select gen_random_uuid(), 'twin-' || (n / 2), agent_address, agent_version, incarnation, epoch, 'Lost', clean, devices, labels,
+                array(select repeat('data', 20) || m from generate_series(1, 60) m), utilization, registered_at, lease_expires_at, registered_at
+            from nodes, generate_series(1, 999) n
+            """);
+
+        var whole = await AllAsync(
+            async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageToken = token }), page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
+        var inSmallPages = await AllAsync(
+            async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageSize = 7, PageToken = token }),
+            page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
+
+        var stored = (Guid[])(await _scheduler.QueryAsync("select array(select id from nodes order by name, id)"))!;
+        whole.Select(Guid.Parse).ShouldBe(stored);
+        inSmallPages.Select(Guid.Parse).ShouldBe(stored);
+        foreach (var wrong in new[] { "n", "nzz.0", $"n00.{Guid.Empty:N}", "0.0" })
+        {
+            (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageToken = wrong })))
+                .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        }
+    }
+
+    [Fact]
+    public async Task Checkpoints_AreListedInPages_OfOneJobByStep_OfAllByTime_EachOnce()
+    {
+        var job = await SubmitWithLongLabelsAsync();
+        // As after a restart: later ones may stand at lower steps, and two at the same.
+        await _scheduler.ExecuteAsync($"""
+            insert into checkpoints (id, job_id, owner, attempt, step, epoch, bytes, manifest, created_at)
+            select gen_random_uuid(), '{job.Id}', repeat('o', 5000), n, n % 100, 1, 1, '', now() + n * interval '1 second' from generate_series(1, 600) n
+            """);
+
+        foreach (var (of, order) in new[] { (job.Id, "step desc, created_at desc"), ("", "created_at desc") })
+        {
+            var stored = (Guid[])(await _scheduler.QueryAsync($"select array(select id from checkpoints order by {order})"))!;
+            foreach (var limit in new[] { 7, 1000 })
+            {
+                var listed = await AllAsync(
+                    async token => await _scheduler.Runs().ListCheckpointsAsync(new ListCheckpointsRequest { JobId = of, Limit = limit, PageToken = token }),
+                    page => (page.Checkpoints.Select(checkpoint => checkpoint.Id), page.NextPageToken));
+                listed.Select(Guid.Parse).ShouldBe(stored);
+            }
+        }
+
+        (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Runs().ListCheckpointsAsync(new ListCheckpointsRequest { PageToken = "next" })))
+            .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+    }
+
+    [Fact]
+    public async Task Experiments_AreListedInPagesThatClientsAccept_EachOnce()
+    {
+        await _scheduler.ExecuteAsync("""
+            insert into experiments select gen_random_uuid(), repeat('o', 6000), 'r' || n, 'name', 'default', '', now() + n * interval '1 second'
+            from generate_series(1, 1000) n
+            """);
+
+        var listed = await AllAsync(
+            async token => await _scheduler.Experiments().ListExperimentsAsync(new ListExperimentsRequest { PageSize = 1000, PageToken = token }),
+            page => (page.Experiments.Select(experiment => experiment.Id), page.NextPageToken));
+
+        listed.Select(Guid.Parse).ShouldBe((Guid[])(await _scheduler.QueryAsync("select array(select id from experiments order by created_at desc)"))!);
+    }
+
+    [Fact]
+    public async Task Events_OfAJobThatChangedVeryOften_AreTheNewestThatAMessageHolds()
+    {
+        var job = await SubmitWithLongLabelsAsync();
+        await _scheduler.ExecuteAsync($"""
+            insert into job_events select '{job.Id}', n, now(), 'Queued', 'Starting', repeat('reason ', 1000), n from generate_series(2, 2000) n
+            """);
+
+        var found = await _scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id });
+
+        found.CalculateSize().ShouldBeLessThan(LargestMessage);
+        found.Events.Count.ShouldBeGreaterThan(100);
+        found.Events.Select(change => change.Sequence).ShouldBe(Enumerable.Range(2001 - found.Events.Count, found.Events.Count).Select(sequence => (long)sequence));
+    }
+
+    [Fact]
+    public async Task Dashboard_ShowsTheNewestJobs_HoweverLongTheirLabels_InSmallEvents()
+    {
+        await SubmitWithLongLabelsAsync();
+        await _scheduler.ExecuteAsync("""
+            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state, reason, version, last_event,
+                attempt, restarts, launch_failures, avoid_nodes, created_at)
+            select gen_random_uuid(), owner, 'copy ' || n, name, workspace, priority, spec, wait_for_capacity, '', '', 'Cancelled', '', 1, 1, 0, 0, 0, avoid_nodes,
+                created_at - n * interval '1 second'
+            from jobs, generate_series(1, 300) n
+            """);
+
+        var items = await EventsAsync("/api/jobs/stream", until: "ready");
+
+        items.Count(item => item.EventType == "job").ShouldBe(200);
+        items.ShouldAllBe(item => item.Data.Length < 2000);
+    }
+
+    private async Task<Job> SubmitWithLongLabelsAsync()
+    {
+        var spec = JobSpecBuilder.AJob().With(spec =>
+        {
+            for (var label = 0; label < 32; label++)
+            {
+                spec.Labels[$"label-{label}"] = LongLabel;
+                spec.Resources.NodeLabels[$"label-{label}"] = LongLabel;
+            }
+        }).Build();
+        return (await _scheduler.Jobs().SubmitJobAsync(new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = true })).Job;
+    }
+
+    /// <summary>The ids of all pages, none of which is too large, and none empty.</summary>
+    private static async Task<List<string>> AllAsync<T>(Func<string, Task<T>> page, Func<T, (IEnumerable<string> Ids, string NextPageToken)> read)
+        where T : IMessage
+    {
+        var all = new List<string>();
+        var token = "";
+        do
+        {
+            var answer = await page(token);
+            answer.CalculateSize().ShouldBeLessThan(LargestMessage);
+            var (ids, next) = read(answer);
+            ids.ShouldNotBeEmpty();
+            all.AddRange(ids);
+            token = next;
+        }
+        while (token.Length > 0);
+
+        return all;
+    }
+
+    private async Task<List<SseItem<string>>> EventsAsync(string path, string until = "end")
+    {
+        using var browser = _scheduler.Browser();
+        using var request = new HttpRequestMessage(HttpMethod.Get, path) { Headers = { { "Authorization", $"Bearer {TestScheduler.ViewerToken}" } } };
+        using var response = await browser.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
+        var items = new List<SseItem<string>>();
+        await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Token)).EnumerateAsync(Token))
+        {
+            items.Add(item);
+            if (item.EventType == until)
+                break;
+        }
+
+        return items;
+    }
+}

@@ -1,0 +1,132 @@
+using Cluster.Scheduler.Dashboard;
+
+namespace Cluster.Scheduler.Tests.Dashboard;
+
+public sealed class CurveTests
+{
+    private const int Buckets = 64;
+
+    // Of a bucket: first, last, lowest, highest, and one of each kind that is not finite.
+    private const int MostPoints = 7 * Buckets;
+
+    [Fact]
+    public void Curve_OfNoMorePointsThanBuckets_KeepsThemAll()
+    {
+        var points = Enumerable.Range(1, Buckets).Select(x => new CurvePoint(1000L * x, x % 7, 1)).ToList();
+
+        Shown(points, 10).ShouldBe(points);
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(97)]
+    [InlineData(1_000_000)]
+    public void Curve_OfManyPoints_KeepsEndsSpikesAndGaps_HoweverManyComeAtOnce(int atOnce)
+    {
+        var points = Enumerable.Range(1, 100_000).Select(x => new CurvePoint(x, Math.Sin(x / 1000.0), x / 500)).ToList();
+        points[31_415] = points[31_415] with { Y = 1e30 };
+        points[31_416] = points[31_416] with { Y = -1e30 };
+        points[50_000] = points[50_000] with { Y = double.NaN };
+        points[50_001] = points[50_001] with { Y = double.PositiveInfinity };
+        points[50_002] = points[50_002] with { Y = double.NegativeInfinity };
+
+        var shown = Shown(points, atOnce);
+
+        shown.Count.ShouldBeInRange(Buckets, MostPoints);
+        shown.ShouldBeSubsetOf(points);
+        shown[0].ShouldBe(points[0]);
+        shown[^1].ShouldBe(points[^1]);
+        foreach (var kept in points[31_415..31_417].Concat(points[50_000..50_003]))
+            shown.ShouldContain(kept);
+    }
+
+    [Fact]
+    public void Curve_IsTheSame_WhenAPageIsOpenedLate()
+    {
+        var points = Enumerable.Range(0, 5000).Select(x => new CurvePoint(x * 3L, x * 7919 % 1009, 1)).ToList();
+
+        Shown(points, 10).ShouldBe(Shown(points, points.Count));
+    }
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    public void Curve_WithoutAFiniteValue_IsAGapFromEndToEnd(double value)
+    {
+        var shown = Shown([.. Enumerable.Range(1, 10_000).Select(x => new CurvePoint(x, value, 1))], 100);
+
+        shown.ShouldAllBe(point => point.Y.Equals(value));
+        (shown[0].X, shown[^1].X).ShouldBe((1, 10_000));
+    }
+
+    [Fact]
+    public void EpochMeans_AreOfEveryPoint_AlsoOfTheEpochUnderWay()
+    {
+        var means = new EpochMeans(Buckets);
+        var shown = new SortedDictionary<long, CurvePoint>();
+        for (var step = 0; step < 25; step++)
+        {
+            means.Add(1 + (step / 10), step);
+            Apply(means.TakeChange(), shown);
+        }
+
+        means.TakeChange().ShouldBeNull();
+        shown.Values.Select(mean => (mean.X, mean.Y)).ShouldBe([(1, 4.5), (2, 14.5), (3, 22)]);
+    }
+
+    [Fact]
+    public void EpochMeans_OfAnEpochWithAValueThatIsNotFinite_AreAGapThereAlone()
+    {
+        var means = new EpochMeans(Buckets);
+        foreach (var (epoch, value) in new[] { (1, 1.0), (2, double.NaN), (2, 1.0), (3, 2.0), (3, 4.0) })
+            means.Add(epoch, value);
+
+        means.TakeChange()!.Points.Select(mean => (mean.X, mean.Y)).ShouldBe([(1, 1), (2, double.NaN), (3, 3)]);
+    }
+
+    [Fact]
+    public void EpochMeans_OfManyEpochs_AreThinnedToo()
+    {
+        var means = new EpochMeans(Buckets);
+        var shown = new SortedDictionary<long, CurvePoint>();
+        for (var epoch = 1; epoch <= 10_000; epoch++)
+        {
+            means.Add(epoch, epoch);
+            if (epoch % 13 == 0)
+                Apply(means.TakeChange(), shown);
+        }
+
+        Apply(means.TakeChange(), shown);
+        shown.Count.ShouldBeInRange(Buckets / 2, MostPoints);
+        (shown.Keys.First(), shown.Keys.Last()).ShouldBe((1, 10_000));
+    }
+
+    /// <summary>What a page shows that hears of the points in batches.</summary>
+    private static List<CurvePoint> Shown(List<CurvePoint> points, int atOnce)
+    {
+        var curve = new Curve(Buckets);
+        var shown = new SortedDictionary<long, CurvePoint>();
+        foreach (var batch in points.Chunk(atOnce))
+        {
+            foreach (var point in batch)
+                curve.Add(point);
+            Apply(curve.TakeChange(), shown);
+        }
+
+        curve.TakeChange().ShouldBeNull();
+        return [.. shown.Values];
+    }
+
+    private static void Apply(CurveChange? change, SortedDictionary<long, CurvePoint> shown)
+    {
+        if (change?.Replaced is { } range)
+        {
+            foreach (var x in shown.Keys.Where(x => x >= (range.From ?? long.MinValue) && x <= (range.To ?? long.MaxValue)).ToList())
+                shown.Remove(x);
+        }
+
+        foreach (var point in change?.Points ?? [])
+            shown[point.X] = point;
+    }
+}

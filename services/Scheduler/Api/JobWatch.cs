@@ -59,30 +59,25 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
         }
     }
 
-    /// <summary>Batches of log lines in order; with <paramref name="follow"/>, until the job is final.</summary>
+    /// <summary>
+    /// Batches of log lines in order; with <paramref name="follow"/>, until the job is final. The first batch then comes at once, empty where there are
+    /// no lines: by it the caller knows that it will miss none from here on.
+    /// </summary>
     /// <param name="tail">Begin with only the last lines, this many (0: with all).</param>
     public async IAsyncEnumerable<IReadOnlyList<LogLine>> LogsAsync(
         JobId id, long afterSequence, int? rank, int tail, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.Subscribe(id);
-        if (tail > 0)
-        {
-            var lines = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
-            if (lines.Count > 0)
-            {
-                afterSequence = lines[^1].Sequence;
-                yield return lines;
-            }
-            else if (!follow)
-            {
-                yield break;
-            }
-        }
+        IReadOnlyList<LogLine> lines = tail > 0 ? await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken) : [];
+        if (lines.Count > 0 || follow)
+            yield return lines;
+        if (tail > 0 && !follow)
+            yield break;
+        afterSequence = lines.LastOrDefault()?.Sequence ?? afterSequence;
 
         while (true)
         {
             var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();
-            IReadOnlyList<LogLine> lines;
             while ((lines = await logs.ReadAsync(id, afterSequence, rank, LinesPerMessage, cancellationToken)).Count > 0)
             {
                 afterSequence = lines[^1].Sequence;

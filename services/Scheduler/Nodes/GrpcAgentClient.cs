@@ -41,7 +41,7 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
             return;
         pipeline.AddRetry(new RetryStrategyOptions
         {
-            ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.StatusCode == StatusCode.Unavailable),
+            ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.Meaning() == StatusCode.Unavailable),
             MaxRetryAttempts = retries,
             Delay = TimeSpan.FromMilliseconds(200),
             BackoffType = DelayBackoffType.Exponential,
@@ -106,7 +106,7 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>
         new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true, UseProxy = DirectLoopback.MayProxy(address) },
+            HttpHandler = ConnectionPings.Prompt.Handler(address),
             DisposeHttpClient = true,
         })));
 

@@ -85,6 +85,8 @@ internal static class AgentHost
         kestrel.Limits.MaxRequestBodySize = null;
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
+        kestrel.Limits.Http2.KeepAlivePingDelay = options.PingDelay;
+        kestrel.Limits.Http2.KeepAlivePingTimeout = options.PingTimeout;
         kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen => listen.Protocols = HttpProtocols.Http2);
         kestrel.ListenUnixSocket(kestrel.ApplicationServices.GetRequiredService<AgentSocket>().Path, listen => listen.Protocols = HttpProtocols.Http2);
     }

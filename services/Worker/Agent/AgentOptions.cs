@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Cluster.Contracts.Access;
 
 namespace Cluster.Worker.Agent;
 
@@ -32,6 +33,17 @@ public sealed class AgentOptions
     /// a wildcard.
     /// </summary>
     public string AdvertiseHost { get; set; } = "";
+
+    /// <summary>
+    /// Trainers' calls go to the scheduler over a connection on which, after so long without an answer, an HTTP/2 ping asks whether it is still there;
+    /// the scheduler's to this agent likewise. Not so often that a checkpoint on a slow line minds. Heartbeats have pings of their own, for the lease.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
+    public TimeSpan PingDelay { get; set; } = ConnectionPings.Patient.Delay;
+
+    /// <summary>A connection on which a ping was not answered for so long is given up, and its calls are made again over another.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
+    public TimeSpan PingTimeout { get; set; } = ConnectionPings.Patient.Timeout;
 
     /// <summary>CPU devices to offer. Unset: as many as the cores give, or none where there is a GPU.</summary>
     [Range(0, 1024)]

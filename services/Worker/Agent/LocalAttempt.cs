@@ -246,7 +246,7 @@ internal sealed partial class LocalAttempt : IDisposable
         {
             EndStale($"the attempt is no longer current: {e.Status.Detail}");
         }
-        catch (RpcException e) when (SchedulerRetry.IsOutage(e.StatusCode))
+        catch (RpcException e) when (SchedulerRetry.IsOutage(e))
         {
             Kill($"the scheduler has been away for {_services.Options.OutageLimit} (Agent:OutageLimit)");
         }

@@ -35,7 +35,9 @@ internal sealed class TcpRelay : IAsyncDisposable
     /// <summary>Ends when the first connection has been accepted.</summary>
     public Task ConnectedAsync(CancellationToken cancellationToken) => _connected.Task.WaitAsync(cancellationToken);
 
-    public static TcpRelay To(int target, int port = 0) => new(new IPEndPoint(IPAddress.Loopback, port), target);
+    /// <param name="target">The server's port on loopback.</param>
+    /// <param name="listen">Where clients come to; a free port of loopback by default.</param>
+    public static TcpRelay To(int target, IPEndPoint? listen = null) => new(listen ?? new IPEndPoint(IPAddress.Loopback, 0), target);
 
     /// <summary>From now on nothing is passed on, over the connections that there are and those that still come, not even that one is closed.</summary>
     public void FallSilent() => (_line.UpIsSilent, _line.DownIsSilent) = (true, true);

@@ -66,8 +66,9 @@ public sealed class Rendezvous(ClusterDatabase database, JobFeed feed)
     {
         await using var command = new NpgsqlCommand(
             """
-            select e.rank, e.node_id, e.address, a.world_size
+            select e.rank, e.node_id, e.address, a.world_size, g.node_name
             from rendezvous_endpoints e join attempts a on a.job_id = e.job_id and a.number = e.attempt
+                join device_grants g on g.job_id = e.job_id and g.attempt = e.attempt and g.rank = e.rank
             where e.job_id = $1 and e.attempt = $2 and e.name = $3 and e.rank < a.world_size
             order by e.rank
             """, connection)
@@ -79,7 +80,13 @@ public sealed class Rendezvous(ClusterDatabase database, JobFeed feed)
         var worldSize = -1;
         while (await reader.ReadAsync(cancellationToken))
         {
-            endpoints.Add(new RankEndpoint { Rank = reader.GetInt32(0), NodeId = reader.GetString(1), Address = reader.GetString(2) });
+            endpoints.Add(new RankEndpoint
+            {
+                Rank = reader.GetInt32(0),
+                NodeId = reader.GetString(1),
+                Address = reader.GetString(2),
+                NodeName = reader.GetString(4),
+            });
             worldSize = reader.GetInt32(3);
         }
 

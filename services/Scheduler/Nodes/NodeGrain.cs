@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Net;
 using Cluster.Contracts;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
@@ -104,6 +106,7 @@ internal sealed partial class NodeGrain(
 
     private static Uri AddressOf(NodeRegistration registration) =>
         Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+            && !(IPAddress.TryParse(address.DnsSafeHost, out var host) && host.IsWildcard())
             ? address
             : throw new InvalidRegistrationException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
 using Cluster.Contracts.Access;
 
 namespace Cluster.Worker.Agent;
@@ -24,15 +25,28 @@ public sealed class AgentOptions
     [Required]
     public string StateFolder { get; set; } = "";
 
-    /// <summary>Where AgentService listens, as "ip:port"; port 0 is the system's choice. Loopback unless told otherwise.</summary>
+    /// <summary>
+    /// Where AgentService listens, as "ip:port"; port 0 is the system's choice. Trainers listen on the same address for their peers on other nodes. One that
+    /// this machine has, or 0.0.0.0 for all of them. Loopback unless told otherwise.
+    /// </summary>
     [Required]
     public string ListenAddress { get; set; } = "127.0.0.1:0";
 
     /// <summary>
-    /// Host name or address by which scheduler and other nodes reach this one. The listening address by default; needed where that is
-    /// a wildcard.
+    /// Host name or address by which scheduler and other nodes reach this one, such as that of a router or a service in front of it: told, and never
+    /// listened on. The listening address by default; needed where that is a wildcard.
     /// </summary>
     public string AdvertiseHost { get; set; } = "";
+
+    /// <summary>Port by which the scheduler reaches AgentService, where a mapping changes it. Unset: the one listened on.</summary>
+    [Range(1, 65535)]
+    public int? AdvertisePort { get; set; }
+
+    /// <summary>
+    /// Ports on which trainers listen for their peers on other nodes, such as "20000-20015": for port mappings, which must keep the numbers, and
+    /// firewalls. One for each device at least. Empty: the system's choice.
+    /// </summary>
+    public string TrainerPorts { get; set; } = "";
 
     /// <summary>
     /// Trainers' calls go to the scheduler over a connection on which, after so long without an answer, an HTTP/2 ping asks whether it is still there;
@@ -98,4 +112,15 @@ public sealed class AgentOptions
 
     /// <summary>Program and first arguments of a trainer, and of the process that takes models apart; empty is this program. For wrappers such as <c>numactl</c> or a profiler.</summary>
     public List<string> TrainerCommand { get; set; } = [];
+
+    /// <summary><see cref="TrainerPorts"/> once validated; zeros where the system chooses.</summary>
+    internal (int First, int Last) TrainerPortRange => TryParsePorts(TrainerPorts, out var range) ? range : default;
+
+    internal static bool TryParsePorts(string text, out (int First, int Last) range)
+    {
+        range = default;
+        return text.Split('-') is [var first, var last]
+            && ushort.TryParse(first, CultureInfo.InvariantCulture, out var from) && ushort.TryParse(last, CultureInfo.InvariantCulture, out var to)
+            && (range = (from, to)) is { First: > 0 } && from <= to;
+    }
 }

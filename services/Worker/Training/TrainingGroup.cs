@@ -1,3 +1,4 @@
+using System.Net;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
@@ -30,7 +31,7 @@ internal static class TrainingGroup
         Rank = context.Launch.Rank,
         WorldSize = context.Launch.WorldSize,
         NodeId = context.Launch.NodeId,
-        PeerHost = context.Launch.PeerHost,
+        PeerAddress = PeerAddressOf(context.Launch),
         CudaDevice = ExchangesOnDevices(context.Launch) && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
         Secret = context.Launch.AttemptSecret,
         Options = options,
@@ -39,9 +40,13 @@ internal static class TrainingGroup
         Rendezvous = async (mine, cancellationToken) =>
         {
             var endpoints = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
-            return [.. endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address))];
+            return [.. endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address) { NodeName = endpoint.NodeName })];
         },
     };
+
+    private static PeerAddress? PeerAddressOf(TrainerLaunch launch) => launch.PeerHost.Length == 0
+        ? null
+        : new PeerAddress(IPAddress.Parse(launch.ListenAddress), launch.PeerHost) { Ports = (launch.FirstPeerPort, launch.LastPeerPort) };
 
     /// <summary>Jobs without training add up a few figures, which lie in the CPU's memory anyway.</summary>
     private static bool ExchangesOnDevices(TrainerLaunch launch) => launch.WorldSize > 1 && launch.Spec.IsTraining();

@@ -90,7 +90,7 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         var result = await client.LaunchAsync(_endpoint, new LaunchRequest(), Token);
 
         result.Status.ShouldBe(LaunchStatus.Unknown);
-        result.Detail.ShouldStartWith("DeadlineExceeded");
+        result.Detail.ShouldBe($"no answer from the agent at {_endpoint} (DeadlineExceeded); its node tells this address, by Agent:AdvertiseHost there");
     }
 
     [Fact]

@@ -20,6 +20,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
 {
     public const string NodeToken = "node-token";
 
+    private readonly TaskCompletionSource _haveMet = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private WebApplication? _app;
 
     public int Port { get; private set; }
@@ -59,6 +60,11 @@ internal sealed class FakeScheduler : IAsyncDisposable
     public Func<CancellationToken, Task> OnRendezvous { get; set; } = _ => Task.CompletedTask;
 
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>How many ranks meet before they are told of each other.</summary>
+    public int WorldSize { get; set; } = 1;
+
+    public ConcurrentDictionary<int, RankEndpoint> Endpoints { get; } = new();
 
     public Metadata? LastRankHeaders { get; private set; }
 
@@ -154,7 +160,11 @@ internal sealed class FakeScheduler : IAsyncDisposable
         public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
         {
             await scheduler.OnRendezvous(context.CancellationToken);
-            return new RendezvousResponse { Endpoints = { request.Endpoint } };
+            scheduler.Endpoints[request.Endpoint.Rank] = request.Endpoint;
+            if (scheduler.Endpoints.Count == scheduler.WorldSize)
+                scheduler._haveMet.TrySetResult();
+            await scheduler._haveMet.Task.WaitAsync(context.CancellationToken);
+            return new RendezvousResponse { Endpoints = { scheduler.Endpoints.Values.OrderBy(endpoint => endpoint.Rank) } };
         }
 
         public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)

@@ -33,7 +33,12 @@ internal sealed class CliRun
         return this;
     }
 
-    public CliHost Host(TextWriter error) => new(new StringReader(In), OutWriter, error, environment.GetValueOrDefault, Time) { IsTerminal = IsTerminal, Width = 100, Pings = Pings };
+    public CliHost Host(TextWriter error) => new(new StringReader(In), OutWriter, error, environment.GetValueOrDefault, Time)
+    {
+        IsTerminal = IsTerminal,
+        Width = 100,
+        Pings = Pings,
+    };
 
     public async Task<int> RunAsync(CancellationToken cancellationToken, params string[] arguments)
     {

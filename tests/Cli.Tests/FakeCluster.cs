@@ -51,7 +51,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) => Task.CompletedTask;
 
-    public Func<StreamLogsRequest, IServerStreamWriter<StreamLogsResponse>, CancellationToken, Task> Logs { get; set; } = (_, _, _) => Task.CompletedTask;
+    public Func<StreamLogsRequest, IServerStreamWriter<StreamLogsResponse>, CancellationToken, Task> Logs { get; set; } =
+        (_, _, _) => Task.CompletedTask;
 
     public ListNodesResponse Nodes { get; } = new();
 

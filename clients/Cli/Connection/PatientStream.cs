@@ -12,12 +12,14 @@ internal sealed class PatientStream(TimeProvider time, Func<string, Task> remark
 
     /// <param name="open">Makes the call, again after each absence; what has been yielded by then has been handled.</param>
     /// <param name="isLast">
-    /// Whether a message ends the stream; an end without such a one is an absence. Null where no message tells: then the stream's own end is the end.
+    /// Whether a message ends the stream; an end without such a one is an absence. Null where no message tells: then the stream's own end
+    /// is the end.
     /// </param>
     /// <param name="what">What goes on meanwhile: "the job goes on".</param>
     /// <exception cref="RpcException">The scheduler refused, or was away at the start or for two minutes.</exception>
     public async IAsyncEnumerable<T> MessagesAsync<T>(
-        Func<AsyncServerStreamingCall<T>> open, Func<T, bool>? isLast, string what, [EnumeratorCancellation] CancellationToken cancellationToken)
+        Func<AsyncServerStreamingCall<T>> open, Func<T, bool>? isLast, string what,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
         where T : class
     {
         var hasBegun = false;

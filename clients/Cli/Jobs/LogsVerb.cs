@@ -40,7 +40,8 @@ internal static class LogsVerb
             isLast: null, "the log goes on from here", cancellationToken);
         await foreach (var batch in batches)
         {
-            // A stream that breaks is asked for anew behind what has been printed, and for no tail again: what is written meanwhile may be longer.
+            // A stream that breaks is asked for anew behind what has been printed, and for no tail again: what is written meanwhile may be
+            // longer.
             request.Tail = 0;
             request.AfterSequence = batch.Lines.LastOrDefault()?.Sequence ?? request.AfterSequence;
             foreach (var line in batch.Lines)

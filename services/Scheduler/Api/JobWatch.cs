@@ -60,8 +60,8 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
     }
 
     /// <summary>
-    /// Batches of log lines in order; with <paramref name="follow"/>, until the job is final. The first batch then comes at once, empty where there are
-    /// no lines: by it the caller knows that it will miss none from here on.
+    /// Batches of log lines in order; with <paramref name="follow"/>, until the job is final. The first batch then comes at once, empty
+    /// where there are no lines: by it the caller knows that it will miss none from here on.
     /// </summary>
     /// <param name="tail">Begin with only the last lines, this many (0: with all).</param>
     public async IAsyncEnumerable<IReadOnlyList<LogLine>> LogsAsync(

@@ -21,8 +21,9 @@ public sealed class SchedulerOptions
     public int HttpPort { get; set; } = 7080;
 
     /// <summary>
-    /// A gRPC client that has sent nothing for so long is asked by an HTTP/2 ping whether it is still there. Together with <see cref="PingTimeout"/>
-    /// well within half a minute, so that watchers behind a relay that forwards one way only are told in time; not so often that a slow line minds.
+    /// A gRPC client that has sent nothing for so long is asked by an HTTP/2 ping whether it is still there. Together with
+    /// <see cref="PingTimeout"/> well within half a minute, so that watchers behind a relay that forwards one way only are told in time;
+    /// not so often that a slow line minds.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
     public TimeSpan PingDelay { get; set; } = ConnectionPings.Patient.Delay;

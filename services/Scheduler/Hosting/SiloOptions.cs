@@ -19,7 +19,8 @@ public sealed class SiloOptions
     public int Port { get; set; } = 7090;
 
     /// <summary>
-    /// IP address that the others are told, which this machine need not have itself; by default the one listened on. Needed where that is 0.0.0.0.
+    /// IP address that the others are told, which this machine need not have itself; by default the one listened on. Needed where that is
+    /// 0.0.0.0.
     /// </summary>
     public string? AdvertisedAddress { get; set; }
 

@@ -108,7 +108,7 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
         // What the agent answered speaks for itself.
         return failure.Status.DebugException is null && failure.StatusCode != StatusCode.DeadlineExceeded
             ? status
-            : $"no answer from the agent at {agent} ({status}); its node tells this address, by Agent:AdvertiseHost there";
+            : $"no answer from the agent at {agent} ({status}); its node tells this address, in Agent:AdvertiseHost there";
     }
 
     private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>

@@ -20,8 +20,8 @@ public sealed class NodeOptions : IValidatableObject
     public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromDays(1);
 
     /// <summary>
-    /// Deadline of one call to an agent. Starting a process takes far less. Longer than it takes to find out that the connection is dead, so that the call
-    /// is made again over another one.
+    /// Deadline of one call to an agent. Starting a process takes far less. Longer than it takes to find out that the connection is dead,
+    /// so that the call is made again over another one.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:00:10")]
     public TimeSpan AgentDeadline { get; set; } = TimeSpan.FromSeconds(8);

@@ -30,7 +30,8 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
     {
         var addresses = server.Features.Get<IServerAddressesFeature>()?.Addresses ?? [];
         var listening = addresses.First(address => !address.Contains("unix:", StringComparison.OrdinalIgnoreCase));
-        return new UriBuilder(Uri.UriSchemeHttp, AdvertisedHost, options.Value.AdvertisePort ?? new Uri(listening).Port).Uri.GetLeftPart(UriPartial.Authority);
+        var port = options.Value.AdvertisePort ?? new Uri(listening).Port;
+        return new UriBuilder(Uri.UriSchemeHttp, AdvertisedHost, port).Uri.GetLeftPart(UriPartial.Authority);
     }
 }
 

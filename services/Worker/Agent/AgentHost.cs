@@ -71,10 +71,12 @@ internal static class AgentHost
         services.AddSingleton<DescribeProcess>();
         services.AddSingleton<TrainerNotes>();
         services.AddSingleton<TrainerLauncher>();
+        services.AddSingleton<DataOffer>();
         services.AddSingleton<AttemptServices>();
         services.AddSingleton<AttemptTable>();
         services.AddSingleton<AgentExit>();
         services.AddHostedService<AgentShutdown>();
+        services.AddHostedService(provider => provider.GetRequiredService<DataOffer>());
         services.AddHostedService<NodeRegistration>();
     }
 

@@ -21,8 +21,8 @@ internal sealed class SchedulerLink : IDisposable
         _timeProvider = timeProvider;
         if (!SchedulerAddresses.TryParse(options.Value.SchedulerAddress, out var addresses))
             throw new InvalidOperationException("Agent:SchedulerAddress has not been validated");
-        // Two connections: a heartbeat stands behind no checkpoint on a slow line, and neither do the pings by which a dead connection is found out
-        // before the lease has run out over it.
+        // Two connections: a heartbeat stands behind no checkpoint on a slow line, and neither do the pings by which a dead connection is
+        // found out before the lease has run out over it.
         _registryChannel = addresses.OpenChannel(ConnectionPings.Prompt);
         _attemptsChannel = addresses.OpenChannel(new ConnectionPings(options.Value.PingDelay, options.Value.PingTimeout));
         Registry = new AgentRegistryService.AgentRegistryServiceClient(_registryChannel);

@@ -37,7 +37,9 @@ public sealed partial class CollectiveGroup
 
     private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationToken cancellationToken)
     {
-        using var listener = setup.PeerAddress is { } address ? new PeerListener(address, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout) : null;
+        using var listener = setup.PeerAddress is { } address
+            ? new PeerListener(address, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout)
+            : null;
         var mine = new PeerEndpoint(setup.Rank, setup.NodeId, listener?.Told ?? "");
         var endpoints = await setup.Rendezvous(mine, cancellationToken);
         if (!endpoints.Select(e => e.Rank).SequenceEqual(Enumerable.Range(0, setup.WorldSize)))
@@ -49,7 +51,7 @@ public sealed partial class CollectiveGroup
             return await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
 
         if (listener is null)
-            throw new InvalidOperationException($"rank {setup.Rank} was to find all ranks on its node, and there are {nodes.Length} nodes");
+            throw new InvalidOperationException($"rank {setup.Rank} was to find all ranks on its node; there are {nodes.Length} nodes");
         var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
         var remote = new TcpTransport(setup.Members, links[PeerChannel.Collective], links[PeerChannel.Messages], setup.Options);
         var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);

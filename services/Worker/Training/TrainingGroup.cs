@@ -40,7 +40,7 @@ internal static class TrainingGroup
         Rendezvous = async (mine, cancellationToken) =>
         {
             var endpoints = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
-            return [.. endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address) { NodeName = endpoint.NodeName })];
+            return [.. endpoints.Select(peer => new PeerEndpoint(peer.Rank, peer.NodeId, peer.Address) { NodeName = peer.NodeName })];
         },
     };
 

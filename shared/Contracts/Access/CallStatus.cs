@@ -6,11 +6,14 @@ namespace Cluster.Contracts.Access;
 public static class CallStatus
 {
     /// <summary>
-    /// The status, but Unavailable where the connection broke under the call: what a ping found out, or the other side's pings, gRPC's client calls
-    /// Internal, as if the server had answered so.
+    /// The status, but Unavailable where the connection broke under the call: what a ping found out, or the other side's pings, gRPC's
+    /// client calls Internal, as if the server had answered so.
     /// </summary>
-    public static StatusCode Meaning(this RpcException fault) =>
-        fault.StatusCode == StatusCode.Internal && IsOfTheConnection(fault.Status.DebugException) ? StatusCode.Unavailable : fault.StatusCode;
+    public static StatusCode Meaning(this RpcException fault) => fault.StatusCode switch
+    {
+        StatusCode.Internal when IsOfTheConnection(fault.Status.DebugException) => StatusCode.Unavailable,
+        var code => code,
+    };
 
     private static bool IsOfTheConnection(Exception? cause)
     {

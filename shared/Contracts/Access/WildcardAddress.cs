@@ -2,7 +2,9 @@ using System.Net;
 
 namespace Cluster.Contracts.Access;
 
-/// <summary>0.0.0.0 and ::, which mean all of a machine's addresses to who listens, and nobody to who calls: so they are never told to others.</summary>
+/// <summary>
+/// 0.0.0.0 and ::, which mean all of a machine's addresses to who listens, and nobody to who calls: so they are never told to others.
+/// </summary>
 public static class WildcardAddress
 {
     public static bool IsWildcard(this IPAddress address)

@@ -5,7 +5,10 @@ using Grpc.Core;
 
 namespace Cluster.Cli.Tests.Connection;
 
-/// <summary>Between the command line and the scheduler stands a relay that falls silent and closes nothing, or behind which another scheduler takes over.</summary>
+/// <summary>
+/// Between the command line and the scheduler stands a relay that falls silent and closes nothing, or behind which another scheduler takes
+/// over.
+/// </summary>
 public sealed class SilentConnectionTests
 {
     private static readonly ConnectionPings Soon = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
@@ -21,11 +24,13 @@ public sealed class SilentConnectionTests
         {
             if (cluster.Watched.Count > 1)
             {
-                await stream.WriteAsync(new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(8, JobState.Succeeded) }, cancellation);
+                var last = new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(8, JobState.Succeeded) };
+                await stream.WriteAsync(last, cancellation);
                 return;
             }
 
-            await stream.WriteAsync(new WatchJobResponse { Job = Builders.ARunningJob(), Event = Builders.AnEvent(7, JobState.Running) }, cancellation);
+            var first = new WatchJobResponse { Job = Builders.ARunningJob(), Event = Builders.AnEvent(7, JobState.Running) };
+            await stream.WriteAsync(first, cancellation);
             await Task.Delay(Timeout.Infinite, cancellation);
         };
         var run = Run(relay, onFlush: () => Break(relay));
@@ -65,7 +70,8 @@ public sealed class SilentConnectionTests
     public async Task Logs_WhenTheSchedulerRestarts_GoOnBehindTheLastLine()
     {
         await using var restarted = await FakeCluster.StartAsync();
-        restarted.Logs = (request, stream, cancellation) => stream.WriteAsync(Lines([.. Enumerable.Range((int)request.AfterSequence + 1, 2)]), cancellation);
+        restarted.Logs = (request, stream, cancellation) =>
+            stream.WriteAsync(Lines([.. Enumerable.Range((int)request.AfterSequence + 1, 2)]), cancellation);
         await using var cluster = await FakeCluster.StartAsync();
         await using var relay = TcpRelay.To(new Uri(cluster.Address).Port);
         cluster.Logs = async (_, stream, cancellation) =>
@@ -85,7 +91,7 @@ public sealed class SilentConnectionTests
         run.Error.ShouldBe("the scheduler went away; the log goes on from here, waiting for it to come back\nthe scheduler is back\n");
     }
 
-    /// <summary>The empty message tells that the call has come through; what is written afterwards is new, however much of it there is.</summary>
+    /// <summary>The empty message tells that the call has come through; what is written later is new, however much there is.</summary>
     [Fact]
     public async Task Logs_OfAJobThatHasWrittenNothing_OutliveTheSchedulerToo_AndAskForNoTailAgain()
     {
@@ -166,10 +172,14 @@ public sealed class SilentConnectionTests
 
     private static StreamLogsResponse Lines(params int[] numbers) => new()
     {
-        Lines = { numbers.Select(number => new LogLine { Sequence = number, Time = Builders.At(number), Attempt = 1, Text = $"line {number}" }) },
+        Lines =
+        {
+            numbers.Select(number => new LogLine { Sequence = number, Time = Builders.At(number), Attempt = 1, Text = $"line {number}" }),
+        },
     };
 
-    private static IEnumerable<string> Texts(CliRun run) => run.Out.TrimEnd().Split('\n').Select(line => line[line.IndexOf("line ", StringComparison.Ordinal)..]);
+    private static IEnumerable<string> Texts(CliRun run) =>
+        run.Out.TrimEnd().Split('\n').Select(line => line[line.IndexOf("line ", StringComparison.Ordinal)..]);
 
     private static void Break(TcpRelay relay)
     {

@@ -94,12 +94,13 @@ public sealed class WatchVerbTests
     {
         await using var cluster = await FakeCluster.StartAsync();
         JobState[] states = [JobState.Queued, JobState.Starting, JobState.Running, JobState.Succeeded];
-        cluster.Watch = Sends([.. states.Select((state, index) => new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(index + 1, state) })]);
+        var events = states.Select((state, i) => Builders.AnEvent(i + 1, state));
+        cluster.Watch = Sends([.. events.Select(happened => new WatchJobResponse { Job = Builders.AFinishedJob(), Event = happened })]);
         var run = new CliRun(cluster);
 
         (await run.RunAsync(Cancellation, "job", "watch", "0f3c")).ShouldBe(ExitCode.Done);
 
-        run.Out.Split('\n').Take(4).ShouldBe(states.Select((state, index) => $"{Clock(index - 99)}  {state.ToString().ToLowerInvariant()}"));
+        run.Out.Split('\n').Take(4).ShouldBe(states.Select((state, i) => $"{Clock(i - 99)}  {state.ToString().ToLowerInvariant()}"));
     }
 
     [Fact]

@@ -29,7 +29,10 @@ public sealed class SilentClientTests(PostgresServer postgres)
         await Eventually.HoldsAsync(() => scheduler.Get<JobFeed>().Subscriptions == 0);
     }
 
-    /// <summary>What the scheduler says still arrives, so that the client's own pings, which wait for silence, would not come before the scheduler gives up.</summary>
+    /// <summary>
+    /// What the scheduler says still arrives, so that the client's own pings, which wait for silence, would not come before the scheduler
+    /// gives up.
+    /// </summary>
     [Fact]
     public async Task Watch_WhenOnlyTheClientIsNotHeard_EndsAsUnavailable()
     {
@@ -56,5 +59,6 @@ public sealed class SilentClientTests(PostgresServer postgres)
 
     private static AsyncServerStreamingCall<WatchJobResponse> Watch(GrpcChannel channel, Job job) =>
         new JobService.JobServiceClient(channel).WatchJob(
-            new WatchJobRequest { JobId = job.Id }, new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(TestScheduler.ViewerToken) } });
+            new WatchJobRequest { JobId = job.Id },
+            new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(TestScheduler.ViewerToken) } });
 }

@@ -74,13 +74,16 @@ public sealed class HostingTests(PostgresServer postgres)
         await using var toFirst = Mapping(out var first);
         await using var toSecond = Mapping(out var second);
         await using var one = await TestScheduler.StartAsync(postgres, first);
-        await using var two = await TestScheduler.StartAsync(postgres, [.. second, ("Persistence:ConnectionString", one.ConnectionString)]);
+        (string, string) database = ("Persistence:ConnectionString", one.ConnectionString);
+        await using var two = await TestScheduler.StartAsync(postgres, [.. second, database]);
 
         // Of so many jobs some have their grain in either.
         for (var i = 0; i < 8; i++)
         {
-            var job = await (i % 2 == 0 ? one : two).SubmitWaitingAsync();
-            (await (i % 2 == 0 ? two : one).Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id })).Job.State.ShouldBe(JobState.Cancelled);
+            var (submits, cancels) = i % 2 == 0 ? (one, two) : (two, one);
+            var job = await submits.SubmitWaitingAsync();
+            var cancelled = await cancels.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id });
+            cancelled.Job.State.ShouldBe(JobState.Cancelled);
         }
 
         // One connection serves both ways.

@@ -90,7 +90,8 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         var result = await client.LaunchAsync(_endpoint, new LaunchRequest(), Token);
 
         result.Status.ShouldBe(LaunchStatus.Unknown);
-        result.Detail.ShouldBe($"no answer from the agent at {_endpoint} (DeadlineExceeded); its node tells this address, by Agent:AdvertiseHost there");
+        result.Detail.ShouldBe(
+            $"no answer from the agent at {_endpoint} (DeadlineExceeded); its node tells this address, in Agent:AdvertiseHost there");
     }
 
     [Fact]
@@ -109,7 +110,10 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         relay.Connections.ShouldBe(2);
     }
 
-    /// <summary>Or a silent connection would cost the node its lease, or the launch its only answer. The handler looks at its connections once a second.</summary>
+    /// <summary>
+    /// Or a silent connection would cost the node its lease, or the launch its only answer. The handler looks at its connections once a
+    /// second.
+    /// </summary>
     [Fact]
     public void SilentConnection_IsFoundOut_WithinALeaseAndADeadline()
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
@@ -163,7 +164,7 @@ public sealed class LeaseTests(PostgresServer postgres)
     public async Task Registration_WithAnAddressThatCannotBeCalled_IsRefused(string address)
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var registration = new NodeRegistration("n", address, "s", "i", "v", [], System.Collections.Immutable.ImmutableDictionary<string, string>.Empty, [], []);
+        var registration = new NodeRegistration("n", address, "s", "i", "v", [], ImmutableDictionary<string, string>.Empty, [], []);
 
         var refusal = await Should.ThrowAsync<InvalidRegistrationException>(
             () => cluster.Grains.GetGrain<INodeGrain>(Guid.NewGuid()).RegisterAsync(registration));

@@ -57,8 +57,9 @@ public sealed class AgentProcessTests : AgentTest
     public async Task Trainers_OfOneNode_TrainWhateverOthersAreTold()
     {
         Scheduler.WorldSize = 2;
-        using var agent = new AgentProcess(
-            Scheduler, script: null, settings: ["--Agent:AdvertiseHost=192.0.2.1", "--Agent:AdvertisePort=4711", "--Agent:ListenAddress=127.0.0.1:" + FreePort(out var port)]);
+        var port = FreePort();
+        string[] settings = ["--Agent:AdvertiseHost=192.0.2.1", "--Agent:AdvertisePort=4711", $"--Agent:ListenAddress=127.0.0.1:{port}"];
+        using var agent = new AgentProcess(Scheduler, script: null, settings: settings);
         var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
         registration.AgentAddress.ShouldBe("http://192.0.2.1:4711");
         registration.AgentAddress = $"http://127.0.0.1:{port}";
@@ -79,9 +80,12 @@ public sealed class AgentProcessTests : AgentTest
     [Fact]
     public async Task Trainer_WithPeersOnOtherNodes_TellsTheAdvertisedHost_AndListensOnItsOwn()
     {
-        var mapped = FreePort(out var free);
-        using var agent = new AgentProcess(
-            Scheduler, script: null, settings: ["--Agent:AdvertiseHost=192.0.2.1", $"--Agent:TrainerPorts={mapped}-{mapped}", "--Agent:ListenAddress=127.0.0.1:" + FreePort(out var port)]);
+        var (port, mapped) = (FreePort(), FreePort());
+        string[] settings =
+        [
+            "--Agent:AdvertiseHost=192.0.2.1", $"--Agent:TrainerPorts={mapped}-{mapped}", $"--Agent:ListenAddress=127.0.0.1:{port}",
+        ];
+        using var agent = new AgentProcess(Scheduler, script: null, settings: settings);
         var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
         registration.AgentAddress = $"http://127.0.0.1:{port}";
         var meeting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -99,11 +103,11 @@ public sealed class AgentProcessTests : AgentTest
         await meeting.Task.WaitAsync(End);
 
         using var peer = new TcpClient();
-        await peer.ConnectAsync(IPAddress.Loopback, free, End);
+        await peer.ConnectAsync(IPAddress.Loopback, mapped, End);
         var greeting = new byte[8];
         await peer.GetStream().ReadExactlyAsync(greeting, End);
 
-        Scheduler.Endpoints[0].Address.ShouldBe($"192.0.2.1:{free}");
+        Scheduler.Endpoints[0].Address.ShouldBe($"192.0.2.1:{mapped}");
         Encoding.ASCII.GetString(greeting).ShouldBe("clstr/2\n");
     }
 
@@ -219,11 +223,11 @@ public sealed class AgentProcessTests : AgentTest
         after.Running.ShouldBeEmpty();
     }
 
-    private static int FreePort(out int port)
+    private static int FreePort()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        return port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task LaunchAsync(RegisterRequest registration, LaunchRequest launch)

@@ -29,6 +29,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     public Channel<HeartbeatRequest> Heartbeats { get; } = Channel.CreateUnbounded<HeartbeatRequest>();
 
+    public Channel<UpdateDataSetsRequest> DataSets { get; } = Channel.CreateUnbounded<UpdateDataSetsRequest>();
+
     public Channel<ReportExitRequest> Exits { get; } = Channel.CreateUnbounded<ReportExitRequest>();
 
     public Channel<LogLine> Lines { get; } = Channel.CreateUnbounded<LogLine>();
@@ -124,6 +126,14 @@ internal sealed class FakeScheduler : IAsyncDisposable
             scheduler.CheckNode(context);
             scheduler.Heartbeats.Writer.TryWrite(request);
             return Task.FromResult(scheduler.OnHeartbeat(request));
+        }
+
+        public override Task<UpdateDataSetsResponse> UpdateDataSets(UpdateDataSetsRequest request, ServerCallContext context)
+        {
+            scheduler.CheckNode(context);
+            scheduler.Order.Enqueue("data");
+            scheduler.DataSets.Writer.TryWrite(request);
+            return Task.FromResult(new UpdateDataSetsResponse());
         }
 
         public override Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)

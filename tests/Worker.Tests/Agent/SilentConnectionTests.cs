@@ -65,5 +65,6 @@ public sealed class SilentConnectionTests : AgentTest
     }
 
     private Task<RunningAgent> StartAsync(TcpRelay relay) => RunningAgent.StartAsync(
-        Scheduler, RunningAgent.Waiting, End, $"--Agent:SchedulerAddress={relay.Address.OriginalString}", "--Agent:PingDelay=00:00:01", "--Agent:PingTimeout=00:00:01");
+        Scheduler, RunningAgent.Waiting, End,
+        $"--Agent:SchedulerAddress={relay.Address.OriginalString}", "--Agent:PingDelay=00:00:01", "--Agent:PingTimeout=00:00:01");
 }

@@ -22,7 +22,8 @@ public sealed class AddressTests
     {
         var (first, last) = FreePorts(placement.Length);
         var relays = Enumerable.Range(first, placement.Length).Select(port => TcpRelay.To(port, new IPEndPoint(Outside, port))).ToList();
-        using var ranks = new Ranks(placement) { PeerAddress = new PeerAddress(IPAddress.Loopback, Outside.ToString()) { Ports = (first, last) } };
+        var mapped = new PeerAddress(IPAddress.Loopback, Outside.ToString()) { Ports = (first, last) };
+        using var ranks = new Ranks(placement) { PeerAddress = mapped };
 
         ranks.Run(Sum).ShouldAllBe(sum => sum == Enumerable.Range(0, placement.Length).Sum());
 
@@ -79,14 +80,18 @@ public sealed class AddressTests
         using var listener = new PeerListener(address, "secret", rank: 0, TimeSpan.FromSeconds(1));
 
         listener.Told.ShouldBe($"127.0.0.1:{first}");
-        Should.Throw<IOException>(() => new PeerListener(address, "secret", rank: 1, TimeSpan.FromSeconds(1)))
-            .Message.ShouldBe($"Agent:TrainerPorts is {first}-{first}, of which none is free on 127.0.0.1; give one for each device at least");
+        Should.Throw<IOException>(() => new PeerListener(address, "secret", rank: 1, TimeSpan.FromSeconds(1))).Message.ShouldBe(
+            $"Agent:TrainerPorts is {first}-{first}, of which none is free on 127.0.0.1; give one for each device at least");
     }
 
     [Fact]
-    public void Listening_OnAnAddressThatTheMachineDoesNotHave_NamesTheSetting() =>
-        Should.Throw<IOException>(() => new PeerListener(new PeerAddress(IPAddress.Parse(Nowhere), Nowhere), "secret", rank: 0, TimeSpan.FromSeconds(1)))
+    public void Listening_OnAnAddressThatTheMachineDoesNotHave_NamesTheSetting()
+    {
+        var address = new PeerAddress(IPAddress.Parse(Nowhere), Nowhere);
+
+        Should.Throw<IOException>(() => new PeerListener(address, "secret", rank: 0, TimeSpan.FromSeconds(1)))
             .Message.ShouldStartWith($"cannot listen on {Nowhere}, the address of Agent:ListenAddress (");
+    }
 
     private static float Sum(ICollectiveGroup group)
     {

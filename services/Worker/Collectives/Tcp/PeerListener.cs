@@ -37,7 +37,8 @@ internal sealed class PeerListener : IDisposable
     public IPEndPoint EndPoint => (IPEndPoint)listener.LocalEndPoint!;
 
     /// <summary>Where a peer of this node, which listens as this one does, is found.</summary>
-    public PeerEndpoint OnThisNode(PeerEndpoint peer) => peer with { Address = new IPEndPoint(address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
+    public PeerEndpoint OnThisNode(PeerEndpoint peer) =>
+        peer with { Address = new IPEndPoint(address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
 
     /// <summary>Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.</summary>
     /// <param name="expected">Who will connect, and what for.</param>
@@ -105,12 +106,16 @@ internal sealed class PeerListener : IDisposable
                 socket.Dispose();
                 if (e.SocketErrorCode == SocketError.AddressAlreadyInUse && port < address.Ports.Last)
                     continue;
-                throw new IOException(e.SocketErrorCode == SocketError.AddressAlreadyInUse
-                    ? $"Agent:TrainerPorts is {address.Ports.First}-{address.Ports.Last}, of which none is free on {address.Listen}; give one for each device at least"
-                    : $"cannot listen on {address.Listen}, the address of Agent:ListenAddress ({e.Message}); give one that this machine has, and tell others another in Agent:AdvertiseHost", e);
+                throw new IOException(WhyNot(address, e), e);
             }
         }
     }
+
+    private static string WhyNot(PeerAddress address, SocketException e) => e.SocketErrorCode == SocketError.AddressAlreadyInUse
+        ? $"Agent:TrainerPorts is {address.Ports.First}-{address.Ports.Last}, of which none is free on {address.Listen}; "
+            + "give one for each device at least"
+        : $"cannot listen on {address.Listen}, the address of Agent:ListenAddress ({e.Message}); "
+            + "give one that this machine has, and tell others another in Agent:AdvertiseHost";
 
     private async Task<(int Rank, PeerChannel Channel)?> ProveAsync(Socket socket, CancellationToken cancellationToken)
     {

@@ -48,11 +48,17 @@ internal static class TcpMesh
             throw;
         }
 
-        PeerEndpoint Reached(PeerEndpoint peer) => peer.NodeId == endpoints[rank].NodeId ? listener.OnThisNode(peer) : peer;
+        PeerEndpoint Reached(PeerEndpoint peer) => SharesTheNode(peer) ? listener.OnThisNode(peer) : peer;
 
-        string Describe(int peer) => peer < rank
-            ? $"{Place(Reached(endpoints[peer]))}, which did not answer"
-            : $"rank {peer} of node {endpoints[peer].NodeName}, which was to call {(endpoints[peer].NodeId == endpoints[rank].NodeId ? listener.EndPoint : listener.Told)}";
+        bool SharesTheNode(PeerEndpoint peer) => peer.NodeId == endpoints[rank].NodeId;
+
+        string Describe(int missing)
+        {
+            var peer = endpoints[missing];
+            return missing < rank
+                ? $"{Place(Reached(peer))}, which did not answer"
+                : $"rank {missing} of node {peer.NodeName}, which was to call {(SharesTheNode(peer) ? listener.EndPoint : listener.Told)}";
+        }
 
         PeerLink?[] Links(PeerChannel channel) =>
             [.. Enumerable.Range(0, endpoints.Count).Select(peer => peer == rank ? null : new PeerLink(peer, sockets[(peer, channel)]))];
@@ -73,7 +79,7 @@ internal static class TcpMesh
         catch (SocketException e)
         {
             socket?.Dispose();
-            throw NotConnected(peer, $"cannot be reached ({e.SocketErrorCode}); that node tells the address, by its Agent:AdvertiseHost", e);
+            throw NotConnected(peer, $"cannot be reached ({e.SocketErrorCode}); that node tells the address, in Agent:AdvertiseHost", e);
         }
         catch
         {

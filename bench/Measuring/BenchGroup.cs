@@ -30,7 +30,7 @@ internal static class BenchGroup
                 Rank = rank,
                 WorldSize = worldSize,
                 NodeId = node,
-                PeerHost = (address ?? IPAddress.Loopback).ToString(),
+                PeerAddress = new PeerAddress(address ?? IPAddress.Loopback, (address ?? IPAddress.Loopback).ToString()),
                 Secret = folder,
                 CudaDevice = cudaDevice,
                 Rendezvous = (mine, token) => MeetAsync(folder, worldSize, mine, token),

@@ -36,7 +36,6 @@ internal static class ZooTrainer
         WorldSize = 1,
         Device = "cpu:0",
         NodeId = "bench",
-        PeerHost = "127.0.0.1",
         DataRoot = dataRoot,
         Threads = threads,
     };

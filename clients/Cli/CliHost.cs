@@ -1,8 +1,13 @@
+using Cluster.Contracts.Access;
+
 namespace Cluster.Cli;
 
 /// <summary>What the command line needs of the process around it, so that a test can be that process.</summary>
 internal sealed record CliHost(TextReader In, TextWriter Out, TextWriter Error, Func<string, string?> Environment, TimeProvider Time)
 {
+    /// <summary>How soon a scheduler that says nothing any more is found out.</summary>
+    public ConnectionPings Pings { get; init; } = ConnectionPings.Patient;
+
     /// <summary>Whether a person looks at <see cref="Out"/>: live views then, plain lines otherwise.</summary>
     public bool IsTerminal { get; init; }
 

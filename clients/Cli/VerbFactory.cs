@@ -46,7 +46,7 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
             var server = parsed.GetValue(common.Server) ?? Setting("CLUSTER_SERVER") ?? ClusterConnection.DefaultServer;
             return await CommandLine.GuardAsync(host, server, async () =>
             {
-                using var connection = ClusterConnection.To(server, Token(parsed));
+                using var connection = ClusterConnection.To(server, Token(parsed), host.Pings);
                 var output = new Output(host, parsed.GetValue(common.Json));
                 return await body(new VerbContext(host, connection, output, parsed), cancellationToken);
             }, cancellationToken);

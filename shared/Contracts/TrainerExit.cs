@@ -15,9 +15,16 @@ public static class TrainerExit
     /// </summary>
     public const int OutOfMemory = 71;
 
+    /// <summary>
+    /// The node no longer has the job's data, which is the agent's word and takes the place of the trainer's own end: the job waits for a
+    /// node that has it (EX_NOINPUT of sysexits.h).
+    /// </summary>
+    public const int DataGone = 66;
+
     /// <summary>The job cannot run as described, here or anywhere: no restart helps (EX_CONFIG of sysexits.h).</summary>
     public const int Misconfigured = 78;
 
     /// <summary>Whether the end calls for another attempt while the job has restarts left.</summary>
-    public static bool CallsForRestart(int exitCode, int signal) => signal != 0 || exitCode is not (Done or Stopped or OutOfMemory or Misconfigured);
+    public static bool CallsForRestart(int exitCode, int signal) =>
+        signal != 0 || exitCode is not (Done or Stopped or OutOfMemory or DataGone or Misconfigured);
 }

@@ -1,3 +1,5 @@
+using Cluster.Contracts.Access;
+
 namespace Cluster.Cli.Tests;
 
 /// <summary>One call of the command line with its streams, environment and clock in a test's hands.</summary>
@@ -21,6 +23,8 @@ internal sealed class CliRun
 
     public bool IsTerminal { get; init; }
 
+    public ConnectionPings Pings { get; init; } = ConnectionPings.Patient;
+
     public TextWriter OutWriter { get; init; } = new StringWriter();
 
     public CliRun With(string variable, string? value)
@@ -29,7 +33,12 @@ internal sealed class CliRun
         return this;
     }
 
-    public CliHost Host(TextWriter error) => new(new StringReader(In), OutWriter, error, environment.GetValueOrDefault, Time) { IsTerminal = IsTerminal, Width = 100 };
+    public CliHost Host(TextWriter error) => new(new StringReader(In), OutWriter, error, environment.GetValueOrDefault, Time)
+    {
+        IsTerminal = IsTerminal,
+        Width = 100,
+        Pings = Pings,
+    };
 
     public async Task<int> RunAsync(CancellationToken cancellationToken, params string[] arguments)
     {

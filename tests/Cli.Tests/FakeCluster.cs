@@ -52,7 +52,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) => Task.CompletedTask;
 
-    public List<LogLine> LogLines { get; } = [];
+    public Func<StreamLogsRequest, IServerStreamWriter<StreamLogsResponse>, CancellationToken, Task> Logs { get; set; } =
+        (_, _, _) => Task.CompletedTask;
 
     public ListNodesResponse Nodes { get; } = new();
 
@@ -154,7 +155,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             cluster.Logged.Add(request);
-            return responseStream.WriteAsync(new StreamLogsResponse { Lines = { cluster.LogLines } });
+            return cluster.Logs(request, responseStream, context.CancellationToken);
         }
     }
 

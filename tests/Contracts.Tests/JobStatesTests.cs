@@ -39,6 +39,7 @@ public sealed class JobStatesTests
     [InlineData(TrainerExit.OutOfMemory, 0, false)]
     [InlineData(1, 0, true)]
     [InlineData(0, 9, true)]
+    [InlineData(TrainerExit.DataGone, 0, false)]
     public void TrainerExit_CallsForRestart_OnlyAfterAFailure(int exitCode, int signal, bool restart) =>
         TrainerExit.CallsForRestart(exitCode, signal).ShouldBe(restart);
 }

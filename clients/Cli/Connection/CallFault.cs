@@ -1,4 +1,5 @@
 using Cluster.Cli.Rendering;
+using Cluster.Contracts.Access;
 using Grpc.Core;
 
 namespace Cluster.Cli.Connection;
@@ -9,7 +10,7 @@ internal static class CallFault
     public static CliException Explain(RpcException fault, string server)
     {
         var detail = Printable.OneLine(fault.Status.Detail);
-        return fault.StatusCode switch
+        return fault.Meaning() switch
         {
             StatusCode.Unavailable => new(ExitCode.Unreachable,
                 $"cannot reach the scheduler at {server} ({Cause(fault)}); start one with ./cluster up, or name another with --server or CLUSTER_SERVER"),

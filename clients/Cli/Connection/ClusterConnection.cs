@@ -10,7 +10,6 @@ internal sealed class ClusterConnection : IDisposable
 {
     public const string DefaultServer = "http://127.0.0.1:7070";
 
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(30);
 
     private readonly GrpcChannel channel;
@@ -45,14 +44,14 @@ internal sealed class ClusterConnection : IDisposable
 
     /// <param name="server">The scheduler's address, or several with commas between.</param>
     /// <param name="token">Null to call without one, which a scheduler answers with Unauthenticated.</param>
-    public static ClusterConnection To(string server, string? token)
+    /// <param name="pings">How soon a scheduler that says nothing any more is found out.</param>
+    public static ClusterConnection To(string server, string? token, ConnectionPings pings)
     {
         if (!SchedulerAddresses.TryParse(server, out var schedulers))
             throw new CliException(ExitCode.Usage, $"server is {server} but must be an address; write it as {DefaultServer}, or several with commas between");
         if (token is not null && token.Any(character => char.IsControl(character) || character > 127))
             throw new CliException(ExitCode.Usage, "the token holds characters that no token has; copy it again, on one line");
-        var handler = new SocketsHttpHandler { ConnectTimeout = ConnectTimeout, EnableMultipleHttp2Connections = true };
-        return new(schedulers, schedulers.OpenChannel(handler), token);
+        return new(schedulers, schedulers.OpenChannel(pings), token);
     }
 
     /// <summary>For a call that answers once.</summary>

@@ -14,7 +14,7 @@ internal sealed class JobWatch(ClusterConnection connection, TimeProvider time, 
         var request = new WatchJobRequest { JobId = jobId };
         var messages = new PatientStream(time, remark).MessagesAsync(
             () => connection.Jobs.WatchJob(request, connection.Stream(cancellationToken)),
-            message => message.Job.State.IsFinal(), "the job goes on", cancellationToken);
+            IsLast, "the job goes on", cancellationToken);
         await foreach (var message in messages)
         {
             yield return message;
@@ -23,4 +23,7 @@ internal sealed class JobWatch(ClusterConnection connection, TimeProvider time, 
             request.AfterSequence = Math.Max(request.AfterSequence, message.Event?.Sequence ?? 0);
         }
     }
+
+    /// <summary>What a job has gone through comes event by event, each with the job as it is now, which may long be over.</summary>
+    private static bool IsLast(WatchJobResponse message) => message.Job.State.IsFinal() && message.Event?.ToState.IsFinal() != false;
 }

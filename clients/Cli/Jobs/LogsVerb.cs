@@ -1,7 +1,7 @@
 using System.CommandLine;
+using Cluster.Cli.Connection;
 using Cluster.Cli.Rendering;
 using Cluster.Contracts.V1;
-using Grpc.Core;
 
 namespace Cluster.Cli.Jobs;
 
@@ -35,9 +35,15 @@ internal static class LogsVerb
 
     private static async Task PrintAsync(VerbContext context, StreamLogsRequest request, CancellationToken cancellationToken)
     {
-        using var call = context.Connection.Jobs.StreamLogs(request, context.Connection.Stream(cancellationToken));
-        await foreach (var batch in call.ResponseStream.ReadAllAsync(cancellationToken))
+        var batches = new PatientStream(context.Host.Time, context.Output.RemarkAsync).MessagesAsync(
+            () => context.Connection.Jobs.StreamLogs(request, context.Connection.Stream(cancellationToken)),
+            isLast: null, "the log goes on from here", cancellationToken);
+        await foreach (var batch in batches)
         {
+            // A stream that breaks is asked for anew behind what has been printed, and for no tail again: what is written meanwhile may be
+            // longer.
+            request.Tail = 0;
+            request.AfterSequence = batch.Lines.LastOrDefault()?.Sequence ?? request.AfterSequence;
             foreach (var line in batch.Lines)
             {
                 if (context.Json)

@@ -35,13 +35,15 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
         var utilization = request.Devices.GroupBy(device => device.Device).ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
         var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization, request.ShuttingDown);
         var result = await Node(request.NodeId).HeartbeatAsync(heartbeat);
-        return result.Status switch
-        {
-            HeartbeatStatus.Renewed => new HeartbeatResponse { LeaseDuration = result.LeaseDuration.ToDuration(), Stale = { References(result.Stale) } },
-            HeartbeatStatus.Unknown => throw new RpcException(new Status(StatusCode.NotFound, "the node has no lease here; register again")),
-            _ => throw new RpcException(new Status(
-                StatusCode.FailedPrecondition, $"another agent has registered as node {request.NodeId} since; two agents must not share a state folder")),
-        };
+        RequireLease(result.Status, request.NodeId);
+        return new HeartbeatResponse { LeaseDuration = result.LeaseDuration.ToDuration(), Stale = { References(result.Stale) } };
+    }
+
+    public override async Task<UpdateDataSetsResponse> UpdateDataSets(UpdateDataSetsRequest request, ServerCallContext context)
+    {
+        var status = await Node(request.NodeId).UpdateDataSetsAsync(new NodeDataSets(request.Incarnation, [.. request.DataSets]));
+        RequireLease(status, request.NodeId);
+        return new UpdateDataSetsResponse();
     }
 
     public override async Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
@@ -59,6 +61,18 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
         await logs.AppendAsync(
             ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines, context.CancellationToken);
         return new AppendLogsResponse();
+    }
+
+    private static void RequireLease(HeartbeatStatus status, string node)
+    {
+        if (status == HeartbeatStatus.Unknown)
+            throw new RpcException(new Status(StatusCode.NotFound, "the node has no lease here; register again"));
+        if (status == HeartbeatStatus.Superseded)
+        {
+            throw new RpcException(new Status(
+                StatusCode.FailedPrecondition,
+                $"another agent has registered as node {node} since; two agents must not share a state folder"));
+        }
     }
 
     private static void CheckRegistration(RegisterRequest request)

@@ -73,7 +73,10 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
         }
     }
 
-    /// <summary>Batches of log lines in order; with <paramref name="follow"/>, until the job is final.</summary>
+    /// <summary>
+    /// Batches of log lines in order; with <paramref name="follow"/>, until the job is final. The first batch then comes at once, empty
+    /// where there are no lines: by it the caller knows that it will miss none from here on.
+    /// </summary>
     /// <param name="tail">Begin with only the last lines, this many (0: with all).</param>
     public async IAsyncEnumerable<IReadOnlyList<LogLine>> LogsAsync(
         JobId id, long afterSequence, int? rank, int tail, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -81,6 +84,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
         using var subscription = feed.Subscribe(id);
         if (tail > 0)
             afterSequence = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
+        var hasBegun = !follow;
         while (true)
         {
             var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();
@@ -88,9 +92,13 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
             while ((lines = await logs.ReadAsync(id, afterSequence, rank, LinesPerMessage, cancellationToken)).Count > 0)
             {
                 afterSequence = lines[^1].Sequence;
+                hasBegun = true;
                 yield return lines;
             }
 
+            if (!hasBegun)
+                yield return [];
+            hasBegun = true;
             if (last)
                 yield break;
             await subscription.WaitAsync(Poll, cancellationToken);

@@ -65,7 +65,7 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
             {
                 new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = request.Name },
                 new() { Value = credential.Rank }, new() { Value = request.Endpoint.NodeId },
-                new() { Value = request.Preparing.Length > 0 ? "" : request.Endpoint.Address }, new() { Value = request.Preparing },
+                new() { Value = request.Endpoint.Address }, new() { Value = request.Preparing },
             },
         };
         await command.ExecuteNonQueryAsync(cancellationToken);
@@ -77,9 +77,10 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
     {
         await using var command = new NpgsqlCommand(
             """
-            select e.rank, e.node_id, e.address, a.world_size
+            select e.rank, e.node_id, e.address, a.world_size, g.node_name
             from rendezvous_endpoints e join attempts a on a.job_id = e.job_id and a.number = e.attempt
-            where e.job_id = $1 and e.attempt = $2 and e.name = $3 and e.rank < a.world_size and e.address <> ''
+                join device_grants g on g.job_id = e.job_id and g.attempt = e.attempt and g.rank = e.rank
+            where e.job_id = $1 and e.attempt = $2 and e.name = $3 and e.rank < a.world_size and e.preparing = ''
             order by e.rank
             """, connection)
         {
@@ -90,7 +91,13 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
         var worldSize = -1;
         while (await reader.ReadAsync(cancellationToken))
         {
-            endpoints.Add(new RankEndpoint { Rank = reader.GetInt32(0), NodeId = reader.GetString(1), Address = reader.GetString(2) });
+            endpoints.Add(new RankEndpoint
+            {
+                Rank = reader.GetInt32(0),
+                NodeId = reader.GetString(1),
+                Address = reader.GetString(2),
+                NodeName = reader.GetString(4),
+            });
             worldSize = reader.GetInt32(3);
         }
 
@@ -105,7 +112,7 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
             select g.rank, g.node_name, coalesce(e.preparing, '')
             from device_grants g
             left join rendezvous_endpoints e on e.job_id = g.job_id and e.attempt = g.attempt and e.rank = g.rank and e.name = $3
-            where g.job_id = $1 and g.attempt = $2 and coalesce(e.address, '') = ''
+            where g.job_id = $1 and g.attempt = $2 and (e.rank is null or e.preparing <> '')
             order by g.rank
             """, connection)
         {

@@ -22,6 +22,8 @@ public static class Listening
             // Checked ones: Kestrel would refuse a port without a word of the setting that it stands in.
             var options = kestrel.ApplicationServices.GetRequiredService<IOptions<SchedulerOptions>>().Value;
             var address = IPAddress.Parse(options.ListenAddress);
+            kestrel.Limits.Http2.KeepAlivePingDelay = options.PingDelay;
+            kestrel.Limits.Http2.KeepAlivePingTimeout = options.PingTimeout;
             kestrel.Listen(address, options.GrpcPort, listen => listen.Protocols = HttpProtocols.Http2);
             kestrel.Listen(address, options.HttpPort, listen => listen.Protocols = HttpProtocols.Http1);
         });

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Cluster.Contracts.Access;
 
 namespace Cluster.Scheduler.Hosting;
 
@@ -18,4 +19,16 @@ public sealed class SchedulerOptions
     /// <summary>Port for the dashboard and the probes.</summary>
     [Range(1, 65535)]
     public int HttpPort { get; set; } = 7080;
+
+    /// <summary>
+    /// A gRPC client that has sent nothing for so long is asked by an HTTP/2 ping whether it is still there. Together with
+    /// <see cref="PingTimeout"/> well within half a minute, so that watchers behind a relay that forwards one way only are told in time;
+    /// not so often that a slow line minds.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
+    public TimeSpan PingDelay { get; set; } = ConnectionPings.Patient.Delay;
+
+    /// <summary>A client that has not answered a ping for so long is taken for gone, and its calls are over.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
+    public TimeSpan PingTimeout { get; set; } = ConnectionPings.Patient.Timeout;
 }

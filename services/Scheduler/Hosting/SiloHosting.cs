@@ -1,4 +1,5 @@
 using System.Net;
+using Cluster.Contracts.Access;
 using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
@@ -20,7 +21,7 @@ public static class SiloHosting
                 options => IPAddress.TryParse(options.ListenAddress, out _),
                 $"{SiloOptions.SectionName}:{nameof(SiloOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, or 0.0.0.0 for all interfaces")
             .Validate(
-                options => Advertised(options) is { } address && !address.Equals(IPAddress.Any) && !address.Equals(IPAddress.IPv6Any),
+                options => Advertised(options)?.IsWildcard() == false,
                 $"{SiloOptions.SectionName}:{nameof(SiloOptions.AdvertisedAddress)} must be an IP address that the other schedulers reach this one at")
             .ValidateOnStart();
         builder.UseOrleans(silo =>
@@ -50,7 +51,7 @@ public static class SiloHosting
         builder.Services.AddOptions<EndpointOptions>().Configure<IOptions<SiloOptions>>((endpoints, silo) =>
         {
             endpoints.AdvertisedIPAddress = Advertised(silo.Value)!;
-            endpoints.SiloPort = silo.Value.Port;
+            endpoints.SiloPort = silo.Value.AdvertisedPort ?? silo.Value.Port;
             endpoints.SiloListeningEndpoint = new IPEndPoint(IPAddress.Parse(silo.Value.ListenAddress), silo.Value.Port);
             // Clients of this service speak gRPC: nobody outside calls grains.
             endpoints.GatewayPort = 0;

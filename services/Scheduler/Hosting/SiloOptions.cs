@@ -18,8 +18,15 @@ public sealed class SiloOptions
     [Range(1, 65535)]
     public int Port { get; set; } = 7090;
 
-    /// <summary>IP address that the others are told; by default the one listened on. Needed where that is 0.0.0.0.</summary>
+    /// <summary>
+    /// IP address that the others are told, which this machine need not have itself; by default the one listened on. Needed where that is
+    /// 0.0.0.0.
+    /// </summary>
     public string? AdvertisedAddress { get; set; }
+
+    /// <summary>Port that the others are told, where a mapping changes it; by default <see cref="Port"/>.</summary>
+    [Range(1, 65535)]
+    public int? AdvertisedPort { get; set; }
 
     /// <summary>Schedulers of one name on one database are one cluster; another name keeps out who connects by mistake.</summary>
     [Required]

@@ -36,7 +36,13 @@ internal static class AttemptVerdict
     public static bool EndsTheJob(DeviceGrantRow rank) =>
         rank is { ExitCode: TrainerExit.Misconfigured or TrainerExit.OutOfMemory, ExitSignal: 0 };
 
-    /// <summary>Whether the whole attempt is evicted with a rank that its node's shutdown has just ended, however that rank ended.</summary>
+    /// <summary>Whether a rank ended since its node has the data no more. Peers fail with it, and may say that the job cannot run.</summary>
+    public static bool IsWantOfData(DeviceGrantRow rank) => rank is { ExitCode: TrainerExit.DataGone, ExitSignal: 0 };
+
+    /// <summary>
+    /// Whether the whole attempt is evicted with a rank that its node's shutdown, or the loss of its data there, has just ended, however
+    /// that rank ended.
+    /// </summary>
     /// <remarks>
     /// Not so if the rank was done, if it says that the job cannot run, or if the attempt was ending already for a reason of its own: a rank
     /// that was cut down, a deadline. Peers of the evicted rank that stopped or failed with it are no such reason, though they may be reported first.
@@ -46,13 +52,14 @@ internal static class AttemptVerdict
         if (record.Job.StoppingTo is not null || record.Attempt!.LaunchFailed || IsDone(evicted) || EndsTheJob(evicted))
             return false;
         var others = record.Grants.Where(g => g != evicted && g.GoneAt is not null && !IsDone(g)).ToList();
-        if (others.Exists(g => EndsTheJob(g) || WasCutDown(g, KillingBegins(record, options))))
+        if (others.Exists(g => (EndsTheJob(g) && !IsWantOfData(evicted)) || WasCutDown(g, KillingBegins(record, options))))
             return false;
         return record.Attempt.State != AttemptState.Ending || others.Exists(g => g.GoneAt <= record.Attempt.EndingAt);
     }
 
     /// <summary>"node worker-1 is shutting down".</summary>
-    public static string DescribeEviction(DeviceGrantRow rank) => $"node {rank.NodeName} is shutting down";
+    public static string DescribeEviction(DeviceGrantRow rank) =>
+        $"node {rank.NodeName} {(IsWantOfData(rank) ? $"has the job's data no more: {rank.ExitMessage}" : "is shutting down")}";
 
     /// <summary>The rank whose end brought the attempt down, or null while none failed.</summary>
     /// <remarks>
@@ -70,6 +77,7 @@ internal static class AttemptVerdict
             { ExitSignal: > 0 } => $"was ended by signal {rank.ExitSignal}{SignalName(rank.ExitSignal.Value)}",
             { ExitCode: TrainerExit.Stopped } => "stopped without being asked",
             { ExitCode: TrainerExit.OutOfMemory } => "ran out of memory",
+            { ExitCode: TrainerExit.DataGone } => "lost its data",
             { ExitCode: { } code } => $"exited with code {code}",
             _ => "ended, nobody knows how",
         };
@@ -79,7 +87,8 @@ internal static class AttemptVerdict
     /// <summary>Ranks that failed, the likeliest cause first.</summary>
     private static IEnumerable<DeviceGrantRow> Failures(JobRecord record, JobOptions options) => record.Grants
         .Where(g => g.GoneAt is not null && !IsDone(g) && !EndedOnRequest(g, record.Attempt!))
-        .OrderByDescending(EndsTheJob)
+        .OrderByDescending(IsWantOfData)
+        .ThenByDescending(EndsTheJob)
         .ThenByDescending(g => WasCutDown(g, KillingBegins(record, options)))
         .ThenBy(g => g.GoneAt)
         .ThenBy(g => g.Rank);

@@ -122,7 +122,7 @@ internal sealed partial class JobGrain(
             return;
         ended.GoneAt = time.GetUtcNow();
         (ended.ExitCode, ended.ExitSignal, ended.ExitMessage) = (exit.ExitCode, exit.Signal, exit.Message);
-        if (exit.Evicted && AttemptVerdict.IsEviction(record!, ended, options.Value))
+        if ((exit.Evicted || AttemptVerdict.IsWantOfData(ended)) && AttemptVerdict.IsEviction(record!, ended, options.Value))
             BeginEviction(record!, ended);
         JudgeAttempt(record!);
         await SaveAsync(record!);

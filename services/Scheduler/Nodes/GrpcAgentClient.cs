@@ -41,7 +41,7 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
             return;
         pipeline.AddRetry(new RetryStrategyOptions
         {
-            ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.StatusCode == StatusCode.Unavailable),
+            ShouldHandle = new PredicateBuilder().Handle<RpcException>(e => e.Meaning() == StatusCode.Unavailable),
             MaxRetryAttempts = retries,
             Delay = TimeSpan.FromMilliseconds(200),
             BackoffType = DelayBackoffType.Exponential,
@@ -60,8 +60,7 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
         catch (RpcException failure)
         {
             LogLaunchFailed(failure, request.JobId, request.Attempt, agent.Address);
-            return new LaunchResult(IsRefusal(failure.StatusCode) ? LaunchStatus.Refused : LaunchStatus.Unknown,
-                $"{failure.StatusCode}: {failure.Status.Detail}");
+            return new LaunchResult(IsRefusal(failure.StatusCode) ? LaunchStatus.Refused : LaunchStatus.Unknown, Words(agent, failure));
         }
     }
 
@@ -89,7 +88,7 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
         }
         catch (RpcException failure)
         {
-            return DescribeResult.None($"{failure.StatusCode}: {failure.Status.Detail}");
+            return DescribeResult.None(Words(agent, failure));
         }
     }
 
@@ -103,10 +102,19 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private static bool IsRefusal(StatusCode status) => status is StatusCode.ResourceExhausted or StatusCode.FailedPrecondition
         or StatusCode.InvalidArgument or StatusCode.Unauthenticated or StatusCode.PermissionDenied or StatusCode.Unimplemented;
 
+    private static string Words(AgentEndpoint agent, RpcException failure)
+    {
+        var status = string.Join(": ", new[] { $"{failure.Meaning()}", failure.Status.Detail }.Where(part => part.Length > 0));
+        // What the agent answered speaks for itself.
+        return failure.Status.DebugException is null && failure.StatusCode != StatusCode.DeadlineExceeded
+            ? status
+            : $"no answer from the agent at {agent} ({status}); its node tells this address, in Agent:AdvertiseHost there";
+    }
+
     private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>
         new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address, new GrpcChannelOptions
         {
-            HttpHandler = new SocketsHttpHandler { EnableMultipleHttp2Connections = true, UseProxy = DirectLoopback.MayProxy(address) },
+            HttpHandler = ConnectionPings.Prompt.Handler(address),
             DisposeHttpClient = true,
         })));
 

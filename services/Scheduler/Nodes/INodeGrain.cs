@@ -18,6 +18,10 @@ public interface INodeGrain : IGrainWithGuidKey
     [Alias("Heartbeat")]
     Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat);
 
+    /// <summary>Takes note of the data sets that the node has now, and of those that it has no more. Renews nothing.</summary>
+    [Alias("UpdateDataSets")]
+    Task<HeartbeatStatus> UpdateDataSetsAsync(NodeDataSets data);
+
     /// <summary>Declares the node lost if its lease has run out. Called by the reconciler.</summary>
     /// <returns>True when it was declared lost just now.</returns>
     [Alias("Expire")]

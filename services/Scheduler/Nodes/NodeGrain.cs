@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
+using System.Net;
 using Cluster.Contracts;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
@@ -43,13 +45,13 @@ internal sealed partial class NodeGrain(
     public async Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat)
     {
         if (_connection?.Incarnation != heartbeat.Incarnation)
-            return await DeclineAsync(heartbeat);
+            return await DeclineAsync(heartbeat.Incarnation);
         var stale = await store.StaleAsync(Id, heartbeat.Incarnation, heartbeat.Running, CancellationToken.None);
         // A node that shuts down keeps its lease while its trainers write their last checkpoint, but offers nothing.
         var clean = stale.Count == 0 && !heartbeat.ShuttingDown;
         if (!await store.RenewAsync(Id, heartbeat.Incarnation, options.Value.LeaseDuration, clean, heartbeat.Utilization, CancellationToken.None))
         {
-            return await DeclineAsync(heartbeat);
+            return await DeclineAsync(heartbeat.Incarnation);
         }
 
         NoteAbsence(heartbeat.Running);
@@ -57,6 +59,16 @@ internal sealed partial class NodeGrain(
             signal.Place();
         _connection = _connection with { Clean = clean };
         return new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, [.. stale]);
+    }
+
+    /// <inheritdoc/>
+    public async Task<HeartbeatStatus> UpdateDataSetsAsync(NodeDataSets data)
+    {
+        if (!await store.UpdateDataSetsAsync(Id, data, CancellationToken.None))
+            return (await DeclineAsync(data.Incarnation)).Status;
+        // Jobs that wait for what has come start; those that wait for what has gone say so.
+        signal.Place();
+        return HeartbeatStatus.Renewed;
     }
 
     /// <inheritdoc/>
@@ -104,13 +116,14 @@ internal sealed partial class NodeGrain(
 
     private static Uri AddressOf(NodeRegistration registration) =>
         Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
+            && !(IPAddress.TryParse(address.DnsSafeHost, out var host) && host.IsWildcard())
             ? address
             : throw new InvalidRegistrationException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
 
-    private async Task<HeartbeatResult> DeclineAsync(NodeHeartbeat heartbeat)
+    private async Task<HeartbeatResult> DeclineAsync(string incarnation)
     {
         var row = await store.LoadAsync(Id, CancellationToken.None);
-        var status = row is not null && row.Incarnation != heartbeat.Incarnation ? HeartbeatStatus.Superseded : HeartbeatStatus.Unknown;
+        var status = row is not null && row.Incarnation != incarnation ? HeartbeatStatus.Superseded : HeartbeatStatus.Unknown;
         return new HeartbeatResult(status, TimeSpan.Zero, []);
     }
 

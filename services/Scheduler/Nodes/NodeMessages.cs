@@ -49,6 +49,10 @@ public sealed record NodeHeartbeat(
     [property: Id(2)] ImmutableDictionary<string, double> Utilization,
     [property: Id(3)] bool ShuttingDown);
 
+/// <param name="DataSets">All that the node has now.</param>
+[GenerateSerializer, Immutable, Alias("cluster.NodeDataSets")]
+public sealed record NodeDataSets([property: Id(0)] string Incarnation, [property: Id(1)] ImmutableArray<string> DataSets);
+
 [GenerateSerializer, Alias("cluster.HeartbeatStatus")]
 public enum HeartbeatStatus
 {

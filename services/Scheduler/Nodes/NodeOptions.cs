@@ -19,9 +19,12 @@ public sealed class NodeOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
     public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromDays(1);
 
-    /// <summary>Deadline of one call to an agent. Starting a process takes far less; a silent network more.</summary>
+    /// <summary>
+    /// Deadline of one call to an agent. Starting a process takes far less. Longer than it takes to find out that the connection is dead,
+    /// so that the call is made again over another one.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:00:10")]
-    public TimeSpan AgentDeadline { get; set; } = TimeSpan.FromSeconds(5);
+    public TimeSpan AgentDeadline { get; set; } = TimeSpan.FromSeconds(8);
 
     /// <summary>Repetitions of a call that did not reach the agent. All tries together stay within a grain call's 30 s.</summary>
     [Range(0, 3)]

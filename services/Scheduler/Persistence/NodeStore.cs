@@ -73,6 +73,19 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             return await command.ExecuteNonQueryAsync(token) == 1;
         }, cancellationToken);
 
+    /// <summary>Replaces what was registered.</summary>
+    /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
+    public Task<bool> UpdateDataSetsAsync(NodeId id, NodeDataSets data, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "update nodes set data_sets = $3 where id = $1 and incarnation = $2 and state = 'Ready'", connection)
+            {
+                Parameters = { new() { Value = id.Value }, new() { Value = data.Incarnation }, new() { Value = data.DataSets.ToArray() } },
+            };
+            return await command.ExecuteNonQueryAsync(token) == 1;
+        }, cancellationToken);
+
     /// <summary>Declares the node lost if its lease has run out; what was granted on it before is gone.</summary>
     /// <returns>Whether it was declared lost by this call.</returns>
     public Task<bool> ExpireAsync(NodeId id, CancellationToken cancellationToken) =>

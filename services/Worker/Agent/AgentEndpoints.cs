@@ -19,16 +19,19 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
             throw new IOException($"{Socket}, by which trainers reach this agent, is gone; keep Agent:StateFolder in place and restart the agent");
     }
 
-    /// <summary>Address of this node for the peers of its trainers.</summary>
-    public string PeerHost =>
-        options.Value.AdvertiseHost.Length > 0 ? options.Value.AdvertiseHost : IPEndPoint.Parse(options.Value.ListenAddress).Address.ToString();
+    /// <summary>Where this agent and its trainers listen: the machine's own, or a wildcard.</summary>
+    public IPAddress ListenAddress => IPEndPoint.Parse(options.Value.ListenAddress).Address;
 
-    /// <summary>"http://host:port" of AgentService. Known once the server listens.</summary>
+    /// <summary>Where others are told to find this agent and its trainers. Never bound: the machine need not have it.</summary>
+    public string AdvertisedHost => options.Value.AdvertiseHost.Length > 0 ? options.Value.AdvertiseHost : ListenAddress.ToString();
+
+    /// <summary>"http://host:port" of AgentService, as the scheduler is told it. Known once the server listens.</summary>
     public string AgentAddress()
     {
         var addresses = server.Features.Get<IServerAddressesFeature>()?.Addresses ?? [];
         var listening = addresses.First(address => !address.Contains("unix:", StringComparison.OrdinalIgnoreCase));
-        return new UriBuilder(Uri.UriSchemeHttp, PeerHost, new Uri(listening).Port).Uri.GetLeftPart(UriPartial.Authority);
+        var port = options.Value.AdvertisePort ?? new Uri(listening).Port;
+        return new UriBuilder(Uri.UriSchemeHttp, AdvertisedHost, port).Uri.GetLeftPart(UriPartial.Authority);
     }
 }
 

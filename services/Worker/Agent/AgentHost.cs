@@ -71,10 +71,12 @@ internal static class AgentHost
         services.AddSingleton<DescribeProcess>();
         services.AddSingleton<TrainerNotes>();
         services.AddSingleton<TrainerLauncher>();
+        services.AddSingleton<DataOffer>();
         services.AddSingleton<AttemptServices>();
         services.AddSingleton<AttemptTable>();
         services.AddSingleton<AgentExit>();
         services.AddHostedService<AgentShutdown>();
+        services.AddHostedService(provider => provider.GetRequiredService<DataOffer>());
         services.AddHostedService<NodeRegistration>();
     }
 
@@ -85,6 +87,8 @@ internal static class AgentHost
         kestrel.Limits.MaxRequestBodySize = null;
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
+        kestrel.Limits.Http2.KeepAlivePingDelay = options.PingDelay;
+        kestrel.Limits.Http2.KeepAlivePingTimeout = options.PingTimeout;
         kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen => listen.Protocols = HttpProtocols.Http2);
         kestrel.ListenUnixSocket(kestrel.ApplicationServices.GetRequiredService<AgentSocket>().Path, listen => listen.Protocols = HttpProtocols.Http2);
     }

@@ -1,4 +1,6 @@
 using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using Cluster.Contracts.Access;
 
 namespace Cluster.Worker.Agent;
 
@@ -23,15 +25,40 @@ public sealed class AgentOptions
     [Required]
     public string StateFolder { get; set; } = "";
 
-    /// <summary>Where AgentService listens, as "ip:port"; port 0 is the system's choice. Loopback unless told otherwise.</summary>
+    /// <summary>
+    /// Where AgentService listens, as "ip:port"; port 0 is the system's choice. Trainers listen on the same address for their peers on
+    /// other nodes. One that this machine has, or 0.0.0.0 for all of them. Loopback unless told otherwise.
+    /// </summary>
     [Required]
     public string ListenAddress { get; set; } = "127.0.0.1:0";
 
     /// <summary>
-    /// Host name or address by which scheduler and other nodes reach this one. The listening address by default; needed where that is
-    /// a wildcard.
+    /// Host name or address by which scheduler and other nodes reach this one, such as that of a router or a service in front of it: told,
+    /// and never listened on. The listening address by default; needed where that is a wildcard.
     /// </summary>
     public string AdvertiseHost { get; set; } = "";
+
+    /// <summary>Port by which the scheduler reaches AgentService, where a mapping changes it. Unset: the one listened on.</summary>
+    [Range(1, 65535)]
+    public int? AdvertisePort { get; set; }
+
+    /// <summary>
+    /// Ports on which trainers listen for their peers on other nodes, such as "20000-20015": for port mappings, which must keep the
+    /// numbers, and firewalls. One for each device at least. Empty: the system's choice.
+    /// </summary>
+    public string TrainerPorts { get; set; } = "";
+
+    /// <summary>
+    /// Trainers' calls go to the scheduler over a connection on which, after so long without an answer, an HTTP/2 ping asks whether it is
+    /// still there; the scheduler's to this agent likewise. Not so often that a checkpoint on a slow line minds. Heartbeats have pings of
+    /// their own, for the lease.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
+    public TimeSpan PingDelay { get; set; } = ConnectionPings.Patient.Delay;
+
+    /// <summary>A connection on which a ping was not answered for so long is given up; its calls are made again over another.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:01:00")]
+    public TimeSpan PingTimeout { get; set; } = ConnectionPings.Patient.Timeout;
 
     /// <summary>CPU devices to offer. Unset: as many as the cores give, or none where there is a GPU.</summary>
     [Range(0, 1024)]
@@ -61,6 +88,13 @@ public sealed class AgentOptions
     [Required]
     public string DataRoot { get; set; } = "/usr/share/datasets";
 
+    /// <summary>
+    /// How often the data root is looked through. What arrives is offered when it has not changed from one look to the next, so within a
+    /// minute by default; what has gone is told at once.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan DataScanInterval { get; set; } = TimeSpan.FromSeconds(20);
+
     /// <summary>Log text that one attempt keeps in memory while the scheduler is away; beyond it the oldest lines go. In bytes.</summary>
     [Range(64 * 1024, int.MaxValue)]
     public int LogSpoolBytes { get; set; } = 32 * 1024 * 1024;
@@ -86,4 +120,16 @@ public sealed class AgentOptions
 
     /// <summary>Program and first arguments of a trainer, and of the process that takes models apart; empty is this program. For wrappers such as <c>numactl</c> or a profiler.</summary>
     public List<string> TrainerCommand { get; set; } = [];
+
+    /// <summary><see cref="TrainerPorts"/> once validated; zeros where the system chooses.</summary>
+    internal (int First, int Last) TrainerPortRange => TryParsePorts(TrainerPorts, out var range) ? range : default;
+
+    internal static bool TryParsePorts(string text, out (int First, int Last) range)
+    {
+        range = default;
+        return text.Split('-') is [var first, var last]
+            && ushort.TryParse(first, CultureInfo.InvariantCulture, out var from)
+            && ushort.TryParse(last, CultureInfo.InvariantCulture, out var to)
+            && (range = (from, to)) is { First: > 0 } && from <= to;
+    }
 }

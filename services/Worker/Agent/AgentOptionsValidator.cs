@@ -22,10 +22,14 @@ internal sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
             yield return $"Agent:NodeTokenFile is '{options.NodeTokenFile}', which does not exist; give the file with the scheduler's node token";
         if (!IPEndPoint.TryParse(options.ListenAddress, out var listen))
             yield return $"Agent:ListenAddress is '{options.ListenAddress}'; give ip:port, such as 127.0.0.1:0";
-        else if (options.AdvertiseHost.Length == 0 && (listen.Address.Equals(IPAddress.Any) || listen.Address.Equals(IPAddress.IPv6Any)))
+        else if (options.AdvertiseHost.Length == 0 && listen.Address.IsWildcard())
             yield return $"Agent:ListenAddress is the wildcard {listen.Address}; set Agent:AdvertiseHost to the address that others reach this node by";
         if (options.AdvertiseHost.Length > 0 && Uri.CheckHostName(options.AdvertiseHost) == UriHostNameType.Unknown)
             yield return $"Agent:AdvertiseHost is '{options.AdvertiseHost}'; give a host name or an IP address, without a port";
+        if (IPAddress.TryParse(options.AdvertiseHost, out var told) && told.IsWildcard())
+            yield return $"Agent:AdvertiseHost is the wildcard {told}, at which nobody is reached; give the address that others see";
+        if (options.TrainerPorts.Length > 0 && !AgentOptions.TryParsePorts(options.TrainerPorts, out _))
+            yield return $"Agent:TrainerPorts is '{options.TrainerPorts}'; give the first and the last port, such as 20000-20015";
         foreach (var fault in PinningFaults(options))
             yield return fault;
     }

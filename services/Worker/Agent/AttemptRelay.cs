@@ -147,7 +147,7 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
             if (e.StatusCode == StatusCode.Aborted)
                 attempt.EndStale($"the attempt is no longer current: {e.Status.Detail}");
             // A new exception: the one caught may carry trailers of a connection that is not this one.
-            throw new RpcException(e.Status);
+            throw new RpcException(new Status(e.Meaning(), e.Status.Detail));
         }
         catch (OperationCanceledException) when (attempt.Stale.IsCancellationRequested)
         {

@@ -6,7 +6,7 @@ namespace Cluster.Worker.Agent;
 /// <summary>What every attempt on this node shares.</summary>
 internal sealed class AttemptServices(
     IOptions<AgentOptions> options, AgentIdentity identity, SchedulerLink scheduler, SchedulerRetry retry, TrainerNotes notes,
-    MachineMemory memory, TimeProvider timeProvider, ILogger<LocalAttempt> logger) : IDisposable
+    DataOffer data, MachineMemory memory, TimeProvider timeProvider, ILogger<LocalAttempt> logger) : IDisposable
 {
     private readonly CancellationTokenSource _agentEnds = new();
 
@@ -19,6 +19,8 @@ internal sealed class AttemptServices(
     public SchedulerRetry Retry => retry;
 
     public TrainerNotes Notes => notes;
+
+    public DataOffer Data => data;
 
     public MachineMemory Memory => memory;
 

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 
@@ -40,7 +41,8 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
             if (_attempts.ContainsKey(key) || _ended.Contains(key))
                 return;
             ThrowIfInUse(request);
-            attempt = new LocalAttempt(key, request.AttemptSecret, request.Ranks.Select(rank => rank.Device), services);
+            var (devices, dataSet) = (request.Ranks.Select(rank => rank.Device), DataCatalog.AdvertisedName(request.Spec?.Data));
+            attempt = new LocalAttempt(key, request.AttemptSecret, devices, dataSet, services);
             _attempts[key] = attempt;
         }
 

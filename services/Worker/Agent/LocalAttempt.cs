@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -16,6 +17,7 @@ internal sealed partial class LocalAttempt : IDisposable
     private readonly Lock _gate = new();
     private readonly List<LocalRank> _ranks = [];
     private readonly HashSet<string> _devices;
+    private readonly string _dataSet;
     private readonly List<ITimer> _graceTimers = [];
     private readonly LogSpool _logs;
     private readonly byte[] _secret;
@@ -27,9 +29,11 @@ internal sealed partial class LocalAttempt : IDisposable
     private int _startedRanks;
     private volatile bool _exitsAcknowledged;
 
-    public LocalAttempt(AttemptKey key, string secret, IEnumerable<string> devices, AttemptServices services)
+    /// <param name="dataSet">As nodes offer it; empty where the job needs none.</param>
+    public LocalAttempt(AttemptKey key, string secret, IEnumerable<string> devices, string dataSet, AttemptServices services)
     {
         Key = key;
+        _dataSet = dataSet;
         _devices = [.. devices];
         _agentEnds = services.AgentEnds.Register(_stale.Cancel);
         Secret = secret;
@@ -211,17 +215,38 @@ internal sealed partial class LocalAttempt : IDisposable
         // The scheduler closes the attempt on its last exit; what a rank reported before must be there by then.
         await sending;
         var linesLeft = await ShipLastLinesAsync(rank.Key.Rank);
+        var dataIsGone = await FailedForWantOfDataAsync(rank, end);
+        if (dataIsGone)
+            message = Joined($"{_dataSet} is no longer in {_services.Options.DataRoot}", message);
         await ReportExitAsync(new ReportExitRequest
         {
             NodeId = _services.Identity.NodeId.ToString(),
             JobId = Key.Job.ToString(),
             Attempt = Key.Attempt,
             Rank = rank.Key.Rank,
-            ExitCode = end.ExitCode,
-            Signal = end.Signal,
-            Message = string.Join("; ", ((string[])[message, linesLeft]).Where(part => part.Length > 0)),
+            ExitCode = dataIsGone ? TrainerExit.DataGone : end.ExitCode,
+            Signal = dataIsGone ? 0 : end.Signal,
+            Message = Joined(message, linesLeft),
             Evicted = rank.IsEvicted,
         });
+    }
+
+    private static string Joined(params string[] parts) => string.Join("; ", parts.Where(part => part.Length > 0));
+
+    /// <summary>Whether the rank failed by itself, and its data is gone: then that is why, and it is no fault of the job.</summary>
+    private async Task<bool> FailedForWantOfDataAsync(LocalRank rank, ProcessEnd end)
+    {
+        if (_dataSet.Length == 0 || rank.IsEvicted || rank.KilledBecause.Length > 0)
+            return false;
+        var mayBe = end.Signal != 0 || end.ExitCode is not (TrainerExit.Done or TrainerExit.Stopped or TrainerExit.OutOfMemory);
+        try
+        {
+            return mayBe && await _services.Data.IsGoneAsync(_dataSet, Stale);
+        }
+        catch (OperationCanceledException) when (Stale.IsCancellationRequested)
+        {
+            return false;
+        }
     }
 
     /// <summary>Waits for the rank's own lines, for a while: other ranks may write on for as long as they train.</summary>
@@ -264,7 +289,7 @@ internal sealed partial class LocalAttempt : IDisposable
         {
             EndStale($"the attempt is no longer current: {e.Status.Detail}");
         }
-        catch (RpcException e) when (SchedulerRetry.IsOutage(e.StatusCode))
+        catch (RpcException e) when (SchedulerRetry.IsOutage(e))
         {
             Kill($"the scheduler has been away for {_services.Options.OutageLimit} (Agent:OutageLimit)");
         }

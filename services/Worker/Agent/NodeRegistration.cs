@@ -1,6 +1,5 @@
 using System.Reflection;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Devices;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
@@ -10,8 +9,8 @@ namespace Cluster.Worker.Agent;
 /// <summary>Keeps this node known to the scheduler: registers, renews the lease, and ends what the scheduler no longer counts.</summary>
 internal sealed partial class NodeRegistration(
     IOptions<AgentOptions> options, AgentIdentity identity, NodeDevices devices, AgentEndpoints endpoints, AttemptTable attempts,
-    SchedulerLink scheduler, SchedulerRetry retry, TimeProvider timeProvider, IHostApplicationLifetime lifetime, AgentExit exit,
-    ILogger<NodeRegistration> logger) : BackgroundService
+    DataOffer data, SchedulerLink scheduler, SchedulerRetry retry, TimeProvider timeProvider, IHostApplicationLifetime lifetime,
+    AgentExit exit, ILogger<NodeRegistration> logger) : BackgroundService
 {
     // Where the scheduler does not say.
     private static readonly TimeSpan DefaultHeartbeatInterval = TimeSpan.FromSeconds(2);
@@ -40,8 +39,11 @@ internal sealed partial class NodeRegistration(
 
     private async Task<TimeSpan> RegisterAsync(CancellationToken cancellationToken)
     {
-        var response = await retry.UntilAcknowledgedAsync(
-            "Register", async token => await scheduler.Registry.RegisterAsync(Request(), scheduler.AsNode(token)), cancellationToken);
+        var response = await data.RegisterAsync(
+            dataSets => retry.UntilAcknowledgedAsync(
+                "Register",
+                async token => await scheduler.Registry.RegisterAsync(Request(dataSets), scheduler.AsNode(token)), cancellationToken),
+            cancellationToken);
         LogRegistered(options.Value.Name, identity.NodeId, devices.All.Count);
         attempts.EndStale(response.Stale);
         return response.HeartbeatInterval is { } interval && interval.ToTimeSpan() > TimeSpan.Zero ? interval.ToTimeSpan() : DefaultHeartbeatInterval;
@@ -66,7 +68,7 @@ internal sealed partial class NodeRegistration(
         }
     }
 
-    private RegisterRequest Request() => new()
+    private RegisterRequest Request(IReadOnlyList<string> dataSets) => new()
     {
         NodeId = identity.NodeId.ToString(),
         Name = options.Value.Name,
@@ -75,7 +77,7 @@ internal sealed partial class NodeRegistration(
         Incarnation = identity.Incarnation,
         Devices = { devices.All },
         Labels = { options.Value.Labels },
-        DataSets = { DataSets.Find(options.Value.DataRoot, LogUnusable) },
+        DataSets = { dataSets },
         AgentVersion = Version(),
         Running = { attempts.Running },
     };
@@ -94,9 +96,6 @@ internal sealed partial class NodeRegistration(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Registered as {Name}, node {NodeId}, with {Devices} devices")]
     private partial void LogRegistered(string name, Contracts.NodeId nodeId, int devices);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "A data set is not offered: {Reason}")]
-    private partial void LogUnusable(string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler does not know this node any more; registering again")]
     private partial void LogForgotten();

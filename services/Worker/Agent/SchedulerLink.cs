@@ -6,12 +6,13 @@ using Microsoft.Extensions.Options;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>The agent's channel to the scheduler.</summary>
+/// <summary>The agent's ways to the scheduler: one for what it says as a node, one for what it relays for its trainers.</summary>
 internal sealed class SchedulerLink : IDisposable
 {
     public static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(10);
 
-    private readonly GrpcChannel _channel;
+    private readonly GrpcChannel _registryChannel;
+    private readonly GrpcChannel _attemptsChannel;
     private readonly Metadata _nodeHeaders;
     private readonly TimeProvider _timeProvider;
 
@@ -20,16 +21,12 @@ internal sealed class SchedulerLink : IDisposable
         _timeProvider = timeProvider;
         if (!SchedulerAddresses.TryParse(options.Value.SchedulerAddress, out var addresses))
             throw new InvalidOperationException("Agent:SchedulerAddress has not been validated");
-        // A scheduler whose machine is gone sends no FIN: the pings find out, and pending calls end as Unavailable.
-        _channel = addresses.OpenChannel(new SocketsHttpHandler
-        {
-            EnableMultipleHttp2Connections = true,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(10),
-            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
-            ConnectTimeout = TimeSpan.FromSeconds(5),
-        });
-        Registry = new AgentRegistryService.AgentRegistryServiceClient(_channel);
-        Attempts = new AttemptService.AttemptServiceClient(_channel);
+        // Two connections: a heartbeat stands behind no checkpoint on a slow line, and neither do the pings by which a dead connection is
+        // found out before the lease has run out over it.
+        _registryChannel = addresses.OpenChannel(ConnectionPings.Prompt);
+        _attemptsChannel = addresses.OpenChannel(new ConnectionPings(options.Value.PingDelay, options.Value.PingTimeout));
+        Registry = new AgentRegistryService.AgentRegistryServiceClient(_registryChannel);
+        Attempts = new AttemptService.AttemptServiceClient(_attemptsChannel);
         _nodeHeaders = new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(File.ReadAllText(options.Value.NodeTokenFile).Trim()) } };
     }
 
@@ -45,5 +42,9 @@ internal sealed class SchedulerLink : IDisposable
     public static CallOptions AsRank(RankKey rank, string attemptSecret, DateTime? deadline, CancellationToken cancellationToken) =>
         new(rank.Headers(attemptSecret), deadline, cancellationToken);
 
-    public void Dispose() => _channel.Dispose();
+    public void Dispose()
+    {
+        _registryChannel.Dispose();
+        _attemptsChannel.Dispose();
+    }
 }

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Access;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
 using Polly;
@@ -42,7 +43,7 @@ internal sealed partial class SchedulerRetry
             pipeline.AddRetry(new RetryStrategyOptions
             {
                 ShouldHandle = args => ValueTask.FromResult(
-                    args.Outcome.Exception is RpcException failure && OutageOf(args.Context).MayTryAgain(failure.StatusCode)),
+                    args.Outcome.Exception is RpcException failure && OutageOf(args.Context).MayTryAgain(failure)),
                 MaxRetryAttempts = int.MaxValue,
                 Delay = FirstPause,
                 MaxDelay = LongestPause,
@@ -73,7 +74,7 @@ internal sealed partial class SchedulerRetry
         RetryAsync(new Outage(this, operation, Timeout.InfiniteTimeSpan, int.MaxValue), call, cancellationToken);
 
     /// <summary>The scheduler, or the way to it, is away; it may be back.</summary>
-    public static bool IsOutage(StatusCode code) => code is StatusCode.Unavailable or StatusCode.DeadlineExceeded;
+    public static bool IsOutage(RpcException failure) => failure.Meaning() is StatusCode.Unavailable or StatusCode.DeadlineExceeded;
 
     private static Outage OutageOf(ResilienceContext context) => context.Properties.GetValue(CallsOutage, null!);
 
@@ -111,13 +112,13 @@ internal sealed partial class SchedulerRetry
         private int _tries;
         private int _failures;
 
-        public bool MayTryAgain(StatusCode code)
+        public bool MayTryAgain(RpcException failure)
         {
             if (_tries == 0)
                 _since = owner._timeProvider.GetTimestamp();
-            if (IsOutage(code))
+            if (IsOutage(failure))
                 return limit == Timeout.InfiniteTimeSpan || owner._timeProvider.GetElapsedTime(_since) < limit;
-            return code is StatusCode.Internal or StatusCode.Unknown or StatusCode.Cancelled or StatusCode.ResourceExhausted
+            return failure.StatusCode is StatusCode.Internal or StatusCode.Unknown or StatusCode.Cancelled or StatusCode.ResourceExhausted
                 && ++_failures < triesWhereTheServerFails;
         }
 

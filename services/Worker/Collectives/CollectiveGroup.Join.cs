@@ -1,4 +1,3 @@
-using System.Net;
 using Cluster.Worker.Collectives.Nccl;
 using Cluster.Worker.Collectives.SharedMemory;
 using Cluster.Worker.Collectives.Tcp;
@@ -40,9 +39,10 @@ public sealed partial class CollectiveGroup
     private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationTokenSource limit)
     {
         var cancellationToken = limit.Token;
-        var host = await ResolveAsync(setup.PeerHost, cancellationToken);
-        using var listener = new PeerListener(host, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout);
-        var mine = new PeerEndpoint(setup.Rank, setup.NodeId, listener.EndPoint.ToString());
+        using var listener = setup.PeerAddress is { } address
+            ? new PeerListener(address, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout)
+            : null;
+        var mine = new PeerEndpoint(setup.Rank, setup.NodeId, listener?.Told ?? "");
         var endpoints = await setup.Rendezvous(mine, cancellationToken);
         limit.CancelAfter(setup.Options.ConnectTimeout);
         if (!endpoints.Select(e => e.Rank).SequenceEqual(Enumerable.Range(0, setup.WorldSize)))
@@ -53,6 +53,8 @@ public sealed partial class CollectiveGroup
         if (nodes.Length == 1)
             return await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
 
+        if (listener is null)
+            throw new InvalidOperationException($"rank {setup.Rank} was to find all ranks on its node; there are {nodes.Length} nodes");
         var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
         var remote = new TcpTransport(setup.Members, links[PeerChannel.Collective], links[PeerChannel.Messages], setup.Options);
         var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);
@@ -69,7 +71,4 @@ public sealed partial class CollectiveGroup
             throw;
         }
     }
-
-    private static async Task<IPAddress> ResolveAsync(string host, CancellationToken cancellationToken) =>
-        IPAddress.TryParse(host, out var address) ? address : (await Dns.GetHostAddressesAsync(host, cancellationToken))[0];
 }

@@ -5,8 +5,12 @@ namespace Cluster.Worker.Collectives;
 /// <summary>Where one rank can be reached.</summary>
 /// <param name="Rank">Its number.</param>
 /// <param name="NodeId">Ranks with the same node id share memory.</param>
-/// <param name="Address"><c>host:port</c> on which it listens for its peers.</param>
-public sealed record PeerEndpoint(int Rank, string NodeId, string Address);
+/// <param name="Address"><c>host:port</c> at which its peers of other nodes find it; empty where there are none.</param>
+public sealed record PeerEndpoint(int Rank, string NodeId, string Address)
+{
+    /// <summary>What people call the node.</summary>
+    public string NodeName { get; init; } = NodeId;
+}
 
 /// <summary>Posts this rank's endpoint and gives, once every rank has posted, all of them in rank order.</summary>
 public delegate Task<IReadOnlyList<PeerEndpoint>> Rendezvous(PeerEndpoint mine, CancellationToken cancellationToken);
@@ -23,8 +27,8 @@ public sealed record CollectiveSetup
 
     public required string NodeId { get; init; }
 
-    /// <summary>Address to listen on for peers of other nodes; the port is the system's choice.</summary>
-    public required string PeerHost { get; init; }
+    /// <summary>For peers of other nodes; null where all ranks are on this one, and need no network.</summary>
+    public PeerAddress? PeerAddress { get; init; }
 
     /// <summary>Known to the attempt's ranks alone; each proves it to the other before any data flows.</summary>
     public required string Secret { get; init; }

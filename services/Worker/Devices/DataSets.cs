@@ -8,6 +8,8 @@ namespace Cluster.Worker.Devices;
 /// <summary>Finds which data sets this node has.</summary>
 internal static class DataSets
 {
+    private const int MostLookedAt = 2000;
+
     /// <summary>Data sets of the catalogue whose files are all in <paramref name="dataRoot"/>, those that need no files, and the folders of pictures there
     /// as <c>image-folder/NAME</c>.</summary>
     /// <param name="dataRoot">Of the node.</param>
@@ -17,6 +19,42 @@ internal static class DataSets
         unusable ??= _ => { };
         return [.. DataCatalog.All.Where(data => IsHere(dataRoot, data)).Select(data => data.Name), .. Folders(dataRoot, unusable)];
     }
+
+    /// <summary>Whether one that was found is still there, and whole.</summary>
+    public static bool Has(string dataRoot, string name) => DataCatalog.TryGet(name, out var data)
+        ? IsHere(dataRoot, data)
+        : TryLook(() => LayoutsOf(dataRoot, FolderOf(name)), _ => { })?.Exists(layout => name == $"{layout}/{FolderOf(name)}") == true;
+
+    /// <summary>
+    /// Of what lies in a data set's folder and one level deeper, by names, sizes and times: while somebody copies into it, it changes. Null
+    /// where it changes under the look.
+    /// </summary>
+    public static int? Fingerprint(string dataRoot, string name)
+    {
+        var hash = new HashCode();
+        try
+        {
+            foreach (var path in Entries(Path.Combine(dataRoot, FolderOf(name))).SelectMany(entry => Entries(entry).Prepend(entry)))
+            {
+                var file = new FileInfo(path);
+                hash.Add(path);
+                hash.Add(file.LastWriteTimeUtc);
+                hash.Add(file.Exists ? file.Length : 0);
+            }
+
+            return hash.ToHashCode();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    // The first so many tell whether a copy is under way as well as all would: there may be a hundred thousand, on a slow file system.
+    private static IEnumerable<string> Entries(string folder) =>
+        Directory.Exists(folder) ? Directory.EnumerateFileSystemEntries(folder).Take(MostLookedAt) : [];
+
+    private static string FolderOf(string name) => name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..];
 
     private static bool IsHere(string dataRoot, DataDefinition data) => data.Layout switch
     {

@@ -1,3 +1,4 @@
+using System.Net;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
@@ -32,7 +33,7 @@ internal static partial class TrainingGroup
         Rank = context.Launch.Rank,
         WorldSize = context.Launch.WorldSize,
         NodeId = context.Launch.NodeId,
-        PeerHost = context.Launch.PeerHost,
+        PeerAddress = PeerAddressOf(context.Launch),
         CudaDevice = ExchangesOnDevices(context.Launch) && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
         Secret = context.Launch.AttemptSecret,
         Options = options,
@@ -49,7 +50,7 @@ internal static partial class TrainingGroup
         {
             var response = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
             if (response.Endpoints.Count > 0)
-                return [.. response.Endpoints.Select(endpoint => new PeerEndpoint(endpoint.Rank, endpoint.NodeId, endpoint.Address))];
+                return [.. response.Endpoints.Select(peer => new PeerEndpoint(peer.Rank, peer.NodeId, peer.Address) { NodeName = peer.NodeName })];
             int[] missing = [.. response.Missing.Select(rank => rank.Rank)];
             if (missing.SequenceEqual(told) && context.TimeProvider.GetElapsedTime(toldAt) < ToldAgainAfter)
                 continue;
@@ -67,6 +68,10 @@ internal static partial class TrainingGroup
         var more = missing.Count - MostNamed;
         return string.Join("; ", more > 0 ? named.Append(more == 1 ? "and 1 more rank" : $"and {more} more ranks") : named);
     }
+
+    private static PeerAddress? PeerAddressOf(TrainerLaunch launch) => launch.PeerHost.Length == 0
+        ? null
+        : new PeerAddress(IPAddress.Parse(launch.ListenAddress), launch.PeerHost) { Ports = (launch.FirstPeerPort, launch.LastPeerPort) };
 
     /// <summary>Jobs without training add up a few figures, which lie in the CPU's memory anyway.</summary>
     private static bool ExchangesOnDevices(TrainerLaunch launch) => launch.WorldSize > 1 && launch.Spec.IsTraining();

@@ -34,16 +34,14 @@ public sealed class SchedulerAddresses
     }
 
     /// <summary>A channel to the first that answers, and to another when that one is gone.</summary>
-    /// <param name="handler">Disposed of with the channel.</param>
-    public GrpcChannel OpenChannel(SocketsHttpHandler handler)
+    public GrpcChannel OpenChannel(ConnectionPings pings)
     {
-        handler.UseProxy = DirectLoopback.MayProxy(First);
         var services = new ServiceCollection();
         services.AddSingleton<ResolverFactory>(new StaticResolverFactory(_ => _addresses.Select(uri => new BalancerAddress(uri.Host, uri.Port))));
         return GrpcChannel.ForAddress("static:///scheduler", new GrpcChannelOptions
         {
             Credentials = First.Scheme == Uri.UriSchemeHttps ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
-            HttpHandler = handler,
+            HttpHandler = pings.Handler(First),
             DisposeHttpClient = true,
             ServiceProvider = services.BuildServiceProvider(),
             ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new PickFirstConfig() } },

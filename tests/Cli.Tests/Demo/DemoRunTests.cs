@@ -1,6 +1,7 @@
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
 using Cluster.Cli.Rendering;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 
@@ -85,7 +86,7 @@ public sealed class DemoRunTests : IDisposable
     private async Task<int> DemoAsync(FakeCluster cluster, CliRun run, TextWriter error)
     {
         var host = run.Host(error);
-        using var connection = ClusterConnection.To(cluster.Address, FakeCluster.Token);
+        using var connection = ClusterConnection.To(cluster.Address, FakeCluster.Token, ConnectionPings.Patient);
         var context = new VerbContext(host, connection, new Output(host, isJson: false), new System.CommandLine.RootCommand().Parse([]));
         return await new DemoRun(context, new TrainerProcesses(proc.FullName), Kill).RunAsync(Cancellation);
     }

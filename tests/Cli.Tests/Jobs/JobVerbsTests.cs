@@ -99,8 +99,14 @@ public sealed class JobVerbsTests
     public async Task Logs_PrintLinesWithoutWhatATerminalWouldObey()
     {
         await using var cluster = await FakeCluster.StartAsync();
-        cluster.LogLines.Add(new LogLine { Time = Builders.At(1), Attempt = 1, Rank = 0, Stream = LogStream.Stdout, Text = "step 1\u001b[31m" });
-        cluster.LogLines.Add(new LogLine { Time = Builders.At(2), Attempt = 1, Rank = 1, Stream = LogStream.Agent, Text = "killed by SIGKILL" });
+        cluster.Logs = (_, stream, cancellation) => stream.WriteAsync(new StreamLogsResponse
+        {
+            Lines =
+            {
+                new LogLine { Time = Builders.At(1), Attempt = 1, Rank = 0, Stream = LogStream.Stdout, Text = "step 1\u001b[31m" },
+                new LogLine { Time = Builders.At(2), Attempt = 1, Rank = 1, Stream = LogStream.Agent, Text = "killed by SIGKILL" },
+            },
+        }, cancellation);
         var run = new CliRun(cluster);
 
         (await run.RunAsync(Cancellation, "job", "logs", "0f3c", "-f", "--tail", "10", "--rank", "1")).ShouldBe(ExitCode.Done);

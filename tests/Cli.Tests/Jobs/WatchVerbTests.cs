@@ -88,6 +88,21 @@ public sealed class WatchVerbTests
         run.Error.ShouldBe("the scheduler went away; the job goes on, waiting for it to come back\nthe scheduler is back\n");
     }
 
+    /// <summary>Each event comes with the job as it is now: over, from the first one on.</summary>
+    [Fact]
+    public async Task Watch_OfAJobThatIsOver_PrintsEveryEvent()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        JobState[] states = [JobState.Queued, JobState.Starting, JobState.Running, JobState.Succeeded];
+        var events = states.Select((state, i) => Builders.AnEvent(i + 1, state));
+        cluster.Watch = Sends([.. events.Select(happened => new WatchJobResponse { Job = Builders.AFinishedJob(), Event = happened })]);
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "job", "watch", "0f3c")).ShouldBe(ExitCode.Done);
+
+        run.Out.Split('\n').Take(4).ShouldBe(states.Select((state, i) => $"{Clock(i - 99)}  {state.ToString().ToLowerInvariant()}"));
+    }
+
     [Fact]
     public async Task Watch_WhenTheSchedulerStaysAway_GivesUp()
     {

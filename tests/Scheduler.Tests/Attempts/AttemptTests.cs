@@ -259,7 +259,10 @@ public sealed class RendezvousTests(PostgresServer postgres)
         var one = JoinAsync(cluster, job, 1);
 
         foreach (var endpoints in await Task.WhenAll(zero, one, two))
+        {
             endpoints.Select(e => (e.Rank, e.Address)).ShouldBe([(0, "host:0"), (1, "host:1"), (2, "host:2")]);
+            endpoints.ShouldAllBe(e => e.NodeName == "node-a");
+        }
     }
 
     [Fact]

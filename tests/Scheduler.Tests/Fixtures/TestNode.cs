@@ -39,6 +39,10 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
     public Task<HeartbeatResult> HeartbeatAsync() => Grain.HeartbeatAsync(
         new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5), ShuttingDown));
 
+    /// <summary>Tells what it has now.</summary>
+    public Task<HeartbeatStatus> OfferAsync(params string[] dataSets) =>
+        Grain.UpdateDataSetsAsync(new NodeDataSets(Incarnation, [.. dataSets]));
+
     /// <summary>The same agent process, now talking to another scheduler.</summary>
     public TestNode ConnectedTo(TestCluster other)
     {

@@ -39,6 +39,8 @@ public sealed class TestScheduler : IAsyncDisposable
 
     public GrpcChannel Channel { get; private set; } = null!;
 
+    public int GrpcPort { get; private set; }
+
     public Uri HttpAddress { get; private set; } = null!;
 
     public IServiceProvider Services => _app!.Services;
@@ -215,6 +217,7 @@ public sealed class TestScheduler : IAsyncDisposable
             builder.Services.AddSingleton<IAgentClient>(Agents);
         });
         await _app.StartAsync(TestContext.Current.CancellationToken);
+        GrpcPort = grpcPort;
         Channel = GrpcChannel.ForAddress($"http://127.0.0.1:{grpcPort}");
         HttpAddress = new Uri($"http://127.0.0.1:{httpPort}");
         var tokens = Get<TokenRegister>();

@@ -2,6 +2,7 @@ using System.Net;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Tests.Shared;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -64,6 +65,37 @@ public sealed class HostingTests(PostgresServer postgres)
 
         (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+    }
+
+    /// <summary>As behind a service or a port mapping: told, and not listened on.</summary>
+    [Fact]
+    public async Task Schedulers_ThatTellEachOtherAddressesTheyDoNotHave_WorkTogether()
+    {
+        await using var toFirst = Mapping(out var first);
+        await using var toSecond = Mapping(out var second);
+        await using var one = await TestScheduler.StartAsync(postgres, first);
+        (string, string) database = ("Persistence:ConnectionString", one.ConnectionString);
+        await using var two = await TestScheduler.StartAsync(postgres, [.. second, database]);
+
+        // Of so many jobs some have their grain in either.
+        for (var i = 0; i < 8; i++)
+        {
+            var (submits, cancels) = i % 2 == 0 ? (one, two) : (two, one);
+            var job = await submits.SubmitWaitingAsync();
+            var cancelled = await cancels.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id });
+            cancelled.Job.State.ShouldBe(JobState.Cancelled);
+        }
+
+        // One connection serves both ways.
+        (toFirst.Connections + toSecond.Connections).ShouldBeGreaterThan(0);
+
+        static TcpRelay Mapping(out (string, string)[] settings)
+        {
+            var (listening, outside) = (FreePorts.Take(), IPAddress.Parse("127.0.0.2"));
+            var relay = TcpRelay.To(listening, new IPEndPoint(outside, 0));
+            settings = [("Silo:Port", $"{listening}"), ("Silo:AdvertisedAddress", $"{outside}"), ("Silo:AdvertisedPort", $"{relay.Port}")];
+            return relay;
+        }
     }
 
     [Theory]

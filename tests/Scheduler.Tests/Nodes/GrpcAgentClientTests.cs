@@ -1,7 +1,9 @@
 using System.Net;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
+using Cluster.Tests.Shared;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -88,7 +90,39 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         var result = await client.LaunchAsync(_endpoint, new LaunchRequest(), Token);
 
         result.Status.ShouldBe(LaunchStatus.Unknown);
-        result.Detail.ShouldStartWith("DeadlineExceeded");
+        result.Detail.ShouldBe(
+            $"no answer from the agent at {_endpoint} (DeadlineExceeded); its node tells this address, in Agent:AdvertiseHost there");
+    }
+
+    [Fact]
+    public async Task ConnectionThatFallsSilent_IsFoundOut_AndTheCallMadeOverAnother()
+    {
+        using var client = Client();
+        await using var relay = TcpRelay.To(_endpoint.Address.Port);
+        var mapped = _endpoint with { Address = relay.Address };
+        (await client.LaunchAsync(mapped, new LaunchRequest { Attempt = 1 }, Token)).Status.ShouldBe(LaunchStatus.Launched);
+
+        relay.FallSilent();
+        relay.Recover();
+
+        (await client.LaunchAsync(mapped, new LaunchRequest { Attempt = 2 }, Token)).ShouldBe(new LaunchResult(LaunchStatus.Launched, ""));
+        _agent.Launched.Select(launch => launch.Attempt).ShouldBe([1, 2]);
+        relay.Connections.ShouldBe(2);
+    }
+
+    /// <summary>
+    /// Or a silent connection would cost the node its lease, or the launch its only answer. The handler looks at its connections once a
+    /// second.
+    /// </summary>
+    [Fact]
+    public void SilentConnection_IsFoundOut_WithinALeaseAndADeadline()
+    {
+        var options = new NodeOptions();
+        var found = ConnectionPings.Prompt.Delay + ConnectionPings.Prompt.Timeout + TimeSpan.FromSeconds(2);
+
+        found.ShouldBeLessThan(options.LeaseDuration - options.HeartbeatInterval);
+        found.ShouldBeLessThan(options.AgentDeadline);
+        (options.AgentDeadline * (options.AgentRetries + 1)).ShouldBeLessThan(TimeSpan.FromSeconds(30), "a grain call's time-out");
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
@@ -156,16 +157,19 @@ public sealed class LeaseTests(PostgresServer postgres)
         (await cluster.Get<NodeQueries>().ListAsync(TestContext.Current.CancellationToken)).ShouldBeEmpty();
     }
 
-    [Fact]
-    public async Task Registration_WithAnAddressThatCannotBeCalled_IsRefused()
+    [Theory]
+    [InlineData("10.0.0.7:7071")]
+    [InlineData("http://0.0.0.0:7071")]
+    [InlineData("http://[::]:7071")]
+    public async Task Registration_WithAnAddressThatCannotBeCalled_IsRefused(string address)
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var registration = new NodeRegistration("n", "10.0.0.7:7071", "s", "i", "v", [], System.Collections.Immutable.ImmutableDictionary<string, string>.Empty, [], []);
+        var registration = new NodeRegistration("n", address, "s", "i", "v", [], ImmutableDictionary<string, string>.Empty, [], []);
 
         var refusal = await Should.ThrowAsync<InvalidRegistrationException>(
             () => cluster.Grains.GetGrain<INodeGrain>(Guid.NewGuid()).RegisterAsync(registration));
 
-        refusal.Message.ShouldContain("agent_address is '10.0.0.7:7071'");
+        refusal.Message.ShouldContain($"agent_address is '{address}'");
     }
 
     private static async Task<NodeState> StateAsync(TestCluster cluster) =>

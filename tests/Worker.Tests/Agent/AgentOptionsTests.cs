@@ -20,6 +20,19 @@ public sealed class AgentOptionsTests
         Faults(options => (options.ListenAddress, options.AdvertiseHost) = ("0.0.0.0:7071", "10.0.0.7")).ShouldBeEmpty();
         Faults(options => options.AdvertiseHost = "10.0.0.7:80").ShouldBe(
             ["Agent:AdvertiseHost is '10.0.0.7:80'; give a host name or an IP address, without a port"]);
+        foreach (var any in (string[])["0.0.0.0", "::", "::ffff:0.0.0.0"])
+        {
+            Faults(options => (options.ListenAddress, options.AdvertiseHost) = ("10.0.0.7:7071", any)).ShouldBe(
+                [$"Agent:AdvertiseHost is the wildcard {any}, at which nobody is reached; give the address that others see"]);
+        }
+
+        foreach (var ports in (string[])["20000", "20015-20000", "0-10", "1-65536", "a-b", "1-2-3"])
+        {
+            Faults(options => options.TrainerPorts = ports).ShouldBe(
+                [$"Agent:TrainerPorts is '{ports}'; give the first and the last port, such as 20000-20015"]);
+        }
+
+        Faults(options => options.TrainerPorts = "20000-20015").ShouldBeEmpty();
         Faults(options => options.SchedulerAddress = "ftp://scheduler").ShouldBe(
             ["Agent:SchedulerAddress is 'ftp://scheduler'; give an address such as http://127.0.0.1:7070, or several with commas between"]);
         Faults(options => options.PinnedCores = "one").ShouldBe(["Agent:PinnedCores is 'one'; give core numbers and ranges, such as 0-3,8"]);

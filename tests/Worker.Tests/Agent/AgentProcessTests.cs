@@ -1,4 +1,7 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
 using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
@@ -45,6 +48,65 @@ public sealed class AgentProcessTests : AgentTest
         while (Scheduler.Reports.Reader.TryRead(out var report))
             steps.AddRange(report.Points.Where(point => point.Name == MetricNames.TrainLoss).Select(point => point.Step));
         steps.ShouldNotBeEmpty();
+    }
+
+    /// <summary>What others are told is neither listened on nor called by ranks that share the node.</summary>
+    [Fact]
+    public async Task Trainers_OfOneNode_TrainWhateverOthersAreTold()
+    {
+        Scheduler.WorldSize = 2;
+        var port = FreePort();
+        string[] settings = ["--Agent:AdvertiseHost=192.0.2.1", "--Agent:AdvertisePort=4711", $"--Agent:ListenAddress=127.0.0.1:{port}"];
+        using var agent = new AgentProcess(Scheduler, script: null, settings: settings);
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        registration.AgentAddress.ShouldBe("http://192.0.2.1:4711");
+        registration.AgentAddress = $"http://127.0.0.1:{port}";
+        var launch = RunningAgent.ALaunch(ranks: 2);
+        launch.Spec = TestRuns.AJob(job => job.Hyperparameters.Epochs = 1);
+        await LaunchAsync(registration, launch);
+
+        for (var rank = 0; rank < 2; rank++)
+        {
+            var exit = await Scheduler.Exits.Reader.ReadAsync(End);
+            (exit.ExitCode, exit.Signal).ShouldBe((TrainerExit.Done, 0), exit.Message);
+        }
+
+        Scheduler.Endpoints.Values.Select(endpoint => endpoint.Address).ShouldBe(["", ""]);
+    }
+
+    /// <summary>Of two ranks the other is to be on another node: the address is told, and another one is listened on.</summary>
+    [Fact]
+    public async Task Trainer_WithPeersOnOtherNodes_TellsTheAdvertisedHost_AndListensOnItsOwn()
+    {
+        var (port, mapped) = (FreePort(), FreePort());
+        string[] settings =
+        [
+            "--Agent:AdvertiseHost=192.0.2.1", $"--Agent:TrainerPorts={mapped}-{mapped}", $"--Agent:ListenAddress=127.0.0.1:{port}",
+        ];
+        using var agent = new AgentProcess(Scheduler, script: null, settings: settings);
+        var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
+        registration.AgentAddress = $"http://127.0.0.1:{port}";
+        var meeting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Scheduler.WorldSize = 2;
+        Scheduler.Endpoints[1] = new RankEndpoint { Rank = 1, NodeId = "another", Address = "192.0.2.2:4711" };
+        Scheduler.OnRendezvous = _ =>
+        {
+            meeting.TrySetResult();
+            return Task.CompletedTask;
+        };
+        var launch = RunningAgent.ALaunch(ranks: 2);
+        launch.Ranks.RemoveAt(1);
+        launch.Spec = TestRuns.AJob(job => job.Hyperparameters.Epochs = 1);
+        await LaunchAsync(registration, launch);
+        await meeting.Task.WaitAsync(End);
+
+        using var peer = new TcpClient();
+        await peer.ConnectAsync(IPAddress.Loopback, mapped, End);
+        var greeting = new byte[8];
+        await peer.GetStream().ReadExactlyAsync(greeting, End);
+
+        Scheduler.Endpoints[0].Address.ShouldBe($"192.0.2.1:{mapped}");
+        Encoding.ASCII.GetString(greeting).ShouldBe("clstr/2\n");
     }
 
     [Fact]
@@ -156,6 +218,13 @@ public sealed class AgentProcessTests : AgentTest
         after.NodeId.ShouldBe(before.NodeId);
         after.Incarnation.ShouldNotBe(before.Incarnation);
         after.Running.ShouldBeEmpty();
+    }
+
+    private static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task LaunchAsync(RegisterRequest registration, LaunchRequest launch)

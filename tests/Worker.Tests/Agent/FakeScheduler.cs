@@ -20,6 +20,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
 {
     public const string NodeToken = "node-token";
 
+    private readonly TaskCompletionSource _haveMet = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private WebApplication? _app;
 
     public int Port { get; private set; }
@@ -27,6 +28,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
     public Channel<RegisterRequest> Registrations { get; } = Channel.CreateUnbounded<RegisterRequest>();
 
     public Channel<HeartbeatRequest> Heartbeats { get; } = Channel.CreateUnbounded<HeartbeatRequest>();
+
+    public Channel<UpdateDataSetsRequest> DataSets { get; } = Channel.CreateUnbounded<UpdateDataSetsRequest>();
 
     public Channel<ReportExitRequest> Exits { get; } = Channel.CreateUnbounded<ReportExitRequest>();
 
@@ -62,6 +65,11 @@ internal sealed class FakeScheduler : IAsyncDisposable
     public Func<CancellationToken, Task> OnRendezvous { get; set; } = _ => Task.CompletedTask;
 
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>How many ranks meet before they are told of each other.</summary>
+    public int WorldSize { get; set; } = 1;
+
+    public ConcurrentDictionary<int, RankEndpoint> Endpoints { get; } = new();
 
     public Metadata? LastRankHeaders { get; private set; }
 
@@ -123,6 +131,14 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return Task.FromResult(scheduler.OnHeartbeat(request));
         }
 
+        public override Task<UpdateDataSetsResponse> UpdateDataSets(UpdateDataSetsRequest request, ServerCallContext context)
+        {
+            scheduler.CheckNode(context);
+            scheduler.Order.Enqueue("data");
+            scheduler.DataSets.Writer.TryWrite(request);
+            return Task.FromResult(new UpdateDataSetsResponse());
+        }
+
         public override Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
         {
             scheduler.CheckNode(context);
@@ -157,7 +173,11 @@ internal sealed class FakeScheduler : IAsyncDisposable
         public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
         {
             await scheduler.OnRendezvous(context.CancellationToken);
-            return new RendezvousResponse { Endpoints = { request.Endpoint } };
+            scheduler.Endpoints[request.Endpoint.Rank] = request.Endpoint;
+            if (scheduler.Endpoints.Count == scheduler.WorldSize)
+                scheduler._haveMet.TrySetResult();
+            await scheduler._haveMet.Task.WaitAsync(context.CancellationToken);
+            return new RendezvousResponse { Endpoints = { scheduler.Endpoints.Values.OrderBy(endpoint => endpoint.Rank) } };
         }
 
         public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)

@@ -40,10 +40,20 @@ internal sealed class RunningAgent : IAsyncDisposable
 
     public string Socket => _app.Services.GetRequiredService<AgentEndpoints>().Socket;
 
-    public static async Task<RunningAgent> StartAsync(FakeScheduler scheduler, string script, CancellationToken cancellationToken, params string[] settings)
+    public static Task<RunningAgent> StartAsync(
+        FakeScheduler scheduler, string script, CancellationToken cancellationToken, params string[] settings) =>
+        StartAsync(scheduler, script, cancellationToken, _ => { }, settings);
+
+    public static async Task<RunningAgent> StartAsync(
+        FakeScheduler scheduler, string script, CancellationToken cancellationToken, Action<IServiceCollection> configure,
+        params string[] settings)
     {
         var folder = Directory.CreateTempSubdirectory("agent-tests-");
-        var app = AgentHost.Build([.. Settings(folder, scheduler, script), .. settings], services => services.AddLogging(logging => logging.ClearProviders()));
+        var app = AgentHost.Build([.. Settings(folder, scheduler, script), .. settings], services =>
+        {
+            services.AddLogging(logging => logging.ClearProviders());
+            configure(services);
+        });
         await app.StartAsync(cancellationToken);
         return new RunningAgent(app, folder, await scheduler.Registrations.Reader.ReadAsync(cancellationToken));
     }

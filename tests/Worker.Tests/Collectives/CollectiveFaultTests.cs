@@ -206,7 +206,7 @@ public sealed class CollectiveFaultTests
     [Fact]
     public async Task Accept_OfAStrangerWhoSaysNothing_HangsUpInTime()
     {
-        using var listener = new PeerListener(IPAddress.Loopback, "secret", rank: 0, handshakeTimeout: TimeSpan.FromSeconds(0.2));
+        using var listener = new PeerListener(PeerAddress.Loopback, "secret", rank: 0, handshakeTimeout: TimeSpan.FromSeconds(0.2));
         using var end = new CancellationTokenSource();
         var accepting = listener.AcceptAsync([(1, PeerChannel.Collective)], new(), end.Token);
         using var stranger = new Socket(SocketType.Stream, ProtocolType.Tcp);

@@ -94,7 +94,6 @@ public sealed class ProcessTests
             Rank = rank,
             WorldSize = 2,
             NodeId = "here",
-            PeerHost = "127.0.0.1",
             Secret = "the attempt's secret",
             Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>(
                 [new PeerEndpoint(0, mine.NodeId, "unused"), new PeerEndpoint(1, mine.NodeId, "unused")]),

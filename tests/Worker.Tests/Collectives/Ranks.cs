@@ -33,6 +33,8 @@ internal sealed class Ranks : IDisposable
     /// <summary>Changes what a rank posts, such as the endpoint of an impostor.</summary>
     public Func<PeerEndpoint, PeerEndpoint> OnPost { get; init; } = endpoint => endpoint;
 
+    public PeerAddress? PeerAddress { get; init; } = PeerAddress.Loopback;
+
     /// <summary>Rank 0's.</summary>
     public ILogger Logger { get; init; } = NullLogger.Instance;
 
@@ -42,7 +44,7 @@ internal sealed class Ranks : IDisposable
         WorldSize = WorldSize,
         NodeId = nodes[rank],
         CudaDevice = CudaDevice(rank),
-        PeerHost = "127.0.0.1",
+        PeerAddress = PeerAddress,
         Secret = secret,
         Rendezvous = MeetAsync,
         ReserveSharedMemory = (name, bytes, _) => Task.FromResult(segmentsByNode[nodes[rank]].Reserve(name, bytes)),

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Cluster.Bench.Hosts;
@@ -128,7 +129,7 @@ public sealed class SeveralHostsTests
         Rank = rank,
         WorldSize = 2,
         NodeId = $"host-{rank}",
-        PeerHost = TwoHosts.AddressOf(rank),
+        PeerAddress = new PeerAddress(IPAddress.Parse(TwoHosts.AddressOf(rank)), TwoHosts.AddressOf(rank)),
         Secret = "the attempt's secret",
         Rendezvous = (mine, _) => Task.FromResult(Meet(folder, mine)),
         ReserveSharedMemory = (_, _, _) => throw new InvalidOperationException("hosts share no memory"),

@@ -94,7 +94,6 @@ internal static class TestRuns
             Device = $"{deviceKind}:{rank}",
             NodeId = "node",
             NodeName = $"node of {dataRoot}",
-            PeerHost = "127.0.0.1",
             DataRoot = dataRoot,
             ResumeCheckpointId = resumeFrom,
             Threads = 1,

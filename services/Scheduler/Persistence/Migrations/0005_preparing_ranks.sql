@@ -1,2 +1,2 @@
--- What a rank does before it can be reached by its peers, which then has no address yet: it reads its data, say.
+-- What a rank does before it can meet its peers, such as to list its data; empty once it is ready.
 alter table rendezvous_endpoints add column preparing text not null default '';

@@ -14,31 +14,31 @@ internal sealed class PeerListener : IDisposable
     private const int MostAtOnce = 64;
 
     private readonly Socket listener;
+    private readonly PeerAddress address;
     private readonly string secret;
     private readonly int rank;
     private readonly TimeSpan handshakeTimeout;
 
-    /// <summary>Listens on a free port of <paramref name="host"/>.</summary>
-    public PeerListener(IPAddress host, string secret, int rank, TimeSpan handshakeTimeout)
+    /// <summary>Listens on a free port.</summary>
+    /// <exception cref="IOException">None is free, or the address is not this machine's.</exception>
+    public PeerListener(PeerAddress address, string secret, int rank, TimeSpan handshakeTimeout)
     {
+        this.address = address;
         this.secret = secret;
         this.rank = rank;
         this.handshakeTimeout = handshakeTimeout;
-        listener = new Socket(host.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            listener.Bind(new IPEndPoint(host, 0));
-            listener.Listen();
-        }
-        catch
-        {
-            listener.Dispose();
-            throw;
-        }
+        listener = Listen(address);
     }
 
-    /// <summary>Where it listens, with the port that the system chose.</summary>
+    /// <summary>What peers of other nodes are told.</summary>
+    public string Told => address.Told(EndPoint.Port);
+
+    /// <summary>Where it listens, with the port that was free.</summary>
     public IPEndPoint EndPoint => (IPEndPoint)listener.LocalEndPoint!;
+
+    /// <summary>Where a peer of this node, which listens as this one does, is found.</summary>
+    public PeerEndpoint OnThisNode(PeerEndpoint peer) =>
+        peer with { Address = new IPEndPoint(address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
 
     /// <summary>Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.</summary>
     /// <param name="expected">Who will connect, and what for.</param>
@@ -86,6 +86,36 @@ internal sealed class PeerListener : IDisposable
     }
 
     public void Dispose() => listener.Dispose();
+
+    private static Socket Listen(PeerAddress address)
+    {
+        for (var port = address.Ports.First; ; port++)
+        {
+            var socket = new Socket(address.Listen.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                if (address.Listen.Equals(IPAddress.IPv6Any))
+                    socket.DualMode = true;
+                socket.Bind(new IPEndPoint(address.Listen, port));
+                // Two sockets may be bound to one port; it is the second to listen that is told.
+                socket.Listen();
+                return socket;
+            }
+            catch (SocketException e)
+            {
+                socket.Dispose();
+                if (e.SocketErrorCode == SocketError.AddressAlreadyInUse && port < address.Ports.Last)
+                    continue;
+                throw new IOException(WhyNot(address, e), e);
+            }
+        }
+    }
+
+    private static string WhyNot(PeerAddress address, SocketException e) => e.SocketErrorCode == SocketError.AddressAlreadyInUse
+        ? $"Agent:TrainerPorts is {address.Ports.First}-{address.Ports.Last}, of which none is free on {address.Listen}; "
+            + "give one for each device at least"
+        : $"cannot listen on {address.Listen}, the address of Agent:ListenAddress ({e.Message}); "
+            + "give one that this machine has, and tell others another in Agent:AdvertiseHost";
 
     private async Task<(int Rank, PeerChannel Channel)?> ProveAsync(Socket socket, CancellationToken cancellationToken)
     {

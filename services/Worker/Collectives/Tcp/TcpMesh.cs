@@ -21,7 +21,7 @@ internal static class TcpMesh
             var lower = Enumerable.Range(0, rank).SelectMany(peer => Channels, (peer, channel) => (peer, channel));
             var higher = Enumerable.Range(rank + 1, endpoints.Count - rank - 1).SelectMany(peer => Channels, (peer, channel) => (peer, channel)).ToHashSet();
             var joining = lower
-                .Select(call => CallAsync(endpoints[call.peer], call.channel, rank, secret, sockets, failed.Token))
+                .Select(call => CallAsync(Reached(endpoints[call.peer]), call.channel, rank, secret, sockets, failed.Token))
                 .Append(listener.AcceptAsync(higher, sockets, failed.Token))
                 .ToList();
             await foreach (var joined in Task.WhenEach(joining))
@@ -42,10 +42,22 @@ internal static class TcpMesh
             if (e is OperationCanceledException && missing.Count > 0)
             {
                 throw new OperationCanceledException(
-                    $"no connection with rank {string.Join(", rank ", missing)}", e, cancellationToken);
+                    $"no connection with {string.Join(", ", missing.Select(Describe))}", e, cancellationToken);
             }
 
             throw;
+        }
+
+        PeerEndpoint Reached(PeerEndpoint peer) => SharesTheNode(peer) ? listener.OnThisNode(peer) : peer;
+
+        bool SharesTheNode(PeerEndpoint peer) => peer.NodeId == endpoints[rank].NodeId;
+
+        string Describe(int missing)
+        {
+            var peer = endpoints[missing];
+            return missing < rank
+                ? $"{Place(Reached(peer))}, which did not answer"
+                : $"rank {missing} of node {peer.NodeName}, which was to call {(SharesTheNode(peer) ? listener.EndPoint : listener.Told)}";
         }
 
         PeerLink?[] Links(PeerChannel channel) =>
@@ -56,24 +68,48 @@ internal static class TcpMesh
         PeerEndpoint peer, PeerChannel channel, int rank, string secret,
         ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket> sockets, CancellationToken cancellationToken)
     {
-        var endPoint = IPEndPoint.Parse(peer.Address);
-        var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        Socket? socket = null;
         try
         {
-            await ConnectAsync(socket, endPoint, cancellationToken);
+            socket = await ConnectAsync(peer, cancellationToken);
             if (!await PeerProof.ConnectAsync(socket, secret, rank, peer.Rank, channel, cancellationToken))
                 throw NotConnected(peer, "refused this rank's proof of the attempt's secret, or could not give its own", null);
             sockets[(peer.Rank, channel)] = socket;
         }
         catch (SocketException e)
         {
-            socket.Dispose();
-            throw NotConnected(peer, $"cannot be reached ({e.SocketErrorCode})", e);
+            socket?.Dispose();
+            throw NotConnected(peer, $"cannot be reached ({e.SocketErrorCode}); that node tells the address, in Agent:AdvertiseHost", e);
         }
         catch
         {
-            socket.Dispose();
+            socket?.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>What a name means here may be more than one address, and not all of them lead there.</summary>
+    private static async Task<Socket> ConnectAsync(PeerEndpoint peer, CancellationToken cancellationToken)
+    {
+        var (host, port) = PeerAddress.Parse(peer.Address);
+        var addresses = IPAddress.TryParse(host, out var address) ? [address] : await Dns.GetHostAddressesAsync(host, cancellationToken);
+        for (var i = 0; ; i++)
+        {
+            var socket = new Socket(addresses[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                await ConnectAsync(socket, new IPEndPoint(addresses[i], port), cancellationToken);
+                return socket;
+            }
+            catch (SocketException) when (i + 1 < addresses.Length)
+            {
+                socket.Dispose();
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
         }
     }
 
@@ -92,5 +128,7 @@ internal static class TcpMesh
     }
 
     private static CollectiveException NotConnected(PeerEndpoint peer, string what, Exception? cause) =>
-        new(CollectiveFault.NotConnected, peer.Rank, $"rank {peer.Rank} at {peer.Address} {what}", cause);
+        new(CollectiveFault.NotConnected, peer.Rank, $"{Place(peer)} {what}", cause);
+
+    private static string Place(PeerEndpoint peer) => $"rank {peer.Rank} at {peer.Address} of node {peer.NodeName}";
 }

@@ -1,0 +1,37 @@
+namespace Cluster.Contracts.Access;
+
+/// <summary>
+/// How soon a connection counts as dead that nobody has closed and over which nothing comes any more: the machine at its other end is
+/// gone, or a relay between has forgotten it. TCP by itself notices only after a quarter of an hour, and where nothing is sent never.
+/// </summary>
+/// <param name="Delay">After so long without a frame an HTTP/2 ping is sent; 1 s at least.</param>
+/// <param name="Timeout">Without its answer for so long, the connection is closed and its calls end; 1 s at least.</param>
+public sealed record ConnectionPings(TimeSpan Delay, TimeSpan Timeout)
+{
+    /// <summary>
+    /// For calls on which no lease depends: found out well within half a minute, and a slow line with megabytes under way still answers in
+    /// time.
+    /// </summary>
+    public static ConnectionPings Patient { get; } = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(10));
+
+    /// <summary>
+    /// For heartbeats and orders: found out within a lease of ten seconds of which three may have passed. The client looks once a second
+    /// only.
+    /// </summary>
+    public static ConnectionPings Prompt { get; } = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
+
+    // A machine that is there answers within a second; one that is not must leave time for another try, or another scheduler.
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>What gRPC calls to another part of the cluster go by.</summary>
+    public SocketsHttpHandler Handler(Uri address) => new()
+    {
+        ConnectTimeout = ConnectTimeout,
+        EnableMultipleHttp2Connections = true,
+        KeepAlivePingDelay = Delay,
+        KeepAlivePingTimeout = Timeout,
+        // Also while no call is pending: the next one finds a connection that lives.
+        KeepAlivePingPolicy = HttpKeepAlivePingPolicy.Always,
+        UseProxy = DirectLoopback.MayProxy(address),
+    };
+}

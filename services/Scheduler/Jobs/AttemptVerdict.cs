@@ -36,7 +36,7 @@ internal static class AttemptVerdict
     public static bool EndsTheJob(DeviceGrantRow rank) =>
         rank is { ExitCode: TrainerExit.Misconfigured or TrainerExit.OutOfMemory, ExitSignal: 0 };
 
-    /// <summary>Whether a rank ended since its node has the data no more. Peers fail with it, and may say that the job cannot run.</summary>
+    /// <summary>Whether a rank ended since its node has the data no more. Peers fail with it, and may call the job wrong.</summary>
     public static bool IsWantOfData(DeviceGrantRow rank) => rank is { ExitCode: TrainerExit.DataGone, ExitSignal: 0 };
 
     /// <summary>

@@ -27,7 +27,11 @@ internal sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
         if (options.AdvertiseHost.Length > 0 && Uri.CheckHostName(options.AdvertiseHost) == UriHostNameType.Unknown)
             yield return $"Agent:AdvertiseHost is '{options.AdvertiseHost}'; give a host name or an IP address, without a port";
         if (IPAddress.TryParse(options.AdvertiseHost, out var told) && told.IsWildcard())
-            yield return $"Agent:AdvertiseHost is the wildcard {told}, at which nobody is reached; give the address that others see";
+        {
+            yield return $"Agent:AdvertiseHost is the wildcard {options.AdvertiseHost}, at which nobody is reached; "
+                + "give the address that others see";
+        }
+
         if (options.TrainerPorts.Length > 0 && !AgentOptions.TryParsePorts(options.TrainerPorts, out _))
             yield return $"Agent:TrainerPorts is '{options.TrainerPorts}'; give the first and the last port, such as 20000-20015";
         foreach (var fault in PinningFaults(options))

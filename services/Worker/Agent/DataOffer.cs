@@ -126,7 +126,7 @@ internal sealed partial class DataOffer(
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "{DataRoot} (Agent:DataRoot) has not answered within {Seconds} s: the node registers without data, and tells of it later")]
+        Message = "{DataRoot} (Agent:DataRoot) has not answered in {Seconds} s: the node registers without data, and tells of it later")]
     private partial void LogSlow(string dataRoot, double seconds);
 
     [LoggerMessage(

@@ -26,8 +26,8 @@ internal static class DataSets
         : TryLook(() => LayoutsOf(dataRoot, FolderOf(name)), _ => { })?.Exists(layout => name == $"{layout}/{FolderOf(name)}") == true;
 
     /// <summary>
-    /// Of what lies in a data set's folder and one level deeper, by names, sizes and times: while somebody copies into it, it changes. Null
-    /// where it changes under the look.
+    /// Of what lies in a data set's folder and one level deeper, by names, sizes and times: while somebody copies into it, it changes.
+    /// Null where it changes under the look.
     /// </summary>
     public static int? Fingerprint(string dataRoot, string name)
     {

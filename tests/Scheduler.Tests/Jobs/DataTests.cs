@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
@@ -24,6 +25,7 @@ public sealed class DataTests(PostgresServer postgres)
         (await cluster.GetAsync(job)).Reason.ShouldStartWith(NobodyHasThePhotos);
 
         (await node.OfferAsync(Fashion, Photos)).ShouldBe(HeartbeatStatus.Renewed);
+        cluster.Get<ReconcileSignal>().Requests.TryPeek(out _).ShouldBeTrue("placement is not to wait for its next turn");
         await cluster.ReconcileAsync();
 
         (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);

@@ -43,30 +43,16 @@ internal sealed partial class NodeGrain(
     public async Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat)
     {
         if (_connection?.Incarnation != heartbeat.Incarnation)
-            return await DeclineAsync(heartbeat);
+            return HeartbeatResult.Declined(HeartbeatStatus.Unknown);
         var stale = await store.StaleAsync(Id, heartbeat.Incarnation, heartbeat.Running, CancellationToken.None);
         // A node that shuts down keeps its lease while its trainers write their last checkpoint, but offers nothing.
         var clean = stale.Count == 0 && !heartbeat.ShuttingDown;
-        if (!await store.RenewAsync(Id, heartbeat.Incarnation, options.Value.LeaseDuration, clean, heartbeat.Utilization, CancellationToken.None))
-        {
-            return await DeclineAsync(heartbeat);
-        }
-
+        await store.SetCleanAsync(Id, heartbeat.Incarnation, clean, CancellationToken.None);
         NoteAbsence(heartbeat.Running);
         if (_connection is { Clean: false } && clean)
             signal.Place();
         _connection = _connection with { Clean = clean };
         return new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, [.. stale]);
-    }
-
-    /// <inheritdoc/>
-    public async Task<bool> ExpireAsync()
-    {
-        if (!await store.ExpireAsync(Id, CancellationToken.None))
-            return false;
-        LogLost(Id, options.Value.LeaseDuration);
-        await TouchHoldersAsync();
-        return true;
     }
 
     /// <inheritdoc/>
@@ -107,13 +93,6 @@ internal sealed partial class NodeGrain(
             ? address
             : throw new InvalidRegistrationException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
 
-    private async Task<HeartbeatResult> DeclineAsync(NodeHeartbeat heartbeat)
-    {
-        var row = await store.LoadAsync(Id, CancellationToken.None);
-        var status = row is not null && row.Incarnation != heartbeat.Incarnation ? HeartbeatStatus.Superseded : HeartbeatStatus.Unknown;
-        return new HeartbeatResult(status, TimeSpan.Zero, []);
-    }
-
     private void NoteAbsence(ImmutableArray<AttemptKey> running)
     {
         foreach (var (attempt, absent) in _absentSinceStop.ToList())
@@ -133,9 +112,6 @@ internal sealed partial class NodeGrain(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
     private partial void LogRegistered(NodeId nodeId, string name, int devices, int stale);
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Node {NodeId} is lost: it did not renew its lease of {Lease}")]
-    private partial void LogLost(NodeId nodeId, TimeSpan lease);
 
     private sealed record Connection(AgentEndpoint Endpoint, string Incarnation, bool Clean);
 }

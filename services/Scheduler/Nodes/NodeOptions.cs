@@ -7,6 +7,8 @@ public sealed class NodeOptions : IValidatableObject
 {
     public const string SectionName = "Nodes";
 
+    private static readonly TimeSpan LongestLookInterval = TimeSpan.FromSeconds(1);
+
     /// <summary>A node that was not heard of for so long is lost, and its attempts with it. Three heartbeats may get lost.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(10);
@@ -26,6 +28,12 @@ public sealed class NodeOptions : IValidatableObject
     /// <summary>Repetitions of a call that did not reach the agent. All tries together stay within a grain call's 30 s.</summary>
     [Range(0, 3)]
     public int AgentRetries { get; set; } = 2;
+
+    /// <summary>Two looks at the leases that are further apart tell that the scheduler or its store was away in between.</summary>
+    public TimeSpan LongestAbsence => (LeaseDuration - HeartbeatInterval) / 2;
+
+    /// <summary>How often leases are looked at: several times within the longest absence, so that a busy machine is not taken for a paused one.</summary>
+    public TimeSpan LookInterval => LongestAbsence / 4 < LongestLookInterval ? LongestAbsence / 4 : LongestLookInterval;
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {

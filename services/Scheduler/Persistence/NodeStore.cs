@@ -54,57 +54,64 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     /// <summary>Renews the lease of a node that has not lost it.</summary>
     /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
     public Task<bool> RenewAsync(
-        NodeId id, string incarnation, TimeSpan lease, bool clean, IReadOnlyDictionary<string, double> utilization,
-        CancellationToken cancellationToken) =>
+        NodeId id, string incarnation, TimeSpan lease, IReadOnlyDictionary<string, double> utilization, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
                 """
-                update nodes set lease_expires_at = $3, clean = $4, utilization = $5::jsonb
+                update nodes set lease_expires_at = $3, utilization = $4::jsonb
                 where id = $1 and incarnation = $2 and state = 'Ready'
                 """, connection)
             {
                 Parameters =
                 {
-                    new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = time.GetUtcNow() + lease }, new() { Value = clean },
+                    new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = time.GetUtcNow() + lease },
                     new() { Value = JsonColumn.Write(utilization) },
                 },
             };
             return await command.ExecuteNonQueryAsync(token) == 1;
         }, cancellationToken);
 
-    /// <summary>Declares the node lost if its lease has run out; what was granted on it before is gone.</summary>
-    /// <returns>Whether it was declared lost by this call.</returns>
-    public Task<bool> ExpireAsync(NodeId id, CancellationToken cancellationToken) =>
+    /// <summary>Whether placement may use the node.</summary>
+    public Task SetCleanAsync(NodeId id, string incarnation, bool clean, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            var now = time.GetUtcNow();
             await using var command = new NpgsqlCommand(
-                "update nodes set state = 'Lost', epoch = epoch + 1, lost_at = $2 where id = $1 and state = 'Ready' and lease_expires_at <= $2",
-                connection)
+                "update nodes set clean = $3 where id = $1 and incarnation = $2 and clean <> $3", connection)
             {
-                Parameters = { new() { Value = id.Value }, new() { Value = now } },
+                Parameters = { new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = clean } },
             };
-            return await command.ExecuteNonQueryAsync(token) == 1;
+            return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
-    /// <summary>Nodes that <see cref="ExpireAsync"/> would declare lost.</summary>
-    public Task<List<NodeId>> ExpiredAsync(CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            var now = time.GetUtcNow();
-            var ids = await context.Nodes.Where(n => n.State == NodeState.Ready && n.LeaseExpiresAt <= now).Select(n => n.Id).ToListAsync(token);
-            return ids.ConvertAll(id => new NodeId(id));
-        }, cancellationToken);
-
-    /// <summary>Gives every lease one fresh term: while the scheduler was away nobody could renew.</summary>
-    public Task RefreshLeasesAsync(TimeSpan lease, CancellationToken cancellationToken) =>
+    /// <summary>Declares nodes lost whose leases had run out at a time; what was granted on them before is gone.</summary>
+    /// <returns>Those that were declared lost by this call.</returns>
+    public Task<List<(NodeId Id, string Name)>> ExpireAsync(DateTimeOffset asOf, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "update nodes set lease_expires_at = greatest(lease_expires_at, $1) where state = 'Ready'", connection)
+                """
+                update nodes set state = 'Lost', epoch = epoch + 1, lost_at = $1 where state = 'Ready' and lease_expires_at <= $1
+                returning id, name
+                """, connection)
             {
-                Parameters = { new() { Value = time.GetUtcNow() + lease } },
+                Parameters = { new() { Value = asOf } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var lost = new List<(NodeId, string)>();
+            while (await reader.ReadAsync(token))
+                lost.Add((new NodeId(reader.GetGuid(0)), reader.GetString(1)));
+            return lost;
+        }, cancellationToken);
+
+    /// <summary>Lets no lease run out before a time.</summary>
+    public Task ExtendLeasesAsync(DateTimeOffset until, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "update nodes set lease_expires_at = $1 where state = 'Ready' and lease_expires_at < $1", connection)
+            {
+                Parameters = { new() { Value = until } },
             };
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);

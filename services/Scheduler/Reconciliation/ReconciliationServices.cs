@@ -1,8 +1,9 @@
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Reconciliation;
 
-/// <summary>Registers the reconciler; after everything else, since hosted services start in order.</summary>
+/// <summary>Registers the watch over leases and the reconciler; after everything else, since hosted services start in order.</summary>
 public static class ReconciliationServices
 {
     public static IServiceCollection AddReconciliation(this IServiceCollection services, IConfiguration configuration)
@@ -11,6 +12,7 @@ public static class ReconciliationServices
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<Reconciler>();
+        services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<ReconcilerService>();
         return services;
     }

@@ -1,14 +1,16 @@
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;
 
-/// <summary>Registers the watch over leases and the reconciler; after everything else, since hosted services start in order.</summary>
+/// <summary>Registers placement, the watch over leases and the reconciler; after everything else, since hosted services start in order.</summary>
 public static class ReconciliationServices
 {
     public static IServiceCollection AddReconciliation(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddOptions<ReconcileOptions>().Bind(configuration.GetSection(ReconcileOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<PlacementOptions>().Bind(configuration.GetSection(PlacementOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<Reconciler>();

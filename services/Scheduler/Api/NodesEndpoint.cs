@@ -6,23 +6,37 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Nodes over gRPC, for people.</summary>
-public sealed class NodesEndpoint(NodeQueries queries) : NodeService.NodeServiceBase
+internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store) : NodeService.NodeServiceBase
 {
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context) =>
         new() { Nodes = { await queries.ListAsync(context.CancellationToken) } };
 
-    public override async Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context)
+    public override async Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context) =>
+        new() { Node = await FindAsync(request.NodeId, context.CancellationToken) };
+
+    public override async Task<RemoveNodeResponse> RemoveNode(RemoveNodeRequest request, ServerCallContext context)
     {
-        if (request.NodeId.Length == 0)
+        var node = await FindAsync(request.NodeId, context.CancellationToken);
+        if (await store.RemoveAsync(new NodeId(Guid.Parse(node.Id)), context.CancellationToken))
+            return new RemoveNodeResponse { Node = node };
+        var holder = node.Devices.FirstOrDefault(device => device.JobId.Length > 0)?.JobId;
+        throw new RpcException(new Status(StatusCode.FailedPrecondition, node.State == NodeState.Ready || holder is null
+            ? $"node {node.Name} is not lost; stop its agent, and remove it when its lease has run out"
+            : $"node {node.Name} is lost, but job {holder}, which had a device there, has not ended on its other nodes; try again when it has"));
+    }
+
+    private async Task<Node> FindAsync(string text, CancellationToken cancellationToken)
+    {
+        if (text.Length == 0)
             throw new InvalidRequestException("node_id is empty; give the node's id, the beginning of it, or its name");
-        var nodes = await queries.ListAsync(context.CancellationToken);
-        var isPrefix = IdPrefix.TryParse(request.NodeId, out var prefix);
-        var named = nodes.Where(node => node.Name == request.NodeId || (isPrefix && prefix.Matches(Guid.Parse(node.Id)))).ToList();
+        var nodes = await queries.ListAsync(cancellationToken);
+        var isPrefix = IdPrefix.TryParse(text, out var prefix);
+        var named = nodes.Where(node => node.Name == text || (isPrefix && prefix.Matches(Guid.Parse(node.Id)))).ToList();
         return named.Count switch
         {
-            0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{request.NodeId}' or an id that begins so")),
-            1 => new GetNodeResponse { Node = named[0] },
-            _ => throw new InvalidRequestException($"node_id is '{request.NodeId}', which means {named.Count} nodes; give the whole id"),
+            0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{text}' or an id that begins so")),
+            1 => named[0],
+            _ => throw new InvalidRequestException($"node_id is '{text}', which means {named.Count} nodes; give the whole id"),
         };
     }
 }

@@ -32,6 +32,8 @@ internal sealed partial class NodeGrain(
         if (before is null || before.Incarnation != registration.Incarnation || before.State == NodeState.Lost)
         {
             LogRegistered(Id, registration.Name, registration.Devices.Length, stale.Count);
+            if (await store.NamesakesAsync(Id, registration.Name, CancellationToken.None) > 0)
+                LogNamesake(Id, registration.Name);
             await TouchHoldersAsync();
         }
 
@@ -112,6 +114,12 @@ internal sealed partial class NodeGrain(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
     private partial void LogRegistered(NodeId nodeId, string name, int devices, int stale);
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Node {NodeId} has the name {Name}, as another node that has not lost its lease. If that is this machine before its disk was emptied, it "
+            + "is forgotten when its lease runs out; if both live, give one another Agent:Name")]
+    private partial void LogNamesake(NodeId nodeId, string name);
 
     private sealed record Connection(AgentEndpoint Endpoint, string Incarnation, bool Clean);
 }

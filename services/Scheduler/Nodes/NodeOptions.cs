@@ -17,9 +17,12 @@ public sealed class NodeOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>A lost node counts as registered for so long: jobs may be submitted that need it back.</summary>
+    /// <summary>
+    /// A lost node counts as registered for so long: it is listed, and jobs may be submitted that need it back. A machine that is repaired within an
+    /// hour does; one that returns later registers anew.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
-    public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromDays(1);
+    public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>Deadline of one call to an agent. Starting a process takes far less; a silent network more.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:00:10")]

@@ -97,11 +97,7 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             {
                 Parameters = { new() { Value = asOf } },
             };
-            await using var reader = await command.ExecuteReaderAsync(token);
-            var lost = new List<(NodeId, string)>();
-            while (await reader.ReadAsync(token))
-                lost.Add((new NodeId(reader.GetGuid(0)), reader.GetString(1)));
-            return lost;
+            return await ReadNamesAsync(command, token);
         }, cancellationToken);
 
     /// <summary>Lets no lease run out before a time.</summary>
@@ -116,20 +112,21 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
-    /// <summary>Forgets nodes that were lost long ago, unless a device of theirs is still granted.</summary>
-    public Task<int> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                """
-                delete from nodes n where n.state = 'Lost' and n.lost_at < $1
-                    and not exists (select 1 from device_grants g where g.node_id = n.id and g.released_at is null)
-                """, connection)
-            {
-                Parameters = { new() { Value = time.GetUtcNow() - lostFor } },
-            };
-            return await command.ExecuteNonQueryAsync(token);
-        }, cancellationToken);
+    /// <summary>
+    /// Forgets lost nodes: those that were lost long ago, and those whose name another one has taken since, which is the same machine with an empty
+    /// disk, or its successor. Not while a device of theirs is still granted.
+    /// </summary>
+    /// <remarks>While both live they are two machines of one name: that one of them is nobody's successor only its lease can tell.</remarks>
+    public Task<List<(NodeId Id, string Name)>> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
+        DeleteAsync(
+            """
+            (n.lost_at < $1 or exists (
+                select from nodes s where s.name = n.name and s.state = 'Ready' and s.registered_at > n.registered_at))
+            """, time.GetUtcNow() - lostFor, cancellationToken);
+
+    /// <summary>Forgets a lost node.</summary>
+    /// <returns>False if it is not lost, or a device of it is still granted.</returns>
+    public async Task<bool> RemoveAsync(NodeId id, CancellationToken cancellationToken) => (await DeleteAsync("n.id = $1", id.Value, cancellationToken)).Count == 1;
 
     /// <summary>The jobs that hold a device of the node.</summary>
     public Task<List<JobId>> HoldersAsync(NodeId id, CancellationToken cancellationToken) =>
@@ -138,6 +135,11 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             var jobs = await context.DeviceGrants.Where(g => g.NodeId == id.Value && g.ReleasedAt == null).Select(g => g.JobId).Distinct().ToListAsync(token);
             return jobs.ConvertAll(job => new JobId(job));
         }, cancellationToken);
+
+    /// <summary>How many other nodes of that name live.</summary>
+    public Task<int> NamesakesAsync(NodeId id, string name, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => context.Nodes.CountAsync(n => n.Id != id.Value && n.Name == name && n.State == NodeState.Ready, token), cancellationToken);
 
     /// <summary>Of the attempts given, those that hold no device of the node in the node's present epoch.</summary>
     /// <param name="incarnation">The one about to be stored: a new one makes all earlier grants stale.</param>
@@ -170,5 +172,30 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
                 stale.Add(new AttemptKey(new JobId(reader.GetGuid(0)), reader.GetInt32(1)));
             return stale;
         }, cancellationToken);
+    }
+
+    /// <param name="which">A condition on the node n, with one parameter.</param>
+    private Task<List<(NodeId Id, string Name)>> DeleteAsync(string which, object parameter, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                $"""
+                delete from nodes n where n.state = 'Lost' and {which}
+                    and not exists (select from device_grants g where g.node_id = n.id and g.released_at is null)
+                returning n.id, n.name
+                """, connection)
+            {
+                Parameters = { new() { Value = parameter } },
+            };
+            return await ReadNamesAsync(command, token);
+        }, cancellationToken);
+
+    private static async Task<List<(NodeId Id, string Name)>> ReadNamesAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var nodes = new List<(NodeId, string)>();
+        while (await reader.ReadAsync(cancellationToken))
+            nodes.Add((new NodeId(reader.GetGuid(0)), reader.GetString(1)));
+        return nodes;
     }
 }

@@ -15,7 +15,8 @@ internal sealed partial class Reconciler(
     /// <param name="touch">Touches one job; the caller decides whether to wait for it.</param>
     public async Task PassAsync(Func<JobId, Task> touch, CancellationToken cancellationToken)
     {
-        await nodes.ForgetAsync(nodeOptions.Value.ForgetAfter, cancellationToken);
+        foreach (var (node, name) in await nodes.ForgetAsync(nodeOptions.Value.ForgetAfter, cancellationToken))
+            LogForgotten(node, name);
         await Task.WhenAll((await placement.ActiveJobsAsync(cancellationToken)).Select(touch));
         await PlaceAsync(touch);
     }
@@ -39,6 +40,11 @@ internal sealed partial class Reconciler(
             LogTouchFailed(failure, job);
         }
     }
+
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "Node {NodeId} ({Name}), which is lost, is forgotten: it has been lost for long (Nodes:ForgetAfter), or another node has taken its name")]
+    private partial void LogForgotten(NodeId nodeId, string name);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} could not be advanced; the next pass tries again")]
     private partial void LogTouchFailed(Exception failure, JobId jobId);

@@ -12,6 +12,7 @@ public static class PersistenceServices
     {
         services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddOptions<CheckpointOptions>().Bind(configuration.GetSection(CheckpointOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<LogOptions>().Bind(configuration.GetSection(LogOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton(provider =>
             new NpgsqlDataSourceBuilder(provider.GetRequiredService<IOptions<PersistenceOptions>>().Value.ConnectionString)
                 .UseLoggerFactory(provider.GetRequiredService<ILoggerFactory>())
@@ -28,6 +29,7 @@ public static class PersistenceServices
         services.AddSingleton<NodeStore>();
         services.AddSingleton<NodeQueries>();
         services.AddSingleton<MetricStore>();
+        services.AddSingleton<LogRetention>();
         services.AddSingleton<LogStore>();
         services.AddSingleton<ChunkStore>();
         services.AddSingleton<CheckpointStore>();

@@ -4,7 +4,7 @@ using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;
 
-/// <summary>Registers placement, the watch over leases and the reconciler; after everything else, since hosted services start in order.</summary>
+/// <summary>Registers placement and what goes on beside all calls: the watch over leases, the reconciler, the sweep of old logs; after everything else, since hosted services start in order.</summary>
 public static class ReconciliationServices
 {
     public static IServiceCollection AddReconciliation(this IServiceCollection services, IConfiguration configuration)
@@ -16,6 +16,7 @@ public static class ReconciliationServices
         services.AddSingleton<Reconciler>();
         services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<ReconcilerService>();
+        services.AddHostedService<LogRetentionService>();
         return services;
     }
 }

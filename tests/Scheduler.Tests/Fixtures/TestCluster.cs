@@ -59,8 +59,8 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddNodes(builder.Configuration);
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
-        builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == typeof(ReconcilerService)));
-        builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == typeof(LeaseWatchService)));
+        foreach (var loop in new[] { typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService) })
+            builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();
         await host.StartAsync(TestContext.Current.CancellationToken);

@@ -34,4 +34,27 @@ public sealed class SeveralSchedulersTests
             job.RootElement.GetProperty("job").GetProperty("attempt").GetInt32().ShouldBe(1, described.Output);
         }
     }
+
+    /// <summary>The others take it for dead meanwhile, and it finds that out when it goes on.</summary>
+    [Fact]
+    public async Task PausedScheduler_CostsNoNodeAndNoRestart_AndIsThereAgain()
+    {
+        await using var cluster = new LocalCluster { Schedulers = 2 };
+        await cluster.InitializeAsync();
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("outlives", epochs: 40), Cancelled);
+        await cluster.WaitAsync(job.Id, now => now.Progress?.Step > 20, Cancelled);
+        var schedulers = new[] { cluster.ProcessId("scheduler"), cluster.ProcessId("scheduler-2") };
+
+        // The one that agents and clients talk to.
+        await Processes.PauseAsync(schedulers[0], TimeSpan.FromSeconds(15), Cancelled);
+
+        (await cluster.RunAsync(["job", "watch", job.Id], Cancelled)).MustSucceed();
+        string[] askIt = ["node", "list", "--server", cluster.GrpcAddress];
+        await Eventually.BeTrueAsync(
+            () => cluster.RunAsync(askIt, Cancelled).Result.ExitCode == 0, "the paused scheduler answers", Cancelled);
+        schedulers.ShouldBeSubsetOf(Processes.With("/Cluster.Scheduler"));
+        var described = await cluster.RunAsync(["job", "describe", job.Id, "--json"], Cancelled);
+        using var json = JsonDocument.Parse(described.MustSucceed().Output);
+        json.RootElement.GetProperty("job").GetProperty("attempt").GetInt32().ShouldBe(1, described.Output);
+    }
 }

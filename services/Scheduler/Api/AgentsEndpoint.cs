@@ -10,7 +10,8 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>What worker agents call.</summary>
-internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs) : AgentRegistryService.AgentRegistryServiceBase
+internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs)
+    : AgentRegistryService.AgentRegistryServiceBase
 {
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {

@@ -22,7 +22,8 @@ internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store) : Node
         var holder = node.Devices.FirstOrDefault(device => device.JobId.Length > 0)?.JobId;
         throw new RpcException(new Status(StatusCode.FailedPrecondition, node.State == NodeState.Ready || holder is null
             ? $"node {node.Name} is not lost; stop its agent, and remove it when its lease has run out"
-            : $"node {node.Name} is lost, but job {holder}, which had a device there, has not ended on its other nodes; try again when it has"));
+            : $"node {node.Name} is lost, but job {holder}, which had a device there, has not ended on its other nodes; "
+                + "try again when it has"));
     }
 
     private async Task<Node> FindAsync(string text, CancellationToken cancellationToken)

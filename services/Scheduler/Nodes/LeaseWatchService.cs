@@ -1,11 +1,13 @@
 using Cluster.Scheduler.Hosting;
+using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Nodes;
 
 /// <summary>Looks at the leases again and again, beside all other work: how late a look comes must tell of pauses alone.</summary>
 internal sealed partial class LeaseWatchService(
-    LeaseWatch watch, IHostApplicationLifetime lifetime, IOptions<NodeOptions> options, TimeProvider time, ILogger<LeaseWatchService> logger)
+    LeaseWatch watch, IHostApplicationLifetime lifetime, IOptions<NodeOptions> options, TimeProvider time,
+    ILogger<LeaseWatchService> logger)
     : BackgroundService
 {
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -27,6 +29,19 @@ internal sealed partial class LeaseWatchService(
         }
     }
 
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        try
+        {
+            await watch.LeaveAsync(cancellationToken);
+        }
+        catch (StoreUnavailableException)
+        {
+            // Then the others wait, as they do for one that was killed.
+        }
+    }
+
     private async Task<bool> TryLookAsync(bool failing, CancellationToken cancellationToken)
     {
         try
@@ -43,6 +58,8 @@ internal sealed partial class LeaseWatchService(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "The leases of nodes could not be looked at; no node is declared lost until they have had a full term after that")]
+    [LoggerMessage(
+        Level = LogLevel.Error,
+        Message = "The leases of nodes could not be looked at; no node is declared lost until they have had a full term after that")]
     private partial void LogFailed(Exception failure);
 }

@@ -117,8 +117,8 @@ internal sealed partial class NodeGrain(
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "Node {NodeId} has the name {Name}, as another node that has not lost its lease. If that is this machine before its disk was emptied, it "
-            + "is forgotten when its lease runs out; if both live, give one another Agent:Name")]
+        Message = "Node {NodeId} has the name {Name}, as another node that has not lost its lease. If that is this machine before "
+            + "its disk was emptied, it is forgotten when its lease runs out; if both live, give one another Agent:Name")]
     private partial void LogNamesake(NodeId nodeId, string name);
 
     private sealed record Connection(AgentEndpoint Endpoint, string Incarnation, bool Clean);

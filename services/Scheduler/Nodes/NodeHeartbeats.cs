@@ -8,10 +8,13 @@ namespace Cluster.Scheduler.Nodes;
 internal sealed class NodeHeartbeats(NodeStore store, IGrainFactory grains, IOptions<NodeOptions> options)
 {
     /// <summary>Renews the lease in its row, then lets the node's grain hear the rest.</summary>
-    /// <remarks>In this order: the grain may live in a scheduler that is paused or has just died, which must cost the node nothing.</remarks>
+    /// <remarks>
+    /// In this order: the grain may live in a scheduler that is paused or has just died, which must cost the node nothing.
+    /// </remarks>
     public async Task<HeartbeatResult> HeartbeatAsync(NodeId node, NodeHeartbeat heartbeat)
     {
-        if (await store.RenewAsync(node, heartbeat.Incarnation, options.Value.LeaseDuration, heartbeat.Utilization, CancellationToken.None))
+        var lease = options.Value.LeaseDuration;
+        if (await store.RenewAsync(node, heartbeat.Incarnation, lease, heartbeat.Utilization, CancellationToken.None))
             return await grains.GetGrain<INodeGrain>(node.Value).HeartbeatAsync(heartbeat);
         var row = await store.LoadAsync(node, CancellationToken.None);
         var superseded = row is not null && row.Incarnation != heartbeat.Incarnation;

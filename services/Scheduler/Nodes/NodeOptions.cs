@@ -18,8 +18,8 @@ public sealed class NodeOptions : IValidatableObject
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(3);
 
     /// <summary>
-    /// A lost node counts as registered for so long: it is listed, and jobs may be submitted that need it back. A machine that is repaired within an
-    /// hour does; one that returns later registers anew.
+    /// A lost node counts as registered for so long: it is listed, and jobs may be submitted that need it back. A machine that is repaired
+    /// within an hour does; one that returns later registers anew.
     /// </summary>
     [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
     public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromHours(1);
@@ -35,7 +35,12 @@ public sealed class NodeOptions : IValidatableObject
     /// <summary>Two looks at the leases that are further apart tell that the scheduler or its store was away in between.</summary>
     public TimeSpan LongestAbsence => (LeaseDuration - HeartbeatInterval) / 2;
 
-    /// <summary>How often leases are looked at: several times within the longest absence, so that a busy machine is not taken for a paused one.</summary>
+    /// <summary>A scheduler that has been away for longer is gone: by then agents that talked to it talk to another.</summary>
+    public TimeSpan LongestSchedulerAbsence => 3 * LeaseDuration;
+
+    /// <summary>
+    /// How often leases are looked at: several times within the longest absence, so that a busy machine is not taken for a paused one.
+    /// </summary>
     public TimeSpan LookInterval => LongestAbsence / 4 < LongestLookInterval ? LongestAbsence / 4 : LongestLookInterval;
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)

@@ -30,12 +30,17 @@ public sealed class LogRetention(ClusterDatabase database, IOptions<LogOptions> 
             await TrimAsync(job, keptBytes: 0, TooOld, cancellationToken);
     }
 
-    /// <summary>Notes that a job's log has grown, and trims it if it is too long now: a sixteenth more than needed, so that not every batch does.</summary>
+    /// <summary>
+    /// Notes that a job's log has grown, and trims it if it is too long now: a sixteenth more than needed, so that not every batch does.
+    /// </summary>
     /// <remarks>Within the transaction that appends, under the job's lock.</remarks>
     internal async Task GrownAsync(NpgsqlConnection connection, JobId job, long bytes, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
-            "insert into log_sizes values ($1, $2) on conflict (job_id) do update set bytes = log_sizes.bytes + excluded.bytes returning bytes", connection)
+            """
+            insert into log_sizes values ($1, $2) on conflict (job_id) do update set bytes = log_sizes.bytes + excluded.bytes
+            returning bytes
+            """, connection)
         {
             Parameters = { new() { Value = job.Value }, new() { Value = bytes } },
         };
@@ -52,7 +57,10 @@ public sealed class LogRetention(ClusterDatabase database, IOptions<LogOptions> 
             more = await database.TransactAsync(async (connection, token) =>
             {
                 await AdvisoryLocks.LockLogsAsync(connection, job, token);
-                await using var size = new NpgsqlCommand("select bytes from log_sizes where job_id = $1", connection) { Parameters = { new() { Value = job.Value } } };
+                await using var size = new NpgsqlCommand("select bytes from log_sizes where job_id = $1", connection)
+                {
+                    Parameters = { new() { Value = job.Value } },
+                };
                 var excess = (long)(await size.ExecuteScalarAsync(token))! - keptBytes;
                 return excess > 0 && await RemoveAsync(connection, job, Math.Min(excess, BytesAtOnce), because, token);
             }, cancellationToken);
@@ -61,22 +69,27 @@ public sealed class LogRetention(ClusterDatabase database, IOptions<LogOptions> 
 
     /// <summary>Removes the oldest lines, so many that at least these bytes go.</summary>
     /// <returns>Whether there were any.</returns>
-    private async Task<bool> RemoveAsync(NpgsqlConnection connection, JobId job, long bytes, string because, CancellationToken cancellationToken)
+    private async Task<bool> RemoveAsync(
+        NpgsqlConnection connection, JobId job, long bytes, string because, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             $"""
             with oldest as (
-                select sequence, octet_length(text) + {LineOverhead} as bytes from logs where job_id = $1 order by sequence limit $2 / {LineOverhead} + 1),
+                select sequence, octet_length(text) + {LineOverhead} as bytes from logs where job_id = $1
+                order by sequence limit $2 / {LineOverhead} + 1),
             doomed as (
                 select max(sequence) as last, count(*) as lines, sum(bytes) as bytes
                 from (select sequence, bytes, sum(bytes) over (order by sequence) - bytes as before from oldest) summed where before < $2),
             gone as (delete from logs using doomed where job_id = $1 and sequence <= last)
-            update log_sizes s set bytes = s.bytes - doomed.bytes, lines_removed = lines_removed + doomed.lines, removed_through = doomed.last,
-                removed_at = $3, removed_because = $4
+            update log_sizes s set bytes = s.bytes - doomed.bytes, lines_removed = lines_removed + doomed.lines,
+                removed_through = doomed.last, removed_at = $3, removed_because = $4
             from doomed where s.job_id = $1 and doomed.lines > 0
             """, connection)
         {
-            Parameters = { new() { Value = job.Value }, new() { Value = bytes }, new() { Value = time.GetUtcNow() }, new() { Value = because } },
+            Parameters =
+            {
+                new() { Value = job.Value }, new() { Value = bytes }, new() { Value = time.GetUtcNow() }, new() { Value = because },
+            },
         };
         return await command.ExecuteNonQueryAsync(cancellationToken) > 0;
     }

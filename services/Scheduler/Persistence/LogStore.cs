@@ -52,7 +52,9 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
     /// <param name="limit">At most this many, beside that one.</param>
     public Task<IReadOnlyList<LogLine>> ReadAsync(
         JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
-        QueryAsync($"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", job, afterSequence, rank, limit, cancellationToken);
+        QueryAsync(
+            $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence",
+            job, afterSequence, rank, limit, cancellationToken);
 
     /// <summary>The last lines, in ascending sequence.</summary>
     /// <inheritdoc cref="ReadAsync"/>

@@ -54,7 +54,8 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     /// <summary>Renews the lease of a node that has not lost it.</summary>
     /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
     public Task<bool> RenewAsync(
-        NodeId id, string incarnation, TimeSpan lease, IReadOnlyDictionary<string, double> utilization, CancellationToken cancellationToken) =>
+        NodeId id, string incarnation, TimeSpan lease, IReadOnlyDictionary<string, double> utilization,
+        CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
@@ -113,10 +114,12 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
         }, cancellationToken);
 
     /// <summary>
-    /// Forgets lost nodes: those that were lost long ago, and those whose name another one has taken since, which is the same machine with an empty
-    /// disk, or its successor. Not while a device of theirs is still granted.
+    /// Forgets lost nodes: those that were lost long ago, and those whose name another one has taken since, which is the same machine with
+    /// an empty disk, or its successor. Not while a device of theirs is still granted.
     /// </summary>
-    /// <remarks>While both live they are two machines of one name: that one of them is nobody's successor only its lease can tell.</remarks>
+    /// <remarks>
+    /// While both live they are two machines of one name: that one of them is nobody's successor only its lease can tell.
+    /// </remarks>
     public Task<List<(NodeId Id, string Name)>> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
         DeleteAsync(
             """
@@ -126,7 +129,8 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
 
     /// <summary>Forgets a lost node.</summary>
     /// <returns>False if it is not lost, or a device of it is still granted.</returns>
-    public async Task<bool> RemoveAsync(NodeId id, CancellationToken cancellationToken) => (await DeleteAsync("n.id = $1", id.Value, cancellationToken)).Count == 1;
+    public async Task<bool> RemoveAsync(NodeId id, CancellationToken cancellationToken) =>
+        (await DeleteAsync("n.id = $1", id.Value, cancellationToken)).Count == 1;
 
     /// <summary>The jobs that hold a device of the node.</summary>
     public Task<List<JobId>> HoldersAsync(NodeId id, CancellationToken cancellationToken) =>
@@ -139,7 +143,8 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     /// <summary>How many other nodes of that name live.</summary>
     public Task<int> NamesakesAsync(NodeId id, string name, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
-            (context, token) => context.Nodes.CountAsync(n => n.Id != id.Value && n.Name == name && n.State == NodeState.Ready, token), cancellationToken);
+            (context, token) => context.Nodes.CountAsync(n => n.Id != id.Value && n.Name == name && n.State == NodeState.Ready, token),
+            cancellationToken);
 
     /// <summary>Of the attempts given, those that hold no device of the node in the node's present epoch.</summary>
     /// <param name="incarnation">The one about to be stored: a new one makes all earlier grants stale.</param>

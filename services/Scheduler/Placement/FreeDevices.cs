@@ -70,12 +70,12 @@ internal sealed class FreeDevices
 
     /// <summary>The first to whom devices are kept or held that the job could use.</summary>
     public string? ClaimOn(DeviceNeed need) => need.Kinds
-        .SelectMany(kind => Enumerable.Range(0, _nodes.Count).Where(i => need.CouldUse(_nodes[i], kind)).Select(i => _pools[kind].Claims[i]))
+        .SelectMany(kind => _pools[kind].Claims.Where((_, i) => need.CouldUse(_nodes[i], kind)))
         .FirstOrDefault(claim => claim is not null);
 
     /// <summary>
-    /// For the reason of one that waits: devices of its best kind that it could use, free ones (kept, held or not), idle ones (free, but perhaps
-    /// without the memory for a rank) and all.
+    /// For the reason of one that waits: devices of its best kind that it could use, free ones (kept, held or not), idle ones (free, but
+    /// perhaps without the memory for a rank) and all.
     /// </summary>
     public (int Free, int Idle, int All) Count(DeviceNeed need) =>
         need.Kinds.Select(kind =>
@@ -117,7 +117,9 @@ internal sealed class FreeDevices
         var (wanted, offered) = (job.Need.Devices, 0);
         for (var i = 0; i < _nodes.Count; i++)
         {
-            if (pool.Left.Devices[i].Count == 0 || pool.Kept[i] || (avoiding && job.Avoid.Contains(_nodes[i].Id)) || !job.Need.Admits(_nodes[i]))
+            if (pool.Left.Devices[i].Count == 0 || pool.Kept[i] || !job.Need.Admits(_nodes[i]))
+                continue;
+            if (avoiding && job.Avoid.Contains(_nodes[i].Id))
                 continue;
             var count = job.Need.Capped(Fitting(pool.Left, i, kind, job.Need));
             if (count == 0)
@@ -161,7 +163,8 @@ internal sealed class FreeDevices
     }
 
     private List<string> Pick(DeviceNeed need, DeviceKind kind, int node, int count) =>
-        [.. _pools[kind].Left.Devices[node].Where(d => kind == DeviceKind.Cpu || _nodes[node].Memory.Holds(d, need.Memory.Gpu)).Take(count)];
+        [.. _pools[kind].Left.Devices[node]
+            .Where(d => kind == DeviceKind.Cpu || _nodes[node].Memory.Holds(d, need.Memory.Gpu)).Take(count)];
 
     /// <summary>One kind of device on all nodes.</summary>
     private sealed class Pool(IReadOnlyList<string>[] free, IReadOnlyList<NodeCapacity> nodes)

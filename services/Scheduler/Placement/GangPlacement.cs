@@ -5,9 +5,9 @@ namespace Cluster.Scheduler.Placement;
 /// <summary>Gives waiting jobs their devices: all that a job asks for, or none.</summary>
 /// <remarks>
 /// How long a job runs is not known, so any device that a later job took could delay an earlier one that waits. Hence the rule of
-/// backfill: a job may pass those before it, but only onto devices that none of them could use. A job that waits out its pause after a failure
-/// keeps its place: what it would start on is held for it against those behind it, and goes to those before it. A node that was lost a moment ago is
-/// expected back; what fits only with nodes that have been lost for long keeps nothing from anybody.
+/// backfill: a job may pass those before it, but only onto devices that none of them could use. A job that waits out its pause after a
+/// failure keeps its place: what it would start on is held for it against those behind it, and goes to those before it. A node that was
+/// lost a moment ago is expected back; what fits only with nodes that have been lost for long keeps nothing from anybody.
 /// </remarks>
 internal static class GangPlacement
 {
@@ -15,7 +15,8 @@ internal static class GangPlacement
     /// <param name="ordered">The snapshot's waiting jobs, first come first.</param>
     /// <param name="longestHold">As <see cref="PlacementOptions.LongestHold"/>.</param>
     /// <returns>One decision a job, in the same order.</returns>
-    public static IReadOnlyList<PlacementDecision> Decide(ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, TimeSpan longestHold)
+    public static IReadOnlyList<PlacementDecision> Decide(
+        ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, TimeSpan longestHold)
     {
         var free = new FreeDevices(snapshot.Nodes);
         var verdicts = new Dictionary<string, Verdict>();
@@ -74,7 +75,10 @@ internal static class GangPlacement
     private static string DescribeLost(DeviceNeed need, IReadOnlyList<NodeCapacity> nodes)
     {
         var (devices, lost) = need.Kinds.Select(kind => Lost(kind)).MaxBy(each => each.Devices);
-        return devices == 0 ? "" : $", {devices} {(devices == 1 ? "is" : "are")} on {(lost.Count == 1 ? "a lost node" : "lost nodes")} ({string.Join(", ", lost)})";
+        if (devices == 0)
+            return "";
+        var names = string.Join(", ", lost);
+        return $", {devices} {(devices == 1 ? "is" : "are")} on {(lost.Count == 1 ? "a lost node" : "lost nodes")} ({names})";
 
         (int Devices, List<string> Nodes) Lost(DeviceKind kind)
         {

@@ -43,7 +43,8 @@ internal sealed partial class Reconciler(
 
     [LoggerMessage(
         Level = LogLevel.Information,
-        Message = "Node {NodeId} ({Name}), which is lost, is forgotten: it has been lost for long (Nodes:ForgetAfter), or another node has taken its name")]
+        Message = "Node {NodeId} ({Name}), which is lost, is forgotten: it has been lost for long (Nodes:ForgetAfter), "
+            + "or another node has taken its name")]
     private partial void LogForgotten(NodeId nodeId, string name);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} could not be advanced; the next pass tries again")]

@@ -62,8 +62,8 @@ public sealed class AgentOptions
     public string DataRoot { get; set; } = "/usr/share/datasets";
 
     /// <summary>
-    /// Log that one attempt keeps in memory until the scheduler has it, in bytes; beyond it the oldest lines go, and the log says how many and why. By
-    /// default some 300,000 lines, for bursts and for a scheduler that is away.
+    /// Log that one attempt keeps in memory until the scheduler has it, in bytes; beyond it the oldest lines go, and the log says how many
+    /// and why. By default some 300,000 lines, for bursts and for a scheduler that is away.
     /// </summary>
     [Range(64 * 1024, int.MaxValue)]
     public int LogSpoolBytes { get; set; } = 32 * 1024 * 1024;

@@ -7,9 +7,9 @@ namespace Cluster.Worker.Agent;
 
 /// <summary>An attempt's log lines on their way to the scheduler: in order, bounded, and numbered when they leave.</summary>
 /// <remarks>
-/// Beyond the limit the oldest lines go, since the newest tell why a trainer died; a line says to each rank how many of its went, and whether the
-/// scheduler took none or the trainer wrote faster than it took them. A batch, once taken, stays the same until it is acknowledged: the scheduler
-/// knows a repetition by its first number.
+/// Beyond the limit the oldest lines go, since the newest tell why a trainer died; a line says to each rank how many of its went, and
+/// whether the scheduler took none or the trainer wrote faster than it took them. A batch, once taken, stays the same until it is
+/// acknowledged: the scheduler knows a repetition by its first number.
 /// </remarks>
 internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
 {
@@ -175,7 +175,9 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
         Rank = rank,
         Stream = LogStream.Agent,
         Text = $"{(dropped.Lines == 1 ? "1 line" : $"{dropped.Lines} lines")} dropped here: "
-            + (dropped.Unanswered >= LateAnswer ? $"the scheduler took none for {dropped.Unanswered.TotalSeconds:0} s" : "they were written faster than the scheduler takes them")
+            + (dropped.Unanswered >= LateAnswer
+                ? $"the scheduler took none for {dropped.Unanswered.TotalSeconds:0} s"
+                : "they were written faster than the scheduler takes them")
             + $", and the agent keeps {maxBytes} bytes (Agent:LogSpoolBytes)",
     };
 

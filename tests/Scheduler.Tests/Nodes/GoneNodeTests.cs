@@ -36,7 +36,9 @@ public sealed class GoneNodeTests(PostgresServer postgres)
         (await cluster.GetAsync(job)).Placement.Single().NodeId.ShouldBe(reborn.Id.ToString());
     }
 
-    /// <summary>A lost node that cannot be forgotten yet, since its gang's other rank still runs, is forgotten when that has ended.</summary>
+    /// <summary>
+    /// A lost node that cannot be forgotten yet, since its gang's other rank still runs, is forgotten when that has ended.
+    /// </summary>
     [Fact]
     public async Task Node_BackUnderItsOldName_WhileItsJobStillEndsElsewhere_IsListedOnceThen()
     {
@@ -49,7 +51,8 @@ public sealed class GoneNodeTests(PostgresServer postgres)
         await PassAsync(cluster, Options.LeaseDuration, reborn, other);
         (await ListAsync(cluster)).Count(node => node.Name == "node-a").ShouldBe(2);
 
-        await other.ExitAsync(job, 1, rank: (await cluster.GetAsync(job)).Placement.Single(place => place.NodeName == "node-b").Rank, TrainerExit.Stopped);
+        var rank = (await cluster.GetAsync(job)).Placement.Single(place => place.NodeName == "node-b").Rank;
+        await other.ExitAsync(job, 1, rank, TrainerExit.Stopped);
         await cluster.ReconcileAsync();
 
         (await ListAsync(cluster)).Select(node => node.Id).ShouldBe([reborn.Id.ToString(), other.Id.ToString()], ignoreOrder: true);
@@ -117,18 +120,17 @@ public sealed class GoneNodeTests(PostgresServer postgres)
     [Fact]
     public async Task RemoveNode_ForgetsALostNodeAtOnce_AndRefusesOneThatIsThere()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Nodes:LeaseDuration", "00:00:10"), ("Nodes:HeartbeatInterval", "00:00:03"));
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
         var (gone, there) = (await scheduler.AddNodeAsync("gone"), await scheduler.AddNodeAsync("there"));
-        var nodes = scheduler.Nodes(TestScheduler.OperatorToken);
-        (await Should.ThrowAsync<RpcException>(async () => await nodes.RemoveNodeAsync(new RemoveNodeRequest { NodeId = "there" }, cancellationToken: Cancelled))).Status.ShouldBe(new Status(
+        (await Should.ThrowAsync<RpcException>(() => RemoveAsync(scheduler, "there"))).Status.ShouldBe(new Status(
             StatusCode.FailedPrecondition, "node there is not lost; stop its agent, and remove it when its lease has run out"));
         await scheduler.ExecuteAsync($"update nodes set state = 'Lost', lost_at = now() where id = '{gone.NodeId}'");
 
-        (await nodes.RemoveNodeAsync(new RemoveNodeRequest { NodeId = "gone" }, cancellationToken: Cancelled)).Node.Id.ShouldBe(gone.NodeId);
+        (await RemoveAsync(scheduler, "gone")).Id.ShouldBe(gone.NodeId);
 
-        (await nodes.ListNodesAsync(new ListNodesRequest(), cancellationToken: Cancelled)).Nodes.ShouldHaveSingleItem().Id.ShouldBe(there.NodeId);
-        (await Should.ThrowAsync<RpcException>(async () => await nodes.RemoveNodeAsync(new RemoveNodeRequest { NodeId = "gone" }, cancellationToken: Cancelled))).StatusCode
-            .ShouldBe(StatusCode.NotFound);
+        var listed = await scheduler.Nodes().ListNodesAsync(new ListNodesRequest(), cancellationToken: Cancelled);
+        listed.Nodes.ShouldHaveSingleItem().Id.ShouldBe(there.NodeId);
+        (await Should.ThrowAsync<RpcException>(() => RemoveAsync(scheduler, "gone"))).StatusCode.ShouldBe(StatusCode.NotFound);
     }
 
     [Fact]
@@ -138,10 +140,16 @@ public sealed class GoneNodeTests(PostgresServer postgres)
         var trainer = await scheduler.RunAsync("gone");
         await scheduler.ExecuteAsync("update nodes set state = 'Lost', lost_at = now()");
 
-        (await Should.ThrowAsync<RpcException>(async () =>
-            await scheduler.Nodes(TestScheduler.OperatorToken).RemoveNodeAsync(new RemoveNodeRequest { NodeId = "gone" }, cancellationToken: Cancelled))).Status.ShouldBe(new Status(
-            StatusCode.FailedPrecondition,
-            $"node gone is lost, but job {trainer.Job}, which had a device there, has not ended on its other nodes; try again when it has"));
+        var refusal = await Should.ThrowAsync<RpcException>(() => RemoveAsync(scheduler, "gone"));
+
+        refusal.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
+        refusal.Status.Detail.ShouldStartWith($"node gone is lost, but job {trainer.Job}, which had a device there, has not ended");
+    }
+
+    private static async Task<Node> RemoveAsync(TestScheduler scheduler, string name)
+    {
+        var request = new RemoveNodeRequest { NodeId = name };
+        return (await scheduler.Nodes(TestScheduler.OperatorToken).RemoveNodeAsync(request, cancellationToken: Cancelled)).Node;
     }
 
     private static Task<TestNode> AddLaterAsync(TestCluster cluster, string name)

@@ -51,7 +51,8 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         for (var away = TimeSpan.Zero; away < Lease * 2; away += Look)
         {
             cluster.Time.Advance(Look);
-            await Should.ThrowAsync<OperationCanceledException>(() => cluster.Get<LeaseWatch>().LookAsync(new CancellationToken(canceled: true)));
+            var fails = new CancellationToken(canceled: true);
+            await Should.ThrowAsync<OperationCanceledException>(() => cluster.Get<LeaseWatch>().LookAsync(fails));
         }
 
         await LookForAsync(cluster, Lease - Look);
@@ -88,19 +89,49 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         (await StateAsync(cluster)).ShouldBe(NodeState.Ready);
     }
 
-    /// <summary>As while the scheduler that has the node's grain is paused or has just died: this one's grain does not know the agent yet.</summary>
+    /// <summary>
+    /// As while the scheduler that has the node's grain is paused or has just died: this one's grain does not know the agent yet.
+    /// </summary>
     [Fact]
     public async Task Heartbeat_ThatReachesAnotherScheduler_RenewsTheLease()
     {
         await using var first = await TestCluster.StartAsync(postgres);
         var node = await first.AddNodeAsync();
-        await using var second = await TestCluster.StartAsync(first.ConnectionString, first.Time, first.Agents, TestCluster.ClusteredApart);
+        await using var second = await BesideAsync(first);
 
-        await LookForAsync(second, Lease - Look);
+        await LookForAsync(first, Lease - Look);
         (await node.ConnectedTo(second).HeartbeatAsync()).Status.ShouldBe(HeartbeatStatus.Unknown);
-        await LookForAsync(second, Lease - Look);
+        await LookForAsync(first, Lease - Look);
 
+        (await StateAsync(first)).ShouldBe(NodeState.Ready);
+    }
+
+    [Fact]
+    public async Task Watch_WhileAnotherSchedulerIsAway_LosesNoNode_UntilThatOneIsGoneForGood()
+    {
+        await using var paused = await TestCluster.StartAsync(postgres);
+        await using var second = await BesideAsync(paused);
+        await paused.AddNodeAsync();
+
+        await LookForAsync(second, new NodeOptions().LongestSchedulerAbsence);
         (await StateAsync(second)).ShouldBe(NodeState.Ready);
+        await LookForAsync(second, Lease - Look);
+        (await StateAsync(second)).ShouldBe(NodeState.Ready);
+        await LookForAsync(second, Look);
+        (await StateAsync(second)).ShouldBe(NodeState.Lost, "it had a full term after that");
+    }
+
+    [Fact]
+    public async Task Watch_WhenAnotherSchedulerHasStopped_DoesNotWaitForIt()
+    {
+        await using var stopped = await TestCluster.StartAsync(postgres);
+        await using var second = await BesideAsync(stopped);
+        await stopped.AddNodeAsync();
+        await stopped.Get<LeaseWatch>().LeaveAsync(Cancelled);
+
+        await LookForAsync(second, Lease);
+
+        (await StateAsync(second)).ShouldBe(NodeState.Lost);
     }
 
     /// <summary>A busy machine takes minutes to open the port; until then no agent could renew anything.</summary>
@@ -134,6 +165,9 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
 
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
+
+    private static Task<TestCluster> BesideAsync(TestCluster other) =>
+        TestCluster.StartAsync(other.ConnectionString, other.Time, other.Agents, TestCluster.ClusteredApart);
 
     private static async Task LookForAsync(TestCluster cluster, TimeSpan time)
     {

@@ -18,7 +18,7 @@ public sealed class LogRetentionTests(PostgresServer postgres)
     [Fact]
     public async Task Log_BeyondItsLimit_LosesItsOldestLines_AndSaysSoWhereTheyWere()
     {
-        await using var cluster = await TestCluster.StartAsync(postgres, services => services.Configure<LogOptions>(logs => logs.MaxBytesPerJob = 1 << 20));
+        await using var cluster = await TestCluster.StartAsync(postgres, KeepLittle);
         var (node, job) = await RunningAsync(cluster);
 
         // 1,048 lines fit; 252 and a sixteenth of the limit go.
@@ -36,7 +36,7 @@ public sealed class LogRetentionTests(PostgresServer postgres)
     [Fact]
     public async Task Log_TrimmedAgain_CountsAllThatWent()
     {
-        await using var cluster = await TestCluster.StartAsync(postgres, services => services.Configure<LogOptions>(logs => logs.MaxBytesPerJob = 1 << 20));
+        await using var cluster = await TestCluster.StartAsync(postgres, KeepLittle);
         var (node, job) = await RunningAsync(cluster);
 
         for (var first = 1; first <= 5001; first += 1000)
@@ -51,7 +51,7 @@ public sealed class LogRetentionTests(PostgresServer postgres)
     [Fact]
     public async Task Notice_IsForReadersWhoWouldHaveMetTheLines()
     {
-        await using var cluster = await TestCluster.StartAsync(postgres, services => services.Configure<LogOptions>(logs => logs.MaxBytesPerJob = 1 << 20));
+        await using var cluster = await TestCluster.StartAsync(postgres, KeepLittle);
         var (node, job) = await RunningAsync(cluster);
         await AppendAsync(cluster, node, job, 1, 1300);
         var logs = cluster.Get<LogStore>();
@@ -92,11 +92,13 @@ public sealed class LogRetentionTests(PostgresServer postgres)
         await generous.DisposeAsync();
 
         await using var strict = await TestCluster.StartAsync(
-            generous.ConnectionString, generous.Time, generous.Agents, services => services.Configure<LogOptions>(logs => logs.MaxBytesPerJob = 1 << 20));
+            generous.ConnectionString, generous.Time, generous.Agents, KeepLittle);
         await strict.Get<LogRetention>().SweepAsync(Token);
 
         (await ReadAsync(strict, job)).Count.ShouldBe(1 + 1048);
     }
+
+    private static void KeepLittle(IServiceCollection services) => services.Configure<LogOptions>(logs => logs.MaxBytesPerJob = 1 << 20);
 
     private static async Task<(TestNode Node, JobId Job)> RunningAsync(TestCluster cluster)
     {
@@ -106,10 +108,14 @@ public sealed class LogRetentionTests(PostgresServer postgres)
         return (node, job);
     }
 
-    private static Task AppendAsync(TestCluster cluster, TestNode node, JobId job, int first, int count) => cluster.Get<LogStore>().AppendAsync(
-        node.Id, job, 1, first, [.. Enumerable.Range(first, count).Select(_ => new LogLine { Text = Text, Stream = LogStream.Stdout })], Token);
+    private static Task AppendAsync(TestCluster cluster, TestNode node, JobId job, int first, int count)
+    {
+        var lines = Enumerable.Repeat(new LogLine { Text = Text, Stream = LogStream.Stdout }, count).ToList();
+        return cluster.Get<LogStore>().AppendAsync(node.Id, job, 1, first, lines, Token);
+    }
 
-    private static Task<IReadOnlyList<LogLine>> ReadAsync(TestCluster cluster, JobId job) => cluster.Get<LogStore>().ReadAsync(job, 0, null, 10_000, Token);
+    private static Task<IReadOnlyList<LogLine>> ReadAsync(TestCluster cluster, JobId job) =>
+        cluster.Get<LogStore>().ReadAsync(job, 0, null, 10_000, Token);
 
     private static async Task<long> SizeAsync(TestCluster cluster, JobId job)
     {

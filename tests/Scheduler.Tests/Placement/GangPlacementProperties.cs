@@ -47,7 +47,14 @@ public sealed class GangPlacementProperties
             $"node-{i}", free: random.Next(0, 9), busy: random.Next(0, 4), random.Next(3) == 0 ? DeviceKind.Cuda : DeviceKind.Cpu,
             [.. Sets.Where(_ => random.Next(4) > 0)], random.Next(2) == 0 ? [] : new() { ["zone"] = Zones[random.Next(2)] });
         if (random.Next(6) == 0)
-            node = node with { LostAt = Now - TimeSpan.FromMinutes(random.Next(0, 20)), Free = new Dictionary<DeviceKind, IReadOnlyList<string>>() };
+        {
+            node = node with
+            {
+                LostAt = Now - TimeSpan.FromMinutes(random.Next(0, 20)),
+                Free = new Dictionary<DeviceKind, IReadOnlyList<string>>(),
+            };
+        }
+
         return random.Next(3) == 0 ? node : node with { Memory = RandomMemory(node, random) };
     }
 
@@ -67,8 +74,10 @@ public sealed class GangPlacementProperties
         var decisions = GangPlacement.Decide(snapshot, ordered, LongestHold);
 
         decisions.Select(d => d.Job).ShouldBe(ordered.Select(j => j.Id), "one decision a job, in order");
-        GangPlacement.Decide(snapshot, ordered, LongestHold).Select(d => d.ToString()).ShouldBe(decisions.Select(d => d.ToString()), "the same again");
+        var again = GangPlacement.Decide(snapshot, ordered, LongestHold);
+        again.Select(d => d.ToString()).ShouldBe(decisions.Select(d => d.ToString()), "the same again");
         var byId = snapshot.Nodes.ToDictionary(n => n.Id);
+        var there = snapshot.Nodes.Where(ExpectedBack).ToList();
         var given = new HashSet<(NodeId, string)>();
         var passed = new List<DeviceNeed>();
         var taken = new Dictionary<NodeId, long>();
@@ -76,7 +85,7 @@ public sealed class GangPlacementProperties
         {
             if (decisions[i] is PlacementDecision.Placed placed)
                 CheckPlaced(ordered[i], placed, byId, given, passed, taken);
-            else if (!(ordered[i].NotBefore > snapshot.TakenAt) && Feasibility.Suffices(ordered[i].Need, [.. snapshot.Nodes.Where(ExpectedBack)]))
+            else if (!(ordered[i].NotBefore > snapshot.TakenAt) && Feasibility.Suffices(ordered[i].Need, there))
                 passed.Add(ordered[i].Need);
         }
 
@@ -89,7 +98,9 @@ public sealed class GangPlacementProperties
 
     private static bool ExpectedBack(NodeCapacity node) => node.LostAt is null || Now - node.LostAt < LongestHold;
 
-    /// <summary>What pauses could start on what those before it left, and can still when those behind it have been given their devices.</summary>
+    /// <summary>
+    /// What pauses could start on what those before it left, and can still when those behind it have been given their devices.
+    /// </summary>
     private static void CheckHolds(ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, IReadOnlyList<PlacementDecision> decisions)
     {
         for (var i = 0; i < ordered.Count && i < 10; i++)
@@ -97,15 +108,18 @@ public sealed class GangPlacementProperties
             if (!(ordered[i].NotBefore > Now))
                 continue;
             WaitingJob[] ready = [.. ordered.Take(i), ordered[i] with { NotBefore = null }];
-            if (GangPlacement.Decide(snapshot, ready, LongestHold)[i].Devices() is not null)
-                GangPlacement.Decide(Without(snapshot, decisions.Skip(i)), ready, LongestHold)[i].Devices().ShouldNotBeNull("its devices are held");
+            if (GangPlacement.Decide(snapshot, ready, LongestHold)[i].Devices() is null)
+                continue;
+            var after = GangPlacement.Decide(Without(snapshot, decisions.Skip(i)), ready, LongestHold);
+            after[i].Devices().ShouldNotBeNull("its devices are held");
         }
     }
 
     /// <summary>As if the devices given by these decisions had been taken before.</summary>
     private static ClusterSnapshot Without(ClusterSnapshot snapshot, IEnumerable<PlacementDecision> decisions)
     {
-        var taken = decisions.OfType<PlacementDecision.Placed>().SelectMany(placed => placed.Ranks).ToLookup(rank => rank.Node, rank => rank.Device);
+        var taken = decisions.OfType<PlacementDecision.Placed>().SelectMany(placed => placed.Ranks)
+            .ToLookup(rank => rank.Node, rank => rank.Device);
         return snapshot with
         {
             Nodes = [.. snapshot.Nodes.Select(node => node with

@@ -21,8 +21,8 @@ public sealed class HeldDevicesTests
         decisions[0].Waiting().ShouldSatisfyAllConditions(
             w => w.Position.ShouldBe(0), w => w.Reason.ShouldBe("waits until 00:00:05 UTC after a failure: why it was queued"));
         decisions.Skip(1).Select(d => d.Waiting().Position).ShouldBe([1, 2]);
-        decisions.Skip(1).Select(d => d.Waiting().Reason).ShouldAllBe(
-            reason => reason == $"waits its turn: the free devices are kept for job {paused.Id}, which starts again at 00:00:05 UTC after a failure");
+        var why = $"waits its turn: the free devices are kept for job {paused.Id}, which starts again at 00:00:05 UTC after a failure";
+        decisions.Skip(1).Select(d => d.Waiting().Reason).ShouldAllBe(reason => reason == why);
     }
 
     [Fact]
@@ -66,9 +66,13 @@ public sealed class HeldDevicesTests
     }
 
     [Fact]
-    public void Decide_HoldsTheKindThatTheJobWouldTake() =>
-        Decide([ANode("gpu", free: 1, kind: DeviceKind.Cuda), ANode("cpu", free: 1)], AJob(1, DeviceKind.Any, notBefore: Soon), AJob(1, DeviceKind.Cuda), AJob(1))
-            .Select(d => d.Devices()?[0]).ShouldBe([null, null, "cpu/cpu:0"]);
+    public void Decide_HoldsTheKindThatTheJobWouldTake()
+    {
+        var nodes = new[] { ANode("gpu", free: 1, kind: DeviceKind.Cuda), ANode("cpu", free: 1) };
+
+        Decide(nodes, AJob(1, DeviceKind.Any, notBefore: Soon), AJob(1, DeviceKind.Cuda), AJob(1)).Select(d => d.Devices()?[0])
+            .ShouldBe([null, null, "cpu/cpu:0"]);
+    }
 
     [Fact]
     public void Decide_HoldsTheMemoryToo()
@@ -102,7 +106,8 @@ public sealed class HeldDevicesTests
             decisions[1].Waiting().Reason.ShouldBe($"waits its turn: the free devices are kept for job {gang.Id}");
         }
 
-        Decide(nodes, AJob(2)).Single().Waiting().Reason.ShouldBe("needs 2 cpu devices at once; 1 of the 2 that it could use are free, 1 is on a lost node (b)");
+        Decide(nodes, AJob(2)).Single().Waiting().Reason.ShouldBe(
+            "needs 2 cpu devices at once; 1 of the 2 that it could use are free, 1 is on a lost node (b)");
     }
 
     [Fact]

@@ -56,7 +56,8 @@ public sealed class LogShippingTests : AgentTest
         var batch = await spool.NextBatchAsync(() => new AppendLogsRequest { Attempt = 5 }, End);
 
         batch.Lines[0].Text.ShouldBe(
-            $"150 lines dropped here: they were written faster than the scheduler takes them, and the agent keeps {HundredLines} bytes (Agent:LogSpoolBytes)");
+            "150 lines dropped here: they were written faster than the scheduler takes them, "
+            + $"and the agent keeps {HundredLines} bytes (Agent:LogSpoolBytes)");
         (batch.Lines[0].Stream, batch.Lines[0].Rank, batch.Lines[0].Attempt).ShouldBe((LogStream.Agent, 2, 5));
         batch.Lines.Skip(1).Select(line => int.Parse(line.Text, System.Globalization.CultureInfo.InvariantCulture)).ShouldBe(Enumerable.Range(150, 100));
         batch.Lines.Skip(1).ShouldAllBe(line => line.Stream == LogStream.Stdout && line.Rank == 2 && line.Attempt == 5);
@@ -90,8 +91,8 @@ public sealed class LogShippingTests : AgentTest
         await agent.LaunchAsync(ALaunch(), End);
         await Scheduler.Exits.Reader.ReadAsync(End);
 
-        var arrived = Scheduler.LogBatches.SelectMany(batch => batch.Lines).Where(line => line.Stream == LogStream.Stdout).Select(line => line.Text);
-        arrived.ShouldBe(Enumerable.Range(1, lines).Select(i => $"sample {i} has been read"));
+        var arrived = Scheduler.LogBatches.SelectMany(batch => batch.Lines).Where(line => line.Stream == LogStream.Stdout);
+        arrived.Select(line => line.Text).ShouldBe(Enumerable.Range(1, lines).Select(i => $"sample {i} has been read"));
     }
 
     [Fact]

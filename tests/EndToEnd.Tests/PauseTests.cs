@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Grpc.Core;
 
 namespace Cluster.EndToEnd.Tests;
 
@@ -21,6 +22,9 @@ public sealed class PauseTests(LocalCluster cluster)
         var registered = await RegisteredAsync();
         var job = await cluster.SubmitAsync(JobFiles.LeNet("paused", epochs: 150), Cancelled);
         await cluster.WaitAsync(job.Id, now => now.Progress?.Step > 20, Cancelled);
+        using var watch = cluster.Jobs.WatchJob(new WatchJobRequest { JobId = job.Id }, cancellationToken: Cancelled);
+        (await watch.ResponseStream.MoveNext(Cancelled)).ShouldBeTrue();
+        var watched = EndOfAsync(watch);
 
         await cluster.PostgresAsync("stop_postgres", Cancelled);
         await Task.Delay(Outage, Cancelled);
@@ -34,10 +38,28 @@ public sealed class PauseTests(LocalCluster cluster)
 
         var done = await cluster.WaitForSuccessAsync(job.Id, Cancelled);
         (done.Attempt, done.Restarts).ShouldBe((1, 0));
+        // To its end, or to an error that says what was away; it does not hang.
+        (await watched).ShouldBeOneOf(StatusCode.OK, StatusCode.Unavailable);
         var losses = await cluster.SeriesAsync(job.Id, MetricNames.TrainLoss, Cancelled);
         losses.Select(point => point.Step).ShouldBe(Enumerable.Range(1, (int)done.Progress.Steps).Select(step => (long)step));
         (await RegisteredAsync()).ShouldBe(registered);
         Processes.With("/Cluster.Scheduler").ShouldContain(scheduler);
+    }
+
+    private static async Task<StatusCode> EndOfAsync(AsyncServerStreamingCall<WatchJobResponse> watch)
+    {
+        try
+        {
+            while (await watch.ResponseStream.MoveNext(Cancelled))
+            {
+            }
+
+            return StatusCode.OK;
+        }
+        catch (RpcException end)
+        {
+            return end.StatusCode;
+        }
     }
 
     private async Task<IReadOnlyList<(string Name, NodeState State, DateTime Registered)>> RegisteredAsync() =>

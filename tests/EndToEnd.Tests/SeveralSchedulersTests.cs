@@ -35,9 +35,9 @@ public sealed class SeveralSchedulersTests
         }
     }
 
-    /// <summary>The others take it for dead meanwhile, and it finds that out when it goes on.</summary>
+    /// <summary>The others take a paused one for dead meanwhile, and it finds that out when it goes on.</summary>
     [Fact]
-    public async Task PausedScheduler_CostsNoNodeAndNoRestart_AndIsThereAgain()
+    public async Task StoreAway_ThenAPausedScheduler_CostNoNodeAndNoRestart_AndNoScheduler()
     {
         await using var cluster = new LocalCluster { Schedulers = 2 };
         await cluster.InitializeAsync();
@@ -45,6 +45,9 @@ public sealed class SeveralSchedulersTests
         await cluster.WaitAsync(job.Id, now => now.Progress?.Step > 20, Cancelled);
         var schedulers = new[] { cluster.ProcessId("scheduler"), cluster.ProcessId("scheduler-2") };
 
+        await cluster.PostgresAsync("stop_postgres", Cancelled);
+        await Task.Delay(TimeSpan.FromSeconds(20), Cancelled);
+        await cluster.PostgresAsync("start_postgres", Cancelled);
         // The one that agents and clients talk to.
         await Processes.PauseAsync(schedulers[0], TimeSpan.FromSeconds(15), Cancelled);
 

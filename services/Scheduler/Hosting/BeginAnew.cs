@@ -21,7 +21,7 @@ internal sealed partial class BeginAnew : IFatalErrorHandler
         if (exception is not null)
             Environment.FailFast($"{sender}: {context}", exception);
         // Past the logger: what it has in its queue is lost with this program.
-        Console.Error.WriteLine($"The other schedulers have taken this one for dead, as after a pause; it begins anew. {sender}: {context}");
+        Console.Error.WriteLine($"The other schedulers take this one for dead, as after a pause; it begins anew. {sender}: {context}");
         var arguments = File.ReadAllBytes("/proc/self/cmdline");
         ExecuteAgain(Encoding.UTF8.GetString(arguments).TrimEnd('\0').Split('\0'));
         Environment.FailFast($"could not begin anew, error {Marshal.GetLastPInvokeError()}");

@@ -14,10 +14,10 @@ public sealed class LogRetention(ClusterDatabase database, IOptions<LogOptions> 
     // A statement deletes no more than this: a hundred thousand lines or two.
     private const long BytesAtOnce = 16 << 20;
 
-    private string TooMuch => string.Create(
-        CultureInfo.InvariantCulture, $"a job keeps {options.Value.MaxBytesPerJob} bytes of log (Logs:MaxBytesPerJob)");
+    private string TooMuch => $"a job keeps {options.Value.MaxBytesPerJob} bytes of log (Logs:MaxBytesPerJob)";
 
-    private string TooOld => $"a log is kept for {options.Value.KeepFor.TotalDays:0.##} days after its job's end (Logs:KeepFor)";
+    private string TooOld => string.Create(
+        CultureInfo.InvariantCulture, $"a log is kept for {options.Value.KeepFor.TotalDays:0.##} days after its job's end (Logs:KeepFor)");
 
     /// <summary>All logs: those that are too long, as after the setting was lowered, and those that are too old.</summary>
     public async Task SweepAsync(CancellationToken cancellationToken)

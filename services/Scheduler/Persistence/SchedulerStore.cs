@@ -19,7 +19,10 @@ internal sealed class SchedulerStore(ClusterDatabase database)
                 select address from schedulers where address <> $1 and seen_at < $3 and seen_at >= $4
                 """, connection)
             {
-                Parameters = { new() { Value = address }, new() { Value = now }, new() { Value = awayBefore }, new() { Value = goneBefore } },
+                Parameters =
+                {
+                    new() { Value = address }, new() { Value = now }, new() { Value = awayBefore }, new() { Value = goneBefore },
+                },
             };
             await using var reader = await command.ExecuteReaderAsync(token);
             var away = new List<string>();
@@ -32,7 +35,10 @@ internal sealed class SchedulerStore(ClusterDatabase database)
     public Task LeaveAsync(string address, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand("delete from schedulers where address = $1", connection) { Parameters = { new() { Value = address } } };
+            await using var command = new NpgsqlCommand("delete from schedulers where address = $1", connection)
+            {
+                Parameters = { new() { Value = address } },
+            };
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 }

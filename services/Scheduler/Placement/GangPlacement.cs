@@ -11,6 +11,9 @@ namespace Cluster.Scheduler.Placement;
 /// </remarks>
 internal static class GangPlacement
 {
+    // Of lost nodes, in a reason.
+    private const int MostNames = 3;
+
     /// <summary>Pure: the same snapshot and order give the same decisions.</summary>
     /// <param name="ordered">The snapshot's waiting jobs, first come first.</param>
     /// <param name="longestHold">As <see cref="PlacementOptions.LongestHold"/>.</param>
@@ -77,7 +80,7 @@ internal static class GangPlacement
         var (devices, lost) = need.Kinds.Select(kind => Lost(kind)).MaxBy(each => each.Devices);
         if (devices == 0)
             return "";
-        var names = string.Join(", ", lost);
+        var names = string.Join(", ", lost.Take(MostNames)) + (lost.Count > MostNames ? ", …" : "");
         return $", {devices} {(devices == 1 ? "is" : "are")} on {(lost.Count == 1 ? "a lost node" : "lost nodes")} ({names})";
 
         (int Devices, List<string> Nodes) Lost(DeviceKind kind)

@@ -113,11 +113,10 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         await using var second = await BesideAsync(paused);
         await paused.AddNodeAsync();
 
-        await LookForAsync(second, new NodeOptions().LongestSchedulerAbsence);
+        await LookForAsync(second, new NodeOptions().LongestSchedulerAbsence - Look);
+        await LookForAsync(second, Lease - (Look * 2));
         (await StateAsync(second)).ShouldBe(NodeState.Ready);
-        await LookForAsync(second, Lease - Look);
-        (await StateAsync(second)).ShouldBe(NodeState.Ready);
-        await LookForAsync(second, Look);
+        await LookForAsync(second, Look * 3);
         (await StateAsync(second)).ShouldBe(NodeState.Lost, "it had a full term after that");
     }
 

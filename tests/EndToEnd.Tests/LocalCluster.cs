@@ -72,10 +72,10 @@ public sealed class LocalCluster : IAsyncLifetime
         Shell.RunAsync(Path.Combine(Shell.Root, "cluster"), arguments, environment, cancellationToken);
 
     /// <summary>Does with this cluster's Postgres what a function of <c>deploy/local/postgres.sh</c> does.</summary>
-    internal async Task PostgresAsync(string function, CancellationToken cancellationToken)
+    internal async Task<Outcome> PostgresAsync(string function, CancellationToken cancellationToken)
     {
         var script = $"state=$CLUSTER_STATE; source deploy/local/messages.sh; source deploy/local/postgres.sh; {function}";
-        (await Shell.RunAsync("bash", ["-euc", script], environment, cancellationToken)).MustSucceed();
+        return (await Shell.RunAsync("bash", ["-euc", script], environment, cancellationToken)).MustSucceed();
     }
 
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>

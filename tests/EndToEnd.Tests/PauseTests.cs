@@ -30,11 +30,11 @@ public sealed class PauseTests(LocalCluster cluster)
         await Task.Delay(Outage, Cancelled);
         await cluster.PostgresAsync("start_postgres", Cancelled);
         (await RegisteredAsync()).ShouldBe(registered, "a node that loses its lease registers again");
-        await Processes.PauseAsync(scheduler, Pause, Cancelled);
+        await Processes.PauseAsync(scheduler, () => Task.Delay(Pause, Cancelled));
         (await RegisteredAsync()).ShouldBe(registered);
         await cluster.PostgresAsync("stop_postgres; start_postgres", Cancelled);
         (await RegisteredAsync()).ShouldBe(registered);
-        await Processes.PauseAsync(cluster.ProcessId("worker-2"), LessThanALease, Cancelled);
+        await Processes.PauseAsync(cluster.ProcessId("worker-2"), () => Task.Delay(LessThanALease, Cancelled));
 
         var done = await cluster.WaitForSuccessAsync(job.Id, Cancelled);
         (done.Attempt, done.Restarts).ShouldBe((1, 0));

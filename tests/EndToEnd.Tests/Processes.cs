@@ -21,13 +21,13 @@ internal static partial class Processes
 
     public static void Signal(int processId, int signal) => kill(processId, signal).ShouldBe(0);
 
-    /// <summary>Stops a process, as a debugger or a virtual machine that is moved would, and lets it go on after a while.</summary>
-    public static async Task PauseAsync(int processId, TimeSpan time, CancellationToken cancellationToken)
+    /// <summary>Stops a process, as a debugger or a virtual machine that is moved would, and lets it go on afterwards.</summary>
+    public static async Task PauseAsync(int processId, Func<Task> meanwhile)
     {
         Signal(processId, Stop);
         try
         {
-            await Task.Delay(time, cancellationToken);
+            await meanwhile();
         }
         finally
         {

@@ -49,7 +49,7 @@ public sealed class SeveralSchedulersTests
         await Task.Delay(TimeSpan.FromSeconds(20), Cancelled);
         await cluster.PostgresAsync("start_postgres", Cancelled);
         // The one that agents and clients talk to.
-        await Processes.PauseAsync(schedulers[0], TimeSpan.FromSeconds(15), Cancelled);
+        await Processes.PauseAsync(schedulers[0], () => Eventually.BeTrueAsync(IsTakenForDead, "the other takes it for dead", Cancelled));
 
         (await cluster.RunAsync(["job", "watch", job.Id], Cancelled)).MustSucceed();
         string[] askIt = ["node", "list", "--server", cluster.GrpcAddress];
@@ -59,5 +59,12 @@ public sealed class SeveralSchedulersTests
         var described = await cluster.RunAsync(["job", "describe", job.Id, "--json"], Cancelled);
         using var json = JsonDocument.Parse(described.MustSucceed().Output);
         json.RootElement.GetProperty("job").GetProperty("attempt").GetInt32().ShouldBe(1, described.Output);
+
+        // Orleans' word for dead is 6.
+        bool IsTakenForDead()
+        {
+            const string dead = "pg_admin -d cluster -tAc 'select count(*) from orleans_members where status = 6'";
+            return cluster.PostgresAsync(dead, Cancelled).Result.Output.Trim() == "1";
+        }
     }
 }

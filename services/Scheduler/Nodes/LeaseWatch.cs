@@ -73,6 +73,6 @@ internal sealed partial class LeaseWatch(
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "The scheduler at {Address} is away: no node is declared lost until it is back, or has been away for three leases")]
+        Message = "The scheduler at {Address} is away: no node is declared lost until it is back, or has been away for six leases")]
     private partial void LogAway(string address);
 }

@@ -36,7 +36,7 @@ public sealed class NodeOptions : IValidatableObject
     public TimeSpan LongestAbsence => (LeaseDuration - HeartbeatInterval) / 2;
 
     /// <summary>A scheduler that has been away for longer is gone: by then agents that talked to it talk to another.</summary>
-    public TimeSpan LongestSchedulerAbsence => 3 * LeaseDuration;
+    public TimeSpan LongestSchedulerAbsence => 6 * LeaseDuration;
 
     /// <summary>
     /// How often leases are looked at: several times within the longest absence, so that a busy machine is not taken for a paused one.

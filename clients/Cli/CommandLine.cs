@@ -51,7 +51,7 @@ internal static class CommandLine
                 WatchVerb.Build(verbs), LogsVerb.Build(verbs), CancelVerb.Build(verbs),
             },
             ExperimentVerbs.Build(verbs),
-            new Command("node", "the machines") { NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs) },
+            new Command("node", "the machines") { NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeRemoveVerb.Build(verbs) },
             new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
             new Command("checkpoint", "stored weights") { CheckpointListVerb.Build(verbs), DownloadVerb.Build(verbs), ImportVerb.Build(verbs), DeleteVerb.Build(verbs) },
             ModelVerbs.Build(verbs),

@@ -8,6 +8,7 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Telemetry;
+using Orleans.Runtime;
 
 namespace Cluster.Scheduler;
 
@@ -19,7 +20,8 @@ internal static class Program
     private static async Task Main(string[] args)
     {
         DirectLoopback.Install();
-        var app = Build(args);
+        // Not in Build: where tests host a scheduler, the process is theirs.
+        var app = Build(args, builder => builder.Services.AddSingleton<IFatalErrorHandler, BeginAnew>());
         var stopping = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         app.Lifetime.ApplicationStopping.Register(stopping.SetResult);
         var running = app.RunAsync();
@@ -28,7 +30,7 @@ internal static class Program
         await running.WaitAsync(LongestStop);
     }
 
-    /// <param name="replace">For tests: called when all is registered, to put something else in a part's place.</param>
+    /// <param name="replace">Called when all is registered, to put something else in a part's place.</param>
     internal static WebApplication Build(string[] args, Action<WebApplicationBuilder>? replace = null)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions

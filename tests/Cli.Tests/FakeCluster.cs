@@ -247,6 +247,12 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     private sealed class NodeEndpoint(FakeCluster cluster) : NodeService.NodeServiceBase
     {
+        public override Task<RemoveNodeResponse> RemoveNode(RemoveNodeRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new RemoveNodeResponse { Node = cluster.Nodes.Nodes.Single(node => node.Name == request.NodeId) });
+        }
+
         public override Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
         {
             CheckToken(context);

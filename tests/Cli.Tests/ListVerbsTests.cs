@@ -44,6 +44,18 @@ public sealed class ListVerbsTests
     }
 
     [Fact]
+    public async Task NodeRemove_SaysWhatIsGone()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Nodes.Nodes.Add(new Node { Id = "0198a2b3-0000-7000-8000-000000000001", Name = "worker-1", State = NodeState.Lost });
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "node", "remove", "worker-1")).ShouldBe(ExitCode.Done, run.Error);
+
+        run.Out.Trim().ShouldBe("node worker-1 (0198a2b3-0000-7000-8000-000000000001) removed");
+    }
+
+    [Fact]
     public async Task NodeList_AsJson_PrintsTheAnswer()
     {
         await using var cluster = await FakeCluster.StartAsync();

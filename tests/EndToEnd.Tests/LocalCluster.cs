@@ -71,6 +71,13 @@ public sealed class LocalCluster : IAsyncLifetime
     internal Task<Outcome> RunAsync(IEnumerable<string> arguments, CancellationToken cancellationToken) =>
         Shell.RunAsync(Path.Combine(Shell.Root, "cluster"), arguments, environment, cancellationToken);
 
+    /// <summary>Does with this cluster's Postgres what a function of <c>deploy/local/postgres.sh</c> does.</summary>
+    internal async Task<Outcome> PostgresAsync(string function, CancellationToken cancellationToken)
+    {
+        var script = $"state=$CLUSTER_STATE; source deploy/local/messages.sh; source deploy/local/postgres.sh; {function}";
+        return (await Shell.RunAsync("bash", ["-euc", script], environment, cancellationToken)).MustSucceed();
+    }
+
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 

@@ -7,6 +7,10 @@ internal static partial class Processes
 {
     public const int Kill = 9;
 
+    // Linux on x86-64 and arm64.
+    private const int Continue = 18;
+    private const int Stop = 19;
+
     /// <summary>Ids of the processes whose command line contains <paramref name="marker"/>, its arguments joined by blanks.</summary>
     public static IReadOnlyList<int> With(string marker) =>
         [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => int.TryParse(name, out _)).Select(int.Parse!)
@@ -16,6 +20,20 @@ internal static partial class Processes
     public static IReadOnlyList<int> TrainersOf(string jobId) => With($"trainer --job {jobId}");
 
     public static void Signal(int processId, int signal) => kill(processId, signal).ShouldBe(0);
+
+    /// <summary>Stops a process, as a debugger or a virtual machine that is moved would, and lets it go on afterwards.</summary>
+    public static async Task PauseAsync(int processId, Func<Task> meanwhile)
+    {
+        Signal(processId, Stop);
+        try
+        {
+            await meanwhile();
+        }
+        finally
+        {
+            Signal(processId, Continue);
+        }
+    }
 
     private static string CommandLine(int id)
     {

@@ -34,4 +34,37 @@ public sealed class SeveralSchedulersTests
             job.RootElement.GetProperty("job").GetProperty("attempt").GetInt32().ShouldBe(1, described.Output);
         }
     }
+
+    /// <summary>The others take a paused one for dead meanwhile, and it finds that out when it goes on.</summary>
+    [Fact]
+    public async Task StoreAway_ThenAPausedScheduler_CostNoNodeAndNoRestart_AndNoScheduler()
+    {
+        await using var cluster = new LocalCluster { Schedulers = 2 };
+        await cluster.InitializeAsync();
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("outlives", epochs: 40), Cancelled);
+        await cluster.WaitAsync(job.Id, now => now.Progress?.Step > 20, Cancelled);
+        var schedulers = new[] { cluster.ProcessId("scheduler"), cluster.ProcessId("scheduler-2") };
+
+        await cluster.PostgresAsync("stop_postgres", Cancelled);
+        await Task.Delay(TimeSpan.FromSeconds(20), Cancelled);
+        await cluster.PostgresAsync("start_postgres", Cancelled);
+        // The one that agents and clients talk to.
+        await Processes.PauseAsync(schedulers[0], () => Eventually.BeTrueAsync(IsTakenForDead, "the other takes it for dead", Cancelled));
+
+        (await cluster.RunAsync(["job", "watch", job.Id], Cancelled)).MustSucceed();
+        string[] askIt = ["node", "list", "--server", cluster.GrpcAddress];
+        await Eventually.BeTrueAsync(
+            () => cluster.RunAsync(askIt, Cancelled).Result.ExitCode == 0, "the paused scheduler answers", Cancelled);
+        schedulers.ShouldBeSubsetOf(Processes.With("/Cluster.Scheduler"));
+        var described = await cluster.RunAsync(["job", "describe", job.Id, "--json"], Cancelled);
+        using var json = JsonDocument.Parse(described.MustSucceed().Output);
+        json.RootElement.GetProperty("job").GetProperty("attempt").GetInt32().ShouldBe(1, described.Output);
+
+        // Orleans' word for dead is 6.
+        bool IsTakenForDead()
+        {
+            const string dead = "pg_admin -d cluster -tAc 'select count(*) from orleans_members where status = 6'";
+            return cluster.PostgresAsync(dead, Cancelled).Result.Output.Trim() == "1";
+        }
+    }
 }

@@ -10,7 +10,8 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>What worker agents call.</summary>
-public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentRegistryService.AgentRegistryServiceBase
+internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs)
+    : AgentRegistryService.AgentRegistryServiceBase
 {
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {
@@ -19,7 +20,7 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
             request.Name, request.AgentAddress, request.AgentSecret, request.Incarnation, request.AgentVersion,
             [.. request.Devices.Select(device => new NodeDevice(device.Id, device.Kind, device.Cores, device.MemoryBytes, device.Model))],
             request.Labels.ToImmutableDictionary(), [.. request.DataSets], Keys(request.Running));
-        var lease = await Node(request.NodeId).RegisterAsync(registration);
+        var lease = await grains.GetGrain<INodeGrain>(ReadNode(request.NodeId).Value).RegisterAsync(registration);
         return new RegisterResponse
         {
             LeaseDuration = lease.LeaseDuration.ToDuration(),
@@ -34,14 +35,14 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
             throw new InvalidRequestException($"utilization of device {odd.Device} is {odd.Utilization}; give 0 to 1, or leave the device out");
         var utilization = request.Devices.GroupBy(device => device.Device).ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
         var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization, request.ShuttingDown);
-        var result = await Node(request.NodeId).HeartbeatAsync(heartbeat);
+        var result = await heartbeats.HeartbeatAsync(ReadNode(request.NodeId), heartbeat);
         RequireLease(result.Status, request.NodeId);
         return new HeartbeatResponse { LeaseDuration = result.LeaseDuration.ToDuration(), Stale = { References(result.Stale) } };
     }
 
     public override async Task<UpdateDataSetsResponse> UpdateDataSets(UpdateDataSetsRequest request, ServerCallContext context)
     {
-        var status = await Node(request.NodeId).UpdateDataSetsAsync(new NodeDataSets(request.Incarnation, [.. request.DataSets]));
+        var status = await heartbeats.UpdateDataSetsAsync(ReadNode(request.NodeId), new NodeDataSets(request.Incarnation, [.. request.DataSets]));
         RequireLease(status, request.NodeId);
         return new UpdateDataSetsResponse();
     }
@@ -85,8 +86,6 @@ public sealed class AgentsEndpoint(IGrainFactory grains, LogStore logs) : AgentR
         if (request.Devices.GroupBy(device => device.Id).FirstOrDefault(same => same.Key.Length == 0 || same.Skip(1).Any()) is { } wrong)
             throw new InvalidRequestException($"device id '{wrong.Key}' stands {wrong.Count()} times; give each device an id of its own, such as cpu:0");
     }
-
-    private INodeGrain Node(string id) => grains.GetGrain<INodeGrain>(ReadNode(id).Value);
 
     private static NodeId ReadNode(string text) =>
         NodeId.TryParse(text, out var id) ? id : throw new InvalidRequestException($"node_id is '{text}'; give the node's UUID");

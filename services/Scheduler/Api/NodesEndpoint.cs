@@ -6,7 +6,7 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Nodes over gRPC, for people.</summary>
-public sealed class NodesEndpoint(NodeQueries queries) : NodeService.NodeServiceBase
+internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store) : NodeService.NodeServiceBase
 {
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
     {
@@ -15,18 +15,33 @@ public sealed class NodesEndpoint(NodeQueries queries) : NodeService.NodeService
         return new ListNodesResponse { Nodes = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
-    public override async Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context)
+    public override async Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context) =>
+        new() { Node = await FindAsync(request.NodeId, context.CancellationToken) };
+
+    public override async Task<RemoveNodeResponse> RemoveNode(RemoveNodeRequest request, ServerCallContext context)
     {
-        if (request.NodeId.Length == 0)
+        var node = await FindAsync(request.NodeId, context.CancellationToken);
+        if (await store.RemoveAsync(new NodeId(Guid.Parse(node.Id)), context.CancellationToken))
+            return new RemoveNodeResponse { Node = node };
+        var holder = node.Devices.FirstOrDefault(device => device.JobId.Length > 0)?.JobId;
+        throw new RpcException(new Status(StatusCode.FailedPrecondition, node.State == NodeState.Ready || holder is null
+            ? $"node {node.Name} is not lost; stop its agent, and remove it when its lease has run out"
+            : $"node {node.Name} is lost, but job {holder}, which had a device there, has not ended on its other nodes; "
+                + "try again when it has"));
+    }
+
+    private async Task<Node> FindAsync(string text, CancellationToken cancellationToken)
+    {
+        if (text.Length == 0)
             throw new InvalidRequestException("node_id is empty; give the node's id, the beginning of it, or its name");
-        RequestText.Check("node_id", request.NodeId, longest: 1000);
-        IdPrefix? prefix = IdPrefix.TryParse(request.NodeId, out var beginning) ? beginning : null;
-        var named = await queries.FindAsync(request.NodeId, prefix, context.CancellationToken);
+        RequestText.Check("node_id", text, longest: 1000);
+        IdPrefix? prefix = IdPrefix.TryParse(text, out var beginning) ? beginning : null;
+        var named = await queries.FindAsync(text, prefix, cancellationToken);
         return named.Count switch
         {
-            0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{request.NodeId}' or an id that begins so")),
-            1 => new GetNodeResponse { Node = named[0] },
-            _ => throw new InvalidRequestException($"node_id is '{request.NodeId}', which means {named.Count} nodes; give the whole id"),
+            0 => throw new RpcException(new Status(StatusCode.NotFound, $"no node has the name '{text}' or an id that begins so")),
+            1 => named[0],
+            _ => throw new InvalidRequestException($"node_id is '{text}', which means {named.Count} nodes; give the whole id"),
         };
     }
 }

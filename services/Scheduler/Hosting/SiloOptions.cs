@@ -31,4 +31,7 @@ public sealed class SiloOptions
     /// <summary>Schedulers of one name on one database are one cluster; another name keeps out who connects by mistake.</summary>
     [Required]
     public string ClusterId { get; set; } = "cluster";
+
+    /// <summary>Where the others find it: "10.0.0.7:7090".</summary>
+    public string Address => $"{(string.IsNullOrEmpty(AdvertisedAddress) ? ListenAddress : AdvertisedAddress)}:{Port}";
 }

@@ -2,7 +2,7 @@ using Orleans.Concurrency;
 
 namespace Cluster.Scheduler.Nodes;
 
-/// <summary>One node's lease, and the way to its agent; the key is the node's id.</summary>
+/// <summary>What runs on one node, and the way to its agent; the key is the node's id.</summary>
 /// <remarks>
 /// The agent's secret is kept in memory only. An activation that lacks it answers a heartbeat with
 /// <see cref="HeartbeatStatus.Unknown"/>, whereupon the agent registers again.
@@ -15,17 +15,9 @@ public interface INodeGrain : IGrainWithGuidKey
     [Alias("Register")]
     Task<LeaseGrant> RegisterAsync(NodeRegistration registration);
 
+    /// <summary>What the agent says beside that it lives; <see cref="NodeHeartbeats"/> has renewed the lease by then.</summary>
     [Alias("Heartbeat")]
     Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat);
-
-    /// <summary>Takes note of the data sets that the node has now, and of those that it has no more. Renews nothing.</summary>
-    [Alias("UpdateDataSets")]
-    Task<HeartbeatStatus> UpdateDataSetsAsync(NodeDataSets data);
-
-    /// <summary>Declares the node lost if its lease has run out. Called by the reconciler.</summary>
-    /// <returns>True when it was declared lost just now.</returns>
-    [Alias("Expire")]
-    Task<bool> ExpireAsync();
 
     /// <summary>Starts an attempt's ranks on this node. Interleaves, so that a slow agent holds up no heartbeat.</summary>
     [Alias("Launch")]

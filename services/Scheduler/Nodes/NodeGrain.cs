@@ -34,6 +34,8 @@ internal sealed partial class NodeGrain(
         if (before is null || before.Incarnation != registration.Incarnation || before.State == NodeState.Lost)
         {
             LogRegistered(Id, registration.Name, registration.Devices.Length, stale.Count);
+            if (await store.NamesakesAsync(Id, registration.Name, CancellationToken.None) > 0)
+                LogNamesake(Id, registration.Name);
             await TouchHoldersAsync();
         }
 
@@ -45,40 +47,16 @@ internal sealed partial class NodeGrain(
     public async Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat)
     {
         if (_connection?.Incarnation != heartbeat.Incarnation)
-            return await DeclineAsync(heartbeat.Incarnation);
+            return HeartbeatResult.Declined(HeartbeatStatus.Unknown);
         var stale = await store.StaleAsync(Id, heartbeat.Incarnation, heartbeat.Running, CancellationToken.None);
         // A node that shuts down keeps its lease while its trainers write their last checkpoint, but offers nothing.
         var clean = stale.Count == 0 && !heartbeat.ShuttingDown;
-        if (!await store.RenewAsync(Id, heartbeat.Incarnation, options.Value.LeaseDuration, clean, heartbeat.Utilization, CancellationToken.None))
-        {
-            return await DeclineAsync(heartbeat.Incarnation);
-        }
-
+        await store.SetCleanAsync(Id, heartbeat.Incarnation, clean, CancellationToken.None);
         NoteAbsence(heartbeat.Running);
         if (_connection is { Clean: false } && clean)
             signal.Place();
         _connection = _connection with { Clean = clean };
         return new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, [.. stale]);
-    }
-
-    /// <inheritdoc/>
-    public async Task<HeartbeatStatus> UpdateDataSetsAsync(NodeDataSets data)
-    {
-        if (!await store.UpdateDataSetsAsync(Id, data, CancellationToken.None))
-            return (await DeclineAsync(data.Incarnation)).Status;
-        // Jobs that wait for what has come start; those that wait for what has gone say so.
-        signal.Place();
-        return HeartbeatStatus.Renewed;
-    }
-
-    /// <inheritdoc/>
-    public async Task<bool> ExpireAsync()
-    {
-        if (!await store.ExpireAsync(Id, CancellationToken.None))
-            return false;
-        LogLost(Id, options.Value.LeaseDuration);
-        await TouchHoldersAsync();
-        return true;
     }
 
     /// <inheritdoc/>
@@ -120,13 +98,6 @@ internal sealed partial class NodeGrain(
             ? address
             : throw new InvalidRegistrationException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
 
-    private async Task<HeartbeatResult> DeclineAsync(string incarnation)
-    {
-        var row = await store.LoadAsync(Id, CancellationToken.None);
-        var status = row is not null && row.Incarnation != incarnation ? HeartbeatStatus.Superseded : HeartbeatStatus.Unknown;
-        return new HeartbeatResult(status, TimeSpan.Zero, []);
-    }
-
     private void NoteAbsence(ImmutableArray<AttemptKey> running)
     {
         foreach (var (attempt, absent) in _absentSinceStop.ToList())
@@ -147,8 +118,11 @@ internal sealed partial class NodeGrain(
     [LoggerMessage(Level = LogLevel.Information, Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
     private partial void LogRegistered(NodeId nodeId, string name, int devices, int stale);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Node {NodeId} is lost: it did not renew its lease of {Lease}")]
-    private partial void LogLost(NodeId nodeId, TimeSpan lease);
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Node {NodeId} has the name {Name}, as another node that has not lost its lease. If that is this machine before "
+            + "its disk was emptied, it is forgotten when its lease runs out; if both live, give one another Agent:Name")]
+    private partial void LogNamesake(NodeId nodeId, string name);
 
     private sealed record Connection(AgentEndpoint Endpoint, string Incarnation, bool Clean);
 }

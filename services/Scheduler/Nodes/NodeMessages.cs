@@ -70,7 +70,10 @@ public enum HeartbeatStatus
 public sealed record HeartbeatResult(
     [property: Id(0)] HeartbeatStatus Status,
     [property: Id(1)] TimeSpan LeaseDuration,
-    [property: Id(2)] ImmutableArray<AttemptKey> Stale);
+    [property: Id(2)] ImmutableArray<AttemptKey> Stale)
+{
+    public static HeartbeatResult Declined(HeartbeatStatus status) => new(status, TimeSpan.Zero, []);
+}
 
 /// <summary>A <see cref="LaunchRequest"/> on its way to the node's grain. It carries the attempt's secret and is never logged.</summary>
 [GenerateSerializer, Immutable, Alias("cluster.LaunchOrder")]

@@ -7,6 +7,8 @@ public sealed class NodeOptions : IValidatableObject
 {
     public const string SectionName = "Nodes";
 
+    private static readonly TimeSpan LongestLookInterval = TimeSpan.FromSeconds(1);
+
     /// <summary>A node that was not heard of for so long is lost, and its attempts with it. Three heartbeats may get lost.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(10);
@@ -15,9 +17,12 @@ public sealed class NodeOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
     public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(3);
 
-    /// <summary>A lost node counts as registered for so long: jobs may be submitted that need it back.</summary>
+    /// <summary>
+    /// A lost node counts as registered for so long: it is listed, and jobs may be submitted that need it back. A machine that is repaired
+    /// within an hour does; one that returns later registers anew.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
-    public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromDays(1);
+    public TimeSpan ForgetAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
     /// Deadline of one call to an agent. Starting a process takes far less. Longer than it takes to find out that the connection is dead,
@@ -29,6 +34,17 @@ public sealed class NodeOptions : IValidatableObject
     /// <summary>Repetitions of a call that did not reach the agent. All tries together stay within a grain call's 30 s.</summary>
     [Range(0, 3)]
     public int AgentRetries { get; set; } = 2;
+
+    /// <summary>Two looks at the leases that are further apart tell that the scheduler or its store was away in between.</summary>
+    public TimeSpan LongestAbsence => (LeaseDuration - HeartbeatInterval) / 2;
+
+    /// <summary>A scheduler that has been away for longer is gone: by then agents that talked to it talk to another.</summary>
+    public TimeSpan LongestSchedulerAbsence => 6 * LeaseDuration;
+
+    /// <summary>
+    /// How often leases are looked at: several times within the longest absence, so that a busy machine is not taken for a paused one.
+    /// </summary>
+    public TimeSpan LookInterval => LongestAbsence / 4 < LongestLookInterval ? LongestAbsence / 4 : LongestLookInterval;
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {

@@ -10,6 +10,8 @@ public static class NodeServices
         services.AddOptions<NodeOptions>().Bind(configuration.GetSection(NodeOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         GrpcAgentClient.AddRetry(services);
         services.TryAddSingleton<IAgentClient, GrpcAgentClient>();
+        services.AddSingleton<NodeHeartbeats>();
+        services.AddSingleton<LeaseWatch>();
         return services;
     }
 }

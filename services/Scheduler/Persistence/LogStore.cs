@@ -1,3 +1,4 @@
+using System.Text;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
@@ -9,8 +10,19 @@ using NpgsqlTypes;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>What a job's trainers wrote, line by line, appended by COPY.</summary>
-public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvider time)
+public sealed class LogStore(ClusterDatabase database, LogRetention retention, JobFeed feed, TimeProvider time)
 {
+    // Where lines were taken away a line of the agent's kind says so: it stands for the last of them, to readers of any rank.
+    private const string Notice =
+        """
+        select removed_through as sequence, removed_at as time, 0 as attempt, coalesce($3, 0) as rank, 'Agent' as stream,
+            'lines gone before this one: ' || lines_removed || '; ' || removed_because as text
+        from log_sizes where job_id = $1 and removed_through > $2
+        """;
+
+    private const string Lines =
+        "select sequence, time, attempt, rank, stream, text from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3)";
+
     /// <summary>Appends a batch of an agent's lines; lines that were stored before are left out.</summary>
     /// <remarks>
     /// A trainer's last words arrive after its exit. So lines are taken from the job's last attempt even when it is over, and from no
@@ -27,52 +39,49 @@ public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvide
             var known = await AdvanceAsync(connection, node, job, attempt, agentSequence, lines.Count, token);
             var skip = (int)Math.Clamp(known - agentSequence, 0, lines.Count);
             if (skip < lines.Count)
-                await CopyAsync(connection, job, attempt, lines.Skip(skip), token);
+                await retention.GrownAsync(connection, job, await CopyAsync(connection, job, attempt, lines.Skip(skip), token), token);
             return skip < lines.Count;
         }, cancellationToken);
         if (stored)
             feed.Publish(job);
     }
 
-    /// <summary>Lines in ascending sequence.</summary>
+    /// <summary>Lines in ascending sequence, with one that says so where lines have been taken away.</summary>
     /// <param name="afterSequence">Lines up to this one are left out.</param>
     /// <param name="rank">Null: of all ranks.</param>
-    /// <param name="limit">At most this many.</param>
+    /// <param name="limit">At most this many, beside that one.</param>
     public Task<IReadOnlyList<LogLine>> ReadAsync(
         JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         database.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
         {
             await using var command = Command(
-                "select * from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) order by sequence limit $4",
-                connection, job, afterSequence, rank, limit);
+                $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank, limit);
             await using var reader = await command.ExecuteReaderAsync(token);
             var lines = new List<LogLine>();
             while (await reader.ReadAsync(token))
             {
                 lines.Add(new LogLine
                 {
-                    Sequence = reader.GetInt64(1),
-                    Time = Timestamp.FromDateTime(reader.GetDateTime(2)),
-                    Attempt = reader.GetInt32(3),
-                    Rank = reader.GetInt32(4),
-                    Stream = System.Enum.Parse<LogStream>(reader.GetString(5)),
-                    Text = reader.GetString(6),
+                    Sequence = reader.GetInt64(0),
+                    Time = Timestamp.FromDateTime(reader.GetDateTime(1)),
+                    Attempt = reader.GetInt32(2),
+                    Rank = reader.GetInt32(3),
+                    Stream = System.Enum.Parse<LogStream>(reader.GetString(4)),
+                    Text = reader.GetString(5),
                 });
             }
 
             return lines;
         }, cancellationToken);
 
-    /// <summary>The sequence after which the last lines begin.</summary>
+    /// <summary>The sequence after which the last lines begin: the given one, where there are fewer.</summary>
     /// <inheritdoc cref="ReadAsync"/>
     public Task<long> TailAsync(JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = Command(
-                """
-                select coalesce(min(sequence) - 1, $2) from (
-                    select sequence from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) order by sequence desc limit $4) last
-                """, connection, job, afterSequence, rank, limit);
+                $"select case when count(*) < $4 then $2 else min(sequence) - 1 end from ({Lines} order by sequence desc limit $4) last",
+                connection, job, afterSequence, rank, limit);
             return (long)(await command.ExecuteScalarAsync(token))!;
         }, cancellationToken);
 
@@ -121,8 +130,11 @@ public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvide
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
-    private async Task CopyAsync(NpgsqlConnection connection, JobId job, int attempt, IEnumerable<LogLine> lines, CancellationToken cancellationToken)
+    /// <returns>What was stored, in bytes.</returns>
+    private async Task<long> CopyAsync(
+        NpgsqlConnection connection, JobId job, int attempt, IEnumerable<LogLine> lines, CancellationToken cancellationToken)
     {
+        var bytes = 0L;
         var now = time.GetUtcNow().UtcDateTime;
         await using var copy = await connection.BeginBinaryImportAsync(
             "copy logs (job_id, time, attempt, rank, stream, text) from stdin (format binary)", cancellationToken);
@@ -135,9 +147,12 @@ public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvide
             await copy.WriteAsync(line.Rank, NpgsqlDbType.Integer, cancellationToken);
             await copy.WriteAsync(line.Stream.ToString(), NpgsqlDbType.Text, cancellationToken);
             // Postgres holds no NUL in text, and a process may print one.
-            await copy.WriteAsync(line.Text.Replace('\0', '\uFFFD'), NpgsqlDbType.Text, cancellationToken);
+            var text = line.Text.Replace('\0', '\uFFFD');
+            await copy.WriteAsync(text, NpgsqlDbType.Text, cancellationToken);
+            bytes += Encoding.UTF8.GetByteCount(text) + LogRetention.LineOverhead;
         }
 
         await copy.CompleteAsync(cancellationToken);
+        return bytes;
     }
 }

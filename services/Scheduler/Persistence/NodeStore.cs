@@ -54,19 +54,19 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     /// <summary>Renews the lease of a node that has not lost it.</summary>
     /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
     public Task<bool> RenewAsync(
-        NodeId id, string incarnation, TimeSpan lease, bool clean, IReadOnlyDictionary<string, double> utilization,
+        NodeId id, string incarnation, TimeSpan lease, IReadOnlyDictionary<string, double> utilization,
         CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
                 """
-                update nodes set lease_expires_at = $3, clean = $4, utilization = $5::jsonb
+                update nodes set lease_expires_at = $3, utilization = $4::jsonb
                 where id = $1 and incarnation = $2 and state = 'Ready'
                 """, connection)
             {
                 Parameters =
                 {
-                    new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = time.GetUtcNow() + lease }, new() { Value = clean },
+                    new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = time.GetUtcNow() + lease },
                     new() { Value = JsonColumn.Write(utilization) },
                 },
             };
@@ -86,56 +86,64 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             return await command.ExecuteNonQueryAsync(token) == 1;
         }, cancellationToken);
 
-    /// <summary>Declares the node lost if its lease has run out; what was granted on it before is gone.</summary>
-    /// <returns>Whether it was declared lost by this call.</returns>
-    public Task<bool> ExpireAsync(NodeId id, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            var now = time.GetUtcNow();
-            await using var command = new NpgsqlCommand(
-                "update nodes set state = 'Lost', epoch = epoch + 1, lost_at = $2 where id = $1 and state = 'Ready' and lease_expires_at <= $2",
-                connection)
-            {
-                Parameters = { new() { Value = id.Value }, new() { Value = now } },
-            };
-            return await command.ExecuteNonQueryAsync(token) == 1;
-        }, cancellationToken);
-
-    /// <summary>Nodes that <see cref="ExpireAsync"/> would declare lost.</summary>
-    public Task<List<NodeId>> ExpiredAsync(CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            var now = time.GetUtcNow();
-            var ids = await context.Nodes.Where(n => n.State == NodeState.Ready && n.LeaseExpiresAt <= now).Select(n => n.Id).ToListAsync(token);
-            return ids.ConvertAll(id => new NodeId(id));
-        }, cancellationToken);
-
-    /// <summary>Gives every lease one fresh term: while the scheduler was away nobody could renew.</summary>
-    public Task RefreshLeasesAsync(TimeSpan lease, CancellationToken cancellationToken) =>
+    /// <summary>Whether placement may use the node.</summary>
+    public Task SetCleanAsync(NodeId id, string incarnation, bool clean, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "update nodes set lease_expires_at = greatest(lease_expires_at, $1) where state = 'Ready'", connection)
+                "update nodes set clean = $3 where id = $1 and incarnation = $2 and clean <> $3", connection)
             {
-                Parameters = { new() { Value = time.GetUtcNow() + lease } },
+                Parameters = { new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = clean } },
             };
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
-    /// <summary>Forgets nodes that were lost long ago, unless a device of theirs is still granted.</summary>
-    public Task<int> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
+    /// <summary>Declares nodes lost whose leases had run out at a time; what was granted on them before is gone.</summary>
+    /// <returns>Those that were declared lost by this call.</returns>
+    public Task<List<(NodeId Id, string Name)>> ExpireAsync(DateTimeOffset asOf, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
                 """
-                delete from nodes n where n.state = 'Lost' and n.lost_at < $1
-                    and not exists (select 1 from device_grants g where g.node_id = n.id and g.released_at is null)
+                update nodes set state = 'Lost', epoch = epoch + 1, lost_at = $1 where state = 'Ready' and lease_expires_at <= $1
+                returning id, name
                 """, connection)
             {
-                Parameters = { new() { Value = time.GetUtcNow() - lostFor } },
+                Parameters = { new() { Value = asOf } },
+            };
+            return await ReadNamesAsync(command, token);
+        }, cancellationToken);
+
+    /// <summary>Lets no lease run out before a time.</summary>
+    public Task ExtendLeasesAsync(DateTimeOffset until, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "update nodes set lease_expires_at = $1 where state = 'Ready' and lease_expires_at < $1", connection)
+            {
+                Parameters = { new() { Value = until } },
             };
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
+
+    /// <summary>
+    /// Forgets lost nodes: those that were lost long ago, and those whose name another one has taken since, which is the same machine with
+    /// an empty disk, or its successor. Not while a device of theirs is still granted.
+    /// </summary>
+    /// <remarks>
+    /// While both live they are two machines of one name: that one of them is nobody's successor only its lease can tell.
+    /// </remarks>
+    public Task<List<(NodeId Id, string Name)>> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
+        DeleteAsync(
+            """
+            (n.lost_at < $1 or exists (
+                select from nodes s where s.name = n.name and s.state = 'Ready' and s.registered_at > n.registered_at))
+            """, time.GetUtcNow() - lostFor, cancellationToken);
+
+    /// <summary>Forgets a lost node.</summary>
+    /// <returns>False if it is not lost, or a device of it is still granted.</returns>
+    public async Task<bool> RemoveAsync(NodeId id, CancellationToken cancellationToken) =>
+        (await DeleteAsync("n.id = $1", id.Value, cancellationToken)).Count == 1;
 
     /// <summary>The jobs that hold a device of the node.</summary>
     public Task<List<JobId>> HoldersAsync(NodeId id, CancellationToken cancellationToken) =>
@@ -144,6 +152,12 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             var jobs = await context.DeviceGrants.Where(g => g.NodeId == id.Value && g.ReleasedAt == null).Select(g => g.JobId).Distinct().ToListAsync(token);
             return jobs.ConvertAll(job => new JobId(job));
         }, cancellationToken);
+
+    /// <summary>How many other nodes of that name live.</summary>
+    public Task<int> NamesakesAsync(NodeId id, string name, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => context.Nodes.CountAsync(n => n.Id != id.Value && n.Name == name && n.State == NodeState.Ready, token),
+            cancellationToken);
 
     /// <summary>Of the attempts given, those that hold no device of the node in the node's present epoch.</summary>
     /// <param name="incarnation">The one about to be stored: a new one makes all earlier grants stale.</param>
@@ -176,5 +190,30 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
                 stale.Add(new AttemptKey(new JobId(reader.GetGuid(0)), reader.GetInt32(1)));
             return stale;
         }, cancellationToken);
+    }
+
+    /// <param name="which">A condition on the node n, with one parameter.</param>
+    private Task<List<(NodeId Id, string Name)>> DeleteAsync(string which, object parameter, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                $"""
+                delete from nodes n where n.state = 'Lost' and {which}
+                    and not exists (select from device_grants g where g.node_id = n.id and g.released_at is null)
+                returning n.id, n.name
+                """, connection)
+            {
+                Parameters = { new() { Value = parameter } },
+            };
+            return await ReadNamesAsync(command, token);
+        }, cancellationToken);
+
+    private static async Task<List<(NodeId Id, string Name)>> ReadNamesAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    {
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var nodes = new List<(NodeId, string)>();
+        while (await reader.ReadAsync(cancellationToken))
+            nodes.Add((new NodeId(reader.GetGuid(0)), reader.GetString(1)));
+        return nodes;
     }
 }

@@ -12,6 +12,8 @@ public static class PersistenceServices
     {
         services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
         services.AddOptions<CheckpointOptions>().Bind(configuration.GetSection(CheckpointOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<LogOptions>().Bind(configuration.GetSection(LogOptions.SectionName))
+            .ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton(provider =>
             new NpgsqlDataSourceBuilder(provider.GetRequiredService<IOptions<PersistenceOptions>>().Value.ConnectionString)
                 .UseLoggerFactory(provider.GetRequiredService<ILoggerFactory>())
@@ -26,8 +28,10 @@ public static class PersistenceServices
         services.AddSingleton<ExperimentStore>();
         services.AddSingleton<RunQueries>();
         services.AddSingleton<NodeStore>();
+        services.AddSingleton<SchedulerStore>();
         services.AddSingleton<NodeQueries>();
         services.AddSingleton<MetricStore>();
+        services.AddSingleton<LogRetention>();
         services.AddSingleton<LogStore>();
         services.AddSingleton<ChunkStore>();
         services.AddSingleton<CheckpointStore>();

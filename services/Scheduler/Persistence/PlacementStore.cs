@@ -1,3 +1,4 @@
+using System.Data;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Placement;
@@ -12,7 +13,8 @@ internal sealed class PlacementStore(ClusterDatabase database, TimeProvider time
     public Task<ClusterSnapshot> SnapshotAsync(CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
         {
-            // Jobs before grants: a job that starts in between then appears with devices held, never with devices free twice.
+            // One picture: a job that fails in between must not be missed while its devices already appear as free.
+            await using var transaction = await context.Database.BeginTransactionAsync(IsolationLevel.RepeatableRead, token);
             var waiting = await context.Jobs.Where(j => j.State == JobState.Queued).ToListAsync(token);
             var nodes = await context.Nodes.OrderBy(n => n.Name).ThenBy(n => n.Id).ToListAsync(token);
             var held = (await (

@@ -24,6 +24,9 @@ internal sealed record NodeCapacity(
 {
     public NodeMemory Memory { get; init; } = NodeMemory.Unknown;
 
+    /// <summary>Since when the node is lost; null while it is there.</summary>
+    public DateTimeOffset? LostAt { get; init; }
+
     /// <param name="held">Devices that are granted, with the bytes of CPU memory that the rank on each is expected to take (0: not known).</param>
     public static NodeCapacity Of(NodeRow row, IReadOnlyDictionary<string, long> held)
     {
@@ -36,6 +39,7 @@ internal sealed record NodeCapacity(
             row.Devices.Where(d => usable && !held.ContainsKey(d.Id)).GroupBy(d => d.Kind)
                 .ToDictionary(g => g.Key, IReadOnlyList<string> (g) => [.. g.Select(d => d.Id).OrderBy(Number).ThenBy(id => id, StringComparer.Ordinal)]))
         {
+            LostAt = row.LostAt,
             Memory = new NodeMemory(
                 cpuBytes, cpuBytes - cpu.Sum(d => held.GetValueOrDefault(d.Id)),
                 row.Devices.Where(d => d.Kind == DeviceKind.Cuda).ToImmutableDictionary(d => d.Id, d => d.MemoryBytes)),

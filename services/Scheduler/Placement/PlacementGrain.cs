@@ -2,18 +2,20 @@ using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Placement;
 
 /// <inheritdoc cref="IPlacementGrain"/>
-internal sealed partial class PlacementGrain(PlacementStore store, JobFeed feed, ILogger<PlacementGrain> logger) : Grain, IPlacementGrain
+internal sealed partial class PlacementGrain(
+    PlacementStore store, JobFeed feed, IOptions<PlacementOptions> options, ILogger<PlacementGrain> logger) : Grain, IPlacementGrain
 {
     /// <inheritdoc/>
     public async Task<ImmutableArray<JobId>> RunCycleAsync()
     {
         var snapshot = await store.SnapshotAsync(CancellationToken.None);
         var ordered = QueueOrder.Sort(snapshot.Waiting);
-        var decisions = GangPlacement.Decide(snapshot, ordered);
+        var decisions = GangPlacement.Decide(snapshot, ordered, options.Value.LongestHold);
         return await CommitAsync(decisions);
     }
 

@@ -7,7 +7,7 @@ public sealed class ReconcileOptions
 {
     public const string SectionName = "Reconciliation";
 
-    /// <summary>Bounds how late a lost lease, a passed backoff or a lost signal is noticed; a pass over an idle cluster costs three queries.</summary>
+    /// <summary>Bounds how late a passed backoff or a lost signal is noticed; a pass over an idle cluster costs three queries.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
     public TimeSpan Interval { get; set; } = TimeSpan.FromSeconds(2);
 }

@@ -11,16 +11,12 @@ namespace Cluster.Scheduler.Reconciliation;
 internal sealed partial class Reconciler(
     IGrainFactory grains, NodeStore nodes, PlacementStore placement, IOptions<NodeOptions> nodeOptions, ILogger<Reconciler> logger)
 {
-    /// <summary>Once at start, before the first pass: no lease could be renewed while no scheduler ran.</summary>
-    public Task BeginAsync(CancellationToken cancellationToken) => nodes.RefreshLeasesAsync(nodeOptions.Value.LeaseDuration, cancellationToken);
-
-    /// <summary>Everything: leases, then every job whose attempt goes on, then placement, then the jobs it started.</summary>
+    /// <summary>Everything: long lost nodes, then every job whose attempt goes on, then placement, then the jobs it started.</summary>
     /// <param name="touch">Touches one job; the caller decides whether to wait for it.</param>
     public async Task PassAsync(Func<JobId, Task> touch, CancellationToken cancellationToken)
     {
-        foreach (var node in await nodes.ExpiredAsync(cancellationToken))
-            await grains.GetGrain<INodeGrain>(node.Value).ExpireAsync();
-        await nodes.ForgetAsync(nodeOptions.Value.ForgetAfter, cancellationToken);
+        foreach (var (node, name) in await nodes.ForgetAsync(nodeOptions.Value.ForgetAfter, cancellationToken))
+            LogForgotten(node, name);
         await Task.WhenAll((await placement.ActiveJobsAsync(cancellationToken)).Select(touch));
         await PlaceAsync(touch);
     }
@@ -44,6 +40,12 @@ internal sealed partial class Reconciler(
             LogTouchFailed(failure, job);
         }
     }
+
+    [LoggerMessage(
+        Level = LogLevel.Information,
+        Message = "Node {NodeId} ({Name}), which is lost, is forgotten: it has been lost for long (Nodes:ForgetAfter), "
+            + "or another node has taken its name")]
+    private partial void LogForgotten(NodeId nodeId, string name);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} could not be advanced; the next pass tries again")]
     private partial void LogTouchFailed(Exception failure, JobId jobId);

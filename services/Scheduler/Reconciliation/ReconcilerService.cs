@@ -1,4 +1,5 @@
 using Cluster.Contracts;
+using Cluster.Scheduler.Hosting;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Reconciliation;
@@ -17,9 +18,8 @@ internal sealed partial class ReconcilerService(
     {
         try
         {
-            // The fresh term of every lease begins when agents can be answered.
-            await ApplicationStartedAsync(stoppingToken);
-            await AttemptAsync(() => reconciler.BeginAsync(stoppingToken));
+            // A launch waits for an agent's answer only for so long, and agents cannot register before.
+            await lifetime.StartedAsync(stoppingToken);
             var due = Task.CompletedTask;
             var asked = signal.Requests.WaitToReadAsync(stoppingToken).AsTask();
             while (true)
@@ -44,13 +44,6 @@ internal sealed partial class ReconcilerService(
         }
 
         await Task.WhenAll(RunningTouches());
-    }
-
-    private async Task ApplicationStartedAsync(CancellationToken cancellationToken)
-    {
-        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using var registration = lifetime.ApplicationStarted.Register(started.SetResult);
-        await started.Task.WaitAsync(cancellationToken);
     }
 
     private async Task AnswerSignalsAsync()

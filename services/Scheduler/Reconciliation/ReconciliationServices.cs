@@ -1,17 +1,26 @@
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;
 
-/// <summary>Registers the reconciler; after everything else, since hosted services start in order.</summary>
+/// <summary>
+/// Registers placement and what goes on beside all calls: the watch over leases, the reconciler, the sweep of old logs; after everything
+/// else, since hosted services start in order.
+/// </summary>
 public static class ReconciliationServices
 {
     public static IServiceCollection AddReconciliation(this IServiceCollection services, IConfiguration configuration)
     {
         services.AddOptions<ReconcileOptions>().Bind(configuration.GetSection(ReconcileOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<PlacementOptions>().Bind(configuration.GetSection(PlacementOptions.SectionName))
+            .ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<Reconciler>();
+        services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<ReconcilerService>();
+        services.AddHostedService<LogRetentionService>();
         return services;
     }
 }

@@ -95,7 +95,10 @@ public sealed class AgentOptions
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan DataScanInterval { get; set; } = TimeSpan.FromSeconds(20);
 
-    /// <summary>Log text that one attempt keeps in memory while the scheduler is away; beyond it the oldest lines go. In bytes.</summary>
+    /// <summary>
+    /// Log that one attempt keeps in memory until the scheduler has it, in bytes; beyond it the oldest lines go, and the log says how many
+    /// and why. By default some 300,000 lines, for bursts and for a scheduler that is away.
+    /// </summary>
     [Range(64 * 1024, int.MaxValue)]
     public int LogSpoolBytes { get; set; } = 32 * 1024 * 1024;
 

@@ -108,14 +108,7 @@ internal sealed partial class LocalAttempt : IDisposable
     /// <summary>Writes a line of the agent's own into the attempt's log.</summary>
     public void Say(int rank, string text) => Log(rank, LogStream.Agent, text);
 
-    public void Log(int rank, LogStream stream, string text) => _logs.Add(new LogLine
-    {
-        Time = Timestamp.FromDateTimeOffset(_services.TimeProvider.GetUtcNow()),
-        Attempt = Key.Attempt,
-        Rank = rank,
-        Stream = stream,
-        Text = text,
-    });
+    public void Log(int rank, LogStream stream, string text) => _logs.Add(rank, stream, text);
 
     /// <summary>All ranks are started: ships what they write, and sees each to its acknowledged end.</summary>
     public void Begin() => _running.SetResult(RunAsync());

@@ -1,26 +1,36 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Text;
 using Cluster.Contracts.V1;
+using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Worker.Agent;
 
 /// <summary>An attempt's log lines on their way to the scheduler: in order, bounded, and numbered when they leave.</summary>
 /// <remarks>
-/// Beyond the limit the oldest lines go, since the newest tell why a trainer died; a line says to each rank how many of its went. A batch,
-/// once taken, stays the same until it is acknowledged: the scheduler knows a repetition by its first number.
+/// Beyond the limit the oldest lines go, since the newest tell why a trainer died; a line says to each rank how many of its went, and
+/// whether the scheduler took none or the trainer wrote faster than it took them. A batch, once taken, stays the same until it is
+/// acknowledged: the scheduler knows a repetition by its first number.
 /// </remarks>
 internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
 {
-    // Far below the scheduler's limit of a message.
-    private const int MaxBatchBytes = 256 * 1024;
-    private const int MaxBatchLines = 1000;
+    // A quarter of the scheduler's limit of a message. Large ones, since each costs the store a transaction.
+    private const int MaxBatchBytes = 1024 * 1024;
+    private const int MaxBatchLines = 10_000;
+
+    // Fields, tags and lengths of a line in a message, beside its text.
+    private const int LineOverhead = 40;
+
+    // A scheduler that is there answers a batch in a fraction of it.
+    private static readonly TimeSpan LateAnswer = TimeSpan.FromSeconds(2);
 
     private readonly Lock _gate = new();
-    private readonly Queue<LogLine> _lines = new();
+    private readonly Queue<Line> _lines = new();
     private readonly SemaphoreSlim _added = new(0);
     private readonly Dictionary<int, long> _lastOfRank = [];
-    private readonly SortedDictionary<int, long> _droppedOfRank = [];
+    private readonly SortedDictionary<int, Dropped> _droppedOfRank = [];
     private readonly List<Wait> _waits = [];
     private AppendLogsRequest? _batch;
+    private long _batchTaken;
     private long _bytes;
     private long _addedLines;
     private long _settledLines; // of the lines in the order in which they were added, all up to this one are acknowledged or dropped
@@ -28,13 +38,14 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
     private bool _abandoned;
 
     /// <summary>Takes a line; never waits.</summary>
-    public void Add(LogLine line)
+    public void Add(int rank, LogStream stream, string text)
     {
+        var line = new Line(timeProvider.GetUtcNow().UtcTicks, rank, stream, Encoding.UTF8.GetBytes(text));
         lock (_gate)
         {
             _lines.Enqueue(line);
-            _lastOfRank[line.Rank] = ++_addedLines;
-            _bytes += Cost(line);
+            _lastOfRank[rank] = ++_addedLines;
+            _bytes += line.Cost;
             while (_bytes > maxBytes && _lines.Count > 1)
                 DropOldest();
             Settle();
@@ -104,9 +115,6 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
             return _lines.Count(line => line.Rank == rank) + (_batch?.Lines.Count(line => line.Rank == rank) ?? 0);
     }
 
-    // A line's text, and about what the objects around it take.
-    private static int Cost(LogLine line) => line.Text.Length * sizeof(char) + 128;
-
     private Task SettledAsync(long line)
     {
         if (_abandoned || line <= _settledLines)
@@ -131,8 +139,10 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
     private void DropOldest()
     {
         var line = _lines.Dequeue();
-        _bytes -= Cost(line);
-        _droppedOfRank[line.Rank] = _droppedOfRank.GetValueOrDefault(line.Rank) + 1;
+        _bytes -= line.Cost;
+        var unanswered = _batch is null ? TimeSpan.Zero : timeProvider.GetElapsedTime(_batchTaken);
+        var before = _droppedOfRank.GetValueOrDefault(line.Rank);
+        _droppedOfRank[line.Rank] = new Dropped(before.Lines + 1, before.Unanswered > unanswered ? before.Unanswered : unanswered);
         AgentMetrics.DroppedLines.Add(1);
     }
 
@@ -141,15 +151,16 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
         if (_batch is null && _lines.Count > 0)
         {
             _batch = newBatch();
+            _batchTaken = timeProvider.GetTimestamp();
             _batch.AgentSequence = _nextNumber;
-            foreach (var (rank, count) in _droppedOfRank)
-                _batch.Lines.Add(DropNotice(_lines.Peek().Attempt, rank, count));
+            foreach (var (rank, dropped) in _droppedOfRank)
+                _batch.Lines.Add(DropNotice(_batch.Attempt, rank, dropped));
             _droppedOfRank.Clear();
             for (var bytes = 0; bytes < MaxBatchBytes && _batch.Lines.Count < MaxBatchLines && _lines.TryDequeue(out var line);)
             {
-                _batch.Lines.Add(line);
-                bytes += Cost(line);
-                _bytes -= Cost(line);
+                _batch.Lines.Add(line.Read(_batch.Attempt));
+                bytes += line.Text.Length + LineOverhead;
+                _bytes -= line.Cost;
             }
         }
 
@@ -157,14 +168,37 @@ internal sealed class LogSpool(int maxBytes, TimeProvider timeProvider)
         return batch is not null;
     }
 
-    private LogLine DropNotice(int attempt, int rank, long count) => new()
+    private LogLine DropNotice(int attempt, int rank, Dropped dropped) => new()
     {
-        Time = Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(timeProvider.GetUtcNow()),
+        Time = Timestamp.FromDateTimeOffset(timeProvider.GetUtcNow()),
         Attempt = attempt,
         Rank = rank,
         Stream = LogStream.Agent,
-        Text = $"{(count == 1 ? "1 line" : $"{count} lines")} dropped here: the scheduler was away or slow, and the agent keeps {maxBytes} bytes (Agent:LogSpoolBytes)",
+        Text = $"{(dropped.Lines == 1 ? "1 line" : $"{dropped.Lines} lines")} dropped here: "
+            + (dropped.Unanswered >= LateAnswer
+                ? $"the scheduler took none for {dropped.Unanswered.TotalSeconds:0} s"
+                : "they were written faster than the scheduler takes them")
+            + $", and the agent keeps {maxBytes} bytes (Agent:LogSpoolBytes)",
     };
+
+    /// <summary>A line as it is kept: there may be hundreds of thousands.</summary>
+    private readonly record struct Line(long UtcTicks, int Rank, LogStream Stream, byte[] Text)
+    {
+        // This value, and the text's object with its header.
+        public int Cost => Text.Length + 56;
+
+        public LogLine Read(int attempt) => new()
+        {
+            Time = Timestamp.FromDateTime(new DateTime(UtcTicks, DateTimeKind.Utc)),
+            Attempt = attempt,
+            Rank = Rank,
+            Stream = Stream,
+            Text = Encoding.UTF8.GetString(Text),
+        };
+    }
+
+    /// <param name="Unanswered">The longest time for which a batch had been on its way when a line was dropped.</param>
+    private readonly record struct Dropped(long Lines, TimeSpan Unanswered);
 
     /// <summary>Somebody waits until all lines up to one are acknowledged or dropped.</summary>
     private sealed record Wait(long Line, TaskCompletionSource Settled);

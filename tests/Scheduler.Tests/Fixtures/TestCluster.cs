@@ -59,12 +59,13 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddNodes(builder.Configuration);
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
-        builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == typeof(ReconcilerService)));
+        foreach (var loop in new[] { typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService) })
+            builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();
         await host.StartAsync(TestContext.Current.CancellationToken);
         var cluster = new TestCluster(host, connectionString, time, agents);
-        await cluster.Get<Reconciler>().BeginAsync(TestContext.Current.CancellationToken);
+        await cluster.Get<LeaseWatch>().LookAsync(TestContext.Current.CancellationToken);
         return cluster;
     }
 
@@ -96,6 +97,8 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>Runs the reconciler until nothing asks for more.</summary>
     public async Task ReconcileAsync()
     {
+        // As the watch does that was there all the time.
+        await Get<LeaseWatch>().ExpireAsync(Time.GetUtcNow(), TestContext.Current.CancellationToken);
         var reconciler = Get<Reconciler>();
         var signal = Get<ReconcileSignal>();
         await reconciler.PassAsync(reconciler.TouchAsync, TestContext.Current.CancellationToken);

@@ -36,8 +36,8 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
     /// <summary>Told to end: it says so in its heartbeats.</summary>
     public bool ShuttingDown { get; set; }
 
-    public Task<HeartbeatResult> HeartbeatAsync() => Grain.HeartbeatAsync(
-        new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5), ShuttingDown));
+    public Task<HeartbeatResult> HeartbeatAsync() => cluster.Get<NodeHeartbeats>().HeartbeatAsync(
+        Id, new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5), ShuttingDown));
 
     /// <summary>Tells what it has now.</summary>
     public Task<HeartbeatStatus> OfferAsync(params string[] dataSets) =>

@@ -71,6 +71,27 @@ public sealed class RestartTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task Restart_FindsItsDevices_ThoughALowerPriorityWaitedForThem()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync(AJob().WithPriority(5));
+        await cluster.RunAsync(job);
+        var lower = await cluster.SubmitAsync();
+
+        await node.ExitAsync(job, 1, 0, exitCode: 1);
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(lower)).Reason.ShouldBe(
+            $"waits its turn: the free devices are kept for job {job}, which starts again at 00:00:05 UTC after a failure");
+        cluster.Time.Advance(TimeSpan.FromSeconds(5));
+        await node.HeartbeatAsync();
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+        (await cluster.GetAsync(lower)).State.ShouldBe(JobState.Queued);
+    }
+
+    [Fact]
     public async Task LastRestartUsed_FailsWithTheCause()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);

@@ -46,6 +46,15 @@ public sealed class GangPlacementProperties
         var node = ANode(
             $"node-{i}", free: random.Next(0, 9), busy: random.Next(0, 4), random.Next(3) == 0 ? DeviceKind.Cuda : DeviceKind.Cpu,
             [.. Sets.Where(_ => random.Next(4) > 0)], random.Next(2) == 0 ? [] : new() { ["zone"] = Zones[random.Next(2)] });
+        if (random.Next(6) == 0)
+        {
+            node = node with
+            {
+                LostAt = Now - TimeSpan.FromMinutes(random.Next(0, 20)),
+                Free = new Dictionary<DeviceKind, IReadOnlyList<string>>(),
+            };
+        }
+
         return random.Next(3) == 0 ? node : node with { Memory = RandomMemory(node, random) };
     }
 
@@ -62,11 +71,13 @@ public sealed class GangPlacementProperties
     private static void Check(ClusterSnapshot snapshot)
     {
         var ordered = QueueOrder.Sort(snapshot.Waiting);
-        var decisions = GangPlacement.Decide(snapshot, ordered);
+        var decisions = GangPlacement.Decide(snapshot, ordered, LongestHold);
 
         decisions.Select(d => d.Job).ShouldBe(ordered.Select(j => j.Id), "one decision a job, in order");
-        GangPlacement.Decide(snapshot, ordered).Select(d => d.ToString()).ShouldBe(decisions.Select(d => d.ToString()), "the same again");
+        var again = GangPlacement.Decide(snapshot, ordered, LongestHold);
+        again.Select(d => d.ToString()).ShouldBe(decisions.Select(d => d.ToString()), "the same again");
         var byId = snapshot.Nodes.ToDictionary(n => n.Id);
+        var there = snapshot.Nodes.Where(ExpectedBack).ToList();
         var given = new HashSet<(NodeId, string)>();
         var passed = new List<DeviceNeed>();
         var taken = new Dictionary<NodeId, long>();
@@ -74,13 +85,48 @@ public sealed class GangPlacementProperties
         {
             if (decisions[i] is PlacementDecision.Placed placed)
                 CheckPlaced(ordered[i], placed, byId, given, passed, taken);
-            else if (!(ordered[i].NotBefore > snapshot.TakenAt) && Feasibility.Suffices(ordered[i].Need, snapshot.Nodes))
+            else if (!(ordered[i].NotBefore > snapshot.TakenAt) && Feasibility.Suffices(ordered[i].Need, there))
                 passed.Add(ordered[i].Need);
         }
+
+        CheckHolds(snapshot, ordered, decisions);
 
         CheckHead(snapshot, ordered, decisions, given);
         decisions.OfType<PlacementDecision.Waits>().Where(w => w.Position > 0).Select(w => w.Position)
             .ShouldBe(Enumerable.Range(1, decisions.OfType<PlacementDecision.Waits>().Count(w => w.Position > 0)));
+    }
+
+    private static bool ExpectedBack(NodeCapacity node) => node.LostAt is null || Now - node.LostAt < LongestHold;
+
+    /// <summary>
+    /// What pauses could start on what those before it left, and can still when those behind it have been given their devices.
+    /// </summary>
+    private static void CheckHolds(ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, IReadOnlyList<PlacementDecision> decisions)
+    {
+        for (var i = 0; i < ordered.Count && i < 10; i++)
+        {
+            if (!(ordered[i].NotBefore > Now))
+                continue;
+            WaitingJob[] ready = [.. ordered.Take(i), ordered[i] with { NotBefore = null }];
+            if (GangPlacement.Decide(snapshot, ready, LongestHold)[i].Devices() is null)
+                continue;
+            var after = GangPlacement.Decide(Without(snapshot, decisions.Skip(i)), ready, LongestHold);
+            after[i].Devices().ShouldNotBeNull("its devices are held");
+        }
+    }
+
+    /// <summary>As if the devices given by these decisions had been taken before.</summary>
+    private static ClusterSnapshot Without(ClusterSnapshot snapshot, IEnumerable<PlacementDecision> decisions)
+    {
+        var taken = decisions.OfType<PlacementDecision.Placed>().SelectMany(placed => placed.Ranks)
+            .ToLookup(rank => rank.Node, rank => rank.Device);
+        return snapshot with
+        {
+            Nodes = [.. snapshot.Nodes.Select(node => node with
+            {
+                Free = node.Free.ToDictionary(kind => kind.Key, IReadOnlyList<string> (kind) => [.. kind.Value.Except(taken[node.Id])]),
+            })],
+        };
     }
 
     private static void CheckPlaced(
@@ -129,7 +175,8 @@ public sealed class GangPlacementProperties
         ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, IReadOnlyList<PlacementDecision> decisions, HashSet<(NodeId, string)> given)
     {
         var head = Enumerable.Range(0, ordered.Count).FirstOrDefault(i => decisions[i] is PlacementDecision.Waits { Position: 1 }, -1);
-        if (head < 0)
+        // Where a job pauses before it, that one's devices may be what it lacks.
+        if (head < 0 || ordered.Take(head).Any(job => job.NotBefore > Now))
             return;
         var before = decisions.Take(head).Zip(ordered).Where(pair => pair.First is PlacementDecision.Placed)
             .SelectMany(pair => ((PlacementDecision.Placed)pair.First).Ranks.Select(r => (r.Node, r.Device, pair.Second.Need.Memory.Cpu))).ToList();

@@ -94,16 +94,6 @@ public sealed class GangPlacementTests
     }
 
     [Fact]
-    public void Decide_DuringBackoff_NeitherPlacesNorKeeps()
-    {
-        var decisions = Decide([ANode("a", free: 2)], AJob(2, notBefore: Now.AddSeconds(5)), AJob(2));
-
-        decisions[0].Waiting().ShouldSatisfyAllConditions(
-            w => w.Position.ShouldBe(0), w => w.Reason.ShouldBe("waits until 00:00:05 UTC after a failure: why it was queued"));
-        decisions[1].Devices().ShouldNotBeNull();
-    }
-
-    [Fact]
     public void Order_IsPriorityThenAge()
     {
         var (young, old, urgent) = (AJob(1, age: 1), AJob(1, age: 2), AJob(1, priority: 5));

@@ -6,7 +6,6 @@ using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Scheduler.Tests.Reconciliation;
@@ -76,38 +75,6 @@ public sealed class ReconcilerServiceTests(PostgresServer postgres)
         (await launched.Task.WaitAsync(Patience, TestContext.Current.CancellationToken)).JobId.ShouldBe(job.ToString());
         (await cluster.GetAsync(stuck)).State.ShouldBe(JobState.Starting);
         release.SetResult();
-    }
-
-    /// <summary>A busy machine takes minutes to open the port; until then no agent could renew anything.</summary>
-    [Fact]
-    public async Task FreshTermOfLeases_BeginsWhenTheApplicationHasStarted()
-    {
-        await using var first = await TestCluster.StartAsync(postgres);
-        await first.AddNodeAsync();
-        await first.DisposeAsync();
-
-        await using var second = await TestCluster.StartAsync(first.ConnectionString, first.Time, first.Agents, services =>
-        {
-            services.AddHostedService<ReconcilerService>();
-            services.AddHostedService(provider => new SlowToStart(first.Time, provider.GetRequiredService<NodeQueries>()));
-        });
-
-        (await second.Get<NodeQueries>().ListAsync(TestContext.Current.CancellationToken)).Single().State.ShouldBe(NodeState.Ready);
-    }
-
-    private sealed class SlowToStart(FakeTimeProvider time, NodeQueries nodes) : IHostedService
-    {
-        public async Task StartAsync(CancellationToken cancellationToken)
-        {
-            // Each turn leaves a reconciler that does not wait the time to do harm.
-            for (var minute = 0; minute < 20; minute++)
-            {
-                time.Advance(TimeSpan.FromMinutes(1));
-                await nodes.ListAsync(cancellationToken);
-            }
-        }
-
-        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     private static async Task<TestCluster> StartAsync(

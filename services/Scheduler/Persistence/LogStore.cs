@@ -71,19 +71,21 @@ public sealed class LogStore(ClusterDatabase database, JobFeed feed, TimeProvide
             await using var command = Command(
                 """
                 select coalesce(min(sequence) - 1, $2) from (
-                    select sequence from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) order by sequence desc limit $4) last
+                    select sequence from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3)
+                    order by sequence desc limit $4) last
                 """, connection, job, afterSequence, rank, limit);
             return (long)(await command.ExecuteScalarAsync(token))!;
         }, cancellationToken);
 
-    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) => new(sql, connection)
-    {
-        Parameters =
+    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) =>
+        new(sql, connection)
         {
-            new() { Value = job.Value }, new() { Value = afterSequence },
-            new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
-        },
-    };
+            Parameters =
+            {
+                new() { Value = job.Value }, new() { Value = afterSequence },
+                new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
+            },
+        };
 
     private static async Task HoldAsync(NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
     {

@@ -16,7 +16,8 @@ internal static class CheckpointListVerb
         var limit = LimitOption.Make("checkpoints");
         var command = verbs.Verb("list", "List checkpoints, the newest first.", async (context, cancellationToken) =>
         {
-            var listed = await ListAsync(context, context.Arguments.GetValue(job) ?? "", context.Arguments.GetValue(limit), cancellationToken);
+            var of = context.Arguments.GetValue(job) ?? "";
+            var listed = await ListAsync(context, of, context.Arguments.GetValue(limit), cancellationToken);
             if (context.Json)
                 await context.Output.DocumentAsync(listed);
             else
@@ -28,7 +29,8 @@ internal static class CheckpointListVerb
         return command;
     }
 
-    private static async Task<ListCheckpointsResponse> ListAsync(VerbContext context, string job, int limit, CancellationToken cancellationToken)
+    private static async Task<ListCheckpointsResponse> ListAsync(
+        VerbContext context, string job, int limit, CancellationToken cancellationToken)
     {
         var all = new ListCheckpointsResponse();
         do

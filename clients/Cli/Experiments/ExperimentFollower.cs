@@ -69,7 +69,7 @@ internal sealed class ExperimentFollower(VerbContext context)
         await context.Host.Out.FlushAsync();
     }
 
-    /// <summary>Whether each job's end has been told. They may come in several messages, all of which say that the experiment is over.</summary>
+    /// <summary>Whether each job's end has been told: they may come in several messages, each of which says that all are over.</summary>
     private bool HasAll(WatchExperimentResponse message) =>
         message.Experiment.States.Sum(count => count.Jobs) == jobs.Count && jobs.Values.All(job => job.State.IsFinal());
 

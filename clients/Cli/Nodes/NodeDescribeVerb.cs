@@ -10,7 +10,7 @@ internal static class NodeDescribeVerb
 {
     public static Command Build(VerbFactory verbs)
     {
-        var node = new Argument<string>("NODE") { Description = "a node's name or id, or the beginning of the id (see ./cluster node list)" };
+        var node = new Argument<string>("NODE") { Description = "a node's name, its id or the beginning of it (see ./cluster node list)" };
         var command = verbs.Verb("describe", "Show a machine's devices, data sets and labels.", async (context, cancellationToken) =>
         {
             var request = new GetNodeRequest { NodeId = context.Arguments.GetRequiredValue(node) };

@@ -11,7 +11,7 @@ internal static class NodeListVerb
     private const int LongestCell = 40;
 
     public static Command Build(VerbFactory verbs) =>
-        verbs.Verb("list", "List the machines, their devices and data sets; node describe tells all of one.", async (context, cancellationToken) =>
+        verbs.Verb("list", "List the machines, with what is free on them; node describe tells all of one.", async (context, cancellationToken) =>
         {
             var listed = await ListAsync(context, cancellationToken);
             if (context.Json)
@@ -44,13 +44,15 @@ internal static class NodeListVerb
             table.Add(
                 Words.Short(node.Id), node.Name, node.State.ToString().ToLowerInvariant(), Devices(node),
                 $"{node.Devices.Count(device => device.JobId.Length == 0)}/{node.Devices.Count}",
-                Words.Some(node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).Distinct().Select(Words.Short), LongestCell),
+                Words.Some(Jobs(node).Select(Words.Short), LongestCell),
                 Words.Some(node.DataSets, LongestCell),
                 Words.Some(NodeLabels.Of(node), LongestCell));
         }
 
         return table;
     }
+
+    private static IEnumerable<string> Jobs(Node node) => node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).Distinct();
 
     // "2×cuda NVIDIA H200" or "1×cpu (2 cores)": kinds are never so many that they need lines of their own.
     private static string Devices(Node node) => string.Join(", ", node.Devices

@@ -23,7 +23,12 @@ internal sealed class ExperimentsEndpoint(
             plan, request.Yaml, Caller.Of(context).Owner, request.RequestId, request.WaitForCapacity, context.CancellationToken);
         var stored = await GetAsync(id, context.CancellationToken);
         var page = Jobs(stored, after: 0);
-        return new SubmitExperimentResponse { Experiment = stored.Experiment, Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
+        return new SubmitExperimentResponse
+        {
+            Experiment = stored.Experiment,
+            Jobs = { page.Entries },
+            NextPageToken = page.NextPageToken,
+        };
     }
 
     public override async Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
@@ -40,9 +45,10 @@ internal sealed class ExperimentsEndpoint(
 
     public override async Task<GetExperimentResponse> GetExperiment(GetExperimentRequest request, ServerCallContext context)
     {
+        var token = request.PageToken;
         var after = 0;
-        if (request.PageToken.Length > 0 && !(int.TryParse(request.PageToken, NumberStyles.None, CultureInfo.InvariantCulture, out after) && after > 0))
-            throw new InvalidRequestException($"page_token is '{request.PageToken}', which no experiment's page returned; start again without one");
+        if (token.Length > 0 && !(int.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out after) && after > 0))
+            throw new InvalidRequestException($"page_token is '{token}', which no experiment's page returned; start again without one");
         var stored = await GetAsync(await lookup.FindAsync(request.ExperimentId, context.CancellationToken), context.CancellationToken);
         var page = Jobs(stored, after);
         return new GetExperimentResponse
@@ -74,7 +80,12 @@ internal sealed class ExperimentsEndpoint(
             await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(JobId.Parse(job.Id).Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
         var cancelled = await GetAsync(id, context.CancellationToken);
         var page = Jobs(cancelled, after: 0);
-        return new CancelExperimentResponse { Experiment = cancelled.Experiment, Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
+        return new CancelExperimentResponse
+        {
+            Experiment = cancelled.Experiment,
+            Jobs = { page.Entries },
+            NextPageToken = page.NextPageToken,
+        };
     }
 
     public override async Task WatchExperiment(

@@ -39,7 +39,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
         }
     }
 
-    /// <summary>The job now and at each change, however small; ends once it is final. What a final job's trainers sent is all there.</summary>
+    /// <summary>The job now and at each change, however small; ends once it is final: what its trainers sent is all there then.</summary>
     public async IAsyncEnumerable<Job> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.Subscribe(id);

@@ -1,12 +1,12 @@
 namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>
-/// A series as a page can show it, however long it is: of each bucket along x the first and the last point, the lowest and the highest value,
-/// and the first of each kind of value that is not finite. No spike and no gap is lost.
+/// A series as a page can show it, however long it is: of each bucket along x the first and the last point, the lowest and the highest
+/// value, and the first of each kind of value that is not finite. No spike and no gap is lost.
 /// </summary>
 /// <remarks>
-/// Buckets are as wide as a power of two and begin at its multiples, so they depend on the points alone and not on when they came. While there are
-/// no more points than buckets, all points stay.
+/// Buckets are as wide as a power of two and begin at its multiples, so they depend on the points alone and not on when they came. While
+/// there are no more points than buckets, all points stay.
 /// </remarks>
 /// <param name="buckets">At most so many. A chart is no wider than about a thousand dots.</param>
 public sealed class Curve(int buckets)
@@ -96,7 +96,8 @@ public sealed class Curve(int buckets)
 
         /// <summary>In ascending x, each once.</summary>
         public IEnumerable<CurvePoint> Points() =>
-            new[] { _first, _lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last }.OfType<CurvePoint>().Distinct().OrderBy(point => point.X);
+            new[] { _first, _lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last }
+                .OfType<CurvePoint>().Distinct().OrderBy(point => point.X);
 
         private void AddFinite(CurvePoint point)
         {

@@ -26,7 +26,8 @@ public static class DashboardHosting
         });
         app.MapSession();
         app.UseWebSockets();
-        app.MapGet("/api/jobs/stream", (JobStreams streams) => new EventStream(token => Task.FromResult(streams.JobsAsync(token)))).RequireViewer();
+        app.MapGet("/api/jobs/stream", (JobStreams streams) =>
+            new EventStream(token => Task.FromResult(streams.JobsAsync(token)))).RequireViewer();
         app.MapGet("/api/jobs/{job}/stream", (string job, JobLookup lookup, JobStreams streams) =>
             new EventStream(async token => streams.JobAsync(await lookup.FindAsync(job, token), token))).RequireViewer();
         app.MapGet("/api/experiments/{experiment}/stream", (string experiment, ExperimentLookup lookup, ExperimentStreams streams) =>

@@ -1,6 +1,6 @@
 namespace Cluster.Scheduler.Dashboard;
 
-/// <summary>A series by epoch: the mean of each one's points. Of an epoch with a value that is not finite the mean is not finite either.</summary>
+/// <summary>A series by epoch: the mean of each one's points, which is not finite where one of them is not.</summary>
 /// <param name="buckets">As in <see cref="Curve"/>.</param>
 public sealed class EpochMeans(int buckets)
 {
@@ -28,7 +28,9 @@ public sealed class EpochMeans(int buckets)
         if (!_hasChanged)
             return null;
         _hasChanged = false;
-        return _ended.TakeChange() is { } change ? change with { Points = [.. change.Points, Mean] } : new CurveChange([Mean], Replaced: null);
+        return _ended.TakeChange() is { } change
+            ? change with { Points = [.. change.Points, Mean] }
+            : new CurveChange([Mean], Replaced: null);
     }
 
     private CurvePoint Mean => new(_epoch, _sum / _count, _epoch);

@@ -8,8 +8,9 @@ namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>Events as they come: over a WebSocket to who asks for one, as the pages do, and as server-sent events to others.</summary>
 /// <remarks>
-/// A browser has six HTTP/1.1 connections to a host, over all of its tabs, and a stream of server-sent events holds one of them for as long as its page is open:
-/// with the seventh tab the browser would ask for nothing any more. Its WebSockets are apart from them and count in hundreds.
+/// A browser has six HTTP/1.1 connections to a host, over all of its tabs, and a stream of server-sent events holds one of them for as long
+/// as its page is open: with the seventh tab the browser would ask for nothing any more. Its WebSockets are apart from them and count in
+/// hundreds.
 /// </remarks>
 /// <param name="open">Finds what is asked for, or throws that there is no such thing.</param>
 internal sealed class EventStream(Func<CancellationToken, Task<IAsyncEnumerable<SseItem<string>>>> open) : IResult
@@ -104,18 +105,25 @@ internal sealed class EventStream(Func<CancellationToken, Task<IAsyncEnumerable<
         await gone.CancelAsync();
     }
 
-    /// <summary>Another page of the same machine, on another port, would be sent the session's cookie too, and no browser keeps it from opening a WebSocket here.</summary>
+    /// <summary>
+    /// A page of the same machine on another port would send the session's cookie along, and no browser keeps it from opening a WebSocket here.
+    /// </summary>
     private static bool IsFromElsewhere(HttpRequest request, out string refusal)
     {
         var origin = request.Headers.Origin.ToString();
         var isOwn = origin.Length == 0
-            || (Uri.TryCreate(origin, UriKind.Absolute, out var page) && page.Authority.Equals(request.Host.Value, StringComparison.OrdinalIgnoreCase));
-        refusal = isOwn ? "" : $"origin is {origin} but this is {request.Host}; open the dashboard there, or let the proxy pass the Host header on";
+            || (Uri.TryCreate(origin, UriKind.Absolute, out var page)
+                && page.Authority.Equals(request.Host.Value, StringComparison.OrdinalIgnoreCase));
+        refusal = isOwn
+            ? ""
+            : $"origin is {origin} but this is {request.Host}; open the dashboard there, or let the proxy pass the Host header on";
         return !isOwn;
     }
 
-    private static bool IsNotFound(Exception fault) => fault is JobNotFoundException or ExperimentNotFoundException or InvalidRequestException;
+    private static bool IsNotFound(Exception fault) =>
+        fault is JobNotFoundException or ExperimentNotFoundException or InvalidRequestException;
 
     // The data are JSON already.
-    private static byte[] Message(SseItem<string> item) => Encoding.UTF8.GetBytes($$"""{"event":"{{item.EventType}}","data":{{item.Data}}}""");
+    private static byte[] Message(SseItem<string> item) =>
+        Encoding.UTF8.GetBytes($$"""{"event":"{{item.EventType}}","data":{{item.Data}}}""");
 }

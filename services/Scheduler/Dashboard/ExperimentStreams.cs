@@ -21,7 +21,9 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
         MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss, MetricNames.ValidationAccuracy,
     ];
 
-    /// <summary>Events: "experiment" with the jobs that changed, then the new points of each as in <see cref="JobCurves"/>, and "end" when no more will come.</summary>
+    /// <summary>
+    /// Events: "experiment" with the jobs that changed, then the new points of each as in <see cref="JobCurves"/>, and "end" when no more will come.
+    /// </summary>
     public async IAsyncEnumerable<SseItem<string>> ExperimentAsync(ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var curves = new Dictionary<string, JobCurves>();
@@ -30,7 +32,11 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
         {
             if (update.IsStopping)
                 yield break;
-            var shown = new WatchExperimentResponse { Experiment = update.Message!.Experiment, Jobs = { update.Message.Jobs.Select(JobSummary.Of) } };
+            var shown = new WatchExperimentResponse
+            {
+                Experiment = update.Message!.Experiment,
+                Jobs = { update.Message.Jobs.Select(JobSummary.Of) },
+            };
             yield return new SseItem<string>(JsonFormatter.Default.Format(shown), "experiment");
             var buckets = Math.Min(Buckets / update.Message.Experiment.States.Sum(count => count.Jobs), MostBucketsOfAJob);
             // A job's progress changes with every report of its trainers, so a job that has not changed has no new points.

@@ -8,14 +8,16 @@ using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Dashboard;
 
-/// <summary>One job's curves as a page has been sent them. However long the job trains, this, what is sent of it and what the page keeps have a bound.</summary>
+/// <summary>
+/// One job's curves as a page has been sent them. However long the job trains, this, what is sent of it and what the page keeps have a bound.
+/// </summary>
 /// <remarks>
-/// Events: "metrics" with points by step and "epochs" with points by epoch; before points that stand for others, "thin" with what they stand for: one of the
-/// two's points of a series from one x to another or without an end, or all points that there are.
+/// Events: "metrics" with points by step and "epochs" with points by epoch; before points that stand for others, "thin" with what they stand
+/// for: one of the two's points of a series from one x to another or without an end, or all points that there are.
 /// </remarks>
 /// <param name="names">The series that are shown.</param>
 /// <param name="buckets">As in <see cref="Curve"/>.</param>
-/// <param name="ofSeveral">It is one of several jobs on its page: events name it, and it can be compared by the means of epochs too.</param>
+/// <param name="ofSeveral">It is one of several jobs on its page: events name it, and it is compared by the means of epochs too.</param>
 public sealed class JobCurves(MetricStore metrics, IReadOnlyCollection<string> names, int buckets, bool ofSeveral)
 {
     // A message of a few hundred kilobytes; a browser parses it without a stutter.
@@ -55,7 +57,8 @@ public sealed class JobCurves(MetricStore metrics, IReadOnlyCollection<string> n
 
         foreach (var (name, curve) in _bySteps)
         {
-            foreach (var item in Items(job, "metrics", name, curve.TakeChange(), p => new { name, step = p.X, epoch = p.Epoch, value = p.Y }))
+            var items = Items(job, "metrics", name, curve.TakeChange(), p => new { name, step = p.X, epoch = p.Epoch, value = p.Y });
+            foreach (var item in items)
                 yield return item;
         }
 

@@ -102,7 +102,8 @@ public sealed class JobStreams(
             var pageToken = "";
             do
             {
-                var page = await jobs.ListAsync(new JobFilter([], Workspace: "", JobsShown - newest.Count, pageToken), CancellationToken.None);
+                var filter = new JobFilter([], Workspace: "", JobsShown - newest.Count, pageToken);
+                var page = await jobs.ListAsync(filter, CancellationToken.None);
                 foreach (var job in page.Entries)
                     newest.Add(job.Id, JobSummary.Of(job));
                 pageToken = page.NextPageToken;

@@ -70,17 +70,20 @@ public sealed class CheckpointQueries(ClusterDatabase database)
         if (after.Length > 0)
         {
             var (before, id) = PageToken.Read(after);
-            checkpoints = checkpoints.Where(c => EF.Functions.LessThan(ValueTuple.Create(c.CreatedAt, c.Id), ValueTuple.Create(before, id)));
+            checkpoints = checkpoints.Where(
+                c => EF.Functions.LessThan(ValueTuple.Create(c.CreatedAt, c.Id), ValueTuple.Create(before, id)));
         }
 
         return checkpoints.OrderByDescending(c => c.CreatedAt).ThenByDescending(c => c.Id);
     }
 
-    private Task<IReadOnlyList<Checkpoint>> ReadAsync(Func<ClusterDbContext, IQueryable<CheckpointRow>> query, CancellationToken cancellationToken) =>
+    private Task<IReadOnlyList<Checkpoint>> ReadAsync(
+        Func<ClusterDbContext, IQueryable<CheckpointRow>> query, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync<IReadOnlyList<Checkpoint>>(
             async (context, token) => await DescribeAsync(context, await query(context).ToListAsync(token), token), cancellationToken);
 
-    private static async Task<List<Checkpoint>> DescribeAsync(ClusterDbContext context, List<CheckpointRow> checkpoints, CancellationToken cancellationToken)
+    private static async Task<List<Checkpoint>> DescribeAsync(
+        ClusterDbContext context, List<CheckpointRow> checkpoints, CancellationToken cancellationToken)
     {
         var jobIds = checkpoints.Select(c => c.JobId).Distinct().ToArray();
         var jobs = await context.Jobs.Where(j => jobIds.Contains(j.Id)).ToDictionaryAsync(j => j.Id, cancellationToken);

@@ -128,7 +128,9 @@ internal static class CheckpointSql
                         new()
                         {
                             // To Postgres a NaN is more than any number: it would be the best checkpoint.
-                            Value = manifest.HasValidationAccuracy && double.IsFinite(manifest.ValidationAccuracy) ? manifest.ValidationAccuracy : DBNull.Value,
+                            Value = manifest.HasValidationAccuracy && double.IsFinite(manifest.ValidationAccuracy)
+                                ? manifest.ValidationAccuracy
+                                : DBNull.Value,
                             NpgsqlDbType = NpgsqlDbType.Double,
                         },
                         new() { Value = manifest.ToByteArray() }, new() { Value = now }, new() { Value = manifest.Kind.ToString() },

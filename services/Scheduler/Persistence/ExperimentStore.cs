@@ -62,18 +62,22 @@ public sealed class ExperimentStore(ClusterDatabase database)
                 if (after.Length > 0)
                 {
                     var (before, id) = PageToken.Read(after);
-                    experiments = experiments.Where(e => EF.Functions.LessThan(ValueTuple.Create(e.CreatedAt, e.Id), ValueTuple.Create(before, id)));
+                    experiments = experiments.Where(
+                        e => EF.Functions.LessThan(ValueTuple.Create(e.CreatedAt, e.Id), ValueTuple.Create(before, id)));
                 }
 
                 return experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(count).ToListAsync(token);
             }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.CreatedAt, last.Id)), cancellationToken);
 
-    private static async Task<List<Experiment>> DescribeAsync(ClusterDbContext context, List<ExperimentRow> experiments, CancellationToken cancellationToken)
+    private static async Task<List<Experiment>> DescribeAsync(
+        ClusterDbContext context, List<ExperimentRow> experiments, CancellationToken cancellationToken)
     {
         var ids = experiments.ConvertAll(e => (Guid?)e.Id);
-        var states = (await context.Jobs.Where(j => ids.Contains(j.ExperimentId))
-            .GroupBy(j => new { j.ExperimentId, j.State }).Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
-            .ToListAsync(cancellationToken)).ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
+        var counts = await context.Jobs.Where(j => ids.Contains(j.ExperimentId))
+            .GroupBy(j => new { j.ExperimentId, j.State })
+            .Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
+            .ToListAsync(cancellationToken);
+        var states = counts.ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
         return experiments.ConvertAll(row => JobMapping.ToExperiment(row, states[row.Id]));
     }
 }

@@ -47,7 +47,8 @@ public sealed class JobQueries(ClusterDatabase database)
     public Task<IReadOnlyList<JobEvent>> NewestEventsAsync(JobId id, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync<IReadOnlyList<JobEvent>>(async (context, token) =>
         {
-            var rows = await context.JobEvents.Where(e => e.JobId == id.Value).OrderByDescending(e => e.Sequence).Take(NewestEvents).ToListAsync(token);
+            var rows = await context.JobEvents.Where(e => e.JobId == id.Value)
+                .OrderByDescending(e => e.Sequence).Take(NewestEvents).ToListAsync(token);
             return [.. rows.Select(JobMapping.ToEvent).InMessages().First().Reverse()];
         }, cancellationToken);
 
@@ -68,7 +69,8 @@ public sealed class JobQueries(ClusterDatabase database)
 
     /// <summary>The newest jobs of those given, as what they are described as.</summary>
     internal static Task<Page<T>> PageAsync<T>(
-        IQueryable<JobRow> jobs, int pageSize, string pageToken, Func<List<JobRow>, Task<List<T>>> describeAsync, CancellationToken cancellationToken)
+        IQueryable<JobRow> jobs, int pageSize, string pageToken, Func<List<JobRow>, Task<List<T>>> describeAsync,
+        CancellationToken cancellationToken)
         where T : IMessage =>
         Page.FillAsync(pageSize, pageToken, (after, count) =>
         {

@@ -85,14 +85,15 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
             return (long)(await command.ExecuteScalarAsync(token))!;
         }, cancellationToken);
 
-    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) => new(sql, connection)
-    {
-        Parameters =
+    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) =>
+        new(sql, connection)
         {
-            new() { Value = job.Value }, new() { Value = afterSequence },
-            new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
-        },
-    };
+            Parameters =
+            {
+                new() { Value = job.Value }, new() { Value = afterSequence },
+                new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
+            },
+        };
 
     private static async Task HoldAsync(NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
     {

@@ -18,21 +18,27 @@ public sealed class MetricStore(ClusterDatabase database)
     // One read's share of a history of any length: a few megabytes.
     private const int PageRows = 10_000;
 
-    /// <summary>Points of a run as of now, page by page: a first read in ascending step order, one series after another; later ones as they arrived.</summary>
+    /// <summary>
+    /// Points of a run as of now, page by page: a first read in ascending step order, one series after another; later ones as they arrived.
+    /// </summary>
     /// <param name="names">Empty: all series.</param>
     /// <param name="afterStep">Points up to this step are left out.</param>
     /// <param name="afterCursor">Points that arrived up to this cursor are left out; 0 for a first read.</param>
     public async IAsyncEnumerable<MetricPage> ReadAsync(
-        JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+        JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var extent = await ExtentAsync(job, cancellationToken);
-        var pages = afterCursor == 0 ? HistoryAsync(extent, names, afterStep, cancellationToken) : ArrivalsAsync(extent, names, afterCursor, cancellationToken);
+        var pages = afterCursor == 0
+            ? HistoryAsync(extent, names, afterStep, cancellationToken)
+            : ArrivalsAsync(extent, names, afterCursor, cancellationToken);
         await foreach (var page in pages)
             yield return afterStep == 0 ? page : page with { Points = [.. page.Points.Where(point => point.Step > afterStep)] };
     }
 
     private async IAsyncEnumerable<MetricPage> HistoryAsync(
-        MetricExtent extent, IReadOnlyCollection<string> names, long afterStep, [EnumeratorCancellation] CancellationToken cancellationToken)
+        MetricExtent extent, IReadOnlyCollection<string> names, long afterStep,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var series = names.Count > 0 ? names : await NamesAsync(extent.Job, cancellationToken);
         foreach (var name in series.Distinct().Order(StringComparer.Ordinal))
@@ -40,10 +46,14 @@ public sealed class MetricStore(ClusterDatabase database)
             // Where a page ends is asked for first: so no more rows are read than it has, whatever the database thinks of its plan.
             var begin = afterStep;
             while (await EndAsync(
-                $"select max(step) from (select step from metrics where job_id = $1 and name = $2 and step > $3 order by step limit {PageRows}) page",
+                $"""
+                select max(step) from (
+                    select step from metrics where job_id = $1 and name = $2 and step > $3 order by step limit {PageRows}) page
+                """,
                 [extent.Job.Value, name, begin], cancellationToken) is { } end)
             {
-                var points = await PointsAsync(extent, "m.name = $4 and m.step > $5 and m.step <= $6", [name, begin, end], cancellationToken);
+                const string Page = "m.name = $4 and m.step > $5 and m.step <= $6";
+                var points = await PointsAsync(extent, Page, [name, begin, end], cancellationToken);
                 if (points.Count > 0)
                     yield return new MetricPage(points, extent.Cursor);
                 begin = end;
@@ -52,18 +62,20 @@ public sealed class MetricStore(ClusterDatabase database)
     }
 
     private async IAsyncEnumerable<MetricPage> ArrivalsAsync(
-        MetricExtent extent, IReadOnlyCollection<string> names, long afterCursor, [EnumeratorCancellation] CancellationToken cancellationToken)
+        MetricExtent extent, IReadOnlyCollection<string> names, long afterCursor,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var begin = afterCursor;
         while (await EndAsync(
-            $"select max(cursor) from (select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page",
+            $"""
+            select max(cursor) from (
+                select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page
+            """,
             [extent.Job.Value, begin, extent.Cursor], cancellationToken) is { } end)
         {
-            // Also a page without a point that counts: the next read need not look at its rows again.
-            yield return new MetricPage(
-                await PointsAsync(
-                    extent, "(cardinality($4) = 0 or m.name = any($4)) and m.cursor > $5 and m.cursor <= $6", [names.ToArray(), begin, end], cancellationToken),
-                end);
+            const string Page = "(cardinality($4) = 0 or m.name = any($4)) and m.cursor > $5 and m.cursor <= $6";
+            // Also where no point of it counts: the next read need not look at its rows again.
+            yield return new MetricPage(await PointsAsync(extent, Page, [names.ToArray(), begin, end], cancellationToken), end);
             begin = end;
         }
     }
@@ -93,7 +105,8 @@ public sealed class MetricStore(ClusterDatabase database)
     private async Task<long?> EndAsync(string sql, object[] parameters, CancellationToken cancellationToken) =>
         (await QueryAsync(sql, parameters, row => row.IsDBNull(0) ? (long?)null : row.GetInt64(0), cancellationToken))[0];
 
-    private Task<IReadOnlyList<MetricPoint>> PointsAsync(MetricExtent extent, string condition, object[] bounds, CancellationToken cancellationToken) =>
+    private Task<IReadOnlyList<MetricPoint>> PointsAsync(
+        MetricExtent extent, string condition, object[] bounds, CancellationToken cancellationToken) =>
         QueryAsync(
             // The attempt is its last step's place in the array, from 1.
             $"""
@@ -112,7 +125,8 @@ public sealed class MetricStore(ClusterDatabase database)
                 Value = row.GetDouble(4),
             }, cancellationToken);
 
-    private Task<IReadOnlyList<T>> QueryAsync<T>(string sql, object[] parameters, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken) =>
+    private Task<IReadOnlyList<T>> QueryAsync<T>(
+        string sql, object[] parameters, Func<NpgsqlDataReader, T> read, CancellationToken cancellationToken) =>
         database.RunAsync<IReadOnlyList<T>>(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(sql, connection);

@@ -41,7 +41,8 @@ public sealed class NodeQueries(ClusterDatabase database)
     private static async Task<List<Node>> DescribeAsync(ClusterDbContext context, List<NodeRow> nodes, CancellationToken cancellationToken)
     {
         var ids = nodes.ConvertAll(n => n.Id);
-        var held = (await context.DeviceGrants.Where(g => g.ReleasedAt == null && ids.Contains(g.NodeId)).ToListAsync(cancellationToken)).ToLookup(g => g.NodeId);
+        var grants = await context.DeviceGrants.Where(g => g.ReleasedAt == null && ids.Contains(g.NodeId)).ToListAsync(cancellationToken);
+        var held = grants.ToLookup(g => g.NodeId);
         return nodes.ConvertAll(n => ToNode(n, held[n.Id].ToDictionary(g => g.Device)));
     }
 

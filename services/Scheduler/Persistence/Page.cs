@@ -18,7 +18,8 @@ internal static class Page
     /// <param name="describeAsync">What the rows are as messages, in their order.</param>
     /// <param name="tokenOf">The token that a row is followed by.</param>
     public static async Task<Page<T>> FillAsync<TRow, T>(
-        int pageSize, string pageToken, Func<string, int, Task<List<TRow>>> readAsync, Func<List<TRow>, Task<List<T>>> describeAsync, Func<TRow, string> tokenOf)
+        int pageSize, string pageToken, Func<string, int, Task<List<TRow>>> readAsync, Func<List<TRow>, Task<List<T>>> describeAsync,
+        Func<TRow, string> tokenOf)
         where T : IMessage
     {
         var (entries, bytes, token) = (new List<T>(), 0, pageToken);

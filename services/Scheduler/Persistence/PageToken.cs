@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Cluster.Scheduler.Persistence;
 
-/// <summary>Where a page of a list ends: what its last entry is sorted by, and its id, so that what is added or taken away meanwhile moves nothing.</summary>
+/// <summary>
+/// Where a page of a list ends: what its last entry is sorted by, and its id, so that what is added or taken away meanwhile moves nothing.
+/// </summary>
 internal static class PageToken
 {
     /// <summary>Of a list sorted by time.</summary>
@@ -38,7 +40,8 @@ internal static class PageToken
 
     private static bool TryTime(string text, out DateTimeOffset time)
     {
-        var isTime = long.TryParse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var ticks) && ticks >= 0 && ticks <= DateTimeOffset.MaxValue.Ticks;
+        var isTime = long.TryParse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var ticks)
+            && ticks >= 0 && ticks <= DateTimeOffset.MaxValue.Ticks;
         time = isTime ? new DateTimeOffset(ticks, TimeSpan.Zero) : default;
         return isTime;
     }
@@ -52,5 +55,6 @@ internal static class PageToken
         return isHex && !name.Contains('\0');
     }
 
-    private static FormatException Unknown(string token) => new($"page_token is '{token}', which no such list returned; start again without one");
+    private static FormatException Unknown(string token) =>
+        new($"page_token is '{token}', which no such list returned; start again without one");
 }

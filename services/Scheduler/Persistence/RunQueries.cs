@@ -19,7 +19,8 @@ public sealed class RunQueries(ClusterDatabase database)
     /// <inheritdoc cref="JobQueries.ListAsync"/>
     public Task<Page<Run>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
-            (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token), cancellationToken);
+            (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token),
+            cancellationToken);
 
     private static async Task<List<Run>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {

@@ -26,17 +26,13 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     public async Task Jobs_WithLongLabels_AreListedInPagesThatClientsAccept_EachOnce()
     {
         var first = await SubmitWithLongLabelsAsync();
-        await _scheduler.ExecuteAsync($"""
-            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state, reason, version, last_event,
-                attempt, restarts, launch_failures, avoid_nodes, created_at)
-            select gen_random_uuid(), owner, 'copy ' || n, name, workspace, priority, spec, wait_for_capacity, '', '', 'Cancelled', '', 1, 1, 0, 0, 0, avoid_nodes,
-                created_at - n * interval '1 second'
-            from jobs, generate_series(1, 999) n
-            """);
+        await CopyJobAsync(999);
         var listedJobs = await AllAsync(
-            async token => await _scheduler.Jobs().ListJobsAsync(new ListJobsRequest { PageSize = 1000, PageToken = token }), page => (page.Jobs.Select(job => job.Id), page.NextPageToken));
+            async token => await _scheduler.Jobs().ListJobsAsync(new ListJobsRequest { PageSize = 1000, PageToken = token }),
+            page => (page.Jobs.Select(job => job.Id), page.NextPageToken));
         var listedRuns = await AllAsync(
-            async token => await _scheduler.Runs().ListRunsAsync(new ListRunsRequest { PageSize = 1000, PageToken = token }), page => (page.Runs.Select(run => run.JobId), page.NextPageToken));
+            async token => await _scheduler.Runs().ListRunsAsync(new ListRunsRequest { PageSize = 1000, PageToken = token }),
+            page => (page.Runs.Select(run => run.JobId), page.NextPageToken));
 
         var stored = (Guid[])(await _scheduler.QueryAsync("select array(select id from jobs order by created_at desc)"))!;
         listedJobs.Select(Guid.Parse).ShouldBe(stored);
@@ -47,12 +43,13 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     [Fact]
     public async Task Experiment_OfJobsWithLongLabels_ComesInPagesAndMessagesThatClientsAccept()
     {
+        var labels = string.Join(", ", Enumerable.Range(0, 32).Select(label => $"l{label}: {LongLabel}"));
         var yaml = $$"""
             name: long
-            labels: {{{string.Join(", ", Enumerable.Range(0, 32).Select(label => $"l{label}: {LongLabel}"))}} }
+            labels: { {{labels}} }
             model: lenet5
             data: fashion-mnist
-            resources: {devices: 1, deviceKind: cpu, nodeLabels: {{{string.Join(", ", Enumerable.Range(0, 32).Select(label => $"l{label}: {LongLabel}"))}} } }
+            resources: {devices: 1, deviceKind: cpu, nodeLabels: { {{labels}} } }
             matrix:
               seed: [{{string.Join(", ", Enumerable.Range(1, 100))}}]
             """;
@@ -61,7 +58,8 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
         var id = submitted.Experiment.Id;
 
         var found = await AllAsync(
-            async token => await _scheduler.Experiments().GetExperimentAsync(new GetExperimentRequest { ExperimentId = id, PageToken = token }),
+            async token => await _scheduler.Experiments().GetExperimentAsync(
+                new GetExperimentRequest { ExperimentId = id, PageToken = token }),
             page => (page.Jobs.Select(job => job.Variant), page.NextPageToken));
         var cancelled = await _scheduler.Experiments().CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = id });
         using var watch = _scheduler.Experiments().WatchExperiment(new WatchExperimentRequest { ExperimentId = id });
@@ -74,7 +72,8 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
         messages.Count.ShouldBeGreaterThan(1);
         messages.ShouldAllBe(message => message.CalculateSize() < LargestMessage);
         messages.SelectMany(message => message.Jobs).Select(job => job.Variant).ShouldBe(found);
-        (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Experiments().GetExperimentAsync(new GetExperimentRequest { ExperimentId = id, PageToken = "-1" })))
+        var wrong = new GetExperimentRequest { ExperimentId = id, PageToken = "-1" };
+        (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Experiments().GetExperimentAsync(wrong)))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
         foreach (var item in await EventsAsync($"/api/experiments/{id}/stream"))
             item.Data.Length.ShouldBeLessThan(1 << 20);
@@ -85,13 +84,15 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     {
         await _scheduler.AddNodeAsync("node-0");
         await _scheduler.ExecuteAsync("""
-            insert into nodes select gen_random_uuid(), 'twin-' || (n / 2), agent_address, agent_version, incarnation, epoch, 'Lost', clean, devices, labels,
-                array(select repeat('data', 20) || m from generate_series(1, 60) m), utilization, registered_at, lease_expires_at, registered_at
+            insert into nodes select gen_random_uuid(), 'twin-' || (n / 2), agent_address, agent_version, incarnation, epoch, 'Lost', clean,
+                devices, labels, array(select repeat('data', 20) || m from generate_series(1, 60) m), utilization, registered_at,
+                lease_expires_at, registered_at
             from nodes, generate_series(1, 999) n
             """);
 
         var whole = await AllAsync(
-            async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageToken = token }), page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
+            async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageToken = token }),
+            page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
         var inSmallPages = await AllAsync(
             async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageSize = 7, PageToken = token }),
             page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
@@ -101,7 +102,8 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
         inSmallPages.Select(Guid.Parse).ShouldBe(stored);
         foreach (var wrong in new[] { "n", "nzz.0", $"n00.{Guid.Empty:N}", "0.0" })
         {
-            (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageToken = wrong })))
+            var request = new ListNodesRequest { PageToken = wrong };
+            (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Nodes().ListNodesAsync(request)))
                 .StatusCode.ShouldBe(StatusCode.InvalidArgument);
         }
     }
@@ -113,7 +115,8 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
         // As after a restart: later ones may stand at lower steps, and two at the same.
         await _scheduler.ExecuteAsync($"""
             insert into checkpoints (id, job_id, owner, attempt, step, epoch, bytes, manifest, created_at)
-            select gen_random_uuid(), '{job.Id}', repeat('o', 5000), n, n % 100, 1, 1, '', now() + n * interval '1 second' from generate_series(1, 600) n
+            select gen_random_uuid(), '{job.Id}', repeat('o', 9000), n, n % 100, 1, 1, '', now() + n * interval '1 second'
+            from generate_series(1, 600) n
             """);
 
         foreach (var (of, order) in new[] { (job.Id, "step desc, created_at desc"), ("", "created_at desc") })
@@ -122,13 +125,15 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             foreach (var limit in new[] { 7, 1000 })
             {
                 var listed = await AllAsync(
-                    async token => await _scheduler.Runs().ListCheckpointsAsync(new ListCheckpointsRequest { JobId = of, Limit = limit, PageToken = token }),
+                    async token => await _scheduler.Runs().ListCheckpointsAsync(
+                        new ListCheckpointsRequest { JobId = of, Limit = limit, PageToken = token }),
                     page => (page.Checkpoints.Select(checkpoint => checkpoint.Id), page.NextPageToken));
                 listed.Select(Guid.Parse).ShouldBe(stored);
             }
         }
 
-        (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Runs().ListCheckpointsAsync(new ListCheckpointsRequest { PageToken = "next" })))
+        var unknown = new ListCheckpointsRequest { PageToken = "next" };
+        (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Runs().ListCheckpointsAsync(unknown)))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
     }
 
@@ -141,10 +146,12 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             """);
 
         var listed = await AllAsync(
-            async token => await _scheduler.Experiments().ListExperimentsAsync(new ListExperimentsRequest { PageSize = 1000, PageToken = token }),
+            async token => await _scheduler.Experiments().ListExperimentsAsync(
+                new ListExperimentsRequest { PageSize = 1000, PageToken = token }),
             page => (page.Experiments.Select(experiment => experiment.Id), page.NextPageToken));
 
-        listed.Select(Guid.Parse).ShouldBe((Guid[])(await _scheduler.QueryAsync("select array(select id from experiments order by created_at desc)"))!);
+        var stored = (Guid[])(await _scheduler.QueryAsync("select array(select id from experiments order by created_at desc)"))!;
+        listed.Select(Guid.Parse).ShouldBe(stored);
     }
 
     [Fact]
@@ -152,27 +159,23 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     {
         var job = await SubmitWithLongLabelsAsync();
         await _scheduler.ExecuteAsync($"""
-            insert into job_events select '{job.Id}', n, now(), 'Queued', 'Starting', repeat('reason ', 1000), n from generate_series(2, 2000) n
+            insert into job_events select '{job.Id}', n, now(), 'Queued', 'Starting', repeat('reason ', 1000), n
+            from generate_series(2, 2000) n
             """);
 
         var found = await _scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id });
 
         found.CalculateSize().ShouldBeLessThan(LargestMessage);
         found.Events.Count.ShouldBeGreaterThan(100);
-        found.Events.Select(change => change.Sequence).ShouldBe(Enumerable.Range(2001 - found.Events.Count, found.Events.Count).Select(sequence => (long)sequence));
+        var first = 2001 - found.Events.Count;
+        found.Events.Select(change => change.Sequence).ShouldBe(found.Events.Select((_, index) => (long)first + index));
     }
 
     [Fact]
     public async Task Dashboard_ShowsTheNewestJobs_HoweverLongTheirLabels_InSmallEvents()
     {
         await SubmitWithLongLabelsAsync();
-        await _scheduler.ExecuteAsync("""
-            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state, reason, version, last_event,
-                attempt, restarts, launch_failures, avoid_nodes, created_at)
-            select gen_random_uuid(), owner, 'copy ' || n, name, workspace, priority, spec, wait_for_capacity, '', '', 'Cancelled', '', 1, 1, 0, 0, 0, avoid_nodes,
-                created_at - n * interval '1 second'
-            from jobs, generate_series(1, 300) n
-            """);
+        await CopyJobAsync(300);
 
         var items = await EventsAsync("/api/jobs/stream", until: "ready");
 
@@ -190,11 +193,22 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
                 spec.Resources.NodeLabels[$"label-{label}"] = LongLabel;
             }
         }).Build();
-        return (await _scheduler.Jobs().SubmitJobAsync(new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = true })).Job;
+        var request = new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = true };
+        return (await _scheduler.Jobs().SubmitJobAsync(request)).Job;
     }
 
+    /// <summary>So many more like the one job that there is, all over and each older than the last.</summary>
+    private Task CopyJobAsync(int copies) => _scheduler.ExecuteAsync($"""
+        insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state, reason,
+            version, last_event, attempt, restarts, launch_failures, avoid_nodes, created_at)
+        select gen_random_uuid(), owner, 'copy ' || n, name, workspace, priority, spec, wait_for_capacity, '', '', 'Cancelled', '',
+            1, 1, 0, 0, 0, avoid_nodes, created_at - n * interval '1 second'
+        from jobs, generate_series(1, {copies}) n
+        """);
+
     /// <summary>The ids of all pages, none of which is too large, and none empty.</summary>
-    private static async Task<List<string>> AllAsync<T>(Func<string, Task<T>> page, Func<T, (IEnumerable<string> Ids, string NextPageToken)> read)
+    private static async Task<List<string>> AllAsync<T>(
+        Func<string, Task<T>> page, Func<T, (IEnumerable<string> Ids, string NextPageToken)> read)
         where T : IMessage
     {
         var all = new List<string>();
@@ -216,7 +230,8 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     private async Task<List<SseItem<string>>> EventsAsync(string path, string until = "end")
     {
         using var browser = _scheduler.Browser();
-        using var request = new HttpRequestMessage(HttpMethod.Get, path) { Headers = { { "Authorization", $"Bearer {TestScheduler.ViewerToken}" } } };
+        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        request.Headers.Add("Authorization", $"Bearer {TestScheduler.ViewerToken}");
         using var response = await browser.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
         var items = new List<SseItem<string>>();
         await foreach (var item in SseParser.Create(await response.Content.ReadAsStreamAsync(Token)).EnumerateAsync(Token))

@@ -41,7 +41,7 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
 
     /// <summary>Tells what it has now.</summary>
     public Task<HeartbeatStatus> OfferAsync(params string[] dataSets) =>
-        Grain.UpdateDataSetsAsync(new NodeDataSets(Incarnation, [.. dataSets]));
+        cluster.Get<NodeHeartbeats>().UpdateDataSetsAsync(Id, new NodeDataSets(Incarnation, [.. dataSets]));
 
     /// <summary>The same agent process, now talking to another scheduler.</summary>
     public TestNode ConnectedTo(TestCluster other)

@@ -59,8 +59,11 @@ public sealed class LogRetentionTests(PostgresServer postgres)
 
         (await logs.ReadAsync(job, lines[0].Sequence, null, 10, Token))[0].Sequence.ShouldBe(lines[1].Sequence);
         (await logs.ReadAsync(job, 0, rank: 3, 10, Token)).ShouldHaveSingleItem().Rank.ShouldBe(3);
-        (await logs.TailAsync(job, 0, null, 10, Token)).ShouldBe(lines.TakeLast(10));
-        (await logs.TailAsync(job, 0, null, 5000, Token)).ShouldBe(lines);
+        (await TailAsync(10)).ShouldBe(lines.TakeLast(10));
+        (await TailAsync(5000)).ShouldBe(lines);
+
+        async Task<IReadOnlyList<LogLine>> TailAsync(int limit) =>
+            await logs.ReadAsync(job, await logs.TailAsync(job, 0, null, limit, Token), null, limit, Token);
     }
 
     [Fact]

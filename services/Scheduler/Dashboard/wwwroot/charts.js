@@ -162,8 +162,10 @@ function drawMarks({ ctx, bbox, data, valToPos }, stroke, odd) {
 function described(series, xs, xLabel) {
   const sentences = series.filter(({ odd }) => odd.size > 0).map(({ label, odd }) => {
     const [[place, value]] = odd;
-    return `${label} is ${legible(value)} (${markOf(value)}) at ${xLabel} ${xs[place]}${odd.size > 1 ? ', and has no place on the axis at others' : ''}`;
+    const others = odd.size > 1 ? ', and has no place on the axis at others' : '';
+    return `${label} is ${legible(value)} (${markOf(value)}) at ${xLabel} ${xs[place]}${others}`;
   });
   const more = sentences.length - curvesNamed;
-  return sentences.slice(0, curvesNamed).concat(more > 0 ? [`${more} more ${more === 1 ? 'curve has' : 'curves have'} gaps`] : []).join('; ');
+  const rest = more > 0 ? [`${more} more ${more === 1 ? 'curve has' : 'curves have'} gaps`] : [];
+  return sentences.slice(0, curvesNamed).concat(rest).join('; ');
 }

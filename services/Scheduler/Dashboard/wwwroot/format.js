@@ -1,4 +1,5 @@
-// How protobuf's JSON reads to a person. In it 64-bit integers are strings, as are numbers that are not finite, and fields at their default are absent.
+// How protobuf's JSON reads to a person. In it 64-bit integers are strings, as are numbers that are not finite, and fields at their default
+// are absent.
 export const state = job => (job.state ?? '').replace('JOB_STATE_', '');
 export const percent = value => value === undefined ? '' : Number.isFinite(value) ? `${(100 * value).toFixed(2)} %` : value;
 export const decimal = (value, digits) => value === undefined ? '' : Number(value).toFixed(digits);

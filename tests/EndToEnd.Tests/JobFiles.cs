@@ -20,6 +20,23 @@ internal static class JobFiles
         seed: 7
         """;
 
+    /// <summary>A narrow ResNet-18 for 200 steps, data-parallel over one device of each of two nodes.</summary>
+    public static string ResNet(string name) =>
+        $$"""
+        name: {{name}}
+        model:
+          name: resnet18
+          options: {width: 0.5}
+        data: {name: synthetic, imageSize: 32, channels: 3, trainSamples: 1600, validationSamples: 64}
+        hyperparameters:
+          epochs: 4
+          globalBatchSize: 32
+          optimizer: {name: sgd, learningRate: 0.01, momentum: 0.9}
+        resources: {devices: 2, maxDevicesPerNode: 1}
+        parallelism: data
+        seed: 7
+        """;
+
     /// <summary>A narrow AlexNet in its two towers on two devices.</summary>
     public static string AlexNetTowers(string name) =>
         $$"""

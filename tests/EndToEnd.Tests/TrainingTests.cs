@@ -27,6 +27,22 @@ public sealed class TrainingTests(LocalCluster cluster)
         (await cluster.Runs.ListCheckpointsAsync(new ListCheckpointsRequest { JobId = job.Id }, cancellationToken: Cancelled)).Checkpoints.ShouldNotBeEmpty();
     }
 
+    /// <summary>What a step leaves behind, such as a gradient that a hook keeps, would show over 200 of them.</summary>
+    [Fact]
+    public async Task DataParallelJob_OfADeepNet_StaysWithinTheMemoryThatOneRankIsPlacedBy()
+    {
+        var job = await cluster.SubmitAsync(JobFiles.ResNet("memory"), Cancelled);
+
+        var done = await cluster.WaitForSuccessAsync(job.Id, Cancelled);
+
+        done.Progress.Steps.ShouldBe(200);
+        var peaks = (await cluster.SeriesAsync(job.Id, MetricNames.MemoryPeakBytes, Cancelled)).Select(point => point.Value).ToList();
+        peaks.Count.ShouldBe(4); // epochs, each the largest of the ranks since they began
+        TestContext.Current.TestOutputHelper?.WriteLine($"estimated {done.Memory.Total >> 20} MiB, peaks {string.Join(", ", peaks.Select(peak => (long)peak >> 20))} MiB");
+        (peaks[^1] / done.Memory.Total).ShouldBeInRange(0.5, 1.2);
+        peaks[^1].ShouldBeLessThan(1.1 * peaks[1]); // the first comes before the first checkpoint
+    }
+
     [Fact]
     public async Task ModelParallelJob_TrainsAlexNetInTwoTowers()
     {

@@ -86,6 +86,24 @@ public sealed class BatchStatisticsTests
         ShouldBeNear([.. parts[0].Bias.Zip(parts[1].Bias, (a, b) => a + b)], expected.Bias, tolerance);
     }
 
+    /// <summary>One value has no variance: n − 1 would divide by zero, and what is not finite would stay in the checkpoint.</summary>
+    [Fact]
+    public void Synchronised_OverASingleValueAChannel_LeavesTheRunningVarianceAlone()
+    {
+        using var ranks = new Ranks("aa");
+        var running = ranks.Run(group =>
+        {
+            using var scope = NewDisposeScope();
+            using var layer = new BatchNormalization(3, ScalarType.Float64);
+            using var statistics = new WholeBatchStatistics(group);
+            layer.OverWholeBatch = x => SynchronisedBatchNorm.Apply(x, layer, statistics);
+            layer.call(full([group.Rank, 3, 1, 1], 5.0, dtype: ScalarType.Float64)); // rank 0 has no sample
+            return (Mean: Trainings.Values(layer.running_mean!), Variance: Trainings.Values(layer.running_var!));
+        });
+
+        running.ShouldAllBe(rank => rank.Mean.All(mean => Math.Abs(mean - 0.5) < 1e-12) && rank.Variance.All(variance => variance == 1));
+    }
+
     [Fact]
     public void PerRank_RunningStatisticsAreTheSamplesAverageOfTheRanks()
     {

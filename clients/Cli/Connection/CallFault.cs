@@ -12,6 +12,9 @@ internal static class CallFault
         var detail = Printable.OneLine(fault.Status.Detail);
         return fault.Meaning() switch
         {
+            // Its own word: a connection that failed has an exception.
+            StatusCode.Unavailable when fault is { StatusCode: StatusCode.Unavailable, Status.DebugException: null } => new(ExitCode.Unreachable,
+                $"the scheduler at {server} cannot serve this now: {detail}; try again in a moment"),
             StatusCode.Unavailable => new(ExitCode.Unreachable,
                 $"cannot reach the scheduler at {server} ({Cause(fault)}); start one with ./cluster up, or name another with --server or CLUSTER_SERVER"),
             StatusCode.DeadlineExceeded => new(ExitCode.Unreachable, $"the scheduler at {server} did not answer in time; see whether it is overloaded, then try again"),

@@ -53,7 +53,7 @@ public sealed class CheckpointVerbsTests : IDisposable
     }
 
     [Theory]
-    [InlineData(4, false, ExitCode.Unreachable, "cannot reach the scheduler")]
+    [InlineData(4, false, ExitCode.Unreachable, "cannot serve this now: gone; try again in a moment")]
     [InlineData(int.MaxValue, true, ExitCode.Failed, "a chunk of model-0.safetensors came back changed")]
     public async Task Download_ThatIsCutOffOrChanged_LeavesNothing(int cutAfter, bool changed, int exitCode, string message)
     {

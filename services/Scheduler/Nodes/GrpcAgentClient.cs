@@ -104,9 +104,11 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
 
     private static string Words(AgentEndpoint agent, RpcException failure)
     {
-        var status = string.Join(": ", new[] { $"{failure.Meaning()}", failure.Status.Detail }.Where(part => part.Length > 0));
+        // Both ends watch the deadline, and which of them is the first to say that it has passed is chance: neither's words are told.
+        var late = failure.StatusCode == StatusCode.DeadlineExceeded;
+        var status = late || failure.Status.Detail.Length == 0 ? $"{failure.Meaning()}" : $"{failure.Meaning()}: {failure.Status.Detail}";
         // What the agent answered speaks for itself.
-        return failure.Status.DebugException is null && failure.StatusCode != StatusCode.DeadlineExceeded
+        return failure.Status.DebugException is null && !late
             ? status
             : $"no answer from the agent at {agent} ({status}); its node tells this address, in Agent:AdvertiseHost there";
     }

@@ -5,7 +5,9 @@ using Cluster.Bench.Reporting;
 
 namespace Cluster.Bench.Loader;
 
-/// <summary><c>bench loader</c>: JPEG files to normalised batches, against PyTorch's DataLoader with torchvision's transforms on the same files.</summary>
+/// <summary>
+/// <c>bench loader</c>: JPEG files to normalised batches, against PyTorch's DataLoader with torchvision's transforms on the same files.
+/// </summary>
 internal static class LoaderVerb
 {
     private const int Classes = 4;
@@ -13,8 +15,16 @@ internal static class LoaderVerb
 
     public static Command Build()
     {
-        var rounds = new Option<int>("--rounds") { Description = "turns of each contestant; medians are printed", DefaultValueFactory = _ => 5 };
-        var images = new Option<int>("--images") { Description = "pictures of 500 × 375 pixels that a turn loads", DefaultValueFactory = _ => 512 };
+        var rounds = new Option<int>("--rounds")
+        {
+            Description = "turns of each contestant; medians are printed",
+            DefaultValueFactory = _ => 5,
+        };
+        var images = new Option<int>("--images")
+        {
+            Description = "pictures of 500 × 375 pixels that a turn loads",
+            DefaultValueFactory = _ => 512,
+        };
         var command = new Command("loader", "JPEG files to normalised batches, against torch.utils.data.DataLoader (python3-torchvision)")
         {
             rounds, images, RatioReport.Option,
@@ -27,7 +37,8 @@ internal static class LoaderVerb
     private static async Task RunAsync(int rounds, int images, RatioReport report, CancellationToken cancellationToken)
     {
         BenchEnvironment.Print(report);
-        report.Note($"{images} JPEG files of 500 × 375 pixels to batches of 64 × 3 × 224 × 224; medians of {rounds} interleaved rounds after one that is not counted");
+        report.Note($"{images} JPEG files of 500 × 375 pixels to batches of 64 × 3 × 224 × 224; "
+            + $"medians of {rounds} interleaved rounds after one that is not counted");
         var root = Directory.CreateTempSubdirectory("bench-loader-");
         try
         {
@@ -60,7 +71,8 @@ internal static class LoaderVerb
         await Ours();
         await Peer(); // its workers start
         var medians = await Interleaved.MediansAsync(rounds, [Ours, Peer]);
-        report.Add(RatioRow.MoreIsBetter($"{order.View} views, {order.Threads} {(order.Threads == 1 ? "thread" : "threads")} vs DataLoader", medians[0], medians[1], "images/s"));
+        report.Add(RatioRow.MoreIsBetter($"{order.View} views, {order.Threads} {(order.Threads == 1 ? "thread" : "threads")} vs DataLoader",
+            medians[0], medians[1], "images/s"));
 
         async Task<double> Ours() => Rate(await Task.Run(() => ours.Run(order, epoch++, cancellationToken), cancellationToken));
 
@@ -75,7 +87,8 @@ internal static class LoaderVerb
 
     private static async Task MakeAsync(string folder, int images, CancellationToken cancellationToken)
     {
-        using var python = Process.Start(new ProcessStartInfo("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", "loader.py"), "make", folder, $"{images}"]))!;
+        using var python = Process.Start(new ProcessStartInfo(
+            "/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "peers", "loader.py"), "make", folder, $"{images}"]))!;
         await python.WaitForExitAsync(cancellationToken);
         if (python.ExitCode != 0)
             throw new InvalidOperationException("the pictures could not be made; install Debian's python3-pil and python3-numpy");

@@ -13,7 +13,8 @@ namespace Cluster.Bench.Memory;
 /// <param name="Precision">Its name.</param>
 internal sealed record MemoryCase(string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer, string Precision)
 {
-    private static readonly (string Optimizer, string Precision)[] Settings = [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"), ("adam", "bfloat16")];
+    private static readonly (string Optimizer, string Precision)[] Settings = [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"),
+        ("adam", "bfloat16")];
 
     /// <summary>Each family, small and published builds, those whose parameters take most and those whose activations do.</summary>
     public static MemoryCase[] All { get; } =
@@ -36,8 +37,12 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
     public string Yaml => $$$"""
         name: memory
         model: {name: {{{Model}}}, options: {{{{Options}}}}}
-        data: {name: synthetic, imageSize: {{{Pixels}}}, channels: {{{Channels}}}, trainSamples: {{{MemoryTrainer.Steps * Batch}}}, validationSamples: 0}
-        hyperparameters: {epochs: 1, globalBatchSize: {{{Batch}}}, precision: {{{Precision}}}, optimizer: {name: {{{Optimizer}}}, learningRate: 0.00001}}
+        data:
+          {name: synthetic, imageSize: {{{Pixels}}}, channels: {{{Channels}}}, trainSamples: {{{MemoryTrainer.Steps * Batch}}},
+            validationSamples: 0}
+        hyperparameters:
+          {epochs: 1, globalBatchSize: {{{Batch}}}, precision: {{{Precision}}},
+            optimizer: {name: {{{Optimizer}}}, learningRate: 0.00001}}
         checkpoints: {everySteps: {{{MemoryTrainer.CheckpointAfterSteps}}}}
         """;
 

@@ -11,8 +11,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Cluster.Bench.Memory;
 
 /// <summary>
-/// One job of <c>bench memory</c>, as a process of its own: the session that a trainer runs, for a few steps, with a checkpoint on its way while the last of them run. Answers with the
-/// most memory that the process has had.
+/// One job of <c>bench memory</c>, as a process of its own: the session that a trainer runs, for a few steps, with a checkpoint on its way
+/// while the last of them run. Answers with the most memory that the process has had.
 /// </summary>
 internal static class MemoryTrainer
 {
@@ -41,7 +41,8 @@ internal static class MemoryTrainer
         var trained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var link = new LoneTrainerLink { Progressed = steps => End(steps, stop, trained), StoreTakes = trained.Task };
         await using (var context = new TrainerContext(
-            ZooTrainer.Launch(JobFile.Parse(order.Yaml), order.Threads, order.DataRoot), link, stop, NullLoggerFactory.Instance, TimeProvider.System))
+            ZooTrainer.Launch(JobFile.Parse(order.Yaml), order.Threads, order.DataRoot), link, stop, NullLoggerFactory.Instance,
+            TimeProvider.System))
         {
             var outcome = await TrainingThread.Run(() => new TrainingSession().Run(context, cancellationToken));
             if (outcome.ExitCode != TrainerExit.Stopped)

@@ -12,7 +12,8 @@ internal static class BenchEnvironment
 
     public static void Print(RatioReport report)
     {
-        report.Note($"CPU: {EnvironmentReport.CpuModel("/proc/cpuinfo")}, {Libc.ThreadCores().Count} cores; libtorch {torch.__version__}, {torch.get_num_threads()} threads; .NET {Environment.Version}");
+        report.Note($"CPU: {EnvironmentReport.CpuModel("/proc/cpuinfo")}, {Libc.ThreadCores().Count} cores; libtorch {torch.__version__}, "
+            + $"{torch.get_num_threads()} threads; .NET {Environment.Version}");
         using (var nvml = Nvml.TryOpen(out _))
         {
             if (nvml is not null)

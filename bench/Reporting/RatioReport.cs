@@ -9,11 +9,17 @@ internal sealed class RatioReport(bool json, TextWriter output, TextWriter error
 {
     private const string Layout = "{0,-56} {1,12} {2,12} {3,9}  {4}";
 
-    private static readonly JsonSerializerOptions Json = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     private bool headed;
 
-    public static Option<bool> Option { get; } = new("--json") { Description = "print one JSON object a line: name, ours, peer, ratio (above 1: ours is better), unit" };
+    public static Option<bool> Option { get; } = new("--json")
+    {
+        Description = "print one JSON object a line: name, ours, peer, ratio (above 1: ours is better), unit",
+    };
 
     public static RatioReport For(ParseResult arguments) => new(arguments.GetValue(Option), Console.Out, Console.Error);
 
@@ -32,7 +38,8 @@ internal sealed class RatioReport(bool json, TextWriter output, TextWriter error
             output.WriteLine(string.Format(CultureInfo.InvariantCulture, Layout, "", "ours", "peer", "ratio", "unit"));
         headed = true;
         output.WriteLine(string.Format(
-            CultureInfo.InvariantCulture, Layout, row.Name, Figure(row.Ours), Figure(row.Peer), row.Ratio.ToString("0.00", CultureInfo.InvariantCulture), row.Unit));
+            CultureInfo.InvariantCulture, Layout, row.Name, Figure(row.Ours), Figure(row.Peer),
+            row.Ratio.ToString("0.00", CultureInfo.InvariantCulture), row.Unit));
     }
 
     /// <summary>Three significant digits, written out.</summary>

@@ -29,7 +29,9 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
 
     public const string Gpu = "cuda";
 
-    /// <summary>Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.</summary>
+    /// <summary>
+    /// Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.
+    /// </summary>
     public static IReadOnlyList<TrainCase> All { get; } =
     [
         new("lenet5", 128, 1, 28, 10),

@@ -5,7 +5,9 @@ using Cluster.Contracts;
 
 namespace Cluster.Bench.Training;
 
-/// <summary>One network on so many ranks: ours, PyTorch as installed, and PyTorch in our environment, all kept ready and asked in turn.</summary>
+/// <summary>
+/// One network on so many ranks: ours, PyTorch as installed, and PyTorch in our environment, all kept ready and asked in turn.
+/// </summary>
 internal sealed class TrainContest : IAsyncDisposable
 {
     private const string Script = "train.py";
@@ -23,7 +25,8 @@ internal sealed class TrainContest : IAsyncDisposable
     }
 
     public string Name =>
-        (worldSize == 1 ? $"{network.Model}, 1 rank" : $"{network.Model}, {worldSize} ranks") + (network.IsOnGpu ? $", {network.Precision}" : "");
+        (worldSize == 1 ? $"{network.Model}, 1 rank" : $"{network.Model}, {worldSize} ranks")
+        + (network.IsOnGpu ? $", {network.Precision}" : "");
 
     /// <summary>PyTorch has the whole network where our ranks have parts of it.</summary>
     private int PeerRanks => network.Split == TrainCase.ByData ? worldSize : 1;
@@ -47,22 +50,28 @@ internal sealed class TrainContest : IAsyncDisposable
     /// <returns>Whether they are the same but for rounding, and how far they are apart.</returns>
     public async Task<(bool AreEqual, string Difference)> CompareStepsAsync(CancellationToken cancellationToken)
     {
-        // PyTorch as installed on a GPU, where the other would search for the fastest kernels first: of float32, which is not what it is timed in.
+        // PyTorch as installed on a GPU, where the other would search for the fastest kernels first: of float32, which is not what it is
+        // timed in.
         var judge = contestants[network.IsOnGpu ? 1 : 2];
         var peer = await CheckAsync(judge, PeerRanks, new TrainOrder(0), cancellationToken);
-        var asTimed = Beside(peer, await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: network.MemoryFormat), cancellationToken));
+        var asTimed = Beside(
+            peer, await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: network.MemoryFormat), cancellationToken));
         if (network.IsOnGpu)
         {
-            var rounded = Beside(peer, await CheckAsync(judge, PeerRanks, new TrainOrder(0, Precision: network.Precision), cancellationToken));
+            var rounded = Beside(
+                peer, await CheckAsync(judge, PeerRanks, new TrainOrder(0, Precision: network.Precision), cancellationToken));
             var rounding = network.Precision == TrainCase.BFloat16 ? 1.0 / (1 << 8) : 1.0 / (1 << 11);
-            return (asTimed.IsAsNearAs(rounded, rounding), $"{network.Precision} beside PyTorch's float32: {asTimed}; PyTorch's own {network.Precision}: {rounded}");
+            return (asTimed.IsAsNearAs(rounded, rounding),
+                $"{network.Precision} beside PyTorch's float32: {asTimed}; PyTorch's own {network.Precision}: {rounded}");
         }
 
         // With images that lie as PyTorch's do, and as ours do when they are timed.
-        var contiguous = Beside(peer, await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: MemoryFormats.Contiguous), cancellationToken));
+        var contiguous = Beside(peer,
+            await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: MemoryFormats.Contiguous), cancellationToken));
         return (contiguous.IsRounding && asTimed.IsRoundingBetweenLayouts, $"contiguous: {contiguous}; as timed: {asTimed}");
 
-        static StepDifference Beside((double Loss, Dictionary<string, float[]> Gradients) peer, (double Loss, Dictionary<string, float[]> Gradients) other) =>
+        static StepDifference Beside(
+            (double Loss, Dictionary<string, float[]> Gradients) peer, (double Loss, Dictionary<string, float[]> Gradients) other) =>
             StepDifference.Between(other.Loss, other.Gradients, peer.Loss, peer.Gradients);
     }
 
@@ -79,7 +88,8 @@ internal sealed class TrainContest : IAsyncDisposable
 
         var medians = await Interleaved.MediansAsync(rounds, turns);
         var images = (double)network.Batch * worldSize;
-        return new TrainRow(Name, network, threads, Ours: images / medians[0], AsInstalled: images / medians[1], SameEnvironment: images / medians[2]);
+        return new TrainRow(
+            Name, network, threads, Ours: images / medians[0], AsInstalled: images / medians[1], SameEnvironment: images / medians[2]);
     }
 
     public async ValueTask DisposeAsync()
@@ -92,25 +102,33 @@ internal sealed class TrainContest : IAsyncDisposable
     private async Task StartAsync(CancellationToken cancellationToken)
     {
         contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
-            worldSize, rank => TrainRank.Start(OurPlace(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]), cancellationToken));
-        TensorFile.Join(Path.Combine(folder, "weights.safetensors"), [.. Enumerable.Range(0, worldSize).Select(rank => TrainRank.WeightsFile(folder, rank))]);
+            worldSize,
+            rank => TrainRank.Start(OurPlace(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]),
+            cancellationToken));
+        TensorFile.Join(Path.Combine(folder, "weights.safetensors"),
+            [.. Enumerable.Range(0, worldSize).Select(rank => TrainRank.WeightsFile(folder, rank))]);
         // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
         var threadsOnly = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = $"{threads}" };
         contestants.AddRange(await Task.WhenAll(
-            StartPeersAsync("as-installed", tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments), cancellationToken),
-            StartPeersAsync("same-environment", tuned: network.IsOnGpu, (rank, arguments) => MeasuredProcess.StartPeer(OurPlace(rank), Script, arguments), cancellationToken)));
+            StartPeersAsync("as-installed", tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments),
+                cancellationToken),
+            StartPeersAsync("same-environment", tuned: network.IsOnGpu,
+                (rank, arguments) => MeasuredProcess.StartPeer(OurPlace(rank), Script, arguments), cancellationToken)));
     }
 
-    private Task<MeasuredRanks> StartPeersAsync(string meeting, bool tuned, Func<int, string[], MeasuredProcess> start, CancellationToken cancellationToken)
+    private Task<MeasuredRanks> StartPeersAsync(
+        string meeting, bool tuned, Func<int, string[], MeasuredProcess> start, CancellationToken cancellationToken)
     {
         var settings = JsonSerializer.Serialize(new { TrainCase.LearningRate, TrainCase.Momentum, TrainCase.WeightDecay, Tuned = tuned });
         return MeasuredRanks.StartAsync<TrainAnswer>(
             PeerRanks,
-            rank => start(rank, [folder, Path.Combine(folder, meeting), $"{rank}", $"{PeerRanks}", $"{threads}", JsonSerializer.Serialize(network), settings]),
+            rank => start(rank, [folder, Path.Combine(folder, meeting), $"{rank}", $"{PeerRanks}", $"{threads}",
+                JsonSerializer.Serialize(network), settings]),
             cancellationToken);
     }
 
-    private TrainerPlace OurPlace(int rank) => network.IsOnGpu ? TrainerPlace.OnGpu(rank, worldSize, threads) : TrainerPlace.Of(rank, worldSize, threads);
+    private TrainerPlace OurPlace(int rank) =>
+        network.IsOnGpu ? TrainerPlace.OnGpu(rank, worldSize, threads) : TrainerPlace.Of(rank, worldSize, threads);
 
     private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(
         MeasuredRanks ranks, int count, TrainOrder order, CancellationToken cancellationToken)

@@ -3,11 +3,13 @@ using Cluster.Contracts;
 namespace Cluster.Bench.Training;
 
 /// <summary>What the ranks of a contestant are to do next.</summary>
-/// <param name="Steps">Optimizer steps to time, after one that is not counted; 0: compute loss and gradients only, without dropout, and write the gradients to <paramref name="Folder"/>.</param>
+/// <param name="Steps">Optimizer steps to time, after one that is not counted; 0: compute loss and gradients only, without dropout, and
+/// write the gradients to <paramref name="Folder"/>.</param>
 /// <param name="Folder">For a safetensors file of each rank that owns parameters.</param>
 /// <param name="MemoryFormat">Of our images where nothing is timed; the peer's are as when it is.</param>
 /// <param name="Precision">Of the peer where nothing is timed; ours is the case's.</param>
-internal sealed record TrainOrder(int Steps, string Folder = "", string MemoryFormat = MemoryFormats.Auto, string Precision = TrainCase.Float32);
+internal sealed record TrainOrder(
+    int Steps, string Folder = "", string MemoryFormat = MemoryFormats.Auto, string Precision = TrainCase.Float32);
 
 /// <summary>A rank's answer.</summary>
 /// <param name="Seconds">A step.</param>

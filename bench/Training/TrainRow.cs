@@ -28,13 +28,16 @@ internal sealed class TrainTable(TextWriter output)
 
     public void Print()
     {
-        output.WriteLine("| network | batch a rank | threads a rank | ours, images/s | PyTorch as installed | ratio | PyTorch, same environment | ratio |");
+        output.WriteLine("| network | batch a rank | threads a rank | ours, images/s | PyTorch as installed | ratio | PyTorch, "
+            + "same environment | ratio |");
         output.WriteLine("|---|---|---|---|---|---|---|---|");
         foreach (var row in rows)
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {row.Name} | {row.Network.Batch} × {row.Network.Channels} × {row.Network.InputSize}² | {row.Threads} | {row.Ours:0.0} | {row.AsInstalled:0.0} | {row.Ours / row.AsInstalled:0.00} | {row.SameEnvironment:0.0} | {row.Ours / row.SameEnvironment:0.00} |"));
+                $"| {row.Name} | {row.Network.Batch} × {row.Network.Channels} × {row.Network.InputSize}² | {row.Threads} | {row.Ours:0.0} "
+                    + $"| {row.AsInstalled:0.0} | {row.Ours / row.AsInstalled:0.00} | {row.SameEnvironment:0.0} | "
+                    + $"{row.Ours / row.SameEnvironment:0.00} |"));
         }
     }
 }

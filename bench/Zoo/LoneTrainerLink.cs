@@ -46,11 +46,13 @@ internal sealed class LoneTrainerLink : ITrainerLink
         }
     }
 
-    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) => Task.FromResult("not kept");
+    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) =>
+        Task.FromResult("not kept");
 
     public Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken) => throw NotKept();
 
-    public IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(
+        string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken) =>
         throw NotKept();
 
     private static NotSupportedException NotKept() => new("no checkpoint is kept here");

@@ -11,13 +11,19 @@ using Cluster.Worker.Agent;
 
 namespace Cluster.Bench.Zoo;
 
-/// <summary><c>bench zoo</c>: trains every family's small build by its recipe (<c>examples/recipes/*-fashion.yaml</c>), whose budget it prints, and reports what it has learnt.</summary>
+/// <summary>
+/// <c>bench zoo</c>: trains every family's small build by its recipe (<c>examples/recipes/*-fashion.yaml</c>), whose budget it prints, and
+/// reports what it has learnt.
+/// </summary>
 internal static class ZooVerb
 {
     /// <summary>What each must reach on Fashion-MNIST's test part; chance is 0.1.</summary>
     private const double RequiredAccuracy = 0.8;
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerOptions.Web) { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerOptions.Web)
+    {
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     public static Command Build()
     {
@@ -26,29 +32,48 @@ internal static class ZooVerb
             Description = "print one JSON object a line: name, family, testAccuracy, trainSamples, epochs, parameters, seconds, peakBytes",
         };
         var only = new Option<string[]>("--only") { Description = "models to train instead of all", AllowMultipleArgumentsPerToken = true };
-        var threads = new Option<int>("--threads") { Description = "threads of a trainer", DefaultValueFactory = _ => Environment.ProcessorCount };
-        var dataRoot = new Option<string>("--data-root") { Description = "folder of fashion-mnist", DefaultValueFactory = _ => new AgentOptions().DataRoot };
-        var command = new Command("zoo", $"each family's small build on Fashion-MNIST to a stated budget; exit code 1 if one is under {RequiredAccuracy:P0}") { json, only, threads, dataRoot };
+        var threads = new Option<int>("--threads")
+        {
+            Description = "threads of a trainer",
+            DefaultValueFactory = _ => Environment.ProcessorCount,
+        };
+        var dataRoot = new Option<string>("--data-root")
+        {
+            Description = "folder of fashion-mnist",
+            DefaultValueFactory = _ => new AgentOptions().DataRoot,
+        };
+        var command = new Command(
+            "zoo", $"each family's small build on Fashion-MNIST to a stated budget; exit code 1 if one is under {RequiredAccuracy:P0}")
+        {
+            json,
+            only,
+            threads,
+            dataRoot,
+        };
         command.SetAction(async (arguments, cancellationToken) =>
         {
             var (all, chosen) = (Recipes(), arguments.GetValue(only) ?? []);
             if (chosen.FirstOrDefault(name => !all.Exists(recipe => recipe.Spec.Model.Name == name)) is { } unknown)
             {
-                await Console.Error.WriteLineAsync($"--only is {unknown} but there is no recipe for it; choose of {string.Join(", ", all.Select(recipe => recipe.Spec.Model.Name))}");
+                await Console.Error.WriteLineAsync($"--only is {unknown} but there is no recipe for it; "
+                    + $"choose of {string.Join(", ", all.Select(recipe => recipe.Spec.Model.Name))}");
                 return 2;
             }
 
             var recipes = all.FindAll(recipe => chosen.Length == 0 || chosen.Contains(recipe.Spec.Model.Name));
-            return await RunAsync(recipes, arguments.GetValue(threads), arguments.GetValue(dataRoot)!, arguments.GetValue(json), cancellationToken);
+            return await RunAsync(
+                recipes, arguments.GetValue(threads), arguments.GetValue(dataRoot)!, arguments.GetValue(json), cancellationToken);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(List<Recipe> recipes, int threads, string dataRoot, bool json, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(
+        List<Recipe> recipes, int threads, string dataRoot, bool json, CancellationToken cancellationToken)
     {
         var report = new RatioReport(json, Console.Out, Console.Error);
         BenchEnvironment.Print(report);
-        report.Note($"one trainer process of one rank each, {threads} threads, in a trainer's own environment; accuracy on Fashion-MNIST's 10000 test pictures");
+        report.Note($"one trainer process of one rank each, {threads} threads, in a trainer's own environment; "
+            + "accuracy on Fashion-MNIST's 10000 test pictures");
         if (!json)
             Console.WriteLine(ZooRow.Head);
         var passed = true;
@@ -73,15 +98,16 @@ internal static class ZooVerb
         var answer = await trainer.ReceiveAsync<ZooAnswer>(cancellationToken);
         ModelCatalog.TryGet(recipe.Spec.Model.Name, out var model);
         return new ZooRow(
-            recipe.Spec.Model.Name, model!.Family, answer.TestAccuracy, recipe.Spec.Data.TrainSamples, recipe.Spec.Hyperparameters.Epochs, answer.Parameters,
-            answer.Seconds, answer.PeakBytes);
+            recipe.Spec.Model.Name, model!.Family, answer.TestAccuracy, recipe.Spec.Data.TrainSamples, recipe.Spec.Hyperparameters.Epochs,
+            answer.Parameters, answer.Seconds, answer.PeakBytes);
     }
 
     /// <summary>In the catalogue's order.</summary>
     private static List<Recipe> Recipes()
     {
         var files = Directory.EnumerateFiles(Path.Combine(AppContext.BaseDirectory, "recipes"), "*-fashion.yaml");
-        var recipes = files.Select(File.ReadAllText).Select(yaml => new Recipe(yaml, JobFile.Parse(yaml))).ToDictionary(recipe => recipe.Spec.Model.Name);
+        var recipes = files.Select(File.ReadAllText).Select(yaml => new Recipe(yaml, JobFile.Parse(yaml)))
+            .ToDictionary(recipe => recipe.Spec.Model.Name);
         return [.. ModelCatalog.All.Where(model => recipes.ContainsKey(model.Name)).Select(model => recipes[model.Name])];
     }
 
@@ -95,15 +121,17 @@ internal static class ZooVerb
     /// <param name="Parameters">Of the small build.</param>
     /// <param name="Seconds">From the launch to the end of the test.</param>
     /// <param name="PeakBytes">The trainer's.</param>
-    private sealed record ZooRow(string Name, string Family, double TestAccuracy, int TrainSamples, int Epochs, long Parameters, double Seconds, long PeakBytes)
+    private sealed record ZooRow(
+        string Name, string Family, double TestAccuracy, int TrainSamples, int Epochs, long Parameters, double Seconds, long PeakBytes)
     {
         private const string Layout = "{0,-22} {1,-12} {2,9} {3,16} {4,12} {5,9} {6,9}";
 
         [JsonIgnore]
-        public static string Head => string.Format(CultureInfo.InvariantCulture, Layout, "model", "family", "accuracy", "samples × epochs", "parameters", "seconds", "peak MiB");
+        public static string Head => string.Format(
+            CultureInfo.InvariantCulture, Layout, "model", "family", "accuracy", "samples × epochs", "parameters", "seconds", "peak MiB");
 
         public override string ToString() => string.Format(
-            CultureInfo.InvariantCulture, Layout, Name, Family, TestAccuracy.ToString("P2", CultureInfo.InvariantCulture), $"{TrainSamples} × {Epochs}", Parameters,
-            Seconds.ToString("F0", CultureInfo.InvariantCulture), PeakBytes >> 20);
+            CultureInfo.InvariantCulture, Layout, Name, Family, TestAccuracy.ToString("P2", CultureInfo.InvariantCulture),
+            $"{TrainSamples} × {Epochs}", Parameters, Seconds.ToString("F0", CultureInfo.InvariantCulture), PeakBytes >> 20);
     }
 }

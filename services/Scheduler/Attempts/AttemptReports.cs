@@ -32,14 +32,15 @@ public sealed class AttemptReports(ClusterDatabase database, IGrainFactory grain
     private static async Task<bool> NoteSequenceAsync(
         NpgsqlConnection connection, AttemptCredential credential, long sequence, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("insert into attempt_reports values ($1, $2, $3, $4) on conflict do nothing", connection)
-        {
-            Parameters =
+        await using var command =
+            new NpgsqlCommand("insert into attempt_reports values ($1, $2, $3, $4) on conflict do nothing", connection)
             {
-                new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = credential.Rank },
-                new() { Value = sequence },
-            },
-        };
+                Parameters =
+                {
+                    new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = credential.Rank },
+                    new() { Value = sequence },
+                },
+            };
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 

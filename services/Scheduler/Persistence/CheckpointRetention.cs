@@ -29,7 +29,8 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
                             and not (coalesce((j.spec->'checkpoints'->>'keepBest')::boolean, false)
                                 and standing.rank = 1 and c.validation_accuracy is not null)
                             and not exists (select 1 from jobs later
-                                where later.spec->'initFrom'->>'checkpoint' = c.id::text and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
+                                where later.spec->'initFrom'->>'checkpoint' = c.id::text
+                                    and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
                         """)
                     {
                         Parameters = { new() { Value = job.Value } },
@@ -46,7 +47,10 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
     {
         var job = await database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+            await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection)
+            {
+                Parameters = { new() { Value = checkpoint } },
+            };
             return await command.ExecuteScalarAsync(token) as Guid?;
         }, cancellationToken);
         if (job is { } id)

@@ -18,8 +18,10 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     /// <returns>Bytes that were not stored before.</returns>
     /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
-    public Task<long> PutAsync(AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken) =>
-        PutAsync(credential.Job.Value, (connection, token) => AttemptFence.HoldAsync(connection, credential, token), chunks, cancellationToken);
+    public Task<long> PutAsync(
+        AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken) =>
+        PutAsync(
+            credential.Job.Value, (connection, token) => AttemptFence.HoldAsync(connection, credential, token), chunks, cancellationToken);
 
     /// <summary>Stores chunks as they arrive, under whom they will belong to.</summary>
     /// <param name="holder">A job, or a checkpoint that is being imported.</param>
@@ -29,7 +31,8 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     /// <returns>Bytes that were not stored before.</returns>
     /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
     internal async Task<long> PutAsync(
-        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
+        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, IAsyncEnumerable<PutChunksRequest> chunks,
+        CancellationToken cancellationToken)
     {
         var batch = new Dictionary<ByteString, ByteString>();
         long pending = 0, stored = 0;
@@ -49,7 +52,9 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
         return stored + (batch.Count > 0 ? await PutBatchAsync(holder, admit, batch, cancellationToken) : 0);
     }
 
-    /// <summary>Chunks of a checkpoint, in the order asked for. Whether the caller may have them is for the caller of this to know.</summary>
+    /// <summary>
+    /// Chunks of a checkpoint, in the order asked for. Whether the caller may have them is for the caller of this to know.
+    /// </summary>
     /// <exception cref="ChunkMissingException">The checkpoint has no such chunk.</exception>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(
         Guid checkpoint, IEnumerable<ByteString> hashes, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -93,12 +98,14 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
         if (!actual.SequenceEqual(chunk.Sha256.Span))
         {
             throw new ChunkCorruptException(
-                $"a chunk of {chunk.Data.Length} bytes hashes to {Convert.ToHexStringLower(actual)}, not to {Convert.ToHexStringLower(chunk.Sha256.Span)}; send it again");
+                $"a chunk of {chunk.Data.Length} bytes hashes to {Convert.ToHexStringLower(actual)}, "
+                    + $"not to {Convert.ToHexStringLower(chunk.Sha256.Span)}; send it again");
         }
     }
 
     private async Task<long> PutBatchAsync(
-        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, Dictionary<ByteString, ByteString> batch, CancellationToken cancellationToken)
+        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, Dictionary<ByteString, ByteString> batch,
+        CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -130,7 +137,8 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
         {
             Parameters =
             {
-                new() { Value = holder }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() }, new() { Value = time.GetUtcNow() },
+                new() { Value = holder }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() },
+                new() { Value = time.GetUtcNow() },
             },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -141,7 +149,8 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     }
 
     private async Task<long> CopyAsync(
-        NpgsqlConnection connection, Guid holder, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Guid holder, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks,
+        CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow().UtcDateTime;
         long bytes = 0;

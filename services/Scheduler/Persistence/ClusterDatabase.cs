@@ -12,7 +12,8 @@ namespace Cluster.Scheduler.Persistence;
 /// Work given to it may run again from its start, also when only the answer to its commit was lost. So it is written to
 /// be repeatable: guarded by a version, a unique key, or idempotent by itself.
 /// </remarks>
-public sealed class ClusterDatabase(NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, ResiliencePipelineProvider<string> pipelines)
+public sealed class ClusterDatabase(
+    NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, ResiliencePipelineProvider<string> pipelines)
 {
     private const string RetryName = "store";
 

@@ -55,7 +55,8 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
         database.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
         {
             await using var command = Command(
-                $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank, limit);
+                $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank,
+                limit);
             await using var reader = await command.ExecuteReaderAsync(token);
             var lines = new List<LogLine>();
             while (await reader.ReadAsync(token))
@@ -95,7 +96,8 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
             },
         };
 
-    private static async Task HoldAsync(NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
+    private static async Task HoldAsync(
+        NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
@@ -107,12 +109,14 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
             Parameters = { new() { Value = job.Value }, new() { Value = attempt }, new() { Value = node.Value } },
         };
         if (await command.ExecuteScalarAsync(cancellationToken) is null)
-            throw new AttemptFencedException($"attempt {attempt} of job {job} is not its last one, or never ran on node {node}; its output is not taken");
+            throw new AttemptFencedException(
+                $"attempt {attempt} of job {job} is not its last one, or never ran on node {node}; its output is not taken");
     }
 
     /// <returns>The number that the cursor stood at: lines before it are known.</returns>
     private static async Task<long> AdvanceAsync(
-        NpgsqlConnection connection, NodeId node, JobId job, int attempt, long agentSequence, int count, CancellationToken cancellationToken)
+        NpgsqlConnection connection, NodeId node, JobId job, int attempt, long agentSequence, int count,
+        CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
@@ -125,7 +129,8 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
         {
             Parameters =
             {
-                new() { Value = job.Value }, new() { Value = attempt }, new() { Value = node.Value }, new() { Value = agentSequence + count },
+                new() { Value = job.Value }, new() { Value = attempt }, new() { Value = node.Value },
+                new() { Value = agentSequence + count },
             },
         };
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;

@@ -63,7 +63,14 @@ public sealed class NodeQueries(ClusterDatabase database)
     {
         var status = new DeviceStatus
         {
-            Device = new Device { Id = device.Id, Kind = device.Kind, Cores = device.Cores, MemoryBytes = device.MemoryBytes, Model = device.Model },
+            Device = new Device
+            {
+                Id = device.Id,
+                Kind = device.Kind,
+                Cores = device.Cores,
+                MemoryBytes = device.MemoryBytes,
+                Model = device.Model,
+            },
         };
         if (held is not null)
             (status.JobId, status.Attempt) = (held.JobId.ToString("D"), held.Attempt);

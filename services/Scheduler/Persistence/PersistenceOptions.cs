@@ -7,11 +7,15 @@ public sealed class PersistenceOptions
 {
     public const string SectionName = "Persistence";
 
-    /// <summary>Npgsql's form: "Host=/run/postgresql;Username=cluster;Database=cluster". There is no default: nothing runs without it.</summary>
+    /// <summary>
+    /// Npgsql's form: "Host=/run/postgresql;Username=cluster;Database=cluster". There is no default: nothing runs without it.
+    /// </summary>
     [Required]
     public string ConnectionString { get; set; } = "";
 
-    /// <summary>Tries after the first, for faults that pass (a restarted server, a deadlock). Three cover a server's fast restart.</summary>
+    /// <summary>
+    /// Tries after the first, for faults that pass (a restarted server, a deadlock). Three cover a server's fast restart.
+    /// </summary>
     [Range(0, 10)]
     public int Retries { get; set; } = 3;
 

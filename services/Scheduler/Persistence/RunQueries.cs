@@ -22,7 +22,8 @@ public sealed class RunQueries(ClusterDatabase database)
             (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token),
             cancellationToken);
 
-    private static async Task<List<Run>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
+    private static async Task<List<Run>> DescribeAsync(
+        ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {
         var ids = jobs.Select(j => j.Id).ToArray();
         var grants = await JobQueries.CurrentGrantsAsync(context, ids, cancellationToken);

@@ -127,10 +127,12 @@ public sealed class CheckpointTests(PostgresServer postgres)
         var job = await RunningAsync(cluster, ranks: 2);
         await PutAsync(cluster, job, 0, Chunks.Of(1));
         using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(Token);
-        var waiting = cluster.Get<CheckpointStore>().CommitAsync(cluster.Credential(job, 1, 0), Manifest(1, Chunks.File("model", Chunks.Of(1))), 2, giveUp.Token);
+        var waiting = cluster.Get<CheckpointStore>()
+            .CommitAsync(cluster.Credential(job, 1, 0), Manifest(1, Chunks.File("model", Chunks.Of(1))), 2, giveUp.Token);
         await PartsAsync(cluster, 1);
 
-        await Should.ThrowAsync<ManifestConflictException>(() => CommitAsync(cluster, job, 1, Manifest(1, Chunks.File("model", Chunks.Of(1))), 2));
+        await Should.ThrowAsync<ManifestConflictException>(
+            () => CommitAsync(cluster, job, 1, Manifest(1, Chunks.File("model", Chunks.Of(1))), 2));
         await giveUp.CancelAsync();
         await Should.ThrowAsync<OperationCanceledException>(() => waiting);
     }
@@ -139,7 +141,8 @@ public sealed class CheckpointTests(PostgresServer postgres)
     public async Task Retention_KeepsTheNewestAndTheBest_AndDropsTheChunksOfTheRest()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var job = await RunningAsync(cluster, job: AJob().With(s => s.Checkpoints = new CheckpointPolicy { KeepLatest = 2, KeepBest = true }));
+        var job = await RunningAsync(
+            cluster, job: AJob().With(s => s.Checkpoints = new CheckpointPolicy { KeepLatest = 2, KeepBest = true }));
         var shared = Chunks.Of(100);
         var accuracies = new[] { 0.5, 0.9, 0.9, 0.7, 0.8, 0.6 };
         for (var i = 0; i < accuracies.Length; i++)
@@ -202,9 +205,10 @@ public sealed class CheckpointTests(PostgresServer postgres)
             Token.ThrowIfCancellationRequested();
     }
 
-    private static Task<long> CountAsync(TestCluster cluster, string table) => cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
-    {
-        await using var command = new Npgsql.NpgsqlCommand($"select count(*) from {table}", connection);
-        return (long)(await command.ExecuteScalarAsync(token))!;
-    }, Token);
+    private static Task<long> CountAsync(TestCluster cluster, string table) =>
+        cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
+        {
+            await using var command = new Npgsql.NpgsqlCommand($"select count(*) from {table}", connection);
+            return (long)(await command.ExecuteScalarAsync(token))!;
+        }, Token);
 }

@@ -62,10 +62,10 @@ public sealed class AttemptsEndpoint(
         var checkpoint = ReadCheckpoint(request.CheckpointId);
         // Refuses what the job may not read.
         await checkpoints.GetManifestAsync(credential.Job, checkpoint, context.CancellationToken);
-        await foreach (var data in chunks.ReadAsync(checkpoint, request.Sha256, context.CancellationToken))
+        foreach (var hash in request.Sha256)
         {
-            await responseStream.WriteAsync(
-                new GetChunksResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+            var data = UnsafeByteOperations.UnsafeWrap(await chunks.GetAsync(checkpoint, hash, context.CancellationToken));
+            await responseStream.WriteAsync(new GetChunksResponse { Data = data }, context.CancellationToken);
         }
     }
 

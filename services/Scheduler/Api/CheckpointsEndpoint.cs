@@ -34,10 +34,10 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
         var file = manifest.Files.FirstOrDefault(file => file.Name == request.File)
             ?? throw new InvalidRequestException(
                 $"file is '{request.File}'; checkpoint {id} has {string.Join(", ", manifest.Files.Select(file => file.Name))}");
-        await foreach (var data in chunks.ReadAsync(id, file.Chunks.Select(chunk => chunk.Sha256), context.CancellationToken))
+        foreach (var chunk in file.Chunks)
         {
-            await responseStream.WriteAsync(
-                new DownloadFileResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+            var data = UnsafeByteOperations.UnsafeWrap(await chunks.GetAsync(id, chunk.Sha256, context.CancellationToken));
+            await responseStream.WriteAsync(new DownloadFileResponse { Data = data }, context.CancellationToken);
         }
     }
 

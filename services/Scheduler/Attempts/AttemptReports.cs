@@ -6,7 +6,8 @@ using Npgsql;
 namespace Cluster.Scheduler.Attempts;
 
 /// <summary>Takes in what ranks report: metrics, progress, environment, and that training has begun.</summary>
-public sealed class AttemptReports(ClusterDatabase database, IGrainFactory grains, JobFeed feed, TimeProvider time)
+public sealed class AttemptReports(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IGrainFactory grains, JobFeed feed, TimeProvider time)
 {
     /// <summary>Stores a report. The same (rank, sequence) again changes nothing.</summary>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>

@@ -32,7 +32,7 @@ public static class SiloHosting
                 clustering.Configure<IOptions<PersistenceOptions>>((options, persistence) =>
                 {
                     options.Invariant = "Npgsql";
-                    options.ConnectionString = persistence.Value.ConnectionString;
+                    options.ConnectionString = persistence.Value.MembershipConnectionString;
                 }));
             silo.AddActivityPropagation();
         });

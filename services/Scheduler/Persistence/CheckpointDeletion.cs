@@ -3,7 +3,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Takes away a checkpoint because somebody says so, with the chunks that no other names.</summary>
-public sealed class CheckpointDeletion(ClusterDatabase database)
+public sealed class CheckpointDeletion([FromKeyedServices(StorePool.Bulk)] ClusterDatabase database)
 {
     /// <exception cref="CheckpointNotFoundException">There is no such checkpoint, or none any more.</exception>
     /// <exception cref="CheckpointInUseException">A job that is not over begins with it, or may go on from it.</exception>

@@ -11,7 +11,8 @@ namespace Cluster.Scheduler.Persistence;
 /// Stores a safetensors file that a client sends as a checkpoint of its own. Nobody sees it before all of it is there and its header is
 /// sound.
 /// </summary>
-public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks, IOptions<CheckpointOptions> options, TimeProvider time)
+public sealed class CheckpointImport(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, ChunkStore chunks, IOptions<CheckpointOptions> options, TimeProvider time)
 {
     /// <summary>As a trainer's chunks.</summary>
     private const int MaxChunkBytes = 1 << 20;

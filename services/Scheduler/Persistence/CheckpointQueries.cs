@@ -6,7 +6,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Whole checkpoints, trained here or imported, as people see them.</summary>
-public sealed class CheckpointQueries(ClusterDatabase database)
+public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     /// <summary>Newest first.</summary>
     /// <param name="job">Null for those of all jobs and the imported ones.</param>

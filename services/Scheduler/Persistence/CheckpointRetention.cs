@@ -5,7 +5,8 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Drops the checkpoints that a job's policy no longer keeps, and the chunks that no checkpoint names.</summary>
-public sealed class CheckpointRetention(ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
+public sealed class CheckpointRetention(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
 {
     /// <summary>Applies the job's keep_latest and keep_best. What an unfinished job begins with stays, whatever they say.</summary>
     public Task ApplyAsync(JobId job, CancellationToken cancellationToken) =>

@@ -7,7 +7,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Jobs as people see them, read straight from Postgres and never from a grain.</summary>
-public sealed class JobQueries(ClusterDatabase database)
+public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     private const int NewestEvents = 1000;
 

@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Nodes as people see them, each device with who holds it.</summary>
-public sealed class NodeQueries(ClusterDatabase database)
+public sealed class NodeQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     /// <summary>By name.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>

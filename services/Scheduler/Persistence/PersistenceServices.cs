@@ -1,7 +1,3 @@
-using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.Options;
-using Npgsql;
-
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Registers the store.</summary>
@@ -16,14 +12,8 @@ public static class PersistenceServices
             .ValidateOnStart();
         services.AddOptions<LogOptions>().Bind(configuration.GetSection(LogOptions.SectionName))
             .ValidateDataAnnotations().ValidateOnStart();
-        services.AddSingleton(provider =>
-            new NpgsqlDataSourceBuilder(provider.GetRequiredService<IOptions<PersistenceOptions>>().Value.ConnectionString)
-                .UseLoggerFactory(provider.GetRequiredService<ILoggerFactory>())
-                .Build());
-        services.AddPooledDbContextFactory<ClusterDbContext>((provider, options) =>
-            options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking));
+        StorePools.Add(services);
         ClusterDatabase.AddRetry(services);
-        services.AddSingleton<ClusterDatabase>();
         services.AddSingleton<Migrator>();
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobQueries>();

@@ -8,7 +8,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Puts the ranks' predictions together again, in the order of the samples. Holds one chunk a rank at a time.</summary>
-public sealed class PredictionReader(ClusterDatabase database, ChunkStore chunks)
+public sealed class PredictionReader([FromKeyedServices(StorePool.Queries)] ClusterDatabase database, ChunkStore chunks)
 {
     /// <exception cref="NoPredictionsException">The job has stored none.</exception>
     public async IAsyncEnumerable<Prediction> ReadAsync(JobId job, [EnumeratorCancellation] CancellationToken cancellationToken)

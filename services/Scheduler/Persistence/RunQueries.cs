@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Runs, as people see them.</summary>
-public sealed class RunQueries(ClusterDatabase database)
+public sealed class RunQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     /// <returns>Null when there is no such job.</returns>
     public Task<Run?> GetAsync(JobId id, CancellationToken cancellationToken) =>

@@ -73,8 +73,7 @@ public sealed class PostgresServer : IAsyncLifetime
     }
 
     private string ConnectionString(string database) =>
-        $"Host={_folder};Username=postgres;Database={database};Maximum Pool Size=20;Connection Idle "
-        + "Lifetime=5;Connection Pruning Interval=2";
+        $"Host={_folder};Username=postgres;Database={database};Connection Idle Lifetime=5;Connection Pruning Interval=2";
 
     private async Task WaitUntilReadyAsync()
     {

@@ -183,7 +183,9 @@ public sealed class TestScheduler : IAsyncDisposable
         Channel?.Dispose();
         if (_app is not null)
         {
-            await _app.StopAsync();
+            // One that was refused its settings never started.
+            if (Channel is not null)
+                await _app.StopAsync();
             await _app.DisposeAsync();
         }
 

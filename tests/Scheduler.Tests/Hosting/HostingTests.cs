@@ -105,6 +105,7 @@ public sealed class HostingTests(PostgresServer postgres)
     [Theory]
     [InlineData("Scheduler:ListenAddress", "localhost", "must be an IP address")]
     [InlineData("Scheduler:GrpcPort", "70700", "between 1 and 65535")]
+    [InlineData("Persistence:ConnectionString", "Host=here;MaxPoolSize=50", "take it out and set ControlConnections")]
     public async Task Setting_ThatCannotBe_IsRefusedByItsName(string setting, string value, string said)
     {
         var refusal = await Should.ThrowAsync<OptionsValidationException>(() => TestScheduler.StartAsync(postgres, (setting, value)));

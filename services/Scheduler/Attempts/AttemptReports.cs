@@ -9,7 +9,7 @@ namespace Cluster.Scheduler.Attempts;
 public sealed class AttemptReports(
     [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IGrainFactory grains, JobFeed feed, TimeProvider time)
 {
-    /// <summary>Stores a report. The same (rank, sequence) again changes nothing.</summary>
+    /// <summary>Stores a report. A rank's reports come in order: one that is not beyond the last changes nothing.</summary>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
     public async Task ReportAsync(AttemptCredential credential, ReportRequest report, CancellationToken cancellationToken)
     {
@@ -33,15 +33,18 @@ public sealed class AttemptReports(
     private static async Task<bool> NoteSequenceAsync(
         NpgsqlConnection connection, AttemptCredential credential, long sequence, CancellationToken cancellationToken)
     {
-        await using var command =
-            new NpgsqlCommand("insert into attempt_reports values ($1, $2, $3, $4) on conflict do nothing", connection)
+        await using var command = new NpgsqlCommand(
+            """
+            insert into report_cursors as known values ($1, $2, $3, $4)
+            on conflict (job_id, attempt, rank) do update set last = excluded.last where known.last < excluded.last
+            """, connection)
+        {
+            Parameters =
             {
-                Parameters =
-                {
-                    new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = credential.Rank },
-                    new() { Value = sequence },
-                },
-            };
+                new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = credential.Rank },
+                new() { Value = sequence },
+            },
+        };
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 

@@ -72,7 +72,7 @@ public sealed class CheckpointRetention(
                 {
                     DeleteChunks(job, time.GetUtcNow() + TimeSpan.FromDays(1)),
                     DeleteOfJob("delete from checkpoint_parts where job_id = $1", job),
-                    DeleteOfJob("delete from attempt_reports where job_id = $1", job),
+                    DeleteOfJob("delete from report_cursors where job_id = $1", job),
                     DeleteOfJob("delete from rendezvous_endpoints where job_id = $1", job),
                 },
             };

@@ -108,7 +108,7 @@ public sealed class ReportTests(PostgresServer postgres)
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Report_SentTwice_IsStoredOnce()
+    public async Task Report_SentAgain_IsStoredOnce_AndHoweverManyCameOneRowKnowsIt()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
@@ -118,8 +118,15 @@ public sealed class ReportTests(PostgresServer postgres)
 
         await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), report, Token);
         await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), report, Token);
-
         (await CountAsync(cluster, "metrics")).ShouldBe(1);
+        var next = report.Clone();
+        next.Sequence++;
+        await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), next, Token);
+        // An answer was lost, and the repetition overtaken.
+        await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), report, Token);
+
+        (await CountAsync(cluster, "metrics")).ShouldBe(2);
+        (await CountAsync(cluster, "report_cursors")).ShouldBe(1);
     }
 
     [Fact]

@@ -166,7 +166,7 @@ public sealed class CheckpointTests(PostgresServer postgres)
             new NodeId(Guid.Parse((await cluster.GetAsync(job)).Placement[0].NodeId)), 1, 0, 1, 0, "", Evicted: false));
 
         (await CountAsync(cluster, "checkpoint_chunks")).ShouldBe(1);
-        (await CountAsync(cluster, "attempt_reports")).ShouldBe(0);
+        (await CountAsync(cluster, "report_cursors")).ShouldBe(0);
     }
 
     private static async Task<JobId> RunningAsync(TestCluster cluster, int ranks = 1, JobSpecBuilder? job = null)

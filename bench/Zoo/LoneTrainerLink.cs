@@ -1,5 +1,5 @@
 using Cluster.Contracts.V1;
-using Cluster.Worker.Training;
+using Cluster.Worker;
 using Google.Protobuf;
 
 namespace Cluster.Bench.Zoo;

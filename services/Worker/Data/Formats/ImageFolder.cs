@@ -1,5 +1,4 @@
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data.Formats;
 

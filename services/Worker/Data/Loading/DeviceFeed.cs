@@ -1,5 +1,4 @@
 using Cluster.Worker.Devices.Cuda;
-using Cluster.Worker.Parallel;
 using static TorchSharp.torch;
 
 namespace Cluster.Worker.Data.Loading;

@@ -1,8 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
+using Cluster.Worker.Tests.Training;
 
-namespace Cluster.Worker.Tests.Training;
+namespace Cluster.Worker.Tests.Trainer;
 
 public sealed class TrainingSessionTests
 {

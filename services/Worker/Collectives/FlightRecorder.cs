@@ -9,26 +9,26 @@ namespace Cluster.Worker.Collectives;
 /// </summary>
 internal sealed class FlightRecorder(int capacity)
 {
-    private readonly Lock gate = new();
-    private readonly Entry[] entries = new Entry[capacity];
-    private long begun;
+    private readonly Lock _gate = new();
+    private readonly Entry[] _entries = new Entry[capacity];
+    private long _begun;
 
     /// <returns>What <see cref="End"/> wants to know.</returns>
     public long Begin(in Operation operation, int? peer)
     {
-        lock (gate)
+        lock (_gate)
         {
-            entries[begun % entries.Length] = new Entry(operation, peer, Stopwatch.GetTimestamp(), 0, Failed: false);
-            return begun++;
+            _entries[_begun % _entries.Length] = new Entry(operation, peer, Stopwatch.GetTimestamp(), 0, Failed: false);
+            return _begun++;
         }
     }
 
     public void End(long entry, bool failed)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (begun - entry <= entries.Length)
-                entries[entry % entries.Length] = entries[entry % entries.Length] with { Ended = Stopwatch.GetTimestamp(),
+            if (_begun - entry <= _entries.Length)
+                _entries[entry % _entries.Length] = _entries[entry % _entries.Length] with { Ended = Stopwatch.GetTimestamp(),
                     Failed = failed };
         }
     }
@@ -36,12 +36,12 @@ internal sealed class FlightRecorder(int capacity)
     /// <summary>A line an operation, oldest first.</summary>
     public string Read()
     {
-        lock (gate)
+        lock (_gate)
         {
             var now = Stopwatch.GetTimestamp();
             var text = new StringBuilder();
-            for (var i = Math.Max(0, begun - entries.Length); i < begun; i++)
-                text.Append(entries[i % entries.Length].Line(now)).Append('\n');
+            for (var i = Math.Max(0, _begun - _entries.Length); i < _begun; i++)
+                text.Append(_entries[i % _entries.Length].Line(now)).Append('\n');
             return text.ToString();
         }
     }

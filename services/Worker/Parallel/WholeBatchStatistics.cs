@@ -21,7 +21,7 @@ namespace Cluster.Worker.Parallel;
 /// way.</param>
 internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 {
-    private ExceptionDispatchInfo? fault;
+    private ExceptionDispatchInfo? _fault;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }
@@ -47,7 +47,7 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 
     public void Begin() => Elapsed = TimeSpan.Zero;
 
-    public void ThrowIfFaulted() => fault?.Throw();
+    public void ThrowIfFaulted() => _fault?.Throw();
 
     /// <summary>Mean and sum of squared distances from it, of each channel of (N, C, H, W) over all ranks.</summary>
     /// <remarks>
@@ -76,11 +76,11 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
     {
         try
         {
-            return fault is null ? compute() : zeros();
+            return _fault is null ? compute() : zeros();
         }
         catch (Exception e)
         {
-            fault = ExceptionDispatchInfo.Capture(e);
+            _fault = ExceptionDispatchInfo.Capture(e);
             return zeros();
         }
     }

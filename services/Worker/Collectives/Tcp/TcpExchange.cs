@@ -25,9 +25,9 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
 
     private static readonly TimeSpan FarewellLookUp = TimeSpan.FromMilliseconds(10);
 
-    private readonly Lock gate = new();
-    private readonly SocketCalls.Watch[] watches = new SocketCalls.Watch[links.Length];
-    private volatile int culpritOfAbort = -1;
+    private readonly Lock _gate = new();
+    private readonly SocketCalls.Watch[] _watches = new SocketCalls.Watch[links.Length];
+    private volatile int _culpritOfAbort = -1;
 
     /// <summary>
     /// Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were
@@ -35,7 +35,7 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     /// </summary>
     public void Run(in Operation operation, ITransferObserver? observer = null)
     {
-        lock (gate)
+        lock (_gate)
         {
             try
             {
@@ -56,8 +56,8 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     /// </summary>
     public void Abort(int culprit)
     {
-        culpritOfAbort = culprit;
-        lock (gate)
+        _culpritOfAbort = culprit;
+        lock (_gate)
             SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
     }
 
@@ -125,15 +125,15 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
         foreach (var link in links)
         {
             if (link is not null && (link.IsSending || link.IsReceiving))
-                watches[count++] = link.Watch(link.IsSending, link.IsReceiving);
+                _watches[count++] = link.Watch(link.IsSending, link.IsReceiving);
         }
 
         var began = Stopwatch.GetTimestamp();
-        SocketCalls.Wait(watches.AsSpan(0, count), LookUp);
+        SocketCalls.Wait(_watches.AsSpan(0, count), LookUp);
         if (Stopwatch.GetElapsedTime(began) < LookUp)
             return;
-        if (culpritOfAbort >= 0)
-            throw operation.Aborted(members.Me, culpritOfAbort);
+        if (_culpritOfAbort >= 0)
+            throw operation.Aborted(members.Me, _culpritOfAbort);
         foreach (var link in links)
         {
             if (link is not null)

@@ -58,8 +58,8 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         ObjectDisposedException.ThrowIf(_disposed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         var reduction = Reduction.Of<T>(op, WorldSize);
-        var begun = count > 0 ? _transport.BeginAllReduce(address, count, reduction) : null;
-        return _communication.Run(() => RunAllReduce(address, count, reduction, operation, begun));
+        var pending = count > 0 ? _transport.BeginAllReduce(address, count, reduction) : null;
+        return _communication.Run(() => RunAllReduce(address, count, reduction, operation, pending));
     }
 
     public unsafe void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum)
@@ -127,11 +127,11 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         _transport.Dispose();
     }
 
-    private void RunAllReduce(nint address, long count, Reduction reduction, string operation, IBegunExchange? begun = null) =>
+    private void RunAllReduce(nint address, long count, Reduction reduction, string operation, IPendingExchange? pending = null) =>
         Run(OperationKind.AllReduce, reduction, operation, count * reduction.ElementBytes, (in call) =>
         {
-            if (begun is not null)
-                begun.Wait(call);
+            if (pending is not null)
+                pending.Wait(call);
             else if (count > 0)
                 _transport.AllReduce(address, count, reduction, call);
         });

@@ -11,15 +11,15 @@ internal sealed class FlightRecorder(int capacity)
 {
     private readonly Lock _gate = new();
     private readonly Entry[] _entries = new Entry[capacity];
-    private long _begun;
+    private long _recorded;
 
     /// <returns>What <see cref="End"/> wants to know.</returns>
     public long Begin(in Operation operation, int? peer)
     {
         lock (_gate)
         {
-            _entries[_begun % _entries.Length] = new Entry(operation, peer, Stopwatch.GetTimestamp(), 0, Failed: false);
-            return _begun++;
+            _entries[_recorded % _entries.Length] = new Entry(operation, peer, Stopwatch.GetTimestamp(), 0, Failed: false);
+            return _recorded++;
         }
     }
 
@@ -27,7 +27,7 @@ internal sealed class FlightRecorder(int capacity)
     {
         lock (_gate)
         {
-            if (_begun - entry <= _entries.Length)
+            if (_recorded - entry <= _entries.Length)
                 _entries[entry % _entries.Length] = _entries[entry % _entries.Length] with { Ended = Stopwatch.GetTimestamp(),
                     Failed = failed };
         }
@@ -40,7 +40,7 @@ internal sealed class FlightRecorder(int capacity)
         {
             var now = Stopwatch.GetTimestamp();
             var text = new StringBuilder();
-            for (var i = Math.Max(0, _begun - _entries.Length); i < _begun; i++)
+            for (var i = Math.Max(0, _recorded - _entries.Length); i < _recorded; i++)
                 text.Append(_entries[i % _entries.Length].Line(now)).Append('\n');
             return text.ToString();
         }

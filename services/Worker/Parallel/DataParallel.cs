@@ -23,14 +23,14 @@ public sealed class DataParallel : ITrainingPartition
     private readonly IReadOnlyList<LocalParameter> _divided;
     private readonly ChannelExchange? _exchange; // of the divided layers
     private readonly IReadOnlyList<ICollectiveGroup> _axes; // of a mesh, which live as long as this
-    private readonly WholeBatchStatistics? _statistics;
+    private readonly GlobalBatchStatistics? _statistics;
     private readonly GradientHooks _hooks;
     private readonly bool _talksInForward; // then even a rank without samples passes through, or the others would wait for it
     private bool _weightsCompared;
 
     private DataParallel(
         ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group,
-        GradientBuckets buckets, WholeBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
+        GradientBuckets buckets, GlobalBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
     {
         Network = network;
         _masters = masters;
@@ -92,7 +92,7 @@ public sealed class DataParallel : ITrainingPartition
         LocalParameters.RequireReachable(parameters, group);
         var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
         var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
-        var statistics = syncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
+        var statistics = syncBatchNorm ? await GlobalBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
         return new DataParallel(network, masters, parameters, loss, group, buckets, statistics, exchange, axes: []);
     }
 

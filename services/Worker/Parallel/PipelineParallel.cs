@@ -29,14 +29,14 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private readonly StageMessages _messages;
     private readonly GradientBuckets _buckets;
     private readonly GradientHooks _hooks;
-    private readonly WholeBatchStatistics? _statistics;
+    private readonly GlobalBatchStatistics? _statistics;
     private readonly ScalarType _dtype;
     private bool _weightsCompared;
 
     private PipelineParallel(
         NetworkStage network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, PipelineSetup setup, PipelinePlan plan,
         ICollectiveGroup group,
-        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets, WholeBatchStatistics? statistics)
+        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets, GlobalBatchStatistics? statistics)
     {
         Network = network;
         Parameters = parameters;
@@ -100,7 +100,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
         LocalParameters.RequireCpu(parameters, "pipeline");
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
-        var statistics = setup.SyncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
+        var statistics = setup.SyncBatchNorm ? await GlobalBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
         return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets, statistics);
     }
 

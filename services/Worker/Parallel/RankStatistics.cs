@@ -56,7 +56,7 @@ public sealed class RankStatistics
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        double[] own = [_share, .. _running.SelectMany(statistic => WholeBatchStatistics.Values(statistic.Tensor.to(ScalarType.Float64)))];
+        double[] own = [_share, .. _running.SelectMany(statistic => GlobalBatchStatistics.Values(statistic.Tensor.to(ScalarType.Float64)))];
         var all = new double[own.Length * _group.WorldSize];
         _group.AllGather<double>(own, all, "statistics/running");
 

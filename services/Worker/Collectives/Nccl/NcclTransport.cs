@@ -47,13 +47,13 @@ internal sealed class NcclTransport : CollectiveTransport
 
     public override unsafe void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        if (BeginAllReduce(values, count, reduction) is { } begun)
-            begun.Wait(operation);
+        if (BeginAllReduce(values, count, reduction) is { } pending)
+            pending.Wait(operation);
         else
             _host.AllReduce(values, count, reduction, operation);
     }
 
-    public override unsafe IBegunExchange? BeginAllReduce(nint values, long count, Reduction reduction)
+    public override unsafe IPendingExchange? BeginAllReduce(nint values, long count, Reduction reduction)
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         return _device.Holds(values)
@@ -167,7 +167,7 @@ internal sealed class NcclTransport : CollectiveTransport
             throw operation.Unfinished("NCCL did not join the ranks in time");
     }
 
-    private BegunExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) =>
+    private PendingExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) =>
         new(this, _device, communicator, call, name);
 
     /// <summary>Its id goes by the other transport, ahead of the pair's first message.</summary>

@@ -30,9 +30,9 @@ internal sealed unsafe class PeerLink : IDisposable
     private readonly Socket _socket;
     private readonly int _descriptor;
     private readonly byte* _headers = (byte*)NativeMemory.AllocZeroed(3 * HeaderBytes); // outgoing, incoming, the next incoming
-    private int _farewellCulprit;
-    private bool _farewellBegun;
-    private bool _farewellSent;
+    private int _abortCulprit;
+    private bool _abortStarted;
+    private bool _abortSent;
     private int _outgoingSent;
     private int _incomingSeen;
     private int _sendSequence;
@@ -68,7 +68,7 @@ internal sealed unsafe class PeerLink : IDisposable
     /// <summary>Messages that have not come yet.</summary>
     public int Awaited => _toReceive.Count;
 
-    public bool HasBegunFarewell { get; private set; }
+    public bool IsAborting { get; private set; }
 
     private byte* Outgoing => _headers;
 
@@ -95,11 +95,11 @@ internal sealed unsafe class PeerLink : IDisposable
     {
         if (!_toSend.TryPeek(out var transfer))
             return false;
-        if (!transfer.HasBegun)
+        if (!transfer.HasStarted)
         {
             WriteHeader(operation.Signature, operation.Bytes, transfer.Remaining);
             _sendSequence++;
-            transfer.HasBegun = true;
+            transfer.HasStarted = true;
         }
 
         var pieces = stackalloc SocketCalls.Piece[2];
@@ -123,7 +123,7 @@ internal sealed unsafe class PeerLink : IDisposable
         Begin(transfer, operation); // its header may have come with the last message
         var received = 0L;
         var ofNextHeader = 0;
-        if (!transfer.HasBegun || transfer.Remaining > 0)
+        if (!transfer.HasStarted || transfer.Remaining > 0)
         {
             var portion = Math.Min(transfer.Remaining, LargestPortion);
             var pieces = stackalloc SocketCalls.Piece[3];
@@ -139,7 +139,7 @@ internal sealed unsafe class PeerLink : IDisposable
             ofNextHeader = (int)(received - ofHeader - ofValues);
         }
 
-        if (!transfer.HasBegun || transfer.Remaining > 0)
+        if (!transfer.HasStarted || transfer.Remaining > 0)
             return received > 0;
         _toReceive.Dequeue();
         new ReadOnlySpan<byte>(NextIncoming, HeaderBytes).CopyTo(new Span<byte>(Incoming, HeaderBytes));
@@ -165,20 +165,20 @@ internal sealed unsafe class PeerLink : IDisposable
     /// <summary>
     /// Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.
     /// </summary>
-    public void BeginFarewell(int culprit)
+    public void BeginAbort(int culprit)
     {
-        HasBegunFarewell = true;
-        _farewellCulprit = culprit;
+        IsAborting = true;
+        _abortCulprit = culprit;
         _toReceive.Clear();
-        var begun = _toSend.TryPeek(out var transfer) && transfer.HasBegun ? transfer : null;
+        var begun = _toSend.TryPeek(out var transfer) && transfer.HasStarted ? transfer : null;
         _toSend.Clear();
         if (begun is not null)
             _toSend.Enqueue(begun);
     }
 
-    /// <summary>Goes on with the farewell, as far as the socket allows now.</summary>
+    /// <summary>Goes on with the abort, as far as the socket allows now.</summary>
     /// <returns>Whether it is over: the peer has been told and has closed its side, or is gone.</returns>
-    public bool TryFarewell(in Operation operation)
+    public bool TryEndAbort(in Operation operation)
     {
         try
         {
@@ -186,8 +186,8 @@ internal sealed unsafe class PeerLink : IDisposable
             {
             }
 
-            if (!IsSending && !_farewellSent)
-                SendFarewell(operation);
+            if (!IsSending && !_abortSent)
+                SendAbort(operation);
 
             // What comes in is of no more use, but a connection closed with bytes unread is reset, and the peer might miss the message.
             var waste = stackalloc byte[WasteBytes];
@@ -200,7 +200,7 @@ internal sealed unsafe class PeerLink : IDisposable
         }
         catch (CollectiveException)
         {
-            return true; // closed or broken: what a farewell ends with
+            return true; // closed or broken: what an abort ends with
         }
         catch (SocketException)
         {
@@ -229,16 +229,16 @@ internal sealed unsafe class PeerLink : IDisposable
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
     }
 
-    private void SendFarewell(in Operation operation)
+    private void SendAbort(in Operation operation)
     {
-        if (!_farewellBegun)
-            WriteHeader((int)OperationKind.Abort, _farewellCulprit, 0);
-        _farewellBegun = true;
+        if (!_abortStarted)
+            WriteHeader((int)OperationKind.Abort, _abortCulprit, 0);
+        _abortStarted = true;
         var piece = new SocketCalls.Piece(Outgoing + _outgoingSent, HeaderBytes - _outgoingSent);
         _outgoingSent += (int)Write(&piece, 1, operation);
         if (_outgoingSent < HeaderBytes)
             return;
-        _farewellSent = true;
+        _abortSent = true;
         _socket.Shutdown(SocketShutdown.Send);
     }
 
@@ -254,7 +254,7 @@ internal sealed unsafe class PeerLink : IDisposable
 
     private void Begin(Transfer transfer, in Operation operation)
     {
-        if (transfer.HasBegun || _incomingSeen < HeaderBytes)
+        if (transfer.HasStarted || _incomingSeen < HeaderBytes)
             return;
         var header = new ReadOnlySpan<byte>(Incoming, HeaderBytes);
         var signature = BinaryPrimitives.ReadInt32LittleEndian(header);
@@ -267,7 +267,7 @@ internal sealed unsafe class PeerLink : IDisposable
             || sequence != _receiveSequence)
             throw operation.OutOfStep(Peer, signature, operationBytes);
         _receiveSequence++;
-        transfer.HasBegun = true;
+        transfer.HasStarted = true;
     }
 
     private long Write(SocketCalls.Piece* pieces, int count, in Operation operation)

@@ -12,7 +12,7 @@ internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, Gro
 {
     private readonly Lock[] _sending = [.. links.Select(_ => new Lock())];
     private readonly Lock[] _receiving = [.. links.Select(_ => new Lock())];
-    private readonly TcpExchange _farewells = new(links, companions, members, spinTime: default);
+    private readonly TcpExchange _aborts = new(links, companions, members, spinTime: default);
     private volatile int _culpritOfAbort = -1;
 
     public void Send(nint address, long bytes, int destination, in Operation operation)
@@ -51,7 +51,7 @@ internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, Gro
         Array.ForEach(_receiving, gate => gate.Enter());
         try
         {
-            _farewells.Abort(culprit);
+            _aborts.Abort(culprit);
         }
         finally
         {

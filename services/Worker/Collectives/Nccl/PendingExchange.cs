@@ -4,7 +4,7 @@ using Cluster.Worker.Devices.Cuda;
 namespace Cluster.Worker.Collectives.Nccl;
 
 /// <summary>An exchange that is on NCCL's stream, or that could not be put there: which <see cref="Wait"/> says.</summary>
-internal sealed class BegunExchange : IBegunExchange
+internal sealed class PendingExchange : IPendingExchange
 {
     /// <summary>
     /// How long to look at the event without pause. Then a millisecond's sleep between two looks is little beside what has been waited
@@ -26,7 +26,8 @@ internal sealed class BegunExchange : IBegunExchange
     private long _lastBeginningLook = Stopwatch.GetTimestamp();
     private readonly DeviceException? _refusal;
 
-    public BegunExchange(NcclTransport transport, CudaDevice device, NcclCommunicator communicator, NcclCommunicator.Call call, string name)
+    public PendingExchange(
+        NcclTransport transport, CudaDevice device, NcclCommunicator communicator, NcclCommunicator.Call call, string name)
     {
         (_transport, _device, _communicator) = (transport, device, communicator);
         try

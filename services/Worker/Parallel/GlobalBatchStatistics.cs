@@ -19,7 +19,7 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 /// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under
 /// way.</param>
-internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
+internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IDisposable
 {
     private ExceptionDispatchInfo? _fault;
 
@@ -28,14 +28,14 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 
     /// <summary>Has a network's layers normalise by the statistics of all ranks. A call on every rank.</summary>
     /// <returns>Null where there are no such layers, or no other ranks.</returns>
-    public static async Task<WholeBatchStatistics?> AttachAsync(
+    public static async Task<GlobalBatchStatistics?> AttachAsync(
         ImageClassifier network, ICollectiveGroup ranks, CancellationToken cancellationToken)
     {
         var layers = network.modules().OfType<BatchNormalization>().ToList();
         if (ranks.WorldSize == 1)
             return null;
         // Also where this rank has none of them: its peers' stages may.
-        var statistics = new WholeBatchStatistics(await ranks.SplitAsync("statistics", 0, cancellationToken));
+        var statistics = new GlobalBatchStatistics(await ranks.SplitAsync("statistics", 0, cancellationToken));
         layers.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
         if (layers.Count > 0)
             return statistics;

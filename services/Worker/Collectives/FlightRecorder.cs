@@ -28,8 +28,11 @@ internal sealed class FlightRecorder(int capacity)
         lock (_gate)
         {
             if (_recorded - entry <= _entries.Length)
-                _entries[entry % _entries.Length] = _entries[entry % _entries.Length] with { Ended = Stopwatch.GetTimestamp(),
-                    Failed = failed };
+                _entries[entry % _entries.Length] = _entries[entry % _entries.Length] with
+                {
+                    Ended = Stopwatch.GetTimestamp(),
+                    Failed = failed,
+                };
         }
     }
 

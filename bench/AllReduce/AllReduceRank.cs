@@ -16,17 +16,17 @@ internal sealed class AllReduceRank : IDisposable
 {
     private const long LargestBytes = 256 << 20;
 
-    private readonly ICollectiveGroup tcp;
-    private readonly SocketCopy sockets;
-    private readonly SharedBucket? shared;
-    private readonly unsafe float* own = Allocate();
-    private readonly unsafe float* other = Allocate();
+    private readonly ICollectiveGroup _tcp;
+    private readonly SocketCopy _sockets;
+    private readonly SharedBucket? _shared;
+    private readonly unsafe float* _own = Allocate();
+    private readonly unsafe float* _other = Allocate();
 
     private AllReduceRank(ICollectiveGroup tcp, SocketCopy sockets, SharedBucket? shared)
     {
-        this.tcp = tcp;
-        this.sockets = sockets;
-        this.shared = shared;
+        _tcp = tcp;
+        _sockets = sockets;
+        _shared = shared;
     }
 
     public static Command Build()
@@ -48,11 +48,11 @@ internal sealed class AllReduceRank : IDisposable
 
     public unsafe void Dispose()
     {
-        shared?.Dispose();
-        tcp.Dispose();
-        sockets.Dispose();
-        NativeMemory.AlignedFree(own);
-        NativeMemory.AlignedFree(other);
+        _shared?.Dispose();
+        _tcp.Dispose();
+        _sockets.Dispose();
+        NativeMemory.AlignedFree(_own);
+        NativeMemory.AlignedFree(_other);
     }
 
     private static async Task<AllReduceRank> JoinAsync(
@@ -78,28 +78,28 @@ internal sealed class AllReduceRank : IDisposable
             Console.WriteLine(JsonSerializer.Serialize(new AllReduceTime(Measure(JsonSerializer.Deserialize<AllReduceOrder>(line)!))));
     }
 
-    private SharedBucket Memory => shared ?? throw new InvalidOperationException("the ranks are on two hosts, which share no memory");
+    private SharedBucket Memory => _shared ?? throw new InvalidOperationException("the ranks are on two hosts, which share no memory");
 
     private unsafe double Measure(AllReduceOrder order)
     {
         var count = (int)(order.Bytes / sizeof(float));
-        var values = order.How == AllReduceOrder.Path.Buckets ? Memory.Start : own;
+        var values = order.How == AllReduceOrder.Path.Buckets ? Memory.Start : _own;
         Action once = order.How switch
         {
             AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged => () =>
                 Memory.Group.AllReduce(new Span<float>(values, count), "bench"),
-            AllReduceOrder.Path.Tcp => () => tcp.AllReduce(new Span<float>(values, count), "bench"),
-            AllReduceOrder.Path.MemoryCopy => () => Buffer.MemoryCopy(own, other, order.Bytes, order.Bytes),
-            AllReduceOrder.Path.SocketCopy => () => sockets.Run(own, other, order.Bytes),
+            AllReduceOrder.Path.Tcp => () => _tcp.AllReduce(new Span<float>(values, count), "bench"),
+            AllReduceOrder.Path.MemoryCopy => () => Buffer.MemoryCopy(_own, _other, order.Bytes, order.Bytes),
+            AllReduceOrder.Path.SocketCopy => () => _sockets.Run(_own, _other, order.Bytes),
             var how => throw new ArgumentException($"there is no way '{how}' to sum", nameof(order)),
         };
         new Span<float>(values, count).Fill(1);
         once();
         if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp
-            && values[count - 1] != tcp.WorldSize)
-            throw new InvalidOperationException($"the sum over {order.How} is {values[count - 1]}, not {tcp.WorldSize}");
+            && values[count - 1] != _tcp.WorldSize)
+            throw new InvalidOperationException($"the sum over {order.How} is {values[count - 1]}, not {_tcp.WorldSize}");
 
-        (shared?.Group ?? tcp).Barrier("start");
+        (_shared?.Group ?? _tcp).Barrier("start");
         var began = Stopwatch.GetTimestamp();
         for (var i = 0; i < order.Iterations; i++)
             once();
@@ -117,13 +117,13 @@ internal sealed class AllReduceRank : IDisposable
     /// <summary>Memory of both ranks, where they are on one host.</summary>
     private sealed unsafe class SharedBucket : IDisposable
     {
-        private readonly MappedFile mapped;
+        private readonly MappedFile _mapped;
 
         public SharedBucket(ICollectiveGroup group, SharedBuffer buffer)
         {
             Group = group;
-            mapped = new MappedFile(buffer.Path, buffer.Offset + buffer.Bytes);
-            Start = (float*)(mapped.Start + buffer.Offset);
+            _mapped = new MappedFile(buffer.Path, buffer.Offset + buffer.Bytes);
+            Start = (float*)(_mapped.Start + buffer.Offset);
             buffer.Address = (nint)Start;
         }
 
@@ -134,7 +134,7 @@ internal sealed class AllReduceRank : IDisposable
         public void Dispose()
         {
             Group.Dispose();
-            mapped.Dispose();
+            _mapped.Dispose();
         }
     }
 }

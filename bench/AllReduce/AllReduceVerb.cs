@@ -36,8 +36,11 @@ internal static class AllReduceVerb
             AllowMultipleArgumentsPerToken = true,
             DefaultValueFactory = _ => [.. Sizes.Select(size => size / KiB)],
         };
-        var twoHosts = new Option<bool>("--two-hosts") { Description =
-            "ranks in two network namespaces (root makes them): over a plain line, a long one, and a long one that loses frames" };
+        var twoHosts = new Option<bool>("--two-hosts")
+        {
+            Description = "ranks in two network namespaces (root makes them): "
+                + "over a plain line, a long one, and a long one that loses frames",
+        };
         var command = new Command("allreduce", "all-reduce of 2 ranks, against Gloo (python3-torch), memory copy and socket copy")
         {
             rounds, sizes, twoHosts, RatioReport.Option,

@@ -11,19 +11,19 @@ internal sealed class SocketCopy : IDisposable
 {
     private const int PortionBytes = 1 << 20;
 
-    private readonly Socket socket;
-    private readonly Thread sender;
-    private readonly SemaphoreSlim begin = new(0);
-    private readonly SemaphoreSlim sent = new(0);
-    private nint source;
-    private long sourceBytes;
+    private readonly Socket _socket;
+    private readonly Thread _sender;
+    private readonly SemaphoreSlim _begin = new(0);
+    private readonly SemaphoreSlim _sent = new(0);
+    private nint _source;
+    private long _sourceBytes;
 
     private SocketCopy(Socket socket)
     {
-        this.socket = socket;
+        _socket = socket;
         socket.NoDelay = true;
-        sender = new Thread(SendWhatIsGiven) { IsBackground = true, Name = "socket copy" };
-        sender.Start();
+        _sender = new Thread(SendWhatIsGiven) { IsBackground = true, Name = "socket copy" };
+        _sender.Start();
     }
 
     /// <param name="endpointFile">Where rank 0 writes where it listens.</param>
@@ -52,37 +52,37 @@ internal sealed class SocketCopy : IDisposable
     /// <summary>Sends so many bytes and receives as many meanwhile.</summary>
     public unsafe void Run(float* from, float* to, long bytes)
     {
-        (source, sourceBytes) = ((nint)from, bytes);
-        begin.Release();
+        (_source, _sourceBytes) = ((nint)from, bytes);
+        _begin.Release();
         for (long received = 0; received < bytes;)
         {
-            var some = socket.Receive(new Span<byte>((byte*)to + received, (int)Math.Min(PortionBytes, bytes - received)));
+            var some = _socket.Receive(new Span<byte>((byte*)to + received, (int)Math.Min(PortionBytes, bytes - received)));
             received += some > 0 ? some : throw new InvalidOperationException("the other rank has closed the connection");
         }
 
-        sent.Wait();
+        _sent.Wait();
     }
 
     public void Dispose()
     {
-        sourceBytes = -1;
-        begin.Release();
-        sender.Join();
-        socket.Dispose();
-        begin.Dispose();
-        sent.Dispose();
+        _sourceBytes = -1;
+        _begin.Release();
+        _sender.Join();
+        _socket.Dispose();
+        _begin.Dispose();
+        _sent.Dispose();
     }
 
     private unsafe void SendWhatIsGiven()
     {
         while (true)
         {
-            begin.Wait();
-            if (sourceBytes < 0)
+            _begin.Wait();
+            if (_sourceBytes < 0)
                 return;
-            for (long done = 0; done < sourceBytes;)
-                done += socket.Send(new ReadOnlySpan<byte>((byte*)source + done, (int)Math.Min(PortionBytes, sourceBytes - done)));
-            sent.Release();
+            for (long done = 0; done < _sourceBytes;)
+                done += _socket.Send(new ReadOnlySpan<byte>((byte*)_source + done, (int)Math.Min(PortionBytes, _sourceBytes - done)));
+            _sent.Release();
         }
     }
 }

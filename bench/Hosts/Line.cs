@@ -8,15 +8,15 @@ internal sealed class Line : IDisposable
 {
     private const int LargestFrame = 1 << 16;
 
-    private readonly Tap[] ends;
-    private readonly List<Thread> threads = [];
+    private readonly Tap[] _ends;
+    private readonly List<Thread> _threads = [];
 
     /// <param name="ends">Two; they become this line's.</param>
     /// <param name="quality">The same in both directions.</param>
     /// <param name="seed">Of which frames are lost.</param>
     public Line(Tap[] ends, LineQuality quality, int seed)
     {
-        this.ends = ends;
+        _ends = ends;
         for (var from = 0; from < 2; from++)
         {
             var (source, sink) = (ends[from], ends[1 - from]);
@@ -30,9 +30,9 @@ internal sealed class Line : IDisposable
     /// <summary>Once the interfaces are gone, or when nothing is to pass any more.</summary>
     public void Dispose()
     {
-        foreach (var thread in threads)
+        foreach (var thread in _threads)
             thread.Join();
-        foreach (var end in ends)
+        foreach (var end in _ends)
             end.Dispose();
     }
 
@@ -62,7 +62,7 @@ internal sealed class Line : IDisposable
     private void Start(Action work)
     {
         var thread = new Thread(() => work()) { IsBackground = true, Name = "line" };
-        threads.Add(thread);
+        _threads.Add(thread);
         thread.Start();
     }
 }

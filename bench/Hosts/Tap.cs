@@ -19,18 +19,18 @@ internal sealed partial class Tap : IDisposable
     private const int NameBytes = 16; // IFNAMSIZ, with its zero
     private const int RequestBytes = 40; // struct ifreq
 
-    private readonly FileStream file;
+    private readonly FileStream _file;
 
     /// <exception cref="Win32Exception">This process may not, or the name is taken.</exception>
     public Tap(string name)
     {
-        file = new FileStream("/dev/net/tun", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        _file = new FileStream("/dev/net/tun", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
         Span<byte> request = stackalloc byte[RequestBytes];
         Encoding.ASCII.GetBytes(name, request[..(NameBytes - 1)]);
         MemoryMarshal.Write(request[NameBytes..], (short)(EthernetFrames | NothingInFront));
-        if (Ioctl(file.SafeFileHandle, SetInterface, ref MemoryMarshal.GetReference(request)) != 0)
+        if (Ioctl(_file.SafeFileHandle, SetInterface, ref MemoryMarshal.GetReference(request)) != 0)
         {
-            file.Dispose();
+            _file.Dispose();
             throw new Win32Exception(Marshal.GetLastPInvokeError());
         }
     }
@@ -41,7 +41,7 @@ internal sealed partial class Tap : IDisposable
     {
         try
         {
-            return file.Read(frame);
+            return _file.Read(frame);
         }
         catch (IOException)
         {
@@ -54,7 +54,7 @@ internal sealed partial class Tap : IDisposable
     {
         try
         {
-            file.Write(frame);
+            _file.Write(frame);
         }
         catch (IOException)
         {
@@ -62,7 +62,7 @@ internal sealed partial class Tap : IDisposable
         }
     }
 
-    public void Dispose() => file.Dispose();
+    public void Dispose() => _file.Dispose();
 
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static partial int Ioctl(SafeFileHandle file, nuint request, ref byte argument);

@@ -21,8 +21,8 @@ internal sealed class LoaderPass
     private const int InputSize = 224;
     private const int BatchSize = 64;
 
-    private readonly ImageDataSet data;
-    private readonly ISampleRenderer renderer;
+    private readonly ImageDataSet _data;
+    private readonly ISampleRenderer _renderer;
 
     public LoaderPass(string dataRoot, string folder, int classes)
     {
@@ -38,17 +38,17 @@ internal sealed class LoaderPass
                 Augmentation = new Augmentation { Crop = DataCatalog.RandomResizedCrop, MinScale = 0.08, MaxRatio = 4 / 3.0, Flip = true },
             },
         };
-        data = DataSetReader.Read(spec.Data, dataRoot);
-        renderer = SampleRenderers.For(data, spec, InputSize);
+        _data = DataSetReader.Read(spec.Data, dataRoot);
+        _renderer = SampleRenderers.For(_data, spec, InputSize);
     }
 
     public LoaderTime Run(LoaderOrder order, int epoch, CancellationToken cancellationToken)
     {
         var visit = order.View == "training" ? new Visit(epoch) : Visit.Evaluation;
-        var samples = EpochOrder.Shuffled(seed: 1, epoch, data.Train.Count);
+        var samples = EpochOrder.Shuffled(seed: 1, epoch, _data.Train.Count);
         var began = Stopwatch.GetTimestamp();
         using var batches = new BatchPrefetcher(
-            new BatchPass(data.Train, renderer, visit), BatchSchedule.Evaluation(samples, BatchSize, size => ..size), order.Threads);
+            new BatchPass(_data.Train, _renderer, visit), BatchSchedule.Evaluation(samples, BatchSize, size => ..size), order.Threads);
         var images = 0;
         while (batches.TryTake(out var batch, cancellationToken))
         {

@@ -11,16 +11,16 @@ namespace Cluster.Bench.Measuring;
 /// </summary>
 internal sealed class MeasuredProcess : IAsyncDisposable
 {
-    private readonly Process process;
-    private readonly string name;
+    private readonly Process _process;
+    private readonly string _name;
 
     private MeasuredProcess(ProcessStartInfo start, string name)
     {
         start.UseShellExecute = false;
         start.RedirectStandardInput = true;
         start.RedirectStandardOutput = true;
-        this.name = name;
-        process = Process.Start(start) ?? throw new InvalidOperationException($"{name} could not be started");
+        _name = name;
+        _process = Process.Start(start) ?? throw new InvalidOperationException($"{name} could not be started");
     }
 
     /// <summary>This program again, with another verb.</summary>
@@ -54,20 +54,20 @@ internal sealed class MeasuredProcess : IAsyncDisposable
 
     public async Task SendAsync<T>(T order)
     {
-        await process.StandardInput.WriteLineAsync(JsonSerializer.Serialize(order));
-        await process.StandardInput.FlushAsync();
+        await _process.StandardInput.WriteLineAsync(JsonSerializer.Serialize(order));
+        await _process.StandardInput.FlushAsync();
     }
 
     /// <exception cref="InvalidOperationException">The process ended instead of answering; what it said stands on standard
     /// error.</exception>
     public async Task<T> ReceiveAsync<T>(CancellationToken cancellationToken)
     {
-        var line = await process.StandardOutput.ReadLineAsync(cancellationToken);
+        var line = await _process.StandardOutput.ReadLineAsync(cancellationToken);
         if (line is null)
         {
-            await process.WaitForExitAsync(cancellationToken);
+            await _process.WaitForExitAsync(cancellationToken);
             throw new InvalidOperationException(
-                $"{name} ended with exit code {process.ExitCode} where an answer was expected; see its message above");
+                $"{_name} ended with exit code {_process.ExitCode} where an answer was expected; see its message above");
         }
 
         return JsonSerializer.Deserialize<T>(line)!;
@@ -79,19 +79,19 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(10));
         try
         {
-            process.StandardInput.Close();
-            await process.WaitForExitAsync(patience.Token);
+            _process.StandardInput.Close();
+            await _process.WaitForExitAsync(patience.Token);
         }
         catch (OperationCanceledException)
         {
-            process.Kill(entireProcessTree: true);
+            _process.Kill(entireProcessTree: true);
         }
         catch (IOException)
         {
-            process.Kill(entireProcessTree: true); // the pipe is broken: it is ending, or stuck
+            _process.Kill(entireProcessTree: true); // the pipe is broken: it is ending, or stuck
         }
 
-        process.Dispose();
+        _process.Dispose();
     }
 
     private static ProcessStartInfo Ours(IEnumerable<string> arguments) => new(Environment.ProcessPath!, arguments);

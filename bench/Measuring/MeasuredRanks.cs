@@ -3,9 +3,9 @@ namespace Cluster.Bench.Measuring;
 /// <summary>The processes of one contestant, a rank each, which take the same orders at once.</summary>
 internal sealed class MeasuredRanks : IAsyncDisposable
 {
-    private readonly MeasuredProcess[] ranks;
+    private readonly MeasuredProcess[] _ranks;
 
-    private MeasuredRanks(MeasuredProcess[] ranks) => this.ranks = ranks;
+    private MeasuredRanks(MeasuredProcess[] ranks) => _ranks = ranks;
 
     /// <summary>Starts them all; each must say by a first answer that it has joined the others.</summary>
     public static async Task<MeasuredRanks> StartAsync<TAnswer>(
@@ -27,17 +27,17 @@ internal sealed class MeasuredRanks : IAsyncDisposable
     /// <returns>The ranks' answers.</returns>
     public async Task<TAnswer[]> AskAsync<TOrder, TAnswer>(TOrder order, CancellationToken cancellationToken)
     {
-        foreach (var rank in ranks)
+        foreach (var rank in _ranks)
             await rank.SendAsync(order);
         return await AnswersAsync<TAnswer>(cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var rank in ranks)
+        foreach (var rank in _ranks)
             await rank.DisposeAsync();
     }
 
     private async Task<TAnswer[]> AnswersAsync<TAnswer>(CancellationToken cancellationToken) =>
-        await Task.WhenAll(ranks.Select(rank => rank.ReceiveAsync<TAnswer>(cancellationToken)));
+        await Task.WhenAll(_ranks.Select(rank => rank.ReceiveAsync<TAnswer>(cancellationToken)));
 }

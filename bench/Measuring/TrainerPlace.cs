@@ -1,4 +1,5 @@
 using Cluster.Contracts.V1;
+using Cluster.Worker;
 using Cluster.Worker.Agent;
 
 namespace Cluster.Bench.Measuring;

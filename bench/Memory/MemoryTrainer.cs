@@ -5,6 +5,7 @@ using Cluster.Bench.Measuring;
 using Cluster.Bench.Zoo;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
+using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 

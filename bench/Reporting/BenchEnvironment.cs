@@ -1,4 +1,4 @@
-using Cluster.Worker.Agent;
+using Cluster.Worker;
 using Cluster.Worker.Devices;
 using Cluster.Worker.Training;
 using TorchSharp;

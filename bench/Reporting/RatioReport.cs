@@ -14,7 +14,7 @@ internal sealed class RatioReport(bool json, TextWriter output, TextWriter error
         Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    private bool headed;
+    private bool _headed;
 
     public static Option<bool> Option { get; } = new("--json")
     {
@@ -34,9 +34,9 @@ internal sealed class RatioReport(bool json, TextWriter output, TextWriter error
             return;
         }
 
-        if (!headed)
+        if (!_headed)
             output.WriteLine(string.Format(CultureInfo.InvariantCulture, Layout, "", "ours", "peer", "ratio", "unit"));
-        headed = true;
+        _headed = true;
         output.WriteLine(string.Format(
             CultureInfo.InvariantCulture, Layout, row.Name, Figure(row.Ours), Figure(row.Peer),
             row.Ratio.ToString("0.00", CultureInfo.InvariantCulture), row.Unit));

@@ -5,7 +5,6 @@ using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
 using Cluster.Bench.Training;
 using Cluster.Contracts.Catalog;
-using Cluster.Worker.Agent;
 using Cluster.Worker.Parallel;
 
 namespace Cluster.Bench.Scaling;

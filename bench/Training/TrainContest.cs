@@ -12,24 +12,24 @@ internal sealed class TrainContest : IAsyncDisposable
 {
     private const string Script = "train.py";
 
-    private readonly TrainCase network;
-    private readonly int worldSize;
-    private readonly int threads;
-    private readonly string folder;
-    private readonly List<MeasuredRanks> contestants = []; // ours, PyTorch as installed, PyTorch in our environment
+    private readonly TrainCase _network;
+    private readonly int _worldSize;
+    private readonly int _threads;
+    private readonly string _folder;
+    private readonly List<MeasuredRanks> _contestants = []; // ours, PyTorch as installed, PyTorch in our environment
 
     private TrainContest(TrainCase network, int worldSize, int threads)
     {
-        (this.network, this.worldSize, this.threads) = (network, worldSize, threads);
-        folder = BenchGroup.MakeFolder();
+        (_network, _worldSize, _threads) = (network, worldSize, threads);
+        _folder = BenchGroup.MakeFolder();
     }
 
     public string Name =>
-        (worldSize == 1 ? $"{network.Model}, 1 rank" : $"{network.Model}, {worldSize} ranks")
-        + (network.IsOnGpu ? $", {network.Precision}" : "");
+        (_worldSize == 1 ? $"{_network.Model}, 1 rank" : $"{_network.Model}, {_worldSize} ranks")
+        + (_network.IsOnGpu ? $", {_network.Precision}" : "");
 
     /// <summary>PyTorch has the whole network where our ranks have parts of it.</summary>
-    private int PeerRanks => network.Split == TrainCase.ByData ? worldSize : 1;
+    private int PeerRanks => _network.Split == TrainCase.ByData ? _worldSize : 1;
 
     public static async Task<TrainContest> StartAsync(TrainCase network, int worldSize, int threads, CancellationToken cancellationToken)
     {
@@ -52,22 +52,22 @@ internal sealed class TrainContest : IAsyncDisposable
     {
         // PyTorch as installed on a GPU, where the other would search for the fastest kernels first: of float32, which is not what it is
         // timed in.
-        var judge = contestants[network.IsOnGpu ? 1 : 2];
+        var judge = _contestants[_network.IsOnGpu ? 1 : 2];
         var peer = await CheckAsync(judge, PeerRanks, new TrainOrder(0), cancellationToken);
         var asTimed = Beside(
-            peer, await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: network.MemoryFormat), cancellationToken));
-        if (network.IsOnGpu)
+            peer, await CheckAsync(_contestants[0], _worldSize, new TrainOrder(0, MemoryFormat: _network.MemoryFormat), cancellationToken));
+        if (_network.IsOnGpu)
         {
             var rounded = Beside(
-                peer, await CheckAsync(judge, PeerRanks, new TrainOrder(0, Precision: network.Precision), cancellationToken));
-            var rounding = network.Precision == TrainCase.BFloat16 ? 1.0 / (1 << 8) : 1.0 / (1 << 11);
+                peer, await CheckAsync(judge, PeerRanks, new TrainOrder(0, Precision: _network.Precision), cancellationToken));
+            var rounding = _network.Precision == TrainCase.BFloat16 ? 1.0 / (1 << 8) : 1.0 / (1 << 11);
             return (asTimed.IsAsNearAs(rounded, rounding),
-                $"{network.Precision} beside PyTorch's float32: {asTimed}; PyTorch's own {network.Precision}: {rounded}");
+                $"{_network.Precision} beside PyTorch's float32: {asTimed}; PyTorch's own {_network.Precision}: {rounded}");
         }
 
         // With images that lie as PyTorch's do, and as ours do when they are timed.
         var contiguous = Beside(peer,
-            await CheckAsync(contestants[0], worldSize, new TrainOrder(0, MemoryFormat: MemoryFormats.Contiguous), cancellationToken));
+            await CheckAsync(_contestants[0], _worldSize, new TrainOrder(0, MemoryFormat: MemoryFormats.Contiguous), cancellationToken));
         return (contiguous.IsRounding && asTimed.IsRoundingBetweenLayouts, $"contiguous: {contiguous}; as timed: {asTimed}");
 
         static StepDifference Beside(
@@ -78,7 +78,7 @@ internal sealed class TrainContest : IAsyncDisposable
     public async Task<TrainRow> MeasureAsync(int rounds, double seconds, CancellationToken cancellationToken)
     {
         var turns = new List<Func<Task<double>>>();
-        foreach (var contestant in contestants)
+        foreach (var contestant in _contestants)
         {
             var first = await SecondsAStepAsync(contestant, steps: 1, cancellationToken);
             var steps = (int)Math.Clamp(Math.Round(seconds / first), 1, 10_000);
@@ -87,32 +87,33 @@ internal sealed class TrainContest : IAsyncDisposable
         }
 
         var medians = await Interleaved.MediansAsync(rounds, turns);
-        var images = (double)network.Batch * worldSize;
+        var images = (double)_network.Batch * _worldSize;
         return new TrainRow(
-            Name, network, threads, Ours: images / medians[0], AsInstalled: images / medians[1], SameEnvironment: images / medians[2]);
+            Name, _network, _threads, Ours: images / medians[0], AsInstalled: images / medians[1], SameEnvironment: images / medians[2]);
     }
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var contestant in contestants)
+        foreach (var contestant in _contestants)
             await contestant.DisposeAsync();
-        Directory.Delete(folder, recursive: true);
+        Directory.Delete(_folder, recursive: true);
     }
 
     private async Task StartAsync(CancellationToken cancellationToken)
     {
-        contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
-            worldSize,
-            rank => TrainRank.Start(OurPlace(rank), [folder, $"{rank}", $"{worldSize}", $"{threads}", JsonSerializer.Serialize(network)]),
+        _contestants.Add(await MeasuredRanks.StartAsync<TrainAnswer>(
+            _worldSize,
+            rank =>
+                TrainRank.Start(OurPlace(rank), [_folder, $"{rank}", $"{_worldSize}", $"{_threads}", JsonSerializer.Serialize(_network)]),
             cancellationToken));
-        TensorFile.Join(Path.Combine(folder, "weights.safetensors"),
-            [.. Enumerable.Range(0, worldSize).Select(rank => TrainRank.WeightsFile(folder, rank))]);
+        TensorFile.Join(Path.Combine(_folder, "weights.safetensors"),
+            [.. Enumerable.Range(0, _worldSize).Select(rank => TrainRank.WeightsFile(_folder, rank))]);
         // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
-        var threadsOnly = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = $"{threads}" };
-        contestants.AddRange(await Task.WhenAll(
+        var threadsOnly = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = $"{_threads}" };
+        _contestants.AddRange(await Task.WhenAll(
             StartPeersAsync("as-installed", tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, threadsOnly, arguments),
                 cancellationToken),
-            StartPeersAsync("same-environment", tuned: network.IsOnGpu,
+            StartPeersAsync("same-environment", tuned: _network.IsOnGpu,
                 (rank, arguments) => MeasuredProcess.StartPeer(OurPlace(rank), Script, arguments), cancellationToken)));
     }
 
@@ -122,20 +123,20 @@ internal sealed class TrainContest : IAsyncDisposable
         var settings = JsonSerializer.Serialize(new { TrainCase.LearningRate, TrainCase.Momentum, TrainCase.WeightDecay, Tuned = tuned });
         return MeasuredRanks.StartAsync<TrainAnswer>(
             PeerRanks,
-            rank => start(rank, [folder, Path.Combine(folder, meeting), $"{rank}", $"{PeerRanks}", $"{threads}",
-                JsonSerializer.Serialize(network), settings]),
+            rank => start(rank, [_folder, Path.Combine(_folder, meeting), $"{rank}", $"{PeerRanks}", $"{_threads}",
+                JsonSerializer.Serialize(_network), settings]),
             cancellationToken);
     }
 
     private TrainerPlace OurPlace(int rank) =>
-        network.IsOnGpu ? TrainerPlace.OnGpu(rank, worldSize, threads) : TrainerPlace.Of(rank, worldSize, threads);
+        _network.IsOnGpu ? TrainerPlace.OnGpu(rank, _worldSize, _threads) : TrainerPlace.Of(rank, _worldSize, _threads);
 
     private async Task<(double Loss, Dictionary<string, float[]> Gradients)> CheckAsync(
         MeasuredRanks ranks, int count, TrainOrder order, CancellationToken cancellationToken)
     {
-        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(order with { Folder = folder }, cancellationToken);
-        var whole = Path.Combine(folder, "gradients.safetensors");
-        TensorFile.Join(whole, [.. Enumerable.Range(0, count).Select(rank => TrainRank.GradientsFile(folder, rank))]);
+        var answers = await ranks.AskAsync<TrainOrder, TrainAnswer>(order with { Folder = _folder }, cancellationToken);
+        var whole = Path.Combine(_folder, "gradients.safetensors");
+        TensorFile.Join(whole, [.. Enumerable.Range(0, count).Select(rank => TrainRank.GradientsFile(_folder, rank))]);
         return (answers[0].Loss, TensorFile.ReadFloats(whole));
     }
 

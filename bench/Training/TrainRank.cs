@@ -22,39 +22,39 @@ internal sealed class TrainRank : IDisposable
 {
     private const string Verb = "train-rank";
 
-    private readonly ITrainingPartition partition;
-    private readonly IOptimizer optimizer;
-    private readonly Func<string, TrainingStep> stepOf; // by memory format
-    private readonly TrainingStep step;
-    private readonly HostBatch batch;
-    private readonly DeviceFeed? feed;
-    private readonly ICollectiveGroup group;
-    private readonly double learningRate;
-    private long stepsDone;
+    private readonly ITrainingPartition _partition;
+    private readonly IOptimizer _optimizer;
+    private readonly Func<string, TrainingStep> _stepOf; // by memory format
+    private readonly TrainingStep _step;
+    private readonly HostBatch _batch;
+    private readonly DeviceFeed? _feed;
+    private readonly ICollectiveGroup _group;
+    private readonly double _learningRate;
+    private long _stepsDone;
 
     private TrainRank(JobSpec spec, TrainCase network, ICollectiveGroup group, CancellationToken cancellationToken)
     {
-        this.group = group;
+        _group = group;
         var training = spec.Hyperparameters;
-        learningRate = training.Optimizer.LearningRate;
-        partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance,
+        _learningRate = training.Optimizer.LearningRate;
+        _partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance,
             cancellationToken).GetAwaiter().GetResult();
-        partition.Network.train();
-        optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
-        var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
+        _partition.Network.train();
+        _optimizer = OptimizerFactory.Create(training, _partition.Parameters, group);
+        var update = new ParameterUpdate(training, _partition, _optimizer, average: null, group);
         var device = TrainingPartitions.DeviceOf(network.Device);
-        feed = network.IsOnGpu
+        _feed = network.IsOnGpu
             ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device)
             : null;
-        stepOf = format =>
+        _stepOf = format =>
         {
             var formatted = spec.Clone();
             formatted.Hyperparameters.MemoryFormat = format;
             return new TrainingStep(
-                training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, device), feed, TimeProvider.System);
+                training, _partition, update, BatchPlacement.For(formatted, _partition.Network.Shape, device), _feed, TimeProvider.System);
         };
-        step = stepOf(network.MemoryFormat);
-        batch = MakeBatch(network, group, partition);
+        _step = _stepOf(network.MemoryFormat);
+        _batch = MakeBatch(network, group, _partition);
     }
 
     /// <param name="place">Where it runs.</param>
@@ -85,11 +85,11 @@ internal sealed class TrainRank : IDisposable
 
     public void Dispose()
     {
-        feed?.Dispose();
-        batch.Dispose();
-        optimizer.Dispose();
-        partition.Dispose();
-        group.Dispose();
+        _feed?.Dispose();
+        _batch.Dispose();
+        _optimizer.Dispose();
+        _partition.Dispose();
+        _group.Dispose();
     }
 
     /// <returns>The exit code.</returns>
@@ -169,33 +169,34 @@ internal sealed class TrainRank : IDisposable
     private void WriteStart(string folder, TrainCase network)
     {
         using var scope = torch.NewDisposeScope();
-        var (images, labels) = batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
-        TensorFile.Write(Path.Combine(folder, $"batch-{group.Rank}.safetensors"), [("images", images), ("labels", labels)]);
-        TensorFile.Write(WeightsFile(folder, group.Rank),
-            partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
+        var (images, labels) = _batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
+        TensorFile.Write(Path.Combine(folder, $"batch-{_group.Rank}.safetensors"), [("images", images), ("labels", labels)]);
+        TensorFile.Write(WeightsFile(folder, _group.Rank),
+            _partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
     }
 
     private TrainAnswer Check(TrainOrder order)
     {
-        var dropouts = partition.Network.modules().OfType<CounterDropout>().ToList();
+        var dropouts = _partition.Network.modules().OfType<CounterDropout>().ToList();
         dropouts.ForEach(layer => layer.eval());
-        Span<double> lossSum = [stepOf(order.MemoryFormat).ForwardBackward(batch, stepsDone).LossSum];
-        if (group.WorldSize > 1)
-            group.AllReduce(lossSum, "check");
+        Span<double> lossSum = [_stepOf(order.MemoryFormat).ForwardBackward(_batch, _stepsDone).LossSum];
+        if (_group.WorldSize > 1)
+            _group.AllReduce(lossSum, "check");
         dropouts.ForEach(layer => layer.train());
         TensorFile.Write(
-            GradientsFile(order.Folder, group.Rank),
-            partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.grad!.cpu())));
-        return new TrainAnswer(0, lossSum[0] / batch.GlobalSize);
+            GradientsFile(order.Folder, _group.Rank),
+            _partition.Parameters.Where(parameter => parameter.IsOwner)
+                .Select(parameter => (parameter.Name, parameter.Tensor.grad!.cpu())));
+        return new TrainAnswer(0, lossSum[0] / _batch.GlobalSize);
     }
 
     private TrainAnswer Train(int steps)
     {
-        step.Run(batch, stepsDone++, learningRate);
+        _step.Run(_batch, _stepsDone++, _learningRate);
         var loss = double.NaN;
         var began = Stopwatch.GetTimestamp();
         for (var i = 0; i < steps; i++)
-            loss = step.Run(batch, stepsDone++, learningRate, next: batch).Outcome.Loss;
+            loss = _step.Run(_batch, _stepsDone++, _learningRate, next: _batch).Outcome.Loss;
         WaitForUpdate();
         return new TrainAnswer(Stopwatch.GetElapsedTime(began).TotalSeconds / steps, loss);
     }
@@ -204,6 +205,6 @@ internal sealed class TrainRank : IDisposable
     private void WaitForUpdate()
     {
         using var scope = torch.NewDisposeScope();
-        partition.Parameters[^1].Tensor.sum().item<float>();
+        _partition.Parameters[^1].Tensor.sum().item<float>();
     }
 }

@@ -22,16 +22,16 @@ internal sealed record TrainRow(string Name, TrainCase Network, int Threads, dou
 /// <summary>All rows as a Markdown table.</summary>
 internal sealed class TrainTable(TextWriter output)
 {
-    private readonly List<TrainRow> rows = [];
+    private readonly List<TrainRow> _rows = [];
 
-    public void Add(TrainRow row) => rows.Add(row);
+    public void Add(TrainRow row) => _rows.Add(row);
 
     public void Print()
     {
         output.WriteLine("| network | batch a rank | threads a rank | ours, images/s | PyTorch as installed | ratio | PyTorch, "
             + "same environment | ratio |");
         output.WriteLine("|---|---|---|---|---|---|---|---|");
-        foreach (var row in rows)
+        foreach (var row in _rows)
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,

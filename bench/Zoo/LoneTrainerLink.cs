@@ -1,5 +1,5 @@
 using Cluster.Contracts.V1;
-using Cluster.Worker.Training;
+using Cluster.Worker;
 using Google.Protobuf;
 
 namespace Cluster.Bench.Zoo;
@@ -7,7 +7,7 @@ namespace Cluster.Bench.Zoo;
 /// <summary>An agent for a trainer without peers: keeps each series' last point, and takes checkpoints without storing them.</summary>
 internal sealed class LoneTrainerLink : ITrainerLink
 {
-    private readonly Dictionary<string, double> last = [];
+    private readonly Dictionary<string, double> _last = [];
 
     public long Parameters { get; private set; }
 
@@ -17,7 +17,7 @@ internal sealed class LoneTrainerLink : ITrainerLink
     /// <summary>What a checkpoint's bytes wait for, as they would for a slow store.</summary>
     public Task StoreTakes { get; init; } = Task.CompletedTask;
 
-    public double Last(string series) => last[series];
+    public double Last(string series) => _last[series];
 
     public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
         Task.FromResult(new RendezvousResponse { Endpoints = { new RankEndpoint { NodeId = "bench", Address = address } } });
@@ -30,7 +30,7 @@ internal sealed class LoneTrainerLink : ITrainerLink
     public Task ReportAsync(ReportRequest report, CancellationToken cancellationToken)
     {
         foreach (var point in report.Points)
-            last[point.Name] = point.Value;
+            _last[point.Name] = point.Value;
         Parameters = report.Environment?.ParameterCount ?? Parameters;
         if (report.Progress is { } progress)
             Progressed(progress.Step);

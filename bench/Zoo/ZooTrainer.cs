@@ -5,6 +5,7 @@ using Cluster.Bench.Measuring;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 

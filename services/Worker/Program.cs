@@ -1,7 +1,7 @@
 using Cluster.Contracts.Access;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Describing;
-using Cluster.Worker.Training;
+using Cluster.Worker.Trainer;
 
 DirectLoopback.Install();
 return args switch

@@ -104,8 +104,9 @@ public static class ModelRegistry
         var splits = net.BatchNorm || net.LocalResponseNorm
             ? NetworkSplits.FullyConnected
             : NetworkSplits.Channels | NetworkSplits.FullyConnected;
-        return Divisible((options, split, position, dtype) => Models.Vgg.Vgg.Create(net, options, split, position, dtype),
-            splits) with { PrefersChannelsLast = net.BatchNorm };
+        var built = Divisible(
+            (options, split, position, dtype) => Models.Vgg.Vgg.Create(net, options, split, position, dtype), splits);
+        return built with { PrefersChannelsLast = net.BatchNorm };
     }
 
     /// <summary>A net whose one builder makes the whole as the only part.</summary>

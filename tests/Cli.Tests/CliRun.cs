@@ -5,12 +5,12 @@ namespace Cluster.Cli.Tests;
 /// <summary>One call of the command line with its streams, environment and clock in a test's hands.</summary>
 internal sealed class CliRun
 {
-    private readonly Dictionary<string, string?> environment = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string?> _environment = new(StringComparer.Ordinal);
 
     public CliRun(FakeCluster? cluster = null)
     {
-        environment["CLUSTER_SERVER"] = cluster?.Address;
-        environment["CLUSTER_TOKEN"] = FakeCluster.Token;
+        _environment["CLUSTER_SERVER"] = cluster?.Address;
+        _environment["CLUSTER_TOKEN"] = FakeCluster.Token;
     }
 
     public string Out => OutWriter.ToString()!;
@@ -29,11 +29,11 @@ internal sealed class CliRun
 
     public CliRun With(string variable, string? value)
     {
-        environment[variable] = value;
+        _environment[variable] = value;
         return this;
     }
 
-    public CliHost Host(TextWriter error) => new(new StringReader(In), OutWriter, error, environment.GetValueOrDefault, Time)
+    public CliHost Host(TextWriter error) => new(new StringReader(In), OutWriter, error, _environment.GetValueOrDefault, Time)
     {
         IsTerminal = IsTerminal,
         Width = 100,
@@ -53,9 +53,9 @@ internal sealed class CliRun
 /// <param name="haste">Each wait moves the clock by so many times its length.</param>
 internal sealed class NoonTime(int haste = 1) : TimeProvider
 {
-    private long waited;
+    private long _waited;
 
-    public override DateTimeOffset GetUtcNow() => Builders.Noon + TimeSpan.FromTicks(Interlocked.Read(ref waited));
+    public override DateTimeOffset GetUtcNow() => Builders.Noon + TimeSpan.FromTicks(Interlocked.Read(ref _waited));
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
@@ -63,7 +63,7 @@ internal sealed class NoonTime(int haste = 1) : TimeProvider
         return base.CreateTimer(
             passed =>
             {
-                Interlocked.Add(ref waited, step.Ticks * haste);
+                Interlocked.Add(ref _waited, step.Ticks * haste);
                 callback(passed);
             },
             state,

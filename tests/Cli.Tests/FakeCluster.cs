@@ -17,7 +17,7 @@ internal sealed class FakeCluster : IAsyncDisposable
 {
     public const string Token = "secret";
 
-    private WebApplication? app;
+    private WebApplication? _app;
 
     public string Address { get; private set; } = "";
 
@@ -79,22 +79,22 @@ internal sealed class FakeCluster : IAsyncDisposable
         builder.Services.AddSingleton(cluster);
         builder.Services.AddSingleton(cluster.Weights);
         builder.Services.AddGrpc();
-        cluster.app = builder.Build();
-        cluster.app.MapGrpcService<JobEndpoint>();
-        cluster.app.MapGrpcService<ExperimentEndpoint>();
-        cluster.app.MapGrpcService<ModelEndpoint>();
-        cluster.app.MapGrpcService<NodeEndpoint>();
-        cluster.app.MapGrpcService<RunEndpoint>();
-        cluster.app.MapGrpcService<FakeCheckpoints>();
-        await cluster.app.StartAsync();
-        cluster.Address = cluster.app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+        cluster._app = builder.Build();
+        cluster._app.MapGrpcService<JobEndpoint>();
+        cluster._app.MapGrpcService<ExperimentEndpoint>();
+        cluster._app.MapGrpcService<ModelEndpoint>();
+        cluster._app.MapGrpcService<NodeEndpoint>();
+        cluster._app.MapGrpcService<RunEndpoint>();
+        cluster._app.MapGrpcService<FakeCheckpoints>();
+        await cluster._app.StartAsync();
+        cluster.Address = cluster._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         return cluster;
     }
 
     public async ValueTask DisposeAsync()
     {
-        await app!.StopAsync();
-        await app.DisposeAsync();
+        await _app!.StopAsync();
+        await _app.DisposeAsync();
     }
 
     private (IReadOnlyList<T> Entries, string NextPageToken) Page<T>(IReadOnlyList<T> all, string pageToken)

@@ -12,14 +12,14 @@ internal sealed class ClusterConnection : IDisposable
 
     private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(30);
 
-    private readonly GrpcChannel channel;
-    private readonly string? token;
+    private readonly GrpcChannel _channel;
+    private readonly string? _token;
 
     private ClusterConnection(SchedulerAddresses schedulers, GrpcChannel channel, string? token)
     {
         Schedulers = schedulers;
-        this.channel = channel;
-        this.token = token;
+        _channel = channel;
+        _token = token;
         Jobs = new JobService.JobServiceClient(channel);
         Experiments = new ExperimentService.ExperimentServiceClient(channel);
         Models = new ModelService.ModelServiceClient(channel);
@@ -62,7 +62,7 @@ internal sealed class ClusterConnection : IDisposable
     /// <summary>For a stream that goes on for as long as its job does.</summary>
     public CallOptions Stream(CancellationToken cancellationToken) => new(Headers(), cancellationToken: cancellationToken);
 
-    public void Dispose() => channel.Dispose();
+    public void Dispose() => _channel.Dispose();
 
-    private Metadata Headers() => token is null ? [] : new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(token) } };
+    private Metadata Headers() => _token is null ? [] : new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(_token) } };
 }

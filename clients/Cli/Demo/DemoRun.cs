@@ -19,16 +19,16 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
     /// <summary>Steps that the kill must cost, so that there is something to come back to.</summary>
     private const long LeastLoss = 10;
 
-    private readonly List<(DemoJob Demo, Job Job)> jobs = [];
-    private KilledTrainer? killed;
+    private readonly List<(DemoJob Demo, Job Job)> _jobs = [];
+    private KilledTrainer? _killed;
 
     public async Task<int> RunAsync(CancellationToken cancellationToken)
     {
         await SubmitAsync(cancellationToken);
         await WatchAsync(cancellationToken);
-        if (killed is not null)
-            killed = killed with { ResumedAtStep = await ResumedAtAsync(killed, cancellationToken) };
-        return await DemoReport.TellAsync(context, jobs, killed);
+        if (_killed is not null)
+            _killed = _killed with { ResumedAtStep = await ResumedAtAsync(_killed, cancellationToken) };
+        return await DemoReport.TellAsync(context, _jobs, _killed);
     }
 
     private async Task SubmitAsync(CancellationToken cancellationToken)
@@ -39,7 +39,7 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
             var yaml = await JobFileText.ReadAsync(Path.Combine(folder, demo.File), context.Host.In, cancellationToken);
             JobFile.Parse(yaml);
             var request = new SubmitJobRequest { RequestId = Guid.NewGuid().ToString("D"), Yaml = yaml };
-            jobs.Add((demo, (await context.Connection.Jobs.SubmitJobAsync(request, context.Connection.Call(cancellationToken))).Job));
+            _jobs.Add((demo, (await context.Connection.Jobs.SubmitJobAsync(request, context.Connection.Call(cancellationToken))).Job));
         }
     }
 
@@ -55,7 +55,8 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
         await context.Output.Console().Live(new Text("…")).StartAsync(async live => await UntilAllEndAsync(() =>
         {
             live.UpdateTarget(
-                new Rows(jobs.SelectMany(pair => new[] { JobView.Render(pair.Job, context.Host.Time, context.Output.Width), Text.Empty })));
+                new Rows(
+                    _jobs.SelectMany(pair => new[] { JobView.Render(pair.Job, context.Host.Time, context.Output.Width), Text.Empty })));
             live.Refresh();
             return Task.CompletedTask;
         }, cancellationToken));
@@ -69,7 +70,7 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
         {
             await LookAsync(cancellationToken);
             await showAsync();
-            if (jobs.TrueForAll(pair => pair.Job.State.IsFinal()))
+            if (_jobs.TrueForAll(pair => pair.Job.State.IsFinal()))
                 return;
             if (context.Host.Time.GetUtcNow() - since > LongestRun)
                 throw new CliException(ExitCode.Failed,
@@ -80,15 +81,15 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
 
     private async Task LookAsync(CancellationToken cancellationToken)
     {
-        for (var i = 0; i < jobs.Count; i++)
+        for (var i = 0; i < _jobs.Count; i++)
         {
-            var (demo, job) = jobs[i];
+            var (demo, job) = _jobs[i];
             if (job.State.IsFinal())
                 continue;
             job = (await context.Connection.Jobs.GetJobAsync(
                 new GetJobRequest { JobId = job.Id }, context.Connection.Call(cancellationToken))).Job;
-            jobs[i] = (demo, job);
-            if (demo.LosesATrainer && killed is null && job.State == JobState.Running)
+            _jobs[i] = (demo, job);
+            if (demo.LosesATrainer && _killed is null && job.State == JobState.Running)
                 await KillOnceSavedAsync(job, cancellationToken);
         }
     }
@@ -105,15 +106,15 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
             return;
         if (trainers.Of(job.Id) is not [.., var (processId, rank)] || !kill(processId))
             return;
-        killed = new KilledTrainer(processId, rank, job.Attempt, saved, progress.Step);
+        _killed = new KilledTrainer(processId, rank, job.Attempt, saved, progress.Step);
         if (!context.Output.IsTerminal)
-            await SayAsync(DemoReport.Describe(killed, job));
+            await SayAsync(DemoReport.Describe(_killed, job));
     }
 
     /// <summary>The first step whose loss was reported after the kill by another attempt than the killed one.</summary>
     private async Task<long?> ResumedAtAsync(KilledTrainer victim, CancellationToken cancellationToken)
     {
-        var id = jobs.Single(pair => pair.Demo.LosesATrainer).Job.Id;
+        var id = _jobs.Single(pair => pair.Demo.LosesATrainer).Job.Id;
         var found = await context.Connection.Jobs.GetJobAsync(new GetJobRequest { JobId = id }, context.Connection.Call(cancellationToken));
         var restart = found.Events.FirstOrDefault(happened => happened.ToState == JobState.Starting && happened.Attempt > victim.Attempt);
         if (restart is null)
@@ -135,7 +136,7 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
 
     private async Task TellChangesAsync(Dictionary<string, string> told)
     {
-        foreach (var (_, job) in jobs)
+        foreach (var (_, job) in _jobs)
         {
             var change = $"{job.State} {job.Reason} {job.Progress?.Epoch}";
             if (told.TryGetValue(job.Id, out var last) && last == change)

@@ -13,8 +13,8 @@ namespace Cluster.Cli.Experiments;
 /// </summary>
 internal sealed class ExperimentFollower(VerbContext context)
 {
-    private readonly OrderedDictionary<string, Job> jobs = [];
-    private Experiment? experiment;
+    private readonly OrderedDictionary<string, Job> _jobs = [];
+    private Experiment? _experiment;
 
     /// <returns>0 if all succeeded, 1 if not, 130 when interrupted: then the jobs go on.</returns>
     public async Task<int> FollowAsync(string id, CancellationToken cancellationToken)
@@ -34,7 +34,7 @@ internal sealed class ExperimentFollower(VerbContext context)
         catch (Exception interrupted) when (cancellationToken.IsCancellationRequested
             && interrupted is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
         {
-            var shown = Words.Short(experiment?.Id ?? id);
+            var shown = Words.Short(_experiment?.Id ?? id);
             await context.Output.RemarkAsync(
                 $"detached; the jobs go on. Follow them again: ./cluster experiment watch {shown}   Cancel them: "
                     + $"./cluster experiment cancel {shown}");
@@ -43,8 +43,8 @@ internal sealed class ExperimentFollower(VerbContext context)
 
         if (!context.Json)
             await context.Output.BlockAsync(
-                ExperimentTable.Of(jobs.Values).Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
-        return ExperimentLines.ExitCodeOf(experiment!);
+                ExperimentTable.Of(_jobs.Values).Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
+        return ExperimentLines.ExitCodeOf(_experiment!);
     }
 
     private Task ShowLiveAsync(IAsyncEnumerable<WatchExperimentResponse> messages) =>
@@ -54,7 +54,7 @@ internal sealed class ExperimentFollower(VerbContext context)
             await foreach (var message in messages)
             {
                 Take(message);
-                live.UpdateTarget(ExperimentView.Render(experiment!, jobs.Values, context.Output.Width));
+                live.UpdateTarget(ExperimentView.Render(_experiment!, _jobs.Values, context.Output.Width));
                 live.Refresh();
             }
         });
@@ -77,16 +77,16 @@ internal sealed class ExperimentFollower(VerbContext context)
 
     /// <summary>Whether each job's end has been told: they may come in several messages, each of which says that all are over.</summary>
     private bool HasAll(WatchExperimentResponse message) =>
-        message.Experiment.States.Sum(count => count.Jobs) == jobs.Count && jobs.Values.All(job => job.State.IsFinal());
+        message.Experiment.States.Sum(count => count.Jobs) == _jobs.Count && _jobs.Values.All(job => job.State.IsFinal());
 
     /// <summary>A new state, or a new epoch; steps within one are not told line by line.</summary>
     private bool IsNews(Job job) =>
-        !jobs.TryGetValue(job.Id, out var before) || before.State != job.State || before.Progress?.Epoch != job.Progress?.Epoch;
+        !_jobs.TryGetValue(job.Id, out var before) || before.State != job.State || before.Progress?.Epoch != job.Progress?.Epoch;
 
     private void Take(WatchExperimentResponse message)
     {
-        experiment = message.Experiment;
+        _experiment = message.Experiment;
         foreach (var job in message.Jobs)
-            jobs[job.Id] = job;
+            _jobs[job.Id] = job;
     }
 }

@@ -13,8 +13,8 @@ internal sealed class JobFollower(VerbContext context)
     /// <summary>In a pipe, progress within an epoch is told no more often than this.</summary>
     private static readonly TimeSpan BetweenLines = TimeSpan.FromSeconds(10);
 
-    private DateTimeOffset lastLine;
-    private int lastEpoch;
+    private DateTimeOffset _lastLine;
+    private int _lastEpoch;
 
     /// <returns>
     /// 0 if the job succeeded, 1 if not, 130 when interrupted: then the job goes on and the reader is told how to come back.
@@ -76,9 +76,9 @@ internal sealed class JobFollower(VerbContext context)
             await context.Output.LineAsync($"{Words.Clock(happened.Time)}  {happened.ToState.Word()}{reason}");
         }
         else if (Words.Figures(job.Progress) is { Length: > 0 } figures
-            && (job.Progress.Epoch != lastEpoch || now - lastLine >= BetweenLines))
+            && (job.Progress.Epoch != _lastEpoch || now - _lastLine >= BetweenLines))
         {
-            (lastEpoch, lastLine) = (job.Progress.Epoch, now);
+            (_lastEpoch, _lastLine) = (job.Progress.Epoch, now);
             await context.Output.LineAsync(
                 $"{Words.Clock(Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(now))}  {job.State.Word()}  {figures}");
         }

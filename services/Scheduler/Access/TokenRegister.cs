@@ -10,7 +10,7 @@ namespace Cluster.Scheduler.Access;
 /// <summary>Tells who presents a token. Only hashes are stored, so the database holds no token that could be used.</summary>
 public sealed class TokenRegister(TokenStore store, IOptions<AccessOptions> options, TimeProvider time)
 {
-    private readonly ConcurrentDictionary<string, (Caller Caller, DateTimeOffset Until)> remembered = new();
+    private readonly ConcurrentDictionary<string, (Caller Caller, DateTimeOffset Until)> _remembered = new();
 
     /// <returns>Null when the token is not known.</returns>
     public async Task<Caller?> FindAsync(string token, CancellationToken cancellationToken)
@@ -18,18 +18,18 @@ public sealed class TokenRegister(TokenStore store, IOptions<AccessOptions> opti
         var hash = Hash(token);
         var key = Convert.ToHexString(hash);
         var now = time.GetUtcNow();
-        if (remembered.TryGetValue(key, out var known) && now < known.Until)
+        if (_remembered.TryGetValue(key, out var known) && now < known.Until)
             return known.Caller;
 
         if (await store.FindAsync(hash, cancellationToken) is not { } grant)
         {
             // Unknown tokens are not remembered: guesses would fill the memory, and a new token must work at once.
-            remembered.TryRemove(key, out _);
+            _remembered.TryRemove(key, out _);
             return null;
         }
 
         var caller = new Caller(grant.Owner, grant.Scope);
-        remembered[key] = (caller, now + options.Value.CacheDuration);
+        _remembered[key] = (caller, now + options.Value.CacheDuration);
         return caller;
     }
 

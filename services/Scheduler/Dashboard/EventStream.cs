@@ -21,7 +21,7 @@ internal sealed class EventStream(Func<CancellationToken, Task<IAsyncEnumerable<
     // A reason to close has 123 bytes at most.
     private const int LongestReason = 120;
 
-    private static readonly TimeSpan LongestFarewell = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LongestClose = TimeSpan.FromSeconds(5);
 
     // A browser that has vanished without a word is noticed after these two.
     private static readonly WebSocketAcceptContext Accepting =
@@ -59,7 +59,7 @@ internal sealed class EventStream(Func<CancellationToken, Task<IAsyncEnumerable<
             var (status, reason) = await SendAllAsync(socket, gone.Token);
             await socket.CloseOutputAsync(status, reason, gone.Token);
             // Until the page has said so too: it would lose what is on its way to it.
-            gone.CancelAfter(LongestFarewell);
+            gone.CancelAfter(LongestClose);
             await listening;
         }
         catch (Exception fault) when (gone.IsCancellationRequested && fault is OperationCanceledException or WebSocketException)

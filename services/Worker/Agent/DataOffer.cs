@@ -1,5 +1,5 @@
 using Cluster.Contracts.V1;
-using Cluster.Worker.Devices;
+using Cluster.Worker.Data;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
 

@@ -1,4 +1,4 @@
-using Cluster.Worker.Devices;
+using Cluster.Worker.Data;
 
 namespace Cluster.Worker.Agent;
 

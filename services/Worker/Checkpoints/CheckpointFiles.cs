@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Training;
 using Google.Protobuf;
 
 namespace Cluster.Worker.Checkpoints;

@@ -1,6 +1,5 @@
 using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Checkpoints;
 

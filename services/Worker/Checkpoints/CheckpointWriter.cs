@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
-using Cluster.Worker.Training;
 using Grpc.Core;
 
 namespace Cluster.Worker.Checkpoints;

@@ -38,17 +38,17 @@ public sealed partial class CollectiveGroup
     }
 
     private void RunSend(PeerLane lane, nint address, long bytes, int destination, string operation) =>
-        Run(lane, destination, bytes, operation, (in call) => transport.Send(address, bytes, destination, call));
+        Run(lane, destination, bytes, operation, (in call) => _transport.Send(address, bytes, destination, call));
 
     private void RunReceive(PeerLane lane, nint address, long bytes, int source, string operation) =>
-        Run(lane, source, bytes, operation, (in call) => transport.Receive(address, bytes, source, call));
+        Run(lane, source, bytes, operation, (in call) => _transport.Receive(address, bytes, source, call));
 
     private void Run(PeerLane lane, int peer, long bytes, string operation, Exchange exchange)
     {
         ThrowIfUnusable();
         Run(
-            new Operation(OperationKind.PointToPoint, null, operation, bytes, lane.NextNumber(), members, setup.Options.OperationTimeout),
-            members.JobRank(peer), exchange);
+            new Operation(OperationKind.PointToPoint, null, operation, bytes, lane.NextNumber(), _members, _setup.Options.OperationTimeout),
+            _members.JobRank(peer), exchange);
     }
 
     private PeerLane LaneTo(int peer, string name) => Lane(peer, sending: true, name);
@@ -60,7 +60,7 @@ public sealed partial class CollectiveGroup
         RequireRank(peer, name);
         if (peer == Rank)
             throw new ArgumentOutOfRangeException(name, peer, FormattableString.Invariant($"{name} is this rank itself"));
-        ObjectDisposedException.ThrowIf(disposed && fault is null, this);
-        return lanes.Of(peer, sending);
+        ObjectDisposedException.ThrowIf(_disposed && _fault is null, this);
+        return _lanes.Of(peer, sending);
     }
 }

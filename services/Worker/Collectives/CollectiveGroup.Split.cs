@@ -13,17 +13,17 @@ public sealed partial class CollectiveGroup
         var colours = new int[WorldSize];
         AllGather<int>([colour], colours, name + "/colours");
         var own = Enumerable.Range(0, WorldSize).Where(member => colours[member] == colour).ToArray();
-        var fullName = members.Name.Length == 0 ? name : $"{members.Name}/{name}";
-        var part = setup with
+        var fullName = _members.Name.Length == 0 ? name : $"{_members.Name}/{name}";
+        var part = _setup with
         {
             Rank = Array.IndexOf(own, Rank),
             WorldSize = own.Length,
             Rendezvous = (mine, _) => Task.FromResult(Meet(name, mine, own)),
-            ReserveSharedMemory = (segment, bytes, token) => setup.ReserveSharedMemory($"{name}.{colour}.{segment}", bytes, token),
-            Part = new GroupMembers(fullName, [.. own.Select(members.JobRank)], Array.IndexOf(own, Rank)),
+            ReserveSharedMemory = (segment, bytes, token) => _setup.ReserveSharedMemory($"{name}.{colour}.{segment}", bytes, token),
+            Part = new GroupMembers(fullName, [.. own.Select(_members.JobRank)], Array.IndexOf(own, Rank)),
         };
         if (own.Length == 1)
-            Meet(name, new PeerEndpoint(0, setup.NodeId, ""), own); // needs no peers, but the others' exchange needs it
+            Meet(name, new PeerEndpoint(0, _setup.NodeId, ""), own); // needs no peers, but the others' exchange needs it
         return await JoinAsync(part, cancellationToken);
     }
 

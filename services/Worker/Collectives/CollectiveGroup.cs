@@ -13,41 +13,41 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>(
         "collective.operation.duration", "s", "Time that a rank spent in one exchange with its peers.");
 
-    private readonly CollectiveSetup setup;
-    private readonly GroupMembers members;
-    private readonly CollectiveTransport transport;
-    private readonly CommunicationThread communication;
-    private readonly PeerLanes lanes;
-    private readonly FlightRecorder recorder = new(RecordedOperations);
-    private readonly Lock failing = new();
-    private volatile CollectiveException? fault;
-    private long collectives;
-    private bool disposed;
+    private readonly CollectiveSetup _setup;
+    private readonly GroupMembers _members;
+    private readonly CollectiveTransport _transport;
+    private readonly CommunicationThread _communication;
+    private readonly PeerLanes _lanes;
+    private readonly FlightRecorder _recorder = new(RecordedOperations);
+    private readonly Lock _failing = new();
+    private volatile CollectiveException? _fault;
+    private long _collectives;
+    private bool _disposed;
 
     private CollectiveGroup(CollectiveSetup setup, CollectiveTransport transport)
     {
-        this.setup = setup;
-        this.transport = transport;
-        members = setup.Members;
-        var name = FormattableString.Invariant($"collectives rank {Rank}{members.OfGroup}");
-        communication = new CommunicationThread(name);
-        lanes = new PeerLanes(name);
+        _setup = setup;
+        _transport = transport;
+        _members = setup.Members;
+        var name = FormattableString.Invariant($"collectives rank {Rank}{_members.OfGroup}");
+        _communication = new CommunicationThread(name);
+        _lanes = new PeerLanes(name);
     }
 
     private delegate void Exchange(in Operation operation);
 
-    public int Rank => members.Me;
+    public int Rank => _members.Me;
 
-    public int WorldSize => members.Ranks.Count;
+    public int WorldSize => _members.Ranks.Count;
 
-    public string Transport => transport.Name;
+    public string Transport => _transport.Name;
 
-    public bool ReachesDevices => setup.CudaDevice is not null;
+    public bool ReachesDevices => _setup.CudaDevice is not null;
 
     public unsafe void AllReduce<T>(Span<T> values, string operation, ReduceOp op = ReduceOp.Sum)
         where T : unmanaged
     {
-        communication.Drain();
+        _communication.Drain();
         fixed (T* start = values)
             RunAllReduce((nint)start, values.Length, Reduction.Of<T>(op, WorldSize), operation);
     }
@@ -55,11 +55,11 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     public Task AllReduceAsync<T>(nint address, long count, string operation, ReduceOp op = ReduceOp.Sum)
         where T : unmanaged
     {
-        ObjectDisposedException.ThrowIf(disposed, this);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         ArgumentOutOfRangeException.ThrowIfNegative(count);
         var reduction = Reduction.Of<T>(op, WorldSize);
-        var begun = count > 0 ? transport.BeginAllReduce(address, count, reduction) : null;
-        return communication.Run(() => RunAllReduce(address, count, reduction, operation, begun));
+        var pending = count > 0 ? _transport.BeginAllReduce(address, count, reduction) : null;
+        return _communication.Run(() => RunAllReduce(address, count, reduction, operation, pending));
     }
 
     public unsafe void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum)
@@ -67,12 +67,12 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     {
         RequireWhole(input.Length, output.Length, "input", "output");
         var reduction = Reduction.Of<T>(op, WorldSize);
-        communication.Drain();
+        _communication.Drain();
         fixed (T* from = input, to = output)
         {
             var (source, target, count) = ((nint)from, (nint)to, output.Length);
             Run(OperationKind.ReduceScatter, reduction, operation, (long)input.Length * sizeof(T), (in call) =>
-                transport.ReduceScatter(source, target, count, reduction, call));
+                _transport.ReduceScatter(source, target, count, reduction, call));
         }
     }
 
@@ -80,11 +80,11 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         where T : unmanaged
     {
         RequireWhole(output.Length, input.Length, "output", "input");
-        communication.Drain();
+        _communication.Drain();
         fixed (T* from = input, to = output)
         {
             var (source, target, bytes) = ((nint)from, (nint)to, (long)input.Length * sizeof(T));
-            Run(OperationKind.AllGather, null, operation, bytes, (in call) => transport.AllGather(source, target, bytes, call));
+            Run(OperationKind.AllGather, null, operation, bytes, (in call) => _transport.AllGather(source, target, bytes, call));
         }
     }
 
@@ -92,26 +92,26 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         where T : unmanaged
     {
         RequireRank(root, nameof(root));
-        communication.Drain();
+        _communication.Drain();
         fixed (T* start = values)
         {
             var (address, bytes) = ((nint)start, (long)values.Length * sizeof(T));
-            Run(OperationKind.Broadcast, null, operation, bytes, (in call) => transport.Broadcast(address, bytes, root, call));
+            Run(OperationKind.Broadcast, null, operation, bytes, (in call) => _transport.Broadcast(address, bytes, root, call));
         }
     }
 
     public void Barrier(string operation)
     {
-        communication.Drain();
-        Run(OperationKind.Barrier, null, operation, 0, (in call) => transport.Barrier(call));
+        _communication.Drain();
+        Run(OperationKind.Barrier, null, operation, 0, (in call) => _transport.Barrier(call));
     }
 
     public Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken)
     {
-        ObjectDisposedException.ThrowIf(disposed, this);
+        ObjectDisposedException.ThrowIf(_disposed, this);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(bytes);
-        communication.Drain();
-        return transport.ReserveSharedBufferAsync(name, bytes, cancellationToken);
+        _communication.Drain();
+        return _transport.ReserveSharedBufferAsync(name, bytes, cancellationToken);
     }
 
     /// <summary>
@@ -119,58 +119,58 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     /// </summary>
     public void Dispose()
     {
-        if (disposed)
+        if (_disposed)
             return;
-        disposed = true;
-        communication.Dispose();
-        lanes.Dispose();
-        transport.Dispose();
+        _disposed = true;
+        _communication.Dispose();
+        _lanes.Dispose();
+        _transport.Dispose();
     }
 
-    private void RunAllReduce(nint address, long count, Reduction reduction, string operation, IBegunExchange? begun = null) =>
+    private void RunAllReduce(nint address, long count, Reduction reduction, string operation, IPendingExchange? pending = null) =>
         Run(OperationKind.AllReduce, reduction, operation, count * reduction.ElementBytes, (in call) =>
         {
-            if (begun is not null)
-                begun.Wait(call);
+            if (pending is not null)
+                pending.Wait(call);
             else if (count > 0)
-                transport.AllReduce(address, count, reduction, call);
+                _transport.AllReduce(address, count, reduction, call);
         });
 
     /// <summary>One collective call; they come one at a time.</summary>
     private void Run(OperationKind kind, Reduction? reduction, string name, long bytes, Exchange exchange)
     {
         ThrowIfUnusable();
-        Run(new Operation(kind, reduction, name, bytes, ++collectives, members, setup.Options.OperationTimeout), peer: null, exchange);
+        Run(new Operation(kind, reduction, name, bytes, ++_collectives, _members, _setup.Options.OperationTimeout), peer: null, exchange);
     }
 
     private void Run(in Operation call, int? peer, Exchange exchange)
     {
-        var entry = recorder.Begin(call, peer);
+        var entry = _recorder.Begin(call, peer);
         try
         {
             exchange(call);
         }
         catch (CollectiveException e)
         {
-            recorder.End(entry, failed: true);
+            _recorder.End(entry, failed: true);
             Fail(e);
             throw;
         }
 
-        recorder.End(entry, failed: false);
+        _recorder.End(entry, failed: false);
         if (Duration.Enabled)
         {
             Duration.Record(
                 call.Elapsed.TotalSeconds,
                 new KeyValuePair<string, object?>("collective.operation", call.Kind.ToString()),
-                new KeyValuePair<string, object?>("collective.transport", transport.Name));
+                new KeyValuePair<string, object?>("collective.transport", _transport.Name));
         }
     }
 
     private void ThrowIfUnusable()
     {
-        ObjectDisposedException.ThrowIf(disposed && fault is null, this);
-        if (fault is { } earlier)
+        ObjectDisposedException.ThrowIf(_disposed && _fault is null, this);
+        if (_fault is { } earlier)
             throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier)
             {
                 Member = earlier.Member,
@@ -180,15 +180,15 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     /// <summary>The first fault is the group's: it is logged with what led to it, and the peers are told.</summary>
     private void Fail(CollectiveException e)
     {
-        lock (failing)
+        lock (_failing)
         {
-            if (fault is not null)
+            if (_fault is not null)
                 return;
-            fault = e;
+            _fault = e;
         }
 
-        Log.Failed(setup.Logger, members.JobRank(Rank), e.Message, members.OfGroup, recorder.Read());
-        transport.Abort(e.Member);
+        Log.Failed(_setup.Logger, _members.JobRank(Rank), e.Message, _members.OfGroup, _recorder.Read());
+        _transport.Abort(e.Member);
     }
 
     private void RequireWhole(int whole, int part, string wholeName, string partName)

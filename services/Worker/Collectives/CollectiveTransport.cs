@@ -36,7 +36,7 @@ internal abstract class CollectiveTransport : IDisposable
     /// Begins a sum at once, behind those begun before: null where sums are not begun but made, by <see cref="AllReduce"/>. May come from
     /// any thread.
     /// </summary>
-    public virtual IBegunExchange? BeginAllReduce(nint values, long count, Reduction reduction) => null;
+    public virtual IPendingExchange? BeginAllReduce(nint values, long count, Reduction reduction) => null;
 
     public virtual Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken) =>
         Task.FromResult<SharedBuffer?>(null);

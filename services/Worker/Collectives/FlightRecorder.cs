@@ -9,39 +9,42 @@ namespace Cluster.Worker.Collectives;
 /// </summary>
 internal sealed class FlightRecorder(int capacity)
 {
-    private readonly Lock gate = new();
-    private readonly Entry[] entries = new Entry[capacity];
-    private long begun;
+    private readonly Lock _gate = new();
+    private readonly Entry[] _entries = new Entry[capacity];
+    private long _recorded;
 
     /// <returns>What <see cref="End"/> wants to know.</returns>
     public long Begin(in Operation operation, int? peer)
     {
-        lock (gate)
+        lock (_gate)
         {
-            entries[begun % entries.Length] = new Entry(operation, peer, Stopwatch.GetTimestamp(), 0, Failed: false);
-            return begun++;
+            _entries[_recorded % _entries.Length] = new Entry(operation, peer, Stopwatch.GetTimestamp(), 0, Failed: false);
+            return _recorded++;
         }
     }
 
     public void End(long entry, bool failed)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (begun - entry <= entries.Length)
-                entries[entry % entries.Length] = entries[entry % entries.Length] with { Ended = Stopwatch.GetTimestamp(),
-                    Failed = failed };
+            if (_recorded - entry <= _entries.Length)
+                _entries[entry % _entries.Length] = _entries[entry % _entries.Length] with
+                {
+                    Ended = Stopwatch.GetTimestamp(),
+                    Failed = failed,
+                };
         }
     }
 
     /// <summary>A line an operation, oldest first.</summary>
     public string Read()
     {
-        lock (gate)
+        lock (_gate)
         {
             var now = Stopwatch.GetTimestamp();
             var text = new StringBuilder();
-            for (var i = Math.Max(0, begun - entries.Length); i < begun; i++)
-                text.Append(entries[i % entries.Length].Line(now)).Append('\n');
+            for (var i = Math.Max(0, _recorded - _entries.Length); i < _recorded; i++)
+                text.Append(_entries[i % _entries.Length].Line(now)).Append('\n');
             return text.ToString();
         }
     }

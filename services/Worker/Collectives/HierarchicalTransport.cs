@@ -14,15 +14,15 @@ namespace Cluster.Worker.Collectives;
 /// </remarks>
 internal sealed class HierarchicalTransport : CollectiveTransport
 {
-    private readonly int rank;
-    private readonly int[][] nodes;
-    private readonly int node;
-    private readonly SharedMemoryTransport local;
-    private readonly TcpTransport remote;
-    private readonly CollectiveOptions options;
-    private readonly ScratchMemory scratch = new();
-    private readonly ScratchMemory carryScratch = new();
-    private readonly ScratchMemory wireScratch = new();
+    private readonly int _rank;
+    private readonly int[][] _nodes;
+    private readonly int _node;
+    private readonly SharedMemoryTransport _local;
+    private readonly TcpTransport _remote;
+    private readonly CollectiveOptions _options;
+    private readonly ScratchMemory _scratch = new();
+    private readonly ScratchMemory _carryScratch = new();
+    private readonly ScratchMemory _wireScratch = new();
 
     /// <summary>Takes both transports over.</summary>
     /// <param name="rank">This rank.</param>
@@ -32,30 +32,30 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     /// <param name="options">How many bytes pass along the chain at a time, and in what form.</param>
     public HierarchicalTransport(int rank, int[][] nodes, SharedMemoryTransport local, TcpTransport remote, CollectiveOptions options)
     {
-        this.rank = rank;
-        this.nodes = nodes;
-        this.local = local;
-        this.remote = remote;
-        this.options = options;
-        node = NodeOf(rank);
+        _rank = rank;
+        _nodes = nodes;
+        _local = local;
+        _remote = remote;
+        _options = options;
+        _node = NodeOf(rank);
     }
 
     public override string Name => "hierarchical";
 
     /// <summary>Ranks that others than the leader may have between them and a late one: their leader, and a leader a node.</summary>
-    private int LongestChain => nodes.Length + 2;
+    private int LongestChain => _nodes.Length + 2;
 
-    private int Leader => nodes[node][0];
+    private int Leader => _nodes[_node][0];
 
-    private bool IsLeader => rank == Leader;
+    private bool IsLeader => _rank == Leader;
 
-    private bool IsFirstNode => node == 0;
+    private bool IsFirstNode => _node == 0;
 
-    private bool IsLastNode => node == nodes.Length - 1;
+    private bool IsLastNode => _node == _nodes.Length - 1;
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        var chunkLength = Math.Max(1, options.ChunkBytes / reduction.ElementBytes);
+        var chunkLength = Math.Max(1, _options.ChunkBytes / reduction.ElementBytes);
         for (var start = 0L; start < count; start += chunkLength)
             PassOn(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
         for (var start = 0L; start < count; start += chunkLength)
@@ -65,34 +65,34 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
     {
         // The chain leaves the whole result everywhere anyway.
-        var all = count * nodes.Sum(peers => peers.Length);
-        var results = scratch.AtLeast((nuint)(all * reduction.ElementBytes));
+        var all = count * _nodes.Sum(peers => peers.Length);
+        var results = _scratch.AtLeast((nuint)(all * reduction.ElementBytes));
         Copy(input, results, all * reduction.ElementBytes);
         AllReduce(results, all, reduction, operation);
-        Copy(results + (nint)(rank * count * reduction.ElementBytes), output, count * reduction.ElementBytes);
+        Copy(results + (nint)(_rank * count * reduction.ElementBytes), output, count * reduction.ElementBytes);
     }
 
     public override void AllGather(nint input, nint output, long bytes, in Operation operation)
     {
-        local.AllGather(input, output + (nint)(Leader * bytes), bytes, Within(operation));
+        _local.AllGather(input, output + (nint)(Leader * bytes), bytes, Within(operation));
         if (IsLeader)
             ExchangeNodes(output, bytes, operation);
 
-        local.Broadcast(output, bytes * nodes.Sum(peers => peers.Length), Leader, Within(operation));
+        _local.Broadcast(output, bytes * _nodes.Sum(peers => peers.Length), Leader, Within(operation));
     }
 
     public override void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
         var source = NodeOf(root);
-        if (source == node)
-            local.Broadcast(values, bytes, root, Within(operation));
-        if (IsLeader && source == node)
+        if (source == _node)
+            _local.Broadcast(values, bytes, root, Within(operation));
+        if (IsLeader && source == _node)
             SendToLeaders(values, bytes, operation);
         else if (IsLeader)
-            ReceiveFrom(nodes[source][0], values, bytes, operation.Behind(1));
+            ReceiveFrom(_nodes[source][0], values, bytes, operation.Behind(1));
 
-        if (source != node)
-            local.Broadcast(values, bytes, Leader, Within(operation));
+        if (source != _node)
+            _local.Broadcast(values, bytes, Leader, Within(operation));
     }
 
     public override void Send(nint values, long bytes, int destination, in Operation operation) =>
@@ -103,32 +103,32 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void Barrier(in Operation operation)
     {
-        local.Barrier(Within(operation));
+        _local.Barrier(Within(operation));
         if (IsLeader)
             ExchangeNodes(0, 0, operation);
 
-        local.Barrier(Within(operation));
+        _local.Barrier(Within(operation));
     }
 
     public override void RequirePeers(in Operation operation)
     {
-        local.RequirePeers(operation);
-        remote.RequirePeers(operation);
+        _local.RequirePeers(operation);
+        _remote.RequirePeers(operation);
     }
 
     public override void Abort(int culprit)
     {
-        local.Abort(culprit);
-        remote.Abort(culprit);
+        _local.Abort(culprit);
+        _remote.Abort(culprit);
     }
 
     public override void Dispose()
     {
-        local.Dispose();
-        remote.Dispose();
-        scratch.Dispose();
-        carryScratch.Dispose();
-        wireScratch.Dispose();
+        _local.Dispose();
+        _remote.Dispose();
+        _scratch.Dispose();
+        _carryScratch.Dispose();
+        _wireScratch.Dispose();
     }
 
     /// <summary>
@@ -136,20 +136,20 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     /// </summary>
     private void ExchangeNodes(nint all, long bytesPerRank, in Operation operation)
     {
-        foreach (var peers in nodes.Where(peers => peers != nodes[node]))
+        foreach (var peers in _nodes.Where(peers => peers != _nodes[_node]))
         {
-            remote.Post(all + (nint)(Leader * bytesPerRank), nodes[node].Length * bytesPerRank, peers[0]);
-            remote.Expect(all + (nint)(peers[0] * bytesPerRank), peers.Length * bytesPerRank, peers[0]);
+            _remote.Post(all + (nint)(Leader * bytesPerRank), _nodes[_node].Length * bytesPerRank, peers[0]);
+            _remote.Expect(all + (nint)(peers[0] * bytesPerRank), peers.Length * bytesPerRank, peers[0]);
         }
 
-        remote.Complete(operation.Behind(1));
+        _remote.Complete(operation.Behind(1));
     }
 
     private void SendToLeaders(nint values, long bytes, in Operation operation)
     {
-        foreach (var peers in nodes.Where(peers => peers != nodes[node]))
-            remote.Post(values, bytes, peers[0]);
-        remote.Complete(operation.Behind(1));
+        foreach (var peers in _nodes.Where(peers => peers != _nodes[_node]))
+            _remote.Post(values, bytes, peers[0]);
+        _remote.Complete(operation.Behind(1));
     }
 
     /// <summary>Reduces this node's values and those of the nodes before; the last node's leader then holds the result of all.</summary>
@@ -158,30 +158,30 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         nint carry = 0;
         if (IsLeader && !IsFirstNode)
         {
-            carry = carryScratch.AtLeast((nuint)(count * reduction.ElementBytes));
-            ReceiveValues(nodes[node - 1][0], carry, count, reduction, operation.Behind(node));
+            carry = _carryScratch.AtLeast((nuint)(count * reduction.ElementBytes));
+            ReceiveValues(_nodes[_node - 1][0], carry, count, reduction, operation.Behind(_node));
         }
 
-        local.ReduceToFirst(chunk, carry, count, reduction, IsLastNode, Within(operation));
+        _local.ReduceToFirst(chunk, carry, count, reduction, IsLastNode, Within(operation));
         if (IsLeader && !IsLastNode)
-            SendValues(nodes[node + 1][0], chunk, count, reduction, operation);
+            SendValues(_nodes[_node + 1][0], chunk, count, reduction, operation);
     }
 
     private void HandBack(nint chunk, long count, Reduction reduction, in Operation operation)
     {
         if (IsLeader && !IsLastNode)
-            ReceiveValues(nodes[node + 1][0], chunk, count, reduction, operation.Behind(nodes.Length - node));
+            ReceiveValues(_nodes[_node + 1][0], chunk, count, reduction, operation.Behind(_nodes.Length - _node));
         if (IsLeader && !IsFirstNode)
-            SendValues(nodes[node - 1][0], chunk, count, reduction, operation);
+            SendValues(_nodes[_node - 1][0], chunk, count, reduction, operation);
         if (IsLeader && IsLastNode && IsNarrowed(reduction))
-            BFloat16Wire.Unpack(wireScratch.AtLeast(0), chunk, count); // what it has just sent: all must hold the same
-        local.Broadcast(chunk, count * reduction.ElementBytes, Leader, Within(operation));
+            BFloat16Wire.Unpack(_wireScratch.AtLeast(0), chunk, count); // what it has just sent: all must hold the same
+        _local.Broadcast(chunk, count * reduction.ElementBytes, Leader, Within(operation));
     }
 
     private void SendValues(int leader, nint values, long count, Reduction reduction, in Operation operation)
     {
         if (IsNarrowed(reduction))
-            SendTo(leader, BFloat16Wire.Pack(values, wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes)), count),
+            SendTo(leader, BFloat16Wire.Pack(values, _wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes)), count),
                 count * BFloat16Wire.ElementBytes, operation);
         else
             SendTo(leader, values, count * reduction.ElementBytes, operation);
@@ -195,29 +195,29 @@ internal sealed class HierarchicalTransport : CollectiveTransport
             return;
         }
 
-        var packed = wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes));
+        var packed = _wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes));
         ReceiveFrom(leader, packed, count * BFloat16Wire.ElementBytes, operation);
         BFloat16Wire.Unpack(packed, values, count);
     }
 
-    private bool IsNarrowed(Reduction reduction) => options.WireFormat == WireFormat.BFloat16 && reduction.IsFloat32;
+    private bool IsNarrowed(Reduction reduction) => _options.WireFormat == WireFormat.BFloat16 && reduction.IsFloat32;
 
     private void SendTo(int leader, nint values, long bytes, in Operation operation)
     {
-        remote.Post(values, bytes, leader);
-        remote.Complete(operation);
+        _remote.Post(values, bytes, leader);
+        _remote.Complete(operation);
     }
 
     private void ReceiveFrom(int leader, nint values, long bytes, in Operation operation)
     {
-        remote.Expect(values, bytes, leader);
-        remote.Complete(operation);
+        _remote.Expect(values, bytes, leader);
+        _remote.Complete(operation);
     }
 
     /// <summary>A leader sees a late rank of its node at first hand; the others may be waiting for a leader that waits.</summary>
     private Operation Within(in Operation operation) => IsLeader ? operation : operation.Behind(LongestChain);
 
-    private CollectiveTransport Towards(int peer) => NodeOf(peer) == node ? local : remote;
+    private CollectiveTransport Towards(int peer) => NodeOf(peer) == _node ? _local : _remote;
 
-    private int NodeOf(int peer) => Array.FindIndex(nodes, ranks => ranks.Contains(peer));
+    private int NodeOf(int peer) => Array.FindIndex(_nodes, ranks => ranks.Contains(peer));
 }

@@ -29,9 +29,9 @@ internal readonly struct Operation
     /// </summary>
     private static readonly TimeSpan LeastGrace = TimeSpan.FromMilliseconds(250);
 
-    private readonly GroupMembers members;
-    private readonly long started;
-    private readonly TimeSpan timeout;
+    private readonly GroupMembers _members;
+    private readonly long _started;
+    private readonly TimeSpan _timeout;
 
     public Operation(OperationKind kind, string name, long bytes, GroupMembers members, TimeSpan timeout)
         : this((int)kind, name, bytes, 0, members, timeout, Stopwatch.GetTimestamp())
@@ -58,9 +58,9 @@ internal readonly struct Operation
         Name = name;
         Bytes = bytes;
         Number = number;
-        this.members = members;
-        this.timeout = timeout;
-        this.started = started;
+        _members = members;
+        _timeout = timeout;
+        _started = started;
     }
 
     public OperationKind Kind => KindOf(Signature);
@@ -76,11 +76,11 @@ internal readonly struct Operation
     public long Number { get; }
 
     /// <summary>Of the group.</summary>
-    public int Ranks => members.Ranks.Count;
+    public int Ranks => _members.Ranks.Count;
 
-    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(started);
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
 
-    public bool IsOverdue => Elapsed >= timeout;
+    public bool IsOverdue => Elapsed >= _timeout;
 
     public static OperationKind KindOf(int signature) => (OperationKind)(signature & ((1 << KindBits) - 1));
 
@@ -99,12 +99,12 @@ internal readonly struct Operation
     /// <param name="links">Ranks between this one and the one that may be late.</param>
     public Operation Behind(int links)
     {
-        var grace = timeout / 10 > LeastGrace ? timeout / 10 : LeastGrace;
-        return new Operation(Signature, Name, Bytes, Number, members, timeout + (links * grace), started);
+        var grace = _timeout / 10 > LeastGrace ? _timeout / 10 : LeastGrace;
+        return new Operation(Signature, Name, Bytes, Number, _members, _timeout + (links * grace), _started);
     }
 
     public CollectiveException Late(int peer) =>
-        Fault(CollectiveFault.PeerLate, peer, FormattableString.Invariant($"did not come within {timeout.TotalSeconds:0.###} s"));
+        Fault(CollectiveFault.PeerLate, peer, FormattableString.Invariant($"did not come within {_timeout.TotalSeconds:0.###} s"));
 
     public CollectiveException Lost(int peer, string what, Exception? cause = null) => Fault(CollectiveFault.PeerLost, peer, what, cause);
 
@@ -113,7 +113,7 @@ internal readonly struct Operation
         $"is out of step: it makes {Words(theirs, theirBytes)} where this rank makes {Words(Signature, Bytes)}");
 
     public CollectiveException Aborted(int messenger, int culprit) =>
-        Fault(CollectiveFault.Aborted, culprit, FormattableString.Invariant($"failed, as rank {members.JobRank(messenger)} says,"));
+        Fault(CollectiveFault.Aborted, culprit, FormattableString.Invariant($"failed, as rank {_members.JobRank(messenger)} says,"));
 
     /// <summary>Nobody can be named.</summary>
     /// <param name="what">"NCCL did not end": begins the message.</param>
@@ -121,21 +121,21 @@ internal readonly struct Operation
     public CollectiveException Unfinished(string what, Exception? cause = null) => new(
         CollectiveFault.DeviceFailed, peer: -1, string.Create(
             CultureInfo.InvariantCulture,
-            $"{what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank "
-                + $"{members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+            $"{what} in '{Name}'{_members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank "
+                + $"{_members.JobRank(_members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
         cause)
     {
-        Member = members.Me, // what the peers are told: who has it is to be asked what it is
+        Member = _members.Me, // what the peers are told: who has it is to be asked what it is
         Operation = Name,
         Waited = Elapsed,
     };
 
     private CollectiveException Fault(CollectiveFault fault, int peer, string what, Exception? cause = null) => new(
-        fault, members.JobRank(peer),
+        fault, _members.JobRank(peer),
         string.Create(
             CultureInfo.InvariantCulture,
-            $"rank {members.JobRank(peer)} {what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, "
-                + $"operation {Number} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+            $"rank {_members.JobRank(peer)} {what} in '{Name}'{_members.OfGroup}: {Words(Signature, Bytes)}, "
+                + $"operation {Number} (seen by rank {_members.JobRank(_members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
         cause)
     {
         Member = peer,

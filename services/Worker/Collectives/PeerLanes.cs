@@ -4,30 +4,30 @@ namespace Cluster.Worker.Collectives;
 /// <param name="Thread">Carries those that are not waited for; started by the first of them.</param>
 internal sealed record PeerLane(CommunicationThread Thread)
 {
-    private long messages;
+    private long _messages;
 
-    public long NextNumber() => ++messages;
+    public long NextNumber() => ++_messages;
 }
 
 /// <summary>A lane a peer and direction, made when first used.</summary>
 internal sealed class PeerLanes(string name) : IDisposable
 {
-    private readonly Lock gate = new();
-    private readonly Dictionary<(int Peer, bool Sending), PeerLane> lanes = [];
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(int Peer, bool Sending), PeerLane> _lanes = [];
 
     public PeerLane Of(int peer, bool sending)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (!lanes.TryGetValue((peer, sending), out var lane))
-                lanes[(peer, sending)] = lane = new PeerLane(new CommunicationThread($"{name} {(sending ? "to" : "from")} {peer}"));
+            if (!_lanes.TryGetValue((peer, sending), out var lane))
+                _lanes[(peer, sending)] = lane = new PeerLane(new CommunicationThread($"{name} {(sending ? "to" : "from")} {peer}"));
             return lane;
         }
     }
 
     public void Dispose()
     {
-        foreach (var lane in lanes.Values)
+        foreach (var lane in _lanes.Values)
             lane.Thread.Dispose();
     }
 }

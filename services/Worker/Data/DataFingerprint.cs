@@ -13,17 +13,17 @@ internal sealed class DataFingerprint
     // Of each part: samples, and digests of their names, classes and contents, in the parts' order.
     private static readonly string[] PartWords = ["", "names", "classes", "sizes"];
 
-    private readonly ImageDataSet data;
-    private readonly ImagePart?[] parts;
+    private readonly ImageDataSet _data;
+    private readonly ImagePart?[] _parts;
 
     /// <param name="data">To take it of.</param>
     /// <param name="notes">Is told how far it is.</param>
     public DataFingerprint(ImageDataSet data, DataNotes? notes = null)
     {
-        this.data = data;
-        parts = [data.Train, data.Validation, data.Test];
+        _data = data;
+        _parts = [data.Train, data.Validation, data.Test];
         float[] normalization = [.. data.Normalization.Mean, .. data.Normalization.Deviation];
-        Values = [.. parts.SelectMany(part => OfPart(part, notes)),
+        Values = [.. _parts.SelectMany(part => OfPart(part, notes)),
             Shortened(SHA256.HashData(MemoryMarshal.AsBytes(normalization.AsSpan())))];
     }
 
@@ -33,12 +33,12 @@ internal sealed class DataFingerprint
     /// <summary>The samples of each class in each part.</summary>
     public long[] ClassCounts()
     {
-        var classes = data.Definition.Classes;
-        var counts = new long[parts.Length * classes];
-        for (var part = 0; part < parts.Length; part++)
+        var classes = _data.Definition.Classes;
+        var counts = new long[_parts.Length * classes];
+        for (var part = 0; part < _parts.Length; part++)
         {
             for (var sample = 0; sample < Count(part); sample++)
-                counts[(part * classes) + parts[part]!.Label(sample)]++;
+                counts[(part * classes) + _parts[part]!.Label(sample)]++;
         }
 
         return counts;
@@ -54,9 +54,9 @@ internal sealed class DataFingerprint
         ReadOnlySpan<long> one, ReadOnlySpan<long> other, ReadOnlySpan<long> oneCounts, ReadOnlySpan<long> otherCounts,
         (string One, string Other) nodes)
     {
-        var classes = data.Definition.Classes;
+        var classes = _data.Definition.Classes;
         var found = new List<string>();
-        for (var part = 0; part < parts.Length; part++)
+        for (var part = 0; part < _parts.Length; part++)
         {
             var at = part * PartWords.Length;
             if (one[at] != other[at])
@@ -99,9 +99,9 @@ internal sealed class DataFingerprint
         return found;
     }
 
-    private string ClassName(int part, int label) => parts[part]?.ClassName(label) ?? $"{label}";
+    private string ClassName(int part, int label) => _parts[part]?.ClassName(label) ?? $"{label}";
 
-    private int Count(int part) => parts[part]?.Count ?? 0;
+    private int Count(int part) => _parts[part]?.Count ?? 0;
 
     private static long[] OfPart(ImagePart? part, DataNotes? notes)
     {

@@ -9,24 +9,24 @@ public sealed class DataNotes
     /// <summary>Of a thousand classes with a stray file each nobody reads a thousand lines.</summary>
     private const int MostTold = 20;
 
-    private readonly List<string> told = [];
-    private int more;
-    private long seen;
+    private readonly List<string> _told = [];
+    private int _more;
+    private long _seen;
 
     /// <summary>In the order in which they came.</summary>
-    public IReadOnlyList<string> Told => more == 0 ? told : [.. told, $"and {more} more notes of this kind about the data set"];
+    public IReadOnlyList<string> Told => _more == 0 ? _told : [.. _told, $"and {_more} more notes of this kind about the data set"];
 
     /// <summary>Files, folders and entries looked at so far, for whoever waits. Safe from any thread.</summary>
-    public long Seen => Interlocked.Read(ref seen);
+    public long Seen => Interlocked.Read(ref _seen);
 
     /// <summary>So many more have been looked at.</summary>
-    public void See(int entries) => Interlocked.Add(ref seen, entries);
+    public void See(int entries) => Interlocked.Add(ref _seen, entries);
 
     public void Add(string note)
     {
-        if (told.Count < MostTold)
-            told.Add(note);
+        if (_told.Count < MostTold)
+            _told.Add(note);
         else
-            more++;
+            _more++;
     }
 }

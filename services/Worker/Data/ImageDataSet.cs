@@ -1,6 +1,5 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data;
 

@@ -11,18 +11,18 @@ namespace Cluster.Worker.Data;
 /// <param name="labels">N classes.</param>
 public sealed class StoredPart(PictureSize size, int channels, ReadOnlyMemory<byte> pixels, ReadOnlyMemory<byte> labels) : ImagePart
 {
-    private readonly int sampleBytes = size.Height * size.Width * channels;
+    private readonly int _sampleBytes = size.Height * size.Width * channels;
 
     public override int Count => labels.Length;
 
     public override int Label(int sample) => labels.Span[sample];
 
     public override SampleIdentity Identity(int sample) =>
-        new("", BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(pixels.Span.Slice(sample * sampleBytes, sampleBytes))));
+        new("", BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(pixels.Span.Slice(sample * _sampleBytes, _sampleBytes))));
 
     public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough)
     {
         buffers.Picture.Reshape(size, channels);
-        pixels.Span.Slice(sample * sampleBytes, sampleBytes).CopyTo(buffers.Picture.Values);
+        pixels.Span.Slice(sample * _sampleBytes, _sampleBytes).CopyTo(buffers.Picture.Values);
     }
 }

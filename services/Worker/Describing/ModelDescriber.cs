@@ -1,7 +1,6 @@
 using Cluster.Contracts.V1;
 using Cluster.Models;
 using Cluster.Models.Summary;
-using Cluster.Worker.Agent;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Training;
 using Cluster.Worker.Training.Optimizers;

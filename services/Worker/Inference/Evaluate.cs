@@ -12,7 +12,7 @@ internal sealed partial class Evaluate(TrainerContext context, InferenceSetup se
     /// <summary>The one step that figures without training are reported at: series begin with 1.</summary>
     private const int Step = 1;
 
-    private readonly ILogger<Evaluate> logger = context.LoggerFactory.CreateLogger<Evaluate>();
+    private readonly ILogger<Evaluate> _logger = context.LoggerFactory.CreateLogger<Evaluate>();
 
     /// <summary>False when a stop has been asked for.</summary>
     public bool Run(DataParts parts, CancellationToken cancellationToken)
@@ -43,7 +43,7 @@ internal sealed partial class Evaluate(TrainerContext context, InferenceSetup se
     private Evaluation? Over(ImagePart part, BatchProgress progress, CancellationToken cancellationToken)
     {
         var sums = new double[2];
-        return new InferencePass(setup, context.Stop, logger).Run(part, sums, Add, progress.BatchDone, cancellationToken)
+        return new InferencePass(setup, context.Stop, _logger).Run(part, sums, Add, progress.BatchDone, cancellationToken)
             ? new Evaluation(sums[0] / part.Count, sums[1] / part.Count)
             : null;
     }

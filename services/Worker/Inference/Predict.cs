@@ -15,7 +15,7 @@ internal sealed class Predict(TrainerContext context, InferenceSetup setup)
 {
     private const int Likeliest = 5;
 
-    private readonly MemoryStream rows = new();
+    private readonly MemoryStream _rows = new();
 
     /// <summary>False when a stop has been asked for: nothing is kept then.</summary>
     public bool Run(ImagePart part, CancellationToken cancellationToken)
@@ -40,7 +40,7 @@ internal sealed class Predict(TrainerContext context, InferenceSetup setup)
             var row = new Prediction { Index = first + i, Label = (int)labels[i], Predicted = (int)classes[i * count] };
             for (var t = i * count; t < (i + 1) * count; t++)
                 row.Likeliest.Add(new ClassProbability { Class = (int)classes[t], Probability = probabilities[t] });
-            row.WriteDelimitedTo(rows);
+            row.WriteDelimitedTo(_rows);
         }
     }
 
@@ -55,7 +55,7 @@ internal sealed class Predict(TrainerContext context, InferenceSetup setup)
             Parts = setup.Group.WorldSize,
             Kind = ArtifactKind.Predictions,
         };
-        snapshot.AddFile(CheckpointLayout.PredictionsFileOf(setup.Group.Rank), rows.ToArray());
+        snapshot.AddFile(CheckpointLayout.PredictionsFileOf(setup.Group.Rank), _rows.ToArray());
         context.CheckpointWriter.Begin(snapshot);
         await context.CheckpointWriter.FlushAsync(cancellationToken);
     }

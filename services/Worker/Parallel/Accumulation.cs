@@ -30,8 +30,8 @@ internal static class Accumulation
 /// <summary>Figures and times of a step, added up over its passes.</summary>
 internal sealed class PassTotals
 {
-    private long mark = Stopwatch.GetTimestamp();
-    private TimeSpan exchanged;
+    private long _mark = Stopwatch.GetTimestamp();
+    private TimeSpan _exchanged;
 
     public double LossSum { get; private set; }
 
@@ -65,15 +65,15 @@ internal sealed class PassTotals
     /// <summary>Time since the last end.</summary>
     public TimeSpan Lap()
     {
-        var (began, now) = (mark, Stopwatch.GetTimestamp());
-        mark = now;
+        var (began, now) = (_mark, Stopwatch.GetTimestamp());
+        _mark = now;
         return Stopwatch.GetElapsedTime(began, now);
     }
 
     private TimeSpan Computed(TimeSpan exchangedSoFar)
     {
-        var exchangedNow = exchangedSoFar - exchanged;
-        exchanged = exchangedSoFar;
+        var exchangedNow = exchangedSoFar - _exchanged;
+        _exchanged = exchangedSoFar;
         return Lap() - exchangedNow;
     }
 }

@@ -13,15 +13,15 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 internal sealed class ChannelExchange(ICollectiveGroup group)
 {
-    private readonly long[] samples = new long[group.WorldSize]; // of each rank, in the pass that is under way
-    private ExceptionDispatchInfo? fault;
+    private readonly long[] _samples = new long[group.WorldSize]; // of each rank, in the pass that is under way
+    private ExceptionDispatchInfo? _fault;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }
 
     public void Begin() => Elapsed = TimeSpan.Zero;
 
-    public void ThrowIfFaulted() => fault?.Throw();
+    public void ThrowIfFaulted() => _fault?.Throw();
 
     /// <summary>(N, c, …) → (N, W·c, …): all ranks' channels in rank order.</summary>
     public Tensor Gather(Tensor local)
@@ -44,17 +44,17 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
     public Tensor GatherSamples(Tensor local)
     {
         using var scope = NewDisposeScope();
-        Timed(() => group.AllGather<long>([local.shape[0]], samples, "samples/count"));
+        Timed(() => group.AllGather<long>([local.shape[0]], _samples, "samples/count"));
         var all = AllGather(Padded(local.detach()), "samples/gather"); // W×longest×C×…
-        return cat([.. samples.Select((count, rank) => all.select(0, rank).narrow(0, 0, count))], 0).MoveToOuterDisposeScope();
+        return cat([.. _samples.Select((count, rank) => all.select(0, rank).narrow(0, 0, count))], 0).MoveToOuterDisposeScope();
     }
 
     /// <summary>(N, C, …) → (n, C, …): the ranks' gradients added, this rank's samples of the sum.</summary>
     public Tensor ReduceSamples(Tensor gradient) => Guarded(
         () =>
         {
-            var parts = stack([.. samples.Select((_, rank) => Padded(SamplesOf(gradient, rank)))], 0); // W×longest×C×…
-            return ReduceScatter(parts, "samples/gradient").narrow(0, 0, samples[group.Rank]);
+            var parts = stack([.. _samples.Select((_, rank) => Padded(SamplesOf(gradient, rank)))], 0); // W×longest×C×…
+            return ReduceScatter(parts, "samples/gradient").narrow(0, 0, _samples[group.Rank]);
         },
         () => zeros_like(SamplesOf(gradient, group.Rank)));
 
@@ -67,12 +67,12 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
     /// <summary>Part 0's figures: on processors of different kinds the same sums may differ in their last bits.</summary>
     public void Agree(Span<double> figures) => group.Broadcast(figures, root: 0, "figures");
 
-    private Tensor SamplesOf(Tensor all, int rank) => all.narrow(0, samples.Take(rank).Sum(), samples[rank]);
+    private Tensor SamplesOf(Tensor all, int rank) => all.narrow(0, _samples.Take(rank).Sum(), _samples[rank]);
 
     /// <summary>Zeros behind the samples, up to the longest share, since ranks exchange equal lengths.</summary>
     private Tensor Padded(Tensor local)
     {
-        var padded = zeros([samples.Max(), .. local.shape[1..]], dtype: local.dtype, device: local.device);
+        var padded = zeros([_samples.Max(), .. local.shape[1..]], dtype: local.dtype, device: local.device);
         padded.narrow(0, 0, local.shape[0]).copy_(local);
         return padded;
     }
@@ -115,11 +115,11 @@ internal sealed class ChannelExchange(ICollectiveGroup group)
         Tensor result;
         try
         {
-            result = fault is null ? compute() : zeros();
+            result = _fault is null ? compute() : zeros();
         }
         catch (Exception e)
         {
-            fault = ExceptionDispatchInfo.Capture(e);
+            _fault = ExceptionDispatchInfo.Capture(e);
             result = zeros();
         }
 

@@ -15,39 +15,39 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 public sealed class DataParallel : ITrainingPartition
 {
-    private readonly ICollectiveGroup group;
-    private readonly SummedLoss loss;
-    private readonly MasterWeights masters;
-    private readonly GradientBuckets buckets;
-    private readonly IReadOnlyList<LocalParameter> replicated; // whose gradients are summed
-    private readonly IReadOnlyList<LocalParameter> divided;
-    private readonly ChannelExchange? exchange; // of the divided layers
-    private readonly IReadOnlyList<ICollectiveGroup> axes; // of a mesh, which live as long as this
-    private readonly WholeBatchStatistics? statistics;
-    private readonly GradientHooks hooks;
-    private readonly bool talksInForward; // then even a rank without samples passes through, or the others would wait for it
-    private bool weightsCompared;
+    private readonly ICollectiveGroup _group;
+    private readonly SummedLoss _loss;
+    private readonly MasterWeights _masters;
+    private readonly GradientBuckets _buckets;
+    private readonly IReadOnlyList<LocalParameter> _replicated; // whose gradients are summed
+    private readonly IReadOnlyList<LocalParameter> _divided;
+    private readonly ChannelExchange? _exchange; // of the divided layers
+    private readonly IReadOnlyList<ICollectiveGroup> _axes; // of a mesh, which live as long as this
+    private readonly GlobalBatchStatistics? _statistics;
+    private readonly GradientHooks _hooks;
+    private readonly bool _talksInForward; // then even a rank without samples passes through, or the others would wait for it
+    private bool _weightsCompared;
 
     private DataParallel(
         ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group,
-        GradientBuckets buckets, WholeBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
+        GradientBuckets buckets, GlobalBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
     {
         Network = network;
-        this.masters = masters;
+        _masters = masters;
         Parameters = parameters;
-        replicated = buckets.Parameters;
-        divided = [.. parameters.Except(replicated)];
-        this.exchange = exchange;
-        this.axes = axes;
-        this.loss = loss;
-        this.group = group;
-        this.buckets = buckets;
-        this.statistics = statistics;
-        talksInForward = exchange is not null || statistics is not null;
+        _replicated = buckets.Parameters;
+        _divided = [.. parameters.Except(_replicated)];
+        _exchange = exchange;
+        _axes = axes;
+        _loss = loss;
+        _group = group;
+        _buckets = buckets;
+        _statistics = statistics;
+        _talksInForward = exchange is not null || statistics is not null;
         OwnStatistics = statistics is null && network.modules().OfType<BatchNormalization>().Any()
             ? new RankStatistics(network, group)
             : null;
-        hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
+        _hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
     }
 
     public ImageClassifier Network { get; }
@@ -58,12 +58,12 @@ public sealed class DataParallel : ITrainingPartition
     public RankStatistics? OwnStatistics { get; }
 
     /// <inheritdoc/>
-    public IEnumerable<Tensor> GradientShare => divided.Select(parameter => parameter.Gradient).Prepend(buckets.Share());
+    public IEnumerable<Tensor> GradientShare => _divided.Select(parameter => parameter.Gradient).Prepend(_buckets.Share());
 
     /// <summary>Buckets that were under way before backward ended, in the last step; for tests of the overlap.</summary>
     internal int SentDuringBackward { get; private set; }
 
-    internal GradientBuckets Buckets => buckets;
+    internal GradientBuckets Buckets => _buckets;
 
     /// <summary>Makes the gradients' buckets, in shared memory where the ranks share a node.</summary>
     /// <param name="network">This rank's replica.</param>
@@ -92,7 +92,7 @@ public sealed class DataParallel : ITrainingPartition
         LocalParameters.RequireReachable(parameters, group);
         var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
         var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
-        var statistics = syncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
+        var statistics = syncBatchNorm ? await GlobalBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
         return new DataParallel(network, masters, parameters, loss, group, buckets, statistics, exchange, axes: []);
     }
 
@@ -109,22 +109,22 @@ public sealed class DataParallel : ITrainingPartition
 
     public SampleRange LocalSamples(int globalBatchSize)
     {
-        var (start, count) = Slices.Of(globalBatchSize, group.WorldSize, group.Rank);
+        var (start, count) = Slices.Of(globalBatchSize, _group.WorldSize, _group.Rank);
         return new SampleRange(start, count);
     }
 
     public StepShare ForwardBackward(TrainingBatch batch)
     {
-        if (!weightsCompared)
-            ReplicaWeights.RequireEqual(group, replicated);
-        weightsCompared = true;
+        if (!_weightsCompared)
+            ReplicaWeights.RequireEqual(_group, _replicated);
+        _weightsCompared = true;
         using var scope = NewDisposeScope();
-        masters.Publish();
-        buckets.Begin();
-        statistics?.Begin();
+        _masters.Publish();
+        _buckets.Begin();
+        _statistics?.Begin();
         OwnStatistics?.Begin((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
-        exchange?.Begin();
-        foreach (var parameter in divided)
+        _exchange?.Begin();
+        foreach (var parameter in _divided)
             parameter.Tensor.grad = null;
 
         var totals = new PassTotals();
@@ -136,7 +136,7 @@ public sealed class DataParallel : ITrainingPartition
             totals.EndForward(Exchanged);
             earlier?.Backward(batch.GlobalBatchSize);
             ThrowIfFaulted();
-            masters.TakeGradients();
+            _masters.TakeGradients();
             totals.EndBackward(earlier, Exchanged);
         }
 
@@ -144,64 +144,64 @@ public sealed class DataParallel : ITrainingPartition
         totals.EndForward(Exchanged);
         pass?.Backward(batch.GlobalBatchSize);
         ThrowIfFaulted();
-        masters.TakeGradients();
-        SentDuringBackward = buckets.Sent;
+        _masters.TakeGradients();
+        SentDuringBackward = _buckets.Sent;
         totals.EndBackward(pass, Exchanged);
 
-        buckets.Finish();
+        _buckets.Finish();
         var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Exchanged);
         // The parts of a copy all have its loss.
-        return axes.Count == 0 || exchange!.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
+        return _axes.Count == 0 || _exchange!.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        masters.Publish();
+        _masters.Publish();
         var local = LocalSamples(batch.GlobalBatchSize);
-        LocalPass? pass = local.Count == 0 && exchange is null ? null : LocalPass.Forward(Network, batch, local, loss);
+        LocalPass? pass = local.Count == 0 && _exchange is null ? null : LocalPass.Forward(Network, batch, local, _loss);
         var (lossSum, correct) = pass?.Read() ?? default;
         Span<double> sums = [lossSum, correct];
-        group.AllReduce(sums, "evaluation");
-        if (axes.Count > 0)
-            exchange!.Agree(sums);
+        _group.AllReduce(sums, "evaluation");
+        if (_axes.Count > 0)
+            _exchange!.Agree(sums);
         return new EvaluationOutcome(sums[0], (long)sums[1]);
     }
 
     public void Dispose()
     {
-        hooks.Dispose();
-        buckets.Dispose();
-        statistics?.Dispose();
+        _hooks.Dispose();
+        _buckets.Dispose();
+        _statistics?.Dispose();
         Network.Dispose();
-        masters.Dispose();
-        foreach (var axis in axes)
+        _masters.Dispose();
+        foreach (var axis in _axes)
             axis.Dispose();
     }
 
     /// <summary>Time that computation stood still for exchanges.</summary>
-    private TimeSpan Exchanged => (statistics?.Elapsed ?? TimeSpan.Zero) + (exchange?.Elapsed ?? TimeSpan.Zero);
+    private TimeSpan Exchanged => (_statistics?.Elapsed ?? TimeSpan.Zero) + (_exchange?.Elapsed ?? TimeSpan.Zero);
 
     private void ThrowIfFaulted()
     {
-        hooks.ThrowIfFaulted();
-        exchange?.ThrowIfFaulted();
-        statistics?.ThrowIfFaulted();
+        _hooks.ThrowIfFaulted();
+        _exchange?.ThrowIfFaulted();
+        _statistics?.ThrowIfFaulted();
     }
 
     private LocalPass? Forward(TrainingBatch batch, SampleRange local, bool gradientsAreFinal)
     {
-        if (local.Count == 0 && !talksInForward)
+        if (local.Count == 0 && !_talksInForward)
             return null; // fewer samples than ranks: this one only adds zeros
         // A bucket may go only when its last pass has added to it.
-        return hooks.Forward<LocalPass?>(gradientsAreFinal, () => LocalPass.Forward(Network, batch, local, loss));
+        return _hooks.Forward<LocalPass?>(gradientsAreFinal, () => LocalPass.Forward(Network, batch, local, _loss));
     }
 
     private void OnReady(int bucket)
     {
-        foreach (var parameter in buckets.ParametersOf(bucket))
-            masters.TakeGradient(parameter.Name);
-        buckets.Ready(bucket);
+        foreach (var parameter in _buckets.ParametersOf(bucket))
+            _masters.TakeGradient(parameter.Name);
+        _buckets.Ready(bucket);
     }
 }

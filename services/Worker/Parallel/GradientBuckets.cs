@@ -18,56 +18,57 @@ internal sealed class GradientBuckets : IDisposable
     /// <summary>Parameters begin on cache lines.</summary>
     private const int AlignmentBytes = 64;
 
-    private readonly ICollectiveGroup group;
-    private readonly IReadOnlyList<LocalParameter> parameters;
-    private readonly Tensor? mapped; // the whole file up to this rank's part; null without shared memory
-    private readonly Tensor flat;
-    private readonly Tensor[] places; // of each parameter's gradient
-    private readonly int[] bucketOf;
-    private readonly List<Bucket> buckets;
-    private readonly List<Task> underWay = [];
-    private int nextToSend;
+    private readonly ICollectiveGroup _group;
+    private readonly IReadOnlyList<LocalParameter> _parameters;
+    private readonly Tensor? _mapped; // the whole file up to this rank's part; null without shared memory
+    private readonly Tensor _flat;
+    private readonly Tensor[] _places; // of each parameter's gradient
+    private readonly int[] _bucketOf;
+    private readonly List<Bucket> _buckets;
+    private readonly List<Task> _underWay = [];
+    private int _nextToSend;
 
     private GradientBuckets(ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, Plan plan, SharedBuffer? shared)
     {
-        this.group = group;
-        this.parameters = parameters;
-        bucketOf = plan.BucketOf;
-        buckets = plan.Buckets;
+        _group = group;
+        _parameters = parameters;
+        _bucketOf = plan.BucketOf;
+        _buckets = plan.Buckets;
         var dtype = parameters[0].Tensor.dtype;
         if (shared is null)
         {
-            flat = zeros(plan.Elements, dtype: dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
+            _flat = zeros(plan.Elements, dtype: dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
         }
         else
         {
-            mapped = from_file(shared.Path, shared: true, size: (shared.Offset + shared.Bytes) / plan.ElementBytes, dtype: dtype)
+            _mapped = from_file(shared.Path, shared: true, size: (shared.Offset + shared.Bytes) / plan.ElementBytes, dtype: dtype)
                 .DetachFromDisposeScope();
-            flat = mapped.narrow(0, shared.Offset / plan.ElementBytes, plan.Elements).DetachFromDisposeScope();
-            shared.Address = TensorMemory.AddressOf(flat);
+            _flat = _mapped.narrow(0, shared.Offset / plan.ElementBytes, plan.Elements).DetachFromDisposeScope();
+            shared.Address = TensorMemory.AddressOf(_flat);
         }
 
         ElementBytes = plan.ElementBytes;
-        Start = TensorMemory.AddressOf(flat);
-        places = [.. parameters.Zip(plan.Offsets, PlaceAt)];
-        foreach (var (parameter, place) in parameters.Zip(places))
+        Start = TensorMemory.AddressOf(_flat);
+        _places = [.. parameters.Zip(plan.Offsets, PlaceAt)];
+        foreach (var (parameter, place) in parameters.Zip(_places))
             parameter.Tensor.grad = place;
     }
 
-    public IReadOnlyList<LocalParameter> Parameters => parameters;
+    public IReadOnlyList<LocalParameter> Parameters => _parameters;
 
     /// <summary>Which bucket each parameter is in, by name.</summary>
-    public IReadOnlyDictionary<string, int> BucketOf => parameters.Zip(bucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
+    public IReadOnlyDictionary<string, int> BucketOf =>
+        _parameters.Zip(_bucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
 
-    public bool IsShared => mapped is not null;
+    public bool IsShared => _mapped is not null;
 
-    public int Count => buckets.Count;
+    public int Count => _buckets.Count;
 
     /// <summary>Buckets sent off so far in this step.</summary>
-    public int Sent => nextToSend;
+    public int Sent => _nextToSend;
 
     /// <summary>Where all of them lie, and how many bytes they take.</summary>
-    internal (nint Start, long Bytes) Memory => (Start, flat.numel() * ElementBytes);
+    internal (nint Start, long Bytes) Memory => (Start, _flat.numel() * ElementBytes);
 
     private nint Start { get; }
 
@@ -86,73 +87,73 @@ internal sealed class GradientBuckets : IDisposable
     /// <summary>Before forward: there are no gradients, and no bucket has anything.</summary>
     public void Begin()
     {
-        foreach (var parameter in parameters)
+        foreach (var parameter in _parameters)
             parameter.Tensor.grad = null;
-        underWay.Clear();
-        nextToSend = 0;
-        foreach (var bucket in buckets)
+        _underWay.Clear();
+        _nextToSend = 0;
+        foreach (var bucket in _buckets)
             bucket.IsComplete = false;
     }
 
     /// <summary>One rank's part of all gradients, which every rank has once they are summed: flat, in the current dispose scope.</summary>
     public Tensor Share()
     {
-        var (start, count) = Slices.Of(checked((int)flat.numel()), group.WorldSize, group.Rank);
-        return flat.narrow(0, start, count);
+        var (start, count) = Slices.Of(checked((int)_flat.numel()), _group.WorldSize, _group.Rank);
+        return _flat.narrow(0, start, count);
     }
 
     /// <summary>Those of a bucket.</summary>
-    public IEnumerable<LocalParameter> ParametersOf(int bucket) => parameters.Where((_, index) => bucketOf[index] == bucket);
+    public IEnumerable<LocalParameter> ParametersOf(int bucket) => _parameters.Where((_, index) => _bucketOf[index] == bucket);
 
     /// <summary>Within backward: a bucket's parameters have their gradients. Sends off what is complete and next.</summary>
     public void Ready(int bucket)
     {
         TakeAll(bucket);
-        buckets[bucket].IsComplete = true;
-        while (nextToSend < buckets.Count && buckets[nextToSend].IsComplete)
-            Send(nextToSend++);
+        _buckets[bucket].IsComplete = true;
+        while (_nextToSend < _buckets.Count && _buckets[_nextToSend].IsComplete)
+            Send(_nextToSend++);
     }
 
     /// <summary>After backward: sends off the rest, zeros for what it has not reached, and waits until all sums are there.</summary>
     public void Finish()
     {
-        for (; nextToSend < buckets.Count; nextToSend++)
+        for (; _nextToSend < _buckets.Count; _nextToSend++)
         {
-            if (!buckets[nextToSend].IsComplete)
-                TakeAll(nextToSend);
-            Send(nextToSend);
+            if (!_buckets[_nextToSend].IsComplete)
+                TakeAll(_nextToSend);
+            Send(_nextToSend);
         }
 
-        foreach (var task in underWay)
+        foreach (var task in _underWay)
             task.GetAwaiter().GetResult();
     }
 
     public void Dispose()
     {
-        foreach (var parameter in parameters)
+        foreach (var parameter in _parameters)
             parameter.Tensor.grad = null;
-        foreach (var place in places)
+        foreach (var place in _places)
             place.Dispose();
-        flat.Dispose();
-        mapped?.Dispose();
+        _flat.Dispose();
+        _mapped?.Dispose();
     }
 
     private void Send(int index)
     {
-        var bucket = buckets[index];
+        var bucket = _buckets[index];
         var address = Start + (nint)(bucket.Start * ElementBytes);
         var name = $"gradients/{index}";
-        underWay.Add(ElementBytes == sizeof(double)
-            ? group.AllReduceAsync<double>(address, bucket.Elements, name)
-            : group.AllReduceAsync<float>(address, bucket.Elements, name));
+        _underWay.Add(ElementBytes == sizeof(double)
+            ? _group.AllReduceAsync<double>(address, bucket.Elements, name)
+            : _group.AllReduceAsync<float>(address, bucket.Elements, name));
     }
 
     private void TakeAll(int bucket)
     {
         using var guard = no_grad();
-        for (var i = 0; i < parameters.Count; i++)
+        for (var i = 0; i < _parameters.Count; i++)
         {
-            if (bucketOf[i] == bucket)
+            if (_bucketOf[i] == bucket)
                 Take(i);
         }
     }
@@ -160,18 +161,18 @@ internal sealed class GradientBuckets : IDisposable
     /// <summary>Moves a gradient to its place, unless it is there.</summary>
     private void Take(int index)
     {
-        var place = places[index];
-        using var gradient = parameters[index].Tensor.grad;
+        var place = _places[index];
+        using var gradient = _parameters[index].Tensor.grad;
         if (gradient is null)
             place.zero_();
         else if (TensorMemory.AddressOf(gradient) != TensorMemory.AddressOf(place))
             place.copy_(gradient);
-        parameters[index].Tensor.grad = place;
+        _parameters[index].Tensor.grad = place;
     }
 
     private Tensor PlaceAt(LocalParameter parameter, long offset)
     {
-        using var line = flat.narrow(0, offset, parameter.Tensor.numel());
+        using var line = _flat.narrow(0, offset, parameter.Tensor.numel());
         return line.view(parameter.Tensor.shape).DetachFromDisposeScope();
     }
 

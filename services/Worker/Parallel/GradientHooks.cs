@@ -15,23 +15,23 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 internal sealed class GradientHooks : IDisposable
 {
-    private readonly Action<int> ready;
-    private readonly int[][] bucketsOf; // of each layer that has parameters in some
-    private readonly List<Action> removals = [];
-    private readonly bool[] hasRun; // of each layer, in this forward
-    private readonly List<int> ran = []; // those that have, in order
-    private int[] expected;
-    private ILookup<int, int> reports; // buckets by the layer that completes them
-    private bool watching;
-    private bool inOrder;
-    private ExceptionDispatchInfo? fault;
+    private readonly Action<int> _ready;
+    private readonly int[][] _bucketsOf; // of each layer that has parameters in some
+    private readonly List<Action> _removals = [];
+    private readonly bool[] _hasRun; // of each layer, in this forward
+    private readonly List<int> _ran = []; // those that have, in order
+    private int[] _expected;
+    private ILookup<int, int> _reports; // buckets by the layer that completes them
+    private bool _watching;
+    private bool _inOrder;
+    private ExceptionDispatchInfo? _fault;
 
     /// <param name="network">Whose layers are watched.</param>
     /// <param name="bucketOf">Bucket of each parameter by name; others are left alone.</param>
     /// <param name="ready">Called within backward with a bucket.</param>
     public GradientHooks(ImageClassifier network, IReadOnlyDictionary<string, int> bucketOf, Action<int> ready)
     {
-        this.ready = ready;
+        _ready = ready;
         var buckets = new List<int[]>();
         foreach (var (name, module) in network.named_modules())
         {
@@ -41,12 +41,12 @@ internal sealed class GradientHooks : IDisposable
                 continue;
             var index = buckets.Count;
             buckets.Add([.. own]);
-            removals.Add(layer.register_forward_pre_hook((_, input) => Watch(index, input)).remove);
+            _removals.Add(layer.register_forward_pre_hook((_, input) => Watch(index, input)).remove);
         }
 
-        bucketsOf = [.. buckets];
-        hasRun = new bool[bucketsOf.Length];
-        (expected, reports) = Expect(Enumerable.Range(0, bucketsOf.Length));
+        _bucketsOf = [.. buckets];
+        _hasRun = new bool[_bucketsOf.Length];
+        (_expected, _reports) = Expect(Enumerable.Range(0, _bucketsOf.Length));
     }
 
     /// <summary>Runs a forward pass, whose backward pass tells if it is the last of the step that adds to the gradients.</summary>
@@ -54,65 +54,65 @@ internal sealed class GradientHooks : IDisposable
     {
         if (!gradientsAreFinal)
             return forward();
-        ran.Clear();
-        Array.Clear(hasRun);
-        (watching, inOrder) = (true, true);
+        _ran.Clear();
+        Array.Clear(_hasRun);
+        (_watching, _inOrder) = (true, true);
         try
         {
             return forward();
         }
         finally
         {
-            watching = false;
+            _watching = false;
             Learn();
         }
     }
 
     /// <summary>Throws what could not pass through libtorch, after backward.</summary>
-    public void ThrowIfFaulted() => fault?.Throw();
+    public void ThrowIfFaulted() => _fault?.Throw();
 
-    public void Dispose() => removals.ForEach(remove => remove());
+    public void Dispose() => _removals.ForEach(remove => remove());
 
     private Tensor Watch(int layer, Tensor input)
     {
-        if (!watching || hasRun[layer])
+        if (!_watching || _hasRun[layer])
             return input; // a layer that runs again has its gradients only where it ran first
-        hasRun[layer] = true;
-        var place = ran.Count;
-        ran.Add(layer);
-        inOrder &= place < expected.Length && expected[place] == layer;
-        if (!input.requires_grad || !reports.Contains(layer))
+        _hasRun[layer] = true;
+        var place = _ran.Count;
+        _ran.Add(layer);
+        _inOrder &= place < _expected.Length && _expected[place] == layer;
+        if (!input.requires_grad || !_reports.Contains(layer))
             return input; // nothing will come back through here; what the layer has is sent after backward
         return GradientReady.apply(input, (Action)(() => OnReached(layer)));
     }
 
     private void Learn()
     {
-        inOrder &= ran.Count == expected.Length;
-        if (!inOrder)
-            (expected, reports) = Expect(ran);
+        _inOrder &= _ran.Count == _expected.Length;
+        if (!_inOrder)
+            (_expected, _reports) = Expect(_ran);
     }
 
     private (int[] Expected, ILookup<int, int> Reports) Expect(IEnumerable<int> layers)
     {
         var order = layers.ToArray();
-        return (order, order.SelectMany(layer => bucketsOf[layer].Select(bucket => (Layer: layer, Bucket: bucket)))
+        return (order, order.SelectMany(layer => _bucketsOf[layer].Select(bucket => (Layer: layer, Bucket: bucket)))
             .DistinctBy(pair => pair.Bucket)
             .ToLookup(pair => pair.Layer, pair => pair.Bucket));
     }
 
     private void OnReached(int layer)
     {
-        if (!inOrder)
+        if (!_inOrder)
             return;
         try
         {
-            foreach (var bucket in reports[layer])
-                ready(bucket);
+            foreach (var bucket in _reports[layer])
+                _ready(bucket);
         }
         catch (Exception e)
         {
-            fault ??= ExceptionDispatchInfo.Capture(e);
+            _fault ??= ExceptionDispatchInfo.Capture(e);
         }
     }
 }

@@ -15,9 +15,9 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 internal sealed class MasterWeights : IDisposable
 {
-    private readonly Dictionary<string, (Tensor Copy, Tensor Master)> narrowed;
+    private readonly Dictionary<string, (Tensor Copy, Tensor Master)> _narrowed;
 
-    private MasterWeights(Dictionary<string, (Tensor Copy, Tensor Master)> narrowed) => this.narrowed = narrowed;
+    private MasterWeights(Dictionary<string, (Tensor Copy, Tensor Master)> narrowed) => _narrowed = narrowed;
 
     public static MasterWeights None { get; } = new([]);
 
@@ -42,27 +42,27 @@ internal sealed class MasterWeights : IDisposable
     /// <summary>The network's parameters, masters in place of their copies.</summary>
     public IReadOnlyList<LocalParameter> Of(IReadOnlyList<LocalParameter> parameters) =>
         [.. parameters.Select(
-            parameter => narrowed.TryGetValue(parameter.Name, out var pair) ? parameter with { Tensor = pair.Master } : parameter)];
+            parameter => _narrowed.TryGetValue(parameter.Name, out var pair) ? parameter with { Tensor = pair.Master } : parameter)];
 
     /// <summary>Before forward: the copies become what the masters are now, whoever has changed those.</summary>
     public void Publish()
     {
         using var guard = no_grad();
-        foreach (var (copy, master) in narrowed.Values)
+        foreach (var (copy, master) in _narrowed.Values)
             copy.copy_(master);
     }
 
     /// <summary>Before a step without buckets: no master has a gradient.</summary>
     public void DropGradients()
     {
-        foreach (var (_, master) in narrowed.Values)
+        foreach (var (_, master) in _narrowed.Values)
             master.grad = null;
     }
 
     /// <summary>After a pass: adds the copies' gradients to their masters'.</summary>
     public void TakeGradients()
     {
-        foreach (var name in narrowed.Keys)
+        foreach (var name in _narrowed.Keys)
             TakeGradient(name);
     }
 
@@ -72,7 +72,7 @@ internal sealed class MasterWeights : IDisposable
     /// </summary>
     public void TakeGradient(string name)
     {
-        if (!narrowed.TryGetValue(name, out var pair))
+        if (!_narrowed.TryGetValue(name, out var pair))
             return;
         using var scope = NewDisposeScope();
         using var guard = no_grad();
@@ -87,7 +87,7 @@ internal sealed class MasterWeights : IDisposable
 
     public void Dispose()
     {
-        foreach (var (_, master) in narrowed.Values)
+        foreach (var (_, master) in _narrowed.Values)
             master.Dispose();
     }
 }

@@ -11,16 +11,16 @@ namespace Cluster.Worker.Parallel;
 /// </summary>
 public sealed class ModelParallel : ITrainingPartition
 {
-    private readonly SummedLoss loss;
-    private readonly ChannelExchange exchange;
+    private readonly SummedLoss _loss;
+    private readonly ChannelExchange _exchange;
 
     private ModelParallel(ImageClassifier part, SummedLoss loss, ICollectiveGroup group, ChannelExchange exchange)
     {
         Network = part;
         Parameters = LocalParameters.Of(part, isOwner: true);
         LocalParameters.RequireReachable(Parameters, group);
-        this.loss = loss;
-        this.exchange = exchange;
+        _loss = loss;
+        _exchange = exchange;
     }
 
     public ImageClassifier Network { get; }
@@ -48,31 +48,31 @@ public sealed class ModelParallel : ITrainingPartition
     {
         using var scope = NewDisposeScope();
         Network.zero_grad();
-        exchange.Begin();
+        _exchange.Begin();
         var totals = new PassTotals();
         foreach (var (part, samples) in Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize)))
         {
             using var passScope = NewDisposeScope();
-            var pass = LocalPass.Forward(Network, part, samples, loss);
-            totals.EndForward(exchange.Elapsed);
+            var pass = LocalPass.Forward(Network, part, samples, _loss);
+            totals.EndForward(_exchange.Elapsed);
             pass.Backward(batch.GlobalBatchSize);
-            exchange.ThrowIfFaulted();
-            totals.EndBackward(pass, exchange.Elapsed);
+            _exchange.ThrowIfFaulted();
+            totals.EndBackward(pass, _exchange.Elapsed);
         }
 
-        var times = new StepTimes(totals.Forward, totals.Backward, exchange.Elapsed);
+        var times = new StepTimes(totals.Forward, totals.Backward, _exchange.Elapsed);
         // Every part has the same loss, though on processors of different kinds its last bits may differ.
-        return exchange.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
+        return _exchange.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
     }
 
     public EvaluationOutcome Evaluate(TrainingBatch batch)
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        exchange.Begin();
-        var (lossSum, correct) = LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), loss).Read();
+        _exchange.Begin();
+        var (lossSum, correct) = LocalPass.Forward(Network, batch, LocalSamples(batch.GlobalBatchSize), _loss).Read();
         Span<double> figures = [lossSum, correct];
-        exchange.Agree(figures);
+        _exchange.Agree(figures);
         return new EvaluationOutcome(figures[0], (long)figures[1]);
     }
 

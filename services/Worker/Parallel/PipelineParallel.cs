@@ -20,35 +20,35 @@ public sealed partial class PipelineParallel : ITrainingPartition
 {
     private const string Activations = "activations", ActivationGradients = "activations/gradient", Labels = "labels";
 
-    private readonly ICollectiveGroup group; // all ranks
-    private readonly ICollectiveGroup stageAxis;
-    private readonly ICollectiveGroup dataAxis;
-    private readonly SummedLoss loss;
-    private readonly PipelineSetup setup;
-    private readonly PipelinePlan plan;
-    private readonly StageMessages messages;
-    private readonly GradientBuckets buckets;
-    private readonly GradientHooks hooks;
-    private readonly WholeBatchStatistics? statistics;
-    private readonly ScalarType dtype;
-    private bool weightsCompared;
+    private readonly ICollectiveGroup _group; // all ranks
+    private readonly ICollectiveGroup _stageAxis;
+    private readonly ICollectiveGroup _dataAxis;
+    private readonly SummedLoss _loss;
+    private readonly PipelineSetup _setup;
+    private readonly PipelinePlan _plan;
+    private readonly StageMessages _messages;
+    private readonly GradientBuckets _buckets;
+    private readonly GradientHooks _hooks;
+    private readonly GlobalBatchStatistics? _statistics;
+    private readonly ScalarType _dtype;
+    private bool _weightsCompared;
 
     private PipelineParallel(
         NetworkStage network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, PipelineSetup setup, PipelinePlan plan,
         ICollectiveGroup group,
-        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets, WholeBatchStatistics? statistics)
+        (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets, GlobalBatchStatistics? statistics)
     {
         Network = network;
         Parameters = parameters;
-        (this.loss, this.setup, this.plan, this.group, this.buckets) = (loss, setup, plan, group, buckets);
-        (stageAxis, dataAxis) = axes;
-        dtype = parameters[0].Tensor.dtype;
-        messages = new StageMessages(stageAxis);
-        hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
-        this.statistics = statistics;
+        (_loss, _setup, _plan, _group, _buckets) = (loss, setup, plan, group, buckets);
+        (_stageAxis, _dataAxis) = axes;
+        _dtype = parameters[0].Tensor.dtype;
+        _messages = new StageMessages(_stageAxis);
+        _hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
+        _statistics = statistics;
         // One pipeline's own statistics are all there are.
-        var keepsOwn = dataAxis.WorldSize > 1 && !setup.SyncBatchNorm && network.modules().OfType<BatchNormalization>().Any();
-        OwnStatistics = keepsOwn ? new RankStatistics(network, dataAxis) : null;
+        var keepsOwn = _dataAxis.WorldSize > 1 && !setup.SyncBatchNorm && network.modules().OfType<BatchNormalization>().Any();
+        OwnStatistics = keepsOwn ? new RankStatistics(network, _dataAxis) : null;
     }
 
     public ImageClassifier Network { get; }
@@ -64,11 +64,11 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <summary>Buckets that were under way before the last backward pass ended, in the last step; for tests of the overlap.</summary>
     internal int SentDuringBackward { get; private set; }
 
-    private int Stage => stageAxis.Rank;
+    private int Stage => _stageAxis.Rank;
 
     private bool IsFirst => Stage == 0;
 
-    private bool IsLast => Stage == stageAxis.WorldSize - 1;
+    private bool IsLast => Stage == _stageAxis.WorldSize - 1;
 
     /// <summary>Cuts the network where rank 0's measurements say, and keeps this rank's stage of it.</summary>
     /// <param name="build">The whole network: the same on every rank.</param>
@@ -100,12 +100,12 @@ public sealed partial class PipelineParallel : ITrainingPartition
         var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
         LocalParameters.RequireCpu(parameters, "pipeline");
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
-        var statistics = setup.SyncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
+        var statistics = setup.SyncBatchNorm ? await GlobalBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
         return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets, statistics);
     }
 
     /// <inheritdoc/>
-    public IEnumerable<Tensor> GradientShare => [buckets.Share()];
+    public IEnumerable<Tensor> GradientShare => [_buckets.Share()];
 
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
     public SampleRange LocalSamples(int globalBatchSize) =>
@@ -113,19 +113,19 @@ public sealed partial class PipelineParallel : ITrainingPartition
 
     public StepShare ForwardBackward(TrainingBatch batch)
     {
-        if (!weightsCompared)
-            ReplicaWeights.RequireEqual(dataAxis, Parameters);
-        weightsCompared = true;
+        if (!_weightsCompared)
+            ReplicaWeights.RequireEqual(_dataAxis, Parameters);
+        _weightsCompared = true;
         using var scope = NewDisposeScope();
-        buckets.Begin();
-        statistics?.Begin();
+        _buckets.Begin();
+        _statistics?.Begin();
         OwnStatistics?.Begin((double)Slice(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
-        messages.Begin();
+        _messages.Begin();
         MostInFlight = 0;
         var passes = Passes(batch, ShareOfEveryPipeline(batch.GlobalBatchSize));
         var totals = new PassTotals();
         var inFlight = new Queue<InFlight>();
-        foreach (var (isForward, microBatch) in PipelineSchedule.Of(Stage, plan.Stages, passes.Count))
+        foreach (var (isForward, microBatch) in PipelineSchedule.Of(Stage, _plan.Stages, passes.Count))
         {
             using var passScope = NewDisposeScope();
             if (isForward)
@@ -135,9 +135,9 @@ public sealed partial class PipelineParallel : ITrainingPartition
             MostInFlight = Math.Max(MostInFlight, inFlight.Count);
         }
 
-        SentDuringBackward = buckets.Sent;
-        buckets.Finish();
-        messages.Flush();
+        SentDuringBackward = _buckets.Sent;
+        _buckets.Finish();
+        _messages.Flush();
         var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Waited);
         return new StepShare(totals.LossSum, totals.Correct, times); // nothing on all but the last stages
     }
@@ -146,7 +146,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        messages.Begin();
+        _messages.Begin();
         var passes = Passes(batch, Slice(batch.GlobalBatchSize).Count);
         var totals = new PassTotals();
         for (var microBatch = 0; microBatch < passes.Count; microBatch++)
@@ -156,24 +156,24 @@ public sealed partial class PipelineParallel : ITrainingPartition
             totals.Add(done.Loss);
         }
 
-        messages.Flush();
+        _messages.Flush();
         Span<double> figures = [totals.LossSum, totals.Correct]; // zero on all but the last stages
-        group.AllReduce(figures, "evaluation");
+        _group.AllReduce(figures, "evaluation");
         return new EvaluationOutcome(figures[0], (long)figures[1]);
     }
 
     public void Dispose()
     {
-        hooks.Dispose();
-        buckets.Dispose();
+        _hooks.Dispose();
+        _buckets.Dispose();
         Network.Dispose();
-        statistics?.Dispose();
-        stageAxis.Dispose();
-        dataAxis.Dispose();
+        _statistics?.Dispose();
+        _stageAxis.Dispose();
+        _dataAxis.Dispose();
     }
 
     /// <summary>Time that computation stood still for other ranks.</summary>
-    private TimeSpan Waited => messages.Waited + (statistics?.Elapsed ?? TimeSpan.Zero);
+    private TimeSpan Waited => _messages.Waited + (_statistics?.Elapsed ?? TimeSpan.Zero);
 
     private static IReadOnlyList<UnitCosts> Measure(Func<ImageClassifier> build, int microBatch)
     {
@@ -194,15 +194,15 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <summary>This pipeline's samples.</summary>
     private SampleRange Slice(int globalBatchSize)
     {
-        var (start, count) = Slices.Of(globalBatchSize, dataAxis.WorldSize, dataAxis.Rank);
+        var (start, count) = Slices.Of(globalBatchSize, _dataAxis.WorldSize, _dataAxis.Rank);
         return new SampleRange(start, count);
     }
 
     /// <summary>The fewest samples that a pipeline has: all make as many micro-batches, since they exchange statistics in each.</summary>
-    private int ShareOfEveryPipeline(int globalBatchSize) => globalBatchSize / dataAxis.WorldSize is > 0 and var share
+    private int ShareOfEveryPipeline(int globalBatchSize) => globalBatchSize / _dataAxis.WorldSize is > 0 and var share
         ? share
         : throw new ArgumentException(
-            $"a global batch of {globalBatchSize} samples leaves some of {dataAxis.WorldSize} pipelines without any",
+            $"a global batch of {globalBatchSize} samples leaves some of {_dataAxis.WorldSize} pipelines without any",
             nameof(globalBatchSize));
 
     /// <param name="batch">This rank's.</param>
@@ -210,15 +210,15 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private StepPasses Passes(TrainingBatch batch, int most)
     {
         var slice = Slice(batch.GlobalBatchSize);
-        var count = Math.Min(setup.MicroBatches, most);
+        var count = Math.Min(_setup.MicroBatches, most);
         var samples = Enumerable.Range(0, count).Select(microBatch => Slices.Of(slice.Count, count, microBatch))
             .Select(part => new SampleRange(slice.Start + part.Start, part.Count)).ToList();
         return new StepPasses(
             count == 0 ? batch : batch with { Labels = HandOnLabels(batch.Labels, slice.Count) }, samples, slice.Start,
-            messages.From(Stage - 1, Activations, dtype, [.. samples.Select(part => ShapeOf(part, Stage))]),
-            messages.From(Stage + 1, ActivationGradients, dtype, IsLast ? [] : [.. samples.Select(part => ShapeOf(part, Stage + 1))]));
+            _messages.From(Stage - 1, Activations, _dtype, [.. samples.Select(part => ShapeOf(part, Stage))]),
+            _messages.From(Stage + 1, ActivationGradients, _dtype, IsLast ? [] : [.. samples.Select(part => ShapeOf(part, Stage + 1))]));
 
-        long[] ShapeOf(SampleRange part, int stage) => [(long)part.Count * batch.Views, .. plan.InputShapes[stage]];
+        long[] ShapeOf(SampleRange part, int stage) => [(long)part.Count * batch.Views, .. _plan.InputShapes[stage]];
     }
 
     /// <summary>
@@ -227,10 +227,10 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private Tensor HandOnLabels(Tensor own, int count)
     {
         if (IsFirst)
-            messages.Send(own, plan.Stages - 1, Labels);
+            _messages.Send(own, _plan.Stages - 1, Labels);
         if (!IsLast)
             return own;
-        using var labels_N = messages.From(0, Labels, ScalarType.Int64, [[count]]).Take();
+        using var labels_N = _messages.From(0, Labels, ScalarType.Int64, [[count]]).Take();
         return labels_N.alias();
     }
 
@@ -246,7 +246,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         if (IsLast)
         {
             var part = batch with { Images = input, Labels = batch.Labels.narrow(0, first, samples.Count) };
-            var pass = hooks.Forward(isFinal, () => LocalPass.Forward(Network, part, samples, loss));
+            var pass = _hooks.Forward(isFinal, () => LocalPass.Forward(Network, part, samples, _loss));
             totals.EndForward(Waited);
             pass.SummedLoss.MoveToOuterDisposeScope();
             pass.Figures.MoveToOuterDisposeScope();
@@ -254,8 +254,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
         }
 
         LocalPass.Place(Network, batch, samples);
-        var output = hooks.Forward(isFinal, () => Network.call(input)).MoveToOuterDisposeScope();
-        messages.Send(output, Stage + 1, Activations);
+        var output = _hooks.Forward(isFinal, () => Network.call(input)).MoveToOuterDisposeScope();
+        _messages.Send(output, Stage + 1, Activations);
         totals.EndForward(Waited);
         return new InFlight(received, output, Loss: null);
     }
@@ -276,10 +276,10 @@ public sealed partial class PipelineParallel : ITrainingPartition
                 HandedGradients.Release();
             }
 
-            hooks.ThrowIfFaulted();
-            statistics?.ThrowIfFaulted();
+            _hooks.ThrowIfFaulted();
+            _statistics?.ThrowIfFaulted();
             if (pass.Received is { } input)
-                messages.Send(input.grad!, Stage - 1, ActivationGradients);
+                _messages.Send(input.grad!, Stage - 1, ActivationGradients);
             totals.EndBackward(pass.Loss, Waited);
         }
     }

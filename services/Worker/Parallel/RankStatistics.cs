@@ -16,17 +16,17 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 public sealed class RankStatistics
 {
-    private readonly ICollectiveGroup group;
-    private readonly List<(string Name, Tensor Tensor)> running;
-    private double share;
+    private readonly ICollectiveGroup _group;
+    private readonly List<(string Name, Tensor Tensor)> _running;
+    private double _share;
 
     /// <param name="network">What this rank computes.</param>
     /// <param name="group">The ranks that share the batch.</param>
     internal RankStatistics(ImageClassifier network, ICollectiveGroup group)
     {
-        this.group = group;
-        share = 1.0 / group.WorldSize;
-        running =
+        _group = group;
+        _share = 1.0 / group.WorldSize;
+        _running =
         [
             .. network.named_modules().Where(module => module.module is BatchNormalization).SelectMany(module =>
             {
@@ -37,32 +37,32 @@ public sealed class RankStatistics
     }
 
     /// <summary>The ranks that share the batch.</summary>
-    internal ICollectiveGroup Ranks => group;
+    internal ICollectiveGroup Ranks => _group;
 
     /// <summary>Each layer's mean and variance, by their names in the network's state.</summary>
-    internal IReadOnlyList<(string Name, Tensor Tensor)> Running => running;
+    internal IReadOnlyList<(string Name, Tensor Tensor)> Running => _running;
 
     /// <summary>A rank's share of the batch, and its values of all layers.</summary>
-    internal int RowLength => 1 + running.Sum(statistic => (int)statistic.Tensor.numel());
+    internal int RowLength => 1 + _running.Sum(statistic => (int)statistic.Tensor.numel());
 
     /// <summary>Has what follows from the statistics, such as a running average of them, averaged with them.</summary>
-    internal void Include(string name, Tensor tensor) => running.Add((name, tensor));
+    internal void Include(string name, Tensor tensor) => _running.Add((name, tensor));
 
     /// <summary>Notes this rank's share of the global batch, from 0 to 1.</summary>
-    internal void Begin(double shareOfBatch) => share = shareOfBatch;
+    internal void Begin(double shareOfBatch) => _share = shareOfBatch;
 
     /// <summary>Within what is returned all ranks hold the average. A call on every rank.</summary>
     internal AveragedStatistics Average()
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        double[] own = [share, .. running.SelectMany(statistic => WholeBatchStatistics.Values(statistic.Tensor.to(ScalarType.Float64)))];
-        var all = new double[own.Length * group.WorldSize];
-        group.AllGather<double>(own, all, "statistics/running");
+        double[] own = [_share, .. _running.SelectMany(statistic => GlobalBatchStatistics.Values(statistic.Tensor.to(ScalarType.Float64)))];
+        var all = new double[own.Length * _group.WorldSize];
+        _group.AllGather<double>(own, all, "statistics/running");
 
         // In rank order and in plain arithmetic, which is the same on processors of every kind.
         var average = new double[own.Length - 1];
-        for (var rank = 0; rank < group.WorldSize; rank++)
+        for (var rank = 0; rank < _group.WorldSize; rank++)
         {
             var row = all.AsSpan(rank * own.Length, own.Length);
             for (var i = 0; i < average.Length; i++)
@@ -78,14 +78,14 @@ public sealed class RankStatistics
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        share = own[0];
+        _share = own[0];
         Overwrite(own[1..].ToArray());
     }
 
     private void Overwrite(double[] flat)
     {
         var at = 0;
-        foreach (var (_, statistic) in running)
+        foreach (var (_, statistic) in _running)
         {
             var length = (int)statistic.numel();
             statistic.copy_(tensor(flat[at..(at + length)]).to(statistic.dtype));

@@ -6,21 +6,21 @@ namespace Cluster.Worker.Parallel;
 /// <summary>The whole network and every batch on one device: what the other partitions must equal.</summary>
 public sealed class SingleDevice : ITrainingPartition
 {
-    private readonly ImageClassifier network;
-    private readonly SummedLoss loss;
-    private readonly MasterWeights masters;
+    private readonly ImageClassifier _network;
+    private readonly SummedLoss _loss;
+    private readonly MasterWeights _masters;
 
     /// <param name="network">The whole.</param>
     /// <param name="loss">Of all samples.</param>
     /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters.</param>
     public SingleDevice(ImageClassifier network, SummedLoss loss, bool inBFloat16 = false)
     {
-        (this.network, this.loss) = (network, loss);
-        masters = inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None;
-        Parameters = masters.Of(LocalParameters.Of(network, isOwner: true));
+        (_network, _loss) = (network, loss);
+        _masters = inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None;
+        Parameters = _masters.Of(LocalParameters.Of(network, isOwner: true));
     }
 
-    public ImageClassifier Network => network;
+    public ImageClassifier Network => _network;
 
     public IReadOnlyList<LocalParameter> Parameters { get; }
 
@@ -29,17 +29,17 @@ public sealed class SingleDevice : ITrainingPartition
     public StepShare ForwardBackward(TrainingBatch batch)
     {
         using var scope = torch.NewDisposeScope();
-        network.zero_grad();
-        masters.DropGradients();
-        masters.Publish();
+        _network.zero_grad();
+        _masters.DropGradients();
+        _masters.Publish();
         var totals = new PassTotals();
         foreach (var (part, samples) in Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize)))
         {
             using var passScope = torch.NewDisposeScope();
-            var pass = LocalPass.Forward(network, part, samples, loss);
+            var pass = LocalPass.Forward(_network, part, samples, _loss);
             totals.EndForward();
             pass.Backward(batch.GlobalBatchSize);
-            masters.TakeGradients();
+            _masters.TakeGradients();
             totals.EndBackward(pass);
         }
 
@@ -50,14 +50,14 @@ public sealed class SingleDevice : ITrainingPartition
     {
         using var scope = torch.NewDisposeScope();
         using var guard = torch.no_grad();
-        masters.Publish();
-        var (lossSum, correct) = LocalPass.Forward(network, batch, LocalSamples(batch.GlobalBatchSize), loss).Read();
+        _masters.Publish();
+        var (lossSum, correct) = LocalPass.Forward(_network, batch, LocalSamples(batch.GlobalBatchSize), _loss).Read();
         return new EvaluationOutcome(lossSum, correct);
     }
 
     public void Dispose()
     {
-        network.Dispose();
-        masters.Dispose();
+        _network.Dispose();
+        _masters.Dispose();
     }
 }

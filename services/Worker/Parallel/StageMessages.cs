@@ -11,7 +11,7 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 internal sealed class StageMessages(ICollectiveGroup axis)
 {
-    private readonly List<Task> sending = [];
+    private readonly List<Task> _sending = [];
 
     /// <summary>Time that this stage stood still for messages since <see cref="Begin"/>.</summary>
     public TimeSpan Waited { get; private set; }
@@ -22,7 +22,7 @@ internal sealed class StageMessages(ICollectiveGroup axis)
     /// <param name="stage">That receives it.</param>
     /// <param name="operation">Name for errors and traces.</param>
     public void Send(Tensor values, int stage, string operation) =>
-        sending.Add(SendAsync(values.detach().contiguous().DetachFromDisposeScope(), stage, operation));
+        _sending.Add(SendAsync(values.detach().contiguous().DetachFromDisposeScope(), stage, operation));
 
     /// <summary>What one stage sends, in its order.</summary>
     /// <param name="stage">That sends it.</param>
@@ -35,8 +35,8 @@ internal sealed class StageMessages(ICollectiveGroup axis)
     /// <summary>Returns when all has been sent.</summary>
     public void Flush()
     {
-        Task.WhenAll(sending).GetAwaiter().GetResult();
-        sending.Clear();
+        Task.WhenAll(_sending).GetAwaiter().GetResult();
+        _sending.Clear();
     }
 
     private async Task SendAsync(Tensor values, int stage, string operation)
@@ -56,21 +56,21 @@ internal sealed class StageMessages(ICollectiveGroup axis)
     /// <remarks>No more: what has come takes memory, and a peer that is late is found by how long it has been waited for.</remarks>
     internal sealed class Inbox(StageMessages messages, int stage, string operation, ScalarType dtype, IReadOnlyList<long[]> shapes)
     {
-        private Task<Tensor>? next;
-        private int taken;
+        private Task<Tensor>? _next;
+        private int _taken;
 
         /// <summary>The next tensor, which is the caller's to dispose of.</summary>
         public Tensor Take()
         {
-            next ??= Receive();
+            _next ??= Receive();
             var began = Stopwatch.GetTimestamp();
-            var values = next.GetAwaiter().GetResult();
+            var values = _next.GetAwaiter().GetResult();
             messages.Waited += Stopwatch.GetElapsedTime(began);
-            taken++;
-            next = taken < shapes.Count ? Receive() : null;
+            _taken++;
+            _next = _taken < shapes.Count ? Receive() : null;
             return values;
         }
 
-        private Task<Tensor> Receive() => messages.ReceiveAsync(shapes[taken], dtype, stage, operation);
+        private Task<Tensor> Receive() => messages.ReceiveAsync(shapes[_taken], dtype, stage, operation);
     }
 }

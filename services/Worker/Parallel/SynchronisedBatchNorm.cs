@@ -20,7 +20,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
 
     public override string Name => nameof(SynchronisedBatchNorm);
 
-    public static Tensor Apply(Tensor input, BatchNormalization layer, WholeBatchStatistics statistics) =>
+    public static Tensor Apply(Tensor input, BatchNormalization layer, GlobalBatchStatistics statistics) =>
         apply(input, layer.weight, layer.bias!, layer, statistics);
 
     /// <param name="ctx">Keeps what backward needs.</param>
@@ -29,7 +29,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
     {
         using var scope = NewDisposeScope();
         var (input, weight, bias) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
-        var (layer, statistics) = ((BatchNormalization)vars[3], (WholeBatchStatistics)vars[4]);
+        var (layer, statistics) = ((BatchNormalization)vars[3], (GlobalBatchStatistics)vars[4]);
         var values = input.to(weight.dtype);
         var moments = statistics.Moments(values);
         var deviation = Array.ConvertAll(moments.Squares, squares => Math.Sqrt((squares / moments.Count) + layer.eps));
@@ -39,8 +39,8 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
 
         var scale_C = weight.to(ScalarType.Float64) / tensor(deviation, device: weight.device);
         var shift_C = bias.to(ScalarType.Float64) - (tensor(moments.Mean, device: weight.device) * scale_C);
-        var scaled = values * WholeBatchStatistics.Broadcast(scale_C, values);
-        return scaled.add_(WholeBatchStatistics.Broadcast(shift_C, values)).to(input.dtype).MoveToOuterDisposeScope();
+        var scaled = values * GlobalBatchStatistics.Broadcast(scale_C, values);
+        return scaled.add_(GlobalBatchStatistics.Broadcast(shift_C, values)).to(input.dtype).MoveToOuterDisposeScope();
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
@@ -58,18 +58,18 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
     private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, ScalarType inputType, Saved saved)
     {
         var (count, deviation) = (saved.Moments.Count, saved.Deviation);
-        var centred = input - WholeBatchStatistics.Broadcast(tensor(saved.Moments.Mean), input); // x − μ: N×C×H×W
-        var bias_C = WholeBatchStatistics.PerChannelSum(gradient);
-        var weight_C = WholeBatchStatistics.PerChannelSum(gradient * centred) / tensor(deviation, device: weight.device); // Σ ∂y·x̂
-        double[] sums = [.. WholeBatchStatistics.Values(bias_C), .. WholeBatchStatistics.Values(weight_C)];
+        var centred = input - GlobalBatchStatistics.Broadcast(tensor(saved.Moments.Mean), input); // x − μ: N×C×H×W
+        var bias_C = GlobalBatchStatistics.PerChannelSum(gradient);
+        var weight_C = GlobalBatchStatistics.PerChannelSum(gradient * centred) / tensor(deviation, device: weight.device); // Σ ∂y·x̂
+        double[] sums = [.. GlobalBatchStatistics.Values(bias_C), .. GlobalBatchStatistics.Values(weight_C)];
         saved.Statistics.Add(sums);
 
         var channels = deviation.Length;
         var mean_C = tensor([.. sums[..channels].Select(sum => sum / count)]);
         var slope_C = tensor([.. sums[channels..].Select((sum, c) => sum / (count * deviation[c]))]); // x̂'s √(σ² + ε) divided here
         var scale_C = weight.to(ScalarType.Float64) / tensor(deviation, device: weight.device);
-        var result = gradient - WholeBatchStatistics.Broadcast(mean_C, input);
-        result.sub_(centred.mul_(WholeBatchStatistics.Broadcast(slope_C, input))).mul_(WholeBatchStatistics.Broadcast(scale_C, input));
+        var result = gradient - GlobalBatchStatistics.Broadcast(mean_C, input);
+        result.sub_(centred.mul_(GlobalBatchStatistics.Broadcast(slope_C, input))).mul_(GlobalBatchStatistics.Broadcast(scale_C, input));
         return [result.to(inputType), weight_C.to(weight.dtype), bias_C.to(weight.dtype)];
     }
 
@@ -90,5 +90,5 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         }
     }
 
-    private sealed record Saved(ChannelMoments Moments, double[] Deviation, WholeBatchStatistics Statistics);
+    private sealed record Saved(ChannelMoments Moments, double[] Deviation, GlobalBatchStatistics Statistics);
 }

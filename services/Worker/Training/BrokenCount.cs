@@ -9,28 +9,28 @@ internal sealed partial class BrokenCount(int limit, ILogger logger)
 {
     private const string OtherRank = "another rank has met a broken picture and names it in its log";
 
-    private int isNew;
-    private string last = OtherRank;
+    private int _isNew;
+    private string _last = OtherRank;
 
     /// <summary>Of all ranks, as far as they have agreed.</summary>
     public long InPass { get; private set; }
 
-    public void BeginPass() => (InPass, last) = (0, OtherRank);
+    public void BeginPass() => (InPass, _last) = (0, OtherRank);
 
     /// <summary>What this rank has met.</summary>
     public void Note(IReadOnlyList<string> broken)
     {
         foreach (var picture in broken)
             LogBroken(picture);
-        isNew += broken.Count;
-        last = broken.Count > 0 ? broken[^1] : last;
+        _isNew += broken.Count;
+        _last = broken.Count > 0 ? broken[^1] : _last;
     }
 
     /// <summary>What this rank has met since it was last asked.</summary>
     public int TakeNew()
     {
-        var count = isNew;
-        isNew = 0;
+        var count = _isNew;
+        _isNew = 0;
         return count;
     }
 
@@ -40,7 +40,7 @@ internal sealed partial class BrokenCount(int limit, ILogger logger)
     {
         InPass += ofAllRanks;
         if (InPass > limit)
-            throw BrokenPictures.TooMany(InPass, limit, last);
+            throw BrokenPictures.TooMany(InPass, limit, _last);
     }
 
     [LoggerMessage(LogLevel.Warning, "{Picture}; the next whole one stands in its place")]

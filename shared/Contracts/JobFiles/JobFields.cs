@@ -368,15 +368,15 @@ internal static partial class JobFields
 
     private static JobField Number(
         string path, double byDefault, string range, Func<double, bool> accepts, string remedy, string meaning) => new()
-    {
-        Path = path,
-        Meaning = meaning,
-        Default = _ => byDefault,
-        DefaultText = byDefault.ToString("R", CultureInfo.InvariantCulture),
-        Range = range,
-        Accepts = value => accepts((double)value),
-        Remedy = _ => remedy,
-    };
+        {
+            Path = path,
+            Meaning = meaning,
+            Default = _ => byDefault,
+            DefaultText = byDefault.ToString("R", CultureInfo.InvariantCulture),
+            Range = range,
+            Accepts = value => accepts((double)value),
+            Remedy = _ => remedy,
+        };
 
     private static JobField Flag(string path, Func<JobSpec, bool> byDefault, string defaultText, string meaning) => new()
     {

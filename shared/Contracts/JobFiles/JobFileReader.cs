@@ -11,9 +11,9 @@ namespace Cluster.Contracts.JobFiles;
 /// </summary>
 internal sealed class JobFileReader
 {
-    private readonly List<JobFileViolation> faults = [];
-    private readonly Dictionary<string, int> lines = new(StringComparer.Ordinal);
-    private readonly HashSet<string> shorthands = new(StringComparer.Ordinal);
+    private readonly List<JobFileViolation> _faults = [];
+    private readonly Dictionary<string, int> _lines = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _shorthands = new(StringComparer.Ordinal);
 
     private JobFileReader()
     {
@@ -21,7 +21,7 @@ internal sealed class JobFileReader
 
     public JobSpec Spec { get; } = new();
 
-    public IReadOnlyList<JobFileViolation> Faults => faults;
+    public IReadOnlyList<JobFileViolation> Faults => _faults;
 
     public static JobFileReader Read(YamlMapping document)
     {
@@ -30,7 +30,7 @@ internal sealed class JobFileReader
         return reader;
     }
 
-    public bool IsGiven(string path) => lines.ContainsKey(path);
+    public bool IsGiven(string path) => _lines.ContainsKey(path);
 
     /// <summary>The violation with its line, under the key that the file really has.</summary>
     public JobFileViolation Locate(JobFileViolation violation)
@@ -38,11 +38,11 @@ internal sealed class JobFileReader
         if (violation.Line > 0)
             return violation;
         var field = violation.Field;
-        if (field.EndsWith(".name", StringComparison.Ordinal) && shorthands.Contains(field[..^5]))
+        if (field.EndsWith(".name", StringComparison.Ordinal) && _shorthands.Contains(field[..^5]))
             field = field[..^5];
         for (var path = field; ; path = path[..path.LastIndexOf('.')])
         {
-            if (lines.TryGetValue(path, out var line))
+            if (_lines.TryGetValue(path, out var line))
                 return violation with { Field = field, Line = line };
             if (!path.Contains('.'))
                 return violation with { Field = field, Line = 1 };
@@ -56,9 +56,9 @@ internal sealed class JobFileReader
             var path = prefix + entry.Key;
             var field = message.Descriptor.Fields.InDeclarationOrder().FirstOrDefault(candidate => candidate.JsonName == entry.Key);
             if (field is null)
-                faults.Add(UnknownKey(path, entry, message.Descriptor, prefix));
+                _faults.Add(UnknownKey(path, entry, message.Descriptor, prefix));
             else if (entry.Value is YamlScalar { IsNull: true })
-                faults.Add(new(path, null, "is empty", "give it a value or leave the key out", entry.Line));
+                _faults.Add(new(path, null, "is empty", "give it a value or leave the key out", entry.Line));
             else
                 ReadField(field, entry, path, message);
         }
@@ -66,7 +66,7 @@ internal sealed class JobFileReader
 
     private void ReadField(FieldDescriptor field, YamlEntry entry, string path, IMessage message)
     {
-        lines[path] = entry.Line;
+        _lines[path] = entry.Line;
         if (path == "model.options")
             ReadOptions(entry, path);
         else if (field.IsMap)
@@ -87,13 +87,13 @@ internal sealed class JobFileReader
         }
         else if (entry.Value is YamlScalar && JobFields.All.FirstOrDefault(candidate => candidate.Path == path + ".name") is { } name)
         {
-            shorthands.Add(path);
+            _shorthands.Add(path);
             ReadValue(name, entry);
         }
         else
         {
             var keys = string.Join(", ", field.MessageType.Fields.InDeclarationOrder().Select(key => key.JsonName));
-            faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", $"indent its keys under it: {keys}", entry.Line));
+            _faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", $"indent its keys under it: {keys}", entry.Line));
         }
     }
 
@@ -102,17 +102,17 @@ internal sealed class JobFileReader
         var value = entry.Value is YamlScalar scalar ? YamlValue.As(field, scalar) : null;
         if (value is not null)
         {
-            lines[field.Path] = entry.Line;
+            _lines[field.Path] = entry.Line;
             field.Set(Spec, value);
             return;
         }
 
         // Not given, then: the default takes its place, so that no second fault follows from this one.
-        lines.Remove(field.Path);
+        _lines.Remove(field.Path);
         var unquoted = entry.Value is YamlScalar { IsPlain: false } quoted
             && YamlValue.As(field, quoted with { IsPlain = true }) is not null;
-        var path = shorthands.Contains(field.Path.Replace(".name", "")) ? field.Path.Replace(".name", "") : field.Path;
-        faults.Add(new(path, YamlTree.Describe(entry.Value), $"must be {field.Range}",
+        var path = _shorthands.Contains(field.Path.Replace(".name", "")) ? field.Path.Replace(".name", "") : field.Path;
+        _faults.Add(new(path, YamlTree.Describe(entry.Value), $"must be {field.Range}",
             unquoted ? "remove the quotes" : field.Remedy(null), entry.Line));
     }
 
@@ -120,17 +120,17 @@ internal sealed class JobFileReader
     {
         if (entry.Value is not YamlMapping mapping)
         {
-            faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", "indent the model's options under it", entry.Line));
+            _faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", "indent the model's options under it", entry.Line));
             return;
         }
 
         foreach (var option in mapping.Entries)
         {
-            lines[$"{path}.{option.Key}"] = option.Line;
+            _lines[$"{path}.{option.Key}"] = option.Line;
             if (option.Value is YamlScalar { IsNull: false } scalar)
                 Spec.Model.Options[option.Key] = YamlValue.Infer(scalar);
             else
-                faults.Add(new($"{path}.{option.Key}", YamlTree.Describe(option.Value), "must be a single value",
+                _faults.Add(new($"{path}.{option.Key}", YamlTree.Describe(option.Value), "must be a single value",
                     "give it a value or leave it out", option.Line));
         }
     }
@@ -139,18 +139,18 @@ internal sealed class JobFileReader
     {
         if (entry.Value is not YamlMapping mapping)
         {
-            faults.Add(new(
+            _faults.Add(new(
                 path, YamlTree.Describe(entry.Value), "must be a mapping", "indent lines such as \"team: vision\" under it", entry.Line));
             return;
         }
 
         foreach (var label in mapping.Entries)
         {
-            lines[$"{path}.{label.Key}"] = label.Line;
+            _lines[$"{path}.{label.Key}"] = label.Line;
             if (label.Value is YamlScalar scalar)
                 labels[label.Key] = scalar.IsNull ? "" : scalar.Text;
             else
-                faults.Add(new(
+                _faults.Add(new(
                     $"{path}.{label.Key}", YamlTree.Describe(label.Value), "must be a single value", "write it as one word", label.Line));
         }
     }

@@ -37,7 +37,7 @@ public sealed class TensorMerge
         var counts = tensors.Where(tensor => tensor.Name.EndsWith(".running_var", StringComparison.Ordinal))
             .Select(tensor => tensor.Name[..^"running_var".Length] + "num_batches_tracked").Except(tensors.Select(tensor => tensor.Name));
         var all = SafetensorsWriter.DataOrder(
-            tensors.Concat(counts.Select(name => new WholeTensor(name, "I64", [], []))), tensor => tensor.DType,
+            tensors.Concat(counts.Select(name => new FullTensor(name, "I64", [], []))), tensor => tensor.DType,
             tensor => tensor.Name).ToList();
 
         var header = SafetensorsWriter.Header([.. all.Select(tensor => (tensor.Name, tensor.DType, tensor.Shape))]);
@@ -64,7 +64,7 @@ public sealed class TensorMerge
     /// </summary>
     public IReadOnlyList<Run> RunsOf(string file) => _runs[file];
 
-    private static WholeTensor Whole(
+    private static FullTensor Whole(
         string name, IReadOnlyList<TensorShard> shards, Dictionary<(string File, string Name), SafetensorsEntry> entries)
     {
         var shape = shards[0].GlobalShape.ToArray();
@@ -82,11 +82,11 @@ public sealed class TensorMerge
         var dtype = placed[0].Item2.DType;
         return elements * SafetensorsFormat.ElementBytes(dtype) == SafetensorsFormat.TensorBytes(dtype, shape)
             && placed.TrueForAll(part => part.Item2.DType == dtype)
-            ? new WholeTensor(name, dtype, shape, placed)
+            ? new FullTensor(name, dtype, shape, placed)
             : throw new InvalidDataException($"the checkpoint's shards of {name} do not make a whole {dtype} {Shapes.Text(shape)}");
     }
 
-    private static IEnumerable<Run> Runs(WholeTensor tensor, TensorShard shard, SafetensorsEntry entry, long begin)
+    private static IEnumerable<Run> Runs(FullTensor tensor, TensorShard shard, SafetensorsEntry entry, long begin)
     {
         var elementBytes = SafetensorsFormat.ElementBytes(tensor.DType);
         return Shapes.SharedRuns(shard.Offset, shard.Shape, new long[tensor.Shape.Length], tensor.Shape)
@@ -104,6 +104,6 @@ public sealed class TensorMerge
     /// <summary>Bytes that lie together in a file and in the merged one.</summary>
     public readonly record struct Run(long Source, long Target, long Bytes);
 
-    private sealed record WholeTensor(
+    private sealed record FullTensor(
         string Name, string DType, long[] Shape, IReadOnlyList<(TensorShard Shard, SafetensorsEntry Entry)> Shards);
 }

@@ -6,11 +6,11 @@ namespace Cluster.Cli.Tests.Checkpoints;
 /// <summary>Weights to files and from files: whole or not at all.</summary>
 public sealed class CheckpointVerbsTests : IDisposable
 {
-    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("checkpoint-verbs-");
+    private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("checkpoint-verbs-");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
-    public void Dispose() => folder.Delete(recursive: true);
+    public void Dispose() => _folder.Delete(recursive: true);
 
     /// <summary>
     /// A 4×3 matrix of which two ranks hold two rows each, in chunks that cut header and rows anywhere; batch statistics beside it.
@@ -24,7 +24,7 @@ public sealed class CheckpointVerbsTests : IDisposable
         await using var cluster = await FakeCluster.StartAsync();
         AddRank(cluster, 0, chunkBytes);
         AddRank(cluster, 1, chunkBytes);
-        var path = Path.Combine(folder.FullName, "whole.safetensors");
+        var path = Path.Combine(_folder.FullName, "whole.safetensors");
 
         (await new CliRun(cluster).RunAsync(Cancellation, "checkpoint", "download", "0198f00d", "--output", path)).ShouldBe(ExitCode.Done);
 
@@ -38,7 +38,7 @@ public sealed class CheckpointVerbsTests : IDisposable
         entries["fc.weight"].Shape.ShouldBe([4, 3]);
         Values<float>("bn.running_var").ShouldBe([1, 2]);
         Values<long>("bn.num_batches_tracked").ShouldBe([40]); // the step: training saw so many batches
-        Directory.GetFiles(folder.FullName).ShouldBe([path]);
+        Directory.GetFiles(_folder.FullName).ShouldBe([path]);
     }
 
     [Fact]
@@ -50,11 +50,11 @@ public sealed class CheckpointVerbsTests : IDisposable
         cluster.Weights.Add("position.json", ["{}"u8.ToArray()]);
 
         (await new CliRun(cluster).RunAsync(
-            Cancellation, "checkpoint", "download", "0198f00d", "--with-optimizer", "--output", folder.FullName)).ShouldBe(ExitCode.Done);
+            Cancellation, "checkpoint", "download", "0198f00d", "--with-optimizer", "--output", _folder.FullName)).ShouldBe(ExitCode.Done);
 
-        Directory.GetFiles(folder.FullName).Select(Path.GetFileName).Order()
+        Directory.GetFiles(_folder.FullName).Select(Path.GetFileName).Order()
             .ShouldBe(["model.safetensors", "optimizer.safetensors", "position.json"]);
-        (await File.ReadAllTextAsync(Path.Combine(folder.FullName, "optimizer.safetensors"), Cancellation))
+        (await File.ReadAllTextAsync(Path.Combine(_folder.FullName, "optimizer.safetensors"), Cancellation))
             .ShouldContain("momentum_buffer.fc.weight");
     }
 
@@ -69,11 +69,12 @@ public sealed class CheckpointVerbsTests : IDisposable
         (cluster.Weights.CutAfter, cluster.Weights.LastChunkIsChanged) = (cutAfter, changed);
         var run = new CliRun(cluster);
 
-        (await run.RunAsync(Cancellation, "checkpoint", "download", "0198f00d", "--output", Path.Combine(folder.FullName, "w.safetensors")))
+        (await run.RunAsync(
+            Cancellation, "checkpoint", "download", "0198f00d", "--output", Path.Combine(_folder.FullName, "w.safetensors")))
             .ShouldBe(exitCode);
 
         run.Error.ShouldContain(message);
-        Directory.GetFiles(folder.FullName).ShouldBeEmpty();
+        Directory.GetFiles(_folder.FullName).ShouldBeEmpty();
     }
 
     [Fact]
@@ -82,7 +83,7 @@ public sealed class CheckpointVerbsTests : IDisposable
         await using var cluster = await FakeCluster.StartAsync();
         AddRank(cluster, 0, 100);
         AddRank(cluster, 1, 100);
-        var path = Path.Combine(folder.FullName, "mine.safetensors");
+        var path = Path.Combine(_folder.FullName, "mine.safetensors");
         await File.WriteAllTextAsync(path, "mine", Cancellation);
         var run = new CliRun(cluster);
 
@@ -102,7 +103,7 @@ public sealed class CheckpointVerbsTests : IDisposable
         var zeros = new byte[1 << 20];
         cluster.Weights.Add("model.safetensors", Enumerable.Repeat(zeros, Chunks).Prepend(header));
         cluster.Weights.Manifest.Tensors.Add(Shard("fc.weight", "model.safetensors", [Chunks << 18], [0], [Chunks << 18]));
-        var path = Path.Combine(folder.FullName, "large.safetensors");
+        var path = Path.Combine(_folder.FullName, "large.safetensors");
         var before = GC.GetTotalMemory(forceFullCollection: true);
 
         var download = new CliRun(cluster).RunAsync(Cancellation, "checkpoint", "download", "0198f00d", "--output", path);
@@ -123,7 +124,7 @@ public sealed class CheckpointVerbsTests : IDisposable
     {
         await using var cluster = await FakeCluster.StartAsync();
         byte[] content = [.. SafetensorsWriter.Header([("fc.weight", "F32", [300_000])]), .. new byte[1_200_000]];
-        var path = Path.Combine(folder.FullName, "w.safetensors");
+        var path = Path.Combine(_folder.FullName, "w.safetensors");
         await File.WriteAllBytesAsync(path, content, Cancellation);
         var run = new CliRun(cluster);
 
@@ -144,7 +145,7 @@ public sealed class CheckpointVerbsTests : IDisposable
     public async Task Import_OfWhatIsWrong_SaysSoBeforeSending(string model, string option, string message)
     {
         await using var cluster = await FakeCluster.StartAsync();
-        var path = Path.Combine(folder.FullName, "w.safetensors");
+        var path = Path.Combine(_folder.FullName, "w.safetensors");
         await File.WriteAllTextAsync(path, "short", Cancellation);
         var run = new CliRun(cluster);
 

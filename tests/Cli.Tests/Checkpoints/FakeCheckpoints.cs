@@ -10,7 +10,7 @@ internal sealed class FakeCheckpoints : CheckpointService.CheckpointServiceBase
 {
     public const string Id = "0198f00d-1111-7222-8333-444455556666";
 
-    private readonly Dictionary<string, List<byte[]>> files = [];
+    private readonly Dictionary<string, List<byte[]>> _files = [];
 
     public CheckpointManifest Manifest { get; } = new() { Step = 40 };
 
@@ -26,14 +26,14 @@ internal sealed class FakeCheckpoints : CheckpointService.CheckpointServiceBase
 
     public void Add(string name, IEnumerable<byte[]> chunks)
     {
-        files[name] = [.. chunks];
+        _files[name] = [.. chunks];
         Manifest.Files.Add(new CheckpointFile
         {
             Name = name,
-            Bytes = files[name].Sum(chunk => (long)chunk.Length),
+            Bytes = _files[name].Sum(chunk => (long)chunk.Length),
             Chunks =
             {
-                files[name].Select(chunk => new ChunkRef { Sha256 = ByteString.CopyFrom(SHA256.HashData(chunk)), Bytes = chunk.Length }),
+                _files[name].Select(chunk => new ChunkRef { Sha256 = ByteString.CopyFrom(SHA256.HashData(chunk)), Bytes = chunk.Length }),
             },
         });
     }
@@ -52,11 +52,11 @@ internal sealed class FakeCheckpoints : CheckpointService.CheckpointServiceBase
     public override async Task DownloadFile(
         DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
     {
-        foreach (var (index, chunk) in files[request.File].Index())
+        foreach (var (index, chunk) in _files[request.File].Index())
         {
             if (index == CutAfter)
                 throw new RpcException(new Status(StatusCode.Unavailable, "gone"));
-            var data = LastChunkIsChanged && index == files[request.File].Count - 1 ? [.. chunk.Select(b => (byte)(b + 1))] : chunk;
+            var data = LastChunkIsChanged && index == _files[request.File].Count - 1 ? [.. chunk.Select(b => (byte)(b + 1))] : chunk;
             await responseStream.WriteAsync(
                 new DownloadFileResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
         }

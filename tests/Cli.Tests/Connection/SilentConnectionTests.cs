@@ -194,11 +194,11 @@ public sealed class SilentConnectionTests
     /// <summary>Says when what has come has been printed.</summary>
     private sealed class SignallingWriter(Action onFlush) : StringWriter
     {
-        private Action? onFirstFlush = onFlush;
+        private Action? _onFirstFlush = onFlush;
 
         public override Task FlushAsync()
         {
-            Interlocked.Exchange(ref onFirstFlush, null)?.Invoke();
+            Interlocked.Exchange(ref _onFirstFlush, null)?.Invoke();
             return Task.CompletedTask;
         }
 

@@ -10,8 +10,8 @@ namespace Cluster.Cli.Tests.Demo;
 /// <summary>The demo against a scheduler whose jobs advance by one stage each time they are looked at.</summary>
 public sealed class DemoRunTests : IDisposable
 {
-    private readonly DirectoryInfo proc = Directory.CreateTempSubdirectory();
-    private readonly List<int> killed = [];
+    private readonly DirectoryInfo _proc = Directory.CreateTempSubdirectory();
+    private readonly List<int> _killed = [];
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -26,7 +26,7 @@ public sealed class DemoRunTests : IDisposable
         (await DemoAsync(cluster, run, error)).ShouldBe(ExitCode.Done);
 
         error.ToString().ShouldBeEmpty();
-        killed.ShouldBe([31]);
+        _killed.ShouldBe([31]);
         run.Out.ShouldContain(
             "lenet5-killed: rank 1 (process 31) killed with SIGKILL at step 600, 500 steps past the checkpoint of step 100; "
                 + "attempt 1 went on at step 101");
@@ -88,14 +88,14 @@ public sealed class DemoRunTests : IDisposable
             .ShouldBe(shortfall);
     }
 
-    public void Dispose() => proc.Delete(recursive: true);
+    public void Dispose() => _proc.Delete(recursive: true);
 
     private async Task<int> DemoAsync(FakeCluster cluster, CliRun run, TextWriter error)
     {
         var host = run.Host(error);
         using var connection = ClusterConnection.To(cluster.Address, FakeCluster.Token, ConnectionPings.Patient);
         var context = new VerbContext(host, connection, new Output(host, isJson: false), new System.CommandLine.RootCommand().Parse([]));
-        return await new DemoRun(context, new TrainerProcesses(proc.FullName), Kill).RunAsync(Cancellation);
+        return await new DemoRun(context, new TrainerProcesses(_proc.FullName), Kill).RunAsync(Cancellation);
     }
 
     private async Task<FakeCluster> ClusterAsync(double accuracy = 0.8931, bool trainersAreElsewhere = false)
@@ -118,7 +118,7 @@ public sealed class DemoRunTests : IDisposable
             var job = looks < 4
                 ? Builders.ARunningJob(step: looks switch { 0 => 105, 1 => 300, _ => 600 })
                 : Builders.AFinishedJob(testAccuracy: accuracy);
-            (job.Id, job.Spec, job.Restarts) = (request.JobId, spec, killed.Count > 0 && spec.Name == "lenet5-killed" ? 1 : 0);
+            (job.Id, job.Spec, job.Restarts) = (request.JobId, spec, _killed.Count > 0 && spec.Name == "lenet5-killed" ? 1 : 0);
             return new GetJobResponse
             {
                 Job = job,
@@ -138,12 +138,12 @@ public sealed class DemoRunTests : IDisposable
     }
 
     private void Trainer(string jobId) => File.WriteAllText(
-        Path.Combine(proc.CreateSubdirectory("31").FullName, "cmdline"),
+        Path.Combine(_proc.CreateSubdirectory("31").FullName, "cmdline"),
         $"/opt/Cluster.Worker\0trainer\0--job\0{jobId}\0--attempt\01\0--rank\01\0");
 
     private bool Kill(int processId)
     {
-        killed.Add(processId);
+        _killed.Add(processId);
         return true;
     }
 }

@@ -5,7 +5,7 @@ namespace Cluster.Cli.Tests.Demo;
 
 public sealed class TrainerProcessesTests : IDisposable
 {
-    private readonly DirectoryInfo proc = Directory.CreateTempSubdirectory();
+    private readonly DirectoryInfo _proc = Directory.CreateTempSubdirectory();
 
     [Fact]
     public void Of_FindsTheTrainersOfThatJobByRank()
@@ -16,9 +16,9 @@ public sealed class TrainerProcessesTests : IDisposable
         Process("46", "/opt/Cluster.Worker", "agent");
         Process("47", "grep", "trainer", "--job", Builders.JobId, "--rank", "0");
         Process("self", "/opt/Cluster.Worker", "trainer", "--job", Builders.JobId, "--rank", "2");
-        proc.CreateSubdirectory("48");
+        _proc.CreateSubdirectory("48");
 
-        new TrainerProcesses(proc.FullName).Of(Builders.JobId).ShouldBe([(44, 0), (31, 1)]);
+        new TrainerProcesses(_proc.FullName).Of(Builders.JobId).ShouldBe([(44, 0), (31, 1)]);
     }
 
     [Fact]
@@ -35,8 +35,8 @@ public sealed class TrainerProcessesTests : IDisposable
         TrainerProcesses.Kill(process.Id).ShouldBeFalse();
     }
 
-    public void Dispose() => proc.Delete(recursive: true);
+    public void Dispose() => _proc.Delete(recursive: true);
 
     private void Process(string id, params string[] arguments) =>
-        File.WriteAllText(Path.Combine(proc.CreateSubdirectory(id).FullName, "cmdline"), string.Join('\0', arguments) + '\0');
+        File.WriteAllText(Path.Combine(_proc.CreateSubdirectory(id).FullName, "cmdline"), string.Join('\0', arguments) + '\0');
 }

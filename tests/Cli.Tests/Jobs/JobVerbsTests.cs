@@ -49,8 +49,11 @@ public sealed class JobVerbsTests
         await using var cluster = await FakeCluster.StartAsync();
         var job = Builders.AFinishedJob();
         job.Restarts = 1;
-        cluster.Get = _ => new GetJobResponse { Job = job, Events = { Builders.AnEvent(1, JobState.Queued, "submitted"),
-            Builders.AnEvent(2, JobState.Starting) } };
+        cluster.Get = _ => new GetJobResponse
+        {
+            Job = job,
+            Events = { Builders.AnEvent(1, JobState.Queued, "submitted"), Builders.AnEvent(2, JobState.Starting) },
+        };
         cluster.Checkpoints = request => new ListCheckpointsResponse
         {
             Checkpoints = { new Checkpoint { Id =

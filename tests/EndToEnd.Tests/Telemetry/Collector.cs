@@ -13,11 +13,11 @@ namespace Cluster.EndToEnd.Tests.Telemetry;
 /// <summary>An OTLP receiver that keeps what it gets.</summary>
 internal sealed class Collector : IAsyncDisposable
 {
-    private readonly WebApplication app;
+    private readonly WebApplication _app;
 
-    private Collector(WebApplication app) => this.app = app;
+    private Collector(WebApplication app) => _app = app;
 
-    public string Address => app.Urls.Single();
+    public string Address => _app.Urls.Single();
 
     public ConcurrentBag<ReceivedSpan> Spans { get; } = [];
 
@@ -46,8 +46,8 @@ internal sealed class Collector : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await app.StopAsync(CancellationToken.None);
-        await app.DisposeAsync();
+        await _app.StopAsync(CancellationToken.None);
+        await _app.DisposeAsync();
     }
 
     private sealed class TraceReceiver(Collector collector) : TraceService.TraceServiceBase

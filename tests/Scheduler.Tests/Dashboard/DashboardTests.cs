@@ -75,8 +75,12 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
     [MemberData(nameof(Scripts))]
     public async Task Script_IsAModuleThatParses(string name)
     {
-        var start = new ProcessStartInfo("node") { RedirectStandardInput = true, RedirectStandardError = true, ArgumentList = { "--check",
-            "--input-type=module" } };
+        var start = new ProcessStartInfo("node")
+        {
+            RedirectStandardInput = true,
+            RedirectStandardError = true,
+            ArgumentList = { "--check", "--input-type=module" },
+        };
         using var node = Process.Start(start)!;
         await node.StandardInput.WriteAsync(await File.ReadAllTextAsync(Path.Combine(DashboardHosting.WebRoot, name), Token));
         node.StandardInput.Close();

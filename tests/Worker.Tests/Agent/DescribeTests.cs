@@ -1,4 +1,5 @@
 using Cluster.Contracts.Catalog;
+using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Devices;

@@ -2,6 +2,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
+using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Grpc.Core;
 using Grpc.Net.Client;

@@ -51,8 +51,11 @@ public sealed class TorchvisionWeightsTests : IDisposable
         var folder = _data.CreateSubdirectory("weights").FullName;
         var spec = TestRuns.AJob(spec =>
         {
-            spec.Model = new ModelSpec { Name = model, Options = { ["channels"] = TestRuns.Whole(3), ["classes"] = TestRuns.Whole(10),
-                ["inputSize"] = TestRuns.Whole(size) } };
+            spec.Model = new ModelSpec
+            {
+                Name = model,
+                Options = { ["channels"] = TestRuns.Whole(3), ["classes"] = TestRuns.Whole(10), ["inputSize"] = TestRuns.Whole(size) },
+            };
             spec.Hyperparameters.Precision = precision;
             spec.InitFrom = new InitFrom { File = "theirs.safetensors" };
         });

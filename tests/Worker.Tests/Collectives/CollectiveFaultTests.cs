@@ -156,8 +156,11 @@ public sealed class CollectiveFaultTests
         // Rank 1 has told its address, and comes no further.
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
-        var setup = ranks.Setup(0) with { Rendezvous = (mine, _) =>
-            Task.FromResult<IReadOnlyList<PeerEndpoint>>([mine, new PeerEndpoint(1, "b", $"{silent.LocalEndpoint}")]) };
+        var setup = ranks.Setup(0) with
+        {
+            Rendezvous = (mine, _) =>
+                Task.FromResult<IReadOnlyList<PeerEndpoint>>([mine, new PeerEndpoint(1, "b", $"{silent.LocalEndpoint}")]),
+        };
 
         var failure = Should.Throw<CollectiveException>(() => CollectiveGroup.JoinAsync(setup, TestContext.Current.CancellationToken));
 

@@ -8,37 +8,37 @@ namespace Cluster.Worker.Tests.Collectives;
 /// </summary>
 internal sealed class Interruption : IDisposable
 {
-    private readonly Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly IPEndPoint target;
-    private readonly bool hangUp;
-    private readonly Lock gate = new();
-    private readonly List<Socket> sockets = [];
-    private long remaining = long.MaxValue;
+    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly IPEndPoint _target;
+    private readonly bool _hangUp;
+    private readonly Lock _gate = new();
+    private readonly List<Socket> _sockets = [];
+    private long _remaining = long.MaxValue;
 
     /// <param name="target">Where to relay to.</param>
     /// <param name="hangUp">Whether to close the connections then, as when a process dies; otherwise they fall silent, as when it is
     /// stopped.</param>
     public Interruption(IPEndPoint target, bool hangUp)
     {
-        this.target = target;
-        this.hangUp = hangUp;
-        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        listener.Listen();
+        _target = target;
+        _hangUp = hangUp;
+        _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        _listener.Listen();
         Start(Accept);
     }
 
-    public IPEndPoint EndPoint => (IPEndPoint)listener.LocalEndPoint!;
+    public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
 
     /// <summary>From now on so many bytes pass, both ways and on all connections together.</summary>
     public void After(long bytes)
     {
-        lock (gate)
-            remaining = bytes;
+        lock (_gate)
+            _remaining = bytes;
     }
 
     public void Dispose()
     {
-        listener.Dispose();
+        _listener.Dispose();
         Close();
     }
 
@@ -59,11 +59,11 @@ internal sealed class Interruption : IDisposable
     {
         while (true)
         {
-            var near = listener.Accept();
+            var near = _listener.Accept();
             var far = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            far.Connect(target);
-            lock (gate)
-                sockets.AddRange([near, far]);
+            far.Connect(_target);
+            lock (_gate)
+                _sockets.AddRange([near, far]);
             Start(() => Relay(near, far));
             Start(() => Relay(far, near));
         }
@@ -82,17 +82,17 @@ internal sealed class Interruption : IDisposable
             }
 
             int allowed;
-            lock (gate)
+            lock (_gate)
             {
-                allowed = (int)Math.Min(received, remaining);
-                remaining -= remaining == long.MaxValue ? 0 : allowed;
+                allowed = (int)Math.Min(received, _remaining);
+                _remaining -= _remaining == long.MaxValue ? 0 : allowed;
             }
 
             for (var sent = 0; sent < allowed;)
                 sent += to.Send(portion.AsSpan(sent, allowed - sent));
             if (allowed == received)
                 continue;
-            if (hangUp)
+            if (_hangUp)
                 Close();
             return;
         }
@@ -100,7 +100,7 @@ internal sealed class Interruption : IDisposable
 
     private void Close()
     {
-        lock (gate)
-            sockets.ForEach(socket => socket.Dispose());
+        lock (_gate)
+            _sockets.ForEach(socket => socket.Dispose());
     }
 }

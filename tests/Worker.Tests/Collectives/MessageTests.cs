@@ -72,12 +72,12 @@ public sealed class MessageTests
 
     private sealed class Pinned(int length) : IDisposable
     {
-        private readonly float[] values = GC.AllocateArray<float>(length, pinned: true);
+        private readonly float[] _values = GC.AllocateArray<float>(length, pinned: true);
 
-        public float[] Values => values;
+        public float[] Values => _values;
 
-        public nint At(int index) => Marshal.UnsafeAddrOfPinnedArrayElement(values, index);
+        public nint At(int index) => Marshal.UnsafeAddrOfPinnedArrayElement(_values, index);
 
-        public void Dispose() => GC.KeepAlive(values);
+        public void Dispose() => GC.KeepAlive(_values);
     }
 }

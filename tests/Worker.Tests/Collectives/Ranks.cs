@@ -10,16 +10,16 @@ namespace Cluster.Worker.Tests.Collectives;
 /// <summary>Ranks as threads of the test: a rendezvous, the agents' shared memory and a group for each.</summary>
 internal sealed class Ranks : IDisposable
 {
-    private readonly string[] nodes;
-    private readonly ConcurrentDictionary<int, PeerEndpoint> posted = new();
-    private TaskCompletionSource<IReadOnlyList<PeerEndpoint>> allPosted = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Dictionary<string, SharedMemorySegments> segmentsByNode = [];
+    private readonly string[] _nodes;
+    private readonly ConcurrentDictionary<int, PeerEndpoint> _posted = new();
+    private TaskCompletionSource<IReadOnlyList<PeerEndpoint>> _allPosted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Dictionary<string, SharedMemorySegments> _segmentsByNode = [];
 
     /// <param name="placement">A node letter a rank: <c>"aab"</c> puts ranks 0 and 1 on one node and rank 2 on another.</param>
     /// <param name="options">For every rank.</param>
     public Ranks(string placement, CollectiveOptions? options = null)
     {
-        nodes = [.. placement.Select(c => c.ToString())];
+        _nodes = [.. placement.Select(c => c.ToString())];
         Options = options
             ?? new CollectiveOptions { OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) };
     }
@@ -29,7 +29,7 @@ internal sealed class Ranks : IDisposable
     /// <summary>A rank's GPU; by default it has none.</summary>
     public Func<int, int?> CudaDevice { get; init; } = _ => null;
 
-    public int WorldSize => nodes.Length;
+    public int WorldSize => _nodes.Length;
 
     /// <summary>Changes what a rank posts, such as the endpoint of an impostor.</summary>
     public Func<PeerEndpoint, PeerEndpoint> OnPost { get; init; } = endpoint => endpoint;
@@ -43,12 +43,12 @@ internal sealed class Ranks : IDisposable
     {
         Rank = rank,
         WorldSize = WorldSize,
-        NodeId = nodes[rank],
+        NodeId = _nodes[rank],
         CudaDevice = CudaDevice(rank),
         PeerAddress = PeerAddress,
         Secret = secret,
         Rendezvous = MeetAsync,
-        ReserveSharedMemory = (name, bytes, _) => Task.FromResult(segmentsByNode[nodes[rank]].Reserve(name, bytes)),
+        ReserveSharedMemory = (name, bytes, _) => Task.FromResult(_segmentsByNode[_nodes[rank]].Reserve(name, bytes)),
         Options = Options,
         Logger = rank == 0 ? Logger : NullLogger.Instance,
     };
@@ -88,9 +88,9 @@ internal sealed class Ranks : IDisposable
     public T[] Collect<T>(Func<int, T> body)
     {
         DisposeSegments();
-        segmentsByNode = nodes.Distinct().ToDictionary(node => node, _ => new SharedMemorySegments(new MachineMemory()));
-        posted.Clear();
-        allPosted = new TaskCompletionSource<IReadOnlyList<PeerEndpoint>>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _segmentsByNode = _nodes.Distinct().ToDictionary(node => node, _ => new SharedMemorySegments(new MachineMemory()));
+        _posted.Clear();
+        _allPosted = new TaskCompletionSource<IReadOnlyList<PeerEndpoint>>(TaskCreationOptions.RunContinuationsAsynchronously);
         var results = new T[WorldSize];
         var failures = new ConcurrentQueue<Exception>();
         var threads = Enumerable.Range(0, WorldSize).Select(rank => new Thread(() =>
@@ -113,17 +113,17 @@ internal sealed class Ranks : IDisposable
 
     public Task<IReadOnlyList<PeerEndpoint>> MeetAsync(PeerEndpoint mine, CancellationToken cancellationToken)
     {
-        posted[mine.Rank] = OnPost(mine);
-        if (posted.Count == WorldSize)
-            allPosted.TrySetResult([.. posted.Values.OrderBy(e => e.Rank)]);
-        return allPosted.Task.WaitAsync(cancellationToken);
+        _posted[mine.Rank] = OnPost(mine);
+        if (_posted.Count == WorldSize)
+            _allPosted.TrySetResult([.. _posted.Values.OrderBy(e => e.Rank)]);
+        return _allPosted.Task.WaitAsync(cancellationToken);
     }
 
     public void Dispose() => DisposeSegments();
 
     private void DisposeSegments()
     {
-        foreach (var segments in segmentsByNode.Values)
+        foreach (var segments in _segmentsByNode.Values)
             segments.Dispose();
     }
 }

@@ -80,21 +80,21 @@ public sealed class SharedBufferTests
     /// <summary>A second mapping of the rank's part, as libtorch makes one of its own.</summary>
     private sealed unsafe class Mapped : IDisposable
     {
-        private readonly MappedFile file;
-        private readonly SharedBuffer buffer;
+        private readonly MappedFile _file;
+        private readonly SharedBuffer _buffer;
 
         public Mapped(ICollectiveGroup group, long bytes)
         {
-            buffer = group.ReserveSharedBufferAsync("gradients", bytes, TestContext.Current.CancellationToken).GetAwaiter().GetResult()!;
-            file = new MappedFile(buffer.Path, buffer.Offset + buffer.Bytes);
-            buffer.Address = Address;
+            _buffer = group.ReserveSharedBufferAsync("gradients", bytes, TestContext.Current.CancellationToken).GetAwaiter().GetResult()!;
+            _file = new MappedFile(_buffer.Path, _buffer.Offset + _buffer.Bytes);
+            _buffer.Address = Address;
         }
 
-        public nint Address => (nint)(file.Start + buffer.Offset);
+        public nint Address => (nint)(_file.Start + _buffer.Offset);
 
         public Span<T> Span<T>()
-            where T : unmanaged => new((void*)Address, (int)(buffer.Bytes / sizeof(T)));
+            where T : unmanaged => new((void*)Address, (int)(_buffer.Bytes / sizeof(T)));
 
-        public void Dispose() => file.Dispose();
+        public void Dispose() => _file.Dispose();
     }
 }

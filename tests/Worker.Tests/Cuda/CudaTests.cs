@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Models.Layers;
+using Cluster.Worker.Agent;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Devices;

@@ -91,7 +91,7 @@ public sealed class DataSetReaderTests
     [InlineData(-1, 0, "data.validationSamples is -1")]
     [InlineData(500, 5_501, "data.trainSamples is 5501 but synthetic has 5500")]
     public void Cut_MoreThanThereIs_IsRefused(int validation, int train, string says) =>
-        Should.Throw<Cluster.Worker.Training.JobMisconfiguredException>(
+        Should.Throw<JobMisconfiguredException>(
             () => DataParts.Cut(Read(DataCatalog.Synthetic), validation, train)).Message.ShouldContain(says);
 
     [Fact]

@@ -1,4 +1,3 @@
-using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Devices;
@@ -89,17 +88,6 @@ public sealed class MachineTests : IDisposable
         DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:1"]);
         DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id)
             .ShouldBe(["cuda:0", "cuda:1", "cpu:0"]);
-    }
-
-    [Fact]
-    public void DataSets_AreThoseWithAllFourFilesPlainOrZipped()
-    {
-        foreach (var file in new[] { "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz",
-            "t10k-labels-idx1-ubyte.gz" })
-            Write($"data/{DataCatalog.FashionMnist}/{file}", "");
-        Write($"data/{DataCatalog.Mnist}/train-images-idx3-ubyte", "");
-
-        DataSets.Find(Path.Combine(_folder.FullName, "data")).ShouldBe([DataCatalog.FashionMnist, DataCatalog.Synthetic]);
     }
 
     [Fact]

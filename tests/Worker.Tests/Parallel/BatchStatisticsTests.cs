@@ -74,7 +74,7 @@ public sealed class BatchStatisticsTests
         {
             using var scope = NewDisposeScope();
             using var layer = new BatchNormalization(3, dtype);
-            var statistics = new WholeBatchStatistics(group);
+            var statistics = new GlobalBatchStatistics(group);
             layer.OverWholeBatch = x => SynchronisedBatchNorm.Apply(x, layer, statistics);
             var (start, count) = group.Rank == 0 ? (0, 2) : (2, 4);
             return Pass(layer, input, gradient, start, count, dtype);
@@ -95,7 +95,7 @@ public sealed class BatchStatisticsTests
         {
             using var scope = NewDisposeScope();
             using var layer = new BatchNormalization(3, ScalarType.Float64);
-            using var statistics = new WholeBatchStatistics(group);
+            using var statistics = new GlobalBatchStatistics(group);
             layer.OverWholeBatch = x => SynchronisedBatchNorm.Apply(x, layer, statistics);
             layer.call(full([group.Rank, 3, 1, 1], 5.0, dtype: ScalarType.Float64)); // rank 0 has no sample
             return (Mean: Trainings.Values(layer.running_mean!), Variance: Trainings.Values(layer.running_var!));

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Cluster.Worker.Telemetry;
 using Cluster.Worker.Tests.Agent;
+using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 using static Cluster.Worker.Tests.Agent.RunningAgent;

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Training;
 using Google.Protobuf;
 
 namespace Cluster.Worker.Tests.Training;

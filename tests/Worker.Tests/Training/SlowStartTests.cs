@@ -17,8 +17,14 @@ public sealed class SlowStartTests
     {
         using var cluster = new InMemoryCluster(worldSize: 2);
         var time = new FakeTimeProvider();
-        var launch = new TrainerLaunch { JobId = JobId.New()
-            .ToString(), Spec = TestRuns.AJob(), WorldSize = 2, LocalWorldSize = 1, Rank = 1 };
+        var launch = new TrainerLaunch
+        {
+            JobId = JobId.New().ToString(),
+            Spec = TestRuns.AJob(),
+            WorldSize = 2,
+            LocalWorldSize = 1,
+            Rank = 1,
+        };
         using var stop = new TrainerStop(time);
         await using var context = new TrainerContext(launch, cluster.Link(1), stop, NullLoggerFactory.Instance, time);
 

@@ -1,4 +1,5 @@
 using Cluster.Contracts.V1;
+using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -16,8 +17,11 @@ internal static class TestRuns
             Name = "test",
             Seed = 11,
             Parallelism = Parallelism.Data,
-            Model = new ModelSpec { Name = "lenet5", Options = { ["inputSize"] = Whole(28), ["activation"] = Word("relu"),
-                ["init"] = Word("he") } },
+            Model = new ModelSpec
+            {
+                Name = "lenet5",
+                Options = { ["inputSize"] = Whole(28), ["activation"] = Word("relu"), ["init"] = Word("he") },
+            },
             Data = new DataSpec
             {
                 Name = "synthetic",
@@ -30,8 +34,18 @@ internal static class TestRuns
                 Epochs = 2,
                 GlobalBatchSize = 20,
                 Precision = Precision.Float32,
-                Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.05, Momentum =
-                    0.9, WeightDecay = 5e-4, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8, Decay = 0.9, TrustCoefficient = 0.01 },
+                Optimizer = new OptimizerSpec
+                {
+                    Name = "sgd",
+                    LearningRate = 0.05,
+                    Momentum = 0.9,
+                    WeightDecay = 5e-4,
+                    Beta1 = 0.9,
+                    Beta2 = 0.999,
+                    Epsilon = 1e-8,
+                    Decay = 0.9,
+                    TrustCoefficient = 0.01,
+                },
                 Schedule = new ScheduleSpec { Name = "cosine" },
             },
             Checkpoints = new CheckpointPolicy { EveryEpochs = 1 },

@@ -15,19 +15,19 @@ internal sealed unsafe class NcclCommunicator : IDisposable
 
     private static readonly TimeSpan LongestLeave = TimeSpan.FromSeconds(5);
 
-    private readonly NcclLibrary nccl;
-    private readonly CudaDevice device;
-    private readonly Lock gate = new();
-    private readonly nint stream;
-    private readonly nint computed;
-    private nint handle;
+    private readonly NcclLibrary _nccl;
+    private readonly CudaDevice _device;
+    private readonly Lock _gate = new();
+    private readonly nint _stream;
+    private readonly nint _computed;
+    private nint _handle;
 
     private NcclCommunicator(NcclLibrary nccl, CudaDevice device)
     {
-        (this.nccl, this.device) = (nccl, device);
+        (_nccl, _device) = (nccl, device);
         device.Enter();
-        stream = device.Driver.CreateStream();
-        computed = device.Driver.CreateEvent();
+        _stream = device.Driver.CreateStream();
+        _computed = device.Driver.CreateEvent();
     }
 
     /// <summary>Puts a call on a stream.</summary>
@@ -47,7 +47,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         try
         {
             var config = NcclLibrary.Config.NonBlocking();
-            fixed (nint* handle = &made.handle)
+            fixed (nint* handle = &made._handle)
                 made.Settle(nccl.InitRank(handle, ranks, id, rank, &config), "ncclCommInitRankConfig", look);
             return made;
         }
@@ -68,15 +68,15 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     /// <exception cref="DeviceException">NCCL refuses it, or has been given up.</exception>
     public nint Begin(Call call, string name, Action look)
     {
-        lock (gate)
+        lock (_gate)
         {
-            device.Enter();
-            var driver = device.Driver;
-            driver.Record(computed, CudaDriver.ComputeStream);
-            driver.Wait(stream, computed);
-            Settle(call(nccl, Handle, stream), name, look);
+            _device.Enter();
+            var driver = _device.Driver;
+            driver.Record(_computed, CudaDriver.ComputeStream);
+            driver.Wait(_stream, _computed);
+            Settle(call(_nccl, Handle, _stream), name, look);
             var done = driver.CreateEvent();
-            driver.Record(done, stream);
+            driver.Record(done, _stream);
             return done;
         }
     }
@@ -85,41 +85,41 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     /// <exception cref="DeviceException">It has, or has been given up.</exception>
     public void ThrowIfFailed()
     {
-        lock (gate)
+        lock (_gate)
         {
             var state = State();
             if (state != NcclLibrary.InProgress)
-                nccl.Check(state, "ncclCommGetAsyncError");
+                _nccl.Check(state, "ncclCommGetAsyncError");
         }
     }
 
     /// <summary>Ends what is on the stream. Nothing can be begun afterwards.</summary>
     public void Abort()
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (handle == 0)
+            if (_handle == 0)
                 return;
-            device.Enter();
-            nccl.Abort(handle);
-            handle = 0;
+            _device.Enter();
+            _nccl.Abort(_handle);
+            _handle = 0;
         }
     }
 
     /// <summary>Waits for what is on the stream, unless it has been aborted.</summary>
     public void Dispose()
     {
-        lock (gate)
+        lock (_gate)
         {
-            device.Enter();
-            if (handle != 0)
+            _device.Enter();
+            if (_handle != 0)
             {
                 Leave();
-                handle = 0;
+                _handle = 0;
             }
 
-            device.Driver.DestroyEvent(computed);
-            device.Driver.DestroyStream(stream);
+            _device.Driver.DestroyEvent(_computed);
+            _device.Driver.DestroyStream(_stream);
         }
     }
 
@@ -127,17 +127,17 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     private void Leave()
     {
         var began = Stopwatch.GetTimestamp();
-        var state = nccl.Finalize(handle);
+        var state = _nccl.Finalize(_handle);
         while (state == NcclLibrary.InProgress && Stopwatch.GetElapsedTime(began) < LongestLeave)
         {
             Thread.Yield();
             state = State();
         }
 
-        _ = state == NcclLibrary.Success ? nccl.Destroy(handle) : nccl.Abort(handle);
+        _ = state == NcclLibrary.Success ? _nccl.Destroy(_handle) : _nccl.Abort(_handle);
     }
 
-    private nint Handle => handle != 0 ? handle : throw new DeviceException("this rank has given its communicator up");
+    private nint Handle => _handle != 0 ? _handle : throw new DeviceException("this rank has given its communicator up");
 
     /// <summary>A communicator that does not block answers that it is still about it: then it is asked until it is not.</summary>
     private void Settle(int result, string call, Action look)
@@ -148,13 +148,13 @@ internal sealed unsafe class NcclCommunicator : IDisposable
             Thread.Yield();
         }
 
-        nccl.Check(result, call);
+        _nccl.Check(result, call);
     }
 
     private int State()
     {
         int state;
-        nccl.Check(nccl.AsyncError(Handle, &state), "ncclCommGetAsyncError");
+        _nccl.Check(_nccl.AsyncError(Handle, &state), "ncclCommGetAsyncError");
         return state;
     }
 }

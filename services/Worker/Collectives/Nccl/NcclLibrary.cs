@@ -25,7 +25,7 @@ internal sealed unsafe class NcclLibrary
     public readonly delegate* unmanaged<nint, nuint, int, int, nint, nint, int> Send;
     public readonly delegate* unmanaged<nint, nuint, int, int, nint, nint, int> Receive;
 
-    private readonly delegate* unmanaged<int, byte*> errorString;
+    private readonly delegate* unmanaged<int, byte*> _errorString;
 
     /// <exception cref="NotSupportedException">It is missing or too old.</exception>
     public NcclLibrary(string name)
@@ -35,7 +35,7 @@ internal sealed unsafe class NcclLibrary
         int version;
         if (((delegate* unmanaged<int*, int>)library.Function("ncclGetVersion"))(&version) != Success || version < OldestVersion)
             throw new NotSupportedException($"{name} is version {version}, older than {OldestVersion} (2.14); {remedy}");
-        errorString = (delegate* unmanaged<int, byte*>)library.Function("ncclGetErrorString");
+        _errorString = (delegate* unmanaged<int, byte*>)library.Function("ncclGetErrorString");
         GetUniqueId = (delegate* unmanaged<UniqueId*, int>)library.Function("ncclGetUniqueId");
         InitRank = (delegate* unmanaged<nint*, int, UniqueId, int, Config*, int>)library.Function("ncclCommInitRankConfig");
         AsyncError = (delegate* unmanaged<nint, int*, int>)library.Function("ncclCommGetAsyncError");
@@ -64,7 +64,7 @@ internal sealed unsafe class NcclLibrary
     }
 
     public string Describe(int result) =>
-        FormattableString.Invariant($"'{Marshal.PtrToStringUTF8((nint)errorString(result))}' (ncclResult_t {result})");
+        FormattableString.Invariant($"'{Marshal.PtrToStringUTF8((nint)_errorString(result))}' (ncclResult_t {result})");
 
     /// <summary>ncclUniqueId, which calls take by value.</summary>
     public struct UniqueId
@@ -79,12 +79,12 @@ internal sealed unsafe class NcclLibrary
     /// </summary>
     public struct Config
     {
-        private nuint size;
-        private uint magic;
-        private uint version;
-        private int blocking;
+        private nuint _size;
+        private uint _magic;
+        private uint _version;
+        private int _blocking;
 
         public static Config NonBlocking() =>
-            new() { size = (nuint)sizeof(Config), magic = 0xcafebeef, version = OldestVersion, blocking = 0 };
+            new() { _size = (nuint)sizeof(Config), _magic = 0xcafebeef, _version = OldestVersion, _blocking = 0 };
     }
 }

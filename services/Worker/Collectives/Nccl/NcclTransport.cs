@@ -13,19 +13,19 @@ namespace Cluster.Worker.Collectives.Nccl;
 /// </remarks>
 internal sealed class NcclTransport : CollectiveTransport
 {
-    private readonly CollectiveTransport host;
-    private readonly NcclLibrary nccl;
-    private readonly CudaDevice device;
-    private readonly NcclCommunicator all;
-    private readonly GroupMembers members;
-    private readonly Lock gate = new();
-    private readonly Dictionary<(int Peer, bool Sending), NcclCommunicator> pairs = [];
-    private volatile int culpritOfAbort = -1;
+    private readonly CollectiveTransport _host;
+    private readonly NcclLibrary _nccl;
+    private readonly CudaDevice _device;
+    private readonly NcclCommunicator _all;
+    private readonly GroupMembers _members;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(int Peer, bool Sending), NcclCommunicator> _pairs = [];
+    private volatile int _culpritOfAbort = -1;
 
     private NcclTransport(
         CollectiveTransport host, NcclLibrary nccl, CudaDevice device, NcclCommunicator all, GroupMembers members, TimeSpan patience)
     {
-        (this.host, this.nccl, this.device, this.all, this.members, Patience) = (host, nccl, device, all, members, patience);
+        (_host, _nccl, _device, _all, _members, Patience) = (host, nccl, device, all, members, patience);
         Name = "nccl+" + host.Name;
     }
 
@@ -47,17 +47,17 @@ internal sealed class NcclTransport : CollectiveTransport
 
     public override unsafe void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        if (BeginAllReduce(values, count, reduction) is { } begun)
-            begun.Wait(operation);
+        if (BeginAllReduce(values, count, reduction) is { } pending)
+            pending.Wait(operation);
         else
-            host.AllReduce(values, count, reduction, operation);
+            _host.AllReduce(values, count, reduction, operation);
     }
 
-    public override unsafe IBegunExchange? BeginAllReduce(nint values, long count, Reduction reduction)
+    public override unsafe IPendingExchange? BeginAllReduce(nint values, long count, Reduction reduction)
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
-        return device.Holds(values)
-            ? Begin(all, (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream),
+        return _device.Holds(values)
+            ? Begin(_all, (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream),
                 "ncclAllReduce")
             : null;
     }
@@ -65,36 +65,37 @@ internal sealed class NcclTransport : CollectiveTransport
     public override unsafe void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
-        if (device.Holds(input))
-            Begin(all, (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)count, type, op, communicator, stream),
+        if (_device.Holds(input))
+            Begin(_all, (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)count, type, op, communicator, stream),
                 "ncclReduceScatter").Wait(operation);
         else
-            host.ReduceScatter(input, output, count, reduction, operation);
+            _host.ReduceScatter(input, output, count, reduction, operation);
     }
 
     public override unsafe void AllGather(nint input, nint output, long bytes, in Operation operation)
     {
-        if (device.Holds(input))
-            Begin(all, (nccl, communicator, stream) => nccl.AllGather(input, output, (nuint)bytes, NcclLibrary.Bytes, communicator, stream),
+        if (_device.Holds(input))
+            Begin(_all,
+                (nccl, communicator, stream) => nccl.AllGather(input, output, (nuint)bytes, NcclLibrary.Bytes, communicator, stream),
                 "ncclAllGather").Wait(operation);
         else
-            host.AllGather(input, output, bytes, operation);
+            _host.AllGather(input, output, bytes, operation);
     }
 
     public override unsafe void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
-        if (device.Holds(values))
-            Begin(all,
+        if (_device.Holds(values))
+            Begin(_all,
                 (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream),
                 "ncclBroadcast").Wait(operation);
         else
-            host.Broadcast(values, bytes, root, operation);
+            _host.Broadcast(values, bytes, root, operation);
     }
 
     public override unsafe void Send(nint values, long bytes, int destination, in Operation operation)
     {
-        if (!device.Holds(values))
-            host.Send(values, bytes, destination, operation);
+        if (!_device.Holds(values))
+            _host.Send(values, bytes, destination, operation);
         else
             Begin(Pair(destination, sending: true, operation),
                 (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream), "ncclSend").Wait(operation);
@@ -102,41 +103,41 @@ internal sealed class NcclTransport : CollectiveTransport
 
     public override unsafe void Receive(nint values, long bytes, int source, in Operation operation)
     {
-        if (!device.Holds(values))
-            host.Receive(values, bytes, source, operation);
+        if (!_device.Holds(values))
+            _host.Receive(values, bytes, source, operation);
         else
             Begin(Pair(source, sending: false, operation),
                 (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream), "ncclRecv").Wait(operation);
     }
 
-    public override void Barrier(in Operation operation) => host.Barrier(operation);
+    public override void Barrier(in Operation operation) => _host.Barrier(operation);
 
-    public override void RequirePeers(in Operation operation) => host.RequirePeers(operation);
+    public override void RequirePeers(in Operation operation) => _host.RequirePeers(operation);
 
     public override void Abort(int culprit)
     {
-        culpritOfAbort = culprit;
-        host.Abort(culprit);
-        all.Abort();
+        _culpritOfAbort = culprit;
+        _host.Abort(culprit);
+        _all.Abort();
         foreach (var pair in Pairs())
             pair.Abort();
     }
 
     public override void Dispose()
     {
-        all.Dispose();
+        _all.Dispose();
         foreach (var pair in Pairs())
             pair.Dispose();
-        host.Dispose();
-        device.Dispose();
+        _host.Dispose();
+        _device.Dispose();
     }
 
     /// <summary>What a wait looks at now and then.</summary>
     internal void Look(NcclCommunicator communicator, in Operation operation)
     {
-        if (culpritOfAbort >= 0)
-            throw operation.Aborted(members.Me, culpritOfAbort);
-        host.RequirePeers(operation);
+        if (_culpritOfAbort >= 0)
+            throw operation.Aborted(_members.Me, _culpritOfAbort);
+        _host.RequirePeers(operation);
         communicator.ThrowIfFailed();
     }
 
@@ -144,11 +145,11 @@ internal sealed class NcclTransport : CollectiveTransport
     /// <exception cref="DeviceException">It is of no use to go on.</exception>
     internal void LookWhileBeginning()
     {
-        if (culpritOfAbort >= 0)
+        if (_culpritOfAbort >= 0)
             throw new DeviceException("this rank has given its communicator up");
         try
         {
-            host.RequirePeers(new Operation(OperationKind.AllReduce, "beginning", 0, members, Patience));
+            _host.RequirePeers(new Operation(OperationKind.AllReduce, "beginning", 0, _members, Patience));
         }
         catch (CollectiveException e)
         {
@@ -157,7 +158,7 @@ internal sealed class NcclTransport : CollectiveTransport
     }
 
     /// <summary>Who is missing? All that live meet on the CPU; who does not come is named.</summary>
-    internal void Meet(in Operation operation) => host.Barrier(operation);
+    internal void Meet(in Operation operation) => _host.Barrier(operation);
 
     private static void LookWhileJoining(CollectiveTransport host, in Operation operation)
     {
@@ -166,33 +167,33 @@ internal sealed class NcclTransport : CollectiveTransport
             throw operation.Unfinished("NCCL did not join the ranks in time");
     }
 
-    private BegunExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) =>
-        new(this, device, communicator, call, name);
+    private PendingExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) =>
+        new(this, _device, communicator, call, name);
 
     /// <summary>Its id goes by the other transport, ahead of the pair's first message.</summary>
     private unsafe NcclCommunicator Pair(int peer, bool sending, in Operation operation)
     {
-        lock (gate)
+        lock (_gate)
         {
-            if (pairs.TryGetValue((peer, sending), out var known))
+            if (_pairs.TryGetValue((peer, sending), out var known))
                 return known;
         }
 
-        var id = sending ? nccl.NewUniqueId() : default;
+        var id = sending ? _nccl.NewUniqueId() : default;
         if (sending)
-            host.Send((nint)(&id), NcclLibrary.UniqueId.Bytes, peer, operation);
+            _host.Send((nint)(&id), NcclLibrary.UniqueId.Bytes, peer, operation);
         else
-            host.Receive((nint)(&id), NcclLibrary.UniqueId.Bytes, peer, operation);
+            _host.Receive((nint)(&id), NcclLibrary.UniqueId.Bytes, peer, operation);
         var call = operation;
-        var pair = NcclCommunicator.Join(nccl, device, id, sending ? 0 : 1, 2, () => LookWhileJoining(host, call));
-        lock (gate)
-            pairs.Add((peer, sending), pair);
+        var pair = NcclCommunicator.Join(_nccl, _device, id, sending ? 0 : 1, 2, () => LookWhileJoining(_host, call));
+        lock (_gate)
+            _pairs.Add((peer, sending), pair);
         return pair;
     }
 
     private NcclCommunicator[] Pairs()
     {
-        lock (gate)
-            return [.. pairs.Values];
+        lock (_gate)
+            return [.. _pairs.Values];
     }
 }

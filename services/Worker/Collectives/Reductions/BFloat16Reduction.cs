@@ -9,7 +9,7 @@ internal sealed unsafe class BFloat16Reduction(ReduceOp op, int ranks, int code)
     /// <summary>Two blocks of float32 stay in the first-level cache.</summary>
     private const int BlockLength = 1024;
 
-    private readonly NumberReduction<float> wide = new(op, ranks, code);
+    private readonly NumberReduction<float> _wide = new(op, ranks, code);
 
     [SkipLocalsInit]
     public override void Combine(nint left, nint right, nint target, int count)
@@ -21,7 +21,7 @@ internal sealed unsafe class BFloat16Reduction(ReduceOp op, int ranks, int code)
             var length = Math.Min(BlockLength, count - start);
             BFloat16Conversion.Widen(Block(left, start, length), new Span<float>(x, length));
             BFloat16Conversion.Widen(Block(right, start, length), new Span<float>(y, length));
-            wide.Combine((nint)x, (nint)y, (nint)x, length);
+            _wide.Combine((nint)x, (nint)y, (nint)x, length);
             BFloat16Conversion.Narrow(new ReadOnlySpan<float>(x, length), Block(target, start, length));
         }
     }
@@ -36,7 +36,7 @@ internal sealed unsafe class BFloat16Reduction(ReduceOp op, int ranks, int code)
         {
             var block = Block(values, start, Math.Min(BlockLength, count - start));
             BFloat16Conversion.Widen(block, new Span<float>(x, block.Length));
-            wide.Finish((nint)x, block.Length);
+            _wide.Finish((nint)x, block.Length);
             BFloat16Conversion.Narrow(new ReadOnlySpan<float>(x, block.Length), block);
         }
     }

@@ -9,7 +9,7 @@ namespace Cluster.Worker.Collectives.Reductions;
 internal sealed unsafe class NumberReduction<T>(ReduceOp op, int ranks, int code) : Reduction(sizeof(T), code)
     where T : unmanaged, INumber<T>
 {
-    private readonly T ranks = T.CreateChecked(ranks);
+    private readonly T _ranks = T.CreateChecked(ranks);
 
     public override void Combine(nint left, nint right, nint target, int count)
     {
@@ -33,7 +33,7 @@ internal sealed unsafe class NumberReduction<T>(ReduceOp op, int ranks, int code
     public override void Finish(nint values, int count)
     {
         if (op == ReduceOp.Mean)
-            TensorPrimitives.Divide(Values(values, count), ranks, new Span<T>((T*)values, count));
+            TensorPrimitives.Divide(Values(values, count), _ranks, new Span<T>((T*)values, count));
     }
 
     private static ReadOnlySpan<T> Values(nint address, int count) => new((T*)address, count);

@@ -5,8 +5,8 @@ namespace Cluster.Worker.Collectives.SharedMemory;
 /// <summary>A file mapped into this process, shared with the others that map it.</summary>
 internal sealed unsafe class MappedFile : IDisposable
 {
-    private readonly MemoryMappedFile file;
-    private readonly MemoryMappedViewAccessor view;
+    private readonly MemoryMappedFile _file;
+    private readonly MemoryMappedViewAccessor _view;
 
     public MappedFile(string path, long bytes)
     {
@@ -14,11 +14,11 @@ internal sealed unsafe class MappedFile : IDisposable
         using var stream = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
         if (stream.Length < bytes)
             throw new InvalidDataException($"shared memory '{path}' has {stream.Length} bytes; {bytes} were reserved");
-        file = MemoryMappedFile.CreateFromFile(
+        _file = MemoryMappedFile.CreateFromFile(
             stream, mapName: null, capacity: 0, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: false);
-        view = file.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.ReadWrite);
+        _view = _file.CreateViewAccessor(0, bytes, MemoryMappedFileAccess.ReadWrite);
         byte* start = null;
-        view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref start);
         Start = start;
         Bytes = bytes;
     }
@@ -29,8 +29,8 @@ internal sealed unsafe class MappedFile : IDisposable
 
     public void Dispose()
     {
-        view.SafeMemoryMappedViewHandle.ReleasePointer();
-        view.Dispose();
-        file.Dispose();
+        _view.SafeMemoryMappedViewHandle.ReleasePointer();
+        _view.Dispose();
+        _file.Dispose();
     }
 }

@@ -11,11 +11,11 @@ internal sealed unsafe class NodeRanks
     /// <summary>Longest sleep before a waiting rank looks whether its peers still live.</summary>
     private static readonly TimeSpan LifeSign = TimeSpan.FromMilliseconds(100);
 
-    private readonly byte* segment;
-    private readonly int[] groupRanks;
-    private readonly int me;
-    private readonly TimeSpan spinTime;
-    private int phase;
+    private readonly byte* _segment;
+    private readonly int[] _groupRanks;
+    private readonly int _me;
+    private readonly TimeSpan _spinTime;
+    private int _phase;
 
     /// <summary>Sees the segment through one rank's eyes.</summary>
     /// <param name="segment">The mapped segment.</param>
@@ -24,26 +24,26 @@ internal sealed unsafe class NodeRanks
     /// <param name="spinTime">How long to look at a word before sleeping on it.</param>
     public NodeRanks(byte* segment, int[] groupRanks, int me, TimeSpan spinTime)
     {
-        this.segment = segment;
-        this.groupRanks = groupRanks;
-        this.me = me;
-        this.spinTime = spinTime;
+        _segment = segment;
+        _groupRanks = groupRanks;
+        _me = me;
+        _spinTime = spinTime;
     }
 
-    public int Count => groupRanks.Length;
+    public int Count => _groupRanks.Length;
 
     /// <summary>The number in the group of this node's n-th rank.</summary>
-    public int MemberAt(int local) => groupRanks[local];
+    public int MemberAt(int local) => _groupRanks[local];
 
     /// <summary>Which of the two staging slots the coming phase uses.</summary>
-    public int Slot => (phase + 1) & 1;
+    public int Slot => (_phase + 1) & 1;
 
     /// <summary>Makes this rank known; peers wait for that in the first phase.</summary>
     public void Enter()
     {
         // The id last: who sees it takes the start for good, and a start that does not match for a death.
-        Header(me)->ProcessStart = ProcessIdentity.StartOf(Environment.ProcessId) ?? 0;
-        Volatile.Write(ref Header(me)->ProcessId, Environment.ProcessId);
+        Header(_me)->ProcessStart = ProcessIdentity.StartOf(Environment.ProcessId) ?? 0;
+        Volatile.Write(ref Header(_me)->ProcessId, Environment.ProcessId);
     }
 
     /// <summary>
@@ -54,19 +54,19 @@ internal sealed unsafe class NodeRanks
     /// <param name="place">Where the values lie, which must be the same for all: 0 for the slots.</param>
     public void Meet(in Operation operation, long place = 0)
     {
-        phase++;
-        var header = Header(me);
+        _phase++;
+        var header = Header(_me);
         *Stamp(header) = new PhaseStamp { Signature = operation.Signature, Bytes = operation.Bytes, Place = place };
         Advance(&header->Arrived, &header->Sleepers);
         for (var peer = 0; peer < Count; peer++)
         {
-            if (peer == me)
+            if (peer == _me)
                 continue;
             var theirs = Header(peer);
-            AwaitAtLeast(&theirs->Arrived, &theirs->Sleepers, phase, peer, operation);
+            AwaitAtLeast(&theirs->Arrived, &theirs->Sleepers, _phase, peer, operation);
             var stamp = *Stamp(theirs);
             if (stamp.Signature != operation.Signature || stamp.Bytes != operation.Bytes || stamp.Place != place)
-                throw operation.OutOfStep(groupRanks[peer], stamp.Signature, stamp.Bytes);
+                throw operation.OutOfStep(_groupRanks[peer], stamp.Signature, stamp.Bytes);
         }
     }
 
@@ -98,7 +98,7 @@ internal sealed unsafe class NodeRanks
                 lastCheck = Stopwatch.GetTimestamp();
                 CheckPeers(word, target, peer, operation);
                 if (operation.IsOverdue)
-                    throw operation.Late(groupRanks[peer]);
+                    throw operation.Late(_groupRanks[peer]);
             }
         }
         finally
@@ -112,7 +112,7 @@ internal sealed unsafe class NodeRanks
     {
         for (var peer = 0; peer < Count; peer++)
         {
-            if (peer != me && FaultOf(peer, operation) is { } fault)
+            if (peer != _me && FaultOf(peer, operation) is { } fault)
                 throw fault;
         }
     }
@@ -120,7 +120,7 @@ internal sealed unsafe class NodeRanks
     /// <summary>Leaves word for the peers. Waking them is not needed: they look around at every life sign.</summary>
     public void Depart(int departure, int culprit)
     {
-        var header = Header(me);
+        var header = Header(_me);
         if (Volatile.Read(ref header->Departure) != Departure.None)
             return; // the first word counts: a rank that failed also leaves
         header->Culprit = culprit;
@@ -144,7 +144,7 @@ internal sealed unsafe class NodeRanks
             if (began == 0)
                 began = Stopwatch.GetTimestamp();
         }
-        while (Stopwatch.GetElapsedTime(began) < spinTime);
+        while (Stopwatch.GetElapsedTime(began) < _spinTime);
         return false;
     }
 
@@ -153,17 +153,17 @@ internal sealed unsafe class NodeRanks
     /// </summary>
     private void CheckPeers(int* word, int target, int awaited, in Operation operation)
     {
-        var mine = Header(me);
+        var mine = Header(_me);
         if (Volatile.Read(ref mine->Departure) == Departure.Failed)
-            throw operation.Aborted(groupRanks[me], mine->Culprit); // another thread of this rank gave up
+            throw operation.Aborted(_groupRanks[_me], mine->Culprit); // another thread of this rank gave up
         for (var peer = 0; peer < Count; peer++)
         {
-            if (peer == me)
+            if (peer == _me)
                 continue;
             var fault = FaultOf(peer, operation);
             if (fault is null || Volatile.Read(ref *word) - target >= 0)
                 continue;
-            if (peer != awaited && fault.Fault != CollectiveFault.Aborted && Volatile.Read(ref Header(peer)->Arrived) - phase >= 0)
+            if (peer != awaited && fault.Fault != CollectiveFault.Aborted && Volatile.Read(ref Header(peer)->Arrived) - _phase >= 0)
                 continue; // it did its part of this phase; the awaited one is what is missing
             throw fault;
         }
@@ -176,15 +176,15 @@ internal sealed unsafe class NodeRanks
         var processId = Volatile.Read(ref header->ProcessId);
         return Volatile.Read(ref header->Departure) switch
         {
-            Departure.Failed => operation.Aborted(groupRanks[peer], header->Culprit),
-            Departure.Left => operation.Lost(groupRanks[peer], "left the group"),
+            Departure.Failed => operation.Aborted(_groupRanks[peer], header->Culprit),
+            Departure.Left => operation.Lost(_groupRanks[peer], "left the group"),
             _ when processId != 0 && ProcessIdentity.StartOf(processId) != header->ProcessStart =>
-                operation.Lost(groupRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
+                operation.Lost(_groupRanks[peer], FormattableString.Invariant($"is dead (process {processId})")),
             _ => null,
         };
     }
 
-    private RankHeader* Header(int rank) => (RankHeader*)(segment + SegmentLayout.HeaderAt(rank));
+    private RankHeader* Header(int rank) => (RankHeader*)(_segment + SegmentLayout.HeaderAt(rank));
 
-    private PhaseStamp* Stamp(RankHeader* header) => (phase & 1) == 0 ? &header->EvenPhase : &header->OddPhase;
+    private PhaseStamp* Stamp(RankHeader* header) => (_phase & 1) == 0 ? &header->EvenPhase : &header->OddPhase;
 }

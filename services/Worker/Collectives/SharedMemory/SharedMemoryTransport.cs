@@ -18,27 +18,27 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     /// <summary>Positions within a buffer are below 2 to this power, buffers' numbers above.</summary>
     private const int BufferShift = 48;
 
-    private readonly SharedMemoryReservation reserve;
-    private readonly int[] groupRanks;
-    private readonly int me;
-    private readonly SegmentLayout layout;
-    private readonly MappedFile segment;
-    private readonly NodeRanks ranks;
-    private readonly Mailboxes mailboxes;
-    private readonly List<(SharedBuffer Buffer, MappedFile Map)> buffers = [];
-    private readonly nint[] addresses;
+    private readonly SharedMemoryReservation _reserve;
+    private readonly int[] _groupRanks;
+    private readonly int _me;
+    private readonly SegmentLayout _layout;
+    private readonly MappedFile _segment;
+    private readonly NodeRanks _ranks;
+    private readonly Mailboxes _mailboxes;
+    private readonly List<(SharedBuffer Buffer, MappedFile Map)> _buffers = [];
+    private readonly nint[] _addresses;
 
     private unsafe SharedMemoryTransport(
         SharedMemoryReservation reserve, int[] groupRanks, int me, SegmentLayout layout, MappedFile segment, CollectiveOptions options)
     {
-        this.reserve = reserve;
-        this.groupRanks = groupRanks;
-        this.me = me;
-        this.layout = layout;
-        this.segment = segment;
-        ranks = new NodeRanks(segment.Start, groupRanks, me, options.SpinTime);
-        mailboxes = new Mailboxes(segment.Start, layout, ranks, me);
-        addresses = new nint[groupRanks.Length];
+        _reserve = reserve;
+        _groupRanks = groupRanks;
+        _me = me;
+        _layout = layout;
+        _segment = segment;
+        _ranks = new NodeRanks(segment.Start, groupRanks, me, options.SpinTime);
+        _mailboxes = new Mailboxes(segment.Start, layout, _ranks, me);
+        _addresses = new nint[groupRanks.Length];
     }
 
     public override string Name => "shared-memory";
@@ -59,10 +59,10 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
             reserve, groupRanks, Array.IndexOf(groupRanks, members.Me), places, new MappedFile(path, places.TotalBytes), options);
         try
         {
-            transport.ranks.Enter();
+            transport._ranks.Enter();
             // A thread of its own, because waiting for processes that are only starting may take long.
             await Task.Factory.StartNew(
-                () => transport.ranks.Meet(new Operation(OperationKind.Barrier, "join", 0, members, options.ConnectTimeout)),
+                () => transport._ranks.Meet(new Operation(OperationKind.Barrier, "join", 0, members, options.ConnectTimeout)),
                 cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             return transport;
         }
@@ -75,7 +75,7 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        foreach (var (i, (buffer, map)) in buffers.Index())
+        foreach (var (i, (buffer, map)) in _buffers.Index())
         {
             if (buffer.Find(values, operation.Bytes) is { } position)
             {
@@ -84,7 +84,7 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
             }
         }
 
-        var alone = ranks.Count <= 2 || operation.Bytes <= SmallBytes;
+        var alone = _ranks.Count <= 2 || operation.Bytes <= SmallBytes;
         foreach (var (start, length) in Chunks(count, reduction.ElementBytes))
         {
             var chunk = values + (nint)(start * reduction.ElementBytes);
@@ -98,13 +98,13 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
     {
         var size = reduction.ElementBytes;
-        foreach (var (start, length) in Chunks(count, size * ranks.Count))
+        foreach (var (start, length) in Chunks(count, size * _ranks.Count))
         {
-            var slot = ranks.Slot;
-            for (var part = 0; part < ranks.Count; part++)
-                Copy(input + (nint)(((part * count) + start) * size), SlotAddress(me, slot) + (nint)(part * length * size), length * size);
-            ranks.Meet(operation);
-            ReduceSlots(slot, me * length, output + (nint)(start * size), length, reduction);
+            var slot = _ranks.Slot;
+            for (var part = 0; part < _ranks.Count; part++)
+                Copy(input + (nint)(((part * count) + start) * size), SlotAddress(_me, slot) + (nint)(part * length * size), length * size);
+            _ranks.Meet(operation);
+            ReduceSlots(slot, _me * length, output + (nint)(start * size), length, reduction);
         }
     }
 
@@ -112,35 +112,35 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     {
         foreach (var (start, length) in Chunks(bytes, 1))
         {
-            var slot = ranks.Slot;
-            Copy(input + (nint)start, SlotAddress(me, slot), length);
-            ranks.Meet(operation);
-            for (var rank = 0; rank < ranks.Count; rank++)
+            var slot = _ranks.Slot;
+            Copy(input + (nint)start, SlotAddress(_me, slot), length);
+            _ranks.Meet(operation);
+            for (var rank = 0; rank < _ranks.Count; rank++)
                 Copy(SlotAddress(rank, slot), output + (nint)((rank * bytes) + start), length);
         }
     }
 
     public override void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
-        var localRoot = Array.IndexOf(groupRanks, root);
+        var localRoot = Array.IndexOf(_groupRanks, root);
         foreach (var (start, length) in Chunks(bytes, 1))
         {
-            var slot = ranks.Slot;
-            if (localRoot == me)
-                Copy(values + (nint)start, SlotAddress(me, slot), length);
-            ranks.Meet(operation);
-            if (localRoot != me)
+            var slot = _ranks.Slot;
+            if (localRoot == _me)
+                Copy(values + (nint)start, SlotAddress(_me, slot), length);
+            _ranks.Meet(operation);
+            if (localRoot != _me)
                 Copy(SlotAddress(localRoot, slot), values + (nint)start, length);
         }
     }
 
     public override void Send(nint values, long bytes, int destination, in Operation operation) =>
-        mailboxes.Send(values, bytes, Array.IndexOf(groupRanks, destination), operation);
+        _mailboxes.Send(values, bytes, Array.IndexOf(_groupRanks, destination), operation);
 
     public override void Receive(nint values, long bytes, int source, in Operation operation) =>
-        mailboxes.Receive(values, bytes, Array.IndexOf(groupRanks, source), operation);
+        _mailboxes.Receive(values, bytes, Array.IndexOf(_groupRanks, source), operation);
 
-    public override void Barrier(in Operation operation) => ranks.Meet(operation);
+    public override void Barrier(in Operation operation) => _ranks.Meet(operation);
 
     /// <summary>
     /// The first half of a sum over several nodes: the first rank of this node gets into <paramref name="values"/> what comes of
@@ -154,15 +154,15 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     /// <param name="operation">The call.</param>
     public void ReduceToFirst(nint values, nint carry, long count, Reduction reduction, bool isLast, in Operation operation)
     {
-        var slot = ranks.Slot;
-        if (me != 0)
-            Copy(values, SlotAddress(me, slot), count * reduction.ElementBytes);
-        ranks.Meet(operation);
-        if (me != 0)
+        var slot = _ranks.Slot;
+        if (_me != 0)
+            Copy(values, SlotAddress(_me, slot), count * reduction.ElementBytes);
+        _ranks.Meet(operation);
+        if (_me != 0)
             return;
-        for (var rank = 0; rank < ranks.Count; rank++)
-            addresses[rank] = rank == 0 ? values : SlotAddress(rank, slot);
-        ReadOnlySpan<nint> all = carry == 0 ? addresses : [carry, .. addresses];
+        for (var rank = 0; rank < _ranks.Count; rank++)
+            _addresses[rank] = rank == 0 ? values : SlotAddress(rank, slot);
+        ReadOnlySpan<nint> all = carry == 0 ? _addresses : [carry, .. _addresses];
         if (all.Length > 1)
             RankOrder.Reduce(reduction, all, values, values, count, isLast);
     }
@@ -170,73 +170,73 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     public override async Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken)
     {
         var partBytes = SegmentLayout.RoundUp(bytes);
-        var path = await reserve("buffer-" + name, partBytes * ranks.Count, cancellationToken);
-        var buffer = new SharedBuffer(path, me * partBytes, partBytes);
-        buffers.Add((buffer, new MappedFile(path, partBytes * ranks.Count)));
+        var path = await _reserve("buffer-" + name, partBytes * _ranks.Count, cancellationToken);
+        var buffer = new SharedBuffer(path, _me * partBytes, partBytes);
+        _buffers.Add((buffer, new MappedFile(path, partBytes * _ranks.Count)));
         return buffer;
     }
 
-    public override void RequirePeers(in Operation operation) => ranks.RequirePeers(operation);
+    public override void RequirePeers(in Operation operation) => _ranks.RequirePeers(operation);
 
-    public override void Abort(int culprit) => ranks.Depart(Departure.Failed, culprit);
+    public override void Abort(int culprit) => _ranks.Depart(Departure.Failed, culprit);
 
     public override void Dispose()
     {
-        ranks.Depart(Departure.Left, culprit: 0);
-        foreach (var (_, map) in buffers)
+        _ranks.Depart(Departure.Left, culprit: 0);
+        foreach (var (_, map) in _buffers)
             map.Dispose();
-        segment.Dispose();
+        _segment.Dispose();
     }
 
     private unsafe void ReduceInPlace(
         MappedFile map, SharedBuffer buffer, long position, long count, Reduction reduction, long place, in Operation operation)
     {
-        var slice = Slices.Of(count, ranks.Count, me);
-        for (var rank = 0; rank < ranks.Count; rank++)
-            addresses[rank] = (nint)(map.Start + (rank * buffer.Bytes) + position + (slice.Start * reduction.ElementBytes));
-        ranks.Meet(operation, place); // everyone's values are there
-        RankOrder.ReduceEverywhere(reduction, addresses, slice.Count);
-        ranks.Meet(operation, place); // everyone's slices are reduced
+        var slice = Slices.Of(count, _ranks.Count, _me);
+        for (var rank = 0; rank < _ranks.Count; rank++)
+            _addresses[rank] = (nint)(map.Start + (rank * buffer.Bytes) + position + (slice.Start * reduction.ElementBytes));
+        _ranks.Meet(operation, place); // everyone's values are there
+        RankOrder.ReduceEverywhere(reduction, _addresses, slice.Count);
+        _ranks.Meet(operation, place); // everyone's slices are reduced
     }
 
     private void ReduceAlone(nint chunk, long count, Reduction reduction, in Operation operation)
     {
-        var slot = ranks.Slot;
-        Copy(chunk, SlotAddress(me, slot), count * reduction.ElementBytes);
-        ranks.Meet(operation);
+        var slot = _ranks.Slot;
+        Copy(chunk, SlotAddress(_me, slot), count * reduction.ElementBytes);
+        _ranks.Meet(operation);
         ReduceSlots(slot, 0, chunk, count, reduction);
     }
 
     private void ReduceSlices(nint chunk, long count, Reduction reduction, in Operation operation)
     {
         var size = reduction.ElementBytes;
-        var valuesSlot = ranks.Slot;
-        Copy(chunk, SlotAddress(me, valuesSlot), count * size);
-        ranks.Meet(operation);
-        var resultsSlot = ranks.Slot;
-        var mine = Slices.Of(count, ranks.Count, me);
-        ReduceSlots(valuesSlot, mine.Start, SlotAddress(me, resultsSlot) + (nint)(mine.Start * size), mine.Count, reduction);
-        ranks.Meet(operation);
-        for (var rank = 0; rank < ranks.Count; rank++)
+        var valuesSlot = _ranks.Slot;
+        Copy(chunk, SlotAddress(_me, valuesSlot), count * size);
+        _ranks.Meet(operation);
+        var resultsSlot = _ranks.Slot;
+        var mine = Slices.Of(count, _ranks.Count, _me);
+        ReduceSlots(valuesSlot, mine.Start, SlotAddress(_me, resultsSlot) + (nint)(mine.Start * size), mine.Count, reduction);
+        _ranks.Meet(operation);
+        for (var rank = 0; rank < _ranks.Count; rank++)
         {
-            var slice = Slices.Of(count, ranks.Count, rank);
+            var slice = Slices.Of(count, _ranks.Count, rank);
             Copy(SlotAddress(rank, resultsSlot) + (nint)(slice.Start * size), chunk + (nint)(slice.Start * size), slice.Count * size);
         }
     }
 
     private void ReduceSlots(int slot, long start, nint target, long count, Reduction reduction)
     {
-        for (var rank = 0; rank < ranks.Count; rank++)
-            addresses[rank] = SlotAddress(rank, slot) + (nint)(start * reduction.ElementBytes);
-        RankOrder.Reduce(reduction, addresses, target, target, count);
+        for (var rank = 0; rank < _ranks.Count; rank++)
+            _addresses[rank] = SlotAddress(rank, slot) + (nint)(start * reduction.ElementBytes);
+        RankOrder.Reduce(reduction, _addresses, target, target, count);
     }
 
-    private unsafe nint SlotAddress(int rank, int slot) => (nint)(segment.Start + layout.SlotAt(rank, slot));
+    private unsafe nint SlotAddress(int rank, int slot) => (nint)(_segment.Start + _layout.SlotAt(rank, slot));
 
     /// <summary>Cuts a buffer so that each piece fits a slot; an empty buffer is one empty piece, because every rank must meet.</summary>
     private IEnumerable<(long Start, long Count)> Chunks(long length, int bytesPerElement)
     {
-        var largest = Math.Max(1, layout.SlotBytes / bytesPerElement);
+        var largest = Math.Max(1, _layout.SlotBytes / bytesPerElement);
         var start = 0L;
         do
         {

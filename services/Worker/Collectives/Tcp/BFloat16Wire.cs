@@ -15,7 +15,7 @@ internal sealed unsafe class BFloat16Wire(nint scratch, int ranks, int depth, lo
 {
     public const int ElementBytes = sizeof(ushort);
 
-    private readonly int places = 2 * depth;
+    private readonly int _places = 2 * depth;
 
     public static long ScratchBytes(int ranks, int depth, long largest) =>
         largest * ((ranks * sizeof(float)) + (((4 * ranks) + 2) * depth * ElementBytes));
@@ -55,5 +55,5 @@ internal sealed unsafe class BFloat16Wire(nint scratch, int ranks, int depth, lo
             new ReadOnlySpan<BFloat16>((BFloat16*)packed, checked((int)count)), new Span<float>((float*)values, (int)count));
 
     private nint Place(int row, int chunk) =>
-        scratch + (nint)((ranks * largest * sizeof(float)) + (((row * places) + (chunk % places)) * largest * ElementBytes));
+        scratch + (nint)((ranks * largest * sizeof(float)) + (((row * _places) + (chunk % _places)) * largest * ElementBytes));
 }

@@ -25,27 +25,27 @@ internal sealed unsafe class PeerLink : IDisposable
     // struct tcp_info of linux/tcp.h, and its states
     private const int TcpInfoBytes = 104, TcpStateAt = 0, TcpClosed = 7, TcpCloseWait = 8;
 
-    private readonly Queue<Transfer> toSend = new();
-    private readonly Queue<Transfer> toReceive = new();
-    private readonly Socket socket;
-    private readonly int descriptor;
-    private readonly byte* headers = (byte*)NativeMemory.AllocZeroed(3 * HeaderBytes); // outgoing, incoming, the next incoming
-    private int farewellCulprit;
-    private bool farewellBegun;
-    private bool farewellSent;
-    private int outgoingSent;
-    private int incomingSeen;
-    private int sendSequence;
-    private int receiveSequence;
+    private readonly Queue<Transfer> _toSend = new();
+    private readonly Queue<Transfer> _toReceive = new();
+    private readonly Socket _socket;
+    private readonly int _descriptor;
+    private readonly byte* _headers = (byte*)NativeMemory.AllocZeroed(3 * HeaderBytes); // outgoing, incoming, the next incoming
+    private int _abortCulprit;
+    private bool _abortStarted;
+    private bool _abortSent;
+    private int _outgoingSent;
+    private int _incomingSeen;
+    private int _sendSequence;
+    private int _receiveSequence;
 
     public PeerLink(int peer, Socket socket)
     {
         Peer = peer;
-        this.socket = socket;
+        _socket = socket;
         socket.NoDelay = true;
         socket.Blocking = false;
         KeepAlive(socket);
-        descriptor = (int)socket.Handle;
+        _descriptor = (int)socket.Handle;
     }
 
     public int Peer { get; }
@@ -61,56 +61,56 @@ internal sealed unsafe class PeerLink : IDisposable
         }
     }
 
-    public bool IsSending => toSend.Count > 0;
+    public bool IsSending => _toSend.Count > 0;
 
-    public bool IsReceiving => toReceive.Count > 0;
+    public bool IsReceiving => _toReceive.Count > 0;
 
     /// <summary>Messages that have not come yet.</summary>
-    public int Awaited => toReceive.Count;
+    public int Awaited => _toReceive.Count;
 
-    public bool HasBegunFarewell { get; private set; }
+    public bool IsAborting { get; private set; }
 
-    private byte* Outgoing => headers;
+    private byte* Outgoing => _headers;
 
-    private byte* Incoming => headers + HeaderBytes;
+    private byte* Incoming => _headers + HeaderBytes;
 
-    private byte* NextIncoming => headers + (2 * HeaderBytes);
+    private byte* NextIncoming => _headers + (2 * HeaderBytes);
 
     /// <summary>What the socket must become for the exchange to go on.</summary>
     public SocketCalls.Watch Watch(bool sending, bool receiving) =>
-        new(descriptor, (short)((sending ? SocketCalls.Writable : 0) | (receiving ? SocketCalls.Readable : 0)));
+        new(_descriptor, (short)((sending ? SocketCalls.Writable : 0) | (receiving ? SocketCalls.Readable : 0)));
 
     /// <summary>Queues values to go out; they must stay as they are until they have.</summary>
-    public void Send(nint address, long bytes) => toSend.Enqueue(new Transfer(address, bytes, 0));
+    public void Send(nint address, long bytes) => _toSend.Enqueue(new Transfer(address, bytes, 0));
 
     /// <summary>Queues a place for values to come in.</summary>
     /// <param name="address">The place.</param>
     /// <param name="bytes">Its size.</param>
     /// <param name="tag">What the observer is told then.</param>
-    public void Receive(nint address, long bytes, int tag = 0) => toReceive.Enqueue(new Transfer(address, bytes, tag));
+    public void Receive(nint address, long bytes, int tag = 0) => _toReceive.Enqueue(new Transfer(address, bytes, tag));
 
     /// <summary>Sends as much of the first message as the socket takes now.</summary>
     /// <returns>Whether anything went out.</returns>
     public bool TrySend(in Operation operation)
     {
-        if (!toSend.TryPeek(out var transfer))
+        if (!_toSend.TryPeek(out var transfer))
             return false;
-        if (!transfer.HasBegun)
+        if (!transfer.HasStarted)
         {
             WriteHeader(operation.Signature, operation.Bytes, transfer.Remaining);
-            sendSequence++;
-            transfer.HasBegun = true;
+            _sendSequence++;
+            transfer.HasStarted = true;
         }
 
         var pieces = stackalloc SocketCalls.Piece[2];
-        pieces[0] = new SocketCalls.Piece(Outgoing + outgoingSent, HeaderBytes - outgoingSent);
+        pieces[0] = new SocketCalls.Piece(Outgoing + _outgoingSent, HeaderBytes - _outgoingSent);
         pieces[1] = new SocketCalls.Piece(transfer.Next, Math.Min(transfer.Remaining, LargestPortion));
         var sent = Write(pieces, 2, operation);
-        var ofHeader = (int)Math.Min(sent, HeaderBytes - outgoingSent);
-        outgoingSent += ofHeader;
+        var ofHeader = (int)Math.Min(sent, HeaderBytes - _outgoingSent);
+        _outgoingSent += ofHeader;
         transfer.Advance(sent - ofHeader);
-        if (outgoingSent == HeaderBytes && transfer.Remaining == 0)
-            toSend.Dequeue();
+        if (_outgoingSent == HeaderBytes && transfer.Remaining == 0)
+            _toSend.Dequeue();
         return sent > 0;
     }
 
@@ -118,32 +118,32 @@ internal sealed unsafe class PeerLink : IDisposable
     /// <returns>Whether anything came in.</returns>
     public bool TryReceive(in Operation operation, ITransferObserver? observer)
     {
-        if (!toReceive.TryPeek(out var transfer))
+        if (!_toReceive.TryPeek(out var transfer))
             return false;
         Begin(transfer, operation); // its header may have come with the last message
         var received = 0L;
         var ofNextHeader = 0;
-        if (!transfer.HasBegun || transfer.Remaining > 0)
+        if (!transfer.HasStarted || transfer.Remaining > 0)
         {
             var portion = Math.Min(transfer.Remaining, LargestPortion);
             var pieces = stackalloc SocketCalls.Piece[3];
-            pieces[0] = new SocketCalls.Piece(Incoming + incomingSeen, HeaderBytes - incomingSeen);
+            pieces[0] = new SocketCalls.Piece(Incoming + _incomingSeen, HeaderBytes - _incomingSeen);
             pieces[1] = new SocketCalls.Piece(transfer.Next, portion);
             pieces[2] = new SocketCalls.Piece(NextIncoming, HeaderBytes);
             received = Read(pieces, portion == transfer.Remaining ? 3 : 2, operation);
-            var ofHeader = (int)Math.Min(received, HeaderBytes - incomingSeen);
-            incomingSeen += ofHeader;
+            var ofHeader = (int)Math.Min(received, HeaderBytes - _incomingSeen);
+            _incomingSeen += ofHeader;
             Begin(transfer, operation);
             var ofValues = Math.Min(received - ofHeader, portion);
             transfer.Advance(ofValues);
             ofNextHeader = (int)(received - ofHeader - ofValues);
         }
 
-        if (!transfer.HasBegun || transfer.Remaining > 0)
+        if (!transfer.HasStarted || transfer.Remaining > 0)
             return received > 0;
-        toReceive.Dequeue();
+        _toReceive.Dequeue();
         new ReadOnlySpan<byte>(NextIncoming, HeaderBytes).CopyTo(new Span<byte>(Incoming, HeaderBytes));
-        incomingSeen = ofNextHeader;
+        _incomingSeen = ofNextHeader;
         observer?.Received(transfer.Tag);
         return true;
     }
@@ -165,20 +165,20 @@ internal sealed unsafe class PeerLink : IDisposable
     /// <summary>
     /// Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.
     /// </summary>
-    public void BeginFarewell(int culprit)
+    public void BeginAbort(int culprit)
     {
-        HasBegunFarewell = true;
-        farewellCulprit = culprit;
-        toReceive.Clear();
-        var begun = toSend.TryPeek(out var transfer) && transfer.HasBegun ? transfer : null;
-        toSend.Clear();
+        IsAborting = true;
+        _abortCulprit = culprit;
+        _toReceive.Clear();
+        var begun = _toSend.TryPeek(out var transfer) && transfer.HasStarted ? transfer : null;
+        _toSend.Clear();
         if (begun is not null)
-            toSend.Enqueue(begun);
+            _toSend.Enqueue(begun);
     }
 
-    /// <summary>Goes on with the farewell, as far as the socket allows now.</summary>
+    /// <summary>Goes on with the abort, as far as the socket allows now.</summary>
     /// <returns>Whether it is over: the peer has been told and has closed its side, or is gone.</returns>
-    public bool TryFarewell(in Operation operation)
+    public bool TryEndAbort(in Operation operation)
     {
         try
         {
@@ -186,8 +186,8 @@ internal sealed unsafe class PeerLink : IDisposable
             {
             }
 
-            if (!IsSending && !farewellSent)
-                SendFarewell(operation);
+            if (!IsSending && !_abortSent)
+                SendAbort(operation);
 
             // What comes in is of no more use, but a connection closed with bytes unread is reset, and the peer might miss the message.
             var waste = stackalloc byte[WasteBytes];
@@ -200,7 +200,7 @@ internal sealed unsafe class PeerLink : IDisposable
         }
         catch (CollectiveException)
         {
-            return true; // closed or broken: what a farewell ends with
+            return true; // closed or broken: what an abort ends with
         }
         catch (SocketException)
         {
@@ -210,14 +210,14 @@ internal sealed unsafe class PeerLink : IDisposable
 
     public void Dispose()
     {
-        socket.Dispose();
-        NativeMemory.Free(headers);
+        _socket.Dispose();
+        NativeMemory.Free(_headers);
     }
 
     private void ReadTcpInfo(Span<byte> info)
     {
         const int levelTcp = 6, tcpInfo = 11;
-        socket.GetRawSocketOption(levelTcp, tcpInfo, info);
+        _socket.GetRawSocketOption(levelTcp, tcpInfo, info);
     }
 
     /// <summary>A machine that is down or cut off shows within five seconds, also while nothing is sent to it.</summary>
@@ -229,32 +229,32 @@ internal sealed unsafe class PeerLink : IDisposable
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
     }
 
-    private void SendFarewell(in Operation operation)
+    private void SendAbort(in Operation operation)
     {
-        if (!farewellBegun)
-            WriteHeader((int)OperationKind.Abort, farewellCulprit, 0);
-        farewellBegun = true;
-        var piece = new SocketCalls.Piece(Outgoing + outgoingSent, HeaderBytes - outgoingSent);
-        outgoingSent += (int)Write(&piece, 1, operation);
-        if (outgoingSent < HeaderBytes)
+        if (!_abortStarted)
+            WriteHeader((int)OperationKind.Abort, _abortCulprit, 0);
+        _abortStarted = true;
+        var piece = new SocketCalls.Piece(Outgoing + _outgoingSent, HeaderBytes - _outgoingSent);
+        _outgoingSent += (int)Write(&piece, 1, operation);
+        if (_outgoingSent < HeaderBytes)
             return;
-        farewellSent = true;
-        socket.Shutdown(SocketShutdown.Send);
+        _abortSent = true;
+        _socket.Shutdown(SocketShutdown.Send);
     }
 
     private void WriteHeader(int signature, long operationBytes, long messageBytes)
     {
-        outgoingSent = 0;
+        _outgoingSent = 0;
         var header = new Span<byte>(Outgoing, HeaderBytes);
         BinaryPrimitives.WriteInt32LittleEndian(header, signature);
-        BinaryPrimitives.WriteInt32LittleEndian(header[4..], sendSequence);
+        BinaryPrimitives.WriteInt32LittleEndian(header[4..], _sendSequence);
         BinaryPrimitives.WriteInt64LittleEndian(header[8..], operationBytes);
         BinaryPrimitives.WriteInt64LittleEndian(header[16..], messageBytes);
     }
 
     private void Begin(Transfer transfer, in Operation operation)
     {
-        if (transfer.HasBegun || incomingSeen < HeaderBytes)
+        if (transfer.HasStarted || _incomingSeen < HeaderBytes)
             return;
         var header = new ReadOnlySpan<byte>(Incoming, HeaderBytes);
         var signature = BinaryPrimitives.ReadInt32LittleEndian(header);
@@ -264,17 +264,17 @@ internal sealed unsafe class PeerLink : IDisposable
         var sequence = BinaryPrimitives.ReadInt32LittleEndian(header[4..]);
         var messageBytes = BinaryPrimitives.ReadInt64LittleEndian(header[16..]);
         if (signature != operation.Signature || operationBytes != operation.Bytes || messageBytes != transfer.Remaining
-            || sequence != receiveSequence)
+            || sequence != _receiveSequence)
             throw operation.OutOfStep(Peer, signature, operationBytes);
-        receiveSequence++;
-        transfer.HasBegun = true;
+        _receiveSequence++;
+        transfer.HasStarted = true;
     }
 
     private long Write(SocketCalls.Piece* pieces, int count, in Operation operation)
     {
         try
         {
-            return SocketCalls.Write(descriptor, pieces, count);
+            return SocketCalls.Write(_descriptor, pieces, count);
         }
         catch (Win32Exception e)
         {
@@ -286,7 +286,7 @@ internal sealed unsafe class PeerLink : IDisposable
     {
         try
         {
-            var received = SocketCalls.Read(descriptor, pieces, count);
+            var received = SocketCalls.Read(_descriptor, pieces, count);
             return received >= 0 ? received : throw operation.Lost(Peer, "closed the connection");
         }
         catch (Win32Exception e)

@@ -13,32 +13,32 @@ internal sealed class PeerListener : IDisposable
     /// <summary>Connections that may be proving themselves at once; further ones wait in the kernel's queue.</summary>
     private const int MostAtOnce = 64;
 
-    private readonly Socket listener;
-    private readonly PeerAddress address;
-    private readonly string secret;
-    private readonly int rank;
-    private readonly TimeSpan handshakeTimeout;
+    private readonly Socket _listener;
+    private readonly PeerAddress _address;
+    private readonly string _secret;
+    private readonly int _rank;
+    private readonly TimeSpan _handshakeTimeout;
 
     /// <summary>Listens on a free port.</summary>
     /// <exception cref="IOException">None is free, or the address is not this machine's.</exception>
     public PeerListener(PeerAddress address, string secret, int rank, TimeSpan handshakeTimeout)
     {
-        this.address = address;
-        this.secret = secret;
-        this.rank = rank;
-        this.handshakeTimeout = handshakeTimeout;
-        listener = Listen(address);
+        _address = address;
+        _secret = secret;
+        _rank = rank;
+        _handshakeTimeout = handshakeTimeout;
+        _listener = Listen(address);
     }
 
     /// <summary>What peers of other nodes are told.</summary>
-    public string Told => address.Told(EndPoint.Port);
+    public string Told => _address.Told(EndPoint.Port);
 
     /// <summary>Where it listens, with the port that was free.</summary>
-    public IPEndPoint EndPoint => (IPEndPoint)listener.LocalEndPoint!;
+    public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
 
     /// <summary>Where a peer of this node, which listens as this one does, is found.</summary>
     public PeerEndpoint OnThisNode(PeerEndpoint peer) =>
-        peer with { Address = new IPEndPoint(address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
+        peer with { Address = new IPEndPoint(_address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
 
     /// <summary>
     /// Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.
@@ -61,7 +61,7 @@ internal sealed class PeerListener : IDisposable
             while (true)
             {
                 await places.WaitAsync(allFound.Token);
-                var socket = await listener.AcceptAsync(allFound.Token);
+                var socket = await _listener.AcceptAsync(allFound.Token);
                 proofs.RemoveAll(t => t.IsCompletedSuccessfully);
                 proofs.Add(AdmitAsync(socket));
             }
@@ -87,7 +87,7 @@ internal sealed class PeerListener : IDisposable
         }
     }
 
-    public void Dispose() => listener.Dispose();
+    public void Dispose() => _listener.Dispose();
 
     private static Socket Listen(PeerAddress address)
     {
@@ -122,10 +122,10 @@ internal sealed class PeerListener : IDisposable
     private async Task<(int Rank, PeerChannel Channel)?> ProveAsync(Socket socket, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(handshakeTimeout);
+        limit.CancelAfter(_handshakeTimeout);
         try
         {
-            return await PeerProof.AcceptAsync(socket, secret, rank, limit.Token);
+            return await PeerProof.AcceptAsync(socket, _secret, _rank, limit.Token);
         }
         catch (SocketException)
         {

@@ -7,27 +7,27 @@ internal sealed unsafe class ScratchMemory : IDisposable
 {
     private const int AlignmentBytes = 64;
 
-    private void* start;
-    private nuint bytes;
+    private void* _start;
+    private nuint _bytes;
 
     /// <summary>At least so many bytes; what an earlier call gave is no longer valid.</summary>
     public nint AtLeast(nuint wantedBytes)
     {
-        if (wantedBytes > bytes)
+        if (wantedBytes > _bytes)
         {
-            NativeMemory.AlignedFree(start);
-            start = null;
-            start = NativeMemory.AlignedAlloc(wantedBytes, AlignmentBytes);
-            bytes = wantedBytes;
+            NativeMemory.AlignedFree(_start);
+            _start = null;
+            _start = NativeMemory.AlignedAlloc(wantedBytes, AlignmentBytes);
+            _bytes = wantedBytes;
         }
 
-        return (nint)start;
+        return (nint)_start;
     }
 
     public void Dispose()
     {
-        NativeMemory.AlignedFree(start);
-        start = null;
-        bytes = 0;
+        NativeMemory.AlignedFree(_start);
+        _start = null;
+        _bytes = 0;
     }
 }

@@ -23,18 +23,18 @@ internal sealed class StreamedReduction : ITransferObserver
     /// <summary>Stands for a result that has come where it belongs.</summary>
     private const int ResultTag = -1;
 
-    private readonly PeerLink?[] links;
-    private readonly Reduction reduction;
-    private readonly SliceOf sliceOf;
-    private readonly Func<int, nint> targetOf;
-    private readonly bool handRound;
-    private readonly int rank;
-    private readonly int chunks;
-    private readonly nint received;
-    private readonly long slotBytes;
-    private readonly int[] missing = new int[Depth];
-    private readonly nint[] addresses;
-    private readonly BFloat16Wire? wire;
+    private readonly PeerLink?[] _links;
+    private readonly Reduction _reduction;
+    private readonly SliceOf _sliceOf;
+    private readonly Func<int, nint> _targetOf;
+    private readonly bool _handRound;
+    private readonly int _rank;
+    private readonly int _chunks;
+    private readonly nint _received;
+    private readonly long _slotBytes;
+    private readonly int[] _missing = new int[Depth];
+    private readonly nint[] _addresses;
+    private readonly BFloat16Wire? _wire;
 
     /// <param name="links">One a rank; null for this one.</param>
     /// <param name="reduction">What to do.</param>
@@ -43,16 +43,16 @@ internal sealed class StreamedReduction : ITransferObserver
     /// <param name="format">Has no effect on other types than float32.</param>
     public StreamedReduction(PeerLink?[] links, Reduction reduction, Plan plan, ScratchMemory scratch, WireFormat format)
     {
-        this.links = links;
-        this.reduction = reduction;
-        (chunks, var largest, sliceOf, targetOf, handRound) = plan;
-        slotBytes = largest * reduction.ElementBytes;
-        var slots = links.Length * Depth * slotBytes;
+        _links = links;
+        _reduction = reduction;
+        (_chunks, var largest, _sliceOf, _targetOf, _handRound) = plan;
+        _slotBytes = largest * reduction.ElementBytes;
+        var slots = links.Length * Depth * _slotBytes;
         var narrow = format == WireFormat.BFloat16 && reduction.IsFloat32;
-        received = scratch.AtLeast((nuint)(slots + (narrow ? BFloat16Wire.ScratchBytes(links.Length, Depth, largest) : 0)));
-        wire = narrow ? new BFloat16Wire(received + (nint)slots, links.Length, Depth, largest) : null;
-        rank = Array.IndexOf(links, null);
-        addresses = new nint[links.Length];
+        _received = scratch.AtLeast((nuint)(slots + (narrow ? BFloat16Wire.ScratchBytes(links.Length, Depth, largest) : 0)));
+        _wire = narrow ? new BFloat16Wire(_received + (nint)slots, links.Length, Depth, largest) : null;
+        _rank = Array.IndexOf(links, null);
+        _addresses = new nint[links.Length];
     }
 
     /// <summary>Where a rank's slice of a chunk lies, and its elements.</summary>
@@ -60,7 +60,7 @@ internal sealed class StreamedReduction : ITransferObserver
 
     public void Run(TcpExchange exchange, in Operation operation)
     {
-        for (var chunk = 0; chunk < Math.Min(Depth, chunks); chunk++)
+        for (var chunk = 0; chunk < Math.Min(Depth, _chunks); chunk++)
             QueueSlices(chunk);
         QueueResults(0);
         exchange.Run(operation, this);
@@ -70,76 +70,76 @@ internal sealed class StreamedReduction : ITransferObserver
     {
         if (tag < ResultTag)
             WidenResult(ResultTag - 1 - tag);
-        if (tag < 0 || --missing[tag % Depth] > 0)
+        if (tag < 0 || --_missing[tag % Depth] > 0)
             return;
         Combine(tag);
-        if (handRound)
+        if (_handRound)
             SendResult(tag);
-        if (tag + Depth < chunks)
+        if (tag + Depth < _chunks)
             QueueSlices(tag + Depth);
-        if (tag + 1 < chunks)
+        if (tag + 1 < _chunks)
             QueueResults(tag + 1);
     }
 
     private void QueueSlices(int chunk)
     {
-        missing[chunk % Depth] = links.Length - 1;
-        var mine = sliceOf(chunk, rank);
-        for (var peer = 0; peer < links.Length; peer++)
+        _missing[chunk % Depth] = _links.Length - 1;
+        var mine = _sliceOf(chunk, _rank);
+        for (var peer = 0; peer < _links.Length; peer++)
         {
-            if (links[peer] is not { } link)
+            if (_links[peer] is not { } link)
                 continue;
-            var (address, count) = sliceOf(chunk, peer);
-            link.Send(wire?.PackSlice(chunk, peer, address, count) ?? address, WireBytes(count));
+            var (address, count) = _sliceOf(chunk, peer);
+            link.Send(_wire?.PackSlice(chunk, peer, address, count) ?? address, WireBytes(count));
             link.Receive(SlotOf(chunk, peer), WireBytes(mine.Count), chunk);
         }
     }
 
     private void Combine(int chunk)
     {
-        var mine = sliceOf(chunk, rank);
-        for (var peer = 0; peer < links.Length; peer++)
+        var mine = _sliceOf(chunk, _rank);
+        for (var peer = 0; peer < _links.Length; peer++)
         {
             var slot = SlotOf(chunk, peer);
-            addresses[peer] = peer == rank ? mine.Address : wire?.WidenSlice(peer, slot, mine.Count) ?? slot;
+            _addresses[peer] = peer == _rank ? mine.Address : _wire?.WidenSlice(peer, slot, mine.Count) ?? slot;
         }
 
         // Over this rank's own values only when they are no longer needed.
-        var target = targetOf(chunk);
-        RankOrder.Reduce(reduction, addresses, rank < 2 ? target : addresses[0], target, mine.Count);
+        var target = _targetOf(chunk);
+        RankOrder.Reduce(_reduction, _addresses, _rank < 2 ? target : _addresses[0], target, mine.Count);
     }
 
     private void SendResult(int chunk)
     {
-        var count = sliceOf(chunk, rank).Count;
-        var target = targetOf(chunk);
-        var result = wire?.PackResult(chunk, target, count) ?? target;
-        foreach (var link in links)
+        var count = _sliceOf(chunk, _rank).Count;
+        var target = _targetOf(chunk);
+        var result = _wire?.PackResult(chunk, target, count) ?? target;
+        foreach (var link in _links)
             link?.Send(result, WireBytes(count));
     }
 
     private void QueueResults(int chunk)
     {
-        for (var peer = 0; handRound && peer < links.Length; peer++)
+        for (var peer = 0; _handRound && peer < _links.Length; peer++)
         {
-            var (address, count) = sliceOf(chunk, peer);
-            if (wire is null)
-                links[peer]?.Receive(address, WireBytes(count), ResultTag);
+            var (address, count) = _sliceOf(chunk, peer);
+            if (_wire is null)
+                _links[peer]?.Receive(address, WireBytes(count), ResultTag);
             else
-                links[peer]?.Receive(wire.ResultPlace(chunk, peer), WireBytes(count), ResultTag - 1 - ((chunk * links.Length) + peer));
+                _links[peer]?.Receive(_wire.ResultPlace(chunk, peer), WireBytes(count), ResultTag - 1 - ((chunk * _links.Length) + peer));
         }
     }
 
     private void WidenResult(int place)
     {
-        var (chunk, peer) = Math.DivRem(place, links.Length);
-        var (address, count) = sliceOf(chunk, peer);
-        BFloat16Wire.Unpack(wire!.ResultPlace(chunk, peer), address, count);
+        var (chunk, peer) = Math.DivRem(place, _links.Length);
+        var (address, count) = _sliceOf(chunk, peer);
+        BFloat16Wire.Unpack(_wire!.ResultPlace(chunk, peer), address, count);
     }
 
-    private long WireBytes(long count) => count * (wire is null ? reduction.ElementBytes : BFloat16Wire.ElementBytes);
+    private long WireBytes(long count) => count * (_wire is null ? _reduction.ElementBytes : BFloat16Wire.ElementBytes);
 
-    private nint SlotOf(int chunk, int peer) => received + (nint)(((peer * Depth) + (chunk % Depth)) * slotBytes);
+    private nint SlotOf(int chunk, int peer) => _received + (nint)(((peer * Depth) + (chunk % Depth)) * _slotBytes);
 
     /// <param name="Chunks">How many.</param>
     /// <param name="LargestSlice">Elements of the largest slice.</param>

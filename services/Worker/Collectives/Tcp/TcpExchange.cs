@@ -21,13 +21,13 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     /// <summary>
     /// Longest wait for peers to take notice that this rank gives up. They are in the same exchange, so it is usually over at once.
     /// </summary>
-    private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan AbortTime = TimeSpan.FromSeconds(1);
 
-    private static readonly TimeSpan FarewellLookUp = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan AbortLookUp = TimeSpan.FromMilliseconds(10);
 
-    private readonly Lock gate = new();
-    private readonly SocketCalls.Watch[] watches = new SocketCalls.Watch[links.Length];
-    private volatile int culpritOfAbort = -1;
+    private readonly Lock _gate = new();
+    private readonly SocketCalls.Watch[] _watches = new SocketCalls.Watch[links.Length];
+    private volatile int _culpritOfAbort = -1;
 
     /// <summary>
     /// Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were
@@ -35,7 +35,7 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     /// </summary>
     public void Run(in Operation operation, ITransferObserver? observer = null)
     {
-        lock (gate)
+        lock (_gate)
         {
             try
             {
@@ -44,7 +44,7 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
             catch (CollectiveException e)
             {
                 // Only those in the midst of it: the others are told by Abort, when the ranks of this node know already.
-                SayFarewell(e.Member, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
+                SendAborts(e.Member, [.. links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving)]);
                 throw;
             }
         }
@@ -56,9 +56,9 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     /// </summary>
     public void Abort(int culprit)
     {
-        culpritOfAbort = culprit;
-        lock (gate)
-            SayFarewell(culprit, [.. links.OfType<PeerLink>()]);
+        _culpritOfAbort = culprit;
+        lock (_gate)
+            SendAborts(culprit, [.. links.OfType<PeerLink>()]);
     }
 
     public static void RequireAnswers(PeerLink link, PeerLink companion, in Operation operation)
@@ -80,16 +80,16 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
         }
     }
 
-    private void SayFarewell(int culprit, IEnumerable<PeerLink> peers)
+    private void SendAborts(int culprit, IEnumerable<PeerLink> peers)
     {
-        var operation = new Operation(OperationKind.Abort, "farewell", 0, members, FarewellTime);
-        var remaining = peers.Where(link => link.Peer != culprit && !link.HasBegunFarewell).ToList();
-        remaining.ForEach(link => link.BeginFarewell(culprit));
+        var operation = new Operation(OperationKind.Abort, "abort", 0, members, AbortTime);
+        var remaining = peers.Where(link => link.Peer != culprit && !link.IsAborting).ToList();
+        remaining.ForEach(link => link.BeginAbort(culprit));
         while (remaining.Count > 0 && !operation.IsOverdue)
         {
-            remaining.RemoveAll(link => link.TryFarewell(operation));
+            remaining.RemoveAll(link => link.TryEndAbort(operation));
             if (remaining.Count > 0)
-                SocketCalls.Wait([.. remaining.Select(link => link.Watch(sending: false, receiving: true))], FarewellLookUp);
+                SocketCalls.Wait([.. remaining.Select(link => link.Watch(sending: false, receiving: true))], AbortLookUp);
         }
     }
 
@@ -125,15 +125,15 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
         foreach (var link in links)
         {
             if (link is not null && (link.IsSending || link.IsReceiving))
-                watches[count++] = link.Watch(link.IsSending, link.IsReceiving);
+                _watches[count++] = link.Watch(link.IsSending, link.IsReceiving);
         }
 
         var began = Stopwatch.GetTimestamp();
-        SocketCalls.Wait(watches.AsSpan(0, count), LookUp);
+        SocketCalls.Wait(_watches.AsSpan(0, count), LookUp);
         if (Stopwatch.GetElapsedTime(began) < LookUp)
             return;
-        if (culpritOfAbort >= 0)
-            throw operation.Aborted(members.Me, culpritOfAbort);
+        if (_culpritOfAbort >= 0)
+            throw operation.Aborted(members.Me, _culpritOfAbort);
         foreach (var link in links)
         {
             if (link is not null)

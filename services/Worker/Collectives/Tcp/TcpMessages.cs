@@ -10,15 +10,15 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// <param name="members">The group.</param>
 internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, GroupMembers members) : IDisposable
 {
-    private readonly Lock[] sending = [.. links.Select(_ => new Lock())];
-    private readonly Lock[] receiving = [.. links.Select(_ => new Lock())];
-    private readonly TcpExchange farewells = new(links, companions, members, spinTime: default);
-    private volatile int culpritOfAbort = -1;
+    private readonly Lock[] _sending = [.. links.Select(_ => new Lock())];
+    private readonly Lock[] _receiving = [.. links.Select(_ => new Lock())];
+    private readonly TcpExchange _aborts = new(links, companions, members, spinTime: default);
+    private volatile int _culpritOfAbort = -1;
 
     public void Send(nint address, long bytes, int destination, in Operation operation)
     {
         var link = links[destination]!;
-        lock (sending[destination])
+        lock (_sending[destination])
         {
             link.Send(address, bytes);
             while (link.IsSending)
@@ -32,7 +32,7 @@ internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, Gro
     public void Receive(nint address, long bytes, int source, in Operation operation)
     {
         var link = links[source]!;
-        lock (receiving[source])
+        lock (_receiving[source])
         {
             link.Receive(address, bytes);
             while (link.IsReceiving)
@@ -46,17 +46,17 @@ internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, Gro
     /// <summary>Waits until every thread has noticed, then tells the peers.</summary>
     public void Abort(int culprit)
     {
-        culpritOfAbort = culprit;
-        Array.ForEach(sending, gate => gate.Enter());
-        Array.ForEach(receiving, gate => gate.Enter());
+        _culpritOfAbort = culprit;
+        Array.ForEach(_sending, gate => gate.Enter());
+        Array.ForEach(_receiving, gate => gate.Enter());
         try
         {
-            farewells.Abort(culprit);
+            _aborts.Abort(culprit);
         }
         finally
         {
-            Array.ForEach(sending, gate => gate.Exit());
-            Array.ForEach(receiving, gate => gate.Exit());
+            Array.ForEach(_sending, gate => gate.Exit());
+            Array.ForEach(_receiving, gate => gate.Exit());
         }
     }
 
@@ -70,8 +70,8 @@ internal sealed class TcpMessages(PeerLink?[] links, PeerLink?[] companions, Gro
     {
         var began = Stopwatch.GetTimestamp();
         SocketCalls.Wait([link.Watch(isSending, !isSending)], TcpExchange.LookUp);
-        if (culpritOfAbort >= 0)
-            throw operation.Aborted(members.Me, culpritOfAbort);
+        if (_culpritOfAbort >= 0)
+            throw operation.Aborted(members.Me, _culpritOfAbort);
         if (Stopwatch.GetElapsedTime(began) < TcpExchange.LookUp)
             return;
         TcpExchange.RequireAnswers(link, companions[link.Peer]!, operation);

@@ -13,7 +13,7 @@ internal sealed unsafe class Transfer(nint next, long bytes, int tag)
     public int Tag { get; } = tag;
 
     /// <summary>Whether its header has been written, or seen.</summary>
-    public bool HasBegun { get; set; }
+    public bool HasStarted { get; set; }
 
     public void Advance(long moved)
     {

@@ -1,5 +1,4 @@
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data.Formats;
 
@@ -14,28 +13,28 @@ public sealed class ImageFolder : EncodedPart
 
     private static readonly string[] Extensions = [".jpg", ".jpeg", ".png"];
 
-    private readonly string folder;
-    private readonly IReadOnlyList<string> classes;
-    private readonly FolderSample[] samples;
+    private readonly string _folder;
+    private readonly IReadOnlyList<string> _classes;
+    private readonly FolderSample[] _samples;
 
     private ImageFolder(string folder, Decoding decoding, IReadOnlyList<string> classes, FolderSample[] samples)
         : base(decoding)
     {
-        this.folder = folder;
-        this.classes = classes;
-        this.samples = samples;
+        _folder = folder;
+        _classes = classes;
+        _samples = samples;
     }
 
-    public override int Count => samples.Length;
+    public override int Count => _samples.Length;
 
-    public override int Label(int sample) => samples[sample].Class;
+    public override int Label(int sample) => _samples[sample].Class;
 
-    public override string ClassName(int label) => FileNames.Shown(classes[label]);
+    public override string ClassName(int label) => FileNames.Shown(_classes[label]);
 
     public override SampleIdentity Identity(int sample)
     {
         var (_, bytes) = FileCalls.Stat(PathOf(sample), out var error);
-        return new SampleIdentity($"{classes[samples[sample].Class]}/{samples[sample].File}", error == 0 ? bytes : -1);
+        return new SampleIdentity($"{_classes[_samples[sample].Class]}/{_samples[sample].File}", error == 0 ? bytes : -1);
     }
 
     /// <summary>Whether a folder of the data root has this layout.</summary>
@@ -99,9 +98,9 @@ public sealed class ImageFolder : EncodedPart
     protected override string Name(int sample) => FileNames.Shown(PathOf(sample));
 
     protected override Memory<byte> Read(int sample, PictureBuffers buffers) =>
-        samples[sample].Fault is { } fault ? throw new BrokenPictureException(fault) : ReadFrom(PathOf(sample), 0, null, buffers);
+        _samples[sample].Fault is { } fault ? throw new BrokenPictureException(fault) : ReadFrom(PathOf(sample), 0, null, buffers);
 
-    private string PathOf(int sample) => Path.Combine(folder, classes[samples[sample].Class], samples[sample].File);
+    private string PathOf(int sample) => Path.Combine(_folder, _classes[_samples[sample].Class], _samples[sample].File);
 
     private static DataSetException Incomplete(string folder) =>
         new($"{folder} has no folders train and val; put a folder of pictures for each class into both");

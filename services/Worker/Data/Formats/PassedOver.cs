@@ -5,11 +5,11 @@ internal sealed class PassedOver
 {
     private const int EndingsTold = 5;
 
-    private readonly SortedDictionary<string, int> endings = new(StringComparer.Ordinal);
-    private int files;
-    private int folders;
+    private readonly SortedDictionary<string, int> _endings = new(StringComparer.Ordinal);
+    private int _files;
+    private int _folders;
 
-    public int Count => files + folders;
+    public int Count => _files + _folders;
 
     /// <summary>The first one; empty before.</summary>
     public string Example { get; private set; } = "";
@@ -19,7 +19,7 @@ internal sealed class PassedOver
         if (Count == 0)
             Example = FileNames.Shown(entry.Name);
         if (entry.IsFolder)
-            folders++;
+            _folders++;
         else
             AddFile(entry.Name);
     }
@@ -31,28 +31,28 @@ internal sealed class PassedOver
         AddFile(name);
     }
 
-    public bool HasAny(IEnumerable<string> ofEndings) => ofEndings.Any(endings.ContainsKey);
+    public bool HasAny(IEnumerable<string> ofEndings) => ofEndings.Any(_endings.ContainsKey);
 
     /// <summary>"3 files (.webp 2, .txt 1) and 1 folder".</summary>
-    public override string ToString() => (files, folders) switch
+    public override string ToString() => (_files, _folders) switch
     {
-        (0, _) => Counted(folders, "folder"),
-        (_, 0) => $"{Counted(files, "file")} ({Endings()})",
-        _ => $"{Counted(files, "file")} ({Endings()}) and {Counted(folders, "folder")}",
+        (0, _) => Counted(_folders, "folder"),
+        (_, 0) => $"{Counted(_files, "file")} ({Endings()})",
+        _ => $"{Counted(_files, "file")} ({Endings()}) and {Counted(_folders, "folder")}",
     };
 
     private void AddFile(string name)
     {
-        files++;
+        _files++;
         var ending = FileNames.Shown(Path.GetExtension(name).ToLowerInvariant());
-        endings[ending] = endings.GetValueOrDefault(ending) + 1;
+        _endings[ending] = _endings.GetValueOrDefault(ending) + 1;
     }
 
     private string Endings()
     {
-        var told = endings.OrderByDescending(pair => pair.Value).Take(EndingsTold)
+        var told = _endings.OrderByDescending(pair => pair.Value).Take(EndingsTold)
             .Select(pair => $"{(pair.Key.Length > 0 ? pair.Key : "no ending")} {pair.Value}");
-        return string.Join(", ", endings.Count > EndingsTold ? told.Append("…") : told);
+        return string.Join(", ", _endings.Count > EndingsTold ? told.Append("…") : told);
     }
 
     private static string Counted(int count, string noun) => count == 1 ? $"1 {noun}" : $"{count} {noun}s";

@@ -16,15 +16,15 @@ public sealed class SyntheticImages : ImagePart
     private const int MaxShift = 2;
     private const int NoiseLevels = 96;
 
-    private readonly DataDefinition definition;
-    private readonly bool[][,,] patterns;
-    private readonly int firstSample;
+    private readonly DataDefinition _definition;
+    private readonly bool[][,,] _patterns;
+    private readonly int _firstSample;
 
     private SyntheticImages(DataDefinition definition, bool[][,,] patterns, int firstSample, int count)
     {
-        this.definition = definition;
-        this.patterns = patterns;
-        this.firstSample = firstSample;
+        _definition = definition;
+        _patterns = patterns;
+        _firstSample = firstSample;
         Count = count;
     }
 
@@ -40,12 +40,12 @@ public sealed class SyntheticImages : ImagePart
             new SyntheticImages(definition, patterns, firstSample: definition.TrainSamples, definition.TestSamples));
     }
 
-    public override int Label(int sample) => CounterRandom.Below(KeyOf(sample), 0, definition.Classes);
+    public override int Label(int sample) => CounterRandom.Below(KeyOf(sample), 0, _definition.Classes);
 
     public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough)
     {
-        buffers.Picture.Reshape(new PictureSize(definition.Height, definition.Width), definition.Channels);
-        Draw(patterns[Label(sample)], KeyOf(sample), buffers.Picture.Values);
+        buffers.Picture.Reshape(new PictureSize(_definition.Height, _definition.Width), _definition.Channels);
+        Draw(_patterns[Label(sample)], KeyOf(sample), buffers.Picture.Values);
     }
 
     private static int BlockPixels(DataDefinition definition) => Math.Max(1, definition.Width / BlocksASide);
@@ -74,13 +74,13 @@ public sealed class SyntheticImages : ImagePart
     {
         ArgumentOutOfRangeException.ThrowIfNegative(sample);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(sample, Count);
-        return CounterRandom.Key(Seed, CounterRandom.Word("sample"), (ulong)(firstSample + sample));
+        return CounterRandom.Key(Seed, CounterRandom.Word("sample"), (ulong)(_firstSample + sample));
     }
 
     private void Draw(bool[,,] pattern, ulong key, Span<byte> image)
     {
-        var (height, width, channels) = (definition.Height, definition.Width, definition.Channels);
-        var blockPixels = BlockPixels(definition);
+        var (height, width, channels) = (_definition.Height, _definition.Width, _definition.Channels);
+        var blockPixels = BlockPixels(_definition);
         var shiftY = CounterRandom.Below(key, 1, (2 * MaxShift) + 1) - MaxShift;
         var shiftX = CounterRandom.Below(key, 2, (2 * MaxShift) + 1) - MaxShift;
         var ink = 96 + CounterRandom.Below(key, 3, 64);

@@ -16,15 +16,15 @@ internal sealed class TarShard(string path, int classes)
     /// <summary>What a sample is made of.</summary>
     public static readonly IReadOnlyList<string> ReadEndings = [".cls", .. PictureExtensions.Select(extension => $".{extension}")];
 
-    private readonly Dictionary<string, int> classOf = new(StringComparer.Ordinal);
-    private readonly List<(string Name, string Key)> others = [];
-    private readonly List<(string Key, long Offset, long Bytes)> pictures = [];
+    private readonly Dictionary<string, int> _classOf = new(StringComparer.Ordinal);
+    private readonly List<(string Name, string Key)> _others = [];
+    private readonly List<(string Key, long Offset, long Bytes)> _pictures = [];
 
-    public int Pictures => pictures.Count;
+    public int Pictures => _pictures.Count;
 
-    public int Labels => classOf.Count;
+    public int Labels => _classOf.Count;
 
-    public int Entries => pictures.Count + classOf.Count + others.Count;
+    public int Entries => _pictures.Count + _classOf.Count + _others.Count;
 
     public bool HasEnd { get; private set; }
 
@@ -54,17 +54,17 @@ internal sealed class TarShard(string path, int classes)
     public IEnumerable<(string Key, long Offset, long Bytes, int Class)> Pair(PassedOver lost, PassedOver unused)
     {
         var keys = new HashSet<string>(StringComparer.Ordinal);
-        foreach (var (key, offset, bytes) in pictures)
+        foreach (var (key, offset, bytes) in _pictures)
         {
-            if (!classOf.TryGetValue(key, out var label) || !keys.Add(key))
+            if (!_classOf.TryGetValue(key, out var label) || !keys.Add(key))
                 throw new DataSetException(
                     $"{path} has a picture {FileNames.Shown(key)} without {FileNames.Shown(key)}.cls, or two of that name{Beside(key)}");
             yield return (key, offset, bytes, label);
         }
 
-        if (classOf.Keys.FirstOrDefault(key => !keys.Contains(key)) is { } alone)
+        if (_classOf.Keys.FirstOrDefault(key => !keys.Contains(key)) is { } alone)
             throw new DataSetException($"{path} has {FileNames.Shown(alone)}.cls without a picture{Beside(alone)}");
-        foreach (var (name, key) in others)
+        foreach (var (name, key) in _others)
             (keys.Contains(key) ? unused : lost).Add(name);
     }
 
@@ -75,18 +75,18 @@ internal sealed class TarShard(string path, int classes)
             return;
         var (key, extension) = Split(entry.Name);
         if (entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.ContiguousFile))
-            others.Add(($"{entry.Name} ({entry.EntryType})", key));
+            _others.Add(($"{entry.Name} ({entry.EntryType})", key));
         else if (extension == "cls")
             AddClass(key, entry);
         else if (PictureExtensions.Contains(extension))
-            pictures.Add((key, entry.DataOffset, entry.Length));
+            _pictures.Add((key, entry.DataOffset, entry.Length));
         else
-            others.Add((entry.Name, key));
+            _others.Add((entry.Name, key));
     }
 
     private void AddClass(string key, TarEntry entry)
     {
-        if (!classOf.TryAdd(key, ReadClass(entry)))
+        if (!_classOf.TryAdd(key, ReadClass(entry)))
             throw new DataSetException($"{path} has {FileNames.Shown(key)}.cls twice");
     }
 
@@ -94,7 +94,7 @@ internal sealed class TarShard(string path, int classes)
         name.Split('/', StringSplitOptions.RemoveEmptyEntries).Any(part => part is not ("." or "..") && FileNames.IsLeftover(part));
 
     private string Beside(string key) =>
-        others.Find(other => other.Key == key) is { Name: { } name } ? $"; beside it is {FileNames.Shown(name)}, which is not read" : "";
+        _others.Find(other => other.Key == key) is { Name: { } name } ? $"; beside it is {FileNames.Shown(name)}, which is not read" : "";
 
     private static (string Key, string Extension) Split(string name)
     {

@@ -24,24 +24,24 @@ public sealed class TarShards : EncodedPart
         ".tar.z", ".zip", ".7z",
     ];
 
-    private readonly string[] shards;
-    private readonly TarSample[] samples;
+    private readonly string[] _shards;
+    private readonly TarSample[] _samples;
 
     private TarShards(string[] shards, Decoding decoding, TarSample[] samples)
         : base(decoding)
     {
-        this.shards = shards;
-        this.samples = samples;
+        _shards = shards;
+        _samples = samples;
     }
 
-    public override int Count => samples.Length;
+    public override int Count => _samples.Length;
 
-    public override int Label(int sample) => samples[sample].Class;
+    public override int Label(int sample) => _samples[sample].Class;
 
     public override SampleIdentity Identity(int sample)
     {
-        var (shard, offset, bytes, _) = samples[sample];
-        return new SampleIdentity($"{Path.GetFileName(shards[shard])}/{offset}", bytes);
+        var (shard, offset, bytes, _) = _samples[sample];
+        return new SampleIdentity($"{Path.GetFileName(_shards[shard])}/{offset}", bytes);
     }
 
     /// <summary>Whether a folder of the data root has this layout.</summary>
@@ -80,12 +80,12 @@ public sealed class TarShards : EncodedPart
             notes);
     }
 
-    protected override string Name(int sample) => $"{shards[samples[sample].Shard]}, the picture at byte {samples[sample].Offset},";
+    protected override string Name(int sample) => $"{_shards[_samples[sample].Shard]}, the picture at byte {_samples[sample].Offset},";
 
     protected override Memory<byte> Read(int sample, PictureBuffers buffers)
     {
-        var (shard, offset, bytes, _) = samples[sample];
-        return ReadFrom(shards[shard], offset, bytes, buffers);
+        var (shard, offset, bytes, _) = _samples[sample];
+        return ReadFrom(_shards[shard], offset, bytes, buffers);
     }
 
     private static DataSetException Incomplete(string folder) =>

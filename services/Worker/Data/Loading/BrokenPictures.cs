@@ -1,5 +1,3 @@
-using Cluster.Worker.Training;
-
 namespace Cluster.Worker.Data.Loading;
 
 /// <summary>The limit on pictures that cannot be read.</summary>

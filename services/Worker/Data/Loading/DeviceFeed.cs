@@ -1,5 +1,4 @@
 using Cluster.Worker.Devices.Cuda;
-using Cluster.Worker.Parallel;
 using static TorchSharp.torch;
 
 namespace Cluster.Worker.Data.Loading;
@@ -61,9 +60,9 @@ public sealed class DeviceFeed : IDisposable
 
     private sealed class Place(DeviceFeed feed, Device device) : IDisposable
     {
-        private readonly nint arrived = feed._cuda.Driver.CreateEvent();
-        private Tensor? images;
-        private Tensor? labels;
+        private readonly nint _arrived = feed._cuda.Driver.CreateEvent();
+        private Tensor? _images;
+        private Tensor? _labels;
 
         /// <summary>That is under way, or there and not taken yet.</summary>
         public HostBatch? Batch { get; private set; }
@@ -71,34 +70,34 @@ public sealed class DeviceFeed : IDisposable
         public void Begin(HostBatch batch)
         {
             var (sourceImages, sourceLabels) = batch.Memory;
-            Fit(ref images, sourceImages);
-            Fit(ref labels, sourceLabels);
-            Send(sourceImages, images!);
-            Send(sourceLabels, labels!);
-            feed._cuda.Driver.Record(arrived, feed._stream);
+            Fit(ref _images, sourceImages);
+            Fit(ref _labels, sourceLabels);
+            Send(sourceImages, _images!);
+            Send(sourceLabels, _labels!);
+            feed._cuda.Driver.Record(_arrived, feed._stream);
             Batch = batch;
         }
 
         public (Tensor Images, Tensor Labels) Take()
         {
-            feed._cuda.Driver.Wait(CudaDriver.ComputeStream, arrived);
+            feed._cuda.Driver.Wait(CudaDriver.ComputeStream, _arrived);
             Batch = null;
-            return (images!.alias(), labels!.alias());
+            return (_images!.alias(), _labels!.alias());
         }
 
         public void Dispose()
         {
             SpinWait.SpinUntil(() => !IsUnderWay());
-            images?.Dispose();
-            labels?.Dispose();
-            feed._cuda.Driver.DestroyEvent(arrived);
+            _images?.Dispose();
+            _labels?.Dispose();
+            feed._cuda.Driver.DestroyEvent(_arrived);
         }
 
         private bool IsUnderWay()
         {
             try
             {
-                return !feed._cuda.Driver.HasHappened(arrived);
+                return !feed._cuda.Driver.HasHappened(_arrived);
             }
             catch (DeviceException)
             {
@@ -111,7 +110,7 @@ public sealed class DeviceFeed : IDisposable
             if (place is not null && place.numel() == source.numel())
                 return;
             // Another size: the compute stream may use the memory again, but not before what is still on its way here has come.
-            feed._cuda.Driver.Wait(CudaDriver.ComputeStream, arrived);
+            feed._cuda.Driver.Wait(CudaDriver.ComputeStream, _arrived);
             place?.Dispose();
             place = empty(source.numel(), dtype: source.dtype, device: device).DetachFromDisposeScope();
             // The memory may be what the compute stream has not finished with, though nobody holds it any more.

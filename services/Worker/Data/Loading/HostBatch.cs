@@ -1,5 +1,4 @@
 using Cluster.Models;
-using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -6,45 +6,45 @@ namespace Cluster.Worker.Data.Loading;
 /// <summary>A batch whose rows several threads fill.</summary>
 internal sealed class PendingBatch
 {
-    private readonly TaskCompletionSource whole = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly BatchPass pass;
-    private readonly BatchSamples samples;
-    private readonly ConcurrentDictionary<int, string> broken = [];
-    private int rowsLeft;
+    private readonly TaskCompletionSource _whole = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly BatchPass _pass;
+    private readonly BatchSamples _samples;
+    private readonly ConcurrentDictionary<int, string> _broken = [];
+    private int _rowsLeft;
 
     public PendingBatch(BatchPass pass, BatchSamples samples)
     {
-        this.pass = pass;
-        this.samples = samples;
-        rowsLeft = samples.Samples.Length;
+        _pass = pass;
+        _samples = samples;
+        _rowsLeft = samples.Samples.Length;
         Batch = new HostBatch(samples.Samples.Length, samples.GlobalSize, pass.Renderer.Views(pass.Visit), pass.Renderer.ViewElements);
-        if (rowsLeft == 0)
-            whole.SetResult(); // a last batch with fewer samples than ranks
+        if (_rowsLeft == 0)
+            _whole.SetResult(); // a last batch with fewer samples than ranks
     }
 
     public HostBatch Batch { get; }
 
     /// <summary>Done once every row is filled; the first fault of a row otherwise.</summary>
-    public Task Whole => whole.Task;
+    public Task Whole => _whole.Task;
 
     public void Render(int row, PictureBuffers buffers)
     {
         try
         {
-            var elements = pass.SampleElements;
-            var rendered = pass.Render(samples.Samples.Span[row], buffers, Batch.Images.Slice(row * elements, elements), out var fault);
-            Batch.Labels[row] = pass.Part.Label(rendered);
+            var elements = _pass.SampleElements;
+            var rendered = _pass.Render(_samples.Samples.Span[row], buffers, Batch.Images.Slice(row * elements, elements), out var fault);
+            Batch.Labels[row] = _pass.Part.Label(rendered);
             if (fault is not null)
-                broken[row] = fault;
+                _broken[row] = fault;
         }
         catch (Exception e)
         {
-            whole.TrySetException(e); // thrown again where the batch is missed
+            _whole.TrySetException(e); // thrown again where the batch is missed
         }
 
-        if (Interlocked.Decrement(ref rowsLeft) > 0)
+        if (Interlocked.Decrement(ref _rowsLeft) > 0)
             return;
-        Batch.Broken = [.. broken.OrderBy(pair => pair.Key).Select(pair => pair.Value)];
-        whole.TrySetResult();
+        Batch.Broken = [.. _broken.OrderBy(pair => pair.Key).Select(pair => pair.Value)];
+        _whole.TrySetResult();
     }
 }

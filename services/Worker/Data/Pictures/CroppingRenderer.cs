@@ -16,8 +16,8 @@ public sealed class CroppingRenderer(
     ChannelNormalization normalization, int shorterSide, int inputSize, Augmentation augmentation, int evaluationViews, ulong seed)
     : ISampleRenderer
 {
-    private readonly int channels = normalization.Mean.Length;
-    private readonly float[] scale = [.. normalization.Deviation.Select(deviation => 1 / (255 * deviation))];
+    private readonly int _channels = normalization.Mean.Length;
+    private readonly float[] _scale = [.. normalization.Deviation.Select(deviation => 1 / (255 * deviation))];
 
     /// <inheritdoc/>
     public int ViewElements { get; } = normalization.Mean.Length * inputSize * inputSize;
@@ -45,7 +45,7 @@ public sealed class CroppingRenderer(
         };
 
         part.Load(sample, buffers, size => Choose(size).Enough);
-        Span<double> shift = stackalloc double[channels];
+        Span<double> shift = stackalloc double[_channels];
         if (augmentation.PcaJitter > 0)
             PcaJitter.Draw(key, augmentation.PcaJitter, shift);
         var flip = augmentation.Flip && CounterRandom.Below(key, 2, 2) == 1;
@@ -59,7 +59,7 @@ public sealed class CroppingRenderer(
 
         const int Middle = 4;
         part.Load(sample, buffers, size => Choose(size, Middle).Enough);
-        Span<double> shift = stackalloc double[channels];
+        Span<double> shift = stackalloc double[_channels];
         shift.Clear();
         for (var view = 0; view < evaluationViews; view++)
         {
@@ -72,9 +72,9 @@ public sealed class CroppingRenderer(
     private void Resample(PictureBuffers buffers, CropWindow window, bool flip, ReadOnlySpan<double> shift, Span<float> output)
     {
         var picture = buffers.Picture;
-        Span<float> offset = stackalloc float[channels];
-        for (var c = 0; c < channels; c++)
+        Span<float> offset = stackalloc float[_channels];
+        for (var c = 0; c < _channels; c++)
             offset[c] = (float)((shift[c] - normalization.Mean[c]) / normalization.Deviation[c]);
-        buffers.Resampler.Resample(picture, window.In(picture), inputSize, flip, scale, offset, output);
+        buffers.Resampler.Resample(picture, window.In(picture), inputSize, flip, _scale, offset, output);
     }
 }

@@ -6,10 +6,10 @@ namespace Cluster.Worker.Data.Pictures;
 /// </summary>
 internal sealed class FilterTaps
 {
-    private int[] first = [];
-    private int[] counts = [];
-    private float[] weights = [];
-    private int stride;
+    private int[] _first = [];
+    private int[] _counts = [];
+    private float[] _weights = [];
+    private int _stride;
 
     /// <param name="outputs">Output pixels.</param>
     /// <param name="start">Where the first one begins in the source.</param>
@@ -19,18 +19,18 @@ internal sealed class FilterTaps
     public void Lay(int outputs, double start, double step, int low, int high)
     {
         var radius = Math.Max(step, 1);
-        stride = (2 * (int)Math.Ceiling(radius)) + 1;
-        if (first.Length < outputs)
-            (first, counts) = (new int[outputs], new int[outputs]);
-        if (weights.Length < outputs * stride)
-            weights = new float[outputs * stride];
+        _stride = (2 * (int)Math.Ceiling(radius)) + 1;
+        if (_first.Length < outputs)
+            (_first, _counts) = (new int[outputs], new int[outputs]);
+        if (_weights.Length < outputs * _stride)
+            _weights = new float[outputs * _stride];
         for (var i = 0; i < outputs; i++)
         {
             var centre = start + ((i + 0.5) * step);
             var from = Math.Clamp((int)Math.Floor(centre - radius + 0.5), low, high - 1);
             var to = Math.Clamp((int)Math.Floor(centre + radius + 0.5), from + 1, high);
-            (first[i], counts[i]) = (from, Math.Min(to - from, stride));
-            var row = weights.AsSpan(i * stride, counts[i]);
+            (_first[i], _counts[i]) = (from, Math.Min(to - from, _stride));
+            var row = _weights.AsSpan(i * _stride, _counts[i]);
             var sum = 0.0;
             for (var k = 0; k < row.Length; k++)
             {
@@ -44,7 +44,7 @@ internal sealed class FilterTaps
         }
     }
 
-    public int First(int output) => first[output];
+    public int First(int output) => _first[output];
 
-    public ReadOnlySpan<float> Weights(int output) => weights.AsSpan(output * stride, counts[output]);
+    public ReadOnlySpan<float> Weights(int output) => _weights.AsSpan(output * _stride, _counts[output]);
 }

@@ -12,14 +12,15 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
     /// <summary>Of three colours of full resolution.</summary>
     private const int FullPixelCoefficientBytes = 3 * sizeof(short);
 
-    private nint handle;
+    private nint _handle;
 
     public void Decode(ReadOnlySpan<byte> encoded, int channels, Func<PictureSize, double> enough, long maxPixels, Picture into)
     {
         Open();
         fixed (byte* jpeg = encoded)
         {
-            if (TurboJpeg.DecompressHeader(handle, jpeg, (nuint)encoded.Length, out var width, out var height, out _, out var colours) != 0)
+            if (TurboJpeg.DecompressHeader(
+                _handle, jpeg, (nuint)encoded.Length, out var width, out var height, out _, out var colours) != 0)
                 RequireWhole();
             var stored = new PictureSize(height, width);
             PictureDecoder.RequireCredible(stored, encoded.Length, PixelsPerByte);
@@ -44,18 +45,18 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
 
     public void Dispose()
     {
-        if (handle != 0)
-            TurboJpeg.Destroy(handle);
-        handle = 0;
+        if (_handle != 0)
+            TurboJpeg.Destroy(_handle);
+        _handle = 0;
     }
 
     private void Open()
     {
         if (TurboJpeg.Missing is { } missing)
             throw new DataUnavailableException(missing);
-        if (handle == 0)
-            handle = TurboJpeg.InitDecompress();
-        if (handle == 0)
+        if (_handle == 0)
+            _handle = TurboJpeg.InitDecompress();
+        if (_handle == 0)
             throw new DataUnavailableException("libturbojpeg gives no decoder; the node is out of memory");
     }
 
@@ -64,7 +65,7 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
         fixed (byte* pixels = into.Values)
         {
             if (TurboJpeg.Decompress(
-                handle, jpeg, (nuint)bytes, pixels, into.Size.Width, into.RowBytes, into.Size.Height, format, TurboJpeg.LimitScans) != 0)
+                _handle, jpeg, (nuint)bytes, pixels, into.Size.Width, into.RowBytes, into.Size.Height, format, TurboJpeg.LimitScans) != 0)
                 RequireWhole();
         }
     }
@@ -74,8 +75,8 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
     /// </summary>
     private void RequireWhole()
     {
-        var error = TurboJpeg.Error(handle);
-        if (TurboJpeg.ErrorCode(handle) != TurboJpeg.ErrorIsWarning || error.Contains("remature end", StringComparison.Ordinal))
+        var error = TurboJpeg.Error(_handle);
+        if (TurboJpeg.ErrorCode(_handle) != TurboJpeg.ErrorIsWarning || error.Contains("remature end", StringComparison.Ordinal))
             throw new BrokenPictureException($"is a damaged JPEG file: {error}");
     }
 

@@ -10,15 +10,15 @@ public sealed class PictureDecoder : IDisposable
     /// <summary>libpng's own limit; a decoder needs some rows beside the picture.</summary>
     internal const int MaxSide = 1_000_000;
 
-    private readonly JpegDecoder jpeg;
-    private readonly PngDecoder png;
+    private readonly JpegDecoder _jpeg;
+    private readonly PngDecoder _png;
 
     public PictureDecoder()
         : this(new PictureReservation())
     {
     }
 
-    internal PictureDecoder(PictureReservation reservation) => (jpeg, png) = (new JpegDecoder(reservation), new PngDecoder(reservation));
+    internal PictureDecoder(PictureReservation reservation) => (_jpeg, _png) = (new JpegDecoder(reservation), new PngDecoder(reservation));
 
     /// <summary>Decodes a picture, perhaps shrunk.</summary>
     /// <param name="encoded">The file's bytes, which are used up.</param>
@@ -30,21 +30,21 @@ public sealed class PictureDecoder : IDisposable
     public void Decode(Memory<byte> encoded, int channels, Func<PictureSize, double> enough, long maxPixels, Picture into)
     {
         if (encoded.Span is [0xFF, 0xD8, ..])
-            jpeg.Decode(encoded.Span, channels, enough, maxPixels, into);
+            _jpeg.Decode(encoded.Span, channels, enough, maxPixels, into);
         else if (encoded.Span.StartsWith(PngHeader.Signature))
-            png.Decode(encoded, channels, enough, maxPixels, into);
+            _png.Decode(encoded, channels, enough, maxPixels, into);
         else
             throw new BrokenPictureException("is neither a JPEG nor a PNG file");
     }
 
     public void Dispose()
     {
-        jpeg.Dispose();
-        png.Dispose();
+        _jpeg.Dispose();
+        _png.Dispose();
     }
 
     /// <summary>The picture is no longer needed.</summary>
-    internal void Trim() => png.Trim();
+    internal void Trim() => _png.Trim();
 
     /// <summary>The factor by which a picture is shrunk, of those that JPEG's inverse cosine transform knows.</summary>
     internal static int Shrink(double enough) => enough switch

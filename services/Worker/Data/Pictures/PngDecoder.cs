@@ -17,16 +17,16 @@ internal sealed class PngDecoder : IDisposable
     /// <summary>Unpacked at once: zlib is slow in the last 258 bytes of what it is asked for, which would be much of a row.</summary>
     private const int UnpackedBytes = 1 << 14;
 
-    private readonly BlockMeans means;
-    private readonly PictureBytes pixelRow;
-    private readonly PictureBytes filtered;
-    private PictureBytes row;
-    private PictureBytes above;
+    private readonly BlockMeans _means;
+    private readonly PictureBytes _pixelRow;
+    private readonly PictureBytes _filtered;
+    private PictureBytes _row;
+    private PictureBytes _above;
 
     public PngDecoder(PictureReservation reservation)
     {
-        means = new BlockMeans(reservation);
-        (pixelRow, filtered, row, above) = (new(reservation), new(reservation), new(reservation), new(reservation));
+        _means = new BlockMeans(reservation);
+        (_pixelRow, _filtered, _row, _above) = (new(reservation), new(reservation), new(reservation), new(reservation));
     }
 
     /// <param name="encoded">The file's bytes, which are moved about.</param>
@@ -46,20 +46,20 @@ internal sealed class PngDecoder : IDisposable
         MakeRoom(header, into);
         Unpack(compressed, header, pixels, into);
         if (shrink > 1)
-            means.WriteTo(into);
+            _means.WriteTo(into);
     }
 
     public void Trim()
     {
-        means.Trim();
-        foreach (var rows in (PictureBytes[])[pixelRow, filtered, row, above])
+        _means.Trim();
+        foreach (var rows in (PictureBytes[])[_pixelRow, _filtered, _row, _above])
             rows.Trim();
     }
 
     public void Dispose()
     {
-        means.Dispose();
-        foreach (IDisposable rows in (PictureBytes[])[pixelRow, filtered, row, above])
+        _means.Dispose();
+        foreach (IDisposable rows in (PictureBytes[])[_pixelRow, _filtered, _row, _above])
             rows.Dispose();
     }
 
@@ -87,15 +87,15 @@ internal sealed class PngDecoder : IDisposable
         if (width == 0)
             return; // has no rows either, not even their filters
         var rowBytes = header.RowBytes(width);
-        above.GetSpan()[..(rowBytes + PngFilter.Reach)].Clear();
+        _above.GetSpan()[..(rowBytes + PngFilter.Reach)].Clear();
         for (var y = 0; y < height; y++)
         {
-            var stored = filtered.GetSpan();
+            var stored = _filtered.GetSpan();
             if (data.ReadAtLeast(stored[..(1 + rowBytes)], 1 + rowBytes, throwOnEndOfStream: false) <= rowBytes)
                 throw new BrokenPictureException("is a damaged PNG file: its rows end early");
-            PngFilter.Undo(stored[0], stored[1..], row.GetSpan(), above.GetSpan(), rowBytes, header.FilterBytes);
+            PngFilter.Undo(stored[0], stored[1..], _row.GetSpan(), _above.GetSpan(), rowBytes, header.FilterBytes);
             Place(pass, pass.Top + (y * pass.StepY), width, pixels, into);
-            (above, row) = (row, above);
+            (_above, _row) = (_row, _above);
         }
     }
 
@@ -104,23 +104,23 @@ internal sealed class PngDecoder : IDisposable
     {
         if (into.Shrink == 1)
         {
-            pixels.Expand(row.GetSpan(), width, into.Values[((y * into.RowBytes) + (pass.Left * into.Channels))..], pass.StepX);
+            pixels.Expand(_row.GetSpan(), width, into.Values[((y * into.RowBytes) + (pass.Left * into.Channels))..], pass.StepX);
             return;
         }
 
-        var values = pixelRow.GetSpan()[..(width * into.Channels)];
-        pixels.Expand(row.GetSpan(), width, values, step: 1);
-        means.Add(y, pass.Left, pass.StepX, values);
+        var values = _pixelRow.GetSpan()[..(width * into.Channels)];
+        pixels.Expand(_row.GetSpan(), width, values, step: 1);
+        _means.Add(y, pass.Left, pass.StepX, values);
     }
 
     private void MakeRoom(PngHeader header, Picture into)
     {
         var rowBytes = 1 + header.RowBytes(header.Size.Width) + PngFilter.Reach;
-        foreach (var rows in (PictureBytes[])[filtered, row, above])
+        foreach (var rows in (PictureBytes[])[_filtered, _row, _above])
             rows.Fit(rowBytes);
         if (into.Shrink == 1)
             return;
-        pixelRow.Fit(header.Size.Width * into.Channels);
-        means.Begin(into);
+        _pixelRow.Fit(header.Size.Width * into.Channels);
+        _means.Begin(into);
     }
 }

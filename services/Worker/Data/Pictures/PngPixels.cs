@@ -3,23 +3,23 @@ namespace Cluster.Worker.Data.Pictures;
 /// <summary>Makes a PNG's rows a picture's: 8 bits of red, green and blue, or of grey alone.</summary>
 internal readonly struct PngPixels
 {
-    private readonly int channels;
-    private readonly int depth;
-    private readonly int pixelBytes;
-    private readonly int sampleBytes; // from red to green and from there to blue: none where all three are one grey
-    private readonly byte[]? colours; // what an index stands for
+    private readonly int _channels;
+    private readonly int _depth;
+    private readonly int _pixelBytes;
+    private readonly int _sampleBytes; // from red to green and from there to blue: none where all three are one grey
+    private readonly byte[]? _colours; // what an index stands for
 
     public PngPixels(PngHeader header, ReadOnlySpan<byte> palette, int channels)
     {
         if ((header.Colours == PngColours.Palette && palette.Length is 0 or > 768) || palette.Length % 3 != 0)
             throw new BrokenPictureException($"is a damaged PNG file: its palette has {palette.Length} bytes");
-        this.channels = channels;
-        (depth, pixelBytes) = (header.Depth, header.FilterBytes);
-        sampleBytes = header.Colours is PngColours.Rgb or PngColours.Rgba ? depth / 8 : 0;
+        _channels = channels;
+        (_depth, _pixelBytes) = (header.Depth, header.FilterBytes);
+        _sampleBytes = header.Colours is PngColours.Rgb or PngColours.Rgba ? _depth / 8 : 0;
         if (header.Colours == PngColours.Palette)
-            colours = channels == 3 ? palette.ToArray() : [.. palette.ToArray().Chunk(3).Select(rgb => Grey.Of(rgb[0], rgb[1], rgb[2]))];
-        else if (depth < 8)
-            colours = [.. Levels(depth).SelectMany(level => Enumerable.Repeat(level, channels))];
+            _colours = channels == 3 ? palette.ToArray() : [.. palette.ToArray().Chunk(3).Select(rgb => Grey.Of(rgb[0], rgb[1], rgb[2]))];
+        else if (_depth < 8)
+            _colours = [.. Levels(_depth).SelectMany(level => Enumerable.Repeat(level, channels))];
     }
 
     /// <param name="row">Of the PNG.</param>
@@ -28,30 +28,30 @@ internal readonly struct PngPixels
     /// <param name="step">From there to the next, in pixels.</param>
     public void Expand(ReadOnlySpan<byte> row, int width, Span<byte> target, int step)
     {
-        if (colours is not null)
-            LookUp(row, width, target, step * channels);
-        else if (step == 1 && pixelBytes == channels)
-            row[..(width * channels)].CopyTo(target);
+        if (_colours is not null)
+            LookUp(row, width, target, step * _channels);
+        else if (step == 1 && _pixelBytes == _channels)
+            row[..(width * _channels)].CopyTo(target);
         else
-            Convert(row, width, target, step * channels);
+            Convert(row, width, target, step * _channels);
     }
 
     private void LookUp(ReadOnlySpan<byte> row, int width, Span<byte> target, int step)
     {
-        var mask = (1 << depth) - 1;
+        var mask = (1 << _depth) - 1;
         for (var x = 0; x < width; x++)
         {
-            var bit = x * depth; // from the highest
-            var colour = channels * ((row[bit / 8] >> (8 - depth - (bit % 8))) & mask);
-            if (colour >= colours!.Length)
+            var bit = x * _depth; // from the highest
+            var colour = _channels * ((row[bit / 8] >> (8 - _depth - (bit % 8))) & mask);
+            if (colour >= _colours!.Length)
             {
                 throw new BrokenPictureException(
-                    $"is a damaged PNG file: a pixel has colour {colour / channels} of a palette of {colours.Length / channels}");
+                    $"is a damaged PNG file: a pixel has colour {colour / _channels} of a palette of {_colours.Length / _channels}");
             }
 
-            target[x * step] = colours[colour];
-            if (channels == 3)
-                (target[(x * step) + 1], target[(x * step) + 2]) = (colours[colour + 1], colours[colour + 2]);
+            target[x * step] = _colours[colour];
+            if (_channels == 3)
+                (target[(x * step) + 1], target[(x * step) + 2]) = (_colours[colour + 1], _colours[colour + 2]);
         }
     }
 
@@ -60,9 +60,9 @@ internal readonly struct PngPixels
     {
         for (var x = 0; x < width; x++)
         {
-            var at = x * pixelBytes;
-            var (red, green, blue) = (row[at], row[at + sampleBytes], row[at + (2 * sampleBytes)]);
-            if (channels == 1)
+            var at = x * _pixelBytes;
+            var (red, green, blue) = (row[at], row[at + _sampleBytes], row[at + (2 * _sampleBytes)]);
+            if (_channels == 1)
                 target[x * step] = Grey.Of(red, green, blue); // of a grey it is the grey
             else
                 (target[x * step], target[(x * step) + 1], target[(x * step) + 2]) = (red, green, blue);

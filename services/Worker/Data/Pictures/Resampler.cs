@@ -6,9 +6,9 @@ namespace Cluster.Worker.Data.Pictures;
 /// <summary>Resizes a window of a picture, in floats from bytes to the end: PIL rounds to bytes after each axis. For one thread.</summary>
 internal sealed class Resampler
 {
-    private readonly FilterTaps across = new();
-    private readonly FilterTaps down = new();
-    private float[] row = [];
+    private readonly FilterTaps _across = new();
+    private readonly FilterTaps _down = new();
+    private float[] _row = [];
 
     /// <summary>value · scale + offset for every channel of every output pixel.</summary>
     /// <param name="picture">(H, W, C).</param>
@@ -23,23 +23,23 @@ internal sealed class Resampler
         Span<float> output)
     {
         var (bounds, channels) = (window.Bounds, picture.Channels);
-        across.Lay(size, window.Left, window.StepX, bounds.Left, bounds.Left + bounds.Width);
-        down.Lay(size, window.Top, window.StepY, bounds.Top, bounds.Top + bounds.Height);
+        _across.Lay(size, window.Left, window.StepX, bounds.Left, bounds.Left + bounds.Width);
+        _down.Lay(size, window.Top, window.StepY, bounds.Top, bounds.Top + bounds.Height);
         var rowValues = bounds.Width * channels;
-        if (row.Length < rowValues + 1)
-            row = new float[rowValues + 1]; // one more, as a colour is read as four values
-        var sums = row.AsSpan(0, rowValues);
+        if (_row.Length < rowValues + 1)
+            _row = new float[rowValues + 1]; // one more, as a colour is read as four values
+        var sums = _row.AsSpan(0, rowValues);
         for (var y = 0; y < size; y++)
         {
             sums.Clear();
-            var first = down.First(y);
-            var weights = down.Weights(y);
+            var first = _down.First(y);
+            var weights = _down.Weights(y);
             for (var k = 0; k < weights.Length; k++)
                 AddScaled(picture.Values.Slice(((first + k) * picture.RowBytes) + (bounds.Left * channels), rowValues), weights[k], sums);
             for (var x = 0; x < size; x++)
             {
                 var at = (y * size) + (flip ? size - 1 - x : x);
-                var sum = Across(across.Weights(x), (across.First(x) - bounds.Left) * channels, channels);
+                var sum = Across(_across.Weights(x), (_across.First(x) - bounds.Left) * channels, channels);
                 for (var c = 0; c < channels; c++)
                     output[(c * size * size) + at] = (sum[c] * scale[c]) + offset[c];
             }
@@ -53,12 +53,12 @@ internal sealed class Resampler
         {
             var grey = 0f;
             for (var k = 0; k < weights.Length; k++)
-                grey += weights[k] * row[first + k];
+                grey += weights[k] * _row[first + k];
             return sum.WithElement(0, grey);
         }
 
         for (var k = 0; k < weights.Length; k++)
-            sum += Vector128.Create<float>(row.AsSpan(first + (3 * k), 4)) * weights[k];
+            sum += Vector128.Create<float>(_row.AsSpan(first + (3 * k), 4)) * weights[k];
         return sum;
     }
 

@@ -10,8 +10,8 @@ namespace Cluster.Worker.Data.Pictures;
 public sealed class StoredRenderer(ChannelNormalization normalization, int inputSize, Augmentation augmentation, ulong seed)
     : ISampleRenderer
 {
-    private readonly int channels = normalization.Mean.Length;
-    private readonly float[][] normalized =
+    private readonly int _channels = normalization.Mean.Length;
+    private readonly float[][] _normalized =
         [.. Enumerable.Range(0, normalization.Mean.Length)
             .Select(c => Enumerable.Range(0, 256).Select(pixel => normalization.Apply(c, (byte)pixel)).ToArray())];
 
@@ -37,16 +37,16 @@ public sealed class StoredRenderer(ChannelNormalization normalization, int input
         var (height, width) = picture.Size;
         var (top, left) = ((inputSize - height) / 2, (inputSize - width) / 2);
         var (firstX, endX) = (Math.Max(0, -view.ShiftX), Math.Min(width, width - view.ShiftX));
-        for (var c = 0; c < channels; c++)
+        for (var c = 0; c < _channels; c++)
         {
-            var values = normalized[c];
+            var values = _normalized[c];
             output.Slice(c * inputSize * inputSize, inputSize * inputSize).Fill(values[0]);
             for (var y = Math.Max(0, -view.ShiftY); y < Math.Min(height, height - view.ShiftY); y++)
             {
                 var source = picture.Values.Slice((y + view.ShiftY) * picture.RowBytes, picture.RowBytes);
                 var target = output.Slice((((c * inputSize) + top + y) * inputSize) + left, width);
                 for (var x = firstX; x < endX; x++)
-                    target[view.Flip ? width - 1 - x : x] = values[source[((x + view.ShiftX) * channels) + c]];
+                    target[view.Flip ? width - 1 - x : x] = values[source[((x + view.ShiftX) * _channels) + c]];
             }
         }
     }

@@ -16,45 +16,45 @@ internal sealed unsafe class CudaDriver
     private const int MemoryTypeAttribute = 2; // CU_POINTER_ATTRIBUTE_MEMORY_TYPE
     private const uint DeviceMemory = 2; // CU_MEMORYTYPE_DEVICE
 
-    private readonly delegate* unmanaged<int, byte**, int> errorName;
-    private readonly delegate* unmanaged<int*, int, int> deviceGet;
-    private readonly delegate* unmanaged<byte*, int, int> deviceUuid;
-    private readonly delegate* unmanaged<nint*, int, int> retainContext;
-    private readonly delegate* unmanaged<int, int> releaseContext;
-    private readonly delegate* unmanaged<nint, int> setContext;
-    private readonly delegate* unmanaged<void*, int, nint, int> pointerAttribute;
-    private readonly delegate* unmanaged<nint*, uint, int> createStream;
-    private readonly delegate* unmanaged<nint, int> destroyStream;
-    private readonly delegate* unmanaged<nint, nint, uint, int> streamWait;
-    private readonly delegate* unmanaged<nint*, uint, int> createEvent;
-    private readonly delegate* unmanaged<nint, int> destroyEvent;
-    private readonly delegate* unmanaged<nint, nint, int> recordEvent;
-    private readonly delegate* unmanaged<nint, int> queryEvent;
-    private readonly delegate* unmanaged<nint, nint, nuint, int> toHost;
-    private readonly delegate* unmanaged<nint, nint, nuint, int> toDevice;
-    private readonly delegate* unmanaged<nint, nint, nuint, nint, int> toDeviceOnStream;
+    private readonly delegate* unmanaged<int, byte**, int> _errorName;
+    private readonly delegate* unmanaged<int*, int, int> _deviceGet;
+    private readonly delegate* unmanaged<byte*, int, int> _deviceUuid;
+    private readonly delegate* unmanaged<nint*, int, int> _retainContext;
+    private readonly delegate* unmanaged<int, int> _releaseContext;
+    private readonly delegate* unmanaged<nint, int> _setContext;
+    private readonly delegate* unmanaged<void*, int, nint, int> _pointerAttribute;
+    private readonly delegate* unmanaged<nint*, uint, int> _createStream;
+    private readonly delegate* unmanaged<nint, int> _destroyStream;
+    private readonly delegate* unmanaged<nint, nint, uint, int> _streamWait;
+    private readonly delegate* unmanaged<nint*, uint, int> _createEvent;
+    private readonly delegate* unmanaged<nint, int> _destroyEvent;
+    private readonly delegate* unmanaged<nint, nint, int> _recordEvent;
+    private readonly delegate* unmanaged<nint, int> _queryEvent;
+    private readonly delegate* unmanaged<nint, nint, nuint, int> _toHost;
+    private readonly delegate* unmanaged<nint, nint, nuint, int> _toDevice;
+    private readonly delegate* unmanaged<nint, nint, nuint, nint, int> _toDeviceOnStream;
 
     /// <exception cref="NotSupportedException">There is no driver, or it does not work.</exception>
     public CudaDriver(string name)
     {
         var library = new DeviceLibrary(name, "install NVIDIA's driver, or set Collectives__CudaLibrary to the file");
-        errorName = (delegate* unmanaged<int, byte**, int>)library.Function("cuGetErrorName");
-        deviceGet = (delegate* unmanaged<int*, int, int>)library.Function("cuDeviceGet");
-        deviceUuid = (delegate* unmanaged<byte*, int, int>)library.Function("cuDeviceGetUuid");
-        retainContext = (delegate* unmanaged<nint*, int, int>)library.Function("cuDevicePrimaryCtxRetain");
-        releaseContext = (delegate* unmanaged<int, int>)library.Function("cuDevicePrimaryCtxRelease_v2");
-        setContext = (delegate* unmanaged<nint, int>)library.Function("cuCtxSetCurrent");
-        pointerAttribute = (delegate* unmanaged<void*, int, nint, int>)library.Function("cuPointerGetAttribute");
-        createStream = (delegate* unmanaged<nint*, uint, int>)library.Function("cuStreamCreate");
-        destroyStream = (delegate* unmanaged<nint, int>)library.Function("cuStreamDestroy_v2");
-        streamWait = (delegate* unmanaged<nint, nint, uint, int>)library.Function("cuStreamWaitEvent");
-        createEvent = (delegate* unmanaged<nint*, uint, int>)library.Function("cuEventCreate");
-        destroyEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventDestroy_v2");
-        recordEvent = (delegate* unmanaged<nint, nint, int>)library.Function("cuEventRecord");
-        queryEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventQuery");
-        toHost = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyDtoH_v2");
-        toDevice = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyHtoD_v2");
-        toDeviceOnStream = (delegate* unmanaged<nint, nint, nuint, nint, int>)library.Function("cuMemcpyHtoDAsync_v2");
+        _errorName = (delegate* unmanaged<int, byte**, int>)library.Function("cuGetErrorName");
+        _deviceGet = (delegate* unmanaged<int*, int, int>)library.Function("cuDeviceGet");
+        _deviceUuid = (delegate* unmanaged<byte*, int, int>)library.Function("cuDeviceGetUuid");
+        _retainContext = (delegate* unmanaged<nint*, int, int>)library.Function("cuDevicePrimaryCtxRetain");
+        _releaseContext = (delegate* unmanaged<int, int>)library.Function("cuDevicePrimaryCtxRelease_v2");
+        _setContext = (delegate* unmanaged<nint, int>)library.Function("cuCtxSetCurrent");
+        _pointerAttribute = (delegate* unmanaged<void*, int, nint, int>)library.Function("cuPointerGetAttribute");
+        _createStream = (delegate* unmanaged<nint*, uint, int>)library.Function("cuStreamCreate");
+        _destroyStream = (delegate* unmanaged<nint, int>)library.Function("cuStreamDestroy_v2");
+        _streamWait = (delegate* unmanaged<nint, nint, uint, int>)library.Function("cuStreamWaitEvent");
+        _createEvent = (delegate* unmanaged<nint*, uint, int>)library.Function("cuEventCreate");
+        _destroyEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventDestroy_v2");
+        _recordEvent = (delegate* unmanaged<nint, nint, int>)library.Function("cuEventRecord");
+        _queryEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventQuery");
+        _toHost = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyDtoH_v2");
+        _toDevice = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyHtoD_v2");
+        _toDeviceOnStream = (delegate* unmanaged<nint, nint, nuint, nint, int>)library.Function("cuMemcpyHtoDAsync_v2");
         var code = ((delegate* unmanaged<uint, int>)library.Function("cuInit"))(0);
         if (code != 0)
             throw new NotSupportedException($"{name} answers cuInit with {NameOf(code)}; see what nvidia-smi says of the driver");
@@ -65,22 +65,22 @@ internal sealed unsafe class CudaDriver
     {
         int handle;
         nint context;
-        Check(deviceGet(&handle, ordinal), "cuDeviceGet");
-        Check(retainContext(&context, handle), "cuDevicePrimaryCtxRetain");
+        Check(_deviceGet(&handle, ordinal), "cuDeviceGet");
+        Check(_retainContext(&context, handle), "cuDevicePrimaryCtxRetain");
         device = handle;
         return context;
     }
 
-    public void ReleaseContext(int device) => releaseContext(device);
+    public void ReleaseContext(int device) => _releaseContext(device);
 
     /// <summary>For this thread's calls from here on.</summary>
-    public void SetContext(nint context) => Check(setContext(context), "cuCtxSetCurrent");
+    public void SetContext(nint context) => Check(_setContext(context), "cuCtxSetCurrent");
 
     public byte[] Uuid(int device)
     {
         var uuid = new byte[UuidBytes];
         fixed (byte* start = uuid)
-            Check(deviceUuid(start, device), "cuDeviceGetUuid");
+            Check(_deviceUuid(start, device), "cuDeviceGetUuid");
         return uuid;
     }
 
@@ -88,35 +88,35 @@ internal sealed unsafe class CudaDriver
     public bool IsDeviceMemory(nint address)
     {
         uint type = 0;
-        return pointerAttribute(&type, MemoryTypeAttribute, address) == 0 && type == DeviceMemory;
+        return _pointerAttribute(&type, MemoryTypeAttribute, address) == 0 && type == DeviceMemory;
     }
 
     public nint CreateStream()
     {
         nint stream;
-        Check(createStream(&stream, NonBlockingStream), "cuStreamCreate");
+        Check(_createStream(&stream, NonBlockingStream), "cuStreamCreate");
         return stream;
     }
 
-    public void DestroyStream(nint stream) => destroyStream(stream);
+    public void DestroyStream(nint stream) => _destroyStream(stream);
 
     /// <summary>What is put on the stream from here on waits for what the event was last recorded after.</summary>
-    public void Wait(nint stream, nint @event) => Check(streamWait(stream, @event, 0), "cuStreamWaitEvent");
+    public void Wait(nint stream, nint @event) => Check(_streamWait(stream, @event, 0), "cuStreamWaitEvent");
 
     public nint CreateEvent()
     {
         nint @event;
-        Check(createEvent(&@event, WithoutTiming), "cuEventCreate");
+        Check(_createEvent(&@event, WithoutTiming), "cuEventCreate");
         return @event;
     }
 
-    public void DestroyEvent(nint @event) => destroyEvent(@event);
+    public void DestroyEvent(nint @event) => _destroyEvent(@event);
 
-    public void Record(nint @event, nint stream) => Check(recordEvent(@event, stream), "cuEventRecord");
+    public void Record(nint @event, nint stream) => Check(_recordEvent(@event, stream), "cuEventRecord");
 
     public bool HasHappened(nint @event)
     {
-        var code = queryEvent(@event);
+        var code = _queryEvent(@event);
         if (code == NotReady)
             return false;
         Check(code, "cuEventQuery");
@@ -124,17 +124,17 @@ internal sealed unsafe class CudaDriver
     }
 
     /// <summary>Once all is done that the compute stream was given before.</summary>
-    public void CopyToHost(nint device, nint host, long bytes) => Check(toHost(host, device, (nuint)bytes), "cuMemcpyDtoH");
+    public void CopyToHost(nint device, nint host, long bytes) => Check(_toHost(host, device, (nuint)bytes), "cuMemcpyDtoH");
 
     /// <inheritdoc cref="CopyToHost"/>
-    public void CopyToDevice(nint host, nint device, long bytes) => Check(toDevice(device, host, (nuint)bytes), "cuMemcpyHtoD");
+    public void CopyToDevice(nint host, nint device, long bytes) => Check(_toDevice(device, host, (nuint)bytes), "cuMemcpyHtoD");
 
     /// <summary>
     /// Puts a copy on the stream. Page-locked memory must keep what it holds until the copy has been made; of other memory it is read
     /// before this returns.
     /// </summary>
     public void CopyToDevice(nint host, nint device, long bytes, nint stream) =>
-        Check(toDeviceOnStream(device, host, (nuint)bytes, stream), "cuMemcpyHtoDAsync");
+        Check(_toDeviceOnStream(device, host, (nuint)bytes, stream), "cuMemcpyHtoDAsync");
 
     private void Check(int code, string call)
     {
@@ -145,7 +145,7 @@ internal sealed unsafe class CudaDriver
     private string NameOf(int code)
     {
         byte* name;
-        return errorName(code, &name) == 0 ? Marshal.PtrToStringUTF8((nint)name)! : FormattableString.Invariant($"error {code}");
+        return _errorName(code, &name) == 0 ? Marshal.PtrToStringUTF8((nint)name)! : FormattableString.Invariant($"error {code}");
     }
 }
 

@@ -79,28 +79,28 @@ public sealed class Adam : IOptimizer
 
     private readonly unsafe struct Rule(Adam adam, double learningRate, double rate, double rootCorrection) : IUpdateRule
     {
-        private readonly Vector512<float> keepWeight = Of(adam._decayIsDecoupled ? 1 - (learningRate * adam._weightDecay) : 1);
-        private readonly Vector512<float> weightDecay = Of(adam._decayIsDecoupled ? 0 : adam._weightDecay);
-        private readonly Vector512<float> keepMean = Of(adam._beta1);
-        private readonly Vector512<float> takeMean = Of(1 - adam._beta1);
-        private readonly Vector512<float> keepSquare = Of(adam._beta2);
-        private readonly Vector512<float> takeSquare = Of(1 - adam._beta2);
-        private readonly Vector512<float> epsilon = Of(adam._epsilon);
-        private readonly Vector512<float> rate = Of(rate);
-        private readonly Vector512<float> rootCorrection = Of(rootCorrection);
+        private readonly Vector512<float> _keepWeight = Of(adam._decayIsDecoupled ? 1 - (learningRate * adam._weightDecay) : 1);
+        private readonly Vector512<float> _weightDecay = Of(adam._decayIsDecoupled ? 0 : adam._weightDecay);
+        private readonly Vector512<float> _keepMean = Of(adam._beta1);
+        private readonly Vector512<float> _takeMean = Of(1 - adam._beta1);
+        private readonly Vector512<float> _keepSquare = Of(adam._beta2);
+        private readonly Vector512<float> _takeSquare = Of(1 - adam._beta2);
+        private readonly Vector512<float> _epsilon = Of(adam._epsilon);
+        private readonly Vector512<float> _rate = Of(rate);
+        private readonly Vector512<float> _rootCorrection = Of(rootCorrection);
 
         public static int States => 2;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public void Apply(float* gradient, float* weight, float* mean, float* square)
         {
-            var kept = keepWeight * Vector512.Load(weight);
-            var slope = Vector512.Load(gradient) + (weightDecay * kept);
-            var newMean = (keepMean * Vector512.Load(mean)) + (takeMean * slope);
-            var newSquare = (keepSquare * Vector512.Load(square)) + (takeSquare * slope * slope);
+            var kept = _keepWeight * Vector512.Load(weight);
+            var slope = Vector512.Load(gradient) + (_weightDecay * kept);
+            var newMean = (_keepMean * Vector512.Load(mean)) + (_takeMean * slope);
+            var newSquare = (_keepSquare * Vector512.Load(square)) + (_takeSquare * slope * slope);
             newMean.Store(mean);
             newSquare.Store(square);
-            (kept - (rate * newMean / ((Vector512.Sqrt(newSquare) / rootCorrection) + epsilon))).Store(weight);
+            (kept - (_rate * newMean / ((Vector512.Sqrt(newSquare) / _rootCorrection) + _epsilon))).Store(weight);
         }
 
         private static Vector512<float> Of(double value) => Vector512.Create((float)value);

@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Cluster.Models;
-using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
 

@@ -81,10 +81,10 @@ public sealed class RmsProp : IOptimizer
 
     private readonly unsafe struct Scaling(RmsProp rmsProp, double learningRate) : IUpdateRule
     {
-        private readonly Vector512<float> weightDecay = Of(rmsProp._weightDecay);
-        private readonly Vector512<float> keepSquare = Of(rmsProp._decay);
-        private readonly Vector512<float> takeSquare = Of(1 - rmsProp._decay);
-        private readonly Vector512<float> epsilon = Of(rmsProp._epsilon);
+        private readonly Vector512<float> _weightDecay = Of(rmsProp._weightDecay);
+        private readonly Vector512<float> _keepSquare = Of(rmsProp._decay);
+        private readonly Vector512<float> _takeSquare = Of(1 - rmsProp._decay);
+        private readonly Vector512<float> _epsilon = Of(rmsProp._epsilon);
 
         public static int States => 1;
 
@@ -100,10 +100,10 @@ public sealed class RmsProp : IOptimizer
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Vector512<float> Scaled(Vector512<float> gradient, Vector512<float> weight, float* square)
         {
-            var slope = gradient + (weightDecay * weight);
-            var newSquare = (keepSquare * Vector512.Load(square)) + (takeSquare * slope * slope);
+            var slope = gradient + (_weightDecay * weight);
+            var newSquare = (_keepSquare * Vector512.Load(square)) + (_takeSquare * slope * slope);
             newSquare.Store(square);
-            return slope / (Vector512.Sqrt(newSquare) + epsilon);
+            return slope / (Vector512.Sqrt(newSquare) + _epsilon);
         }
 
         private static Vector512<float> Of(double value) => Vector512.Create((float)value);

@@ -61,19 +61,19 @@ internal static unsafe class StandIn
 internal sealed unsafe class DeviceValues<T> : IDisposable
     where T : unmanaged
 {
-    private readonly int length;
+    private readonly int _length;
 
     public DeviceValues(params T[] values)
     {
-        length = values.Length;
-        Address = (nint)NativeMemory.Alloc((nuint)(Math.Max(1, length) * sizeof(T)));
+        _length = values.Length;
+        Address = (nint)NativeMemory.Alloc((nuint)(Math.Max(1, _length) * sizeof(T)));
         values.CopyTo(Span);
-        StandIn.SetDevice(Address, (long)length * sizeof(T));
+        StandIn.SetDevice(Address, (long)_length * sizeof(T));
     }
 
     public nint Address { get; }
 
-    public Span<T> Span => new((void*)Address, length);
+    public Span<T> Span => new((void*)Address, _length);
 
     public void Dispose()
     {

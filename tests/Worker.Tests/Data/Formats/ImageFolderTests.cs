@@ -1,7 +1,6 @@
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Formats;
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Devices;
 using Cluster.Worker.Tests.Data.Pictures;
 using Cluster.Worker.Training;
 

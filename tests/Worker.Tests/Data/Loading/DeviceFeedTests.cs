@@ -1,6 +1,5 @@
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Devices.Cuda;
-using Cluster.Worker.Parallel;
 using Cluster.Worker.Tests.Collectives.Nccl;
 using static TorchSharp.torch;
 

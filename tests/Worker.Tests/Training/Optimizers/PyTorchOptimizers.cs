@@ -70,8 +70,12 @@ public sealed class PyTorchOptimizers : IAsyncLifetime
                     weight = Weight(),
                     rates = steps.Select(Rate),
                     gradients = steps.Select(Gradient),
-                    plateau = new { factor = PlateauSchedule.Gamma, patience = PlateauSchedule.PatienceEpochs,
-                        threshold = PlateauSchedule.Threshold },
+                    plateau = new
+                    {
+                        factor = PlateauSchedule.Gamma,
+                        patience = PlateauSchedule.PatienceEpochs,
+                        threshold = PlateauSchedule.Threshold,
+                    },
                     losses = ValidationLosses,
                 }));
             var start = new ProcessStartInfo("/usr/bin/python3", [Script(), folder.FullName])

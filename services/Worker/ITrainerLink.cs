@@ -1,7 +1,7 @@
 using Cluster.Contracts.V1;
 using Google.Protobuf;
 
-namespace Cluster.Worker.Training;
+namespace Cluster.Worker;
 
 /// <summary>What a trainer may ask of its agent, and through it of the scheduler. Calls outlast a restart of the scheduler.</summary>
 /// <remarks>Every call throws <see cref="StaleAttemptException"/> once another attempt has taken this one's place.</remarks>

@@ -1,4 +1,4 @@
-namespace Cluster.Worker.Training;
+namespace Cluster.Worker;
 
 /// <summary>The job cannot run as described, here or anywhere. The message names field, value and remedy.</summary>
 public sealed class JobMisconfiguredException(string message) : Exception(message);

@@ -1,7 +1,7 @@
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Cluster.Worker.Training;
+namespace Cluster.Worker;
 
 /// <summary>Between tensors and the bytes that files hold.</summary>
 internal static class TensorBytes

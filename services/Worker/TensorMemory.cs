@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 using TorchSharp;
 using static TorchSharp.torch;
 
-namespace Cluster.Worker.Parallel;
+namespace Cluster.Worker;
 
 /// <summary>Where a tensor's elements lie: in the CPU's memory, or on its device, which TorchSharp's public members do not tell.</summary>
 internal static unsafe class TensorMemory

@@ -1,8 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
+using Cluster.Worker.Tests.Training;
 
-namespace Cluster.Worker.Tests.Training;
+namespace Cluster.Worker.Tests.Trainer;
 
 public sealed class TrainingSessionTests
 {
@@ -485,8 +486,11 @@ public sealed class TrainingSessionTests
         var spec = TestRuns.AJob(spec =>
         {
             (spec.Parallelism, spec.Hyperparameters.MicroBatches) = (Parallelism.Pipeline, 1);
-            spec.Model = new ModelSpec { Name = "googlenet", Options = { ["inputSize"] = TestRuns.Whole(28),
-                ["channels"] = TestRuns.Whole(1), ["classes"] = TestRuns.Whole(10) } };
+            spec.Model = new ModelSpec
+            {
+                Name = "googlenet",
+                Options = { ["inputSize"] = TestRuns.Whole(28), ["channels"] = TestRuns.Whole(1), ["classes"] = TestRuns.Whole(10) },
+            };
         });
 
         var outcomes = await TestRuns.RunAsync(cluster, spec, worldSize: 2);

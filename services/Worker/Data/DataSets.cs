@@ -1,9 +1,8 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Data;
 using Cluster.Worker.Data.Formats;
 
-namespace Cluster.Worker.Devices;
+namespace Cluster.Worker.Data;
 
 /// <summary>Finds which data sets this node has.</summary>
 internal static class DataSets

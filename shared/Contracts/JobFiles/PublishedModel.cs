@@ -1,7 +1,7 @@
-using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 
-namespace Cluster.Contracts.Catalog;
+namespace Cluster.Contracts.JobFiles;
 
 /// <summary>
 /// A model as its paper has it, but for the options that are given: to look at, where no data set says what the images are.

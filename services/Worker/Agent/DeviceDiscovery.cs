@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Agent;
+using Cluster.Worker.Devices;
 
-namespace Cluster.Worker.Devices;
+namespace Cluster.Worker.Agent;
 
 /// <summary>Finds what this node can train on.</summary>
 internal static class DeviceDiscovery

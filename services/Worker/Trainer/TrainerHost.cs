@@ -2,10 +2,10 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Worker.Agent;
 using Cluster.Worker.Telemetry;
+using Cluster.Worker.Training;
 
-namespace Cluster.Worker.Training;
+namespace Cluster.Worker.Trainer;
 
 /// <summary>The trainer's process: takes its orders from standard input, trains on a thread of its own, and ends with its agent.</summary>
 public sealed partial class TrainerHost : IAsyncDisposable

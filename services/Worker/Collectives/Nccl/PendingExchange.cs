@@ -4,7 +4,7 @@ using Cluster.Worker.Devices.Cuda;
 namespace Cluster.Worker.Collectives.Nccl;
 
 /// <summary>An exchange that is on NCCL's stream, or that could not be put there: which <see cref="Wait"/> says.</summary>
-internal sealed class BegunExchange : IBegunExchange
+internal sealed class PendingExchange : IPendingExchange
 {
     /// <summary>
     /// How long to look at the event without pause. Then a millisecond's sleep between two looks is little beside what has been waited
@@ -18,32 +18,33 @@ internal sealed class BegunExchange : IBegunExchange
     /// <summary>For a peer that finished and left, or died, to be seen for what it is.</summary>
     private static readonly TimeSpan Doubt = TimeSpan.FromSeconds(1);
 
-    private readonly NcclTransport transport;
-    private readonly CudaDevice device;
-    private readonly NcclCommunicator communicator;
-    private readonly long began = Stopwatch.GetTimestamp();
-    private readonly nint done;
-    private long lastBeginningLook = Stopwatch.GetTimestamp();
-    private readonly DeviceException? refusal;
+    private readonly NcclTransport _transport;
+    private readonly CudaDevice _device;
+    private readonly NcclCommunicator _communicator;
+    private readonly long _began = Stopwatch.GetTimestamp();
+    private readonly nint _done;
+    private long _lastBeginningLook = Stopwatch.GetTimestamp();
+    private readonly DeviceException? _refusal;
 
-    public BegunExchange(NcclTransport transport, CudaDevice device, NcclCommunicator communicator, NcclCommunicator.Call call, string name)
+    public PendingExchange(
+        NcclTransport transport, CudaDevice device, NcclCommunicator communicator, NcclCommunicator.Call call, string name)
     {
-        (this.transport, this.device, this.communicator) = (transport, device, communicator);
+        (_transport, _device, _communicator) = (transport, device, communicator);
         try
         {
-            done = communicator.Begin(call, name, LookWhileBeginning);
+            _done = communicator.Begin(call, name, LookWhileBeginning);
         }
         catch (DeviceException e)
         {
-            refusal = e;
+            _refusal = e;
         }
     }
 
     public void Wait(in Operation operation)
     {
-        if (refusal is not null)
-            throw Blamed(operation, refusal);
-        device.Enter();
+        if (_refusal is not null)
+            throw Blamed(operation, _refusal);
+        _device.Enter();
         try
         {
             var lastLook = Stopwatch.GetTimestamp();
@@ -58,7 +59,7 @@ internal sealed class BegunExchange : IBegunExchange
         }
         finally
         {
-            device.Driver.DestroyEvent(done);
+            _device.Driver.DestroyEvent(_done);
         }
     }
 
@@ -66,7 +67,7 @@ internal sealed class BegunExchange : IBegunExchange
     {
         try
         {
-            transport.Look(communicator, operation);
+            _transport.Look(_communicator, operation);
         }
         catch (DeviceException e)
         {
@@ -79,7 +80,7 @@ internal sealed class BegunExchange : IBegunExchange
 
         if (!operation.IsOverdue)
             return;
-        transport.Meet(operation.Behind(1));
+        _transport.Meet(operation.Behind(1));
         throw operation.Unfinished("NCCL did not end, though all ranks have come,");
     }
 
@@ -90,7 +91,7 @@ internal sealed class BegunExchange : IBegunExchange
         {
             try
             {
-                transport.RequirePeers(operation);
+                _transport.RequirePeers(operation);
             }
             catch (CollectiveException e)
             {
@@ -111,7 +112,7 @@ internal sealed class BegunExchange : IBegunExchange
     {
         try
         {
-            return device.Driver.HasHappened(done);
+            return _device.Driver.HasHappened(_done);
         }
         catch (DeviceException e)
         {
@@ -121,7 +122,7 @@ internal sealed class BegunExchange : IBegunExchange
 
     private void Pause()
     {
-        if (Stopwatch.GetElapsedTime(began) < Patience)
+        if (Stopwatch.GetElapsedTime(_began) < Patience)
             Thread.Yield();
         else
             Thread.Sleep(1);
@@ -132,12 +133,12 @@ internal sealed class BegunExchange : IBegunExchange
     /// </summary>
     private void LookWhileBeginning()
     {
-        if (Stopwatch.GetElapsedTime(lastBeginningLook) < LookUp)
+        if (Stopwatch.GetElapsedTime(_lastBeginningLook) < LookUp)
             return;
-        lastBeginningLook = Stopwatch.GetTimestamp();
-        transport.LookWhileBeginning();
-        if (Stopwatch.GetElapsedTime(began) >= transport.Patience)
+        _lastBeginningLook = Stopwatch.GetTimestamp();
+        _transport.LookWhileBeginning();
+        if (Stopwatch.GetElapsedTime(_began) >= _transport.Patience)
             throw new DeviceException(
-                FormattableString.Invariant($"NCCL has been taking the call for {transport.Patience.TotalSeconds:0.###} s"));
+                FormattableString.Invariant($"NCCL has been taking the call for {_transport.Patience.TotalSeconds:0.###} s"));
     }
 }

@@ -3,11 +3,12 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Training;
 using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Net.Client;
 
-namespace Cluster.Worker.Training;
+namespace Cluster.Worker.Trainer;
 
 /// <summary>A trainer's way to its agent: gRPC over the agent's Unix socket.</summary>
 /// <remarks>Deadlines are longer than the agent's patience with a scheduler that is away, so that the agent's word comes first.</remarks>

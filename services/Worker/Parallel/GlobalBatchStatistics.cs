@@ -19,23 +19,23 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 /// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under
 /// way.</param>
-internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
+internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IDisposable
 {
-    private ExceptionDispatchInfo? fault;
+    private ExceptionDispatchInfo? _fault;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }
 
     /// <summary>Has a network's layers normalise by the statistics of all ranks. A call on every rank.</summary>
     /// <returns>Null where there are no such layers, or no other ranks.</returns>
-    public static async Task<WholeBatchStatistics?> AttachAsync(
+    public static async Task<GlobalBatchStatistics?> AttachAsync(
         ImageClassifier network, ICollectiveGroup ranks, CancellationToken cancellationToken)
     {
         var layers = network.modules().OfType<BatchNormalization>().ToList();
         if (ranks.WorldSize == 1)
             return null;
         // Also where this rank has none of them: its peers' stages may.
-        var statistics = new WholeBatchStatistics(await ranks.SplitAsync("statistics", 0, cancellationToken));
+        var statistics = new GlobalBatchStatistics(await ranks.SplitAsync("statistics", 0, cancellationToken));
         layers.ForEach(layer => layer.OverWholeBatch = input => SynchronisedBatchNorm.Apply(input, layer, statistics));
         if (layers.Count > 0)
             return statistics;
@@ -47,7 +47,7 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 
     public void Begin() => Elapsed = TimeSpan.Zero;
 
-    public void ThrowIfFaulted() => fault?.Throw();
+    public void ThrowIfFaulted() => _fault?.Throw();
 
     /// <summary>Mean and sum of squared distances from it, of each channel of (N, C, H, W) over all ranks.</summary>
     /// <remarks>
@@ -76,11 +76,11 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
     {
         try
         {
-            return fault is null ? compute() : zeros();
+            return _fault is null ? compute() : zeros();
         }
         catch (Exception e)
         {
-            fault = ExceptionDispatchInfo.Capture(e);
+            _fault = ExceptionDispatchInfo.Capture(e);
             return zeros();
         }
     }

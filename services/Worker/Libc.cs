@@ -1,7 +1,7 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
 
-namespace Cluster.Worker.Agent;
+namespace Cluster.Worker;
 
 /// <summary>The few system calls that .NET does not offer. Linux, 64 bits.</summary>
 internal static partial class Libc

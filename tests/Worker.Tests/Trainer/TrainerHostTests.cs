@@ -1,10 +1,12 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Tests.Agent;
+using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 using static Cluster.Worker.Tests.Agent.RunningAgent;
 
-namespace Cluster.Worker.Tests.Agent;
+namespace Cluster.Worker.Tests.Trainer;
 
 /// <summary>The trainer's process in this one, attached to a real agent; a waiting script holds its place there.</summary>
 public sealed class TrainerHostTests : AgentTest

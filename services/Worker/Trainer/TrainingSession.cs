@@ -11,10 +11,11 @@ using Cluster.Worker.Devices.Cuda;
 using Cluster.Worker.Inference;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Telemetry;
+using Cluster.Worker.Training;
 using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
 
-namespace Cluster.Worker.Training;
+namespace Cluster.Worker.Trainer;
 
 /// <summary>
 /// One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end; or evaluates or predicts with given

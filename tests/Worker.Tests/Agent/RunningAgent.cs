@@ -17,6 +17,9 @@ internal sealed class RunningAgent : IAsyncDisposable
     /// <summary>Reads its orders, then waits for its agent to end.</summary>
     public const string Waiting = "cat >/dev/null";
 
+    /// <summary>An exit waits for its lines as long as they take on a busy machine.</summary>
+    public const string PatientForLines = "--Agent:LastLinesPatience=00:05:00";
+
     private readonly WebApplication _app;
     private readonly DirectoryInfo _folder;
     private readonly GrpcChannel _channel;

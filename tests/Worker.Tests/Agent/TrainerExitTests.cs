@@ -74,7 +74,7 @@ public sealed class TrainerExitTests : AgentTest
     public async Task Exit_OfARank_WaitsForItsOwnLinesAndNotForAnothersThatGoesOnWriting()
     {
         await using var agent = await StartAsync(
-            Scheduler, "case \"$*\" in *'--rank 0'*) echo the last word; exit 3;; esac; while true; do echo more; done", End);
+            Scheduler, "case \"$*\" in *'--rank 0'*) echo the last word; exit 3;; esac; while true; do echo more; done", End, PatientForLines);
         var launch = ALaunch(ranks: 2);
         await agent.LaunchAsync(launch, End);
 

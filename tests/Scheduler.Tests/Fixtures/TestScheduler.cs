@@ -3,6 +3,7 @@ using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Nodes;
+using Cluster.Tests.Shared;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Net.Client;

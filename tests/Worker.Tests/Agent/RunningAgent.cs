@@ -7,6 +7,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Cluster.Worker.Tests.Agent;
@@ -76,6 +77,13 @@ internal sealed class RunningAgent : IAsyncDisposable
         ];
     }
 
+    /// <summary>Of an agent that waits at its end as long as the scheduler takes to answer on a busy machine.</summary>
+    public static void PatientAtItsEnd(IServiceCollection services)
+    {
+        services.AddSingleton<TimeProvider>(new PatientTime());
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = PatientTime.Patience);
+    }
+
     public static LaunchRequest ALaunch(JobId? job = null, int attempt = 1, int ranks = 1)
     {
         var request = new LaunchRequest
@@ -131,5 +139,13 @@ internal sealed class RunningAgent : IAsyncDisposable
         await _app.StopAsync(CancellationToken.None);
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);
+    }
+
+    private sealed class PatientTime : TimeProvider
+    {
+        public static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => base.CreateTimer(
+            callback, state, dueTime == AgentShutdown.AnnouncePatience || dueTime == AgentShutdown.ReportPatience ? Patience : dueTime, period);
     }
 }

@@ -89,7 +89,7 @@ public sealed class TrainerExitTests : AgentTest
     [Fact]
     public async Task Shutdown_IsToldBeforeTheTrainersEnd_AndTheirExitsAreEvictions()
     {
-        await using var agent = await StartAsync(Scheduler, Waiting, End, "--Agent:ShutdownGrace=00:00:00");
+        await using var agent = await StartAsync(Scheduler, Waiting, End, PatientAtItsEnd, "--Agent:ShutdownGrace=00:00:00");
         await agent.LaunchAsync(ALaunch(), End);
         var toldWhileItRan = false;
         Scheduler.OnHeartbeat = beat =>

@@ -22,7 +22,7 @@ public sealed class ExperimentTests(LocalCluster cluster)
     public async Task Page_LaysTheCurvesOfAllJobsOverEachOther_Live()
     {
         using var playwright = await Playwright.CreateAsync();
-        await using var browser = await playwright.Chromium.LaunchAsync(Chromium.Options);
+        await using var browser = await Chromium.LaunchAsync(playwright);
         var page = await browser.NewPageAsync();
         var faults = new List<string>();
         page.PageError += (_, fault) => faults.Add(fault);
@@ -38,7 +38,7 @@ public sealed class ExperimentTests(LocalCluster cluster)
         await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { NameString = "compared-activations" })).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".variants tbody tr")).ToHaveCountAsync(2);
         await Assertions.Expect(page.Locator(".overlay canvas")).ToBeVisibleAsync();
-        await Assertions.Expect(page.Locator(".variants .state")).ToHaveTextAsync(["succeeded", "succeeded"], new() { Timeout = 90_000 });
+        await Assertions.Expect(page.Locator(".variants .state")).ToHaveTextAsync(["succeeded", "succeeded"]);
         await page.Locator("select[name=quantity]").SelectOptionAsync("accuracy");
         await page.Locator(".overlay .u-over").HoverAsync();
         var legend = page.Locator(".overlay .u-legend");

@@ -1,8 +1,7 @@
-using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using Cluster.Contracts.V1;
 using Cluster.EndToEnd.Tests.Telemetry;
+using Cluster.Tests.Shared;
 using Grpc.Net.Client;
 
 [assembly: AssemblyFixture(typeof(Cluster.EndToEnd.Tests.LocalCluster))]
@@ -82,31 +81,7 @@ public sealed class LocalCluster : IAsyncLifetime
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 
     /// <summary>One that is free, as are those that further schedulers take above it.</summary>
-    private string FreePort()
-    {
-        while (true)
-        {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-            if (Enumerable.Range(1, Schedulers - 1).All(further => IsFree(port + (100 * further))))
-                return port.ToString();
-        }
-    }
-
-    private static bool IsFree(int port)
-    {
-        using var listener = port <= IPEndPoint.MaxPort ? new TcpListener(IPAddress.Loopback, port) : null;
-        try
-        {
-            listener?.Start();
-            return listener is not null;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
-    }
+    private string FreePort() => $"{FreePorts.Take(Schedulers, apart: 100)}";
 
     private sealed class TokenHandler(string token) : DelegatingHandler(new SocketsHttpHandler())
     {

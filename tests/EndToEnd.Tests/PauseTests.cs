@@ -10,7 +10,9 @@ public sealed class PauseTests(LocalCluster cluster)
     // Longer than a lease.
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan Outage = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan LessThanALease = TimeSpan.FromSeconds(5);
+
+    // With the time since the last heartbeat: as much again is left to renew the lease in.
+    private static readonly TimeSpan LessThanALease = TimeSpan.FromSeconds(2);
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 

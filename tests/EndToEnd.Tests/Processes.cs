@@ -21,6 +21,13 @@ internal static partial class Processes
 
     public static void Signal(int processId, int signal) => kill(processId, signal).ShouldBe(0);
 
+    /// <summary>Kills a process and returns when it is gone: until then it would pass for one that runs.</summary>
+    public static Task KillAsync(int processId, CancellationToken cancellationToken)
+    {
+        Signal(processId, Kill);
+        return Eventually.BeTrueAsync(() => CommandLine(processId).Length == 0, "the killed process is gone", cancellationToken);
+    }
+
     /// <summary>Stops a process, as a debugger or a virtual machine that is moved would, and lets it go on afterwards.</summary>
     public static async Task PauseAsync(int processId, Func<Task> meanwhile)
     {

@@ -101,7 +101,7 @@ public sealed class TrainingTests(LocalCluster cluster)
         await cluster.WaitAsync(job.Id, watched => watched.Progress?.Step > 20, Cancelled);
         var trainers = Processes.TrainersOf(job.Id);
 
-        Processes.Signal(cluster.ProcessId("scheduler"), Processes.Kill);
+        await Processes.KillAsync(cluster.ProcessId("scheduler"), Cancelled);
         (await cluster.RunAsync(["up"], Cancelled)).MustSucceed();
 
         var after = (await cluster.Jobs.GetJobAsync(new GetJobRequest { JobId = job.Id }, cancellationToken: Cancelled)).Job;
@@ -119,7 +119,7 @@ public sealed class TrainingTests(LocalCluster cluster)
         var job = await cluster.SubmitAsync(JobFiles.LeNet("lost-node", epochs: 6, everySteps: 20), Cancelled);
         await cluster.WaitAsync(job.Id, watched => watched.Progress?.Step > 30, Cancelled);
 
-        Processes.Signal(cluster.ProcessId("worker-2"), Processes.Kill);
+        await Processes.KillAsync(cluster.ProcessId("worker-2"), Cancelled);
         await cluster.WaitAsync(job.Id, watched => watched.State == JobState.Queued, Cancelled);
         Processes.TrainersOf(job.Id).ShouldBeEmpty();
         (await cluster.RunAsync(["up"], Cancelled)).MustSucceed();

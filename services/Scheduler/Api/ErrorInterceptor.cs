@@ -45,13 +45,17 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
     {
         try
         {
-            await continuation(request, responseStream, context);
+            await continuation(request, new AnswerStream<TResponse>(responseStream, () => IsOver(context)), context);
         }
         catch (Exception fault) when (fault is not RpcException)
         {
             throw ToRpc(fault, context);
         }
     }
+
+    // A deadline's status is there before the call's token says that it has passed, and the request's token before the call's.
+    private static bool IsOver(ServerCallContext context) =>
+        context.Status.StatusCode == StatusCode.DeadlineExceeded || context.GetHttpContext().RequestAborted.IsCancellationRequested;
 
     private RpcException ToRpc(Exception fault, ServerCallContext context)
     {

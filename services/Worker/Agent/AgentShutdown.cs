@@ -12,7 +12,7 @@ internal sealed partial class AgentShutdown(
     ILogger<AgentShutdown> logger) : IHostedLifecycleService
 {
     // The trainers wait for it with their stop; a scheduler that is away takes no checkpoint either.
-    private static readonly TimeSpan AnnouncePatience = TimeSpan.FromSeconds(2);
+    public static readonly TimeSpan AnnouncePatience = TimeSpan.FromSeconds(2);
 
     // Beyond the trainers' grace, for the exits and last lines of log to reach the scheduler.
     public static readonly TimeSpan ReportPatience = TimeSpan.FromSeconds(5);

@@ -57,12 +57,13 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
             throw new RpcException(new Status(StatusCode.FailedPrecondition, $"a trainer could not be started: {e.Message}"));
         }
 
-        attempt.Begin();
         lock (_gate)
         {
             _following.RemoveAll(task => task.IsCompletedSuccessfully);
             _following.Add(ForgetWhenEndedAsync(attempt));
         }
+
+        attempt.Begin();
     }
 
     public void Stop(AttemptKey key, string reason, TimeSpan grace) => Find(key)?.Stop(reason, grace);
@@ -129,7 +130,10 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         }
     }
 
-    /// <summary>Stops what runs, and returns when every exit is acknowledged or <see cref="AttemptServices.AgentEnds"/>.</summary>
+    /// <summary>
+    /// Stops what runs. Returns when every exit is acknowledged or <see cref="AttemptServices.AgentEnds"/>, and what attempts held is
+    /// freed.
+    /// </summary>
     public async Task StopAllAsync(string reason, TimeSpan grace)
     {
         List<LocalAttempt> attempts;
@@ -138,6 +142,11 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         foreach (var attempt in attempts)
             attempt.Stop(reason, grace);
         await Task.WhenAll(attempts.Select(attempt => attempt.Ended));
+        List<Task> following;
+        lock (_gate)
+            following = [.. _following];
+        // An agent that ended before would leave its files of chunks.
+        await Task.WhenAll(following);
     }
 
     private LocalAttempt? Find(AttemptKey key)

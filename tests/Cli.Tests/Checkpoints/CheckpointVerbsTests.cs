@@ -4,6 +4,9 @@ using Cluster.Contracts.V1;
 namespace Cluster.Cli.Tests.Checkpoints;
 
 /// <summary>Weights to files and from files: whole or not at all.</summary>
+/// <remarks>By itself, since what one of the tests measures is the memory of all that runs.</remarks>
+[Collection(nameof(CheckpointVerbsTests))]
+[CollectionDefinition(nameof(CheckpointVerbsTests), DisableParallelization = true)]
 public sealed class CheckpointVerbsTests : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("checkpoint-verbs-");

@@ -3,6 +3,7 @@ using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Nodes;
+using Cluster.Tests.Shared;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -89,8 +90,11 @@ public sealed class TestScheduler : IAsyncDisposable
             AgentVersion = "test",
             Labels = { ["only"] = name },
             DataSets = { "fashion-mnist" },
-            Devices = { Enumerable.Range(0, devices)
-                .Select(i => new Device { Id = $"cpu:{i}", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 }) },
+            Devices =
+            {
+                Enumerable.Range(0, devices)
+                    .Select(i => new Device { Id = $"cpu:{i}", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 }),
+            },
         };
         await Registry().RegisterAsync(node);
         return node;

@@ -19,7 +19,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task Submit_AsksWhatARankWillTake_AndKeepsItWithTheJob()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node", devices: 4);
         scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize * 1000L);
         var spec = AJob().WithDevices(3).With(s => s.Hyperparameters.GlobalBatchSize = 10).Build();
@@ -38,7 +38,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task Submit_OfPicturesInFiles_CountsWhatDecodingThemMayTake()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node");
         scheduler.Agents.OnDescribe = AnswerAsync(_ => 5);
         var spec = AJob().With(s =>
@@ -57,7 +57,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [InlineData(2, 20)] // no more than there are
     public async Task Submit_OfAPipeline_AsksForTheWholeNetworkWithTheMicroBatchesOfTheFirstStage(int microBatches, int images)
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node", devices: 6);
         scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize);
         var spec = AJob().WithDevices(6).With(s =>
@@ -78,7 +78,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task SubmitsThatAskTheSame_AskOnce()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node");
         scheduler.Agents.OnDescribe = AnswerAsync(_ => 5);
 
@@ -92,7 +92,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task QuestionsThatComeWhileOneIsAnswered_AreAskedTogether()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node");
         var (asked, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
         scheduler.Agents.OnDescribe = async (agent, request) =>
@@ -117,7 +117,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task AnswersThatAreMissing_AreAskedAgain_ButNotTheOneThatEndedTheProcess()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node");
         var (asked, answer) = (new TaskCompletionSource(), new TaskCompletionSource());
         scheduler.Agents.OnDescribe = async (_, request) =>
@@ -161,7 +161,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task Submit_OfWhatNoNodesMemoryHolds_IsRefusedWithTheNumbers_ForAJobAndForAVariant()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node", devices: 2);
         scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize * Gib);
         var request = new SubmitExperimentRequest
@@ -185,7 +185,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task Describe_GivesLayersAndMemory_OrSaysWhyNot()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await using var scheduler = await StartAsync();
         var models = new ModelService.ModelServiceClient(scheduler.As(TestScheduler.ViewerToken));
         var request = new DescribeModelRequest { Model = new ModelSpec { Name = "alexnet" }, BatchSize = 7 };
 
@@ -214,12 +214,15 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         }
     }
 
+    // Where the answer counts, a submit waits for it as long as it may, however busy the machine.
+    private Task<TestScheduler> StartAsync() => TestScheduler.StartAsync(postgres, ("Models:SubmitPatience", "00:00:20"));
+
     private static ModelQuery Query(int batch) => new() { Model = new ModelSpec { Name = "lenet5" }, RankBatchSize = batch };
 
-    private static Func<AgentEndpoint, DescribeModelsRequest, Task<DescribeResult>> AnswerAsync(
-        Func<ModelQuery, long> bytes) => (_, request) =>
-        Task.FromResult(
-            DescribeResult.Of(new DescribeModelsResponse { Answers = { request.Queries.Select(query => Answer(bytes(query))) } }));
+    private static Func<AgentEndpoint, DescribeModelsRequest, Task<DescribeResult>> AnswerAsync(Func<ModelQuery, long> bytes) =>
+        (_, request) =>
+            Task.FromResult(
+                DescribeResult.Of(new DescribeModelsResponse { Answers = { request.Queries.Select(query => Answer(bytes(query))) } }));
 
     private static ModelAnswer Answer(long bytes) =>
         new() { Description = new ModelDescription { Memory = new MemoryEstimate { Total = bytes } } };

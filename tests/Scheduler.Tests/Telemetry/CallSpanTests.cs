@@ -76,10 +76,14 @@ public sealed class CallSpanTests(PostgresServer postgres) : IAsyncLifetime
         await EndedAsync(span => span.DisplayName == "GET" && Equals(span.GetTagItem("http.response.status_code"), 404));
     }
 
-    /// <summary>A span ends a moment after its caller has the answer.</summary>
+    /// <summary>A span ends a moment after its caller has the answer. A listener hears those of other tests' schedulers too.</summary>
     private async Task<Activity> EndedAsync(Func<Activity, bool> condition)
     {
-        await Eventually.HoldsAsync(() => _ended.Any(condition));
-        return _ended.First(condition);
+        await Eventually.HoldsAsync(() => _ended.Any(Wanted));
+        return _ended.First(Wanted);
+
+        bool Wanted(Activity span) =>
+            span.GetTagItem("server.port") is int port && (port == _scheduler.GrpcPort || port == _scheduler.HttpAddress.Port)
+            && condition(span);
     }
 }

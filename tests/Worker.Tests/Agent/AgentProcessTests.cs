@@ -5,6 +5,7 @@ using System.Text;
 using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Cluster.Tests.Shared;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Devices;
 using Cluster.Worker.Tests.Training;
@@ -55,7 +56,7 @@ public sealed class AgentProcessTests : AgentTest
     public async Task Trainers_OfOneNode_TrainWhateverOthersAreTold()
     {
         Scheduler.WorldSize = 2;
-        var port = FreePort();
+        var port = FreePorts.Take();
         string[] settings = ["--Agent:AdvertiseHost=192.0.2.1", "--Agent:AdvertisePort=4711", $"--Agent:ListenAddress=127.0.0.1:{port}"];
         using var agent = new AgentProcess(Scheduler, script: null, settings: settings);
         var registration = await Scheduler.Registrations.Reader.ReadAsync(End);
@@ -78,7 +79,7 @@ public sealed class AgentProcessTests : AgentTest
     [Fact]
     public async Task Trainer_WithPeersOnOtherNodes_TellsTheAdvertisedHost_AndListensOnItsOwn()
     {
-        var (port, mapped) = (FreePort(), FreePort());
+        var (port, mapped) = (FreePorts.Take(), FreePorts.Take());
         string[] settings =
         [
             "--Agent:AdvertiseHost=192.0.2.1", $"--Agent:TrainerPorts={mapped}-{mapped}", $"--Agent:ListenAddress=127.0.0.1:{port}",
@@ -218,13 +219,6 @@ public sealed class AgentProcessTests : AgentTest
         after.NodeId.ShouldBe(before.NodeId);
         after.Incarnation.ShouldNotBe(before.Incarnation);
         after.Running.ShouldBeEmpty();
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     private async Task LaunchAsync(RegisterRequest registration, LaunchRequest launch)

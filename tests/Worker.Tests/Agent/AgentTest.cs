@@ -6,7 +6,7 @@ namespace Cluster.Worker.Tests.Agent;
 /// <summary>What the agent's tests share: a scheduler, and patience that ends.</summary>
 public abstract class AgentTest : IAsyncLifetime, IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private readonly CancellationTokenSource _end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
 

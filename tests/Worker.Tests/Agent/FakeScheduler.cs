@@ -3,6 +3,7 @@ using System.Net;
 using System.Threading.Channels;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Cluster.Tests.Shared;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -25,7 +26,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
     private readonly TaskCompletionSource _haveMet = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private WebApplication? _app;
 
-    public int Port { get; private set; }
+    /// <summary>Kept for it while it is away.</summary>
+    public int Port { get; } = FreePorts.Take();
 
     public Channel<RegisterRequest> Registrations { get; } = Channel.CreateUnbounded<RegisterRequest>();
 
@@ -82,7 +84,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
         return scheduler;
     }
 
-    /// <summary>Starts to listen, on the port of before if there was one.</summary>
+    /// <summary>Starts to listen, on the same port each time.</summary>
     public async Task ComeBackAsync(CancellationToken cancellationToken)
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -95,7 +97,6 @@ internal sealed class FakeScheduler : IAsyncDisposable
         _app.MapGrpcService<Registry>();
         _app.MapGrpcService<Attempts>();
         await _app.StartAsync(cancellationToken);
-        Port = new Uri(_app.Urls.Single()).Port;
     }
 
     /// <summary>Goes away: open calls are cut.</summary>

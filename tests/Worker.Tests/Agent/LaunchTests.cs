@@ -116,7 +116,7 @@ public sealed class LaunchTests : AgentTest
     [Fact]
     public async Task Exit_WithACode_IsReportedWithItAfterTheLastLine()
     {
-        await using var agent = await StartAsync(Scheduler, "head -c 1 >/dev/null; echo last words; exit 78", End);
+        await using var agent = await StartAsync(Scheduler, "head -c 1 >/dev/null; echo last words; exit 78", End, PatientForLines);
         await agent.LaunchAsync(ALaunch(), End);
         var exit = await Scheduler.Exits.Reader.ReadAsync(End);
 

@@ -15,7 +15,7 @@ public sealed class LogShippingTests : AgentTest
         const int lines = 3000;
         await using var agent = await StartAsync(
             Scheduler, $"head -c 1 >/dev/null; for i in $(seq {lines}); do echo out $i; done; echo to stderr >&2; printf 'no line end'",
-            End);
+            End, PatientForLines);
         await agent.LaunchAsync(ALaunch(), End);
         await Scheduler.Exits.Reader.ReadAsync(End);
         var arrived = Scheduler.LogBatches.SelectMany(batch => batch.Lines).ToList();
@@ -37,7 +37,7 @@ public sealed class LogShippingTests : AgentTest
     public async Task Output_OfAnOutage_ArrivesWhenTheSchedulerIsBackAndSoDoesTheExit()
     {
         await using var agent = await StartAsync(
-            Scheduler, "head -c 1 >/dev/null; echo before; read -r _ </dev/null; echo after; exit 3", End);
+            Scheduler, "head -c 1 >/dev/null; echo before; read -r _ </dev/null; echo after; exit 3", End, PatientForLines);
         await Scheduler.GoAwayAsync();
         // The order cannot come over the wire of a scheduler that is away, but the agent listens still.
         await agent.LaunchAsync(ALaunch(), End);
@@ -90,7 +90,8 @@ public sealed class LogShippingTests : AgentTest
     public async Task Burst_Of300000Lines_ArrivesWhole()
     {
         const int lines = 300_000;
-        await using var agent = await StartAsync(Scheduler, $"head -c 1 >/dev/null; seq -f 'sample %.0f has been read' {lines}", End);
+        await using var agent = await StartAsync(
+            Scheduler, $"head -c 1 >/dev/null; seq -f 'sample %.0f has been read' {lines}", End, PatientForLines);
         await agent.LaunchAsync(ALaunch(), End);
         await Scheduler.Exits.Reader.ReadAsync(End);
 

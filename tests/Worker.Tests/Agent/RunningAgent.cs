@@ -8,6 +8,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Cluster.Worker.Tests.Agent;
@@ -19,6 +20,9 @@ internal sealed class RunningAgent : IAsyncDisposable
 {
     /// <summary>Reads its orders, then waits for its agent to end.</summary>
     public const string Waiting = "cat >/dev/null";
+
+    /// <summary>An exit waits for its lines as long as they take on a busy machine.</summary>
+    public const string PatientForLines = "--Agent:LastLinesPatience=00:05:00";
 
     private readonly WebApplication _app;
     private readonly DirectoryInfo _folder;
@@ -75,6 +79,13 @@ internal sealed class RunningAgent : IAsyncDisposable
             "--Agent:Name=node-a", "--Agent:CpuSlots=2", "--Agent:TrainerCommand:0=/bin/bash", $"--Agent:TrainerCommand:1={scriptFile}",
             "--Agent:ShutdownGrace=00:00:00",
         ];
+    }
+
+    /// <summary>Of an agent that waits at its end as long as the scheduler takes to answer on a busy machine.</summary>
+    public static void PatientAtItsEnd(IServiceCollection services)
+    {
+        services.AddSingleton<TimeProvider>(new PatientTime());
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = PatientTime.Patience);
     }
 
     public static LaunchRequest ALaunch(JobId? job = null, int attempt = 1, int ranks = 1)
@@ -136,5 +147,14 @@ internal sealed class RunningAgent : IAsyncDisposable
         await _app.StopAsync(CancellationToken.None);
         await _app.DisposeAsync();
         _folder.Delete(recursive: true);
+    }
+
+    private sealed class PatientTime : TimeProvider
+    {
+        public static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => base.CreateTimer(
+            callback, state, dueTime == AgentShutdown.AnnouncePatience || dueTime == AgentShutdown.ReportPatience ? Patience : dueTime,
+            period);
     }
 }

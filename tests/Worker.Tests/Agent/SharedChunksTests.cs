@@ -4,6 +4,7 @@ using Cluster.Worker.Agent;
 using Cluster.Worker.Training;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.Extensions.DependencyInjection;
 using static Cluster.Worker.Tests.Agent.RunningAgent;
 
 namespace Cluster.Worker.Tests.Agent;
@@ -50,6 +51,23 @@ public sealed class SharedChunksTests : AgentTest
         Files(agent).ShouldBeEmpty();
 
         (await ReadAsync(agent, launch, 1)).Count.ShouldBe(_checkpoint.Count); // late, for itself
+        Files(agent).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task AnAgentThatEnds_LeavesNoFiles()
+    {
+        Store();
+        await using var agent = await StartAsync(
+            Scheduler, Waiting, End, services => services.AddSingleton<TimeProvider>(new SlowToFree()));
+        var launch = ALaunch(ranks: 2);
+        await agent.LaunchAsync(launch, End);
+        await ReadAsync(agent, launch, 0);
+        Files(agent).ShouldNotBeEmpty();
+
+        await agent.StopAsync(launch, SlowToFree.Grace, "its timer is freed before the chunks are", End);
+        await agent.EndAsync(End);
+
         Files(agent).ShouldBeEmpty();
     }
 
@@ -112,5 +130,30 @@ public sealed class SharedChunksTests : AgentTest
     {
         using var link = agent.LinkOf(launch, rank);
         await link.ReportAsync(new ReportRequest { Sequence = 1, Started = true }, End);
+    }
+
+    /// <summary>Takes two seconds to free the timer of a stop.</summary>
+    private sealed class SlowToFree : TimeProvider
+    {
+        public static readonly TimeSpan Grace = TimeSpan.FromMinutes(7);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = base.CreateTimer(callback, state, dueTime, period);
+            return dueTime == Grace ? new SlowTimer(timer) : timer;
+        }
+
+        private sealed class SlowTimer(ITimer inner) : ITimer
+        {
+            public bool Change(TimeSpan dueTime, TimeSpan period) => inner.Change(dueTime, period);
+
+            public void Dispose()
+            {
+                Thread.Sleep(TimeSpan.FromSeconds(2));
+                inner.Dispose();
+            }
+
+            public ValueTask DisposeAsync() => inner.DisposeAsync();
+        }
     }
 }

@@ -104,7 +104,7 @@ public sealed class StopTests : AgentTest
     [Fact]
     public async Task Shutdown_EndsTrainersAndReportsTheirExits()
     {
-        await using var agent = await StartAsync(Scheduler, Waiting, End);
+        await using var agent = await StartAsync(Scheduler, Waiting, End, PatientAtItsEnd);
         await agent.LaunchAsync(ALaunch(), End);
         var process = agent.ProcessOn("cpu:0");
 

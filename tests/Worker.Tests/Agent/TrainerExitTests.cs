@@ -74,7 +74,8 @@ public sealed class TrainerExitTests : AgentTest
     public async Task Exit_OfARank_WaitsForItsOwnLinesAndNotForAnothersThatGoesOnWriting()
     {
         await using var agent = await StartAsync(
-            Scheduler, "case \"$*\" in *'--rank 0'*) echo the last word; exit 3;; esac; while true; do echo more; done", End);
+            Scheduler, "case \"$*\" in *'--rank 0'*) echo the last word; exit 3;; esac; while true; do echo more; done", End,
+            PatientForLines);
         var launch = ALaunch(ranks: 2);
         await agent.LaunchAsync(launch, End);
 
@@ -89,7 +90,7 @@ public sealed class TrainerExitTests : AgentTest
     [Fact]
     public async Task Shutdown_IsToldBeforeTheTrainersEnd_AndTheirExitsAreEvictions()
     {
-        await using var agent = await StartAsync(Scheduler, Waiting, End, "--Agent:ShutdownGrace=00:00:00");
+        await using var agent = await StartAsync(Scheduler, Waiting, End, PatientAtItsEnd, "--Agent:ShutdownGrace=00:00:00");
         await agent.LaunchAsync(ALaunch(), End);
         var toldWhileItRan = false;
         Scheduler.OnHeartbeat = beat =>

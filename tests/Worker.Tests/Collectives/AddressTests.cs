@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Cluster.Tests.Shared;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Collectives.Tcp;
@@ -20,7 +19,8 @@ public sealed class AddressTests
     [InlineData("aab", 2)] // not ranks 0 and 1
     public async Task Ranks_BehindAMapping_ReachOtherNodesThroughIt_AndTheirOwnNodeWithoutIt(string placement, int pairs)
     {
-        var (first, last) = FreePorts(placement.Length);
+        var first = FreePorts.Take(placement.Length);
+        var last = first + placement.Length - 1;
         var relays = Enumerable.Range(first, placement.Length).Select(port => TcpRelay.To(port, new IPEndPoint(Outside, port))).ToList();
         var mapped = new PeerAddress(IPAddress.Loopback, Outside.ToString()) { Ports = (first, last) };
         using var ranks = new Ranks(placement) { PeerAddress = mapped };
@@ -75,7 +75,7 @@ public sealed class AddressTests
     [Fact]
     public void Port_IsOneOfThoseGiven_OrItIsSaidThatNoneIsFree()
     {
-        var (first, _) = FreePorts(1);
+        var first = FreePorts.Take();
         var address = PeerAddress.Loopback with { Ports = (first, first) };
         using var listener = new PeerListener(address, "secret", rank: 0, TimeSpan.FromSeconds(1));
 
@@ -98,33 +98,5 @@ public sealed class AddressTests
         var values = new float[] { group.Rank };
         group.AllReduce(values.AsSpan(), "sum");
         return values[0];
-    }
-
-    /// <summary>So many in a row that are free on both addresses.</summary>
-    private static (int First, int Last) FreePorts(int count)
-    {
-        while (true)
-        {
-            using var one = new TcpListener(IPAddress.Loopback, 0);
-            one.Start();
-            var first = ((IPEndPoint)one.LocalEndpoint).Port;
-            one.Stop();
-            if (Enumerable.Range(first, count).All(port => IsFree(IPAddress.Loopback, port) && IsFree(Outside, port)))
-                return (first, first + count - 1);
-        }
-    }
-
-    private static bool IsFree(IPAddress address, int port)
-    {
-        try
-        {
-            using var listener = new TcpListener(address, port);
-            listener.Start();
-            return true;
-        }
-        catch (Exception e) when (e is SocketException or ArgumentOutOfRangeException)
-        {
-            return false;
-        }
     }
 }

@@ -27,9 +27,9 @@ public sealed class TrainingSessionTests
         using var process = System.Diagnostics.Process.GetCurrentProcess();
         var peaks = cluster.Series(MetricNames.MemoryPeakBytes);
         peaks.Keys.ShouldBe([20L, 40L]);
-        peaks[20].ShouldBeInRange(100e6, peaks[40]); // libtorch alone takes that much
-        // the kernel counts pages in batches a processor: a later reading may be some pages lower
-        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64 + (1 << 20));
+        const int Pages = 1 << 20; // the kernel counts them in batches a processor: a later reading may be some lower
+        peaks[20].ShouldBeInRange(100e6, peaks[40] + Pages); // libtorch alone takes that much
+        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64 + Pages);
 
         var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
         (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 2, 2));
@@ -56,7 +56,7 @@ public sealed class TrainingSessionTests
             spec.Hyperparameters.Optimizer.Name = optimizer;
             spec.Hyperparameters.Optimizer.LearningRate = optimizer switch { "sgd" => 0.01, "lars" => 1, _ => 0.001 };
             spec.Data.Augmentation.Flip = true;
-            spec.Checkpoints.EverySteps = everySteps;
+            spec.Checkpoints = Only(everySteps);
         });
         await TestRuns.RunAsync(cluster, spec);
         var checkpoint = cluster.CheckpointIds[everySteps];
@@ -138,7 +138,7 @@ public sealed class TrainingSessionTests
             spec.Hyperparameters.ClipNorm = 1;
             spec.Hyperparameters.AccumulationSteps = 2;
             spec.Hyperparameters.AverageDecay = 0.9;
-            spec.Checkpoints.EverySteps = everySteps;
+            spec.Checkpoints = Only(everySteps);
         });
         await TestRuns.RunAsync(cluster, spec);
         cluster.Series(MetricNames.TrainLearningRate)[1].ShouldBe(0.01);
@@ -524,6 +524,11 @@ public sealed class TrainingSessionTests
         outcome.Message.ShouldContain("running_var holds values that are not finite after step ");
         cluster.CheckpointIds.ShouldBeEmpty();
     }
+
+    /// <summary>
+    /// None is due shortly before, which a busy machine might still be storing: then the one that a test goes on from would be skipped.
+    /// </summary>
+    private static CheckpointPolicy Only(int everySteps) => new() { EverySteps = everySteps };
 
     public static TheoryData<string, Action<JobSpec>> Misconfigured => new()
     {

@@ -101,19 +101,23 @@ public sealed class NcclTests
     {
         using var ranks = OneCardEach("aa");
         using var begun = new Barrier(2);
+        using var looked = new Barrier(2);
         ranks.Run(group =>
         {
             using var first = new DeviceValues<float>(0, 0, 0);
             using var second = new DeviceValues<float>(0, 0, 0);
-            StandIn.Fill(group.Rank, first.Address, 3, group.Rank + 1, milliseconds: 200);
+            StandIn.Hold(group.Rank);
+            StandIn.Fill(group.Rank, first.Address, 3, group.Rank + 1, milliseconds: 0);
             var sums = group.AllReduceAsync<float>(first.Address, 3, "gradients/0");
             StandIn.Fill(group.Rank, second.Address, 3, 10 * (group.Rank + 1), milliseconds: 0);
             var more = group.AllReduceAsync<float>(second.Address, 3, "gradients/1");
-            sums.IsCompleted.ShouldBeFalse();
             begun.SignalAndWait(TestContext.Current.CancellationToken);
+            sums.IsCompleted.ShouldBeFalse();
             if (group.Rank == 0)
                 // all four are with NCCL, and none is done
                 StandIn.TakeLog().Count(line => line.Contains("ncclAllReduce", StringComparison.Ordinal)).ShouldBe(4);
+            looked.SignalAndWait(TestContext.Current.CancellationToken);
+            StandIn.Release();
             Task.WaitAll(sums, more);
             first.Span.ToArray().ShouldBe([3, 3, 3]);
             second.Span.ToArray().ShouldBe([30, 30, 30]);
@@ -167,7 +171,7 @@ public sealed class NcclTests
     [InlineData("ab")]
     public void ARankThatDoesNotCome_IsNamedWithTheOperation_AndTheCommunicatorIsAborted(string placement)
     {
-        using var ranks = new Ranks(placement, StandIn.Options(timeoutSeconds: 0.5)) { CudaDevice = rank => rank };
+        using var ranks = new Ranks(placement, StandIn.Options(timeoutSeconds: 5)) { CudaDevice = rank => rank };
         using var over = new ManualResetEventSlim();
         var failures = ranks.RunToFailure(group =>
         {

@@ -30,6 +30,11 @@ internal static unsafe class StandIn
         ((delegate* unmanaged<int, nint, nuint, float, int, void>)Function("standinFill"))(
             device, values, (nuint)count, value, milliseconds);
 
+    /// <summary>What is put on a device's compute stream from now on waits until <see cref="Release"/>.</summary>
+    public static void Hold(int device) => ((delegate* unmanaged<int, void>)Function("standinHold"))(device);
+
+    public static void Release() => ((delegate* unmanaged<void>)Function("standinRelease"))();
+
     /// <summary>From now on the device's last communicator has met this error.</summary>
     public static void Fail(int device, int code) => ((delegate* unmanaged<int, int, void>)Function("standinFail"))(device, code);
 

@@ -32,6 +32,7 @@ std::mutex& gate = *new std::mutex;
 std::condition_variable& changed = *new std::condition_variable;
 std::map<uintptr_t, size_t> deviceMemory;
 std::string callLog;
+bool held = false;
 
 void note(const std::string& line)
 {
@@ -316,6 +317,29 @@ API void standinFill(int device, float* values, size_t count, float value, int m
         std::fill(values, values + count, value);
     });
     current = before;
+}
+
+// What is put on the compute streams from now on waits until it is released.
+API void standinHold(int device)
+{
+    {
+        std::lock_guard lock(gate);
+        held = true;
+    }
+    auto before = current;
+    current = device + 1;
+    streamOf(nullptr)->put([] {
+        std::unique_lock lock(gate);
+        changed.wait(lock, [] { return !held; });
+    });
+    current = before;
+}
+
+API void standinRelease()
+{
+    std::lock_guard lock(gate);
+    held = false;
+    changed.notify_all();
 }
 
 API int standinLog(char* text, int capacity)

@@ -39,7 +39,7 @@ internal sealed class TrainRank : IDisposable
         learningRate = training.Optimizer.LearningRate;
         partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance, cancellationToken).GetAwaiter().GetResult();
         partition.Network.train();
-        optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
+        optimizer = OptimizerFactory.Create(training.Optimizer, partition);
         var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
         var device = TrainingPartitions.DeviceOf(network.Device);
         feed = network.IsOnGpu ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device) : null;

@@ -53,30 +53,34 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        var chunkLength = Math.Max(1, options.ChunkBytes / reduction.ElementBytes);
-        for (var start = 0L; start < count; start += chunkLength)
-            PassOn(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
-        for (var start = 0L; start < count; start += chunkLength)
-            HandBack(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
+        foreach (var (chunk, length) in Chunks(values, count, reduction))
+            PassOn(chunk, length, reduction, operation);
+        foreach (var (chunk, length) in Chunks(values, count, reduction))
+            HandBack(chunk, length, reduction, operation);
     }
 
-    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
-        // The chain leaves the whole result everywhere anyway.
-        var all = count * nodes.Sum(peers => peers.Length);
-        var results = scratch.AtLeast((nuint)(all * reduction.ElementBytes));
-        Copy(input, results, all * reduction.ElementBytes);
-        AllReduce(results, all, reduction, operation);
-        Copy(results + (nint)(rank * count * reduction.ElementBytes), output, count * reduction.ElementBytes);
+        var size = reduction.ElementBytes;
+        var values = input;
+        if (output != At(input, shares[rank].Start, size))
+        {
+            values = scratch.AtLeast((nuint)(shares.Count * size)); // the chain reduces in place
+            Copy(input, values, shares.Count * size);
+        }
+
+        foreach (var (chunk, length) in Chunks(values, shares.Count, reduction))
+            PassOn(chunk, length, reduction, operation);
+        HandOut(values, output, shares, reduction, operation);
     }
 
-    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
-        local.AllGather(input, output + (nint)(Leader * bytes), bytes, Within(operation));
+        local.AllGather(input, At(output, shares[Leader].Start, elementBytes), shares.Of(Leader, nodes[node].Length), elementBytes, Within(operation));
         if (IsLeader)
-            ExchangeNodes(output, bytes, operation);
+            ExchangeNodes(output, shares, elementBytes, operation);
 
-        local.Broadcast(output, bytes * nodes.Sum(peers => peers.Length), Leader, Within(operation));
+        local.Broadcast(output, shares.Count * elementBytes, Leader, Within(operation));
     }
 
     public override void Broadcast(nint values, long bytes, int root, in Operation operation)
@@ -103,7 +107,7 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     {
         local.Barrier(Within(operation));
         if (IsLeader)
-            ExchangeNodes(0, 0, operation);
+            ExchangeNodes(0, default, 0, operation);
 
         local.Barrier(Within(operation));
     }
@@ -129,16 +133,24 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         wireScratch.Dispose();
     }
 
-    /// <summary>Each leader hands its node's part of <paramref name="all"/> to the other leaders; a rank's part has so many bytes.</summary>
-    private void ExchangeNodes(nint all, long bytesPerRank, in Operation operation)
+    /// <summary>Each leader hands what its node's ranks have of <paramref name="all"/> to the other leaders.</summary>
+    private void ExchangeNodes(nint all, in Shares shares, int elementBytes, in Operation operation)
     {
+        var own = shares.Of(Leader, nodes[node].Length).Count * elementBytes;
         foreach (var peers in nodes.Where(peers => peers != nodes[node]))
         {
-            remote.Post(all + (nint)(Leader * bytesPerRank), nodes[node].Length * bytesPerRank, peers[0]);
-            remote.Expect(all + (nint)(peers[0] * bytesPerRank), peers.Length * bytesPerRank, peers[0]);
+            remote.Post(At(all, shares[Leader].Start, elementBytes), own, peers[0]);
+            remote.Expect(At(all, shares[peers[0]].Start, elementBytes), shares.Of(peers[0], peers.Length).Count * elementBytes, peers[0]);
         }
 
         remote.Complete(operation.Behind(1));
+    }
+
+    private IEnumerable<(nint Chunk, long Count)> Chunks(nint values, long count, Reduction reduction)
+    {
+        var length = Math.Max(1, options.ChunkBytes / reduction.ElementBytes);
+        for (var start = 0L; start < count; start += length)
+            yield return (At(values, start, reduction.ElementBytes), Math.Min(length, count - start));
     }
 
     private void SendToLeaders(nint values, long bytes, in Operation operation)
@@ -173,6 +185,30 @@ internal sealed class HierarchicalTransport : CollectiveTransport
             BFloat16Wire.Unpack(wireScratch.AtLeast(0), chunk, count); // what it has just sent: all must hold the same
         local.Broadcast(chunk, count * reduction.ElementBytes, Leader, Within(operation));
     }
+
+    /// <summary>The last node's leader, which holds the result of all, sends each node the shares of its ranks.</summary>
+    private void HandOut(nint values, nint output, in Shares shares, Reduction reduction, in Operation operation)
+    {
+        if (IsLeader && IsLastNode)
+        {
+            foreach (var peers in nodes[..^1])
+            {
+                foreach (var (chunk, count) in ChunksOf(peers, values, shares, reduction))
+                    SendValues(peers[0], chunk, count, reduction, operation);
+            }
+        }
+        else if (IsLeader)
+        {
+            foreach (var (chunk, count) in ChunksOf(nodes[node], values, shares, reduction))
+                ReceiveValues(nodes[^1][0], chunk, count, reduction, operation.Behind(nodes.Length - node));
+        }
+
+        local.ScatterFromFirst(
+            At(values, shares[Leader].Start, reduction.ElementBytes), output, shares.Of(Leader, nodes[node].Length), reduction.ElementBytes, Within(operation));
+    }
+
+    private IEnumerable<(nint Chunk, long Count)> ChunksOf(int[] peers, nint values, in Shares shares, Reduction reduction) =>
+        Chunks(At(values, shares[peers[0]].Start, reduction.ElementBytes), shares.Of(peers[0], peers.Length).Count, reduction);
 
     private void SendValues(int leader, nint values, long count, Reduction reduction, in Operation operation)
     {

@@ -71,8 +71,8 @@ internal readonly struct Operation
 
     public long Number { get; }
 
-    /// <summary>Of the group.</summary>
-    public int Ranks => members.Ranks.Count;
+    /// <summary>This rank's number in the group.</summary>
+    public int Me => members.Me;
 
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(started);
 

@@ -1,5 +1,6 @@
 using Cluster.Models;
 using Cluster.Worker.Collectives;
+using TorchSharp;
 
 namespace Cluster.Worker.Parallel;
 
@@ -7,9 +8,36 @@ namespace Cluster.Worker.Parallel;
 /// Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, §4, variant (a): convolutions, which hold few parameters and
 /// take most of the time, are replicated and work on a slice of the batch each; fully connected layers, which hold most parameters, are divided and work on the whole.
 /// </summary>
-/// <remarks>Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions' gradients are summed.</remarks>
-public static class HybridParallel
+/// <remarks>
+/// Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions' gradients are summed: those of the
+/// divided layers are of the whole batch already.
+/// </remarks>
+public sealed class HybridParallel : ITrainingPartition
 {
+    private readonly ReplicaSteps steps;
+    private readonly IReadOnlyList<LocalParameter> divided;
+
+    private HybridParallel(ReplicaSteps steps, IReadOnlyList<LocalParameter> parameters)
+    {
+        (this.steps, Parameters) = (steps, parameters);
+        divided = [.. parameters.Except(steps.Buckets.Parameters)];
+    }
+
+    public ImageClassifier Network => steps.Network;
+
+    public IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <inheritdoc/>
+    public RankStatistics? OwnStatistics => steps.OwnStatistics;
+
+    /// <inheritdoc/>
+    public IEnumerable<torch.Tensor> LocalGradient => steps.Buckets.Summed.Concat(divided.Select(parameter => parameter.Gradient));
+
+    /// <inheritdoc/>
+    public IEnumerable<torch.Tensor> GradientShare => steps.Buckets.Share.Concat(divided.Select(parameter => parameter.Gradient));
+
+    GradientBuckets? ITrainingPartition.Buckets => steps.Buckets;
+
     /// <param name="buildPart">From the seam to the other parts, such as with <see cref="ModelRegistry.CreatePart"/>.</param>
     /// <param name="loss">Of this rank's samples.</param>
     /// <param name="group">The ranks, as many as there are parts.</param>
@@ -17,7 +45,7 @@ public static class HybridParallel
     /// <param name="syncBatchNorm">As in <see cref="DataParallel"/>.</param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <exception cref="ModelOptionException">The network cannot be split so.</exception>
-    public static Task<DataParallel> CreateAsync(
+    public static async Task<HybridParallel> CreateAsync(
         Func<ChannelSplit, ImageClassifier> buildPart, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm,
         CancellationToken cancellationToken)
     {
@@ -29,6 +57,24 @@ public static class HybridParallel
         {
             GatherSamples = x => GatherSamples.apply(x, exchange),
         };
-        return DataParallel.CreateAsync(buildPart(split), MasterWeights.None, loss, group, options, syncBatchNorm, split, exchange, cancellationToken);
+        var part = buildPart(split);
+        var parameters = LocalParameters.Of(part, name => group.Rank == 0 || split.Divides(name));
+        LocalParameters.RequireReachable(parameters, group);
+        var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
+        var setup = new ReplicaSetup(options, syncBatchNorm) { Exchanges = [exchange] };
+        return new HybridParallel(await ReplicaSteps.CreateAsync(part, replicated, loss, group, setup, cancellationToken), parameters);
     }
+
+    public SampleRange LocalSamples(int globalBatchSize) => steps.LocalSamples(globalBatchSize);
+
+    public StepShare ForwardBackward(TrainingBatch batch)
+    {
+        foreach (var parameter in divided)
+            parameter.Tensor.grad = null;
+        return steps.ForwardBackward(batch);
+    }
+
+    public EvaluationOutcome Evaluate(TrainingBatch batch) => steps.Evaluate(batch);
+
+    public void Dispose() => steps.Dispose();
 }

@@ -45,8 +45,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
         this.statistics = statistics;
         // One pipeline's own statistics are all there are.
-        var keepsOwn = dataAxis.WorldSize > 1 && !setup.SyncBatchNorm && network.modules().OfType<BatchNormalization>().Any();
-        OwnStatistics = keepsOwn ? new RankStatistics(network, dataAxis) : null;
+        OwnStatistics = dataAxis.WorldSize > 1 && !setup.SyncBatchNorm ? RankStatistics.Of(network, dataAxis) : null;
     }
 
     public ImageClassifier Network { get; }
@@ -100,7 +99,12 @@ public sealed partial class PipelineParallel : ITrainingPartition
     }
 
     /// <inheritdoc/>
-    public IEnumerable<Tensor> GradientShare => [buckets.Share()];
+    public IEnumerable<Tensor> LocalGradient => buckets.Summed;
+
+    /// <inheritdoc/>
+    public IEnumerable<Tensor> GradientShare => buckets.Share;
+
+    GradientBuckets? ITrainingPartition.Buckets => buckets;
 
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
     public SampleRange LocalSamples(int globalBatchSize) => Slice(globalBatchSize) with { Count = IsFirst ? Slice(globalBatchSize).Count : 0 };

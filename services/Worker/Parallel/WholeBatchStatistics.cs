@@ -13,9 +13,12 @@ namespace Cluster.Worker.Parallel;
 /// <summary>Batch normalisation's sums over all ranks' samples. The same bits on every rank, so that replicas' running statistics stay equal.</summary>
 /// <remarks>A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.</remarks>
 /// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under way.</param>
-internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
+internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IPassExchange, IDisposable
 {
     private ExceptionDispatchInfo? fault;
+
+    /// <summary>No: layers then normalise by running statistics, which are the same on every rank.</summary>
+    public bool IsInEvaluation => false;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }

@@ -32,7 +32,8 @@ internal static class TrainingPartitions
             var network = Whole();
             return group.WorldSize == 1
                 ? new SingleDevice(network, loss, inBFloat16)
-                : await DataParallel.CreateAsync(network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken, inBFloat16);
+                : await DataParallel.CreateAsync(
+                    network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken, inBFloat16, spec.Hyperparameters.ShardOptimizer);
         }
         catch (NotSupportedException e)
         {

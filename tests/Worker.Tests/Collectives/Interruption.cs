@@ -12,6 +12,7 @@ internal sealed class Interruption : IDisposable
     private readonly Lock gate = new();
     private readonly List<Socket> sockets = [];
     private long remaining = long.MaxValue;
+    private long passed;
 
     /// <param name="target">Where to relay to.</param>
     /// <param name="hangUp">Whether to close the connections then, as when a process dies; otherwise they fall silent, as when it is stopped.</param>
@@ -22,6 +23,16 @@ internal sealed class Interruption : IDisposable
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
         Start(Accept);
+    }
+
+    /// <summary>Bytes that have passed so far, both ways and on all connections together.</summary>
+    public long Passed
+    {
+        get
+        {
+            lock (gate)
+                return passed;
+        }
     }
 
     public IPEndPoint EndPoint => (IPEndPoint)listener.LocalEndPoint!;
@@ -83,6 +94,7 @@ internal sealed class Interruption : IDisposable
             {
                 allowed = (int)Math.Min(received, remaining);
                 remaining -= remaining == long.MaxValue ? 0 : allowed;
+                passed += allowed;
             }
 
             for (var sent = 0; sent < allowed;)

@@ -23,12 +23,12 @@ internal sealed class BegunExchange : IBegunExchange
     private long lastBeginningLook = Stopwatch.GetTimestamp();
     private readonly DeviceException? refusal;
 
-    public BegunExchange(NcclTransport transport, CudaDevice device, NcclCommunicator communicator, NcclCommunicator.Call call, string name)
+    public BegunExchange(NcclTransport transport, CudaDevice device, NcclCommunicator communicator, IReadOnlyList<NcclCall> calls)
     {
         (this.transport, this.device, this.communicator) = (transport, device, communicator);
         try
         {
-            done = communicator.Begin(call, name, LookWhileBeginning);
+            done = communicator.Begin(calls, LookWhileBeginning);
         }
         catch (DeviceException e)
         {

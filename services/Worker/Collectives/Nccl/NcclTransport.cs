@@ -52,31 +52,38 @@ internal sealed class NcclTransport : CollectiveTransport
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         return device.Holds(values)
-            ? Begin(all, (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream), "ncclAllReduce")
+            ? Begin(all, new NcclCall("ncclAllReduce", (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream)))
             : null;
     }
 
-    public override unsafe void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
-        var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         if (device.Holds(input))
-            Begin(all, (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)count, type, op, communicator, stream), "ncclReduceScatter").Wait(operation);
+            BeginReduceScatter(input, output, shares, reduction).Wait(operation);
         else
-            host.ReduceScatter(input, output, count, reduction, operation);
+            host.ReduceScatter(input, output, shares, reduction, operation);
     }
 
-    public override unsafe void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override IBegunExchange? BeginReduceScatter(nint values, in Shares shares, Reduction reduction) => device.Holds(values)
+        ? BeginReduceScatter(values, At(values, shares[members.Me].Start, reduction.ElementBytes), shares, reduction)
+        : null;
+
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
         if (device.Holds(input))
-            Begin(all, (nccl, communicator, stream) => nccl.AllGather(input, output, (nuint)bytes, NcclLibrary.Bytes, communicator, stream), "ncclAllGather").Wait(operation);
+            BeginAllGather(input, output, shares, elementBytes).Wait(operation);
         else
-            host.AllGather(input, output, bytes, operation);
+            host.AllGather(input, output, shares, elementBytes, operation);
     }
+
+    public override IBegunExchange? BeginAllGather(nint values, in Shares shares, int elementBytes) => device.Holds(values)
+        ? BeginAllGather(At(values, shares[members.Me].Start, elementBytes), values, shares, elementBytes)
+        : null;
 
     public override unsafe void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
         if (device.Holds(values))
-            Begin(all, (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream), "ncclBroadcast").Wait(operation);
+            Begin(all, BroadcastCall(values, bytes, root)).Wait(operation);
         else
             host.Broadcast(values, bytes, root, operation);
     }
@@ -86,7 +93,7 @@ internal sealed class NcclTransport : CollectiveTransport
         if (!device.Holds(values))
             host.Send(values, bytes, destination, operation);
         else
-            Begin(Pair(destination, sending: true, operation), (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream), "ncclSend").Wait(operation);
+            Begin(Pair(destination, sending: true, operation), new NcclCall("ncclSend", (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream))).Wait(operation);
     }
 
     public override unsafe void Receive(nint values, long bytes, int source, in Operation operation)
@@ -94,7 +101,7 @@ internal sealed class NcclTransport : CollectiveTransport
         if (!device.Holds(values))
             host.Receive(values, bytes, source, operation);
         else
-            Begin(Pair(source, sending: false, operation), (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream), "ncclRecv").Wait(operation);
+            Begin(Pair(source, sending: false, operation), new NcclCall("ncclRecv", (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream))).Wait(operation);
     }
 
     public override void Barrier(in Operation operation) => host.Barrier(operation);
@@ -154,7 +161,37 @@ internal sealed class NcclTransport : CollectiveTransport
             throw operation.Unfinished("NCCL did not join the ranks in time");
     }
 
-    private BegunExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) => new(this, device, communicator, call, name);
+    private BegunExchange Begin(NcclCommunicator communicator, params IReadOnlyList<NcclCall> calls) => new(this, device, communicator, calls);
+
+    /// <summary>NCCL divides equally. What is left over, a few elements behind the equal shares, is summed for all, of whom the last has a use for it.</summary>
+    private unsafe BegunExchange BeginReduceScatter(nint input, nint output, Shares shares, Reduction reduction)
+    {
+        var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
+        var rest = At(input, shares.Ranks * shares.Each, reduction.ElementBytes);
+        List<NcclCall> calls = [];
+        if (shares.Each > 0)
+            calls.Add(new("ncclReduceScatter", (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)shares.Each, type, op, communicator, stream)));
+        if (shares.Rest > 0)
+            calls.Add(new("ncclAllReduce", (nccl, communicator, stream) => nccl.AllReduce(rest, rest, (nuint)shares.Rest, type, op, communicator, stream)));
+        return Begin(all, calls);
+    }
+
+    private unsafe BegunExchange BeginAllGather(nint input, nint output, Shares shares, int elementBytes)
+    {
+        List<NcclCall> calls = [];
+        if (shares.Each > 0)
+        {
+            calls.Add(new("ncclAllGather", (nccl, communicator, stream) =>
+                nccl.AllGather(input, output, (nuint)(shares.Each * elementBytes), NcclLibrary.Bytes, communicator, stream)));
+        }
+
+        if (shares.Rest > 0)
+            calls.Add(BroadcastCall(At(output, shares.Ranks * shares.Each, elementBytes), shares.Rest * elementBytes, shares.Ranks - 1));
+        return Begin(all, calls);
+    }
+
+    private static unsafe NcclCall BroadcastCall(nint values, long bytes, int root) => new(
+        "ncclBroadcast", (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream));
 
     /// <summary>Its id goes by the other transport, ahead of the pair's first message.</summary>
     private unsafe NcclCommunicator Pair(int peer, bool sending, in Operation operation)

@@ -5,7 +5,7 @@ namespace Cluster.Worker.Collectives.SharedMemory;
 /// <summary>Exchange between the ranks of one node through memory that all of them map.</summary>
 /// <remarks>
 /// Values in a <see cref="SharedBuffer"/> are summed where they lie: all arrive, each sums its slice over all buffers and writes it to
-/// all of them, all arrive again. Others go through staging slots, a chunk at a time.
+/// all of them (in a reduce-scatter to its own), all arrive again. Others go through staging slots, a chunk at a time.
 /// </remarks>
 internal sealed class SharedMemoryTransport : CollectiveTransport
 {
@@ -74,13 +74,14 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        foreach (var (i, (buffer, map)) in buffers.Index())
+        if (Locate(values, operation.Bytes) is { } located)
         {
-            if (buffer.Find(values, operation.Bytes) is { } position)
-            {
-                ReduceInPlace(map, buffer, position, count, reduction, ((long)(i + 1) << BufferShift) + position, operation);
-                return;
-            }
+            var (start, length) = Slices.Of(count, ranks.Count, me);
+            AddressAll(located, start * reduction.ElementBytes);
+            ranks.Meet(operation, located.Place); // everyone's values are there
+            RankOrder.ReduceEverywhere(reduction, addresses, length);
+            ranks.Meet(operation, located.Place); // everyone's slices are reduced
+            return;
         }
 
         var alone = ranks.Count <= 2 || operation.Bytes <= SmallBytes;
@@ -94,28 +95,46 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         }
     }
 
-    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
         var size = reduction.ElementBytes;
-        foreach (var (start, length) in Chunks(count, size * ranks.Count))
+        var mine = shares[me];
+        if (output == At(input, mine.Start, size) && Locate(input, operation.Bytes) is { } located)
+        {
+            AddressAll(located, mine.Start * size);
+            ranks.Meet(operation, located.Place); // everyone's values are there
+            RankOrder.Reduce(reduction, addresses, me < 2 ? addresses[me] : addresses[0], addresses[me], mine.Count);
+            ranks.Meet(operation, located.Place); // everyone has read this rank's
+            return;
+        }
+
+        foreach (var (start, length) in Chunks(shares.Largest, size * ranks.Count))
         {
             var slot = ranks.Slot;
-            for (var part = 0; part < ranks.Count; part++)
-                Copy(input + (nint)(((part * count) + start) * size), SlotAddress(me, slot) + (nint)(part * length * size), length * size);
+            for (var rank = 0; rank < ranks.Count; rank++)
+            {
+                var theirs = shares.Portion(rank, start, length);
+                Copy(At(input, theirs.Start, size), At(SlotAddress(me, slot), rank * length, size), theirs.Count * size);
+            }
+
             ranks.Meet(operation);
-            ReduceSlots(slot, me * length, output + (nint)(start * size), length, reduction);
+            ReduceSlots(slot, me * length, At(output, start, size), shares.Portion(me, start, length).Count, reduction);
         }
     }
 
-    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
-        foreach (var (start, length) in Chunks(bytes, 1))
+        foreach (var (start, length) in Chunks(shares.Largest, elementBytes))
         {
             var slot = ranks.Slot;
-            Copy(input + (nint)start, SlotAddress(me, slot), length);
+            var from = At(input, start, elementBytes);
+            Copy(from, SlotAddress(me, slot), shares.Portion(me, start, length).Count * elementBytes);
             ranks.Meet(operation);
             for (var rank = 0; rank < ranks.Count; rank++)
-                Copy(SlotAddress(rank, slot), output + (nint)((rank * bytes) + start), length);
+            {
+                var theirs = shares.Portion(rank, start, length);
+                Copy(rank == me ? from : SlotAddress(rank, slot), At(output, theirs.Start, elementBytes), theirs.Count * elementBytes);
+            }
         }
     }
 
@@ -166,6 +185,28 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
             RankOrder.Reduce(reduction, all, values, values, count, isLast);
     }
 
+    /// <summary>Hands out what the first rank of this node holds, to each its share.</summary>
+    /// <param name="values">The first rank's.</param>
+    /// <param name="output">Of this rank's share; on the first possibly where it lies already.</param>
+    /// <param name="shares">Of this node's ranks.</param>
+    /// <param name="elementBytes">Size of an element.</param>
+    /// <param name="operation">The call.</param>
+    public void ScatterFromFirst(nint values, nint output, in Shares shares, int elementBytes, in Operation operation)
+    {
+        var mine = shares[me];
+        foreach (var (start, length) in Chunks(shares.Count, elementBytes))
+        {
+            var slot = ranks.Slot;
+            if (me == 0)
+                Copy(At(values, start, elementBytes), SlotAddress(me, slot), length * elementBytes);
+            ranks.Meet(operation);
+            var first = Math.Max(start, mine.Start);
+            var end = Math.Min(start + length, mine.Start + mine.Count);
+            if (first < end)
+                Copy(At(SlotAddress(0, slot), first - start, elementBytes), At(output, first - mine.Start, elementBytes), (end - first) * elementBytes);
+        }
+    }
+
     public override async Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken)
     {
         var partBytes = SegmentLayout.RoundUp(bytes);
@@ -187,14 +228,23 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         segment.Dispose();
     }
 
-    private unsafe void ReduceInPlace(MappedFile map, SharedBuffer buffer, long position, long count, Reduction reduction, long place, in Operation operation)
+    /// <summary>Which shared buffer values lie in; null where they lie in none.</summary>
+    private Located? Locate(nint values, long bytes)
     {
-        var slice = Slices.Of(count, ranks.Count, me);
+        foreach (var (i, (buffer, map)) in buffers.Index())
+        {
+            if (buffer.Find(values, bytes) is { } position)
+                return new Located(map, buffer.Bytes, position, ((long)(i + 1) << BufferShift) + position);
+        }
+
+        return null;
+    }
+
+    /// <summary>Finds each rank's values, from a byte of the located ones on.</summary>
+    private unsafe void AddressAll(in Located located, long begin)
+    {
         for (var rank = 0; rank < ranks.Count; rank++)
-            addresses[rank] = (nint)(map.Start + (rank * buffer.Bytes) + position + (slice.Start * reduction.ElementBytes));
-        ranks.Meet(operation, place); // everyone's values are there
-        RankOrder.ReduceEverywhere(reduction, addresses, slice.Count);
-        ranks.Meet(operation, place); // everyone's slices are reduced
+            addresses[rank] = (nint)(located.Map.Start + (rank * located.PartBytes) + located.Position + begin);
     }
 
     private void ReduceAlone(nint chunk, long count, Reduction reduction, in Operation operation)
@@ -244,4 +294,10 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         }
         while (start < length);
     }
+
+    /// <param name="Map">Of the buffer's file.</param>
+    /// <param name="PartBytes">A rank's part of it.</param>
+    /// <param name="Position">Of the values within the part.</param>
+    /// <param name="Place">What all ranks must agree on: buffer and position.</param>
+    private readonly record struct Located(MappedFile Map, long PartBytes, long Position, long Place);
 }

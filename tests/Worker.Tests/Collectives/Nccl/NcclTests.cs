@@ -68,6 +68,31 @@ public sealed class NcclTests
         StandIn.TakeLog().Count(line => line.Contains("AllReduce", StringComparison.Ordinal)).ShouldBe(0);
     }
 
+    /// <summary>NCCL divides equally: what is left over is a call of its own, and there is none where nothing is.</summary>
+    [Theory]
+    [InlineData("aa", 4, "ncclReduceScatter 2,ncclAllGather 8")]
+    [InlineData("aba", 7, "ncclReduceScatter 2,ncclAllReduce 1,ncclAllGather 8,ncclBroadcast 4")]
+    [InlineData("abc", 2, "ncclAllReduce 2,ncclBroadcast 8")]
+    public void Shares_InPlace_AreReducedAndGatheredInThatOrder(string placement, int count, string calls)
+    {
+        using var ranks = OneCardEach(placement);
+        ranks.Run(group =>
+        {
+            using var values = new DeviceValues<float>([.. Enumerable.Range(0, count).Select(i => (float)(group.Rank + i))]);
+            group.ReduceScatterAsync<float>(values.Address, count, "gradients/0").GetAwaiter().GetResult();
+            var each = count / group.WorldSize;
+            var end = group.Rank == group.WorldSize - 1 ? count : (group.Rank + 1) * each;
+            for (var i = group.Rank * each; i < end; i++)
+                values.Span[i].ShouldBe((group.WorldSize * i) + (group.WorldSize * (group.WorldSize - 1) / 2));
+            group.AllGatherAsync<float>(values.Address, count, "parameters/0").GetAwaiter().GetResult();
+            values.Span.ToArray().ShouldBe(Enumerable.Range(0, count).Select(i => (float)((group.WorldSize * i) + (group.WorldSize * (group.WorldSize - 1) / 2))));
+        });
+        var made = StandIn.TakeLog().Where(line => line.Contains(": nccl", StringComparison.Ordinal)).Select(line => line.Split(": "))
+            .GroupBy(line => line[0], line => line[1][..line[1].IndexOf(" type", StringComparison.Ordinal)].Replace(" count", "", StringComparison.Ordinal)).ToList();
+        made.Count.ShouldBe(placement.Length);
+        made.ShouldAllBe(ofRank => string.Join(',', ofRank) == calls);
+    }
+
     [Fact]
     public void Messages_GoBothWaysAtOnce()
     {
@@ -129,6 +154,11 @@ public sealed class NcclTests
             all.Span.ToArray().ShouldBe([1, 2]);
             group.ReduceScatter<long>(all.Span, mine.Span, "scatter");
             mine.Span[0].ShouldBe(2 * (group.Rank + 1));
+            using var shared = new DeviceValues<long>(group.Rank, 10, 100);
+            group.ReduceScatterAsync<long>(shared.Address, 3, "share").GetAwaiter().GetResult();
+            (group.Rank == 0 ? shared.Span[..1] : shared.Span[1..]).ToArray().ShouldBe(group.Rank == 0 ? [1] : [20, 200]);
+            group.AllGatherAsync<long>(shared.Address, 3, "shares").GetAwaiter().GetResult();
+            shared.Span.ToArray().ShouldBe([1, 20, 200]);
             group.Broadcast(mine.Span, root: 1, "broadcast");
             mine.Span[0].ShouldBe(4);
             Task.WaitAll(group.SendAsync<long>(all.Address, 2, 1 - group.Rank, "message"), group.ReceiveAsync<long>(all.Address, 2, 1 - group.Rank, "message"));

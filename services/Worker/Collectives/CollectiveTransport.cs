@@ -14,7 +14,9 @@ internal abstract class CollectiveTransport : IDisposable
     public abstract void AllReduce(nint values, long count, Reduction reduction, in Operation operation);
 
     /// <param name="input">The whole. Left as it is, unless the output is in place.</param>
-    /// <param name="output">Of this rank's share: elsewhere, or in place, where the share lies in the input; what lies beside it there is then of no more use.</param>
+    /// <param name="output">
+    /// Of this rank's share: elsewhere, or in place, where the share lies in the input; what lies beside it there is then of no more use.
+    /// </param>
     /// <param name="shares">Equal ones, unless the output is in place.</param>
     public abstract void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation);
 

@@ -76,7 +76,8 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
-        local.AllGather(input, At(output, shares[Leader].Start, elementBytes), shares.Of(Leader, nodes[node].Length), elementBytes, Within(operation));
+        var ofNode = At(output, shares[Leader].Start, elementBytes);
+        local.AllGather(input, ofNode, shares.Of(Leader, nodes[node].Length), elementBytes, Within(operation));
         if (IsLeader)
             ExchangeNodes(output, shares, elementBytes, operation);
 
@@ -203,8 +204,8 @@ internal sealed class HierarchicalTransport : CollectiveTransport
                 ReceiveValues(nodes[^1][0], chunk, count, reduction, operation.Behind(nodes.Length - node));
         }
 
-        local.ScatterFromFirst(
-            At(values, shares[Leader].Start, reduction.ElementBytes), output, shares.Of(Leader, nodes[node].Length), reduction.ElementBytes, Within(operation));
+        var ofNode = At(values, shares[Leader].Start, reduction.ElementBytes);
+        local.ScatterFromFirst(ofNode, output, shares.Of(Leader, nodes[node].Length), reduction.ElementBytes, Within(operation));
     }
 
     private IEnumerable<(nint Chunk, long Count)> ChunksOf(int[] peers, nint values, in Shares shares, Reduction reduction) =>

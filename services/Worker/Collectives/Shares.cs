@@ -1,7 +1,8 @@
 namespace Cluster.Worker.Collectives;
 
 /// <summary>
-/// How a buffer is divided where each rank keeps a part: in rank order and equally, as NCCL wants it, but for what is left over, which is the last rank's too.
+/// How a buffer is divided where each rank keeps a part: in rank order and equally, as NCCL wants it, but for what is left over, which is
+/// the last rank's too.
 /// </summary>
 /// <param name="Ranks">That have a share.</param>
 /// <param name="Each">Elements of every share.</param>
@@ -21,7 +22,10 @@ internal readonly record struct Shares(int Ranks, long Each, long Rest)
     /// <summary>What consecutive ranks have together.</summary>
     public Shares Of(int first, int ranks) => new(ranks, Each, first + ranks == Ranks ? Rest : 0);
 
-    /// <summary>What a rank's share has of the elements that lie from <paramref name="start"/> to <paramref name="start"/> + <paramref name="length"/> in every share.</summary>
+    /// <summary>
+    /// What a rank's share has of the elements that lie from <paramref name="start"/> to <paramref name="start"/> + <paramref
+    /// name="length"/> in every share.
+    /// </summary>
     public (long Start, long Count) Portion(int rank, long start, long length)
     {
         var share = this[rank];

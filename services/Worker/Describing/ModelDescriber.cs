@@ -80,7 +80,10 @@ internal static class ModelDescriber
         Tensor Gather(Tensor own) => cat([.. Enumerable.Repeat(own, query.Parts)], dim: 1);
     }
 
-    /// <summary>As the optimizer itself has it for one parameter, or this rank's share of that, and the average where one is kept, which is whole on every rank.</summary>
+    /// <summary>
+    /// As the optimizer itself has it for one parameter, or this rank's share of that, and the average where one is kept, which is whole
+    /// on every rank.
+    /// </summary>
     private static double StatesPerParameter(ModelQuery query)
     {
         using var optimizer = OptimizerFactory.Create(query.Optimizer, [new LocalParameter("weight", zeros(1), [1], [0], IsOwner: true)]);

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// Where each parameter lies in one tensor of all: of their gradients, of their values, of what an optimizer remembers of them. All that lie alike can be exchanged,
-/// and stepped along, a bucket at a time and without a copy between.
+/// Where each parameter lies in one tensor of all: of their gradients, of their values, of what an optimizer remembers of them. All that
+/// lie alike can be exchanged, and stepped along, a bucket at a time and without a copy between.
 /// </summary>
 /// <remarks>In reverse order of registration, because backward reaches the last layers first.</remarks>
 internal sealed class FlatLayout
@@ -58,7 +58,11 @@ internal sealed class FlatLayout
     public int LargestGap => (AlignmentBytes / ElementBytes) - 1;
 
     /// <summary>A tensor to be laid out, in no dispose scope.</summary>
-    public Tensor Zeros() => zeros(Elements, dtype: Parameters[0].Tensor.dtype, device: Parameters[0].Tensor.device).DetachFromDisposeScope();
+    public Tensor Zeros()
+    {
+        var first = Parameters[0].Tensor;
+        return zeros(Elements, dtype: first.dtype, device: first.device).DetachFromDisposeScope();
+    }
 
     /// <summary>Each parameter's part of a tensor, in its shape and in the current dispose scope.</summary>
     public IEnumerable<Tensor> Views(Tensor flat) => Parameters.Zip(offsets, (parameter, offset) =>
@@ -67,7 +71,9 @@ internal sealed class FlatLayout
         return line.view(parameter.Tensor.shape);
     });
 
-    /// <summary>Moves the parameters' values into one tensor, of which each is a part from then on: in no dispose scope, and the caller's.</summary>
+    /// <summary>
+    /// Moves the parameters' values into one tensor, of which each is a part from then on: in no dispose scope, and the caller's.
+    /// </summary>
     public Tensor MoveParameters()
     {
         using var scope = NewDisposeScope();

@@ -9,9 +9,10 @@ namespace Cluster.Worker.Parallel;
 /// summed over the ranks one by one, in shared memory where the ranks share a node.
 /// </summary>
 /// <remarks>
-/// Buckets are sent off strictly in order, each once all its gradients are there: the order must be the same on every rank. Backward leaves its own tensors, which are
-/// copied here: to clear the buckets and have it add to them takes twice as many passes over memory. Where buckets are sharded, each rank gets the sums of its share of
-/// every bucket alone, and what lies beside it is of no use after the step.
+/// Buckets are sent off strictly in order, each once all its gradients are there: the order must be the same on every rank. Backward
+/// leaves its own tensors, which are copied here: to clear the buckets and have it add to them takes twice as many passes over memory.
+/// Where buckets are sharded, each rank gets the sums of its share of every bucket alone, and what lies beside it is of no use after the
+/// step.
 /// </remarks>
 internal sealed class GradientBuckets : IDisposable
 {
@@ -56,7 +57,8 @@ internal sealed class GradientBuckets : IDisposable
     public IReadOnlyList<LocalParameter> Parameters => parameters;
 
     /// <summary>Which bucket each parameter is in, by name.</summary>
-    public IReadOnlyDictionary<string, int> BucketOf => parameters.Zip(Layout.BucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
+    public IReadOnlyDictionary<string, int> BucketOf =>
+        parameters.Zip(Layout.BucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
 
     public bool IsShared => mapped is not null;
 
@@ -68,8 +70,11 @@ internal sealed class GradientBuckets : IDisposable
     /// <summary>After <see cref="Finish"/>: all of the gradient that this rank has, in the current dispose scope.</summary>
     public IEnumerable<Tensor> Summed => IsSharded ? Share : [Flat];
 
-    /// <summary>After <see cref="Finish"/>: this rank's part of the gradient, of which each element is one rank's, in the current dispose scope.</summary>
-    public IEnumerable<Tensor> Share => Enumerable.Range(0, Count).Select(ShareOf).Where(share => share.Count > 0).Select(share => Flat.narrow(0, share.Start, share.Count));
+    /// <summary>
+    /// After <see cref="Finish"/>: this rank's part of the gradient, of which each element is one rank's, in the current dispose scope.
+    /// </summary>
+    public IEnumerable<Tensor> Share => Enumerable.Range(0, Count).Select(ShareOf).Where(share => share.Count > 0)
+        .Select(share => Flat.narrow(0, share.Start, share.Count));
 
     /// <summary>Where all of them lie, and how many bytes they take.</summary>
     internal (nint Start, long Bytes) Memory => (TensorMemory.AddressOf(Flat), Layout.Elements * Layout.ElementBytes);
@@ -80,7 +85,8 @@ internal sealed class GradientBuckets : IDisposable
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <param name="sharded">Whether each rank is to have the sums of its share alone.</param>
     public static async Task<GradientBuckets> CreateAsync(
-        ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, GradientOptions options, CancellationToken cancellationToken, bool sharded = false)
+        ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, GradientOptions options, CancellationToken cancellationToken,
+        bool sharded = false)
     {
         RequireSummable(parameters);
         var layout = new FlatLayout(parameters, options.BucketBytes);
@@ -148,7 +154,10 @@ internal sealed class GradientBuckets : IDisposable
     {
         var dtypes = parameters.Select(p => p.Tensor.dtype).Distinct().ToList();
         if (dtypes is not ([ScalarType.Float32] or [ScalarType.Float64]))
-            throw new NotSupportedException($"gradients are summed in float32 or float64; the parameters are {string.Join(" and ", dtypes)}");
+        {
+            throw new NotSupportedException(
+                $"gradients are summed in float32 or float64; the parameters are {string.Join(" and ", dtypes)}");
+        }
     }
 
     private void Send(int bucket) => underWay.Add(Layout.ElementBytes == sizeof(double) ? Send<double>(bucket) : Send<float>(bucket));

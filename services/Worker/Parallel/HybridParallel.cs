@@ -9,8 +9,8 @@ namespace Cluster.Worker.Parallel;
 /// take most of the time, are replicated and work on a slice of the batch each; fully connected layers, which hold most parameters, are divided and work on the whole.
 /// </summary>
 /// <remarks>
-/// Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions' gradients are summed: those of the
-/// divided layers are of the whole batch already.
+/// Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions'
+/// gradients are summed: those of the divided layers are of the whole batch already.
 /// </remarks>
 public sealed class HybridParallel : ITrainingPartition
 {

@@ -1,6 +1,9 @@
 namespace Cluster.Worker.Parallel;
 
-/// <summary>What ranks tell each other in the midst of a forward and backward pass. In training a rank without samples passes through too, or the others would wait for it.</summary>
+/// <summary>
+/// What ranks tell each other in the midst of a forward and backward pass. In training a rank without samples passes through too, or the
+/// others would wait for it.
+/// </summary>
 internal interface IPassExchange
 {
     /// <summary>Whether evaluation's forward passes need it as well.</summary>

@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// The steps of ranks that hold the same parameters and work on a slice of the global batch each: gradients of these parameters are summed over the ranks while
-/// backward still runs. What else a rank holds, and what its passes exchange besides, is up to the split.
+/// The steps of ranks that hold the same parameters and work on a slice of the global batch each: gradients of these parameters are
+/// summed over the ranks while backward still runs. What else a rank holds, and what its passes exchange besides, is up to the split.
 /// </summary>
 internal sealed class ReplicaSteps : IDisposable
 {
@@ -20,11 +20,11 @@ internal sealed class ReplicaSteps : IDisposable
     private bool weightsCompared;
 
     private ReplicaSteps(
-        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, MasterWeights masters, GradientBuckets buckets, WholeBatchStatistics? statistics,
-        IReadOnlyList<IPassExchange> exchanges)
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, ReplicaSetup setup, GradientBuckets buckets,
+        WholeBatchStatistics? statistics)
     {
-        (Network, this.loss, this.group, this.masters, Buckets, this.statistics) = (network, loss, group, masters, buckets, statistics);
-        this.exchanges = statistics is null ? exchanges : [statistics, .. exchanges];
+        (Network, this.loss, this.group, masters, Buckets, this.statistics) = (network, loss, group, setup.Masters, buckets, statistics);
+        exchanges = statistics is null ? setup.Exchanges : [statistics, .. setup.Exchanges];
         OwnStatistics = statistics is null ? RankStatistics.Of(network, group) : null;
         hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
     }
@@ -46,11 +46,12 @@ internal sealed class ReplicaSteps : IDisposable
     /// <param name="setup">How they do.</param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     public static async Task<ReplicaSteps> CreateAsync(
-        ImageClassifier network, IReadOnlyList<LocalParameter> replicated, SummedLoss loss, ICollectiveGroup group, ReplicaSetup setup, CancellationToken cancellationToken)
+        ImageClassifier network, IReadOnlyList<LocalParameter> replicated, SummedLoss loss, ICollectiveGroup group, ReplicaSetup setup,
+        CancellationToken cancellationToken)
     {
         var buckets = await GradientBuckets.CreateAsync(group, replicated, setup.Gradients, cancellationToken, setup.ShardsGradients);
         var statistics = setup.SyncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
-        return new ReplicaSteps(network, loss, group, setup.Masters, buckets, statistics, setup.Exchanges);
+        return new ReplicaSteps(network, loss, group, setup, buckets, statistics);
     }
 
     public SampleRange LocalSamples(int globalBatchSize)
@@ -91,7 +92,8 @@ internal sealed class ReplicaSteps : IDisposable
         using var guard = no_grad();
         masters.Publish();
         var local = LocalSamples(batch.GlobalBatchSize);
-        LocalPass? pass = local.Count == 0 && !exchanges.Any(exchange => exchange.IsInEvaluation) ? null : LocalPass.Forward(Network, batch, local, loss);
+        var passes = local.Count > 0 || exchanges.Any(exchange => exchange.IsInEvaluation);
+        LocalPass? pass = passes ? LocalPass.Forward(Network, batch, local, loss) : null;
         var (lossSum, correct) = pass?.Read() ?? default;
         Span<double> sums = [lossSum, correct];
         group.AllReduce(sums, "evaluation");
@@ -138,8 +140,8 @@ internal sealed class ReplicaSteps : IDisposable
 /// <summary>How ranks with the same parameters share a batch.</summary>
 /// <param name="Gradients">How these travel.</param>
 /// <param name="SyncBatchNorm">
-/// Whether batch normalisation is by the statistics of the whole batch, as on one device. Otherwise each rank normalises by its own slice's, and running statistics are
-/// averaged where they are needed.
+/// Whether batch normalisation is by the statistics of the whole batch, as on one device. Otherwise each rank normalises by its own
+/// slice's, and running statistics are averaged where they are needed.
 /// </param>
 internal sealed record ReplicaSetup(GradientOptions Gradients, bool SyncBatchNorm)
 {

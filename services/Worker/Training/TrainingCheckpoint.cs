@@ -48,8 +48,8 @@ internal static class TrainingCheckpoint
             AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var pieces in optimized.GroupBy(state => StateName(state.Slot, state.Parameter.Name)))
         {
-            foreach (var (piece, state) in pieces.Index())
-                AddSlice(CheckpointLayout.OptimizerFileOf(rank, piece), pieces.Key, state.Tensor, state.Parameter.GlobalShape, state.Parameter.Offset);
+            foreach (var (piece, (parameter, _, tensor)) in pieces.Index())
+                AddSlice(CheckpointLayout.OptimizerFileOf(rank, piece), pieces.Key, tensor, parameter.GlobalShape, parameter.Offset);
         }
 
         if (rank == 0 || (setup.Spec.Parallelism == Parallelism.Pipeline && owned.Count > 0))
@@ -103,8 +103,8 @@ internal static class TrainingCheckpoint
             await ReadWeightsAsync(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var (name, buffer) in setup.Network.Buffers())
             await ReadWeightsAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
-        foreach (var state in setup.Optimizer.State)
-            await ReadSliceAsync(StateName(state.Slot, state.Parameter.Name), state.Tensor, state.Parameter.GlobalShape, state.Parameter.Offset);
+        foreach (var (parameter, slot, tensor) in setup.Optimizer.State)
+            await ReadSliceAsync(StateName(slot, parameter.Name), tensor, parameter.GlobalShape, parameter.Offset);
         await RestoreOwnStatisticsAsync(setup, reader, cancellationToken);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 

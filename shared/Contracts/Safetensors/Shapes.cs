@@ -65,8 +65,8 @@ public static class Shapes
     }
 
     /// <summary>
-    /// The boxes that elements [first, last) of a row-major tensor make up, in order, as few as they can be: each lies together in memory. (Its first element, where it begins in each
-    /// dim, its shape.)
+    /// The boxes that elements [first, last) of a row-major tensor make up, in order, as few as they can be: each lies together in
+    /// memory. (Its first element, where it begins in each dim, its shape.)
     /// </summary>
     /// <param name="shape">Of the tensor, with at least one dim.</param>
     /// <param name="first">The first element.</param>

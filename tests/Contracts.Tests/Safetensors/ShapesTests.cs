@@ -40,7 +40,8 @@ public sealed class ShapesTests
 
     [Fact]
     public void Boxes_OfWholeRows_AreOne() =>
-        Shapes.Boxes([8, 3, 5, 5], 75, 450).Select(box => (Shapes.Text(box.Offset), Shapes.Text(box.Shape))).ShouldBe([("(1, 0, 0, 0)", "(5, 3, 5, 5)")]);
+        Shapes.Boxes([8, 3, 5, 5], 75, 450).Select(box => $"{Shapes.Text(box.Offset)} {Shapes.Text(box.Shape)}")
+            .ShouldBe(["(1, 0, 0, 0) (5, 3, 5, 5)"]);
 
     [Fact]
     public void Boxes_OfNothing_AreNone() => Shapes.Boxes([8, 3], 5, 5).ShouldBeEmpty();

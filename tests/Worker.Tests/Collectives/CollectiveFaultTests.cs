@@ -72,12 +72,14 @@ public sealed class CollectiveFaultTests
     [Theory]
     [MemberData(nameof(Placements))]
     public void ReduceScatterInPlace_WhenAPeerIsLate_NamesItAndTheOperation(string placement) => InPlace(
-        placement, (group, values) => group.ReduceScatterAsync<double>(values, 100_001, "gradients/2"), "'gradients/2'", "a reduce-scatter of 800008 bytes (sum of float64), operation 1 ");
+        placement, (group, values) => group.ReduceScatterAsync<double>(values, 100_001, "gradients/2"),
+        "'gradients/2'", "a reduce-scatter of 800008 bytes (sum of float64), operation 1 ");
 
     [Theory]
     [MemberData(nameof(Placements))]
     public void AllGatherInPlace_WhenAPeerIsLate_NamesItAndTheOperation(string placement) => InPlace(
-        placement, (group, values) => group.AllGatherAsync<double>(values, 100_001, "parameters/2"), "'parameters/2'", "an all-gather of 800008 bytes, operation 1 ");
+        placement, (group, values) => group.AllGatherAsync<double>(values, 100_001, "parameters/2"),
+        "'parameters/2'", "an all-gather of 800008 bytes, operation 1 ");
 
     [Theory]
     [InlineData("aa")]

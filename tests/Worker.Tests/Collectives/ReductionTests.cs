@@ -32,7 +32,7 @@ public sealed class ReductionTests
     [MemberData(nameof(Cases))]
     public void AllReduceAndReduceScatter_OfEveryType_GiveWhatALoopOverTheRanksGives(string placement, ReduceOp op)
     {
-        using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
+        using var ranks = new Ranks(placement, Options);
         ranks.Run(group =>
         {
             foreach (var size in Sizes)
@@ -50,7 +50,7 @@ public sealed class ReductionTests
     [MemberData(nameof(Cases))]
     public void ReduceScatterInPlace_OfEveryType_LeavesEachRankItsShareOfWhatALoopOverTheRanksGives(string placement, ReduceOp op)
     {
-        using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
+        using var ranks = new Ranks(placement, Options);
         ranks.Run(group =>
         {
             foreach (var size in Sizes)
@@ -98,6 +98,13 @@ public sealed class ReductionTests
         BFloat16Conversion.Widen(narrow, wide);
         wide.ShouldAllBe(w => BitConverter.SingleToInt32Bits(w) == bits << 16);
     }
+
+    private static CollectiveOptions Options => new()
+    {
+        ChunkBytes = ChunkBytes,
+        OneStepBytes = ChunkBytes,
+        OperationTimeout = TimeSpan.FromSeconds(60),
+    };
 
     private static void Check<T>(ICollectiveGroup group, int size, ReduceOp op, Func<double, T> convert)
         where T : unmanaged

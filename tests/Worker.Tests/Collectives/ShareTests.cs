@@ -5,7 +5,10 @@ using Cluster.Worker.Collectives;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>Values of which each rank reduces and keeps a share, and which all ranks then have again: what a divided optimizer does instead of an all-reduce.</summary>
+/// <summary>
+/// Values of which each rank reduces and keeps a share, and which all ranks then have again: what a divided optimizer does instead of an
+/// all-reduce.
+/// </summary>
 public sealed class ShareTests
 {
     /// <summary>Small enough that the larger sizes need several chunks and leave remainders.</summary>
@@ -14,7 +17,8 @@ public sealed class ShareTests
     // Empty, fewer elements than ranks, odd, and several chunks, divisible by no number of ranks but one.
     private static readonly int[] Sizes = [0, 1, 3, 129, 12_347];
 
-    public static TheoryData<string> Placements => ["a", "aa", "aaa", "aaaa", "ab", "abc", "abcd", "aab", "abb", "aabb", "abbc", "aaab", "aabbcc", "abab"];
+    public static TheoryData<string> Placements =>
+        ["a", "aa", "aaa", "aaaa", "ab", "abc", "abcd", "aab", "abb", "aabb", "abbc", "aaab", "aabbcc", "abab"];
 
     [Theory]
     [MemberData(nameof(Placements))]
@@ -72,7 +76,7 @@ public sealed class ShareTests
     {
         var (reduced, scattered, gathered) = Traffic(placement);
 
-        var values = 2L * (placement.Length - 1) * LargeSize * sizeof(float); // each share to and from its rank, whatever the number of ranks
+        var values = 2L * (placement.Length - 1) * LargeSize * sizeof(float); // every share to its rank and from there, by each other rank
         (scattered + gathered).ShouldBeLessThanOrEqualTo(reduced);
         (scattered + gathered).ShouldBeInRange(values, values + (values / 100));
     }
@@ -160,7 +164,10 @@ public sealed class ShareTests
 
     private static CollectiveOptions Options() => new()
     {
-        ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60), ConnectTimeout = TimeSpan.FromSeconds(60),
+        ChunkBytes = ChunkBytes,
+        OneStepBytes = ChunkBytes,
+        OperationTimeout = TimeSpan.FromSeconds(60),
+        ConnectTimeout = TimeSpan.FromSeconds(60),
     };
 
     private static byte[] Bits<T>(ReadOnlySpan<T> values)

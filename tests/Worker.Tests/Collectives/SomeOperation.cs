@@ -8,7 +8,11 @@ internal static class SomeOperation
 {
     private const int Elements = 1_000_000; // several chunks in shared memory, and far more than sockets hold
 
-    public static string[] Names => [nameof(AllReduce), nameof(ReduceScatter), nameof(AllGather), nameof(ScatterInPlace), nameof(GatherInPlace), nameof(Broadcast), nameof(Message), nameof(Barrier)];
+    public static string[] Names =>
+    [
+        nameof(AllReduce), nameof(ReduceScatter), nameof(AllGather), nameof(ScatterInPlace), nameof(GatherInPlace), nameof(Broadcast),
+        nameof(Message), nameof(Barrier),
+    ];
 
     /// <summary>What two ranks send each other in it, roughly.</summary>
     public static long TrafficBytes(string operation) => operation switch
@@ -58,7 +62,8 @@ internal static class SomeOperation
     public static void AllGather(ICollectiveGroup group) => group.AllGather<float>(new float[Elements], new float[Elements * group.WorldSize], "gather");
 
     /// <summary>Each rank its share of the sum.</summary>
-    public static void ScatterInPlace(ICollectiveGroup group) => InPlace(values => group.ReduceScatterAsync<float>(values, Elements, "scatter"));
+    public static void ScatterInPlace(ICollectiveGroup group) =>
+        InPlace(values => group.ReduceScatterAsync<float>(values, Elements, "scatter"));
 
     /// <summary>All ranks' shares.</summary>
     public static void GatherInPlace(ICollectiveGroup group) => InPlace(values => group.AllGatherAsync<float>(values, Elements, "gather"));

@@ -86,10 +86,11 @@ internal static class Trainings
     /// <param name="syncBatchNorm">Whether batch normalisation is over the whole batch.</param>
     /// <param name="shardGradients">Whether each rank gets the sum of its share of the gradients alone.</param>
     public static DataParallel Data(
-        string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true, bool shardGradients = false) =>
+        string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true,
+        bool shardGradients = false) =>
         DataParallel.CreateAsync(
-            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, syncBatchNorm, CancellationToken.None,
-            shardGradients: shardGradients).GetAwaiter().GetResult();
+            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, syncBatchNorm,
+            CancellationToken.None, shardGradients: shardGradients).GetAwaiter().GetResult();
 
     public static ModelParallel Model(string name, ScalarType dtype, ICollectiveGroup group) =>
         ModelParallel.Create(split => Part(name, dtype, split), CrossEntropy, group);

@@ -52,7 +52,8 @@ internal sealed class NcclTransport : CollectiveTransport
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         return device.Holds(values)
-            ? Begin(all, new NcclCall("ncclAllReduce", (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream)))
+            ? Begin(all, new NcclCall("ncclAllReduce", (nccl, communicator, stream) =>
+                nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream)))
             : null;
     }
 
@@ -91,17 +92,27 @@ internal sealed class NcclTransport : CollectiveTransport
     public override unsafe void Send(nint values, long bytes, int destination, in Operation operation)
     {
         if (!device.Holds(values))
+        {
             host.Send(values, bytes, destination, operation);
-        else
-            Begin(Pair(destination, sending: true, operation), new NcclCall("ncclSend", (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream))).Wait(operation);
+            return;
+        }
+
+        var call = new NcclCall("ncclSend", (nccl, pair, stream) =>
+            nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream));
+        Begin(Pair(destination, sending: true, operation), call).Wait(operation);
     }
 
     public override unsafe void Receive(nint values, long bytes, int source, in Operation operation)
     {
         if (!device.Holds(values))
+        {
             host.Receive(values, bytes, source, operation);
-        else
-            Begin(Pair(source, sending: false, operation), new NcclCall("ncclRecv", (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream))).Wait(operation);
+            return;
+        }
+
+        var call = new NcclCall("ncclRecv", (nccl, pair, stream) =>
+            nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream));
+        Begin(Pair(source, sending: false, operation), call).Wait(operation);
     }
 
     public override void Barrier(in Operation operation) => host.Barrier(operation);
@@ -161,18 +172,30 @@ internal sealed class NcclTransport : CollectiveTransport
             throw operation.Unfinished("NCCL did not join the ranks in time");
     }
 
-    private BegunExchange Begin(NcclCommunicator communicator, params IReadOnlyList<NcclCall> calls) => new(this, device, communicator, calls);
+    private BegunExchange Begin(NcclCommunicator communicator, params IReadOnlyList<NcclCall> calls) =>
+        new(this, device, communicator, calls);
 
-    /// <summary>NCCL divides equally. What is left over, a few elements behind the equal shares, is summed for all, of whom the last has a use for it.</summary>
+    /// <summary>
+    /// NCCL divides equally. What is left over, a few elements behind the equal shares, is summed for all, of whom the last has a use for
+    /// it.
+    /// </summary>
     private unsafe BegunExchange BeginReduceScatter(nint input, nint output, Shares shares, Reduction reduction)
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         var rest = At(input, shares.Ranks * shares.Each, reduction.ElementBytes);
         List<NcclCall> calls = [];
         if (shares.Each > 0)
-            calls.Add(new("ncclReduceScatter", (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)shares.Each, type, op, communicator, stream)));
+        {
+            calls.Add(new("ncclReduceScatter", (nccl, communicator, stream) =>
+                nccl.ReduceScatter(input, output, (nuint)shares.Each, type, op, communicator, stream)));
+        }
+
         if (shares.Rest > 0)
-            calls.Add(new("ncclAllReduce", (nccl, communicator, stream) => nccl.AllReduce(rest, rest, (nuint)shares.Rest, type, op, communicator, stream)));
+        {
+            calls.Add(new("ncclAllReduce", (nccl, communicator, stream) =>
+                nccl.AllReduce(rest, rest, (nuint)shares.Rest, type, op, communicator, stream)));
+        }
+
         return Begin(all, calls);
     }
 
@@ -190,8 +213,8 @@ internal sealed class NcclTransport : CollectiveTransport
         return Begin(all, calls);
     }
 
-    private static unsafe NcclCall BroadcastCall(nint values, long bytes, int root) => new(
-        "ncclBroadcast", (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream));
+    private static unsafe NcclCall BroadcastCall(nint values, long bytes, int root) => new("ncclBroadcast", (nccl, communicator, stream) =>
+        nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream));
 
     /// <summary>Its id goes by the other transport, ahead of the pair's first message.</summary>
     private unsafe NcclCommunicator Pair(int peer, bool sending, in Operation operation)

@@ -22,8 +22,10 @@ internal sealed class StagedTransport(CollectiveTransport host, CudaDevice devic
         var (call, all, size) = (operation, shares, reduction.ElementBytes);
         var mine = new Part(output, shares[operation.Me].Start * size, shares[operation.Me].Count * size);
         var whole = new Part(input, 0, shares.Count * size);
-        if (!TryStaged(input, whole.Bytes, whole, mine, operation, copy => host.ReduceScatter(copy, copy + (nint)mine.Begin, all, reduction, call)))
+        if (!TryStaged(input, whole.Bytes, whole, mine, operation, OfCopy))
             host.ReduceScatter(input, output, shares, reduction, operation);
+
+        void OfCopy(nint copy) => host.ReduceScatter(copy, copy + (nint)mine.Begin, all, reduction, call);
     }
 
     public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
@@ -31,8 +33,10 @@ internal sealed class StagedTransport(CollectiveTransport host, CudaDevice devic
         var (call, all) = (operation, shares);
         var mine = new Part(input, shares[operation.Me].Start * elementBytes, shares[operation.Me].Count * elementBytes);
         var whole = new Part(output, 0, shares.Count * elementBytes);
-        if (!TryStaged(output, whole.Bytes, mine, whole, operation, copy => host.AllGather(copy + (nint)mine.Begin, copy, all, elementBytes, call)))
+        if (!TryStaged(output, whole.Bytes, mine, whole, operation, OfCopy))
             host.AllGather(input, output, shares, elementBytes, operation);
+
+        void OfCopy(nint copy) => host.AllGather(copy + (nint)mine.Begin, copy, all, elementBytes, call);
     }
 
     public override void Broadcast(nint values, long bytes, int root, in Operation operation)

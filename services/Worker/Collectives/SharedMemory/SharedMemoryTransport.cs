@@ -202,8 +202,10 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
             ranks.Meet(operation);
             var first = Math.Max(start, mine.Start);
             var end = Math.Min(start + length, mine.Start + mine.Count);
-            if (first < end)
-                Copy(At(SlotAddress(0, slot), first - start, elementBytes), At(output, first - mine.Start, elementBytes), (end - first) * elementBytes);
+            if (first >= end)
+                continue;
+            var handed = At(SlotAddress(0, slot), first - start, elementBytes);
+            Copy(handed, At(output, first - mine.Start, elementBytes), (end - first) * elementBytes);
         }
     }
 

@@ -9,8 +9,8 @@ namespace Cluster.Worker.Training.Optimizers;
 /// some hundreds, each of which takes longer to start than to run.
 /// </summary>
 /// <remarks>
-/// Works element by element, so the sums are those of an optimizer of the single parameters. Where gradients lie in buckets, parameters and state lie as these do, and the
-/// gradients are read where they are; others are put together at every step.
+/// Works element by element, so the sums are those of an optimizer of the single parameters. Where gradients lie in buckets, parameters
+/// and state lie as these do, and the gradients are read where they are; others are put together at every step.
 /// </remarks>
 public sealed class FlatOptimizer : IOptimizer
 {
@@ -72,7 +72,8 @@ public sealed class FlatOptimizer : IOptimizer
         {
             (Name, _layout, _gradients) = (name, layout, gradients);
             _weights = layout.MoveParameters();
-            _gap = gradients is null ? zeros(layout.LargestGap, dtype: _weights.dtype, device: _weights.device).DetachFromDisposeScope() : null;
+            if (gradients is null)
+                _gap = zeros(layout.LargestGap, dtype: _weights.dtype, device: _weights.device).DetachFromDisposeScope();
         }
 
         public string Name { get; }
@@ -80,8 +81,9 @@ public sealed class FlatOptimizer : IOptimizer
         public LocalParameter AsParameter() => new(Name, _weights, [_layout.Elements], [0], IsOwner: true);
 
         /// <summary>The state of the single parameters, as views.</summary>
-        public IEnumerable<OptimizerState> Divide(OptimizerState state) =>
-            _layout.Parameters.Zip(_layout.Views(state.Tensor), (parameter, view) => state with { Parameter = parameter, Tensor = view.DetachFromDisposeScope() });
+        public IEnumerable<OptimizerState> Divide(OptimizerState state) => _layout.Parameters.Zip(
+            _layout.Views(state.Tensor),
+            (parameter, view) => new OptimizerState(parameter, state.Slot, view.DetachFromDisposeScope()));
 
         public void TakeGradients() => _weights.grad = _gradients ?? cat([.. GradientsAndGaps()], 0);
 

@@ -10,7 +10,9 @@ public static class OptimizerFactory
     /// <summary>The one that measures whole tensors.</summary>
     private const string OfWholeTensors = "lars";
 
-    /// <summary>The optimizer of a rank's part of a run: divided over the ranks where the gradients' sums are, flat where a GPU steps.</summary>
+    /// <summary>
+    /// The optimizer of a rank's part of a run: divided over the ranks where the gradients' sums are, flat where a GPU steps.
+    /// </summary>
     /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>
     public static IOptimizer Create(OptimizerSpec spec, ITrainingPartition partition)
     {

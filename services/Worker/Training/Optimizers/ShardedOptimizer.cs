@@ -6,11 +6,12 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training.Optimizers;
 
 /// <summary>
-/// An optimizer whose state, and of whose gradient the sum, is divided over ranks with the same parameters: ZeRO, Rajbhandari et al. 2019, arXiv:1910.02054, §5.2 (stage 2, but
-/// that a rank's own gradients stay where they are).
+/// An optimizer whose state, and of whose gradient the sum, is divided over ranks with the same parameters: ZeRO, Rajbhandari et al.
+/// 2019, arXiv:1910.02054, §5.2 (stage 2, but that a rank's own gradients stay where they are).
 /// </summary>
 /// <remarks>
-/// Each rank updates its share of every bucket while the parameters of the one before are gathered. The sums are those of an undivided optimizer, so are the bits.
+/// Each rank updates its share of every bucket while the parameters of the one before are gathered. The sums are those of an undivided
+/// optimizer, so are the bits.
 /// </remarks>
 public sealed class ShardedOptimizer : IOptimizer
 {
@@ -36,7 +37,8 @@ public sealed class ShardedOptimizer : IOptimizer
             var weights = _weights.narrow(0, start, count).DetachFromDisposeScope();
             weights.grad = gradient;
             var whole = buckets.Layout.Buckets[bucket];
-            return new Share(start, weights, create([new LocalParameter($"bucket {bucket}", weights, [whole.Count], [start - whole.Start], IsOwner: true)]));
+            var part = new LocalParameter($"bucket {bucket}", weights, [whole.Count], [start - whole.Start], IsOwner: true);
+            return new Share(start, weights, create([part]));
         }
     }
 
@@ -68,10 +70,13 @@ public sealed class ShardedOptimizer : IOptimizer
         where T : unmanaged
     {
         var (start, count) = _buckets.Layout.Buckets[bucket];
-        return _buckets.Group.AllGatherAsync<T>(TensorMemory.AddressOf(_weights) + (nint)(start * _buckets.Layout.ElementBytes), count, $"parameters/{bucket}");
+        var address = TensorMemory.AddressOf(_weights) + (nint)(start * _buckets.Layout.ElementBytes);
+        return _buckets.Group.AllGatherAsync<T>(address, count, $"parameters/{bucket}");
     }
 
-    /// <summary>A share's state as that of the parameters, or parts of them, that lie in the share: boxes, since checkpoints know no others.</summary>
+    /// <summary>
+    /// A share's state as that of the parameters, or parts of them, that lie in the share: boxes, since checkpoints know no others.
+    /// </summary>
     private IEnumerable<OptimizerState> Divide(OptimizerState state, Share share)
     {
         var layout = _buckets.Layout;
@@ -82,8 +87,10 @@ public sealed class ShardedOptimizer : IOptimizer
             var last = Math.Min(end, offset + parameter.Tensor.numel()) - offset;
             foreach (var (element, corner, shape) in Shapes.Boxes(parameter.Shape, first, last))
             {
-                using var line = state.Tensor.narrow(0, offset + element - share.Start, shape.Aggregate(1L, (product, size) => product * size));
-                var part = parameter with { Offset = [.. parameter.Offset.Zip(corner, (whole, within) => whole + within)], IsOwner = true };
+                var elements = shape.Aggregate(1L, (product, size) => product * size);
+                using var line = state.Tensor.narrow(0, offset + element - share.Start, elements);
+                long[] place = [.. parameter.Offset.Zip(corner, (whole, within) => whole + within)];
+                var part = parameter with { Offset = place, IsOwner = true };
                 yield return state with { Parameter = part, Tensor = line.view(shape).DetachFromDisposeScope() };
             }
         }

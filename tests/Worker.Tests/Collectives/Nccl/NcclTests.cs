@@ -1,7 +1,9 @@
 using System.Diagnostics;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Tests.Parallel;
+using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
 
 namespace Cluster.Worker.Tests.Collectives.Nccl;
@@ -82,13 +84,13 @@ public sealed class NcclTests
             group.ReduceScatterAsync<float>(values.Address, count, "gradients/0").GetAwaiter().GetResult();
             var each = count / group.WorldSize;
             var end = group.Rank == group.WorldSize - 1 ? count : (group.Rank + 1) * each;
-            for (var i = group.Rank * each; i < end; i++)
-                values.Span[i].ShouldBe((group.WorldSize * i) + (group.WorldSize * (group.WorldSize - 1) / 2));
+            var ofRanks = group.WorldSize * (group.WorldSize - 1) / 2;
+            float[] sums = [.. Enumerable.Range(0, count).Select(i => (float)((group.WorldSize * i) + ofRanks))];
+            values.Span[(group.Rank * each)..end].ToArray().ShouldBe(sums[(group.Rank * each)..end]);
             group.AllGatherAsync<float>(values.Address, count, "parameters/0").GetAwaiter().GetResult();
-            values.Span.ToArray().ShouldBe(Enumerable.Range(0, count).Select(i => (float)((group.WorldSize * i) + (group.WorldSize * (group.WorldSize - 1) / 2))));
+            values.Span.ToArray().ShouldBe(sums);
         });
-        var made = StandIn.TakeLog().Where(line => line.Contains(": nccl", StringComparison.Ordinal)).Select(line => line.Split(": "))
-            .GroupBy(line => line[0], line => line[1][..line[1].IndexOf(" type", StringComparison.Ordinal)].Replace(" count", "", StringComparison.Ordinal)).ToList();
+        var made = CallsByRank();
         made.Count.ShouldBe(placement.Length);
         made.ShouldAllBe(ofRank => string.Join(',', ofRank) == calls);
     }
@@ -305,6 +307,61 @@ public sealed class NcclTests
         Losses(OneCardEach("aa"), onDevice: true).ShouldBe(expected); // sums of two are the same in either order
         StandIn.TakeLog().Count(line => line.Contains("ncclAllReduce", StringComparison.Ordinal)).ShouldBeGreaterThan(2 * 3 * 2);
     }
+
+    /// <summary>A step whose gradients' buckets and parameters pass for a GPU's.</summary>
+    [Fact]
+    public void ShardedOptimizer_ByNccl_StepsAsThroughSharedMemory_WithABucketACall()
+    {
+        const int Steps = 2;
+        var buckets = 0;
+        double[] Weights(Ranks ranks, bool onDevice)
+        {
+            using (ranks)
+            {
+                return ranks.Run(group =>
+                {
+                    using var partition = Trainings.Data(
+                        "lenet5", torch.ScalarType.Float32, group, bucketBytes: 4096, shardGradients: true);
+                    using var optimizer = OptimizerFactory.Create(new OptimizerSpec { Name = "sgd", Momentum = 0.9 }, partition);
+                    buckets = partition.Buckets.Count;
+                    var (start, bytes) = partition.Buckets.Memory;
+                    var weights = TensorMemory.AddressOf(partition.Parameters[^1].Tensor); // the first in the flat tensor
+                    if (onDevice)
+                    {
+                        StandIn.SetDevice(start, bytes);
+                        StandIn.SetDevice(weights, bytes);
+                    }
+
+                    for (var step = 0; step < Steps; step++)
+                    {
+                        using var scope = torch.NewDisposeScope();
+                        partition.ForwardBackward(Trainings.Batch(partition, torch.ScalarType.Float32, step));
+                        optimizer.Step(0.05, step);
+                    }
+
+                    StandIn.SetDevice(start, 0);
+                    StandIn.SetDevice(weights, 0);
+                    return partition.Parameters.SelectMany(parameter => Trainings.Values(parameter.Tensor)).ToArray();
+                })[0];
+            }
+        }
+
+        var expected = Weights(new Ranks("aa"), onDevice: false);
+        StandIn.TakeLog();
+        Weights(OneCardEach("aa"), onDevice: true).ShouldBe(expected);
+
+        buckets.ShouldBeGreaterThan(1);
+        var step = Enumerable.Repeat("ncclReduceScatter", buckets).Concat(Enumerable.Repeat("ncclAllGather", buckets));
+        foreach (var ofRank in CallsByRank())
+            ofRank.Select(call => call.Split(' ')[0]).ShouldBe(Enumerable.Repeat(step, Steps).SelectMany(calls => calls));
+    }
+
+    /// <summary>The exchanges that each rank has called for, in order: "ncclAllGather 8".</summary>
+    private static List<IGrouping<string, string>> CallsByRank() =>
+    [
+        .. StandIn.TakeLog().Where(line => line.Contains(": nccl", StringComparison.Ordinal)).Select(line => line.Split(": "))
+            .GroupBy(line => line[0], line => line[1].Split(" type")[0].Replace(" count", "", StringComparison.Ordinal)),
+    ];
 
     private static Ranks OneCardEach(string placement) => new(placement, StandIn.Options()) { CudaDevice = rank => rank };
 

@@ -31,7 +31,7 @@ public sealed class FlatOptimizerTests
         }
 
         Values(flat.Parameters).ShouldBe(Values(single.Parameters));
-        optimizer.State.Select(state => (state.Parameter.Name, state.Slot)).ShouldBe(expected.State.Select(state => (state.Parameter.Name, state.Slot)));
+        optimizer.State.Select(Key).ShouldBe(expected.State.Select(Key));
         foreach (var (state, other) in optimizer.State.Zip(expected.State))
         {
             state.Tensor.shape.ShouldBe(other.Tensor.shape, state.Parameter.Name);
@@ -47,7 +47,8 @@ public sealed class FlatOptimizerTests
         using var guard = no_grad();
         var weights = (Tensor[])[ones(3), ones(2, 2)];
         LocalParameter[] parameters = [.. weights.Select((weight, i) => new LocalParameter($"p{i}", weight, weight.shape, new long[weight.dim()], IsOwner: true))];
-        using var optimizer = new FlatOptimizer(parameters, buckets: null, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
+        using var optimizer = new FlatOptimizer(
+            parameters, buckets: null, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
         weights[1].fill_(5);
         optimizer.State[1].Tensor.fill_(2);
         foreach (var weight in weights)
@@ -72,7 +73,8 @@ public sealed class FlatOptimizerTests
             using var scope = NewDisposeScope();
             using var flat = Split(group);
             using var single = Split(group);
-            using var optimizer = new FlatOptimizer(flat.Parameters, flat.Buckets, whole => new Witness(whole, OptimizerFactory.Create(spec, whole), flat.Buckets!));
+            using var optimizer = new FlatOptimizer(
+                flat.Parameters, flat.Buckets, whole => new Witness(whole, OptimizerFactory.Create(spec, whole), flat.Buckets!));
             using var expected = OptimizerFactory.Create(spec, single.Parameters);
             for (var step = 0; step < 3; step++)
             {
@@ -85,10 +87,10 @@ public sealed class FlatOptimizerTests
             (flat.Buckets!.Count > 1 || hybrid).ShouldBeTrue();
             (flat.Buckets.Parameters.Count < flat.Parameters.Count).ShouldBe(hybrid);
             Values(flat.Parameters).ShouldBe(Values(single.Parameters));
-            var states = optimizer.State.ToDictionary(state => (state.Parameter.Name, state.Slot), state => Trainings.Values(state.Tensor));
+            var states = optimizer.State.ToDictionary(Key, state => Trainings.Values(state.Tensor));
             states.Count.ShouldBe(expected.State.Count);
             foreach (var state in expected.State)
-                states[(state.Parameter.Name, state.Slot)].ShouldBe(Trainings.Values(state.Tensor), state.Parameter.Name);
+                states[Key(state)].ShouldBe(Trainings.Values(state.Tensor), state.Parameter.Name);
         });
 
         ITrainingPartition Split(ICollectiveGroup group) =>
@@ -108,6 +110,8 @@ public sealed class FlatOptimizerTests
 
         public void Dispose() => optimizer.Dispose();
     }
+
+    private static (string Name, string Slot) Key(OptimizerState state) => (state.Parameter.Name, state.Slot);
 
     private static double[] Values(IEnumerable<LocalParameter> parameters) => [.. parameters.SelectMany(p => Trainings.Values(p.Tensor))];
 }

@@ -25,22 +25,18 @@ public sealed class ShardedOptimizerTests
         var shares = ranks.Run(group =>
         {
             using var partition = Trainings.Data("lenet5", ScalarType.Float32, group, bucketBytes, shardGradients: true);
-            using var optimizer = OptimizerFactory.Create(new OptimizerSpec { Name = "adam", Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 }, partition);
-            var elements = optimizer.State.SelectMany(state =>
-            {
-                state.Parameter.IsOwner.ShouldBeTrue();
-                Shapes.Contains(state.Parameter.GlobalShape, state.Parameter.Offset, state.Tensor.shape).ShouldBeTrue(state.Parameter.Name);
-                return Shapes.SharedRuns(state.Parameter.Offset, state.Tensor.shape, new long[state.Tensor.dim()], state.Parameter.GlobalShape)
-                    .SelectMany(run => Enumerable.Range((int)run.Target, (int)run.Count)).Select(element => (state.Slot, state.Parameter.Name, element));
-            }).ToList();
-            var whole = partition.Parameters.SelectMany(p => Enumerable.Range(0, (int)p.Tensor.numel()).Select(element => (p.Name, element))).ToList();
+            var spec = new OptimizerSpec { Name = "adam", Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 };
+            using var optimizer = OptimizerFactory.Create(spec, partition);
+            var elements = optimizer.State.SelectMany(ElementsOf).ToList();
+            var whole = partition.Parameters.SelectMany(p => Enumerable.Range(0, (int)p.Tensor.numel()).Select(i => (p.Name, i))).ToList();
             return (Elements: elements, Whole: whole);
         });
 
         var expected = shares[0].Whole;
         foreach (var slot in (string[])["exp_avg", "exp_avg_sq"])
         {
-            var all = shares.SelectMany(share => share.Elements.Where(element => element.Slot == slot).Select(element => (element.Name, element.element))).ToList();
+            var all = shares.SelectMany(share => share.Elements).Where(element => element.Slot == slot)
+                .Select(element => (element.Name, element.Index)).ToList();
             all.Count.ShouldBe(expected.Count);
             all.ToHashSet().SetEquals(expected).ShouldBeTrue();
         }
@@ -48,14 +44,17 @@ public sealed class ShardedOptimizerTests
         shares.ShouldAllBe(share => share.Elements.Count < 2 * expected.Count * 1.1 / placement.Length);
     }
 
-    /// <summary>Weights and norms, with gradients clipped in every step: whatever the type, the optimizer, the placement, and how shares fall.</summary>
+    /// <summary>
+    /// Weights and norms, with gradients clipped in every step: whatever the type, the optimizer, the placement, and how shares fall.
+    /// </summary>
     [Theory]
     [InlineData("aa", "sgd", ScalarType.Float32, 64 << 10)]
     [InlineData("aaa", "adamw", ScalarType.Float32, 1 << 10)]
     [InlineData("aab", "sgd", ScalarType.Float64, 1 << 10)]
     [InlineData("abc", "rmsprop", ScalarType.Float64, 64 << 10)]
     [InlineData("aabb", "adam", ScalarType.Float32, 1 << 30)]
-    public void Step_LeavesTheWeightsOfAnUndividedOptimizerOnEveryRankToTheBit(string placement, string name, ScalarType dtype, int bucketBytes)
+    public void Step_LeavesTheWeightsOfAnUndividedOptimizerOnEveryRankToTheBit(
+        string placement, string name, ScalarType dtype, int bucketBytes)
     {
         using var ranks = new Ranks(placement);
         var results = ranks.Run(group =>
@@ -103,9 +102,10 @@ public sealed class ShardedOptimizerTests
             // One after the other: in shared memory both have their buckets in the same place.
             var own = Gradients(sharded);
             var sums = Gradients(whole);
-            var mine = Enumerable.Range(0, sharded.Buckets.Count).Select(sharded.Buckets.ShareOf).SelectMany(share => Enumerable.Range((int)share.Start, (int)share.Count)).ToHashSet();
-            mine.ShouldAllBe(element => own[element] == sums[element]);
-            Enumerable.Range(0, sums.Length).Count(element => !mine.Contains(element) && own[element] != sums[element]).ShouldBeGreaterThan(sums.Length / 4);
+            var mine = Enumerable.Range(0, sharded.Buckets.Count).Select(sharded.Buckets.ShareOf)
+                .SelectMany(share => Enumerable.Range((int)share.Start, (int)share.Count)).ToHashSet();
+            mine.ShouldAllBe(i => own[i] == sums[i]);
+            Enumerable.Range(0, sums.Length).Count(i => !mine.Contains(i) && own[i] != sums[i]).ShouldBeGreaterThan(sums.Length / 4);
         });
     }
 
@@ -116,8 +116,19 @@ public sealed class ShardedOptimizerTests
         ranks.Run(group =>
         {
             using var partition = Trainings.Data("lenet5", ScalarType.Float32, group, shardGradients: true);
-            Should.Throw<JobMisconfiguredException>(() => OptimizerFactory.Create(new OptimizerSpec { Name = "lars", TrustCoefficient = 0.01 }, partition));
+            var lars = new OptimizerSpec { Name = "lars", TrustCoefficient = 0.01 };
+            Should.Throw<JobMisconfiguredException>(() => OptimizerFactory.Create(lars, partition));
         });
+    }
+
+    /// <summary>Those of the parameter that a state has, by their places in the whole tensor.</summary>
+    private static IEnumerable<(string Slot, string Name, int Index)> ElementsOf(OptimizerState state)
+    {
+        var (parameter, slot, tensor) = state;
+        parameter.IsOwner.ShouldBeTrue();
+        Shapes.Contains(parameter.GlobalShape, parameter.Offset, tensor.shape).ShouldBeTrue(parameter.Name);
+        return Shapes.SharedRuns(parameter.Offset, tensor.shape, new long[tensor.dim()], parameter.GlobalShape)
+            .SelectMany(run => Enumerable.Range((int)run.Target, (int)run.Count)).Select(i => (slot, parameter.Name, i));
     }
 
     private static double[] Gradients(DataParallel partition)
@@ -128,7 +139,10 @@ public sealed class ShardedOptimizerTests
 
     private static (double[] Weights, double[] Norms) Train(DataParallel partition, ICollectiveGroup group, string name, ScalarType dtype)
     {
-        var spec = new OptimizerSpec { Name = name, Momentum = 0.9, WeightDecay = 1e-2, Nesterov = true, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8, Decay = 0.9 };
+        var spec = new OptimizerSpec
+        {
+            Name = name, Momentum = 0.9, WeightDecay = 1e-2, Nesterov = true, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8, Decay = 0.9,
+        };
         var hyperparameters = new Hyperparameters { ClipNorm = 0.5, Optimizer = spec };
         using var optimizer = OptimizerFactory.Create(spec, partition);
         var update = new ParameterUpdate(hyperparameters, partition, optimizer, average: null, group);

@@ -4,13 +4,12 @@ namespace Cluster.Contracts.Tests.Safetensors;
 
 public sealed class ShapesTests
 {
+    public static TheoryData<long[]> Tensors =>
+        [.. new long[][] { [7], [3, 4], [1, 5], [4, 1, 1], [3, 2, 2, 3] }];
+
     [Theory]
-    [InlineData(7)]
-    [InlineData(3, 4)]
-    [InlineData(1, 5)]
-    [InlineData(4, 1, 1)]
-    [InlineData(3, 2, 2, 3)]
-    public void Boxes_OfEveryRange_AreItsElementsInOrder(params long[] shape)
+    [MemberData(nameof(Tensors))]
+    public void Boxes_OfEveryRange_AreItsElementsInOrder(long[] shape)
     {
         var elements = shape.Aggregate(1L, (product, size) => product * size);
         for (var first = 0L; first <= elements; first++)

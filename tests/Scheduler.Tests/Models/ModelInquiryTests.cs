@@ -43,7 +43,11 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         await using var scheduler = await TestScheduler.StartAsync(postgres);
         await scheduler.AddNodeAsync("node", devices: 4);
         scheduler.Agents.OnDescribe = AnswerAsync(_ => 1000L);
-        var spec = AJob().WithDevices(3).With(s => s.Hyperparameters.ShardOptimizer = isDivided).Build();
+        var spec = AJob().WithDevices(3).With(s =>
+        {
+            s.Hyperparameters.Optimizer.Momentum = 0.9;
+            s.Hyperparameters.ShardOptimizer = isDivided;
+        }).Build();
 
         await SubmitAsync(scheduler, spec);
 

@@ -141,7 +141,14 @@ public sealed class ShardedOptimizerTests
     {
         var spec = new OptimizerSpec
         {
-            Name = name, Momentum = 0.9, WeightDecay = 1e-2, Nesterov = true, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8, Decay = 0.9,
+            Name = name,
+            Momentum = 0.9,
+            WeightDecay = 1e-2,
+            Nesterov = true,
+            Beta1 = 0.9,
+            Beta2 = 0.99,
+            Epsilon = 1e-8,
+            Decay = 0.9,
         };
         var hyperparameters = new Hyperparameters { ClipNorm = 0.5, Optimizer = spec };
         using var optimizer = OptimizerFactory.Create(spec, partition);

@@ -40,7 +40,7 @@ internal sealed class TrainRank : IDisposable
         _partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance,
             cancellationToken).GetAwaiter().GetResult();
         _partition.Network.train();
-        _optimizer = OptimizerFactory.Create(training, _partition.Parameters, group);
+        _optimizer = OptimizerFactory.Create(training.Optimizer, _partition);
         var update = new ParameterUpdate(training, _partition, _optimizer, average: null, group);
         var device = TrainingPartitions.DeviceOf(network.Device);
         _feed = network.IsOnGpu

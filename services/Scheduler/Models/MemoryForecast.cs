@@ -42,6 +42,7 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         Parts = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : spec.Mesh?.Model ?? 1,
         Hybrid = spec.Parallelism == Parallelism.Hybrid,
         Averaged = spec.Hyperparameters.AverageDecay > 0,
+        StateShares = spec.Hyperparameters.ShardOptimizer ? spec.Mesh?.Data ?? 1 : 1,
     };
 
     /// <summary>

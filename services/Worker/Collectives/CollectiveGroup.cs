@@ -70,10 +70,27 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         _communication.Drain();
         fixed (T* from = input, to = output)
         {
-            var (source, target, count) = ((nint)from, (nint)to, output.Length);
+            var (source, target, shares) = ((nint)from, (nint)to, Shares.Of(input.Length, WorldSize));
             Run(OperationKind.ReduceScatter, reduction, operation, (long)input.Length * sizeof(T), (in call) =>
-                _transport.ReduceScatter(source, target, count, reduction, call));
+                _transport.ReduceScatter(source, target, shares, reduction, call));
         }
+    }
+
+    public Task ReduceScatterAsync<T>(nint address, long count, string operation, ReduceOp op = ReduceOp.Sum)
+        where T : unmanaged
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        var (reduction, shares) = (Reduction.Of<T>(op, WorldSize), Shares.Of(count, WorldSize));
+        var begun = count > 0 ? _transport.BeginReduceScatter(address, shares, reduction) : null;
+        var share = address + (nint)(shares[Rank].Start * reduction.ElementBytes);
+        return _communication.Run(() => Run(OperationKind.ReduceScatter, reduction, operation, count * reduction.ElementBytes, (in call) =>
+        {
+            if (begun is not null)
+                begun.Wait(call);
+            else if (count > 0)
+                _transport.ReduceScatter(address, share, shares, reduction, call);
+        }));
     }
 
     public unsafe void AllGather<T>(ReadOnlySpan<T> input, Span<T> output, string operation)
@@ -83,9 +100,27 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         _communication.Drain();
         fixed (T* from = input, to = output)
         {
-            var (source, target, bytes) = ((nint)from, (nint)to, (long)input.Length * sizeof(T));
-            Run(OperationKind.AllGather, null, operation, bytes, (in call) => _transport.AllGather(source, target, bytes, call));
+            var (source, target, shares) = ((nint)from, (nint)to, Shares.Of(output.Length, WorldSize));
+            Run(OperationKind.AllGather, null, operation, (long)output.Length * sizeof(T), (in call) =>
+                _transport.AllGather(source, target, shares, sizeof(T), call));
         }
+    }
+
+    public unsafe Task AllGatherAsync<T>(nint address, long count, string operation)
+        where T : unmanaged
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        var (shares, elementBytes) = (Shares.Of(count, WorldSize), sizeof(T));
+        var begun = count > 0 ? _transport.BeginAllGather(address, shares, elementBytes) : null;
+        var share = address + (nint)(shares[Rank].Start * elementBytes);
+        return _communication.Run(() => Run(OperationKind.AllGather, null, operation, count * elementBytes, (in call) =>
+        {
+            if (begun is not null)
+                begun.Wait(call);
+            else if (count > 0)
+                _transport.AllGather(share, address, shares, elementBytes, call);
+        }));
     }
 
     public unsafe void Broadcast<T>(Span<T> values, int root, string operation)

@@ -13,13 +13,18 @@ internal abstract class CollectiveTransport : IDisposable
 
     public abstract void AllReduce(nint values, long count, Reduction reduction, in Operation operation);
 
-    /// <param name="input">As many times <paramref name="count"/> elements as there are ranks.</param>
-    /// <param name="output">This rank's part.</param>
-    /// <param name="count">Elements of the output.</param>
-    public abstract void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation);
+    /// <param name="input">The whole. Left as it is, unless the output is in place.</param>
+    /// <param name="output">
+    /// Of this rank's share: elsewhere, or in place, where the share lies in the input; what lies beside it there is then of no more use.
+    /// </param>
+    /// <param name="shares">Equal ones, unless the output is in place.</param>
+    public abstract void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation);
 
-    /// <param name="bytes">Size of the input; the output is as many times larger as there are ranks.</param>
-    public abstract void AllGather(nint input, nint output, long bytes, in Operation operation);
+    /// <param name="input">This rank's share: elsewhere, or in place, where it belongs in the output.</param>
+    /// <param name="output">The whole.</param>
+    /// <param name="shares">Equal ones, unless the input is in place.</param>
+    /// <param name="elementBytes">Size of an element.</param>
+    public abstract void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation);
 
     public abstract void Broadcast(nint values, long bytes, int root, in Operation operation);
 
@@ -38,6 +43,12 @@ internal abstract class CollectiveTransport : IDisposable
     /// </summary>
     public virtual IPendingExchange? BeginAllReduce(nint values, long count, Reduction reduction) => null;
 
+    /// <summary>As <see cref="BeginAllReduce"/>, for <see cref="ReduceScatter"/> in place.</summary>
+    public virtual IPendingExchange? BeginReduceScatter(nint values, in Shares shares, Reduction reduction) => null;
+
+    /// <summary>As <see cref="BeginAllReduce"/>, for <see cref="AllGather"/> in place.</summary>
+    public virtual IPendingExchange? BeginAllGather(nint values, in Shares shares, int elementBytes) => null;
+
     public virtual Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken) =>
         Task.FromResult<SharedBuffer?>(null);
 
@@ -49,6 +60,13 @@ internal abstract class CollectiveTransport : IDisposable
 
     public abstract void Dispose();
 
-    protected static unsafe void Copy(nint source, nint target, long bytes) =>
-        Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
+    /// <summary>Nothing is to be done where both are the same place.</summary>
+    protected static unsafe void Copy(nint source, nint target, long bytes)
+    {
+        if (source != target)
+            Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
+    }
+
+    /// <summary>Where the element lies.</summary>
+    protected static nint At(nint values, long element, int elementBytes) => values + (nint)(element * elementBytes);
 }

@@ -55,30 +55,35 @@ internal sealed class HierarchicalTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        var chunkLength = Math.Max(1, _options.ChunkBytes / reduction.ElementBytes);
-        for (var start = 0L; start < count; start += chunkLength)
-            PassOn(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
-        for (var start = 0L; start < count; start += chunkLength)
-            HandBack(values + (nint)(start * reduction.ElementBytes), Math.Min(chunkLength, count - start), reduction, operation);
+        foreach (var (chunk, length) in Chunks(values, count, reduction))
+            PassOn(chunk, length, reduction, operation);
+        foreach (var (chunk, length) in Chunks(values, count, reduction))
+            HandBack(chunk, length, reduction, operation);
     }
 
-    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
-        // The chain leaves the whole result everywhere anyway.
-        var all = count * _nodes.Sum(peers => peers.Length);
-        var results = _scratch.AtLeast((nuint)(all * reduction.ElementBytes));
-        Copy(input, results, all * reduction.ElementBytes);
-        AllReduce(results, all, reduction, operation);
-        Copy(results + (nint)(_rank * count * reduction.ElementBytes), output, count * reduction.ElementBytes);
+        var size = reduction.ElementBytes;
+        var values = input;
+        if (output != At(input, shares[_rank].Start, size))
+        {
+            values = _scratch.AtLeast((nuint)(shares.Count * size)); // the chain reduces in place
+            Copy(input, values, shares.Count * size);
+        }
+
+        foreach (var (chunk, length) in Chunks(values, shares.Count, reduction))
+            PassOn(chunk, length, reduction, operation);
+        HandOut(values, output, shares, reduction, operation);
     }
 
-    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
-        _local.AllGather(input, output + (nint)(Leader * bytes), bytes, Within(operation));
+        var ofNode = At(output, shares[Leader].Start, elementBytes);
+        _local.AllGather(input, ofNode, shares.Of(Leader, _nodes[_node].Length), elementBytes, Within(operation));
         if (IsLeader)
-            ExchangeNodes(output, bytes, operation);
+            ExchangeNodes(output, shares, elementBytes, operation);
 
-        _local.Broadcast(output, bytes * _nodes.Sum(peers => peers.Length), Leader, Within(operation));
+        _local.Broadcast(output, shares.Count * elementBytes, Leader, Within(operation));
     }
 
     public override void Broadcast(nint values, long bytes, int root, in Operation operation)
@@ -105,7 +110,7 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     {
         _local.Barrier(Within(operation));
         if (IsLeader)
-            ExchangeNodes(0, 0, operation);
+            ExchangeNodes(0, default, 0, operation);
 
         _local.Barrier(Within(operation));
     }
@@ -131,18 +136,24 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         _wireScratch.Dispose();
     }
 
-    /// <summary>
-    /// Each leader hands its node's part of <paramref name="all"/> to the other leaders; a rank's part has so many bytes.
-    /// </summary>
-    private void ExchangeNodes(nint all, long bytesPerRank, in Operation operation)
+    /// <summary>Each leader hands what its node's ranks have of <paramref name="all"/> to the other leaders.</summary>
+    private void ExchangeNodes(nint all, in Shares shares, int elementBytes, in Operation operation)
     {
+        var own = shares.Of(Leader, _nodes[_node].Length).Count * elementBytes;
         foreach (var peers in _nodes.Where(peers => peers != _nodes[_node]))
         {
-            _remote.Post(all + (nint)(Leader * bytesPerRank), _nodes[_node].Length * bytesPerRank, peers[0]);
-            _remote.Expect(all + (nint)(peers[0] * bytesPerRank), peers.Length * bytesPerRank, peers[0]);
+            _remote.Post(At(all, shares[Leader].Start, elementBytes), own, peers[0]);
+            _remote.Expect(At(all, shares[peers[0]].Start, elementBytes), shares.Of(peers[0], peers.Length).Count * elementBytes, peers[0]);
         }
 
         _remote.Complete(operation.Behind(1));
+    }
+
+    private IEnumerable<(nint Chunk, long Count)> Chunks(nint values, long count, Reduction reduction)
+    {
+        var length = Math.Max(1, _options.ChunkBytes / reduction.ElementBytes);
+        for (var start = 0L; start < count; start += length)
+            yield return (At(values, start, reduction.ElementBytes), Math.Min(length, count - start));
     }
 
     private void SendToLeaders(nint values, long bytes, in Operation operation)
@@ -177,6 +188,30 @@ internal sealed class HierarchicalTransport : CollectiveTransport
             BFloat16Wire.Unpack(_wireScratch.AtLeast(0), chunk, count); // what it has just sent: all must hold the same
         _local.Broadcast(chunk, count * reduction.ElementBytes, Leader, Within(operation));
     }
+
+    /// <summary>The last node's leader, which holds the result of all, sends each node the shares of its ranks.</summary>
+    private void HandOut(nint values, nint output, in Shares shares, Reduction reduction, in Operation operation)
+    {
+        if (IsLeader && IsLastNode)
+        {
+            foreach (var peers in _nodes[..^1])
+            {
+                foreach (var (chunk, count) in ChunksOf(peers, values, shares, reduction))
+                    SendValues(peers[0], chunk, count, reduction, operation);
+            }
+        }
+        else if (IsLeader)
+        {
+            foreach (var (chunk, count) in ChunksOf(_nodes[_node], values, shares, reduction))
+                ReceiveValues(_nodes[^1][0], chunk, count, reduction, operation.Behind(_nodes.Length - _node));
+        }
+
+        var ofNode = At(values, shares[Leader].Start, reduction.ElementBytes);
+        _local.ScatterFromFirst(ofNode, output, shares.Of(Leader, _nodes[_node].Length), reduction.ElementBytes, Within(operation));
+    }
+
+    private IEnumerable<(nint Chunk, long Count)> ChunksOf(int[] peers, nint values, in Shares shares, Reduction reduction) =>
+        Chunks(At(values, shares[peers[0]].Start, reduction.ElementBytes), shares.Of(peers[0], peers.Length).Count, reduction);
 
     private void SendValues(int leader, nint values, long count, Reduction reduction, in Operation operation)
     {

@@ -12,9 +12,9 @@ namespace Cluster.Worker.Collectives;
 /// <para>Buffers are plain memory of the CPU; where the ranks have GPUs (<see cref="CollectiveSetup.CudaDevice"/>) they may be memory of
 /// these instead, in spans that nobody looks into. NCCL then adds in an order of its own, the same in every repetition on the same cards.
 /// Calls wait for what the compute stream was given before them, and return when the values are there.</para>
-/// <para>Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
-/// group's own thread meanwhile, and every other collective call first waits for those that are under way. Messages from one rank to
-/// another keep the order in which they were sent and received, and run beside all else.</para>
+/// <para>Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/>, <see cref="ReduceScatterAsync{T}"/> and
+/// <see cref="AllGatherAsync{T}"/> run on the group's own thread meanwhile, and every other collective call first waits for those that are
+/// under way. Messages from one rank to another keep the order in which they were sent and received, and run beside all else.</para>
 /// <para>All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more
 /// use. <c>operation</c> is the name that errors and traces give the exchange, such as <c>gradients/3</c>.</para>
 /// </remarks>
@@ -52,11 +52,31 @@ public interface ICollectiveGroup : IDisposable
     /// <param name="op">What to do with the ranks' values.</param>
     void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
 
+    /// <summary>
+    /// Reduces values in place, on the group's own thread while the caller computes, and leaves this rank its share of the result: count
+    /// / WorldSize elements, Rank times as many after the first one, and on the last rank what is left over besides. What lies beside the
+    /// share is of no more use.
+    /// </summary>
+    /// <param name="address">First element; must stay valid, and untouched by the caller, until the task ends.</param>
+    /// <param name="count">Elements of <typeparamref name="T"/>; any number that memory holds.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    /// <param name="op">What to do with the ranks' values.</param>
+    /// <remarks>The same bits as of an all-reduce, but while values travel as bfloat16: which of them are rounded then differs.</remarks>
+    Task ReduceScatterAsync<T>(nint address, long count, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
+
     /// <summary>Every rank's <paramref name="input"/>, in rank order.</summary>
     /// <param name="input">As long on every rank.</param>
     /// <param name="output">WorldSize times as long as <paramref name="input"/>.</param>
     /// <param name="operation">Name for errors and traces.</param>
     void AllGather<T>(ReadOnlySpan<T> input, Span<T> output, string operation) where T : unmanaged;
+
+    /// <summary>
+    /// Fills in all ranks' shares of values of which each has its own, in place, on the group's own thread while the caller computes.
+    /// </summary>
+    /// <param name="address">First element of the whole; must stay valid, and untouched by the caller, until the task ends.</param>
+    /// <param name="count">Elements of the whole. The shares are those of <see cref="ReduceScatterAsync{T}"/>.</param>
+    /// <param name="operation">Name for errors and traces.</param>
+    Task AllGatherAsync<T>(nint address, long count, string operation) where T : unmanaged;
 
     /// <summary>Replaces <paramref name="values"/> by those of <paramref name="root"/>.</summary>
     void Broadcast<T>(Span<T> values, int root, string operation) where T : unmanaged;
@@ -87,8 +107,8 @@ public interface ICollectiveGroup : IDisposable
     void Barrier(string operation);
 
     /// <summary>
-    /// Memory for this rank that an all-reduce sums without copying it first, where the ranks share a node; null where they do not.
-    /// A call on every rank with the same name and size.
+    /// Memory for this rank that an all-reduce, or a reduce-scatter in place, sums without copying it first, where the ranks share a
+    /// node; null where they do not. A call on every rank with the same name and size.
     /// </summary>
     /// <param name="name">Unique within the group.</param>
     /// <param name="bytes">Size that this rank needs.</param>

@@ -75,8 +75,8 @@ internal readonly struct Operation
 
     public long Number { get; }
 
-    /// <summary>Of the group.</summary>
-    public int Ranks => _members.Ranks.Count;
+    /// <summary>This rank's number in the group.</summary>
+    public int Me => _members.Me;
 
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_started);
 

@@ -11,10 +11,11 @@ internal sealed class SingleTransport : CollectiveTransport
     {
     }
 
-    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation) =>
-        Copy(input, output, count * reduction.ElementBytes);
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation) =>
+        Copy(input, output, shares.Count * reduction.ElementBytes);
 
-    public override void AllGather(nint input, nint output, long bytes, in Operation operation) => Copy(input, output, bytes);
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation) =>
+        Copy(input, output, shares.Count * elementBytes);
 
     public override void Broadcast(nint values, long bytes, int root, in Operation operation)
     {

@@ -83,11 +83,14 @@ internal static class ModelDescriber
         Tensor Gather(Tensor own) => cat([.. Enumerable.Repeat(own, query.Parts)], dim: 1);
     }
 
-    /// <summary>As the optimizer itself has it for one parameter, and the average where one is kept.</summary>
-    private static int StatesPerParameter(ModelQuery query)
+    /// <summary>
+    /// As the optimizer itself has it for one parameter, or this rank's share of that, and the average where one is kept, which is whole
+    /// on every rank.
+    /// </summary>
+    private static double StatesPerParameter(ModelQuery query)
     {
         using var optimizer = OptimizerFactory.Create(query.Optimizer, [new LocalParameter("weight", zeros(1), [1], [0], IsOwner: true)]);
-        return optimizer.State.Count + (query.Averaged ? 1 : 0);
+        return ((double)optimizer.State.Count / Math.Max(1, query.StateShares)) + (query.Averaged ? 1 : 0);
     }
 
     private static void AddLayers(ModelDescription description, NetworkSummary summary)

@@ -11,10 +11,12 @@ namespace Cluster.Worker.Parallel;
 /// A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and
 /// <see cref="ThrowIfFaulted"/> throws it.
 /// </remarks>
-internal sealed class ChannelExchange(ICollectiveGroup group)
+internal sealed class ChannelExchange(ICollectiveGroup group) : IPassExchange
 {
     private readonly long[] _samples = new long[group.WorldSize]; // of each rank, in the pass that is under way
     private ExceptionDispatchInfo? _fault;
+
+    public bool IsInEvaluation => true;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }

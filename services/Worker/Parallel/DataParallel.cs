@@ -1,8 +1,6 @@
 using Cluster.Models;
-using Cluster.Models.Layers;
 using Cluster.Worker.Collectives;
 using TorchSharp;
-using static TorchSharp.torch;
 
 namespace Cluster.Worker.Parallel;
 
@@ -10,60 +8,31 @@ namespace Cluster.Worker.Parallel;
 /// A replica of the network on every rank, each on its slice of the global batch; gradients are summed over the ranks while backward still
 /// runs.
 /// </summary>
-/// <remarks>
-/// Layers may be divided over the same ranks (<see cref="HybridParallel"/>): theirs are gradients of the whole batch already.
-/// </remarks>
 public sealed class DataParallel : ITrainingPartition
 {
-    private readonly ICollectiveGroup _group;
-    private readonly SummedLoss _loss;
-    private readonly MasterWeights _masters;
-    private readonly GradientBuckets _buckets;
-    private readonly IReadOnlyList<LocalParameter> _replicated; // whose gradients are summed
-    private readonly IReadOnlyList<LocalParameter> _divided;
-    private readonly ChannelExchange? _exchange; // of the divided layers
-    private readonly IReadOnlyList<ICollectiveGroup> _axes; // of a mesh, which live as long as this
-    private readonly GlobalBatchStatistics? _statistics;
-    private readonly GradientHooks _hooks;
-    private readonly bool _talksInForward; // then even a rank without samples passes through, or the others would wait for it
-    private bool _weightsCompared;
+    private readonly ReplicaSteps _steps;
 
-    private DataParallel(
-        ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group,
-        GradientBuckets buckets, GlobalBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
-    {
-        Network = network;
-        _masters = masters;
-        Parameters = parameters;
-        _replicated = buckets.Parameters;
-        _divided = [.. parameters.Except(_replicated)];
-        _exchange = exchange;
-        _axes = axes;
-        _loss = loss;
-        _group = group;
-        _buckets = buckets;
-        _statistics = statistics;
-        _talksInForward = exchange is not null || statistics is not null;
-        OwnStatistics = statistics is null && network.modules().OfType<BatchNormalization>().Any()
-            ? new RankStatistics(network, group)
-            : null;
-        _hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
-    }
+    private DataParallel(ReplicaSteps steps) => _steps = steps;
 
-    public ImageClassifier Network { get; }
+    public ImageClassifier Network => _steps.Network;
 
-    public IReadOnlyList<LocalParameter> Parameters { get; }
+    public IReadOnlyList<LocalParameter> Parameters => _steps.Buckets.Parameters;
 
     /// <inheritdoc/>
-    public RankStatistics? OwnStatistics { get; }
+    public RankStatistics? OwnStatistics => _steps.OwnStatistics;
 
     /// <inheritdoc/>
-    public IEnumerable<Tensor> GradientShare => _divided.Select(parameter => parameter.Gradient).Prepend(_buckets.Share());
+    public IEnumerable<torch.Tensor> LocalGradient => _steps.Buckets.Summed;
+
+    /// <inheritdoc/>
+    public IEnumerable<torch.Tensor> GradientShare => _steps.Buckets.Share;
+
+    GradientBuckets? ITrainingPartition.Buckets => _steps.Buckets;
 
     /// <summary>Buckets that were under way before backward ended, in the last step; for tests of the overlap.</summary>
-    internal int SentDuringBackward { get; private set; }
+    internal int SentDuringBackward => _steps.SentDuringBackward;
 
-    internal GradientBuckets Buckets => _buckets;
+    internal GradientBuckets Buckets => _steps.Buckets;
 
     /// <summary>Makes the gradients' buckets, in shared memory where the ranks share a node.</summary>
     /// <param name="network">This rank's replica.</param>
@@ -77,131 +46,24 @@ public sealed class DataParallel : ITrainingPartition
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters, whose float32 gradients are
     /// summed.</param>
+    /// <param name="shardGradients">Whether each rank gets the sum of its share of the gradients alone, for a divided optimizer.</param>
     /// <exception cref="NotSupportedException">The network cannot be split by data here; the message says why and what to do.</exception>
-    public static Task<DataParallel> CreateAsync(
+    public static async Task<DataParallel> CreateAsync(
         ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm,
-        CancellationToken cancellationToken, bool inBFloat16 = false) => CreateAsync(
-            network, inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None, loss, group, options, syncBatchNorm,
-            ChannelSplit.None, exchange: null, cancellationToken);
-
-    internal static async Task<DataParallel> CreateAsync(
-        ImageClassifier network, MasterWeights masters, SummedLoss loss, ICollectiveGroup group, GradientOptions options,
-        bool syncBatchNorm, ChannelSplit split, ChannelExchange? exchange, CancellationToken cancellationToken)
+        CancellationToken cancellationToken, bool inBFloat16 = false, bool shardGradients = false)
     {
-        var parameters = masters.Of(LocalParameters.Of(network, name => group.Rank == 0 || split.Divides(name)));
+        var masters = inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None;
+        var parameters = masters.Of(LocalParameters.Of(network, isOwner: group.Rank == 0));
         LocalParameters.RequireReachable(parameters, group);
-        var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
-        var buckets = await GradientBuckets.CreateAsync(group, replicated, options, cancellationToken);
-        var statistics = syncBatchNorm ? await GlobalBatchStatistics.AttachAsync(network, group, cancellationToken) : null;
-        return new DataParallel(network, masters, parameters, loss, group, buckets, statistics, exchange, axes: []);
+        var setup = new ReplicaSetup(options, syncBatchNorm) { Masters = masters, ShardsGradients = shardGradients };
+        return new DataParallel(await ReplicaSteps.CreateAsync(network, parameters, loss, group, setup, cancellationToken));
     }
 
-    /// <summary>Copies of a divided network: every rank sums the gradients of all it holds with those who hold the same part.</summary>
-    internal static async Task<DataParallel> CreateAsync(
-        ImageClassifier part, SummedLoss loss, ICollectiveGroup dataAxis, GradientOptions options, ChannelExchange exchange,
-        IReadOnlyList<ICollectiveGroup> axes, CancellationToken cancellationToken)
-    {
-        var parameters = LocalParameters.Of(part, isOwner: dataAxis.Rank == 0);
-        LocalParameters.RequireReachable(parameters, dataAxis);
-        var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, options, cancellationToken);
-        return new DataParallel(part, MasterWeights.None, parameters, loss, dataAxis, buckets, statistics: null, exchange, axes);
-    }
+    public SampleRange LocalSamples(int globalBatchSize) => _steps.LocalSamples(globalBatchSize);
 
-    public SampleRange LocalSamples(int globalBatchSize)
-    {
-        var (start, count) = Slices.Of(globalBatchSize, _group.WorldSize, _group.Rank);
-        return new SampleRange(start, count);
-    }
+    public StepShare ForwardBackward(TrainingBatch batch) => _steps.ForwardBackward(batch);
 
-    public StepShare ForwardBackward(TrainingBatch batch)
-    {
-        if (!_weightsCompared)
-            ReplicaWeights.RequireEqual(_group, _replicated);
-        _weightsCompared = true;
-        using var scope = NewDisposeScope();
-        _masters.Publish();
-        _buckets.Begin();
-        _statistics?.Begin();
-        OwnStatistics?.Begin((double)LocalSamples(batch.GlobalBatchSize).Count / batch.GlobalBatchSize);
-        _exchange?.Begin();
-        foreach (var parameter in _divided)
-            parameter.Tensor.grad = null;
+    public EvaluationOutcome Evaluate(TrainingBatch batch) => _steps.Evaluate(batch);
 
-        var totals = new PassTotals();
-        var passes = Accumulation.Passes(batch, LocalSamples(batch.GlobalBatchSize));
-        foreach (var (part, samples) in passes.SkipLast(1))
-        {
-            using var passScope = NewDisposeScope();
-            var earlier = Forward(part, samples, gradientsAreFinal: false);
-            totals.EndForward(Exchanged);
-            earlier?.Backward(batch.GlobalBatchSize);
-            ThrowIfFaulted();
-            _masters.TakeGradients();
-            totals.EndBackward(earlier, Exchanged);
-        }
-
-        var pass = Forward(passes[^1].Batch, passes[^1].Samples, gradientsAreFinal: true);
-        totals.EndForward(Exchanged);
-        pass?.Backward(batch.GlobalBatchSize);
-        ThrowIfFaulted();
-        _masters.TakeGradients();
-        SentDuringBackward = _buckets.Sent;
-        totals.EndBackward(pass, Exchanged);
-
-        _buckets.Finish();
-        var times = new StepTimes(totals.Forward, totals.Backward, totals.Lap() + Exchanged);
-        // The parts of a copy all have its loss.
-        return _axes.Count == 0 || _exchange!.IsFirst ? new StepShare(totals.LossSum, totals.Correct, times) : StepShare.None(times);
-    }
-
-    public EvaluationOutcome Evaluate(TrainingBatch batch)
-    {
-        using var scope = NewDisposeScope();
-        using var guard = no_grad();
-        _masters.Publish();
-        var local = LocalSamples(batch.GlobalBatchSize);
-        LocalPass? pass = local.Count == 0 && _exchange is null ? null : LocalPass.Forward(Network, batch, local, _loss);
-        var (lossSum, correct) = pass?.Read() ?? default;
-        Span<double> sums = [lossSum, correct];
-        _group.AllReduce(sums, "evaluation");
-        if (_axes.Count > 0)
-            _exchange!.Agree(sums);
-        return new EvaluationOutcome(sums[0], (long)sums[1]);
-    }
-
-    public void Dispose()
-    {
-        _hooks.Dispose();
-        _buckets.Dispose();
-        _statistics?.Dispose();
-        Network.Dispose();
-        _masters.Dispose();
-        foreach (var axis in _axes)
-            axis.Dispose();
-    }
-
-    /// <summary>Time that computation stood still for exchanges.</summary>
-    private TimeSpan Exchanged => (_statistics?.Elapsed ?? TimeSpan.Zero) + (_exchange?.Elapsed ?? TimeSpan.Zero);
-
-    private void ThrowIfFaulted()
-    {
-        _hooks.ThrowIfFaulted();
-        _exchange?.ThrowIfFaulted();
-        _statistics?.ThrowIfFaulted();
-    }
-
-    private LocalPass? Forward(TrainingBatch batch, SampleRange local, bool gradientsAreFinal)
-    {
-        if (local.Count == 0 && !_talksInForward)
-            return null; // fewer samples than ranks: this one only adds zeros
-        // A bucket may go only when its last pass has added to it.
-        return _hooks.Forward<LocalPass?>(gradientsAreFinal, () => LocalPass.Forward(Network, batch, local, _loss));
-    }
-
-    private void OnReady(int bucket)
-    {
-        foreach (var parameter in _buckets.ParametersOf(bucket))
-            _masters.TakeGradient(parameter.Name);
-        _buckets.Ready(bucket);
-    }
+    public void Dispose() => _steps.Dispose();
 }

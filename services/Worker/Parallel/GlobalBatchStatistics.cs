@@ -19,9 +19,12 @@ namespace Cluster.Worker.Parallel;
 /// </remarks>
 /// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under
 /// way.</param>
-internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IDisposable
+internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IPassExchange, IDisposable
 {
     private ExceptionDispatchInfo? _fault;
+
+    /// <summary>No: layers then normalise by running statistics, which are the same on every rank.</summary>
+    public bool IsInEvaluation => false;
 
     /// <summary>Time in exchanges since <see cref="Begin"/>.</summary>
     public TimeSpan Elapsed { get; private set; }

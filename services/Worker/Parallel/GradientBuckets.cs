@@ -9,79 +9,99 @@ namespace Cluster.Worker.Parallel;
 /// buckets that are summed over the ranks one by one, in shared memory where the ranks share a node.
 /// </summary>
 /// <remarks>
-/// Parameters lie in reverse order of registration, because backward reaches the last layers first. Buckets are sent off strictly in order,
-/// each once all its gradients are there: the order must be the same on every rank. Backward leaves its own tensors, which are copied here:
-/// to clear the buckets and have it add to them takes twice as many passes over memory.
+/// Buckets are sent off strictly in order, each once all its gradients are there: the order must be the same on every rank. Backward
+/// leaves its own tensors, which are copied here: to clear the buckets and have it add to them takes twice as many passes over memory.
+/// Where buckets are sharded, each rank gets the sums of its share of every bucket alone, and what lies beside it is of no use after the
+/// step.
 /// </remarks>
 internal sealed class GradientBuckets : IDisposable
 {
-    /// <summary>Parameters begin on cache lines.</summary>
-    private const int AlignmentBytes = 64;
-
-    private readonly ICollectiveGroup _group;
     private readonly IReadOnlyList<LocalParameter> _parameters;
     private readonly Tensor? _mapped; // the whole file up to this rank's part; null without shared memory
-    private readonly Tensor _flat;
     private readonly Tensor[] _places; // of each parameter's gradient
-    private readonly int[] _bucketOf;
-    private readonly List<Bucket> _buckets;
+    private readonly bool[] _isComplete; // of each bucket
     private readonly List<Task> _underWay = [];
-    private int _nextToSend;
 
-    private GradientBuckets(ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, Plan plan, SharedBuffer? shared)
+    private GradientBuckets(ICollectiveGroup group, FlatLayout layout, bool sharded, SharedBuffer? shared)
     {
-        _group = group;
-        _parameters = parameters;
-        _bucketOf = plan.BucketOf;
-        _buckets = plan.Buckets;
-        var dtype = parameters[0].Tensor.dtype;
+        (Group, Layout, IsSharded, _parameters) = (group, layout, sharded, layout.Parameters);
+        _isComplete = new bool[layout.Buckets.Count];
         if (shared is null)
         {
-            _flat = zeros(plan.Elements, dtype: dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
+            Flat = layout.Zeros();
         }
         else
         {
-            _mapped = from_file(shared.Path, shared: true, size: (shared.Offset + shared.Bytes) / plan.ElementBytes, dtype: dtype)
-                .DetachFromDisposeScope();
-            _flat = _mapped.narrow(0, shared.Offset / plan.ElementBytes, plan.Elements).DetachFromDisposeScope();
-            shared.Address = TensorMemory.AddressOf(_flat);
+            var size = (shared.Offset + shared.Bytes) / layout.ElementBytes;
+            _mapped = from_file(shared.Path, shared: true, size: size, dtype: _parameters[0].Tensor.dtype).DetachFromDisposeScope();
+            Flat = _mapped.narrow(0, shared.Offset / layout.ElementBytes, layout.Elements).DetachFromDisposeScope();
+            shared.Address = TensorMemory.AddressOf(Flat);
         }
 
-        ElementBytes = plan.ElementBytes;
-        Start = TensorMemory.AddressOf(_flat);
-        _places = [.. parameters.Zip(plan.Offsets, PlaceAt)];
-        foreach (var (parameter, place) in parameters.Zip(_places))
+        _places = [.. layout.Views(Flat).Select(place => place.DetachFromDisposeScope())];
+        foreach (var (parameter, place) in _parameters.Zip(_places))
             parameter.Tensor.grad = place;
     }
+
+    /// <summary>The ranks that sum.</summary>
+    public ICollectiveGroup Group { get; }
+
+    public FlatLayout Layout { get; }
+
+    /// <summary>All gradients, laid out so. The same memory for good.</summary>
+    public Tensor Flat { get; }
+
+    /// <summary>Whether each rank gets the sums of its share alone.</summary>
+    public bool IsSharded { get; }
 
     public IReadOnlyList<LocalParameter> Parameters => _parameters;
 
     /// <summary>Which bucket each parameter is in, by name.</summary>
     public IReadOnlyDictionary<string, int> BucketOf =>
-        _parameters.Zip(_bucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
+        _parameters.Zip(Layout.BucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
 
     public bool IsShared => _mapped is not null;
 
-    public int Count => _buckets.Count;
+    public int Count => _isComplete.Length;
 
     /// <summary>Buckets sent off so far in this step.</summary>
-    public int Sent => _nextToSend;
+    public int Sent { get; private set; }
+
+    /// <summary>After <see cref="Finish"/>: all of the gradient that this rank has, in the current dispose scope.</summary>
+    public IEnumerable<Tensor> Summed => IsSharded ? Share : [Flat];
+
+    /// <summary>
+    /// After <see cref="Finish"/>: this rank's part of the gradient, of which each element is one rank's, in the current dispose scope.
+    /// </summary>
+    public IEnumerable<Tensor> Share => Enumerable.Range(0, Count).Select(ShareOf).Where(share => share.Count > 0)
+        .Select(share => Flat.narrow(0, share.Start, share.Count));
 
     /// <summary>Where all of them lie, and how many bytes they take.</summary>
-    internal (nint Start, long Bytes) Memory => (Start, _flat.numel() * ElementBytes);
+    internal (nint Start, long Bytes) Memory => (TensorMemory.AddressOf(Flat), Layout.Elements * Layout.ElementBytes);
 
-    private nint Start { get; }
-
-    private int ElementBytes { get; }
-
+    /// <param name="group">The ranks that sum.</param>
+    /// <param name="parameters">With gradients of the rank's samples.</param>
+    /// <param name="options">How large buckets are.</param>
+    /// <param name="cancellationToken">Cancels the reservation of memory.</param>
+    /// <param name="sharded">Whether each rank is to have the sums of its share alone.</param>
     public static async Task<GradientBuckets> CreateAsync(
-        ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, GradientOptions options, CancellationToken cancellationToken)
+        ICollectiveGroup group, IReadOnlyList<LocalParameter> parameters, GradientOptions options, CancellationToken cancellationToken,
+        bool sharded = false)
     {
-        var plan = Plan.For(parameters, options.BucketBytes);
+        RequireSummable(parameters);
+        var layout = new FlatLayout(parameters, options.BucketBytes);
         var shared = parameters[0].Tensor.device_type == DeviceType.CPU
-            ? await group.ReserveSharedBufferAsync("gradients", plan.Elements * plan.ElementBytes, cancellationToken)
+            ? await group.ReserveSharedBufferAsync("gradients", layout.Elements * layout.ElementBytes, cancellationToken)
             : null; // on a device, where the exchange finds them
-        return new GradientBuckets(group, parameters, plan, shared);
+        return new GradientBuckets(group, layout, sharded, shared);
+    }
+
+    /// <summary>This rank's elements of a bucket, by their places among all.</summary>
+    public (long Start, long Count) ShareOf(int bucket)
+    {
+        var (start, count) = Layout.Buckets[bucket];
+        var share = Shares.Of(count, Group.WorldSize)[Group.Rank];
+        return (start + share.Start, share.Count);
     }
 
     /// <summary>Before forward: there are no gradients, and no bucket has anything.</summary>
@@ -90,38 +110,30 @@ internal sealed class GradientBuckets : IDisposable
         foreach (var parameter in _parameters)
             parameter.Tensor.grad = null;
         _underWay.Clear();
-        _nextToSend = 0;
-        foreach (var bucket in _buckets)
-            bucket.IsComplete = false;
-    }
-
-    /// <summary>One rank's part of all gradients, which every rank has once they are summed: flat, in the current dispose scope.</summary>
-    public Tensor Share()
-    {
-        var (start, count) = Slices.Of(checked((int)_flat.numel()), _group.WorldSize, _group.Rank);
-        return _flat.narrow(0, start, count);
+        Sent = 0;
+        Array.Clear(_isComplete);
     }
 
     /// <summary>Those of a bucket.</summary>
-    public IEnumerable<LocalParameter> ParametersOf(int bucket) => _parameters.Where((_, index) => _bucketOf[index] == bucket);
+    public IEnumerable<LocalParameter> ParametersOf(int bucket) => _parameters.Where((_, index) => Layout.BucketOf[index] == bucket);
 
     /// <summary>Within backward: a bucket's parameters have their gradients. Sends off what is complete and next.</summary>
     public void Ready(int bucket)
     {
         TakeAll(bucket);
-        _buckets[bucket].IsComplete = true;
-        while (_nextToSend < _buckets.Count && _buckets[_nextToSend].IsComplete)
-            Send(_nextToSend++);
+        _isComplete[bucket] = true;
+        while (Sent < Count && _isComplete[Sent])
+            Send(Sent++);
     }
 
     /// <summary>After backward: sends off the rest, zeros for what it has not reached, and waits until all sums are there.</summary>
     public void Finish()
     {
-        for (; _nextToSend < _buckets.Count; _nextToSend++)
+        for (; Sent < Count; Sent++)
         {
-            if (!_buckets[_nextToSend].IsComplete)
-                TakeAll(_nextToSend);
-            Send(_nextToSend);
+            if (!_isComplete[Sent])
+                TakeAll(Sent);
+            Send(Sent);
         }
 
         foreach (var task in _underWay)
@@ -134,18 +146,29 @@ internal sealed class GradientBuckets : IDisposable
             parameter.Tensor.grad = null;
         foreach (var place in _places)
             place.Dispose();
-        _flat.Dispose();
+        Flat.Dispose();
         _mapped?.Dispose();
     }
 
-    private void Send(int index)
+    private static void RequireSummable(IReadOnlyList<LocalParameter> parameters)
     {
-        var bucket = _buckets[index];
-        var address = Start + (nint)(bucket.Start * ElementBytes);
-        var name = $"gradients/{index}";
-        _underWay.Add(ElementBytes == sizeof(double)
-            ? _group.AllReduceAsync<double>(address, bucket.Elements, name)
-            : _group.AllReduceAsync<float>(address, bucket.Elements, name));
+        var dtypes = parameters.Select(p => p.Tensor.dtype).Distinct().ToList();
+        if (dtypes is not ([ScalarType.Float32] or [ScalarType.Float64]))
+        {
+            throw new NotSupportedException(
+                $"gradients are summed in float32 or float64; the parameters are {string.Join(" and ", dtypes)}");
+        }
+    }
+
+    private void Send(int bucket) => _underWay.Add(Layout.ElementBytes == sizeof(double) ? Send<double>(bucket) : Send<float>(bucket));
+
+    private Task Send<T>(int bucket)
+        where T : unmanaged
+    {
+        var (start, count) = Layout.Buckets[bucket];
+        var address = Memory.Start + (nint)(start * Layout.ElementBytes);
+        var name = $"gradients/{bucket}";
+        return IsSharded ? Group.ReduceScatterAsync<T>(address, count, name) : Group.AllReduceAsync<T>(address, count, name);
     }
 
     private void TakeAll(int bucket)
@@ -153,7 +176,7 @@ internal sealed class GradientBuckets : IDisposable
         using var guard = no_grad();
         for (var i = 0; i < _parameters.Count; i++)
         {
-            if (_bucketOf[i] == bucket)
+            if (Layout.BucketOf[i] == bucket)
                 Take(i);
         }
     }
@@ -168,57 +191,5 @@ internal sealed class GradientBuckets : IDisposable
         else if (TensorMemory.AddressOf(gradient) != TensorMemory.AddressOf(place))
             place.copy_(gradient);
         _parameters[index].Tensor.grad = place;
-    }
-
-    private Tensor PlaceAt(LocalParameter parameter, long offset)
-    {
-        using var line = _flat.narrow(0, offset, parameter.Tensor.numel());
-        return line.view(parameter.Tensor.shape).DetachFromDisposeScope();
-    }
-
-    private sealed class Bucket(long start)
-    {
-        public long Start { get; } = start;
-
-        public int Elements { get; set; }
-
-        public bool IsComplete { get; set; }
-    }
-
-    /// <summary>Which parameter lies where.</summary>
-    private sealed record Plan(long[] Offsets, int[] BucketOf, List<Bucket> Buckets, long Elements, int ElementBytes)
-    {
-        public static Plan For(IReadOnlyList<LocalParameter> parameters, int bucketBytes)
-        {
-            var elementBytes = ElementBytesOf(parameters);
-            var alignment = AlignmentBytes / elementBytes;
-            var offsets = new long[parameters.Count];
-            var bucketOf = new int[parameters.Count];
-            var buckets = new List<Bucket>();
-            var end = 0L;
-            for (var i = parameters.Count - 1; i >= 0; i--)
-            {
-                if (buckets.Count == 0 || (long)buckets[^1].Elements * elementBytes >= bucketBytes)
-                    buckets.Add(new Bucket(end));
-                offsets[i] = end;
-                bucketOf[i] = buckets.Count - 1;
-                end += (parameters[i].Tensor.numel() + alignment - 1) / alignment * alignment;
-                buckets[^1].Elements = checked((int)(end - buckets[^1].Start));
-            }
-
-            return new Plan(offsets, bucketOf, buckets, end, elementBytes);
-        }
-
-        private static int ElementBytesOf(IReadOnlyList<LocalParameter> parameters)
-        {
-            var dtypes = parameters.Select(p => p.Tensor.dtype).Distinct().ToList();
-            return dtypes switch
-            {
-                [ScalarType.Float32] => sizeof(float),
-                [ScalarType.Float64] => sizeof(double),
-                _ => throw new NotSupportedException(
-                    $"gradients are summed in float32 or float64; the parameters are {string.Join(" and ", dtypes)}"),
-            };
-        }
     }
 }

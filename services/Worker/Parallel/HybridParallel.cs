@@ -1,5 +1,6 @@
 using Cluster.Models;
 using Cluster.Worker.Collectives;
+using TorchSharp;
 
 namespace Cluster.Worker.Parallel;
 
@@ -10,10 +11,34 @@ namespace Cluster.Worker.Parallel;
 /// </summary>
 /// <remarks>
 /// Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions'
-/// gradients are summed.
+/// gradients are summed: those of the divided layers are of the whole batch already.
 /// </remarks>
-public static class HybridParallel
+public sealed class HybridParallel : ITrainingPartition
 {
+    private readonly ReplicaSteps _steps;
+    private readonly IReadOnlyList<LocalParameter> _divided;
+
+    private HybridParallel(ReplicaSteps steps, IReadOnlyList<LocalParameter> parameters)
+    {
+        (_steps, Parameters) = (steps, parameters);
+        _divided = [.. parameters.Except(steps.Buckets.Parameters)];
+    }
+
+    public ImageClassifier Network => _steps.Network;
+
+    public IReadOnlyList<LocalParameter> Parameters { get; }
+
+    /// <inheritdoc/>
+    public RankStatistics? OwnStatistics => _steps.OwnStatistics;
+
+    /// <inheritdoc/>
+    public IEnumerable<torch.Tensor> LocalGradient => _steps.Buckets.Summed.Concat(_divided.Select(parameter => parameter.Gradient));
+
+    /// <inheritdoc/>
+    public IEnumerable<torch.Tensor> GradientShare => _steps.Buckets.Share.Concat(_divided.Select(parameter => parameter.Gradient));
+
+    GradientBuckets? ITrainingPartition.Buckets => _steps.Buckets;
+
     /// <param name="buildPart">From the seam to the other parts, such as with <see cref="ModelRegistry.CreatePart"/>.</param>
     /// <param name="loss">Of this rank's samples.</param>
     /// <param name="group">The ranks, as many as there are parts.</param>
@@ -21,7 +46,7 @@ public static class HybridParallel
     /// <param name="syncBatchNorm">As in <see cref="DataParallel"/>.</param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
     /// <exception cref="ModelOptionException">The network cannot be split so.</exception>
-    public static Task<DataParallel> CreateAsync(
+    public static async Task<HybridParallel> CreateAsync(
         Func<ChannelSplit, ImageClassifier> buildPart, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm,
         CancellationToken cancellationToken)
     {
@@ -33,7 +58,24 @@ public static class HybridParallel
         {
             GatherSamples = x => GatherSamples.apply(x, exchange),
         };
-        return DataParallel.CreateAsync(
-            buildPart(split), MasterWeights.None, loss, group, options, syncBatchNorm, split, exchange, cancellationToken);
+        var part = buildPart(split);
+        var parameters = LocalParameters.Of(part, name => group.Rank == 0 || split.Divides(name));
+        LocalParameters.RequireReachable(parameters, group);
+        var replicated = parameters.Where(parameter => !split.Divides(parameter.Name)).ToList();
+        var setup = new ReplicaSetup(options, syncBatchNorm) { Exchanges = [exchange] };
+        return new HybridParallel(await ReplicaSteps.CreateAsync(part, replicated, loss, group, setup, cancellationToken), parameters);
     }
+
+    public SampleRange LocalSamples(int globalBatchSize) => _steps.LocalSamples(globalBatchSize);
+
+    public StepShare ForwardBackward(TrainingBatch batch)
+    {
+        foreach (var parameter in _divided)
+            parameter.Tensor.grad = null;
+        return _steps.ForwardBackward(batch);
+    }
+
+    public EvaluationOutcome Evaluate(TrainingBatch batch) => _steps.Evaluate(batch);
+
+    public void Dispose() => _steps.Dispose();
 }

@@ -47,8 +47,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         _hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
         _statistics = statistics;
         // One pipeline's own statistics are all there are.
-        var keepsOwn = _dataAxis.WorldSize > 1 && !setup.SyncBatchNorm && network.modules().OfType<BatchNormalization>().Any();
-        OwnStatistics = keepsOwn ? new RankStatistics(network, _dataAxis) : null;
+        OwnStatistics = _dataAxis.WorldSize > 1 && !setup.SyncBatchNorm ? RankStatistics.Of(network, _dataAxis) : null;
     }
 
     public ImageClassifier Network { get; }
@@ -105,7 +104,12 @@ public sealed partial class PipelineParallel : ITrainingPartition
     }
 
     /// <inheritdoc/>
-    public IEnumerable<Tensor> GradientShare => [_buckets.Share()];
+    public IEnumerable<Tensor> LocalGradient => _buckets.Summed;
+
+    /// <inheritdoc/>
+    public IEnumerable<Tensor> GradientShare => _buckets.Share;
+
+    GradientBuckets? ITrainingPartition.Buckets => _buckets;
 
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
     public SampleRange LocalSamples(int globalBatchSize) =>

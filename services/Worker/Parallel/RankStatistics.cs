@@ -20,9 +20,7 @@ public sealed class RankStatistics
     private readonly List<(string Name, Tensor Tensor)> _running;
     private double _share;
 
-    /// <param name="network">What this rank computes.</param>
-    /// <param name="group">The ranks that share the batch.</param>
-    internal RankStatistics(ImageClassifier network, ICollectiveGroup group)
+    private RankStatistics(ImageClassifier network, ICollectiveGroup group)
     {
         _group = group;
         _share = 1.0 / group.WorldSize;
@@ -35,6 +33,12 @@ public sealed class RankStatistics
             }),
         ];
     }
+
+    /// <param name="network">What this rank computes.</param>
+    /// <param name="group">The ranks that share the batch.</param>
+    /// <returns>Null of a network without any.</returns>
+    internal static RankStatistics? Of(ImageClassifier network, ICollectiveGroup group) =>
+        network.modules().OfType<BatchNormalization>().Any() ? new RankStatistics(network, group) : null;
 
     /// <summary>The ranks that share the batch.</summary>
     internal ICollectiveGroup Ranks => _group;

@@ -62,8 +62,8 @@ internal sealed class ParameterUpdate(
     private void Scale(double factor)
     {
         using Scalar scale = factor;
-        foreach (var parameter in partition.Parameters)
-            parameter.Gradient.mul_(scale);
+        foreach (var gradient in partition.LocalGradient)
+            gradient.mul_(scale);
     }
 
     private JobMisconfiguredException Diverged(double loss, long step) => new(

@@ -34,7 +34,7 @@ internal static class TrainingCheckpoint
         TrainingSetup setup, TrainingPosition position, double? validationAccuracy, AveragedStatistics? statistics)
     {
         var owned = setup.Partition.Parameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
-        var optimized = setup.OptimizedParameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
+        var optimized = setup.Optimizer.State.Where(state => state.Parameter.IsOwner).ToList();
         if (owned.Count == 0 && optimized.Count == 0)
             return null;
 
@@ -54,9 +54,12 @@ internal static class TrainingCheckpoint
         var optimizerFile = CheckpointLayout.OptimizerFileOf(rank);
         foreach (var parameter in owned.Values)
             AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
-        foreach (var state in setup.Optimizer.State.Where(state => optimized.ContainsKey(state.Parameter)))
-            AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape,
-                optimized[state.Parameter].Offset);
+        foreach (var pieces in optimized.GroupBy(state => StateName(state.Slot, state.Parameter.Name)))
+        {
+            foreach (var (piece, (parameter, _, tensor)) in pieces.Index())
+                AddSlice(CheckpointLayout.OptimizerFileOf(rank, piece), pieces.Key, tensor, parameter.GlobalShape, parameter.Offset);
+        }
+
         if (rank == 0 || (setup.Spec.Parallelism == Parallelism.Pipeline && owned.Count > 0))
         {
             // Every rank, or every one of a pipeline's stage, holds these whole and the same.
@@ -111,10 +114,8 @@ internal static class TrainingCheckpoint
             await ReadWeightsAsync(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var (name, buffer) in setup.Network.Buffers())
             await ReadWeightsAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
-        var optimized = setup.OptimizedParameters.ToDictionary(parameter => parameter.Name);
-        foreach (var state in setup.Optimizer.State)
-            await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape,
-                optimized[state.Parameter].Offset);
+        foreach (var (parameter, slot, tensor) in setup.Optimizer.State)
+            await ReadSliceAsync(StateName(slot, parameter.Name), tensor, parameter.GlobalShape, parameter.Offset);
         await RestoreOwnStatisticsAsync(setup, reader, cancellationToken);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 

@@ -35,7 +35,8 @@ internal static class TrainingPartitions
             return group.WorldSize == 1
                 ? new SingleDevice(network, loss, inBFloat16)
                 : await DataParallel.CreateAsync(
-                    network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken, inBFloat16);
+                    network, loss, group, gradients, spec.Hyperparameters.SyncBatchNorm, cancellationToken, inBFloat16,
+                    spec.Hyperparameters.ShardOptimizer);
         }
         catch (NotSupportedException e)
         {

@@ -18,7 +18,14 @@ public static class CheckpointLayout
     /// <summary>The file of a rank's weights, where other ranks have others.</summary>
     public static string ModelFileOf(int rank) => $"model-{rank}.safetensors";
 
-    public static string OptimizerFileOf(int rank) => $"optimizer-{rank}.safetensors";
+    /// <summary>A rank's state of an optimizer.</summary>
+    /// <param name="rank">The rank.</param>
+    /// <param name="piece">
+    /// From 0. A rank's share of a tensor that no box describes is stored in several, each in a file of its own, since a file has a name
+    /// once.
+    /// </param>
+    public static string OptimizerFileOf(int rank, int piece = 0) =>
+        piece == 0 ? $"optimizer-{rank}.safetensors" : $"optimizer-{rank}.{piece}.safetensors";
 
     /// <summary>A rank's predictions: length-delimited <see cref="Prediction"/> messages in ascending order of their samples.</summary>
     public static string PredictionsFileOf(int rank) => $"{Predictions}{rank}.bin";

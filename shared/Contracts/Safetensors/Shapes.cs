@@ -65,6 +65,35 @@ public static class Shapes
         bool IsWhole(int dim) => sourceShape[dim] == targetShape[dim] && high[dim] - low[dim] == sourceShape[dim];
     }
 
+    /// <summary>
+    /// The boxes that elements [first, last) of a row-major tensor make up, in order, as few as they can be: each lies together in
+    /// memory. (Its first element, where it begins in each dim, its shape.)
+    /// </summary>
+    /// <param name="shape">Of the tensor, with at least one dim.</param>
+    /// <param name="first">The first element.</param>
+    /// <param name="last">The one behind the last.</param>
+    public static IEnumerable<(long First, long[] Offset, long[] Shape)> Boxes(IReadOnlyList<long> shape, long first, long last)
+    {
+        while (first < last)
+        {
+            // The outermost dim along which a whole step fits: rows before elements of a row.
+            var (dim, stride) = (shape.Count - 1, 1L);
+            while (dim > 0 && first % (stride * shape[dim]) == 0 && first + (stride * shape[dim]) <= last)
+                stride *= shape[dim--];
+            var offset = new long[shape.Count];
+            var box = shape.ToArray();
+            var rest = first / stride;
+            for (var outer = dim; outer >= 0; outer--)
+            {
+                (rest, offset[outer]) = Math.DivRem(rest, shape[outer]);
+                box[outer] = outer == dim ? Math.Min((last - first) / stride, shape[dim] - offset[dim]) : 1;
+            }
+
+            yield return (first, offset, box);
+            first += box[dim] * stride;
+        }
+    }
+
     private static long Position(long[] index, IReadOnlyList<long> offset, IReadOnlyList<long> shape)
     {
         var position = 0L;

@@ -46,9 +46,11 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
     /// parameters may hold anything (<see cref="ModelRegistry.CreateToLoad"/>), and its running statistics move.
     /// </param>
     /// <param name="batch">Images that this rank sees in one forward pass.</param>
-    /// <param name="statesPerParameter">Tensors that the optimizer keeps for each parameter: none for SGD without momentum, 1 with it, 2
-    /// for Adam.</param>
-    public static MemoryEstimate Of(ImageClassifier network, int batch, int statesPerParameter)
+    /// <param name="statesPerParameter">
+    /// Tensors that the optimizer keeps for each parameter: none for SGD without momentum, 1 with it, 2 for Adam; a fraction of that
+    /// where ranks share them.
+    /// </param>
+    public static MemoryEstimate Of(ImageClassifier network, int batch, double statesPerParameter)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         ArgumentOutOfRangeException.ThrowIfNegative(statesPerParameter);
@@ -58,8 +60,9 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
         var trace = ActivationTrace.Of(network);
         var shape = network.Shape;
         return new MemoryEstimate(
-            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * optimized, batch * trace.KeptBytes,
-            batch * trace.TransientBytes, (long)batch * shape.Channels * shape.InputSize * shape.InputSize * sizeof(float));
+            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, (long)Math.Ceiling(statesPerParameter * optimized),
+            batch * trace.KeptBytes, batch * trace.TransientBytes,
+            (long)batch * shape.Channels * shape.InputSize * shape.InputSize * sizeof(float));
     }
 
     internal static long Bytes(Tensor tensor) => tensor.numel() * tensor.ElementSize;

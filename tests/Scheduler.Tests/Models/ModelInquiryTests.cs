@@ -35,6 +35,25 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         query.Model.Options["inputSize"].IntValue.ShouldBe(28);
     }
 
+    [Theory]
+    [InlineData(true, 3)]
+    [InlineData(false, 1)]
+    public async Task Submit_OfADividedOptimizer_AsksForARanksShareOfItsState(bool isDivided, int shares)
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        await scheduler.AddNodeAsync("node", devices: 4);
+        scheduler.Agents.OnDescribe = AnswerAsync(_ => 1000L);
+        var spec = AJob().WithDevices(3).With(s =>
+        {
+            s.Hyperparameters.Optimizer.Momentum = 0.9;
+            s.Hyperparameters.ShardOptimizer = isDivided;
+        }).Build();
+
+        await SubmitAsync(scheduler, spec);
+
+        scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem().StateShares.ShouldBe(shares);
+    }
+
     [Fact]
     public async Task Submit_OfPicturesInFiles_CountsWhatDecodingThemMayTake()
     {

@@ -2,6 +2,7 @@ using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
+using Cluster.Worker.Describing;
 using Cluster.Worker.Devices;
 using Grpc.Core;
 using static Cluster.Worker.Tests.Agent.RunningAgent;
@@ -45,6 +46,24 @@ public sealed class DescribeTests : AgentTest
         // Its fully connected layers, most of it, are halved.
         answers[4].Description.Memory.Parameters.ShouldBeInRange(all.Parameters / 3, all.Parameters);
         File.ReadAllLines(Path.Combine(Path.GetDirectoryName(agent.StateFolder)!, "started")).ShouldHaveSingleItem();
+    }
+
+    /// <summary>Of the state; gradients and the running average are whole on every rank.</summary>
+    [Fact]
+    public void Describe_OfADividedOptimizer_CountsARanksShareOfItsState()
+    {
+        var whole = Query("lenet5", batch: 4);
+        whole.Optimizer = new OptimizerSpec { Name = "adam" };
+        whole.Averaged = true;
+        var shared = whole.Clone();
+        shared.StateShares = 4;
+
+        var (all, share) = (ModelDescriber.Answer(whole).Description.Memory, ModelDescriber.Answer(shared).Description.Memory);
+
+        all.OptimizerState.ShouldBe(3 * all.Gradients); // mean, square and average
+        share.OptimizerState.ShouldBe(all.Gradients * 3 / 2);
+        (share.Parameters, share.Gradients).ShouldBe((all.Parameters, all.Gradients));
+        (all.Total - share.Total).ShouldBe(2 * (all.OptimizerState - share.OptimizerState)); // and its copy in a checkpoint
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Collectives.Tcp;
 
@@ -67,6 +68,18 @@ public sealed class CollectiveFaultTests
             }
         }
     }
+
+    [Theory]
+    [MemberData(nameof(Placements))]
+    public void ReduceScatterInPlace_WhenAPeerIsLate_NamesItAndTheOperation(string placement) => InPlace(
+        placement, (group, values) => group.ReduceScatterAsync<double>(values, 100_001, "gradients/2"),
+        "'gradients/2'", "a reduce-scatter of 800008 bytes (sum of float64), operation 1 ");
+
+    [Theory]
+    [MemberData(nameof(Placements))]
+    public void AllGatherInPlace_WhenAPeerIsLate_NamesItAndTheOperation(string placement) => InPlace(
+        placement, (group, values) => group.AllGatherAsync<double>(values, 100_001, "parameters/2"),
+        "'parameters/2'", "an all-gather of 800008 bytes, operation 1 ");
 
     [Theory]
     [InlineData("aa")]
@@ -248,6 +261,38 @@ public sealed class CollectiveFaultTests
     // Longer than the others take to come on a busy machine, or one of them would be late as well.
     private static CollectiveOptions Impatient =>
         new() { OperationTimeout = TimeSpan.FromSeconds(3), ConnectTimeout = TimeSpan.FromSeconds(30) };
+
+    private static void InPlace(string placement, Func<ICollectiveGroup, nint, Task> begin, params string[] words)
+    {
+        using var ranks = new Ranks(placement, Impatient);
+        using var othersFailed = new CountdownEvent(ranks.WorldSize - 1);
+        var failures = ranks.RunToFailure(group =>
+        {
+            if (group.Rank == Culprit)
+            {
+                othersFailed.Wait(TestContext.Current.CancellationToken);
+                return;
+            }
+
+            var values = GCHandle.Alloc(new double[100_001], GCHandleType.Pinned);
+            try
+            {
+                begin(group, values.AddrOfPinnedObject()).GetAwaiter().GetResult();
+            }
+            finally
+            {
+                values.Free();
+                othersFailed.Signal();
+            }
+        });
+        foreach (var failure in OthersOf(failures))
+        {
+            failure.Peer.ShouldBe(Culprit, failure.Message);
+            failure.Fault.ShouldBeOneOf(CollectiveFault.PeerLate, CollectiveFault.Aborted);
+            foreach (var word in words)
+                failure.Message.ShouldContain(word);
+        }
+    }
 
     private static IEnumerable<CollectiveException> OthersOf(Exception?[] failures)
     {

@@ -14,6 +14,7 @@ internal sealed class Interruption : IDisposable
     private readonly Lock _gate = new();
     private readonly List<Socket> _sockets = [];
     private long _remaining = long.MaxValue;
+    private long _passed;
 
     /// <param name="target">Where to relay to.</param>
     /// <param name="hangUp">Whether to close the connections then, as when a process dies; otherwise they fall silent, as when it is
@@ -25,6 +26,16 @@ internal sealed class Interruption : IDisposable
         _listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         _listener.Listen();
         Start(Accept);
+    }
+
+    /// <summary>Bytes that have passed so far, both ways and on all connections together.</summary>
+    public long Passed
+    {
+        get
+        {
+            lock (_gate)
+                return _passed;
+        }
     }
 
     public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
@@ -86,6 +97,7 @@ internal sealed class Interruption : IDisposable
             {
                 allowed = (int)Math.Min(received, _remaining);
                 _remaining -= _remaining == long.MaxValue ? 0 : allowed;
+                _passed += allowed;
             }
 
             for (var sent = 0; sent < allowed;)

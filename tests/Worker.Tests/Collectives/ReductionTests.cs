@@ -36,8 +36,7 @@ public sealed class ReductionTests
     [MemberData(nameof(Cases))]
     public void AllReduceAndReduceScatter_OfEveryType_GiveWhatALoopOverTheRanksGives(string placement, ReduceOp op)
     {
-        using var ranks = new Ranks(placement,
-            new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
+        using var ranks = new Ranks(placement, Options);
         ranks.Run(group =>
         {
             foreach (var size in Sizes)
@@ -47,6 +46,24 @@ public sealed class ReductionTests
                 Check(group, size, op, x => (BFloat16)(float)x);
                 Check(group, size, op, x => (Half)x);
                 Check(group, size, op, x => (long)x);
+            }
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void ReduceScatterInPlace_OfEveryType_LeavesEachRankItsShareOfWhatALoopOverTheRanksGives(string placement, ReduceOp op)
+    {
+        using var ranks = new Ranks(placement, Options);
+        ranks.Run(group =>
+        {
+            foreach (var size in Sizes)
+            {
+                CheckShares(group, size, op, x => (float)x);
+                CheckShares(group, size, op, x => x);
+                CheckShares(group, size, op, x => (BFloat16)(float)x);
+                CheckShares(group, size, op, x => (Half)x);
+                CheckShares(group, size, op, x => (long)x);
             }
         });
     }
@@ -88,6 +105,13 @@ public sealed class ReductionTests
         wide.ShouldAllBe(w => BitConverter.SingleToInt32Bits(w) == bits << 16);
     }
 
+    private static CollectiveOptions Options => new()
+    {
+        ChunkBytes = ChunkBytes,
+        OneStepBytes = ChunkBytes,
+        OperationTimeout = TimeSpan.FromSeconds(60),
+    };
+
     private static void Check<T>(ICollectiveGroup group, int size, ReduceOp op, Func<double, T> convert)
         where T : unmanaged
     {
@@ -99,6 +123,23 @@ public sealed class ReductionTests
         group.AllReduce(values.AsSpan(0, size), "reduce", op);
         RequireEqual<T>(
             values.AsSpan(0, size), expected.AsSpan(0, size), $"all-reduce {op} of {typeof(T).Name}, {size}, rank {group.Rank}");
+    }
+
+    /// <summary>In place, where the shares need not be equal: one element more than they have, and one less.</summary>
+    private static void CheckShares<T>(ICollectiveGroup group, int size, ReduceOp op, Func<double, T> convert)
+        where T : unmanaged
+    {
+        foreach (var count in (int[])[(size * group.WorldSize) + 1, (size * group.WorldSize) - 1])
+        {
+            var values = Array.ConvertAll(Indexes(count), i => convert(Value(group.Rank, group.WorldSize, i)));
+            var pin = GCHandle.Alloc(values, GCHandleType.Pinned);
+            group.ReduceScatterAsync<T>(pin.AddrOfPinnedObject(), count, "scatter", op).GetAwaiter().GetResult();
+            pin.Free();
+            var each = count / group.WorldSize;
+            var mine = (group.Rank * each)..(group.Rank == group.WorldSize - 1 ? count : (group.Rank + 1) * each);
+            var expected = Array.ConvertAll(Indexes(count), i => convert(Expected(group.WorldSize, i, op)));
+            RequireEqual<T>(values.AsSpan(mine), expected.AsSpan(mine), $"share {op} of {typeof(T).Name}, {count}, rank {group.Rank}");
+        }
     }
 
     private static void RequireEqual<T>(ReadOnlySpan<T> actual, ReadOnlySpan<T> expected, string what)

@@ -1,5 +1,4 @@
 using Cluster.Worker.Collectives;
-using Cluster.Worker.Collectives.SharedMemory;
 
 namespace Cluster.Worker.Tests.Collectives;
 
@@ -17,7 +16,7 @@ public sealed class SharedBufferTests
         using var ranks = new Ranks(placement);
         ranks.Run(group =>
         {
-            using var mine = new Mapped(group, Elements * sizeof(float));
+            using var mine = new MappedBuffer(group, Elements * sizeof(float));
             var values = mine.Span<float>();
             for (var i = 0; i < Elements; i++)
                 values[i] = (group.Rank + 1) * (i % 1000);
@@ -42,7 +41,7 @@ public sealed class SharedBufferTests
         using var ranks = new Ranks("aa");
         ranks.Run(group =>
         {
-            using var mine = new Mapped(group, 4096);
+            using var mine = new MappedBuffer(group, 4096);
             mine.Span<float>().Fill(5);
             var values = new float[] { group.Rank + 1 };
             group.AllReduce(values.AsSpan(), "elsewhere");
@@ -57,7 +56,7 @@ public sealed class SharedBufferTests
         using var ranks = new Ranks("aa");
         var failures = ranks.RunToFailure(group =>
         {
-            using var mine = new Mapped(group, 4096);
+            using var mine = new MappedBuffer(group, 4096);
             if (group.Rank == 1)
                 group.AllReduce<float>(new float[8], "sum");
             else
@@ -75,26 +74,5 @@ public sealed class SharedBufferTests
         using var ranks = new Ranks(placement);
         ranks.Run(group => group.ReserveSharedBufferAsync("gradients", 100, TestContext.Current.CancellationToken).GetAwaiter().GetResult())
             .ShouldAllBe(buffer => buffer == null);
-    }
-
-    /// <summary>A second mapping of the rank's part, as libtorch makes one of its own.</summary>
-    private sealed unsafe class Mapped : IDisposable
-    {
-        private readonly MappedFile _file;
-        private readonly SharedBuffer _buffer;
-
-        public Mapped(ICollectiveGroup group, long bytes)
-        {
-            _buffer = group.ReserveSharedBufferAsync("gradients", bytes, TestContext.Current.CancellationToken).GetAwaiter().GetResult()!;
-            _file = new MappedFile(_buffer.Path, _buffer.Offset + _buffer.Bytes);
-            _buffer.Address = Address;
-        }
-
-        public nint Address => (nint)(_file.Start + _buffer.Offset);
-
-        public Span<T> Span<T>()
-            where T : unmanaged => new((void*)Address, (int)(_buffer.Bytes / sizeof(T)));
-
-        public void Dispose() => _file.Dispose();
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Cluster.Worker.Collectives;
 
 namespace Cluster.Worker.Tests.Collectives;
@@ -8,13 +9,16 @@ internal static class SomeOperation
     private const int Elements = 1_000_000; // several chunks in shared memory, and far more than sockets hold
 
     public static string[] Names =>
-        [nameof(AllReduce), nameof(ReduceScatter), nameof(AllGather), nameof(Broadcast), nameof(Message), nameof(Barrier)];
+    [
+        nameof(AllReduce), nameof(ReduceScatter), nameof(AllGather), nameof(ScatterInPlace), nameof(GatherInPlace), nameof(Broadcast),
+        nameof(Message), nameof(Barrier),
+    ];
 
     /// <summary>What two ranks send each other in it, roughly.</summary>
     public static long TrafficBytes(string operation) => operation switch
     {
         nameof(Barrier) => 48,
-        nameof(Broadcast) => Elements * sizeof(float),
+        nameof(Broadcast) or nameof(ScatterInPlace) or nameof(GatherInPlace) => Elements * sizeof(float),
         _ => 2 * Elements * sizeof(float),
     };
 
@@ -30,6 +34,12 @@ internal static class SomeOperation
                 break;
             case nameof(AllGather):
                 AllGather(group);
+                break;
+            case nameof(ScatterInPlace):
+                ScatterInPlace(group);
+                break;
+            case nameof(GatherInPlace):
+                GatherInPlace(group);
                 break;
             case nameof(Broadcast):
                 Broadcast(group);
@@ -53,6 +63,13 @@ internal static class SomeOperation
     public static void AllGather(ICollectiveGroup group) =>
         group.AllGather<float>(new float[Elements], new float[Elements * group.WorldSize], "gather");
 
+    /// <summary>Each rank its share of the sum.</summary>
+    public static void ScatterInPlace(ICollectiveGroup group) =>
+        InPlace(values => group.ReduceScatterAsync<float>(values, Elements, "scatter"));
+
+    /// <summary>All ranks' shares.</summary>
+    public static void GatherInPlace(ICollectiveGroup group) => InPlace(values => group.AllGatherAsync<float>(values, Elements, "gather"));
+
     public static void Broadcast(ICollectiveGroup group) => group.Broadcast<float>(new float[Elements], 0, "broadcast");
 
     /// <summary>Round the ring and back.</summary>
@@ -72,4 +89,17 @@ internal static class SomeOperation
     }
 
     public static void Barrier(ICollectiveGroup group) => group.Barrier("barrier");
+
+    private static void InPlace(Func<nint, Task> operation)
+    {
+        var values = GCHandle.Alloc(new float[Elements], GCHandleType.Pinned);
+        try
+        {
+            operation(values.AddrOfPinnedObject()).GetAwaiter().GetResult();
+        }
+        finally
+        {
+            values.Free();
+        }
+    }
 }

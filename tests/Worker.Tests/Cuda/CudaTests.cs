@@ -121,7 +121,7 @@ public sealed class CudaTests
             using var onGpu = new SingleDevice(Trainings.Network("resnet18", ScalarType.Float64).to(CUDA), Trainings.CrossEntropy);
             foreach (var partition in (ITrainingPartition[])[onCpu, onGpu])
             {
-                using var optimizer = OptimizerFactory.Create(hyperparameters, partition.Parameters, group);
+                using var optimizer = OptimizerFactory.Create(hyperparameters.Optimizer, partition);
                 (optimizer is FlatOptimizer).ShouldBe(partition == onGpu && name != "lars");
                 var update = new ParameterUpdate(hyperparameters, partition, optimizer, average: null, group);
                 for (var step = 0; step < 3; step++)

@@ -84,23 +84,24 @@ internal static class Trainings
     /// <param name="group">The ranks.</param>
     /// <param name="bucketBytes">By default so that some buckets hold several layers and there are several buckets.</param>
     /// <param name="syncBatchNorm">Whether batch normalisation is over the whole batch.</param>
+    /// <param name="shardGradients">Whether each rank gets the sum of its share of the gradients alone.</param>
     public static DataParallel Data(
-        string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true) =>
+        string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true,
+        bool shardGradients = false) =>
         DataParallel.CreateAsync(
             Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, syncBatchNorm,
-            CancellationToken.None)
-            .GetAwaiter().GetResult();
+            CancellationToken.None, shardGradients: shardGradients).GetAwaiter().GetResult();
 
     public static ModelParallel Model(string name, ScalarType dtype, ICollectiveGroup group) =>
         ModelParallel.Create(split => Part(name, dtype, split), CrossEntropy, group);
 
-    public static DataParallel Mesh(string name, ScalarType dtype, ICollectiveGroup group, int parts = 2) =>
+    public static MeshParallel Mesh(string name, ScalarType dtype, ICollectiveGroup group, int parts = 2) =>
         MeshParallel.CreateAsync(
             split => Part(name, dtype, split), CrossEntropy, group, parts, new GradientOptions { BucketBytes = 64 << 10 },
             CancellationToken.None)
             .GetAwaiter().GetResult();
 
-    public static DataParallel Hybrid(string name, ScalarType dtype, ICollectiveGroup group) =>
+    public static HybridParallel Hybrid(string name, ScalarType dtype, ICollectiveGroup group) =>
         HybridParallel.CreateAsync(
             split => Part(name, dtype, split), CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true,
             CancellationToken.None)

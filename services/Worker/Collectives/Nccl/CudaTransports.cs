@@ -69,7 +69,12 @@ internal static class CudaTransports
         Write(noNccl, mine.AsSpan(CudaDriver.UuidBytes + WordsBytes, WordsBytes));
         var all = new byte[RecordBytes * members.Ranks.Count];
         fixed (byte* from = mine, to = all)
-            host.AllGather((nint)from, (nint)to, RecordBytes, Joining(OperationKind.AllGather, RecordBytes, members, options));
+        {
+            host.AllGather(
+                (nint)from, (nint)to, Shares.Of(all.Length, members.Ranks.Count), sizeof(byte),
+                Joining(OperationKind.AllGather, all.Length, members, options));
+        }
+
         return [.. all.Chunk(RecordBytes).Select(record => new Record(
             Convert.ToHexString(record.AsSpan(0, CudaDriver.UuidBytes)), Read(record.AsSpan(CudaDriver.UuidBytes, WordsBytes)),
             Read(record.AsSpan(CudaDriver.UuidBytes + WordsBytes))))];

@@ -30,9 +30,6 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         _computed = device.Driver.CreateEvent();
     }
 
-    /// <summary>Puts a call on a stream.</summary>
-    public delegate int Call(NcclLibrary nccl, nint communicator, nint stream);
-
     /// <summary>Joins the ranks that were given the same id. Returns once all have come.</summary>
     /// <param name="nccl">The library.</param>
     /// <param name="device">This rank's.</param>
@@ -63,18 +60,22 @@ internal sealed unsafe class NcclCommunicator : IDisposable
 
     public static int OperatorOf(Reduction reduction) => Operators[(reduction.Code - 1) % Operators.Length];
 
-    /// <summary>Puts an exchange behind what the compute stream has been given so far.</summary>
+    /// <summary>Puts an exchange, of one call or several, behind what the compute stream has been given so far.</summary>
     /// <returns>An event that comes after it, which the caller destroys.</returns>
     /// <exception cref="DeviceException">NCCL refuses it, or has been given up.</exception>
-    public nint Begin(Call call, string name, Action look)
+    public nint Begin(IReadOnlyList<NcclCall> calls, Action look)
     {
         lock (_gate)
         {
             _device.Enter();
             var driver = _device.Driver;
-            driver.Record(_computed, CudaDriver.ComputeStream);
-            driver.Wait(_stream, _computed);
-            Settle(call(_nccl, Handle, _stream), name, look);
+            foreach (var call in calls)
+            {
+                driver.Record(_computed, CudaDriver.ComputeStream);
+                driver.Wait(_stream, _computed);
+                Settle(call.Make(_nccl, Handle, _stream), call.Name, look);
+            }
+
             var done = driver.CreateEvent();
             driver.Record(done, _stream);
             return done;
@@ -157,4 +158,12 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         _nccl.Check(_nccl.AsyncError(Handle, &state), "ncclCommGetAsyncError");
         return state;
     }
+}
+
+/// <summary>A call of NCCL's that puts work on a stream.</summary>
+/// <param name="Name">In NCCL's header, for errors.</param>
+/// <param name="Make">Makes it.</param>
+internal sealed record NcclCall(string Name, NcclCall.Function Make)
+{
+    public delegate int Function(NcclLibrary nccl, nint communicator, nint stream);
 }

@@ -57,37 +57,39 @@ internal sealed class NcclTransport : CollectiveTransport
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         return _device.Holds(values)
-            ? Begin(_all, (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream),
-                "ncclAllReduce")
+            ? Begin(_all, new NcclCall("ncclAllReduce", (nccl, communicator, stream) =>
+                nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream)))
             : null;
     }
 
-    public override unsafe void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
-        var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         if (_device.Holds(input))
-            Begin(_all, (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)count, type, op, communicator, stream),
-                "ncclReduceScatter").Wait(operation);
+            BeginReduceScatter(input, output, shares, reduction).Wait(operation);
         else
-            _host.ReduceScatter(input, output, count, reduction, operation);
+            _host.ReduceScatter(input, output, shares, reduction, operation);
     }
 
-    public override unsafe void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override IPendingExchange? BeginReduceScatter(nint values, in Shares shares, Reduction reduction) => _device.Holds(values)
+        ? BeginReduceScatter(values, At(values, shares[_members.Me].Start, reduction.ElementBytes), shares, reduction)
+        : null;
+
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
         if (_device.Holds(input))
-            Begin(_all,
-                (nccl, communicator, stream) => nccl.AllGather(input, output, (nuint)bytes, NcclLibrary.Bytes, communicator, stream),
-                "ncclAllGather").Wait(operation);
+            BeginAllGather(input, output, shares, elementBytes).Wait(operation);
         else
-            _host.AllGather(input, output, bytes, operation);
+            _host.AllGather(input, output, shares, elementBytes, operation);
     }
+
+    public override IPendingExchange? BeginAllGather(nint values, in Shares shares, int elementBytes) => _device.Holds(values)
+        ? BeginAllGather(At(values, shares[_members.Me].Start, elementBytes), values, shares, elementBytes)
+        : null;
 
     public override unsafe void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
         if (_device.Holds(values))
-            Begin(_all,
-                (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream),
-                "ncclBroadcast").Wait(operation);
+            Begin(_all, BroadcastCall(values, bytes, root)).Wait(operation);
         else
             _host.Broadcast(values, bytes, root, operation);
     }
@@ -95,19 +97,27 @@ internal sealed class NcclTransport : CollectiveTransport
     public override unsafe void Send(nint values, long bytes, int destination, in Operation operation)
     {
         if (!_device.Holds(values))
+        {
             _host.Send(values, bytes, destination, operation);
-        else
-            Begin(Pair(destination, sending: true, operation),
-                (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream), "ncclSend").Wait(operation);
+            return;
+        }
+
+        var call = new NcclCall("ncclSend", (nccl, pair, stream) =>
+            nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream));
+        Begin(Pair(destination, sending: true, operation), call).Wait(operation);
     }
 
     public override unsafe void Receive(nint values, long bytes, int source, in Operation operation)
     {
         if (!_device.Holds(values))
+        {
             _host.Receive(values, bytes, source, operation);
-        else
-            Begin(Pair(source, sending: false, operation),
-                (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream), "ncclRecv").Wait(operation);
+            return;
+        }
+
+        var call = new NcclCall("ncclRecv", (nccl, pair, stream) =>
+            nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream));
+        Begin(Pair(source, sending: false, operation), call).Wait(operation);
     }
 
     public override void Barrier(in Operation operation) => _host.Barrier(operation);
@@ -167,8 +177,49 @@ internal sealed class NcclTransport : CollectiveTransport
             throw operation.Unfinished("NCCL did not join the ranks in time");
     }
 
-    private PendingExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) =>
-        new(this, _device, communicator, call, name);
+    private PendingExchange Begin(NcclCommunicator communicator, params IReadOnlyList<NcclCall> calls) =>
+        new(this, _device, communicator, calls);
+
+    /// <summary>
+    /// NCCL divides equally. What is left over, a few elements behind the equal shares, is summed for all, of whom the last has a use for
+    /// it.
+    /// </summary>
+    private unsafe PendingExchange BeginReduceScatter(nint input, nint output, Shares shares, Reduction reduction)
+    {
+        var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
+        var rest = At(input, shares.Ranks * shares.Each, reduction.ElementBytes);
+        List<NcclCall> calls = [];
+        if (shares.Each > 0)
+        {
+            calls.Add(new("ncclReduceScatter", (nccl, communicator, stream) =>
+                nccl.ReduceScatter(input, output, (nuint)shares.Each, type, op, communicator, stream)));
+        }
+
+        if (shares.Rest > 0)
+        {
+            calls.Add(new("ncclAllReduce", (nccl, communicator, stream) =>
+                nccl.AllReduce(rest, rest, (nuint)shares.Rest, type, op, communicator, stream)));
+        }
+
+        return Begin(_all, calls);
+    }
+
+    private unsafe PendingExchange BeginAllGather(nint input, nint output, Shares shares, int elementBytes)
+    {
+        List<NcclCall> calls = [];
+        if (shares.Each > 0)
+        {
+            calls.Add(new("ncclAllGather", (nccl, communicator, stream) =>
+                nccl.AllGather(input, output, (nuint)(shares.Each * elementBytes), NcclLibrary.Bytes, communicator, stream)));
+        }
+
+        if (shares.Rest > 0)
+            calls.Add(BroadcastCall(At(output, shares.Ranks * shares.Each, elementBytes), shares.Rest * elementBytes, shares.Ranks - 1));
+        return Begin(_all, calls);
+    }
+
+    private static unsafe NcclCall BroadcastCall(nint values, long bytes, int root) => new("ncclBroadcast", (nccl, communicator, stream) =>
+        nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream));
 
     /// <summary>Its id goes by the other transport, ahead of the pair's first message.</summary>
     private unsafe NcclCommunicator Pair(int peer, bool sending, in Operation operation)

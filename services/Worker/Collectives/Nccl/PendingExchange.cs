@@ -26,13 +26,12 @@ internal sealed class PendingExchange : IPendingExchange
     private long _lastBeginningLook = Stopwatch.GetTimestamp();
     private readonly DeviceException? _refusal;
 
-    public PendingExchange(
-        NcclTransport transport, CudaDevice device, NcclCommunicator communicator, NcclCommunicator.Call call, string name)
+    public PendingExchange(NcclTransport transport, CudaDevice device, NcclCommunicator communicator, IReadOnlyList<NcclCall> calls)
     {
         (_transport, _device, _communicator) = (transport, device, communicator);
         try
         {
-            _done = communicator.Begin(call, name, LookWhileBeginning);
+            _done = communicator.Begin(calls, LookWhileBeginning);
         }
         catch (DeviceException e)
         {

@@ -5,7 +5,7 @@ namespace Cluster.Worker.Collectives.SharedMemory;
 /// <summary>Exchange between the ranks of one node through memory that all of them map.</summary>
 /// <remarks>
 /// Values in a <see cref="SharedBuffer"/> are summed where they lie: all arrive, each sums its slice over all buffers and writes it to
-/// all of them, all arrive again. Others go through staging slots, a chunk at a time.
+/// all of them (in a reduce-scatter to its own), all arrive again. Others go through staging slots, a chunk at a time.
 /// </remarks>
 internal sealed class SharedMemoryTransport : CollectiveTransport
 {
@@ -75,13 +75,14 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
 
     public override void AllReduce(nint values, long count, Reduction reduction, in Operation operation)
     {
-        foreach (var (i, (buffer, map)) in _buffers.Index())
+        if (Locate(values, operation.Bytes) is { } located)
         {
-            if (buffer.Find(values, operation.Bytes) is { } position)
-            {
-                ReduceInPlace(map, buffer, position, count, reduction, ((long)(i + 1) << BufferShift) + position, operation);
-                return;
-            }
+            var (start, length) = Slices.Of(count, _ranks.Count, _me);
+            AddressAll(located, start * reduction.ElementBytes);
+            _ranks.Meet(operation, located.Place); // everyone's values are there
+            RankOrder.ReduceEverywhere(reduction, _addresses, length);
+            _ranks.Meet(operation, located.Place); // everyone's slices are reduced
+            return;
         }
 
         var alone = _ranks.Count <= 2 || operation.Bytes <= SmallBytes;
@@ -95,28 +96,46 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         }
     }
 
-    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
         var size = reduction.ElementBytes;
-        foreach (var (start, length) in Chunks(count, size * _ranks.Count))
+        var mine = shares[_me];
+        if (output == At(input, mine.Start, size) && Locate(input, operation.Bytes) is { } located)
+        {
+            AddressAll(located, mine.Start * size);
+            _ranks.Meet(operation, located.Place); // everyone's values are there
+            RankOrder.Reduce(reduction, _addresses, _me < 2 ? _addresses[_me] : _addresses[0], _addresses[_me], mine.Count);
+            _ranks.Meet(operation, located.Place); // everyone has read this rank's
+            return;
+        }
+
+        foreach (var (start, length) in Chunks(shares.Largest, size * _ranks.Count))
         {
             var slot = _ranks.Slot;
-            for (var part = 0; part < _ranks.Count; part++)
-                Copy(input + (nint)(((part * count) + start) * size), SlotAddress(_me, slot) + (nint)(part * length * size), length * size);
+            for (var rank = 0; rank < _ranks.Count; rank++)
+            {
+                var theirs = shares.Portion(rank, start, length);
+                Copy(At(input, theirs.Start, size), At(SlotAddress(_me, slot), rank * length, size), theirs.Count * size);
+            }
+
             _ranks.Meet(operation);
-            ReduceSlots(slot, _me * length, output + (nint)(start * size), length, reduction);
+            ReduceSlots(slot, _me * length, At(output, start, size), shares.Portion(_me, start, length).Count, reduction);
         }
     }
 
-    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
-        foreach (var (start, length) in Chunks(bytes, 1))
+        foreach (var (start, length) in Chunks(shares.Largest, elementBytes))
         {
             var slot = _ranks.Slot;
-            Copy(input + (nint)start, SlotAddress(_me, slot), length);
+            var from = At(input, start, elementBytes);
+            Copy(from, SlotAddress(_me, slot), shares.Portion(_me, start, length).Count * elementBytes);
             _ranks.Meet(operation);
             for (var rank = 0; rank < _ranks.Count; rank++)
-                Copy(SlotAddress(rank, slot), output + (nint)((rank * bytes) + start), length);
+            {
+                var theirs = shares.Portion(rank, start, length);
+                Copy(rank == _me ? from : SlotAddress(rank, slot), At(output, theirs.Start, elementBytes), theirs.Count * elementBytes);
+            }
         }
     }
 
@@ -167,6 +186,30 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
             RankOrder.Reduce(reduction, all, values, values, count, isLast);
     }
 
+    /// <summary>Hands out what the first rank of this node holds, to each its share.</summary>
+    /// <param name="values">The first rank's.</param>
+    /// <param name="output">Of this rank's share; on the first possibly where it lies already.</param>
+    /// <param name="shares">Of this node's ranks.</param>
+    /// <param name="elementBytes">Size of an element.</param>
+    /// <param name="operation">The call.</param>
+    public void ScatterFromFirst(nint values, nint output, in Shares shares, int elementBytes, in Operation operation)
+    {
+        var mine = shares[_me];
+        foreach (var (start, length) in Chunks(shares.Count, elementBytes))
+        {
+            var slot = _ranks.Slot;
+            if (_me == 0)
+                Copy(At(values, start, elementBytes), SlotAddress(_me, slot), length * elementBytes);
+            _ranks.Meet(operation);
+            var first = Math.Max(start, mine.Start);
+            var end = Math.Min(start + length, mine.Start + mine.Count);
+            if (first >= end)
+                continue;
+            var handed = At(SlotAddress(0, slot), first - start, elementBytes);
+            Copy(handed, At(output, first - mine.Start, elementBytes), (end - first) * elementBytes);
+        }
+    }
+
     public override async Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken)
     {
         var partBytes = SegmentLayout.RoundUp(bytes);
@@ -188,15 +231,23 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         _segment.Dispose();
     }
 
-    private unsafe void ReduceInPlace(
-        MappedFile map, SharedBuffer buffer, long position, long count, Reduction reduction, long place, in Operation operation)
+    /// <summary>Which shared buffer values lie in; null where they lie in none.</summary>
+    private Located? Locate(nint values, long bytes)
     {
-        var slice = Slices.Of(count, _ranks.Count, _me);
+        foreach (var (i, (buffer, map)) in _buffers.Index())
+        {
+            if (buffer.Find(values, bytes) is { } position)
+                return new Located(map, buffer.Bytes, position, ((long)(i + 1) << BufferShift) + position);
+        }
+
+        return null;
+    }
+
+    /// <summary>Finds each rank's values, from a byte of the located ones on.</summary>
+    private unsafe void AddressAll(in Located located, long begin)
+    {
         for (var rank = 0; rank < _ranks.Count; rank++)
-            _addresses[rank] = (nint)(map.Start + (rank * buffer.Bytes) + position + (slice.Start * reduction.ElementBytes));
-        _ranks.Meet(operation, place); // everyone's values are there
-        RankOrder.ReduceEverywhere(reduction, _addresses, slice.Count);
-        _ranks.Meet(operation, place); // everyone's slices are reduced
+            _addresses[rank] = (nint)(located.Map.Start + (rank * located.PartBytes) + located.Position + begin);
     }
 
     private void ReduceAlone(nint chunk, long count, Reduction reduction, in Operation operation)
@@ -246,4 +297,10 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         }
         while (start < length);
     }
+
+    /// <param name="Map">Of the buffer's file.</param>
+    /// <param name="PartBytes">A rank's part of it.</param>
+    /// <param name="Position">Of the values within the part.</param>
+    /// <param name="Place">What all ranks must agree on: buffer and position.</param>
+    private readonly record struct Located(MappedFile Map, long PartBytes, long Position, long Place);
 }

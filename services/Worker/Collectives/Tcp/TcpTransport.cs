@@ -43,31 +43,38 @@ internal sealed class TcpTransport : CollectiveTransport
             ReduceSlices(values, count, reduction, operation);
     }
 
-    public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
+    public override void ReduceScatter(nint input, nint output, in Shares shares, Reduction reduction, in Operation operation)
     {
         var size = reduction.ElementBytes;
         var length = SliceLength(reduction);
-        var chunks = checked((int)((count + length - 1) / length));
+        var chunks = checked((int)((shares.Largest + length - 1) / length));
         if (chunks == 0)
         {
             Barrier(operation);
             return;
         }
 
+        var divided = shares;
         Stream(reduction, operation, new StreamedReduction.Plan(
             chunks, length,
-            (chunk, part) => (input + (nint)(((part * count) + (chunk * length)) * size), Math.Min(length, count - (chunk * length))),
-            chunk => output + (nint)(chunk * length * size),
+            (chunk, part) =>
+            {
+                var (start, count) = divided.Portion(part, chunk * length, length);
+                return (At(input, start, size), count);
+            },
+            chunk => At(output, chunk * length, size),
             HandRound: false));
     }
 
-    public override void AllGather(nint input, nint output, long bytes, in Operation operation)
+    public override void AllGather(nint input, nint output, in Shares shares, int elementBytes, in Operation operation)
     {
-        Copy(input, output + (nint)(_rank * bytes), bytes);
+        var mine = shares[_rank];
+        Copy(input, At(output, mine.Start, elementBytes), mine.Count * elementBytes);
         for (var peer = 0; peer < WorldSize; peer++)
         {
-            _links[peer]?.Send(input, bytes);
-            _links[peer]?.Receive(output + (nint)(peer * bytes), bytes);
+            var theirs = shares[peer];
+            _links[peer]?.Send(input, mine.Count * elementBytes);
+            _links[peer]?.Receive(At(output, theirs.Start, elementBytes), theirs.Count * elementBytes);
         }
 
         _exchange.Run(operation);

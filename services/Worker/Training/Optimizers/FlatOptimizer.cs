@@ -8,44 +8,25 @@ namespace Cluster.Worker.Training.Optimizers;
 /// An optimizer of parameters that lie one after the other in one tensor, as its state does: a step is then a handful of a GPU's kernels,
 /// where a deep network's would be some hundreds, each of which takes longer to start than to run.
 /// </summary>
-/// <remarks>Works element by element, so the sums are those of an optimizer of the single parameters.</remarks>
+/// <remarks>
+/// Works element by element, so the sums are those of an optimizer of the single parameters. Where gradients lie in buckets, parameters
+/// and state lie as these do, and the gradients are read where they are; others are put together at every step.
+/// </remarks>
 public sealed class FlatOptimizer : IOptimizer
 {
-    /// <summary>Each parameter begins where kernels can load the most at once.</summary>
-    private const long AlignmentElements = 64;
-
-    private readonly IReadOnlyList<LocalParameter> _parameters;
-    private readonly long[] _offsets;
-    private readonly Tensor _weights;
-    private readonly Tensor _gap; // zeros, for the gradient of what lies between parameters
+    private readonly IReadOnlyList<Piece> _pieces;
     private readonly IOptimizer _whole;
 
     /// <param name="parameters">All of one type, on one device. Their memory is exchanged for a part of one tensor.</param>
-    /// <param name="create">Makes the optimizer of that tensor.</param>
-    public FlatOptimizer(IReadOnlyList<LocalParameter> parameters, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
+    /// <param name="buckets">With the gradients of some of them, or of all; null where there are none.</param>
+    /// <param name="create">Makes the optimizer of the tensors.</param>
+    internal FlatOptimizer(
+        IReadOnlyList<LocalParameter> parameters, GradientBuckets? buckets, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
     {
-        _parameters = parameters;
-        _offsets = new long[parameters.Count];
-        var end = 0L;
-        for (var i = 0; i < parameters.Count; i++)
-        {
-            _offsets[i] = end;
-            end += Padded(parameters[i].Tensor.numel());
-        }
-
-        var first = parameters[0].Tensor;
-        _weights = zeros(end, dtype: first.dtype, device: first.device).DetachFromDisposeScope();
-        _gap = zeros(AlignmentElements, dtype: first.dtype, device: first.device).DetachFromDisposeScope();
-        using (NewDisposeScope())
-        using (no_grad())
-        {
-            foreach (var (parameter, place) in parameters.Zip(Places(_weights)))
-                parameter.Tensor.set_(place.copy_(parameter.Tensor));
-        }
-
-        _whole = create([new LocalParameter("", _weights, [end], [0], IsOwner: true)]);
-        State = [.. _whole.State.SelectMany(state => parameters.Zip(Places(state.Tensor),
-            (parameter, place) => state with { Parameter = parameter.Name, Tensor = place.DetachFromDisposeScope() }))];
+        _pieces = [.. PiecesOf(parameters, buckets)];
+        _whole = create([.. _pieces.Select(piece => piece.AsParameter())]);
+        var byName = _pieces.ToDictionary(piece => piece.Name);
+        State = [.. _whole.State.SelectMany(state => byName[state.Parameter.Name].Divide(state))];
     }
 
     public IReadOnlyList<OptimizerState> State { get; }
@@ -54,9 +35,11 @@ public sealed class FlatOptimizer : IOptimizer
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        _weights.grad = cat(_parameters.SelectMany(GradientAndGap).ToArray(), 0);
+        foreach (var piece in _pieces)
+            piece.TakeGradients();
         _whole.Step(learningRate, step);
-        _weights.grad = null;
+        foreach (var piece in _pieces)
+            piece.DropGradients();
     }
 
     public void Dispose()
@@ -64,20 +47,68 @@ public sealed class FlatOptimizer : IOptimizer
         foreach (var state in State)
             state.Tensor.Dispose();
         _whole.Dispose();
-        _weights.Dispose();
-        _gap.Dispose();
+        foreach (var piece in _pieces)
+            piece.Dispose();
     }
 
-    private static long Padded(long elements) => (elements + AlignmentElements - 1) / AlignmentElements * AlignmentElements;
-
-    private IEnumerable<Tensor> Places(Tensor flat) =>
-        _parameters.Zip(_offsets, (parameter, offset) => flat.narrow(0, offset, parameter.Tensor.numel()).view(parameter.Tensor.shape));
-
-    private IEnumerable<Tensor> GradientAndGap(LocalParameter parameter)
+    private static IEnumerable<Piece> PiecesOf(IReadOnlyList<LocalParameter> parameters, GradientBuckets? buckets)
     {
-        var elements = parameter.Tensor.numel();
-        yield return parameter.Gradient.reshape(elements);
-        if (Padded(elements) > elements)
-            yield return _gap.narrow(0, 0, Padded(elements) - elements);
+        if (buckets is not null)
+            yield return new Piece("buckets", buckets.Layout, buckets.Flat);
+        IReadOnlyList<LocalParameter> others = buckets is null ? parameters : [.. parameters.Except(buckets.Parameters)];
+        if (others.Count > 0)
+            yield return new Piece("others", new FlatLayout(others), gradients: null);
+    }
+
+    /// <summary>Parameters that lie in one tensor.</summary>
+    private sealed class Piece : IDisposable
+    {
+        private readonly FlatLayout _layout;
+        private readonly Tensor _weights;
+        private readonly Tensor? _gradients; // null where they lie apart
+        private readonly Tensor? _gap; // zeros then, for the gradient of what lies between parameters
+
+        public Piece(string name, FlatLayout layout, Tensor? gradients)
+        {
+            (Name, _layout, _gradients) = (name, layout, gradients);
+            _weights = layout.MoveParameters();
+            if (gradients is null)
+                _gap = zeros(layout.LargestGap, dtype: _weights.dtype, device: _weights.device).DetachFromDisposeScope();
+        }
+
+        public string Name { get; }
+
+        public LocalParameter AsParameter() => new(Name, _weights, [_layout.Elements], [0], IsOwner: true);
+
+        /// <summary>The state of the single parameters, as views.</summary>
+        public IEnumerable<OptimizerState> Divide(OptimizerState state) => _layout.Parameters.Zip(
+            _layout.Views(state.Tensor),
+            (parameter, view) => new OptimizerState(parameter, state.Slot, view.DetachFromDisposeScope()));
+
+        public void TakeGradients() => _weights.grad = _gradients ?? cat([.. GradientsAndGaps()], 0);
+
+        public void DropGradients() => _weights.grad = null;
+
+        public void Dispose()
+        {
+            _weights.Dispose();
+            _gap?.Dispose();
+        }
+
+        private IEnumerable<Tensor> GradientsAndGaps()
+        {
+            var end = 0L;
+            foreach (var (parameter, offset) in _layout.Parameters.Zip(_layout.Offsets).OrderBy(pair => pair.Second))
+            {
+                if (offset > end)
+                    yield return _gap!.narrow(0, 0, offset - end);
+                var elements = parameter.Tensor.numel();
+                yield return parameter.Gradient.reshape(elements);
+                end = offset + elements;
+            }
+
+            if (_layout.Elements > end)
+                yield return _gap!.narrow(0, 0, _layout.Elements - end);
+        }
     }
 }

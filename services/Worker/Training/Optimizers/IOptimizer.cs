@@ -18,16 +18,16 @@ public interface IOptimizer : IDisposable
     IReadOnlyList<OptimizerState> State { get; }
 }
 
-/// <summary>A tensor that accompanies a parameter: same shape, same place in the whole network.</summary>
-/// <param name="Parameter">Name of the parameter.</param>
+/// <summary>A tensor that accompanies a parameter, or a part of one: same shape, same place in the whole network.</summary>
+/// <param name="Parameter">The parameter, by its name, with the tensor's place in it.</param>
 /// <param name="Slot">PyTorch's name of the state: "momentum_buffer", "exp_avg", "exp_avg_sq", "square_avg".</param>
 /// <param name="Tensor">Owned by the optimizer.</param>
-public sealed record OptimizerState(string Parameter, string Slot, torch.Tensor Tensor)
+public sealed record OptimizerState(LocalParameter Parameter, string Slot, torch.Tensor Tensor)
 {
     internal static torch.Tensor[] Zeros(IReadOnlyList<LocalParameter> parameters) =>
         [.. parameters.Select(p => torch.zeros_like(p.Tensor).DetachFromDisposeScope())];
 
     /// <summary>One slot of every parameter; none where the optimizer keeps no such tensors.</summary>
     internal static IEnumerable<OptimizerState> Of(IReadOnlyList<LocalParameter> parameters, string slot, torch.Tensor[] tensors) =>
-        tensors.Zip(parameters, (tensor, p) => new OptimizerState(p.Name, slot, tensor));
+        tensors.Zip(parameters, (tensor, p) => new OptimizerState(p, slot, tensor));
 }

@@ -1,5 +1,4 @@
 using Cluster.Contracts.V1;
-using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using TorchSharp;
 
@@ -11,15 +10,17 @@ public static class OptimizerFactory
     /// <summary>The one that measures whole tensors.</summary>
     private const string OfWholeTensors = "lars";
 
-    /// <summary>The job's optimizer: its state divided over the ranks where the job asks for it, flat where a GPU steps.</summary>
+    /// <summary>
+    /// The optimizer of a rank's part of a run: divided over the ranks where the gradients' sums are, flat where a GPU steps.
+    /// </summary>
     /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>
-    public static IOptimizer Create(Hyperparameters hyperparameters, IReadOnlyList<LocalParameter> parameters, ICollectiveGroup group)
+    public static IOptimizer Create(OptimizerSpec spec, ITrainingPartition partition)
     {
-        if (hyperparameters.ShardOptimizer && group.WorldSize > 1)
-            return new ShardedOptimizer(parameters, group, rows => Create(hyperparameters.Optimizer, rows));
-        return parameters is [{ Tensor.device_type: DeviceType.CUDA }, ..] && hyperparameters.Optimizer.Name != OfWholeTensors
-            ? new FlatOptimizer(parameters, flat => Create(hyperparameters.Optimizer, flat))
-            : Create(hyperparameters.Optimizer, parameters);
+        if (partition.Buckets is { IsSharded: true } buckets)
+            return new ShardedOptimizer(buckets, share => Create(spec, share));
+        return partition.Parameters is [{ Tensor.device_type: DeviceType.CUDA }, ..] && spec.Name != OfWholeTensors
+            ? new FlatOptimizer(partition.Parameters, partition.Buckets, flat => Create(spec, flat))
+            : Create(spec, partition.Parameters);
     }
 
     /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>

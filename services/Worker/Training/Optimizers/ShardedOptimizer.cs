@@ -1,4 +1,4 @@
-using Cluster.Worker.Collectives;
+using Cluster.Contracts.Safetensors;
 using Cluster.Worker.Parallel;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -6,83 +6,105 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training.Optimizers;
 
 /// <summary>
-/// An optimizer whose state is divided over ranks with the same parameters: ZeRO, Rajbhandari et al. 2019, arXiv:1910.02054, §5.1 (stage
-/// 1).
+/// An optimizer whose state, and of whose gradient the sum, is divided over ranks with the same parameters: ZeRO, Rajbhandari et al.
+/// 2019, arXiv:1910.02054, §5.2 (stage 2, but that a rank's own gradients stay where they are).
 /// </summary>
 /// <remarks>
-/// Each rank updates its rows of every parameter and then gathers the others'. The sums are those of an undivided optimizer, so are the
-/// bits.
+/// Each rank updates its share of every bucket while the parameters of the one before are gathered. The sums are those of an undivided
+/// optimizer, so are the bits.
 /// </remarks>
 public sealed class ShardedOptimizer : IOptimizer
 {
-    private readonly ICollectiveGroup _group;
-    private readonly IOptimizer _own;
-    private readonly IReadOnlyList<LocalParameter>[] _rows; // by rank
-    private readonly Tensor _sent; // this rank's rows, one after the other, padded to the longest of all ranks
-    private readonly Tensor _received; // W×_sent
+    private readonly GradientBuckets _buckets;
+    private readonly Tensor _weights; // all parameters, laid out as their gradients are
+    private readonly Share?[] _shares; // this rank's of each bucket; null where it has none
 
-    /// <param name="parameters">The same on every rank, their gradients in place for good.</param>
-    /// <param name="group">The ranks that share the work.</param>
-    /// <param name="create">Makes the optimizer of some rows.</param>
-    public ShardedOptimizer(
-        IReadOnlyList<LocalParameter> parameters, ICollectiveGroup group, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
+    /// <param name="buckets">Sharded. The memory of their parameters is exchanged for a part of one tensor.</param>
+    /// <param name="create">Makes the optimizer of a share.</param>
+    internal ShardedOptimizer(GradientBuckets buckets, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
     {
-        _group = group;
-        _rows = [.. Enumerable.Range(0, group.WorldSize).Select(rank => RowShares.Of(parameters, rank, group.WorldSize))];
-        _own = create(Parameters);
-        var longest = _rows.Max(rows => rows.Sum(row => row.Tensor.numel()));
-        _sent = zeros(longest, dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
-        _received = zeros([group.WorldSize, longest], dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device)
-            .DetachFromDisposeScope();
+        _buckets = buckets;
+        _weights = buckets.Layout.MoveParameters();
+        _shares = [.. Enumerable.Range(0, buckets.Count).Select(ShareOf)];
+        State = [.. _shares.OfType<Share>().SelectMany(share => share.Optimizer.State.SelectMany(state => Divide(state, share)))];
+
+        Share? ShareOf(int bucket)
+        {
+            var (start, count) = buckets.ShareOf(bucket);
+            if (count == 0)
+                return null;
+            using var gradient = buckets.Flat.narrow(0, start, count);
+            var weights = _weights.narrow(0, start, count).DetachFromDisposeScope();
+            weights.grad = gradient;
+            var whole = buckets.Layout.Buckets[bucket];
+            var part = new LocalParameter($"bucket {bucket}", weights, [whole.Count], [start - whole.Start], IsOwner: true);
+            return new Share(start, weights, create([part]));
+        }
     }
 
-    /// <summary>This rank's rows, to which <see cref="State"/> belongs.</summary>
-    public IReadOnlyList<LocalParameter> Parameters => _rows[_group.Rank];
-
-    public IReadOnlyList<OptimizerState> State => _own.State;
+    public IReadOnlyList<OptimizerState> State { get; }
 
     public void Step(double learningRate, long step)
     {
-        _own.Step(learningRate, step);
-        using var scope = NewDisposeScope();
-        using var guard = no_grad();
-        foreach (var (row, place) in Places(_group.Rank, _sent))
-            place.copy_(row);
-        if (_sent.dtype == ScalarType.Float64)
-            Gather<double>();
-        else
-            Gather<float>();
-        for (var rank = 0; rank < _group.WorldSize; rank++)
+        var gathering = new List<Task>(_shares.Length);
+        for (var bucket = 0; bucket < _shares.Length; bucket++)
         {
-            if (rank == _group.Rank)
-                continue;
-            foreach (var (row, place) in Places(rank, _received.select(0, rank)))
-                row.copy_(place);
+            _shares[bucket]?.Optimizer.Step(learningRate, step);
+            gathering.Add(_buckets.Layout.ElementBytes == sizeof(double) ? Gather<double>(bucket) : Gather<float>(bucket));
         }
+
+        foreach (var gathered in gathering)
+            gathered.GetAwaiter().GetResult();
     }
 
     public void Dispose()
     {
-        _own.Dispose();
-        foreach (var row in _rows.SelectMany(rows => rows))
-            row.Tensor.Dispose();
-        _sent.Dispose();
-        _received.Dispose();
+        foreach (var state in State)
+            state.Tensor.Dispose();
+        foreach (var share in _shares)
+            share?.Dispose();
+        _weights.Dispose();
     }
 
-    private void Gather<T>()
-        where T : unmanaged =>
-        _group.AllGather<T>(TensorMemory.Values<T>(_sent), TensorMemory.Values<T>(_received), "parameters");
-
-    /// <summary>A rank's rows, each with its place in a flat tensor.</summary>
-    private IEnumerable<(Tensor Row, Tensor Place)> Places(int rank, Tensor flat)
+    private Task Gather<T>(int bucket)
+        where T : unmanaged
     {
-        var at = 0L;
-        foreach (var row in _rows[rank])
+        var (start, count) = _buckets.Layout.Buckets[bucket];
+        var address = TensorMemory.AddressOf(_weights) + (nint)(start * _buckets.Layout.ElementBytes);
+        return _buckets.Group.AllGatherAsync<T>(address, count, $"parameters/{bucket}");
+    }
+
+    /// <summary>
+    /// A share's state as that of the parameters, or parts of them, that lie in the share: boxes, since checkpoints know no others.
+    /// </summary>
+    private IEnumerable<OptimizerState> Divide(OptimizerState state, Share share)
+    {
+        var layout = _buckets.Layout;
+        var end = share.Start + state.Tensor.numel();
+        foreach (var (parameter, offset) in layout.Parameters.Zip(layout.Offsets))
         {
-            var elements = row.Tensor.numel();
-            yield return (row.Tensor, flat.narrow(0, at, elements).view(row.Tensor.shape));
-            at += elements;
+            var first = Math.Max(share.Start, offset) - offset;
+            var last = Math.Min(end, offset + parameter.Tensor.numel()) - offset;
+            foreach (var (element, corner, shape) in Shapes.Boxes(parameter.Shape, first, last))
+            {
+                var elements = shape.Aggregate(1L, (product, size) => product * size);
+                using var line = state.Tensor.narrow(0, offset + element - share.Start, elements);
+                long[] place = [.. parameter.Offset.Zip(corner, (whole, within) => whole + within)];
+                var part = parameter with { Offset = place, IsOwner = true };
+                yield return state with { Parameter = part, Tensor = line.view(shape).DetachFromDisposeScope() };
+            }
+        }
+    }
+
+    /// <param name="Start">Among all elements.</param>
+    /// <param name="Weights">With their gradients.</param>
+    /// <param name="Optimizer">Of these.</param>
+    private sealed record Share(long Start, Tensor Weights, IOptimizer Optimizer) : IDisposable
+    {
+        public void Dispose()
+        {
+            Optimizer.Dispose();
+            Weights.Dispose();
         }
     }
 }

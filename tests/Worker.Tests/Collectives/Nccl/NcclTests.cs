@@ -1,7 +1,9 @@
 using System.Diagnostics;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Tests.Parallel;
+using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
 
 namespace Cluster.Worker.Tests.Collectives.Nccl;
@@ -72,6 +74,31 @@ public sealed class NcclTests
         StandIn.TakeLog().Count(line => line.Contains("AllReduce", StringComparison.Ordinal)).ShouldBe(0);
     }
 
+    /// <summary>NCCL divides equally: what is left over is a call of its own, and there is none where nothing is.</summary>
+    [Theory]
+    [InlineData("aa", 4, "ncclReduceScatter 2,ncclAllGather 8")]
+    [InlineData("aba", 7, "ncclReduceScatter 2,ncclAllReduce 1,ncclAllGather 8,ncclBroadcast 4")]
+    [InlineData("abc", 2, "ncclAllReduce 2,ncclBroadcast 8")]
+    public void Shares_InPlace_AreReducedAndGatheredInThatOrder(string placement, int count, string calls)
+    {
+        using var ranks = OneCardEach(placement);
+        ranks.Run(group =>
+        {
+            using var values = new DeviceValues<float>([.. Enumerable.Range(0, count).Select(i => (float)(group.Rank + i))]);
+            group.ReduceScatterAsync<float>(values.Address, count, "gradients/0").GetAwaiter().GetResult();
+            var each = count / group.WorldSize;
+            var end = group.Rank == group.WorldSize - 1 ? count : (group.Rank + 1) * each;
+            var ofRanks = group.WorldSize * (group.WorldSize - 1) / 2;
+            float[] sums = [.. Enumerable.Range(0, count).Select(i => (float)((group.WorldSize * i) + ofRanks))];
+            values.Span[(group.Rank * each)..end].ToArray().ShouldBe(sums[(group.Rank * each)..end]);
+            group.AllGatherAsync<float>(values.Address, count, "parameters/0").GetAwaiter().GetResult();
+            values.Span.ToArray().ShouldBe(sums);
+        });
+        var made = CallsByRank();
+        made.Count.ShouldBe(placement.Length);
+        made.ShouldAllBe(ofRank => string.Join(',', ofRank) == calls);
+    }
+
     [Fact]
     public void Messages_GoBothWaysAtOnce()
     {
@@ -139,6 +166,11 @@ public sealed class NcclTests
             all.Span.ToArray().ShouldBe([1, 2]);
             group.ReduceScatter<long>(all.Span, mine.Span, "scatter");
             mine.Span[0].ShouldBe(2 * (group.Rank + 1));
+            using var shared = new DeviceValues<long>(group.Rank, 10, 100);
+            group.ReduceScatterAsync<long>(shared.Address, 3, "share").GetAwaiter().GetResult();
+            (group.Rank == 0 ? shared.Span[..1] : shared.Span[1..]).ToArray().ShouldBe(group.Rank == 0 ? [1] : [20, 200]);
+            group.AllGatherAsync<long>(shared.Address, 3, "shares").GetAwaiter().GetResult();
+            shared.Span.ToArray().ShouldBe([1, 20, 200]);
             group.Broadcast(mine.Span, root: 1, "broadcast");
             mine.Span[0].ShouldBe(4);
             Task.WaitAll(group.SendAsync<long>(all.Address, 2, 1 - group.Rank, "message"),
@@ -293,6 +325,61 @@ public sealed class NcclTests
         Losses(OneCardEach("aa"), onDevice: true).ShouldBe(expected); // sums of two are the same in either order
         StandIn.TakeLog().Count(line => line.Contains("ncclAllReduce", StringComparison.Ordinal)).ShouldBeGreaterThan(2 * 3 * 2);
     }
+
+    /// <summary>A step whose gradients' buckets and parameters pass for a GPU's.</summary>
+    [Fact]
+    public void ShardedOptimizer_ByNccl_StepsAsThroughSharedMemory_WithABucketACall()
+    {
+        const int Steps = 2;
+        var buckets = 0;
+        double[] Weights(Ranks ranks, bool onDevice)
+        {
+            using (ranks)
+            {
+                return ranks.Run(group =>
+                {
+                    using var partition = Trainings.Data(
+                        "lenet5", torch.ScalarType.Float32, group, bucketBytes: 4096, shardGradients: true);
+                    using var optimizer = OptimizerFactory.Create(new OptimizerSpec { Name = "sgd", Momentum = 0.9 }, partition);
+                    buckets = partition.Buckets.Count;
+                    var (start, bytes) = partition.Buckets.Memory;
+                    var weights = TensorMemory.AddressOf(partition.Parameters[^1].Tensor); // the first in the flat tensor
+                    if (onDevice)
+                    {
+                        StandIn.SetDevice(start, bytes);
+                        StandIn.SetDevice(weights, bytes);
+                    }
+
+                    for (var step = 0; step < Steps; step++)
+                    {
+                        using var scope = torch.NewDisposeScope();
+                        partition.ForwardBackward(Trainings.Batch(partition, torch.ScalarType.Float32, step));
+                        optimizer.Step(0.05, step);
+                    }
+
+                    StandIn.SetDevice(start, 0);
+                    StandIn.SetDevice(weights, 0);
+                    return partition.Parameters.SelectMany(parameter => Trainings.Values(parameter.Tensor)).ToArray();
+                })[0];
+            }
+        }
+
+        var expected = Weights(new Ranks("aa"), onDevice: false);
+        StandIn.TakeLog();
+        Weights(OneCardEach("aa"), onDevice: true).ShouldBe(expected);
+
+        buckets.ShouldBeGreaterThan(1);
+        var step = Enumerable.Repeat("ncclReduceScatter", buckets).Concat(Enumerable.Repeat("ncclAllGather", buckets));
+        foreach (var ofRank in CallsByRank())
+            ofRank.Select(call => call.Split(' ')[0]).ShouldBe(Enumerable.Repeat(step, Steps).SelectMany(calls => calls));
+    }
+
+    /// <summary>The exchanges that each rank has called for, in order: "ncclAllGather 8".</summary>
+    private static List<IGrouping<string, string>> CallsByRank() =>
+    [
+        .. StandIn.TakeLog().Where(line => line.Contains(": nccl", StringComparison.Ordinal)).Select(line => line.Split(": "))
+            .GroupBy(line => line[0], line => line[1].Split(" type")[0].Replace(" count", "", StringComparison.Ordinal)),
+    ];
 
     private static Ranks OneCardEach(string placement) => new(placement, StandIn.Options()) { CudaDevice = rank => rank };
 

@@ -1,4 +1,5 @@
 using Cluster.Contracts.V1;
+using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
 using Cluster.Worker.Tests.Collectives;
 using Cluster.Worker.Tests.Parallel;
@@ -20,7 +21,7 @@ public sealed class FlatOptimizerTests
         using var scope = NewDisposeScope();
         using var flat = Trainings.Single("resnet18", ScalarType.Float32);
         using var single = Trainings.Single("resnet18", ScalarType.Float32);
-        using var optimizer = new FlatOptimizer(flat.Parameters, whole => OptimizerFactory.Create(spec, whole));
+        using var optimizer = new FlatOptimizer(flat.Parameters, buckets: null, whole => OptimizerFactory.Create(spec, whole));
         using var expected = OptimizerFactory.Create(spec, single.Parameters);
         for (var step = 0; step < 3; step++)
         {
@@ -31,12 +32,11 @@ public sealed class FlatOptimizerTests
         }
 
         Values(flat.Parameters).ShouldBe(Values(single.Parameters));
-        optimizer.State.Select(state => (state.Parameter, state.Slot))
-            .ShouldBe(expected.State.Select(state => (state.Parameter, state.Slot)));
+        optimizer.State.Select(Key).ShouldBe(expected.State.Select(Key));
         foreach (var (state, other) in optimizer.State.Zip(expected.State))
         {
-            state.Tensor.shape.ShouldBe(other.Tensor.shape, state.Parameter);
-            Trainings.Values(state.Tensor).ShouldBe(Trainings.Values(other.Tensor), state.Parameter);
+            state.Tensor.shape.ShouldBe(other.Tensor.shape, state.Parameter.Name);
+            Trainings.Values(state.Tensor).ShouldBe(Trainings.Values(other.Tensor), state.Parameter.Name);
         }
     }
 
@@ -49,7 +49,8 @@ public sealed class FlatOptimizerTests
         var weights = (Tensor[])[ones(3), ones(2, 2)];
         LocalParameter[] parameters = [
             .. weights.Select((weight, i) => new LocalParameter($"p{i}", weight, weight.shape, new long[weight.dim()], IsOwner: true))];
-        using var optimizer = new FlatOptimizer(parameters, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
+        using var optimizer = new FlatOptimizer(
+            parameters, buckets: null, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
         weights[1].fill_(5);
         optimizer.State[1].Tensor.fill_(2);
         foreach (var weight in weights)
@@ -61,19 +62,58 @@ public sealed class FlatOptimizerTests
         Trainings.Values(weights[1]).ShouldAllBe(value => value == 2); // 5 − (2 + 1)
     }
 
-    /// <summary>A stage of a pipeline may be all pooling.</summary>
-    [Fact]
-    public void Create_OfNoParameters_StepsNothing()
+    /// <summary>Gradients in several buckets and, in a hybrid split, some in none.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Steps_WithGradientsInBuckets_ReadThemThereAndAreThoseOfTheSingleParametersToTheBit(bool hybrid)
     {
-        using var ranks = new Ranks("a");
+        var spec = new OptimizerSpec { Name = "adamw", WeightDecay = 1e-2, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8 };
+        using var ranks = new Ranks("aa");
         ranks.Run(group =>
         {
-            using var optimizer = OptimizerFactory.Create(
-                new Hyperparameters { Optimizer = new OptimizerSpec { Name = "sgd", Momentum = 0.9 } }, [], group);
-            optimizer.Step(0.1, 0);
-            optimizer.State.ShouldBeEmpty();
+            using var scope = NewDisposeScope();
+            using var flat = Split(group);
+            using var single = Split(group);
+            using var optimizer = new FlatOptimizer(
+                flat.Parameters, flat.Buckets, whole => new Witness(whole, OptimizerFactory.Create(spec, whole), flat.Buckets!));
+            using var expected = OptimizerFactory.Create(spec, single.Parameters);
+            for (var step = 0; step < 3; step++)
+            {
+                single.ForwardBackward(Trainings.Batch(single, ScalarType.Float32, step));
+                expected.Step(0.01, step);
+                flat.ForwardBackward(Trainings.Batch(flat, ScalarType.Float32, step));
+                optimizer.Step(0.01, step);
+            }
+
+            (flat.Buckets!.Count > 1 || hybrid).ShouldBeTrue();
+            (flat.Buckets.Parameters.Count < flat.Parameters.Count).ShouldBe(hybrid);
+            Values(flat.Parameters).ShouldBe(Values(single.Parameters));
+            var states = optimizer.State.ToDictionary(Key, state => Trainings.Values(state.Tensor));
+            states.Count.ShouldBe(expected.State.Count);
+            foreach (var state in expected.State)
+                states[Key(state)].ShouldBe(Trainings.Values(state.Tensor), state.Parameter.Name);
         });
+
+        ITrainingPartition Split(ICollectiveGroup group) =>
+            hybrid ? Trainings.Hybrid("alexnet_owt", ScalarType.Float32, group) : Trainings.Data("alexnet_owt", ScalarType.Float32, group);
     }
+
+    /// <summary>Sees that the first tensor's gradient is the buckets' own memory.</summary>
+    private sealed class Witness(IReadOnlyList<LocalParameter> parameters, IOptimizer optimizer, GradientBuckets buckets) : IOptimizer
+    {
+        public IReadOnlyList<OptimizerState> State => optimizer.State;
+
+        public void Step(double learningRate, long step)
+        {
+            TensorMemory.AddressOf(parameters[0].Gradient).ShouldBe(buckets.Memory.Start);
+            optimizer.Step(learningRate, step);
+        }
+
+        public void Dispose() => optimizer.Dispose();
+    }
+
+    private static (string Name, string Slot) Key(OptimizerState state) => (state.Parameter.Name, state.Slot);
 
     private static double[] Values(IEnumerable<LocalParameter> parameters) => [.. parameters.SelectMany(p => Trainings.Values(p.Tensor))];
 }

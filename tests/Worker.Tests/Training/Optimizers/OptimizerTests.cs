@@ -144,7 +144,7 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
             optimizer.Step(PyTorchOptimizers.Rate(step), step);
         }
 
-        optimizer.State.ShouldAllBe(state => state.Parameter == "w");
+        optimizer.State.ShouldAllBe(state => state.Parameter.Name == "w");
         return (Trainings.Values(weight), optimizer.State.ToDictionary(s => s.Slot, s => Trainings.Values(s.Tensor)));
     }
 }

@@ -43,11 +43,16 @@ internal sealed class TrainRank : IDisposable
         var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
         var device = TrainingPartitions.DeviceOf(network.Device);
         feed = network.IsOnGpu ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device) : null;
+        // As a job finds it, once.
+        var channelsLast = new Lazy<bool>(
+            () => AgreedLayout.IsChannelsLast(spec, partition, group, LayoutMeasurement.Take, NullLogger.Instance, cancellationToken));
         stepOf = format =>
         {
             var formatted = spec.Clone();
             formatted.Hyperparameters.MemoryFormat = format;
-            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, device), feed, TimeProvider.System);
+            bool? measured = BatchPlacement.IsOpen(formatted, device) ? channelsLast.Value : null;
+            var placement = BatchPlacement.For(formatted, partition.Network.Shape, device, measured);
+            return new TrainingStep(training, partition, update, placement, feed, TimeProvider.System);
         };
         step = stepOf(network.MemoryFormat);
         batch = MakeBatch(network, group, partition);

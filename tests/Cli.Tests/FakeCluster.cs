@@ -48,6 +48,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<GetJobRequest, GetJobResponse> Get { get; set; } = _ => new GetJobResponse { Job = Builders.AJob() };
 
+    public Run Run { get; } = new();
+
     public Func<ListJobsRequest, ListJobsResponse> List { get; set; } = _ => new ListJobsResponse();
 
     public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) => Task.CompletedTask;
@@ -273,6 +275,12 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(cluster.Runs);
+        }
+
+        public override Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new GetRunResponse { Run = cluster.Run });
         }
 
         public override Task StreamMetrics(StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)

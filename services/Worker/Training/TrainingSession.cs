@@ -19,6 +19,16 @@ namespace Cluster.Worker.Training;
 /// <summary>One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end; or evaluates or predicts with given weights.</summary>
 public sealed class TrainingSession : ITrainingSession
 {
+    private readonly MeasureLayouts _measureLayouts;
+
+    public TrainingSession()
+        : this(LayoutMeasurement.Take)
+    {
+    }
+
+    /// <param name="measureLayouts">How images' layout is found where the job leaves it open.</param>
+    internal TrainingSession(MeasureLayouts measureLayouts) => _measureLayouts = measureLayouts;
+
     /// <inheritdoc/>
     public TrainerOutcome Run(TrainerContext context, CancellationToken cancellationToken)
     {
@@ -44,7 +54,7 @@ public sealed class TrainingSession : ITrainingSession
         }
     }
 
-    private static TrainerOutcome Train(
+    private TrainerOutcome Train(
         TrainerContext context, ListedData listed, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary, CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
@@ -80,14 +90,15 @@ public sealed class TrainingSession : ITrainingSession
         };
 
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
+        setup = setup with { Placement = BatchPlacement.For(spec, partition.Network.Shape, device, position.ChannelsLast) };
         var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
-        report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads));
+        report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads, setup.Placement));
         var loop = new TrainingLoop(
             setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider, context.LoggerFactory.CreateLogger<TrainingLoop>());
         return loop.Run(position, cancellationToken);
     }
 
-    private static async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
+    private async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
     {
         if (await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint)
             return await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken);
@@ -97,7 +108,15 @@ public sealed class TrainingSession : ITrainingSession
             setup.Average?.Restart();
         }
 
-        return TrainingPosition.Start;
+        return BatchPlacement.IsOpen(setup.Spec, setup.Placement.Device)
+            ? TrainingPosition.Start with { ChannelsLast = MeasuredLayout(context, setup, cancellationToken) }
+            : TrainingPosition.Start;
+    }
+
+    private bool MeasuredLayout(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
+    {
+        var logger = context.LoggerFactory.CreateLogger(typeof(AgreedLayout));
+        return AgreedLayout.IsChannelsLast(setup.Spec, setup.Partition, setup.Group, _measureLayouts, logger, cancellationToken);
     }
 
     /// <summary>Under the process's span if it has one, else under the attempt's, which the launch names.</summary>

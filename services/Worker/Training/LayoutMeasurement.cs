@@ -23,7 +23,7 @@ internal delegate LayoutTimes MeasureLayouts(JobSpec spec, ImageClassifier netwo
 /// </remarks>
 internal static class LayoutMeasurement
 {
-    /// <summary>Of each layout in turn, so that both meet what else the machine does; the quickest counts.</summary>
+    /// <summary>Of each layout in turn, so that both meet what else the machine does; the quickest counts. Of short passes there are more.</summary>
     private const int Rounds = 5;
 
     /// <summary>Normalisation over a 1×1 map needs more than one.</summary>
@@ -31,6 +31,9 @@ internal static class LayoutMeasurement
 
     /// <summary>A pass of a large network has fewer images than a step's.</summary>
     private static readonly TimeSpan LongestPass = TimeSpan.FromSeconds(1);
+
+    /// <summary>Before which further rounds begin: passes of milliseconds may all fall into one time slice of something else.</summary>
+    private static readonly TimeSpan Least = TimeSpan.FromSeconds(1);
 
     /// <summary>After which no further round begins.</summary>
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -49,7 +52,7 @@ internal static class LayoutMeasurement
         Pass(few, channelsLast: false); // the first compiles and loads
         var images = (int)Math.Clamp(few * (LongestPass / Pass(few, channelsLast: false)), few, samples);
         var quickest = (Contiguous: TimeSpan.MaxValue, ChannelsLast: TimeSpan.MaxValue);
-        for (var round = 0; round <= Rounds && (round <= 1 || Stopwatch.GetElapsedTime(began) < Patience); round++)
+        for (var round = 0; IsDue(round, Stopwatch.GetElapsedTime(began)); round++)
         {
             var times = (Contiguous: Pass(images, channelsLast: false), ChannelsLast: Pass(images, channelsLast: true));
             if (round > 0) // before, oneDNN makes its kernels for these shapes
@@ -73,6 +76,10 @@ internal static class LayoutMeasurement
             return Stopwatch.GetElapsedTime(passBegan);
         }
     }
+
+    /// <param name="round">Of which the first warms up.</param>
+    /// <param name="elapsed">In all.</param>
+    private static bool IsDue(int round, TimeSpan elapsed) => round <= 1 || elapsed < Least || (round <= Rounds && elapsed < Patience);
 
     /// <summary>With the same values: kernels are slower on numbers that are not normal, which memory that nobody set may hold.</summary>
     private static ImageClassifier Copy(JobSpec spec, ImageClassifier network)

@@ -46,12 +46,16 @@ internal sealed class TrainRank : IDisposable
         _feed = network.IsOnGpu
             ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device)
             : null;
+        // As a job finds it, once.
+        var channelsLast = new Lazy<bool>(
+            () => AgreedLayout.IsChannelsLast(spec, _partition, group, LayoutMeasurement.Take, NullLogger.Instance, cancellationToken));
         _stepOf = format =>
         {
             var formatted = spec.Clone();
             formatted.Hyperparameters.MemoryFormat = format;
-            return new TrainingStep(
-                training, _partition, update, BatchPlacement.For(formatted, _partition.Network.Shape, device), _feed, TimeProvider.System);
+            bool? measured = BatchPlacement.IsOpen(formatted, device) ? channelsLast.Value : null;
+            var placement = BatchPlacement.For(formatted, _partition.Network.Shape, device, measured);
+            return new TrainingStep(training, _partition, update, placement, _feed, TimeProvider.System);
         };
         _step = _stepOf(network.MemoryFormat);
         _batch = MakeBatch(network, group, _partition);

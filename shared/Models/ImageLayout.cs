@@ -24,6 +24,18 @@ public static class ImageLayout
         return empty_strided(shape, [height * width * channels, 1, width * channels, channels], dtype: dtype, device: device);
     }
 
+    /// <summary>Undefined elements in either layout.</summary>
+    /// <param name="shape">(N, C, H, W).</param>
+    /// <param name="channelsLast">Which.</param>
+    /// <param name="dtype">Of the elements.</param>
+    /// <param name="device">Where they lie.</param>
+    internal static Tensor Empty(long[] shape, bool channelsLast, ScalarType dtype, Device device) =>
+        channelsLast ? EmptyChannelsLast(shape, dtype, device) : empty(shape, dtype: dtype, device: device);
+
+    /// <summary>The same elements in the layout given: the tensor itself where they lie so.</summary>
+    internal static Tensor Arranged(Tensor images_NCHW, bool channelsLast) =>
+        !channelsLast ? images_NCHW.contiguous() : IsChannelsLast(images_NCHW) ? images_NCHW : ToChannelsLast(images_NCHW);
+
     /// <summary>
     /// Whether a pixel's channels lie together, pixel after pixel, and not also a plane a channel, as with one channel or one pixel.
     /// </summary>

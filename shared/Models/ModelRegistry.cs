@@ -14,7 +14,7 @@ public static class ModelRegistry
 {
     private static readonly FrozenDictionary<string, Family> Families = new Dictionary<string, Family>(StringComparer.Ordinal)
     {
-        ["lenet5"] = new(LeNet5.Create),
+        ["lenet5"] = new(LeNet5.Create) { PrefersChannelsLast = false },
         ["alexnet"] = new(AlexNet.AlexNet.Create, AlexNet.AlexNet.CreatePart, NetworkSplits.Channels),
         ["lenet5_1998"] = new(LeNet5Of1998.Create),
         ["alexnet_keras"] = new(AlexNetKeras.Create),
@@ -57,7 +57,7 @@ public static class ModelRegistry
     public static NetworkSplits SplitsOf(string name) => Find(name).Splits;
 
     /// <summary>
-    /// Whether it trains faster on CPUs when a pixel's channels lie together: by measurement, or as its nearest kin that was measured.
+    /// Whether it trains faster on most CPUs when a pixel's channels lie together: by measurement, or as its nearest kin that was measured.
     /// </summary>
     public static bool PrefersChannelsLast(string name) => Find(name).PrefersChannelsLast;
 
@@ -126,7 +126,8 @@ public static class ModelRegistry
     private sealed record Family(Builder Create, PartBuilder? CreatePart = null, NetworkSplits Splits = NetworkSplits.None)
     {
         /// <summary>
-        /// True but for VGG, whose wide 3×3 convolutions oneDNN has in blocks of channels whatever comes in, with little between them.
+        /// True but for VGG, whose wide 3×3 convolutions oneDNN has in blocks of channels whatever comes in, with little between them,
+        /// and for LeNet-5, whose first convolution sees one channel.
         /// </summary>
         public bool PrefersChannelsLast { get; init; } = true;
     }

@@ -48,6 +48,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<GetJobRequest, GetJobResponse> Get { get; set; } = _ => new GetJobResponse { Job = Builders.AJob() };
 
+    public Run Run { get; } = new();
+
     public Func<ListJobsRequest, ListJobsResponse> List { get; set; } = _ => new ListJobsResponse();
 
     public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) =>
@@ -228,8 +230,14 @@ internal sealed class FakeCluster : IAsyncDisposable
             cluster.Described.Add(request);
             var description = new ModelDescription
             {
-                Layers = { new ModelLayer { Name = "conv1", Kind = "Conv2d", OutputShape = { 6, 28,
-                    28 }, Parameters = 156, MultiplyAdds = 117_600 } },
+                Layers = { new ModelLayer
+                {
+                    Name = "conv1",
+                    Kind = "Conv2d",
+                    OutputShape = { 6, 28, 28 },
+                    Parameters = 156,
+                    MultiplyAdds = 117_600,
+                } },
                 Parameters = 156,
                 MultiplyAdds = 117_600,
             };
@@ -279,6 +287,12 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(cluster.Runs);
+        }
+
+        public override Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new GetRunResponse { Run = cluster.Run });
         }
 
         public override Task StreamMetrics(

@@ -1,10 +1,13 @@
+using Cluster.Contracts;
+
 namespace Cluster.EndToEnd.Tests;
 
 /// <summary>Job files that are over in seconds.</summary>
 internal static class JobFiles
 {
     /// <summary>LeNet-5 on a few thousand images, data-parallel over one device of each of two nodes.</summary>
-    public static string LeNet(string name, int epochs = 2, int trainSamples = 4096, int everySteps = 0) =>
+    public static string LeNet(
+        string name, int epochs = 2, int trainSamples = 4096, int everySteps = 0, string memoryFormat = MemoryFormats.Auto) =>
         $$"""
         name: {{name}}
         model: {name: lenet5}
@@ -13,6 +16,7 @@ internal static class JobFiles
           epochs: {{epochs}}
           globalBatchSize: 64
           optimizer: {name: adam, learningRate: 0.002}
+          memoryFormat: {{memoryFormat}}
         resources: {devices: 2, maxDevicesPerNode: 1}
         parallelism: data
         checkpoints: {everyEpochs: 1, everySteps: {{everySteps}}}

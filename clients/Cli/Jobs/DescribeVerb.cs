@@ -27,14 +27,17 @@ internal static class DescribeVerb
 
                 var checkpoints = await context.Connection.Runs.ListCheckpointsAsync(
                     new ListCheckpointsRequest { JobId = found.Job.Id }, context.Connection.Call(cancellationToken));
-                await context.Output.BlockAsync(Describe(found, checkpoints.Checkpoints, context.Host.Time));
+                var run = await context.Connection.Runs.GetRunAsync(
+                    new GetRunRequest { JobId = found.Job.Id }, context.Connection.Call(cancellationToken));
+                await context.Output.BlockAsync(Describe(found, run.Run.Environment, checkpoints.Checkpoints, context.Host.Time));
                 return ExitCode.Done;
             });
         command.Arguments.Add(job);
         return command;
     }
 
-    private static string Describe(GetJobResponse found, IEnumerable<Checkpoint> checkpoints, TimeProvider time)
+    private static string Describe(
+        GetJobResponse found, RunEnvironment? environment, IEnumerable<Checkpoint> checkpoints, TimeProvider time)
     {
         var job = found.Job;
         var text = new StringBuilder();
@@ -51,6 +54,7 @@ internal static class DescribeVerb
         Add("estimate", job.Queue?.EstimatedStart is { } start ? $"starts about {Words.Clock(start)}" : "");
         Add("memory", job.Memory is { } memory ? $"about {Words.Bytes(memory.Total)} a rank" : "");
         Add("places", Words.Where(job.Placement));
+        Add("images", environment?.MemoryFormat ?? ""); // as a measurement found it, where the job file says auto
         Add("figures", Words.Figures(job.Progress));
         text.Append("\nevents\n").Append(Indented(Events(found.Events).Render(null)));
         var stored = Checkpoints(checkpoints);

@@ -31,14 +31,15 @@ internal static class InferenceSession
         if (spec.Hyperparameters.Precision == Precision.Bfloat16)
             MixedPrecision.Narrow(network);
 
+        var placement = BatchPlacement.For(spec, network.Shape, device);
         if (group.Rank == 0)
-            context.Reporter.Environment(EnvironmentReport.Take(group, network, context.Launch.Threads));
+            context.Reporter.Environment(EnvironmentReport.Take(group, network, context.Launch.Threads, placement));
         context.Reporter.Started();
         var renderer = SampleRenderers.For(data, spec, network.Shape.InputSize);
         var setup = new InferenceSetup(
             network, renderer, BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads), group,
             BatchSource.EvaluationBatchSize(spec.Hyperparameters.GlobalBatchSize, renderer), spec.Data.MaxBrokenImages,
-            BatchPlacement.For(spec, network.Shape, device));
+            placement);
         using var span = WorkerTelemetry.Trainer.StartActivity($"inference.{spec.Task.Name}");
         var done = spec.IsPrediction()
             ? new Predict(context, setup).Run(PartOf(parts, spec), cancellationToken)

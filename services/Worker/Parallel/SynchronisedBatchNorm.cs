@@ -76,7 +76,6 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
     /// <summary>Running averages, of the unbiased variance (§3.1), as a single device keeps them.</summary>
     private static void UpdateRunning(BatchNormalization layer, ChannelMoments moments)
     {
-        layer.num_batches_tracked!.add_(1);
         Average(layer.running_mean!, moments.Mean);
         // One value has no variance to learn from.
         if (moments.Count > 1)

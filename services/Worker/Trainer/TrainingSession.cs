@@ -23,6 +23,16 @@ namespace Cluster.Worker.Trainer;
 /// </summary>
 public sealed class TrainingSession : ITrainingSession
 {
+    private readonly MeasureLayouts _measureLayouts;
+
+    public TrainingSession()
+        : this(LayoutMeasurement.Take)
+    {
+    }
+
+    /// <param name="measureLayouts">How images' layout is found where the job leaves it open.</param>
+    internal TrainingSession(MeasureLayouts measureLayouts) => _measureLayouts = measureLayouts;
+
     /// <inheritdoc/>
     public TrainerOutcome Run(TrainerContext context, CancellationToken cancellationToken)
     {
@@ -49,7 +59,7 @@ public sealed class TrainingSession : ITrainingSession
         }
     }
 
-    private static TrainerOutcome Train(
+    private TrainerOutcome Train(
         TrainerContext context, ListedData listed, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary,
         CancellationToken cancellationToken)
     {
@@ -88,15 +98,16 @@ public sealed class TrainingSession : ITrainingSession
         };
 
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
+        setup = setup with { Placement = BatchPlacement.For(spec, partition.Network.Shape, device, position.ChannelsLast) };
         var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
-        report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads));
+        report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads, setup.Placement));
         var loop = new TrainingLoop(
             setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider,
             context.LoggerFactory.CreateLogger<TrainingLoop>());
         return loop.Run(position, cancellationToken);
     }
 
-    private static async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
+    private async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
     {
         if (await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint)
             return await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken);
@@ -106,7 +117,15 @@ public sealed class TrainingSession : ITrainingSession
             setup.Average?.Restart();
         }
 
-        return TrainingPosition.Start;
+        return BatchPlacement.IsOpen(setup.Spec, setup.Placement.Device)
+            ? TrainingPosition.Start with { ChannelsLast = MeasuredLayout(context, setup, cancellationToken) }
+            : TrainingPosition.Start;
+    }
+
+    private bool MeasuredLayout(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
+    {
+        var logger = context.LoggerFactory.CreateLogger(typeof(AgreedLayout));
+        return AgreedLayout.IsChannelsLast(setup.Spec, setup.Partition, setup.Group, _measureLayouts, logger, cancellationToken);
     }
 
     /// <summary>Under the process's span if it has one, else under the attempt's, which the launch names.</summary>

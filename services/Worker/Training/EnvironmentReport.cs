@@ -1,4 +1,5 @@
 using System.Reflection;
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Models;
 using Cluster.Worker.Collectives;
@@ -9,7 +10,7 @@ namespace Cluster.Worker.Training;
 /// <summary>What a bit-identical rerun needs to match.</summary>
 internal static class EnvironmentReport
 {
-    public static RunEnvironment Take(ICollectiveGroup group, ImageClassifier network, int threads) => new()
+    public static RunEnvironment Take(ICollectiveGroup group, ImageClassifier network, int threads, BatchPlacement placement) => new()
     {
         WorldSize = group.WorldSize,
         ThreadsPerRank = threads,
@@ -18,6 +19,7 @@ internal static class EnvironmentReport
         TrainerVersion =
             typeof(EnvironmentReport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
         ParameterCount = network.ParameterCount,
+        MemoryFormat = placement.ChannelsLast ? MemoryFormats.ChannelsLast : MemoryFormats.Contiguous,
     };
 
     /// <summary>The kernel's "model name", or "unknown" where it gives none (Arm).</summary>

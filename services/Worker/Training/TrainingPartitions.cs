@@ -18,7 +18,7 @@ internal static class TrainingPartitions
         var options = OptionsOf(spec.Model);
         var precision = PrecisionOf(spec.Hyperparameters.Precision);
         var inBFloat16 = spec.Hyperparameters.Precision == Precision.Bfloat16;
-        var loss = Loss(spec.Hyperparameters.LabelSmoothing);
+        var loss = LossOf(spec.Hyperparameters.LabelSmoothing);
         try
         {
             if (spec.Mesh is { Data: > 1, Model: > 1 } mesh)
@@ -92,7 +92,7 @@ internal static class TrainingPartitions
     /// Cross-entropy; smoothed towards the uniform distribution (Szegedy et al. 2015, arXiv:1512.00567, §7) only where a gradient is
     /// wanted, so that validation and test losses can be compared between jobs.
     /// </summary>
-    private static SummedLoss Loss(double labelSmoothing) => (logits_NK, labels_N) => nn.functional.cross_entropy(
+    public static SummedLoss LossOf(double labelSmoothing) => (logits_NK, labels_N) => nn.functional.cross_entropy(
         logits_NK, labels_N, reduction: nn.Reduction.Sum, label_smoothing: logits_NK.requires_grad ? labelSmoothing : 0);
 
     private static object Plain(OptionValue value) => value.KindCase switch

@@ -9,7 +9,10 @@ namespace Cluster.Worker.Training;
 /// <param name="StepsDone">Optimizer steps.</param>
 /// <param name="EpochsClosed">Epochs that have been validated. One less than the epochs trained when a stop came between the two.</param>
 /// <param name="Plateau">What the plateau schedule has seen of validation; null with other schedules.</param>
-public sealed record TrainingPosition(long StepsDone, int EpochsClosed, Plateau? Plateau = null)
+/// <param name="ChannelsLast">
+/// Which layout of images was measured to be the quicker when the run began, on whose bits it depends; null where none was measured.
+/// </param>
+public sealed record TrainingPosition(long StepsDone, int EpochsClosed, Plateau? Plateau = null, bool? ChannelsLast = null)
 {
     /// <summary>The file of a checkpoint that holds it.</summary>
     public const string FileName = CheckpointLayout.PositionFile;

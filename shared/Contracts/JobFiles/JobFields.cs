@@ -156,7 +156,7 @@ internal static partial class JobFields
                 + "bfloat16 computes in it and keeps float32 weights, which parallelism data alone can"),
         Word("hyperparameters.memoryFormat", MemoryFormats.Auto, MemoryFormats.All,
             "how images lie in memory: a plane a channel, or a pixel's channels together; "
-                + "auto is what was measured to be faster for the network"),
+            + "auto measures both before the first step and keeps the faster"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with
         {
             Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model) * Math.Max(1, spec.Mesh.Pipeline),

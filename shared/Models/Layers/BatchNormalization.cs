@@ -38,7 +38,8 @@ public sealed class BatchNormalization : BatchNorm
                 "so that every rank and micro-batch has 2 samples, or model.options.inputSize");
         }
 
-        return base.forward(input);
+        // Not the base's, which also counts batches, as nobody asks: by a number whose memory TorchSharp may free while libtorch reads it.
+        return nn.functional.batch_norm(input, running_mean!, running_var!, weight, bias, training, momentum!.Value, eps);
     }
 
     /// <inheritdoc/>

@@ -17,39 +17,28 @@ internal sealed class FusedResponseNorm : autograd.SingleTensorFunction<FusedRes
         var channelsLast = ImageLayout.IsChannelsLast(input);
         var shape = input.shape;
         var kernel = new ResponseNormKernel(norm, shape[0], groups, shape[1] / groups, shape[2] * shape[3], channelsLast);
-        return apply(channelsLast ? input : input.contiguous(), new Layer(kernel, channelsLast));
+        return apply(channelsLast ? input : input.contiguous(), kernel);
     }
 
     /// <param name="ctx">Keeps the input for backward.</param>
-    /// <param name="vars">The input and its <see cref="Layer"/>.</param>
+    /// <param name="vars">The input and its <see cref="ResponseNormKernel"/>.</param>
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
-        var (input, layer) = ((Tensor)vars[0], (Layer)vars[1]);
+        var (input, kernel) = ((Tensor)vars[0], (ResponseNormKernel)vars[1]);
         ctx.save_for_backward([input]);
-        ctx.save_data(Kernel, layer);
-        var output = layer.EmptyLike(input);
-        layer.Kernel.Forward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(output));
+        ctx.save_data(Kernel, kernel);
+        var output = ImageLayout.Empty(input.shape, kernel.IsChannelsLast, input.dtype, input.device);
+        kernel.Forward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(output));
         return output;
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         using var scope = NewDisposeScope();
-        var (input, layer) = (ctx.get_saved_variables()[0], (Layer)ctx.get_data(Kernel)!);
-        var outputGradient = layer.Arranged(grad_output);
-        var inputGradient = layer.EmptyLike(input);
-        layer.Kernel.Backward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(outputGradient), ImageLayout.AddressOf(inputGradient));
-        return HandedGradients.HandOver(grad_output, inputGradient, null); // the layer is no tensor and has no gradient
-    }
-
-    private sealed record Layer(ResponseNormKernel Kernel, bool IsChannelsLast)
-    {
-        public Tensor EmptyLike(Tensor input) => IsChannelsLast
-            ? ImageLayout.EmptyChannelsLast(input.shape, input.dtype, input.device)
-            : empty(input.shape, dtype: input.dtype);
-
-        public Tensor Arranged(Tensor gradient) => !IsChannelsLast
-            ? gradient.contiguous()
-            : ImageLayout.IsChannelsLast(gradient) ? gradient : ImageLayout.ToChannelsLast(gradient);
+        var (input, kernel) = (ctx.get_saved_variables()[0], (ResponseNormKernel)ctx.get_data(Kernel)!);
+        var outputGradient = ImageLayout.Arranged(grad_output, kernel.IsChannelsLast);
+        var inputGradient = ImageLayout.Empty(input.shape, kernel.IsChannelsLast, input.dtype, input.device);
+        kernel.Backward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(outputGradient), ImageLayout.AddressOf(inputGradient));
+        return HandedGradients.HandOver(grad_output, inputGradient, null); // the kernel is no tensor and has no gradient
     }
 }

@@ -58,7 +58,7 @@ internal sealed unsafe class ResponseNormKernel
         }
     }
 
-    private bool IsChannelsLast { get; }
+    public bool IsChannelsLast { get; }
 
     /// <summary>b from a.</summary>
     public void Forward(nint input, nint output) => CpuWork.Split(blocks, least: 16, (begin, end) =>

@@ -1,4 +1,5 @@
 using Cluster.Models.Initialization;
+using Cluster.Models.Layers;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
@@ -18,8 +19,8 @@ public sealed class LeNet5 : ImageClassifier
     private readonly bool tanh;
     private readonly Conv2d conv1;
     private readonly Conv2d conv2;
-    private readonly AvgPool2d pool1 = nn.AvgPool2d(2);
-    private readonly AvgPool2d pool2 = nn.AvgPool2d(2);
+    private readonly nn.Module<Tensor, Tensor> pool1;
+    private readonly nn.Module<Tensor, Tensor> pool2;
     private readonly Linear fc1;
     private readonly Linear fc2;
     private readonly Linear fc3;
@@ -28,6 +29,8 @@ public sealed class LeNet5 : ImageClassifier
         : base("lenet5", shape, position)
     {
         tanh = activation == "tanh";
+        pool1 = tanh ? new TanhPool() : nn.AvgPool2d(2);
+        pool2 = tanh ? new TanhPool() : nn.AvgPool2d(2);
         conv1 = nn.Conv2d(shape.Channels, 6, 5, padding: (32 - shape.InputSize) / 2, dtype: dtype); // C1; 28 is padded to the paper's 32
         conv2 = nn.Conv2d(6, 16, 5, dtype: dtype); // C3
         fc1 = nn.Linear(16 * 5 * 5, 120, dtype: dtype); // C5: a convolution whose kernel is its whole input
@@ -40,8 +43,8 @@ public sealed class LeNet5 : ImageClassifier
     /// <inheritdoc/>
     public override IReadOnlyList<NetworkUnit> Units =>
     [
-        new([nameof(conv1), nameof(pool1)], x => pool1.call(Squash(conv1.call(x)))), // N×6×28×28 → N×6×14×14
-        new([nameof(conv2), nameof(pool2)], x => pool2.call(Squash(conv2.call(x)))), // N×16×10×10 → N×16×5×5
+        new([nameof(conv1), nameof(pool1)], x => Pool(pool1, conv1.call(x))), // N×6×28×28 → N×6×14×14
+        new([nameof(conv2), nameof(pool2)], x => Pool(pool2, conv2.call(x))), // N×16×10×10 → N×16×5×5
         new([nameof(fc1)], x => Squash(fc1.call(x.flatten(1)))),                     // N×120
         new([nameof(fc2)], x => Squash(fc2.call(x))),                                // N×84
         new([nameof(fc3)], fc3.call),                                                // N×classes
@@ -62,6 +65,8 @@ public sealed class LeNet5 : ImageClassifier
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
+
+    private Tensor Pool(nn.Module<Tensor, Tensor> pool, Tensor x) => pool.call(tanh ? x : x.relu()); // tanh is part of its pooling
 
     private Tensor Squash(Tensor x) => tanh ? x.tanh() : x.relu();
 

@@ -1,4 +1,5 @@
 using Cluster.Cli.Rendering;
+using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Google.Protobuf;
@@ -56,9 +57,17 @@ public sealed class JobVerbsTests
         };
         cluster.Checkpoints = request => new ListCheckpointsResponse
         {
-            Checkpoints = { new Checkpoint { Id =
-                request.JobId, Step = 430, Epoch = 1, Bytes = 524288, ValidationAccuracy = 0.85, CreatedAt = Builders.At(-50) } },
+            Checkpoints = { new Checkpoint
+            {
+                Id = request.JobId,
+                Step = 430,
+                Epoch = 1,
+                Bytes = 524288,
+                ValidationAccuracy = 0.85,
+                CreatedAt = Builders.At(-50),
+            } },
         };
+        cluster.Run.Environment = new RunEnvironment { MemoryFormat = MemoryFormats.ChannelsLast };
         var run = new CliRun(cluster);
 
         (await run.RunAsync(Cancellation, "job", "describe", "0f3c")).ShouldBe(ExitCode.Done);
@@ -75,6 +84,7 @@ public sealed class JobVerbsTests
             ran       1m 10s
             attempt   1 (1 restarts)
             places    worker-1 cpu:0, worker-2 cpu:0
+            images    channelsLast
             figures   epoch 5/5, step 2150/2150, loss 0.4313, validation 86.0 %, test 89.3 %, 8,512 images/s
 
             events

@@ -85,16 +85,21 @@ internal static class TestRuns
         change?.Invoke(spec);
     });
 
-    /// <summary>Runs all ranks to their end; with <paramref name="dataRoots"/>, on nodes that have each its own.</summary>
+    /// <summary>
+    /// Runs all ranks to their end; with <paramref name="dataRoots"/>, on nodes that have each its own. Images lie as suits the
+    /// network, unless <paramref name="layouts"/> says what was measured: real times would differ from run to run.
+    /// </summary>
     public static async Task<TrainerOutcome[]> RunAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null,
         TimeProvider? time = null,
-        string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu", IReadOnlyList<string>? dataRoots = null)
+        string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu", IReadOnlyList<string>? dataRoots = null,
+        MeasureLayouts? layouts = null)
     {
         var token = TestContext.Current.CancellationToken;
         return await Task.WhenAll(Enumerable.Range(0, worldSize).Select(rank => Task.Factory.StartNew(
-            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System,
-                dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, token),
+            () => RunRankAsync(
+                cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System,
+                dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, layouts, token),
             token, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 
@@ -104,7 +109,7 @@ internal static class TestRuns
 
     private static async Task<TrainerOutcome> RunRankAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize, int rank, string resumeFrom, Action<TrainerStop>? stop, TimeProvider time,
-        string dataRoot, ILoggerFactory logs, string deviceKind, CancellationToken token)
+        string dataRoot, ILoggerFactory logs, string deviceKind, MeasureLayouts? layouts, CancellationToken token)
     {
         var launch = new TrainerLaunch
         {
@@ -126,7 +131,7 @@ internal static class TestRuns
         if (rank == worldSize - 1)
             stop?.Invoke(wish);
         await using var context = new TrainerContext(launch, cluster.Link(rank), wish, logs, time);
-        var outcome = new TrainingSession().Run(context, token);
+        var outcome = new TrainingSession(layouts ?? ((_, _, _, _) => default)).Run(context, token);
         await context.Reporter.FlushAsync(token);
         return outcome;
     }

@@ -18,12 +18,16 @@ public sealed class TrainerEnvironmentTests
         (environment["RANK"], environment["LOCAL_RANK"], environment["WORLD_SIZE"]).ShouldBe(("2", "1", "4"));
     }
 
-    [Fact]
-    public void For_AGpu_ShowsThatOneByBusId()
+    /// <summary>Whatever the agent itself was shown.</summary>
+    [Theory]
+    [InlineData("GPU-6f9e")]
+    [InlineData("MIG-1c2d")]
+    public void For_AGpu_ShowsThatOneByName(string uuid)
     {
-        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cuda:3", Threads = 1 });
+        var environment = TrainerEnvironment.For(
+            new Hashtable { ["CUDA_VISIBLE_DEVICES"] = "2,0" }, new TrainerLaunch { Device = "cuda:3", Threads = 1 }, uuid);
 
-        (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_ORDER"]).ShouldBe(("3", "PCI_BUS_ID"));
+        (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_MAX_CONNECTIONS"]).ShouldBe((uuid, "32"));
     }
 
     [Fact]
@@ -31,7 +35,7 @@ public sealed class TrainerEnvironmentTests
     {
         var inherited = new Hashtable { ["LD_PRELOAD"] = "/opt/libtcmalloc.so", ["MALLOC_CONF"] = "thp:never", ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0" };
 
-        var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 }, "/lib/libjemalloc.so.2");
+        var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 }, gpu: "", "/lib/libjemalloc.so.2");
 
         environment["LD_PRELOAD"].ShouldBe("/opt/libtcmalloc.so:/lib/libjemalloc.so.2"); // the first that has malloc gives it
         environment["MALLOC_CONF"].ShouldEndWith(",thp:always,thp:never"); // the last setting counts
@@ -41,7 +45,7 @@ public sealed class TrainerEnvironmentTests
     [Fact]
     public void For_AMachineWithoutJemalloc_LeavesTheCLibrarysHeapInPlace()
     {
-        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cpu:0", Threads = 1 }, jemalloc: null);
+        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cpu:0", Threads = 1 }, gpu: "", jemalloc: null);
 
         environment.Keys.ShouldNotContain("LD_PRELOAD");
         environment["MALLOC_ARENA_MAX"].ShouldBe("1");

@@ -83,10 +83,14 @@ public sealed class MachineTests : IDisposable
     [Fact]
     public void Devices_WithGpus_AreTheGpusAndOnlyTheSlotsAskedFor()
     {
-        Gpu[] gpus = [new(0, "NVIDIA H200", 150_000_000_000), new(1, "NVIDIA H200", 150_000_000_000)];
+        OfferedGpu[] gpus =
+        [
+            .. ((int[])[0, 3]).Select(number =>
+                new OfferedGpu($"cuda:{number}", new Gpu($"GPU-{number}", "NVIDIA H200", 150_000_000_000, new GpuCard(number, $"GPU-{number}", "0000:17:00.0")))),
+        ];
 
-        DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:1"]);
-        DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:1", "cpu:0"]);
+        DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:3"]);
+        DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:3", "cpu:0"]);
     }
 
     [Fact]
@@ -113,7 +117,7 @@ public sealed class MachineTests : IDisposable
     public void Monitor_MeasuresASlotByItsTrainersProcessorTime()
     {
         Device[] devices = [new() { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, new() { Id = "cpu:1", Kind = DeviceKind.Cpu, Cores = 1 }];
-        var monitor = new DeviceMonitor(devices, nvml: null, TimeProvider.System);
+        var monitor = new DeviceMonitor(devices, gpus: null, TimeProvider.System);
         int? ProcessOf(string device) => device == "cpu:0" ? Environment.ProcessId : null;
 
         monitor.Measure(ProcessOf).Select(measured => (measured.Device, measured.Utilization)).ShouldBe([("cpu:1", 0.0)]);

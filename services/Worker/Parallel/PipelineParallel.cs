@@ -41,7 +41,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         (this.loss, this.setup, this.plan, this.group, this.buckets) = (loss, setup, plan, group, buckets);
         (stageAxis, dataAxis) = axes;
         dtype = parameters[0].Tensor.dtype;
-        messages = new StageMessages(stageAxis);
+        messages = new StageMessages(stageAxis, parameters[0].Tensor.device);
         hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
         this.statistics = statistics;
         // One pipeline's own statistics are all there are.
@@ -93,7 +93,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
 
         var network = plan.StageOf(whole, stageAxis.Rank);
         var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
-        LocalParameters.RequireCpu(parameters, "pipeline");
+        LocalParameters.RequireReachable(parameters, stageAxis);
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
         var statistics = setup.SyncBatchNorm ? await WholeBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
         return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets, statistics);

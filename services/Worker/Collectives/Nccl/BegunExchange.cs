@@ -6,10 +6,7 @@ namespace Cluster.Worker.Collectives.Nccl;
 /// <summary>An exchange that is on NCCL's stream, or that could not be put there: which <see cref="Wait"/> says.</summary>
 internal sealed class BegunExchange : IBegunExchange
 {
-    /// <summary>How long to look at the event without pause. Then a millisecond's sleep between two looks is little beside what has been waited already.</summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(5);
-
-    /// <summary>Longest wait between two looks at the peers.</summary>
+    /// <summary>Longest wait between two looks at the peers, and at the device: one that has failed signals nothing.</summary>
     private static readonly TimeSpan LookUp = TimeSpan.FromMilliseconds(100);
 
     /// <summary>For a peer that finished and left, or died, to be seen for what it is.</summary>
@@ -20,6 +17,7 @@ internal sealed class BegunExchange : IBegunExchange
     private readonly NcclCommunicator communicator;
     private readonly long began = Stopwatch.GetTimestamp();
     private readonly nint done;
+    private readonly StreamSignal? signal;
     private long lastBeginningLook = Stopwatch.GetTimestamp();
     private readonly DeviceException? refusal;
 
@@ -28,12 +26,20 @@ internal sealed class BegunExchange : IBegunExchange
         (this.transport, this.device, this.communicator) = (transport, device, communicator);
         try
         {
-            done = communicator.Begin(call, name, LookWhileBeginning);
+            (done, signal) = communicator.Begin(call, name, LookWhileBeginning);
         }
         catch (DeviceException e)
         {
             refusal = e;
         }
+    }
+
+    public void HoldComputeStream()
+    {
+        if (refusal is not null)
+            return;
+        device.Enter();
+        device.Driver.Wait(CudaDriver.ComputeStream, done);
     }
 
     public void Wait(in Operation operation)
@@ -43,15 +49,9 @@ internal sealed class BegunExchange : IBegunExchange
         device.Enter();
         try
         {
-            var lastLook = Stopwatch.GetTimestamp();
-            while (!HasHappened(operation))
-            {
-                Pause();
-                if (Stopwatch.GetElapsedTime(lastLook) < LookUp)
-                    continue;
-                lastLook = Stopwatch.GetTimestamp();
+            while (!signal!.Wait(LookUp) && !HasHappened(operation))
                 Look(operation);
-            }
+            transport.RequireNotAborted(operation); // which ends exchanges too
         }
         finally
         {
@@ -114,14 +114,6 @@ internal sealed class BegunExchange : IBegunExchange
         {
             throw operation.Unfinished(e.Message, e);
         }
-    }
-
-    private void Pause()
-    {
-        if (Stopwatch.GetElapsedTime(began) < Patience)
-            Thread.Yield();
-        else
-            Thread.Sleep(1);
     }
 
     /// <summary>NCCL takes its time over a call only while it still connects ranks; the operation's own deadline begins with <see cref="Wait"/>.</summary>

@@ -4,7 +4,10 @@ using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 
-/// <summary>One of NCCL's communicators, with a stream of its own. Calls put work on the stream and return; they may come from any thread.</summary>
+/// <summary>
+/// One of NCCL's communicators, with a stream of its own, and one for signals behind it. Calls put work on the stream and return; they
+/// may come from any thread.
+/// </summary>
 internal sealed unsafe class NcclCommunicator : IDisposable
 {
     // By the codes of Reduction: float32, float64, bfloat16, float16, int64; and sum, mean, min, max.
@@ -17,6 +20,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     private readonly CudaDevice device;
     private readonly Lock gate = new();
     private readonly nint stream;
+    private readonly nint signals;
     private readonly nint computed;
     private nint handle;
 
@@ -25,6 +29,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         (this.nccl, this.device) = (nccl, device);
         device.Enter();
         stream = device.Driver.CreateStream();
+        signals = device.Driver.CreateStream();
         computed = device.Driver.CreateEvent();
     }
 
@@ -62,9 +67,9 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     public static int OperatorOf(Reduction reduction) => Operators[(reduction.Code - 1) % Operators.Length];
 
     /// <summary>Puts an exchange behind what the compute stream has been given so far.</summary>
-    /// <returns>An event that comes after it, which the caller destroys.</returns>
+    /// <returns>An event that comes after it, which the caller destroys, and a signal that comes after that.</returns>
     /// <exception cref="DeviceException">NCCL refuses it, or has been given up.</exception>
-    public nint Begin(Call call, string name, Action look)
+    public (nint Done, StreamSignal Signal) Begin(Call call, string name, Action look)
     {
         lock (gate)
         {
@@ -75,7 +80,8 @@ internal sealed unsafe class NcclCommunicator : IDisposable
             Settle(call(nccl, Handle, stream), name, look);
             var done = driver.CreateEvent();
             driver.Record(done, stream);
-            return done;
+            driver.Wait(signals, done);
+            return (done, StreamSignal.Put(driver, signals));
         }
     }
 
@@ -118,6 +124,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
 
             device.Driver.DestroyEvent(computed);
             device.Driver.DestroyStream(stream);
+            device.Driver.DestroyStream(signals);
         }
     }
 

@@ -29,5 +29,8 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
 
     /// <summary>A rank on this machine's first GPU, which others may share.</summary>
     public static TrainerPlace OnGpu(int rank, int worldSize, int threads) =>
-        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }, gpu: "0") with { Cores = Libc.ThreadCores() };
+        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }, gpu: "0") with
+        {
+            Cores = Libc.ThreadCores(),
+        };
 }

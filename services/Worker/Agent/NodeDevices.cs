@@ -17,7 +17,8 @@ internal sealed partial class NodeDevices : IDisposable
     private volatile IReadOnlyList<DeviceUtilization> _lastUtilization = [];
 
     public NodeDevices(
-        IOptions<AgentOptions> options, AgentIdentity identity, MachineMemory memory, HostTopology topology, TimeProvider timeProvider, ILogger<NodeDevices> logger)
+        IOptions<AgentOptions> options, AgentIdentity identity, MachineMemory memory, HostTopology topology, TimeProvider timeProvider,
+        ILogger<NodeDevices> logger)
     {
         if (Jemalloc.Path is null)
             LogNoJemalloc(logger);

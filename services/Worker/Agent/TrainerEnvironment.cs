@@ -14,7 +14,8 @@ internal static class TrainerEnvironment
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
     /// <param name="gpu">UUID of its GPU; empty for a CPU slot.</param>
-    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch, string gpu = "") => For(inherited, launch, gpu, Jemalloc.Path);
+    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch, string gpu = "") =>
+        For(inherited, launch, gpu, Jemalloc.Path);
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
@@ -58,10 +59,19 @@ internal static class TrainerEnvironment
         environment["WORLD_SIZE"] = launch.WorldSize.ToString(CultureInfo.InvariantCulture);
         // By name: an index means another card once one is added, lost or hidden, and none at all of MIG's instances.
         environment[VisibleGpus.Setting] = gpu;
-        // Streams that share one of the card's queues wait for each other, and a message's kernel waits for the peer: with CUDA's 8 queues a rank that computes, is fed, sends and
-        // receives could wait for itself.
+        // Streams that share one of the card's queues wait for each other, and a message's kernel waits for the peer: with CUDA's 8
+        // queues a rank that computes, is fed, sends and receives could wait for itself.
         if (gpu.Length > 0)
             environment["CUDA_DEVICE_MAX_CONNECTIONS"] = "32";
+        if (gpu.Length > 0 && launch.Spec?.Hyperparameters?.Deterministic == true)
+        {
+            // The sizes of workspace at which cuBLAS, called from several streams, takes the same kernels in every run (cuBLAS, "Results
+            // Reproducibility"); NCCL's choice by size and topology left no room either: a ring adds in the order of its ranks.
+            environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8";
+            environment["NCCL_ALGO"] = "Ring";
+            environment["NCCL_PROTO"] = "Simple";
+        }
+
         return environment;
     }
 

@@ -15,7 +15,9 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpu
         var measured = new List<DeviceUtilization>();
         foreach (var device in devices)
         {
-            var utilization = device.Kind == DeviceKind.Cuda ? readings?.GetValueOrDefault(device.Id)?.Utilization : CpuShare(device, processOf(device.Id));
+            var utilization = device.Kind == DeviceKind.Cuda
+                ? readings?.GetValueOrDefault(device.Id)?.Utilization
+                : CpuShare(device, processOf(device.Id));
             if (utilization is { } value)
                 measured.Add(new DeviceUtilization { Device = device.Id, Utilization = value });
         }

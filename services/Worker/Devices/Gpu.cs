@@ -22,7 +22,9 @@ internal sealed record GpuCard(int Index, string Uuid, string PciAddress);
 /// <param name="Gpu">That it is.</param>
 internal sealed record OfferedGpu(string Id, Gpu Gpu);
 
-/// <summary>What a GPU says of itself. Null is what it does not say: utilization, temperature and power of a MIG instance are the card's alone.</summary>
+/// <summary>
+/// What a GPU says of itself. Null is what it does not say: utilization, temperature and power of a MIG instance are the card's alone.
+/// </summary>
 internal sealed record GpuReading
 {
     /// <summary>Share of the last sample period in which a kernel ran, 0 to 1.</summary>

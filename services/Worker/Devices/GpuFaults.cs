@@ -2,7 +2,10 @@ using System.Collections.Concurrent;
 
 namespace Cluster.Worker.Devices;
 
-/// <summary>Counts the faults that the driver tells of cards by number, NVIDIA's "XID": a trainer's own, such as a bad address (13, 31), and the card's, such as memory (48) or the bus (79).</summary>
+/// <summary>
+/// Counts the faults that the driver tells of cards by number, NVIDIA's "XID": a trainer's own, such as a bad address (13, 31), and the
+/// card's, such as memory (48) or the bus (79).
+/// </summary>
 internal sealed partial class GpuFaults : IDisposable
 {
     /// <summary>How long the end of the agent may wait for this; what comes is told at once.</summary>
@@ -21,7 +24,10 @@ internal sealed partial class GpuFaults : IDisposable
     public GpuFaults(Nvml nvml, IReadOnlyList<GpuCard> cards, ILogger logger)
     {
         (_nvml, _logger) = (nvml, logger);
-        if (!nvml.TryWatch(cards, out _events))
+        var isWatching = nvml.TryWatch(cards, out _events, out var reason);
+        if (reason.Length > 0)
+            LogUnwatched(reason);
+        if (!isWatching)
             return;
         _thread = new Thread(Watch) { Name = "gpu faults", IsBackground = true };
         _thread.Start();
@@ -34,7 +40,8 @@ internal sealed partial class GpuFaults : IDisposable
     {
         _ending = true;
         _thread?.Join();
-        _nvml.Free(_events);
+        if (_events != 0)
+            _nvml.Free(_events);
     }
 
     private void Watch()
@@ -57,6 +64,9 @@ internal sealed partial class GpuFaults : IDisposable
 
     [LoggerMessage(LogLevel.Warning, "{Card} has met a fault, XID {Xid}; NVIDIA's list of XID errors says what it means")]
     private partial void LogFault(string card, int xid);
+
+    [LoggerMessage(LogLevel.Information, "Not every GPU tells its faults: {Reason}")]
+    private partial void LogUnwatched(string reason);
 
     [LoggerMessage(LogLevel.Error, "Faults of GPUs are not told any more: {Reason}")]
     private partial void LogBlind(string reason);

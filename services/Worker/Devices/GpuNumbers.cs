@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Cluster.Worker.Devices;
 
 /// <summary>
-/// Numbers the GPUs that a node offers, <c>cuda:N</c>: once a GPU has one it keeps it over restarts, whatever else is added, taken out, hidden or divided by MIG. So a job's
-/// devices and a diagram's lines stay those of one card.
+/// Numbers the GPUs that a node offers, <c>cuda:N</c>: once a GPU has one it keeps it over restarts, whatever else is added, taken out,
+/// hidden or divided by MIG. So a job's devices and a diagram's lines stay those of one card.
 /// </summary>
 internal static class GpuNumbers
 {
@@ -22,14 +22,18 @@ internal static class GpuNumbers
         if (!numbers.OrderBy(pair => pair.Value).SequenceEqual(known.OrderBy(pair => pair.Value)))
         {
             // Written aside and moved, so that a crash leaves either the old ones or the new.
-            File.WriteAllLines(file + ".new", numbers.OrderBy(pair => pair.Value).Select(pair => FormattableString.Invariant($"{pair.Value} {pair.Key}")));
+            var lines = numbers.OrderBy(pair => pair.Value).Select(pair => FormattableString.Invariant($"{pair.Value} {pair.Key}"));
+            File.WriteAllLines(file + ".new", lines);
             File.Move(file + ".new", file, overwrite: true);
         }
 
-        return [.. gpus.OrderBy(gpu => numbers[gpu.Uuid]).Select(gpu => new OfferedGpu(FormattableString.Invariant($"cuda:{numbers[gpu.Uuid]}"), gpu))];
+        return [.. gpus.OrderBy(gpu => numbers[gpu.Uuid]).Select(gpu => new OfferedGpu(IdOf(numbers[gpu.Uuid]), gpu))];
     }
 
-    /// <summary>A new GPU gets the lowest number that none of those present has; one that is absent keeps its number unless a new one has taken it.</summary>
+    /// <summary>
+    /// A new GPU gets the lowest number that none of those present has; one that is absent keeps its number unless a new one has taken
+    /// it.
+    /// </summary>
     public static Dictionary<string, int> Assign(IReadOnlyDictionary<string, int> known, IReadOnlyList<string> present)
     {
         var numbers = present.Where(known.ContainsKey).ToDictionary(uuid => uuid, uuid => known[uuid]);
@@ -44,14 +48,21 @@ internal static class GpuNumbers
         return numbers;
     }
 
+    private static string IdOf(int number) => FormattableString.Invariant($"cuda:{number}");
+
     private static Dictionary<string, int> Read(string file)
     {
         var known = new Dictionary<string, int>();
         foreach (var line in File.ReadLines(file))
         {
             if (line.Split(' ') is not [var text, var uuid]
-                || !int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || known.ContainsValue(number) || !known.TryAdd(uuid, number))
-                throw new InvalidDataException($"{file} holds '{line}', which is not a GPU's number and UUID; delete the file to number them anew");
+                || !int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+                || known.ContainsValue(number)
+                || !known.TryAdd(uuid, number))
+            {
+                throw new InvalidDataException(
+                    $"{file} holds '{line}', which is not a GPU's number and UUID; delete the file to number them anew");
+            }
         }
 
         return known;

@@ -3,7 +3,9 @@ using Cluster.Worker.Telemetry;
 
 namespace Cluster.Worker.Devices;
 
-/// <summary>The GPUs that a node offers: their numbers and cores, found once when the agent starts, and what they say of themselves.</summary>
+/// <summary>
+/// The GPUs that a node offers: their numbers and cores, found once when the agent starts, and what they say of themselves.
+/// </summary>
 /// <remarks>Metrics have the names of OpenTelemetry's semantic conventions for hardware.</remarks>
 internal sealed class NodeGpus : IDisposable
 {
@@ -23,12 +25,15 @@ internal sealed class NodeGpus : IDisposable
         (_nvml, Offered) = (nvml, offered);
         _cores = GpuCores.Divide(offered, cores, topology);
         _faults = new GpuFaults(nvml, [.. offered.Select(gpu => gpu.Gpu.Card).Distinct()], logger);
-        _meter.CreateObservableGauge("hw.gpu.utilization", () => Of(reading => reading.Utilization), "1", "Share of time in which a kernel ran.");
-        _meter.CreateObservableUpDownCounter("hw.gpu.memory.usage", () => Of(reading => reading.UsedMemoryBytes), "By", "Memory in use, by whatever process.");
+        _meter.CreateObservableGauge(
+            "hw.gpu.utilization", () => Of(reading => reading.Utilization), "1", "Share of time in which a kernel ran.");
+        _meter.CreateObservableUpDownCounter(
+            "hw.gpu.memory.usage", () => Of(reading => reading.UsedMemoryBytes), "By", "Memory in use, by whatever process.");
         _meter.CreateObservableUpDownCounter("hw.gpu.memory.limit", Limits, "By", "Memory that there is.");
         _meter.CreateObservableGauge("hw.temperature", () => Of(reading => reading.TemperatureCelsius), "Cel", "Of the card's processor.");
         _meter.CreateObservableGauge("hw.power", () => Of(reading => reading.PowerWatts), "W", "That the card draws.");
-        _meter.CreateObservableCounter("hw.errors", Errors, "{error}", "Errors of memory since the driver was loaded, and faults (XID) since the agent started.");
+        _meter.CreateObservableCounter(
+            "hw.errors", Errors, "{error}", "Errors of memory since the driver was loaded, and faults (XID) since the agent started.");
     }
 
     public IReadOnlyList<OfferedGpu> Offered { get; }
@@ -40,7 +45,8 @@ internal sealed class NodeGpus : IDisposable
     public IReadOnlyList<int> CoresOf(string id) => _cores[id];
 
     /// <summary>Asks all of them anew.</summary>
-    public IReadOnlyDictionary<string, GpuReading> Measure() => _readings = Offered.ToDictionary(gpu => gpu.Id, gpu => _nvml.Read(gpu.Gpu));
+    public IReadOnlyDictionary<string, GpuReading> Measure() =>
+        _readings = Offered.ToDictionary(gpu => gpu.Id, gpu => _nvml.Read(gpu.Gpu));
 
     public void Dispose()
     {
@@ -50,7 +56,14 @@ internal sealed class NodeGpus : IDisposable
     }
 
     private IEnumerable<Measurement<T>> Of<T>(Func<GpuReading, T?> figure)
-        where T : struct => _readings.Where(pair => figure(pair.Value) is not null).Select(pair => Measured(figure(pair.Value)!.Value, pair.Key));
+        where T : struct
+    {
+        foreach (var (id, reading) in _readings)
+        {
+            if (figure(reading) is { } value)
+                yield return Measured(value, id);
+        }
+    }
 
     private IEnumerable<Measurement<long>> Limits() => Offered.Select(gpu => Measured(gpu.Gpu.MemoryBytes, gpu.Id));
 

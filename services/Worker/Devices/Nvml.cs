@@ -92,7 +92,10 @@ internal sealed unsafe class Nvml : IDisposable
         return null;
     }
 
-    /// <summary>All that CUDA could offer, cards in the order of their PCI addresses: of a card in MIG mode its instances, for it cannot be used as a whole.</summary>
+    /// <summary>
+    /// All that CUDA could offer, cards in the order of their PCI addresses: of a card in MIG mode its instances, for it cannot be used
+    /// as a whole.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The driver answers with an error.</exception>
     public IReadOnlyList<Gpu> Gpus()
     {
@@ -143,22 +146,25 @@ internal sealed unsafe class Nvml : IDisposable
 
     /// <summary>Has the driver keep the faults of these cards for <see cref="NextXid"/>; false where it can keep those of none.</summary>
     /// <param name="cards">To watch.</param>
-    /// <param name="events">Their set, which the caller frees.</param>
-    public bool TryWatch(IReadOnlyList<GpuCard> cards, out nint events)
+    /// <param name="events">Their set, which the caller frees; 0 where there is none.</param>
+    /// <param name="reason">Why not those of all.</param>
+    public bool TryWatch(IReadOnlyList<GpuCard> cards, out nint events, out string reason)
     {
-        nint set;
-        Check(_createEvents(&set), "nvmlEventSetCreate");
-        events = set;
-        var watched = 0;
+        nint set = 0;
+        var code = _createEvents(&set);
+        (events, reason) = (set, code == 0 ? "" : $"nvmlEventSetCreate answered {code}");
+        if (code != 0)
+            return false;
+        var isWatching = false;
         foreach (var card in cards)
         {
-            var code = _registerEvents(Handle(card.Uuid), XidEvents, set);
-            if (code != NotSupported)
-                Check(code, "nvmlDeviceRegisterEvents");
-            watched += code == 0 ? 1 : 0;
+            code = TryHandle(card.Uuid, out var handle, out var missing) ? _registerEvents(handle, XidEvents, set) : missing;
+            isWatching |= code == 0;
+            if (code != 0)
+                reason = $"nvmlDeviceRegisterEvents of {card.Uuid} answered {code}";
         }
 
-        return watched > 0;
+        return isWatching;
     }
 
     /// <summary>Waits so long for a fault at most.</summary>
@@ -210,7 +216,8 @@ internal sealed unsafe class Nvml : IDisposable
             uint gpuInstance, computeInstance;
             Check(_gpuInstanceId(instance, &gpuInstance), "nvmlDeviceGetGpuInstanceId");
             Check(_computeInstanceId(instance, &computeInstance), "nvmlDeviceGetComputeInstanceId");
-            found.Add(new Gpu(Text(_uuid, instance, "nvmlDeviceGetUUID"), Text(_name, instance, "nvmlDeviceGetName"), TotalMemory(instance), card)
+            var (uuid, model) = (Text(_uuid, instance, "nvmlDeviceGetUUID"), Text(_name, instance, "nvmlDeviceGetName"));
+            found.Add(new Gpu(uuid, model, TotalMemory(instance), card)
             {
                 InstanceName = FormattableString.Invariant($"MIG-{card.Uuid}/{gpuInstance}/{computeInstance}"),
             });
@@ -237,13 +244,6 @@ internal sealed unsafe class Nvml : IDisposable
     {
         ulong errors;
         return _eccErrors(card, kind, SinceDriverLoad, &errors) == 0 ? (long)errors : null;
-    }
-
-    private nint Handle(string uuid)
-    {
-        if (!TryHandle(uuid, out var handle, out var code))
-            Check(code, "nvmlDeviceGetHandleByUUID");
-        return handle;
     }
 
     private bool TryHandle(string uuid, out nint handle, out int code)

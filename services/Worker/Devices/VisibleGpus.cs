@@ -2,7 +2,10 @@ using System.Globalization;
 
 namespace Cluster.Worker.Devices;
 
-/// <summary>Which GPUs an agent may offer: those that the CUDA_VISIBLE_DEVICES of its own environment leaves it, read as CUDA reads it (CUDA's Programming Guide, "CUDA Environment Variables").</summary>
+/// <summary>
+/// Which GPUs an agent may offer: those that the CUDA_VISIBLE_DEVICES of its own environment leaves it, read as CUDA reads it (CUDA's
+/// Programming Guide, "CUDA Environment Variables").
+/// </summary>
 internal static class VisibleGpus
 {
     public const string Setting = "CUDA_VISIBLE_DEVICES";
@@ -10,7 +13,9 @@ internal static class VisibleGpus
     /// <param name="all">That the machine has.</param>
     /// <param name="setting">Indices by PCI address, UUIDs or their beginnings, with commas between; null leaves all.</param>
     /// <returns>In the setting's order, up to the first entry that names none or several; none where one is named twice.</returns>
-    /// <remarks>A card in MIG mode stands for its instances; CUDA would give a process the first of them, and each trainer gets one.</remarks>
+    /// <remarks>
+    /// A card in MIG mode stands for its instances; CUDA would give a process the first of them, and each trainer gets one.
+    /// </remarks>
     public static IReadOnlyList<Gpu> Of(IReadOnlyList<Gpu> all, string? setting)
     {
         if (setting is null)
@@ -36,8 +41,10 @@ internal static class VisibleGpus
         if (entry.StartsWith("GPU-", StringComparison.Ordinal))
             return OnlyOne(all.GroupBy(gpu => gpu.Card.Uuid).Where(card => card.Key.StartsWith(entry, StringComparison.Ordinal)));
         if (entry.StartsWith("MIG-", StringComparison.Ordinal))
-            return OnlyOne(all.Where(gpu => gpu.IsInstance && (gpu.Uuid.StartsWith(entry, StringComparison.Ordinal) || gpu.InstanceName == entry)).Select(gpu => new[] { gpu }));
+            return OnlyOne(all.Where(IsNamed).Select(gpu => new[] { gpu }));
         return [];
+
+        bool IsNamed(Gpu gpu) => gpu.IsInstance && (gpu.Uuid.StartsWith(entry, StringComparison.Ordinal) || gpu.InstanceName == entry);
     }
 
     private static List<Gpu> OnlyOne(IEnumerable<IEnumerable<Gpu>> found) => found.ToList() is [var only] ? [.. only] : [];

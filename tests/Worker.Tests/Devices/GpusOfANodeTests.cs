@@ -5,7 +5,8 @@ namespace Cluster.Worker.Tests.Devices;
 /// <summary>Which GPUs an agent offers, under which numbers, and with which of the host's cores.</summary>
 public sealed class GpusOfANodeTests : IDisposable
 {
-    private static readonly Gpu[] Gpus = [Card(0, "GPU-1234"), Card(1, "GPU-1278"), Instance(2, "GPU-9999", "MIG-aaaa", 1), Instance(2, "GPU-9999", "MIG-abbb", 2)];
+    private static readonly Gpu[] Gpus =
+        [Card(0, "GPU-1234"), Card(1, "GPU-1278"), Instance(2, "GPU-9999", "MIG-aaaa", 1), Instance(2, "GPU-9999", "MIG-abbb", 2)];
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("gpus-");
 
@@ -39,7 +40,8 @@ public sealed class GpusOfANodeTests : IDisposable
         Offer("GPU-a", "GPU-b", "GPU-c").ShouldBe("cuda:0 GPU-b, cuda:1 GPU-a, cuda:2 GPU-c");
         Offer("GPU-a", "GPU-c").ShouldBe("cuda:1 GPU-a, cuda:2 GPU-c"); // one is away, and back
         Offer("GPU-a", "GPU-b", "GPU-c").ShouldBe("cuda:0 GPU-b, cuda:1 GPU-a, cuda:2 GPU-c");
-        Offer("MIG-1", "GPU-b", "MIG-2", "GPU-c").ShouldBe("cuda:0 GPU-b, cuda:1 MIG-1, cuda:2 GPU-c, cuda:3 MIG-2"); // one has been divided
+        // One has been divided.
+        Offer("MIG-1", "GPU-b", "MIG-2", "GPU-c").ShouldBe("cuda:0 GPU-b, cuda:1 MIG-1, cuda:2 GPU-c, cuda:3 MIG-2");
         Offer("GPU-a", "GPU-b", "GPU-c").ShouldBe("cuda:0 GPU-b, cuda:1 GPU-a, cuda:2 GPU-c");
     }
 
@@ -61,7 +63,8 @@ public sealed class GpusOfANodeTests : IDisposable
         PutCard(1, node: 0);
         PutCard(2, node: 1);
 
-        Divided([.. Enumerable.Range(0, 16)]).ShouldBe(["0,8,1,9", "2,10,3,11", "4,12,5,13", "6,14,7,15"]); // the third card's two instances share
+        // The third card's two instances share what is near it.
+        Divided([.. Enumerable.Range(0, 16)]).ShouldBe(["0,8,1,9", "2,10,3,11", "4,12,5,13", "6,14,7,15"]);
     }
 
     [Fact]
@@ -89,15 +92,20 @@ public sealed class GpusOfANodeTests : IDisposable
     }
 
     [Fact]
-    public void Cores_InAContainerThatHidesTheMachine_AreAllCoresEvenly() => Divided([4, 5, 6, 7, 8, 9]).ShouldBe(["4", "5,6", "7", "8,9"]);
+    public void Cores_InAContainerThatHidesTheMachine_AreAllCoresEvenly() =>
+        Divided([4, 5, 6, 7, 8, 9]).ShouldBe(["4", "5,6", "7", "8,9"]);
 
-    private static Gpu Card(int index, string uuid) => new(uuid, "NVIDIA L4", 1000, new GpuCard(index, uuid, $"0000:{index + 16:x2}:00.0"));
+    private static Gpu Card(int index, string uuid) =>
+        new(uuid, "NVIDIA L4", 1000, new GpuCard(index, uuid, $"0000:{index + 16:x2}:00.0"));
 
     private static Gpu Instance(int index, string card, string uuid, int number) =>
         Card(index, card) with { Uuid = uuid, InstanceName = $"MIG-{card}/{number}/0" };
 
-    private string Offer(params string[] uuids) => string.Join(
-        ", ", GpuNumbers.Keep(Path.Combine(_folder.FullName, "gpus"), [.. uuids.Select((uuid, index) => Card(index, uuid))]).Select(offered => $"{offered.Id} {offered.Gpu.Uuid}"));
+    private string Offer(params string[] uuids)
+    {
+        var offered = GpuNumbers.Keep(Path.Combine(_folder.FullName, "gpus"), [.. uuids.Select((uuid, index) => Card(index, uuid))]);
+        return string.Join(", ", offered.Select(gpu => $"{gpu.Id} {gpu.Gpu.Uuid}"));
+    }
 
     private string[] Divided(int[] cores)
     {
@@ -116,7 +124,11 @@ public sealed class GpusOfANodeTests : IDisposable
             Write($"devices/system/cpu/cpu{core}/topology/thread_siblings_list", $"{core % 8},{(core % 8) + 8}\n");
     }
 
-    private void PutCard(int index, int node) => Write($"bus/pci/devices/{Gpus.First(gpu => gpu.Card.Index == index).Card.PciAddress}/numa_node", $"{node}\n");
+    private void PutCard(int index, int node)
+    {
+        var card = Gpus.First(gpu => gpu.Card.Index == index).Card;
+        Write($"bus/pci/devices/{card.PciAddress}/numa_node", $"{node}\n");
+    }
 
     private void Write(string path, string text)
     {

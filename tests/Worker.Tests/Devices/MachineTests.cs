@@ -83,14 +83,13 @@ public sealed class MachineTests : IDisposable
     [Fact]
     public void Devices_WithGpus_AreTheGpusAndOnlyTheSlotsAskedFor()
     {
-        OfferedGpu[] gpus =
-        [
-            .. ((int[])[0, 3]).Select(number =>
-                new OfferedGpu($"cuda:{number}", new Gpu($"GPU-{number}", "NVIDIA H200", 150_000_000_000, new GpuCard(number, $"GPU-{number}", "0000:17:00.0")))),
-        ];
+        var card = new GpuCard(0, "GPU-1", "0000:17:00.0");
+        var gpu = new Gpu(card.Uuid, "NVIDIA H200", 150_000_000_000, card);
+        OfferedGpu[] gpus = [new("cuda:0", gpu), new("cuda:3", gpu)];
 
         DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:3"]);
-        DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:3", "cpu:0"]);
+        DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id)
+            .ShouldBe(["cuda:0", "cuda:3", "cpu:0"]);
     }
 
     [Fact]

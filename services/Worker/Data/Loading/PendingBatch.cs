@@ -17,7 +17,7 @@ internal sealed class PendingBatch
         this.pass = pass;
         this.samples = samples;
         rowsLeft = samples.Samples.Length;
-        Batch = new HostBatch(samples.Samples.Length, samples.GlobalSize, pass.Renderer.Views(pass.Visit), pass.Renderer.ViewElements);
+        Batch = pass.NewBatch(samples);
         if (rowsLeft == 0)
             whole.SetResult(); // a last batch with fewer samples than ranks
     }
@@ -31,8 +31,7 @@ internal sealed class PendingBatch
     {
         try
         {
-            var elements = pass.SampleElements;
-            var rendered = pass.Render(samples.Samples.Span[row], buffers, Batch.Images.Slice(row * elements, elements), out var fault);
+            var rendered = pass.Render(samples.Samples.Span[row], buffers, Batch, row, out var fault);
             Batch.Labels[row] = pass.Part.Label(rendered);
             if (fault is not null)
                 broken[row] = fault;

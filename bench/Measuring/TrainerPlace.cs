@@ -10,12 +10,14 @@ namespace Cluster.Bench.Measuring;
 internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environment, IReadOnlyList<int> Cores)
 {
     /// <summary>Ranks have neighbouring cores; where there are too few the last ranks share those of the first.</summary>
-    public static TrainerPlace Of(TrainerLaunch launch)
+    /// <param name="launch">The rank's order.</param>
+    /// <param name="gpu">What CUDA calls its GPU; empty for CPUs.</param>
+    public static TrainerPlace Of(TrainerLaunch launch, string gpu = "")
     {
         var cores = Libc.ThreadCores();
         var first = launch.LocalRank * launch.Threads;
         return new TrainerPlace(
-            TrainerEnvironment.For(System.Environment.GetEnvironmentVariables(), launch),
+            TrainerEnvironment.For(System.Environment.GetEnvironmentVariables(), launch, gpu),
             [.. Enumerable.Range(first, launch.Threads).Select(place => cores[place % cores.Count]).Distinct()]);
     }
 
@@ -29,7 +31,7 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
 
     /// <summary>A rank on this machine's first GPU, which others may share.</summary>
     public static TrainerPlace OnGpu(int rank, int worldSize, int threads) =>
-        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }) with
+        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }, gpu: "0") with
         {
             Cores = Libc.ThreadCores(),
         };

@@ -101,7 +101,7 @@ internal sealed class TrainRank : IDisposable
     {
         torch.set_num_threads(threads);
         var spec = Spec(network, worldSize);
-        GpuKernels.Choose(spec.Hyperparameters.Precision);
+        GpuKernels.Choose(spec.Hyperparameters);
         int? cudaDevice = network.IsOnGpu && worldSize > 1 ? 0 : null;
         var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken,
             cudaDevice: cudaDevice).GetAwaiter().GetResult();

@@ -61,6 +61,7 @@ internal static class AgentHost
     {
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(new MachineMemory());
+        services.AddSingleton(new HostTopology());
         services.AddSingleton(provider => AgentIdentity.Open(provider.GetRequiredService<IOptions<AgentOptions>>().Value.StateFolder));
         services.AddSingleton<SchedulerLink>();
         SchedulerRetry.Add(services);

@@ -8,22 +8,14 @@ namespace Cluster.Worker.Agent;
 internal static class DeviceDiscovery
 {
     /// <param name="options">How many CPU slots, of how many cores.</param>
-    /// <param name="gpus">The GPUs that NVML shows.</param>
+    /// <param name="gpus">By number.</param>
     /// <param name="cores">Cores that the agent may use.</param>
     /// <param name="memory">The machine's.</param>
-    public static IReadOnlyList<Device> Find(AgentOptions options, IReadOnlyList<Gpu> gpus, int cores, MachineMemory memory)
+    public static IReadOnlyList<Device> Find(AgentOptions options, IReadOnlyList<OfferedGpu> gpus, int cores, MachineMemory memory)
     {
         var devices = new List<Device>();
-        for (var index = 0; index < gpus.Count; index++)
-        {
-            devices.Add(new Device
-            {
-                Id = $"cuda:{index}",
-                Kind = DeviceKind.Cuda,
-                MemoryBytes = gpus[index].MemoryBytes,
-                Model = gpus[index].Model,
-            });
-        }
+        foreach (var (id, gpu) in gpus)
+            devices.Add(new Device { Id = id, Kind = DeviceKind.Cuda, MemoryBytes = gpu.MemoryBytes, Model = gpu.Model });
 
         // A node with GPUs trains on them; its cores feed them.
         var slots = options.CpuSlots ?? (gpus.Count > 0 ? 0 : Math.Max(cores / options.CoresPerSlot, 1));

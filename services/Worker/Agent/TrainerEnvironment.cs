@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Globalization;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Devices;
 
 namespace Cluster.Worker.Agent;
 
@@ -13,13 +14,15 @@ internal static class TrainerEnvironment
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
-    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch) =>
-        For(inherited, launch, Jemalloc.Path);
+    /// <param name="gpu">UUID of its GPU; empty for a CPU slot.</param>
+    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch, string gpu = "") =>
+        For(inherited, launch, gpu, Jemalloc.Path);
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
+    /// <param name="gpu">UUID of its GPU; empty for a CPU slot.</param>
     /// <param name="jemalloc">Path of the library; null where it is not installed.</param>
-    internal static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch, string? jemalloc)
+    internal static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch, string gpu, string? jemalloc)
     {
         var environment = new Dictionary<string, string>();
         foreach (DictionaryEntry entry in inherited)
@@ -58,15 +61,19 @@ internal static class TrainerEnvironment
         environment["RANK"] = launch.Rank.ToString(CultureInfo.InvariantCulture);
         environment["LOCAL_RANK"] = launch.LocalRank.ToString(CultureInfo.InvariantCulture);
         environment["WORLD_SIZE"] = launch.WorldSize.ToString(CultureInfo.InvariantCulture);
-        if (launch.Device.Split(':') is ["cuda", var index])
+        // By name: an index means another card once one is added, lost or hidden, and none at all of MIG's instances.
+        environment[VisibleGpus.Setting] = gpu;
+        // Streams that share one of the card's queues wait for each other, and a message's kernel waits for the peer: with CUDA's 8
+        // queues a rank that computes, is fed, sends and receives could wait for itself.
+        if (gpu.Length > 0)
+            environment["CUDA_DEVICE_MAX_CONNECTIONS"] = "32";
+        if (gpu.Length > 0 && launch.Spec?.Hyperparameters?.Deterministic == true)
         {
-            // NVML counts by bus id, CUDA by speed unless told.
-            environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID";
-            environment["CUDA_VISIBLE_DEVICES"] = index;
-        }
-        else
-        {
-            environment["CUDA_VISIBLE_DEVICES"] = "";
+            // The sizes of workspace at which cuBLAS, called from several streams, takes the same kernels in every run (cuBLAS, "Results
+            // Reproducibility"); NCCL's choice by size and topology left no room either: a ring adds in the order of its ranks.
+            environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8";
+            environment["NCCL_ALGO"] = "Ring";
+            environment["NCCL_PROTO"] = "Simple";
         }
 
         return environment;

@@ -83,9 +83,9 @@ internal sealed partial class TrainerLauncher(
             ResumeCheckpointId = request.ResumeCheckpointId,
             Traceparent = activity?.Id ?? request.Traceparent,
             Tracestate = request.Tracestate,
-            Threads = device.Kind == DeviceKind.Cpu ? device.Cores : options.Value.CoresPerSlot,
+            Threads = devices.ThreadsOf(device),
         };
-        var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch);
+        var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch, devices.GpuOf(device));
         string[] arguments = ["trainer", "--job", launch.JobId, "--attempt", $"{launch.Attempt}", "--rank", $"{launch.Rank}"];
         var process = await launchThread.RunAsync(
             () => TrainerProcess.Start([command.Program, .. command.Arguments], arguments, environment,

@@ -62,6 +62,22 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         return _communication.Run(() => RunAllReduce(address, count, reduction, operation, pending));
     }
 
+    public Task AllReduceInStreamAsync<T>(nint address, long count, string operation)
+        where T : unmanaged
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        var reduction = Reduction.Of<T>(ReduceOp.Sum, WorldSize);
+        if (count > 0 && _transport.BeginAllReduce(address, count, reduction) is { } begun)
+        {
+            begun.HoldComputeStream();
+            return _communication.Run(() => RunAllReduce(address, count, reduction, operation, begun));
+        }
+
+        _communication.Drain();
+        RunAllReduce(address, count, reduction, operation);
+        return Task.CompletedTask;
+    }
+
     public unsafe void ReduceScatter<T>(ReadOnlySpan<T> input, Span<T> output, string operation, ReduceOp op = ReduceOp.Sum)
         where T : unmanaged
     {

@@ -45,6 +45,16 @@ public interface ICollectiveGroup : IDisposable
     /// <param name="op">What to do with the ranks' values.</param>
     Task AllReduceAsync<T>(nint address, long count, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
 
+    /// <summary>
+    /// Sums values for what the compute stream of a GPU is given from here on: that waits for them, and the caller need not. Elsewhere,
+    /// where there is no such stream, it returns once they are there.
+    /// </summary>
+    /// <returns>
+    /// Ends when they are there; throws what went wrong. To be awaited before anything is believed that was computed with them.
+    /// </returns>
+    /// <inheritdoc cref="AllReduceAsync{T}" path="/param"/>
+    Task AllReduceInStreamAsync<T>(nint address, long count, string operation) where T : unmanaged;
+
     /// <summary>Reduces <paramref name="input"/> over all ranks and keeps this rank's part of the result.</summary>
     /// <param name="input">WorldSize parts of <paramref name="output"/>'s length, in rank order.</param>
     /// <param name="output">This rank's part.</param>

@@ -7,4 +7,7 @@ internal interface IPendingExchange
 {
     /// <summary>Returns when the values are there; throws what went wrong with it, in its beginning too.</summary>
     void Wait(in Operation operation);
+
+    /// <summary>Has what the compute stream is given from here on wait for the values, while the caller goes on.</summary>
+    void HoldComputeStream();
 }

@@ -4,26 +4,26 @@ namespace Cluster.Worker.Devices;
 
 /// <summary>Measures how busy each device is, between one call and the next.</summary>
 /// <remarks>A GPU is as busy as NVML says; a CPU slot as its trainer's processor time over its cores.</remarks>
-internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, Nvml? nvml, TimeProvider timeProvider)
+internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpus, TimeProvider timeProvider)
 {
     private readonly Dictionary<string, (int ProcessId, double CpuSeconds, long At)> _last = [];
 
     /// <param name="processOf">The process of the trainer on a device, or null where none runs.</param>
     public IReadOnlyList<DeviceUtilization> Measure(Func<string, int?> processOf)
     {
+        var readings = gpus?.Measure();
         var measured = new List<DeviceUtilization>();
         foreach (var device in devices)
         {
-            var utilization = device.Kind == DeviceKind.Cuda ? nvml?.Utilization(GpuIndex(device)) : CpuShare(device, processOf(device.Id));
+            var utilization = device.Kind == DeviceKind.Cuda
+                ? readings?.GetValueOrDefault(device.Id)?.Utilization
+                : CpuShare(device, processOf(device.Id));
             if (utilization is { } value)
                 measured.Add(new DeviceUtilization { Device = device.Id, Utilization = value });
         }
 
         return measured;
     }
-
-    private static int GpuIndex(Device device) =>
-        int.Parse(device.Id.AsSpan("cuda:".Length), System.Globalization.CultureInfo.InvariantCulture);
 
     private double? CpuShare(Device device, int? processId)
     {

@@ -28,7 +28,7 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
         setup.Network.eval();
         using var guard = no_grad();
         using var batches = new BatchPrefetcher(
-            new BatchPass(part, setup.Renderer, Visit.Evaluation, setup.MaxBrokenImages),
+            new BatchPass(part, setup.Renderer, Visit.Evaluation, setup.MaxBrokenImages, setup.Placement.TakesLevels),
             BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share),
             setup.LoaderThreads);
         var broken = new BrokenCount(setup.MaxBrokenImages, logger);

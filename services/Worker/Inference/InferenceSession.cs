@@ -37,7 +37,7 @@ internal static class InferenceSession
         context.Reporter.Started();
         var renderer = SampleRenderers.For(data, spec, network.Shape.InputSize);
         var setup = new InferenceSetup(
-            network, renderer, BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads), group,
+            network, renderer, BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads, device.type), group,
             BatchSource.EvaluationBatchSize(spec.Hyperparameters.GlobalBatchSize, renderer), spec.Data.MaxBrokenImages,
             placement);
         using var span = WorkerTelemetry.Trainer.StartActivity($"inference.{spec.Task.Name}");

@@ -14,13 +14,15 @@ namespace Cluster.Worker.Parallel;
 /// Batch normalisation's sums over all ranks' samples. The same bits on every rank, so that replicas' running statistics stay equal.
 /// </summary>
 /// <remarks>
-/// A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and
-/// <see cref="ThrowIfFaulted"/> throws it.
+/// On GPUs nothing of it passes through the CPU, which goes on: what the device computes next waits for the sums there, and <see
+/// cref="ThrowIfFaulted"/> for the exchanges. A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on
+/// zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.
 /// </remarks>
 /// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under
 /// way.</param>
 internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IPassExchange, IDisposable
 {
+    private readonly List<Task> _underWay = [];
     private ExceptionDispatchInfo? _fault;
 
     /// <summary>No: layers then normalise by running statistics, which are the same on every rank.</summary>
@@ -50,7 +52,13 @@ internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IPassExcha
 
     public void Begin() => Elapsed = TimeSpan.Zero;
 
-    public void ThrowIfFaulted() => _fault?.Throw();
+    /// <summary>After backward.</summary>
+    public void ThrowIfFaulted()
+    {
+        _fault?.Throw();
+        Task.WhenAll(_underWay).GetAwaiter().GetResult();
+        _underWay.Clear();
+    }
 
     /// <summary>Mean and sum of squared distances from it, of each channel of (N, C, H, W) over all ranks.</summary>
     /// <remarks>
@@ -65,14 +73,12 @@ internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IPassExcha
         using Scalar divisor = Math.Max(1.0, count); // a rank without samples has sums of zero
         var sum_C = PerChannelSum(input);
         var squares_C = PerChannelSum((input - Broadcast(sum_C / divisor, input)).square());
-        double[] mine = [count, .. Values(sum_C), .. Values(squares_C)];
-        var all = new double[mine.Length * group.WorldSize];
-        Timed(() => group.AllGather<double>(mine, all, "statistics"));
-        return Join(all, channels);
+        return (group.ReachesDevices ? JoinThere(count, sum_C, squares_C) : JoinHere(count, sum_C, squares_C)).MoveToOuterScope();
     }
 
-    /// <summary>Sums over all ranks, for backward.</summary>
-    public void Add(double[] sums) => Timed(() => group.AllReduce<double>(sums, "statistics/gradient"));
+    /// <summary>Sums over all ranks in place, for backward.</summary>
+    public void Add(Tensor sums) => Timed(
+        () => _underWay.Add(group.AllReduceInStreamAsync<double>(TensorMemory.AddressOf(sums), sums.numel(), "statistics/gradient")));
 
     /// <summary>Within backward: what <paramref name="compute"/> gives, or <paramref name="zeros"/> once an exchange has failed.</summary>
     public List<Tensor> Guarded(Func<List<Tensor>> compute, Func<List<Tensor>> zeros)
@@ -108,9 +114,12 @@ internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IPassExcha
     }
 
     /// <summary>In rank order and in plain arithmetic, which is the same on processors of every kind.</summary>
-    private ChannelMoments Join(double[] all, int channels)
+    private ChannelMoments JoinHere(long ownCount, Tensor sum_C, Tensor squares_C)
     {
-        var stride = 1 + (2 * channels);
+        double[] mine = [ownCount, .. Values(sum_C), .. Values(squares_C)];
+        var all = new double[mine.Length * group.WorldSize];
+        Timed(() => group.AllGather<double>(mine, all, "statistics"));
+        var (stride, channels) = (mine.Length, (mine.Length - 1) / 2);
         var count = 0.0;
         for (var rank = 0; rank < group.WorldSize; rank++)
             count += all[rank * stride];
@@ -127,11 +136,33 @@ internal sealed class GlobalBatchStatistics(ICollectiveGroup group) : IPassExcha
             }
         }
 
-        return new ChannelMoments(count, mean, squares);
+        return new ChannelMoments(tensor(count), tensor(mean), tensor(squares));
+    }
+
+    /// <summary>
+    /// The same arithmetic where the sums are. A rank writes its own into its row of zeros, so that the rows' sum over the ranks has all
+    /// of them.
+    /// </summary>
+    private ChannelMoments JoinThere(long ownCount, Tensor sum_C, Tensor squares_C)
+    {
+        var channels = sum_C.numel();
+        var rows = zeros([group.WorldSize, 1 + (2 * channels)], ScalarType.Float64, sum_C.device); // W×(1 + 2C)
+        rows[group.Rank].copy_(cat([full([1], ownCount, ScalarType.Float64, sum_C.device), sum_C, squares_C]));
+        Timed(() => _underWay.Add(group.AllReduceInStreamAsync<double>(TensorMemory.AddressOf(rows), rows.numel(), "statistics")));
+        var (counts_W1, sums_WC, squares_WC) = (rows.narrow(1, 0, 1), rows.narrow(1, 1, channels), rows.narrow(1, 1 + channels, channels));
+        var count = counts_W1.sum();
+        var mean_C = (sums_WC / count).sum([0]);
+        var distance_WC = where(counts_W1.eq(0), zeros_like(sums_WC), (sums_WC / counts_W1) - mean_C); // a rank without samples is nowhere
+        return new ChannelMoments(count, mean_C, (squares_WC + (counts_W1 * distance_WC * distance_WC)).sum([0]));
     }
 }
 
+/// <summary>In float64, where the input is.</summary>
 /// <param name="Count">Values a channel: samples times pixels, of all ranks.</param>
 /// <param name="Mean">Of each channel.</param>
 /// <param name="Squares">Sum of each channel's squared distances from its mean.</param>
-internal sealed record ChannelMoments(double Count, double[] Mean, double[] Squares);
+internal sealed record ChannelMoments(Tensor Count, Tensor Mean, Tensor Squares)
+{
+    public ChannelMoments MoveToOuterScope() =>
+        new(Count.MoveToOuterDisposeScope(), Mean.MoveToOuterDisposeScope(), Squares.MoveToOuterDisposeScope());
+}

@@ -26,13 +26,4 @@ internal static class LocalParameters
                 $"{parameter.Name} is on {parameter.Tensor.device}, which ranks joined by {group.Transport} do not exchange values of; "
                     + "set resources.deviceKind to cpu");
     }
-
-    /// <summary>As <see cref="RequireReachable"/>, for exchanges that know the CPU's memory only.</summary>
-    /// <exception cref="NotSupportedException">A parameter is on another device.</exception>
-    public static void RequireCpu(IReadOnlyList<LocalParameter> parameters, string parallelism)
-    {
-        if (parameters.FirstOrDefault(parameter => parameter.Tensor.device_type != DeviceType.CPU) is { } parameter)
-            throw new NotSupportedException($"parallelism is {parallelism}, which exchanges values in the CPU's memory only, "
-                + $"and {parameter.Name} is on {parameter.Tensor.device}; use data, model or hybrid, or set resources.deviceKind to cpu");
-    }
 }

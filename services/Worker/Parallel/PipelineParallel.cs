@@ -43,7 +43,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
         (_loss, _setup, _plan, _group, _buckets) = (loss, setup, plan, group, buckets);
         (_stageAxis, _dataAxis) = axes;
         _dtype = parameters[0].Tensor.dtype;
-        _messages = new StageMessages(_stageAxis);
+        _messages = new StageMessages(_stageAxis, parameters[0].Tensor.device);
         _hooks = new GradientHooks(network, buckets.BucketOf, buckets.Ready);
         _statistics = statistics;
         // One pipeline's own statistics are all there are.
@@ -97,7 +97,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
 
         var network = plan.StageOf(whole, stageAxis.Rank);
         var parameters = LocalParameters.Of(network, isOwner: dataAxis.Rank == 0);
-        LocalParameters.RequireCpu(parameters, "pipeline");
+        LocalParameters.RequireReachable(parameters, stageAxis);
         var buckets = await GradientBuckets.CreateAsync(dataAxis, parameters, setup.Gradients, cancellationToken);
         var statistics = setup.SyncBatchNorm ? await GlobalBatchStatistics.AttachAsync(network, dataAxis, cancellationToken) : null;
         return new PipelineParallel(network, parameters, loss, setup, plan, group, (stageAxis, dataAxis), buckets, statistics);

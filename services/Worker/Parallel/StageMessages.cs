@@ -9,7 +9,9 @@ namespace Cluster.Worker.Parallel;
 /// <remarks>
 /// A tensor lives until the group has let go of its memory, on a failure too: whoever sends or receives it holds it so long.
 /// </remarks>
-internal sealed class StageMessages(ICollectiveGroup axis)
+/// <param name="axis">The pipeline's stages.</param>
+/// <param name="device">Where this stage computes, and the others of its kind.</param>
+internal sealed class StageMessages(ICollectiveGroup axis, Device device)
 {
     private readonly List<Task> _sending = [];
 
@@ -47,7 +49,7 @@ internal sealed class StageMessages(ICollectiveGroup axis)
 
     private async Task<Tensor> ReceiveAsync(long[] shape, ScalarType dtype, int stage, string operation)
     {
-        var values = empty(shape, dtype: dtype).DetachFromDisposeScope();
+        var values = empty(shape, dtype: dtype, device: device).DetachFromDisposeScope();
         await axis.ReceiveAsync<byte>(TensorMemory.AddressOf(values), values.numel() * values.ElementSize, stage, operation);
         return values;
     }

@@ -32,13 +32,14 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         var (layer, statistics) = ((BatchNormalization)vars[3], (GlobalBatchStatistics)vars[4]);
         var values = input.to(weight.dtype);
         var moments = statistics.Moments(values);
-        var deviation = Array.ConvertAll(moments.Squares, squares => Math.Sqrt((squares / moments.Count) + layer.eps));
+        using Scalar eps = layer.eps;
+        var deviation_C = ((moments.Squares / moments.Count) + eps).sqrt();
         UpdateRunning(layer, moments);
         ctx.save_for_backward([input, weight]);
-        ctx.save_data(State, new Saved(moments, deviation, statistics));
+        ctx.save_data(State, new Normalised(moments.Count, moments.Mean, deviation_C, statistics));
 
-        var scale_C = weight.to(ScalarType.Float64) / tensor(deviation, device: weight.device);
-        var shift_C = bias.to(ScalarType.Float64) - (tensor(moments.Mean, device: weight.device) * scale_C);
+        var scale_C = weight.to(ScalarType.Float64) / deviation_C;
+        var shift_C = bias.to(ScalarType.Float64) - (moments.Mean * scale_C);
         var scaled = values * GlobalBatchStatistics.Broadcast(scale_C, values);
         return scaled.add_(GlobalBatchStatistics.Broadcast(shift_C, values)).to(input.dtype).MoveToOuterDisposeScope();
     }
@@ -46,28 +47,28 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         using var scope = NewDisposeScope();
-        var saved = (Saved)ctx.get_data(State)!;
+        using var batch = (Normalised)ctx.get_data(State)!;
         var variables = ctx.get_saved_variables();
         var (input, weight) = (variables[0], variables[1]);
-        var gradients = saved.Statistics.Guarded(
-            () => Gradients(input.to(weight.dtype), weight, grad_output.to(weight.dtype), input.dtype, saved),
+        var gradients = batch.Statistics.Guarded(
+            () => Gradients(input.to(weight.dtype), weight, grad_output.to(weight.dtype), input.dtype, batch),
             () => [zeros_like(input), zeros_like(weight), zeros_like(weight)]);
         return HandedGradients.HandOver(grad_output, [.. gradients, null, null]); // layer and exchange are no tensors
     }
 
-    private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, ScalarType inputType, Saved saved)
+    private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, ScalarType inputType, Normalised batch)
     {
-        var (count, deviation) = (saved.Moments.Count, saved.Deviation);
-        var centred = input - GlobalBatchStatistics.Broadcast(tensor(saved.Moments.Mean), input); // x − μ: N×C×H×W
+        var (count, deviation_C) = (batch.Count, batch.Deviation);
+        var centred = input - GlobalBatchStatistics.Broadcast(batch.Mean, input); // x − μ: N×C×H×W
         var bias_C = GlobalBatchStatistics.PerChannelSum(gradient);
-        var weight_C = GlobalBatchStatistics.PerChannelSum(gradient * centred) / tensor(deviation, device: weight.device); // Σ ∂y·x̂
-        double[] sums = [.. GlobalBatchStatistics.Values(bias_C), .. GlobalBatchStatistics.Values(weight_C)];
-        saved.Statistics.Add(sums);
+        var weight_C = GlobalBatchStatistics.PerChannelSum(gradient * centred) / deviation_C; // Σ ∂y·x̂
+        var sums = cat([bias_C, weight_C]);
+        batch.Statistics.Add(sums);
 
-        var channels = deviation.Length;
-        var mean_C = tensor([.. sums[..channels].Select(sum => sum / count)]);
-        var slope_C = tensor([.. sums[channels..].Select((sum, c) => sum / (count * deviation[c]))]); // x̂'s √(σ² + ε) divided here
-        var scale_C = weight.to(ScalarType.Float64) / tensor(deviation, device: weight.device);
+        var channels = weight.numel();
+        var mean_C = sums.narrow(0, 0, channels) / count;
+        var slope_C = sums.narrow(0, channels, channels) / (count * deviation_C); // x̂'s √(σ² + ε) divided here
+        var scale_C = weight.to(ScalarType.Float64) / deviation_C;
         var result = gradient - GlobalBatchStatistics.Broadcast(mean_C, input);
         result.sub_(centred.mul_(GlobalBatchStatistics.Broadcast(slope_C, input))).mul_(GlobalBatchStatistics.Broadcast(scale_C, input));
         return [result.to(inputType), weight_C.to(weight.dtype), bias_C.to(weight.dtype)];
@@ -77,17 +78,38 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
     private static void UpdateRunning(BatchNormalization layer, ChannelMoments moments)
     {
         Average(layer.running_mean!, moments.Mean);
-        // One value has no variance to learn from.
-        if (moments.Count > 1)
-            Average(layer.running_var!, Array.ConvertAll(moments.Squares, squares => squares / (moments.Count - 1)));
+        using Scalar one = 1;
+        using var before_C = layer.running_var!.clone();
+        Average(layer.running_var, moments.Squares / (moments.Count - one));
+        layer.running_var.copy_(where(moments.Count.gt(one), layer.running_var, before_C)); // one value has no variance to learn from
 
-        void Average(Tensor running_C, double[] batch)
+        void Average(Tensor running_C, Tensor batch_C)
         {
             using Scalar kept = 1 - layer.momentum!.Value;
             using Scalar taken = layer.momentum.Value;
-            running_C.mul_(kept).add_(tensor(batch).to(running_C.dtype, running_C.device), taken);
+            running_C.mul_(kept).add_(batch_C.to(running_C.dtype), taken);
         }
     }
 
-    private sealed record Saved(ChannelMoments Moments, double[] Deviation, GlobalBatchStatistics Statistics);
+    /// <summary>
+    /// What a whole batch was normalised by, from forward to backward. TorchSharp saves no tensors but forward's own arguments and
+    /// result.
+    /// </summary>
+    private sealed class Normalised(Tensor count, Tensor mean, Tensor deviation, GlobalBatchStatistics statistics) : IDisposable
+    {
+        public Tensor Count { get; } = count.DetachFromDisposeScope();
+
+        public Tensor Mean { get; } = mean.DetachFromDisposeScope();
+
+        public Tensor Deviation { get; } = deviation.DetachFromDisposeScope();
+
+        public GlobalBatchStatistics Statistics => statistics;
+
+        public void Dispose()
+        {
+            Count.Dispose();
+            Mean.Dispose();
+            Deviation.Dispose();
+        }
+    }
 }

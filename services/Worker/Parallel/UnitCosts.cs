@@ -40,6 +40,8 @@ internal sealed record UnitCosts(TimeSpan Cost, IReadOnlyList<long> OutputShape)
                 var began = Stopwatch.GetTimestamp();
                 var output = unit.Forward(i == 0 ? x : x.requires_grad_());
                 output.backward([ones_like(output)]);
+                if (x.device_type == DeviceType.CUDA)
+                    cuda.synchronize(); // what was launched is not done yet
                 var cost = Stopwatch.GetElapsedTime(began);
                 costs[i] = new UnitCosts(pass > 0 && costs[i].Cost < cost ? costs[i].Cost : cost, [.. output.shape.Skip(1)]);
                 x = output.detach();

@@ -46,7 +46,7 @@ public sealed class TrainingSession : ITrainingSession
             // Before peers wait for this rank in an exchange, since nodes differ in how long it takes.
             var listed = ListedData.Read(context, cancellationToken);
             using var group = TrainingGroup.Join(context, collectives, cancellationToken);
-            GpuKernels.Choose(context.Launch.Spec.Hyperparameters.Precision);
+            GpuKernels.Choose(context.Launch.Spec.Hyperparameters);
             return context.Launch.Spec.IsTraining()
                 ? Train(context, listed, group, gradients, collectives.CudaLibrary, cancellationToken)
                 : InferenceSession.Run(context, listed, group, cancellationToken);
@@ -56,6 +56,11 @@ public sealed class TrainingSession : ITrainingSession
         {
             span?.SetStatus(ActivityStatusCode.Error, e.Message);
             return TrainerOutcome.Misconfigured(e.Message);
+        }
+        catch (Exception e) when (OrderFault.Find(e) is { } refusal)
+        {
+            span?.SetStatus(ActivityStatusCode.Error, refusal);
+            return TrainerOutcome.Misconfigured(refusal);
         }
     }
 
@@ -92,7 +97,7 @@ public sealed class TrainingSession : ITrainingSession
             Group = group,
             Data = parts,
             Renderer = SampleRenderers.For(data, spec, partition.Network.Shape.InputSize),
-            LoaderThreads = BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads),
+            LoaderThreads = BatchSource.Threads(spec.Data, data.Definition, context.Launch.Threads, device.type),
             Placement = BatchPlacement.For(spec, partition.Network.Shape, device),
             Feed = feed,
         };

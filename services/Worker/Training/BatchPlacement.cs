@@ -43,6 +43,12 @@ internal sealed record BatchPlacement(ClassifierShape Shape, ScalarType Precisio
         spec.Hyperparameters.MemoryFormat is MemoryFormats.Auto or "" && DividesTheBatchAlone(spec) && device.type == DeviceType.CPU
         && TrainingPartitions.ComputationOf(spec.Hyperparameters.Precision) == ScalarType.Float32;
 
+    /// <summary>
+    /// Whether images come as bytes and are normalised where they are computed with: a GPU does in microseconds what keeps the loader's
+    /// threads and the bus busy.
+    /// </summary>
+    public bool TakesLevels => Device.type == DeviceType.CUDA;
+
     /// <summary>In the current dispose scope.</summary>
     public TrainingBatch Place(HostBatch batch, long step, DeviceFeed? feed = null)
     {

@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
+using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
@@ -22,10 +23,15 @@ internal sealed class BatchSource(TrainingSetup setup)
             EpochOrder.InOrder(part.Count), EvaluationBatchSize(GlobalBatchSize / setup.AccumulationSteps, setup.Renderer), Share));
 
     /// <summary>
-    /// As many as the job says; otherwise one for pictures that lie ready, and one a core for those that must be decoded.
+    /// As many as the job says. Otherwise, beside a GPU, one for each of the rank's cores but that of the training thread, which only
+    /// launches kernels; on CPUs, whose cores compute, one for pictures that lie ready, and one a core for those that must be decoded.
     /// </summary>
-    public static int Threads(DataSpec spec, DataDefinition data, int cores) =>
-        spec.LoaderThreads > 0 ? spec.LoaderThreads : data.IsFolder ? Math.Max(1, cores) : 1;
+    public static int Threads(DataSpec spec, DataDefinition data, int cores, DeviceType device) => (spec.LoaderThreads, device) switch
+    {
+        ( > 0 and var asked, _) => asked,
+        (_, DeviceType.CUDA) => Math.Max(1, cores - 1),
+        _ => data.IsFolder ? Math.Max(1, cores) : 1,
+    };
 
     /// <summary>As many views as one pass of a training step has: what fits with gradients fits without.</summary>
     /// <param name="passSize">Samples that a training step computes at a time, all ranks together.</param>
@@ -35,8 +41,9 @@ internal sealed class BatchSource(TrainingSetup setup)
 
     private int GlobalBatchSize => setup.Spec.Hyperparameters.GlobalBatchSize;
 
-    private BatchPrefetcher Open(ImagePart part, Visit visit, IEnumerable<BatchSamples> batches) =>
-        new(new BatchPass(part, setup.Renderer, visit, setup.Spec.Data.MaxBrokenImages), batches, setup.LoaderThreads);
+    private BatchPrefetcher Open(ImagePart part, Visit visit, IEnumerable<BatchSamples> batches) => new(
+        new BatchPass(part, setup.Renderer, visit, setup.Spec.Data.MaxBrokenImages, setup.Placement.TakesLevels), batches,
+        setup.LoaderThreads);
 
     private Range Share(int globalBatchSize)
     {

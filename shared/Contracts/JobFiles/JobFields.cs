@@ -157,6 +157,8 @@ internal static partial class JobFields
         Word("hyperparameters.memoryFormat", MemoryFormats.Auto, MemoryFormats.All,
             "how images lie in memory: a plane a channel, or a pixel's channels together; "
             + "auto measures both before the first step and keeps the faster"),
+        Flag("hyperparameters.deterministic", _ => false, "false",
+            "on GPUs too a resumed run has the bits of one that was not interrupted, at some cost in speed; on CPUs it has anyway"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with
         {
             Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model) * Math.Max(1, spec.Mesh.Pipeline),

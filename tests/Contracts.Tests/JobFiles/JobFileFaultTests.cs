@@ -53,7 +53,7 @@ public sealed class JobFileFaultTests
         "hyperparameters.epochs is 99999999999 but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: 3", "hyperparameters is 3 but must be a mapping; indent its keys under it: "
         + "epochs, maxSteps, globalBatchSize, optimizer, schedule, labelSmoothing, precision, clipNorm, accumulationSteps, averageDecay, "
-        + "syncBatchNorm, shardOptimizer, microBatches, memoryFormat")]
+        + "syncBatchNorm, shardOptimizer, microBatches, memoryFormat, deterministic")]
     [InlineData("hyperparameters: { shardOptimizer: true }\nparallelism: model",
         "hyperparameters.shardOptimizer is true but belongs to parallelism data only; remove it")]
     [InlineData("hyperparameters: { syncBatchNorm: true }",

@@ -157,6 +157,7 @@ public sealed class JobFileTests
               averageDecay: 0
               shardOptimizer: false
               memoryFormat: auto
+              deterministic: false
             resources:
               devices: 1
               deviceKind: any

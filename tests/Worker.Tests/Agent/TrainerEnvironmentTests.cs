@@ -19,12 +19,32 @@ public sealed class TrainerEnvironmentTests
         (environment["RANK"], environment["LOCAL_RANK"], environment["WORLD_SIZE"]).ShouldBe(("2", "1", "4"));
     }
 
-    [Fact]
-    public void For_AGpu_ShowsThatOneByBusId()
+    /// <summary>Whatever the agent itself was shown.</summary>
+    [Theory]
+    [InlineData("GPU-6f9e")]
+    [InlineData("MIG-1c2d")]
+    public void For_AGpu_ShowsThatOneByName(string uuid)
     {
-        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cuda:3", Threads = 1 });
+        var environment = TrainerEnvironment.For(
+            new Hashtable { ["CUDA_VISIBLE_DEVICES"] = "2,0" }, new TrainerLaunch { Device = "cuda:3", Threads = 1 }, uuid);
 
-        (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_ORDER"]).ShouldBe(("3", "PCI_BUS_ID"));
+        (environment["CUDA_VISIBLE_DEVICES"], environment["CUDA_DEVICE_MAX_CONNECTIONS"]).ShouldBe((uuid, "32"));
+    }
+
+    [Theory]
+    [InlineData("GPU-6f9e", true, ":4096:8", "Ring", "Simple")]
+    [InlineData("GPU-6f9e", false, null, "Tree", null)]
+    [InlineData("", true, null, "Tree", null)] // a CPU's order is fixed
+    public void For_ADeterministicJob_FixesWhatLibrariesChoose(
+        string gpu, bool deterministic, string? workspace, string algorithm, string? protocol)
+    {
+        var spec = new JobSpec { Hyperparameters = new Hyperparameters { Deterministic = deterministic } };
+        var launch = new TrainerLaunch { Threads = 1, Spec = spec };
+
+        var environment = TrainerEnvironment.For(new Hashtable { ["NCCL_ALGO"] = "Tree" }, launch, gpu);
+
+        (environment.GetValueOrDefault("CUBLAS_WORKSPACE_CONFIG"), environment["NCCL_ALGO"], environment.GetValueOrDefault("NCCL_PROTO"))
+            .ShouldBe((workspace, algorithm, protocol));
     }
 
     [Fact]
@@ -37,7 +57,8 @@ public sealed class TrainerEnvironmentTests
             ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0",
         };
 
-        var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 }, "/lib/libjemalloc.so.2");
+        var environment = TrainerEnvironment.For(
+            inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 }, gpu: "", "/lib/libjemalloc.so.2");
 
         environment["LD_PRELOAD"].ShouldBe("/opt/libtcmalloc.so:/lib/libjemalloc.so.2"); // the first that has malloc gives it
         environment["MALLOC_CONF"].ShouldEndWith(",thp:always,thp:never"); // the last setting counts
@@ -47,7 +68,8 @@ public sealed class TrainerEnvironmentTests
     [Fact]
     public void For_AMachineWithoutJemalloc_LeavesTheCLibrarysHeapInPlace()
     {
-        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cpu:0", Threads = 1 }, jemalloc: null);
+        var environment = TrainerEnvironment.For(
+            new Hashtable(), new TrainerLaunch { Device = "cpu:0", Threads = 1 }, gpu: "", jemalloc: null);
 
         environment.Keys.ShouldNotContain("LD_PRELOAD");
         environment["MALLOC_ARENA_MAX"].ShouldBe("1");

@@ -1,9 +1,11 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Models;
 using Cluster.Models.Layers;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Devices;
 using Cluster.Worker.Devices.Cuda;
 using Cluster.Worker.Parallel;
@@ -12,6 +14,7 @@ using Cluster.Worker.Tests.Parallel;
 using Cluster.Worker.Tests.Training;
 using Cluster.Worker.Training;
 using Cluster.Worker.Training.Optimizers;
+using Microsoft.Extensions.Logging.Abstractions;
 using TorchSharp;
 using static TorchSharp.torch;
 using Device = Cluster.Contracts.V1.Device;
@@ -80,6 +83,25 @@ public sealed class CudaTests
         images.cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray()
             .ShouldBe(tensor(batch.Images.ToArray()).bfloat16().@float().data<float>().ToArray());
         labels.cpu().data<long>()[1].ShouldBe(7);
+    }
+
+    /// <summary>Of every level, whether it was sent ahead or not.</summary>
+    [Fact]
+    public void Levels_NormalisedOnTheGpu_AreTheCpusBits()
+    {
+        using var scope = NewDisposeScope();
+        using var feed = new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), ordinal: 0), CUDA);
+        var normalization = new ChannelNormalization([0.485f, 0.456f, 0.406f], [0.229f, 0.224f, 0.225f]);
+        using var batch = new HostBatch(samples: 1, globalSize: 1, views: 1, 3 * 16 * 16, normalization);
+        for (var i = 0; i < batch.Levels.Length; i++)
+            batch.Levels[i] = (byte)i;
+        batch.SetShift(0, [0, 0, 0]);
+        feed.Begin(batch);
+        foreach (var from in (DeviceFeed?[])[feed, null])
+        {
+            var (images, _) = batch.ToTensors(3, 16, ScalarType.Float32, CUDA, feed: from);
+            images.cpu().data<float>().ToArray().ShouldBe(Enumerable.Range(0, 3 * 256).Select(i => normalization.Apply(i / 256, (byte)i)));
+        }
     }
 
     [Fact]
@@ -171,6 +193,67 @@ public sealed class CudaTests
         evaluated.Series(MetricNames.TestAccuracy)[1].ShouldBe(whole.Series(MetricNames.TestAccuracy)[40], 0.01);
     }
 
+    /// <summary>cuBLAS reads its setting when it loads, which an agent sees to: here whoever starts the tests.</summary>
+    [Fact]
+    public async Task ADeterministicJob_GoesOnFromItsCheckpointToTheBit()
+    {
+        var workspace = Environment.GetEnvironmentVariable("CUBLAS_WORKSPACE_CONFIG");
+        Assert.SkipUnless(workspace == ":4096:8", "CUBLAS_WORKSPACE_CONFIG is not :4096:8");
+        try
+        {
+            var spec = TestRuns.AJob(spec =>
+            {
+                spec.Hyperparameters.Deterministic = true;
+                spec.Checkpoints.EverySteps = 13;
+            });
+            using var whole = new InMemoryCluster(worldSize: 1);
+            (await TestRuns.RunAsync(whole, spec, deviceKind: "cuda")).Single().ExitCode.ShouldBe(TrainerExit.Done);
+
+            using var resumed = new InMemoryCluster(worldSize: 1, inherited: whole);
+            var end = (await TestRuns.RunAsync(resumed, spec, resumeFrom: whole.CheckpointIds[13], deviceKind: "cuda")).Single();
+            end.ExitCode.ShouldBe(TrainerExit.Done);
+
+            var (losses, others) = (whole.Series(MetricNames.TrainLoss), resumed.Series(MetricNames.TrainLoss));
+            Enumerable.Range(14, 27).Select(step => others[step]).ShouldBe(Enumerable.Range(14, 27).Select(step => losses[step]));
+        }
+        finally
+        {
+            GpuKernels.BeDeterministic(isWanted: false); // other tests share this process
+        }
+    }
+
+    /// <summary>Statistics, gradients and stages' messages by NCCL between two cards, against the CPU's ranks.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TwoCards_WithSynchronisedStatistics_TrainAsTwoCpus(bool inPipeline)
+    {
+        Assert.SkipUnless(cuda.device_count() >= 2, "one CUDA device only");
+        double[] Train(Ranks ranks, Func<int, TorchSharp.torch.Device> deviceOf) => ranks.Run(group =>
+        {
+            using var scope = NewDisposeScope();
+            var device = deviceOf(group.Rank);
+            ImageClassifier Build() => Trainings.Network("resnet18", ScalarType.Float64).to(device);
+            using ITrainingPartition partition = inPipeline
+                ? PipelineParallel.CreateAsync(
+                    Build, Trainings.CrossEntropy, group,
+                    new PipelineSetup(2, 2, MicroBatchSamples: 1, SyncBatchNorm: true, new GradientOptions()),
+                    NullLogger.Instance, TestContext.Current.CancellationToken).GetAwaiter().GetResult()
+                : DataParallel.CreateAsync(
+                    Build(), Trainings.CrossEntropy, group, new GradientOptions(), syncBatchNorm: true,
+                    TestContext.Current.CancellationToken)
+                    .GetAwaiter().GetResult();
+            TrainingBatch ToDevice(TrainingBatch batch) =>
+                batch with { Images = batch.Images.to(device), Labels = batch.Labels.to(device) };
+            return Trainings.Train(partition, ScalarType.Float64, steps: 3, change: ToDevice, group: group);
+        })[0];
+
+        using var cpus = new Ranks("aa");
+        using var cards = new Ranks("aa") { CudaDevice = rank => rank };
+        // Rounding of 1e-16 through some tens of layers, three times.
+        Train(cards, rank => new TorchSharp.torch.Device($"cuda:{rank}")).ShouldBe(Train(cpus, _ => CPU), 1e-9);
+    }
+
     [Fact]
     public void NcclOfOneRank_SumsGathersAndHandsOn()
     {
@@ -221,16 +304,26 @@ public sealed class CudaTests
     [Fact]
     public void Node_OffersItsGpuAndSaysHowBusyItIs()
     {
-        using var nvml = Nvml.TryOpen(out var reason).ShouldNotBeNull();
+        var nvml = Nvml.TryOpen(out var reason).ShouldNotBeNull();
         reason.ShouldBeEmpty();
         nvml.DriverVersion().ShouldNotBeEmpty();
 
-        var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), nvml.Gpus(), 8, new MachineMemory());
+        IReadOnlyList<OfferedGpu> offered = [.. nvml.Gpus().Select((gpu, number) => new OfferedGpu($"cuda:{number}", gpu))];
+        using var gpus = new NodeGpus(nvml, offered, Worker.Libc.ThreadCores(), new HostTopology(), NullLogger.Instance);
+        var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), offered, 8, new MachineMemory());
 
         devices.Select(device => (device.Id, device.Kind)).ShouldContain(("cuda:0", DeviceKind.Cuda));
         devices.ShouldAllBe(device => device.Kind == DeviceKind.Cuda && device.MemoryBytes > 1L << 30 && device.Model.Length > 0);
-        new DeviceMonitor(devices, nvml, TimeProvider.System).Measure(_ => null)
+        new DeviceMonitor(devices, gpus, TimeProvider.System).Measure(_ => null)
             .ShouldAllBe(device => device.Utilization >= 0 && device.Utilization <= 1);
+        foreach (var gpu in offered)
+        {
+            var reading = nvml.Read(gpu.Gpu);
+            reading.UsedMemoryBytes.ShouldNotBeNull().ShouldBeInRange(0, gpu.Gpu.MemoryBytes);
+            (reading.TemperatureCelsius is null or (> 0 and < 120)).ShouldBeTrue();
+            gpu.Gpu.Uuid.ShouldStartWith(gpu.Gpu.IsInstance ? "MIG-" : "GPU-");
+            gpus.CoresOf(gpu.Id).ShouldNotBeEmpty();
+        }
     }
 
     private static Ranks OnTheFirstGpu(string placement) => new(placement) { CudaDevice = _ => 0 };

@@ -83,11 +83,13 @@ public sealed class MachineTests : IDisposable
     [Fact]
     public void Devices_WithGpus_AreTheGpusAndOnlyTheSlotsAskedFor()
     {
-        Gpu[] gpus = [new(0, "NVIDIA H200", 150_000_000_000), new(1, "NVIDIA H200", 150_000_000_000)];
+        var card = new GpuCard(0, "GPU-1", "0000:17:00.0");
+        var gpu = new Gpu(card.Uuid, "NVIDIA H200", 150_000_000_000, card);
+        OfferedGpu[] gpus = [new("cuda:0", gpu), new("cuda:3", gpu)];
 
-        DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:1"]);
+        DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:3"]);
         DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id)
-            .ShouldBe(["cuda:0", "cuda:1", "cpu:0"]);
+            .ShouldBe(["cuda:0", "cuda:3", "cpu:0"]);
     }
 
     [Fact]
@@ -105,7 +107,7 @@ public sealed class MachineTests : IDisposable
     {
         Device[] devices = [new() { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 },
             new() { Id = "cpu:1", Kind = DeviceKind.Cpu, Cores = 1 }];
-        var monitor = new DeviceMonitor(devices, nvml: null, TimeProvider.System);
+        var monitor = new DeviceMonitor(devices, gpus: null, TimeProvider.System);
         int? ProcessOf(string device) => device == "cpu:0" ? Environment.ProcessId : null;
 
         monitor.Measure(ProcessOf).Select(measured => (measured.Device, measured.Utilization)).ShouldBe([("cpu:1", 0.0)]);

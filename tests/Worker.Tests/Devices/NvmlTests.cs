@@ -1,61 +1,217 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Runtime.InteropServices;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Agent;
 using Cluster.Worker.Devices;
+using Cluster.Worker.Telemetry;
+using Cluster.Worker.Tests.Training;
 
 namespace Cluster.Worker.Tests.Devices;
 
 /// <summary>NVML's C interface against a library of the same shape, since few machines that run these tests have a GPU.</summary>
-public sealed class NvmlTests : IDisposable
+public sealed unsafe class NvmlTests : IDisposable
 {
-    // Types as nvml.h has them: nvmlMemory_t and nvmlUtilization_t by pointer, names into a buffer of a given length.
+    // Types as nvml.h has them. Card 0 is whole; card 1 is in MIG mode, with instances at its places 0 and 2. Handles: 1 and 2 are cards,
+    // 10 and 12 instances.
     private const string Library = """
+        #include <stdio.h>
         #include <string.h>
-        static int open_count;
-        int nvmlInit_v2(void) { open_count++; return FAILURE; }
-        int nvmlShutdown(void) { open_count--; return 0; }
+        #include <unistd.h>
+        typedef long device;
+        static const char *uuids[] = { [1] = "GPU-aaaa", [2] = "GPU-bbbb", [10] = "MIG-1111", [12] = "MIG-2222" };
+        static int lost;
+        static volatile int xid_card, xid;
+        int nvmlInit_v2(void) { return FAILURE; }
+        int nvmlShutdown(void) { return 0; }
         int nvmlDeviceGetCount_v2(unsigned int *count) { *count = 2; return 0; }
         int nvmlSystemGetDriverVersion(char *version, unsigned int length) { strncpy(version, "580.1", length); return length < 6 ? 7 : 0; }
-        int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device)
+        int nvmlDeviceGetHandleByIndex_v2(unsigned int index, device *found) { *found = index + 1; return index < 2 ? 0 : 2; }
+        int nvmlDeviceGetHandleByUUID(const char *uuid, device *found)
         {
-            *device = (void *)(long)(index + 1);
-            return index < 2 ? 0 : 2;
+            for (*found = 1; *found < 13; ++*found)
+                if (uuids[*found] && !strcmp(uuids[*found], uuid))
+                    return lost ? 15 : 0;
+            return 6;
         }
-        int nvmlDeviceGetName(void *device, char *name, unsigned int length)
+        int nvmlDeviceGetUUID(device d, char *uuid, unsigned int length) { strncpy(uuid, uuids[d], length); return 0; }
+        int nvmlDeviceGetName(device d, char *name, unsigned int length)
         {
-            strncpy(name, device == (void *)1 ? "NVIDIA H200" : "NVIDIA L4", length);
+            strncpy(name, d == 1 ? "NVIDIA H200" : d == 2 ? "NVIDIA A100" : "NVIDIA A100 MIG 1g.5gb", length);
             return 0;
         }
-        int nvmlDeviceGetMemoryInfo(void *device, unsigned long long *memory)
+        int nvmlDeviceGetPciInfo_v3(device d, void *info)
         {
-            memory[0] = (long)device * 1000000;
-            memory[1] = 1;
-            memory[2] = 2;
+            unsigned int *fields = (unsigned int *)((char *)info + 16);
+            memset(info, 0x55, 68);
+            fields[0] = 0; fields[1] = d == 1 ? 0x17 : 0xca; fields[2] = 0;
             return 0;
         }
-        int nvmlDeviceGetUtilizationRates(void *device, unsigned int *rates)
+        int nvmlDeviceGetMigMode(device d, unsigned int *now, unsigned int *pending) { *now = *pending = 1; return d == 2 ? 0 : 3; }
+        int nvmlDeviceGetMaxMigDeviceCount(device d, unsigned int *count) { *count = 7; return d == 2 ? 0 : 2; }
+        int nvmlDeviceGetMigDeviceHandleByIndex(device d, unsigned int place, device *instance)
         {
-            rates[0] = 37;
-            rates[1] = 5;
-            return device == (void *)1 ? 0 : 3;
+            *instance = 10 + place;
+            return place == 0 || place == 2 ? 0 : 6;
         }
+        int nvmlDeviceGetGpuInstanceId(device d, unsigned int *id) { *id = d - 3; return d >= 10 ? 0 : 2; }
+        int nvmlDeviceGetComputeInstanceId(device d, unsigned int *id) { *id = 0; return d >= 10 ? 0 : 2; }
+        int nvmlDeviceGetMemoryInfo(device d, unsigned long long *memory)
+        {
+            memory[0] = d * 1000000; memory[1] = d * 999000; memory[2] = d * 1000;
+            return 0;
+        }
+        int nvmlDeviceGetUtilizationRates(device d, unsigned int *rates) { rates[0] = 37; rates[1] = 5; return 0; }
+        int nvmlDeviceGetTemperature(device d, int sensor, unsigned int *celsius) { *celsius = 61; return sensor; }
+        int nvmlDeviceGetPowerUsage(device d, unsigned int *milliwatts) { *milliwatts = 512300; return 0; }
+        int nvmlDeviceGetTotalEccErrors(device d, int kind, int since, unsigned long long *errors)
+        {
+            *errors = kind ? 2 : 40 + d;
+            return since || d > 2 ? 3 : 0;
+        }
+        int nvmlEventSetCreate(void **set) { *set = &xid; return 0; }
+        int nvmlDeviceRegisterEvents(device d, unsigned long long types, void *set) { return set != &xid || types != 8 ? 2 : WATCH; }
+        int nvmlEventSetWait_v2(void *set, void *data, unsigned int milliseconds)
+        {
+            for (; !xid && milliseconds; milliseconds--)
+                usleep(1000);
+            if (!xid)
+                return 10;
+            if (xid < 0)
+                return 15;
+            ((device *)data)[0] = xid_card;
+            ((unsigned long long *)data)[1] = 8;
+            ((unsigned long long *)data)[2] = xid;
+            xid = 0;
+            return 0;
+        }
+        int nvmlEventSetFree(void *set) { return 0; }
+        void lose(void) { lost = 1; }
+        void fault(int card, int code) { xid_card = card; xid = code; }
         """;
 
+    private static readonly GpuCard Whole = new(0, "GPU-aaaa", "0000:17:00.0");
+    private static readonly GpuCard Divided = new(1, "GPU-bbbb", "0000:ca:00.0");
+
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("nvml-tests-");
+    private readonly CollectedLogs _logs = new();
+    private string? _library;
 
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
-    public void Gpus_AreFoundWithModelAndMemory_AndMeasuredWhereTheyCanBe()
+    public void Gpus_AreCards_AndOfACardInMigModeItsInstances()
     {
-        using var nvml = Nvml.TryOpen(out _, Compile(initializes: true));
+        using var nvml = Open();
 
-        nvml.ShouldNotBeNull();
-        nvml.Gpus().ShouldBe([new Gpu(0, "NVIDIA H200", 1_000_000), new Gpu(1, "NVIDIA L4", 2_000_000)]);
+        nvml.Gpus().ShouldBe([
+            new Gpu("GPU-aaaa", "NVIDIA H200", 1_000_000, Whole),
+            new Gpu("MIG-1111", "NVIDIA A100 MIG 1g.5gb", 10_000_000, Divided) { InstanceName = "MIG-GPU-bbbb/7/0" },
+            new Gpu("MIG-2222", "NVIDIA A100 MIG 1g.5gb", 12_000_000, Divided) { InstanceName = "MIG-GPU-bbbb/9/0" },
+        ]);
         nvml.DriverVersion().ShouldBe("580.1");
-        Device[] devices = [new() { Id = "cuda:0", Kind = DeviceKind.Cuda }, new() { Id = "cuda:1", Kind = DeviceKind.Cuda }];
-        new DeviceMonitor(devices, nvml, TimeProvider.System).Measure(_ => null)
+    }
+
+    [Fact]
+    public void Reading_OfAnInstance_IsItsMemoryAndItsCardsErrors()
+    {
+        using var nvml = Open();
+        var gpus = nvml.Gpus();
+
+        nvml.Read(gpus[0]).ShouldBe(new GpuReading
+        {
+            Utilization = 0.37,
+            UsedMemoryBytes = 1000,
+            TemperatureCelsius = 61,
+            PowerWatts = 512.3,
+            CorrectedEccErrors = 41,
+            UncorrectedEccErrors = 2,
+        });
+        nvml.Read(gpus[2]).ShouldBe(new GpuReading { UsedMemoryBytes = 12_000, CorrectedEccErrors = 42, UncorrectedEccErrors = 2 });
+    }
+
+    [Fact]
+    public void Reading_OfAGpuThatFellOffTheBus_IsNothing()
+    {
+        using var nvml = Open();
+        var gpus = nvml.Gpus();
+        ((delegate* unmanaged<void>)Function("lose"))();
+
+        nvml.Read(gpus[0]).ShouldBe(new GpuReading());
+    }
+
+    [Fact]
+    public void Monitor_OfGpus_SaysHowBusyThoseAreThatSaySo()
+    {
+        using var gpus = OpenGpus();
+        var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), gpus.Offered, cores: 1, new MachineMemory());
+
+        new DeviceMonitor(devices, gpus, TimeProvider.System).Measure(_ => null)
             .ShouldBe([new DeviceUtilization { Device = "cuda:0", Utilization = 0.37 }]);
-        Should.Throw<InvalidOperationException>(() => nvml.Utilization(5)).Message.ShouldBe("nvmlDeviceGetHandleByIndex_v2 answered 2");
+    }
+
+    [Fact]
+    public void Metrics_HaveTheFiguresOfEveryGpuAndTheErrorsOfEveryCard()
+    {
+        using var gpus = OpenGpus();
+        gpus.Measure();
+        Fault(card: 2, xid: 79);
+        SpinWait.SpinUntil(() => _logs.Warnings.Count > 0, TimeSpan.FromSeconds(60)).ShouldBeTrue();
+        _logs.Warnings.ShouldHaveSingleItem().ShouldContain("XID 79");
+        var measured = new List<string>();
+        using var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter.Name == WorkerTelemetry.AgentName && instrument.Name.StartsWith("hw.", StringComparison.Ordinal))
+                    listener.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => measured.Add(Shown(instrument, value, tags)));
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => measured.Add(Shown(instrument, value, tags)));
+        listener.Start();
+        listener.RecordObservableInstruments();
+
+        string[] expected =
+            [
+                "hw.gpu.utilization 0.37 1 cuda:0 gpu",
+                "hw.gpu.memory.usage 1000 By cuda:0 gpu", "hw.gpu.memory.usage 10000 By cuda:1 gpu",
+                "hw.gpu.memory.usage 12000 By cuda:2 gpu",
+                "hw.gpu.memory.limit 1000000 By cuda:0 gpu", "hw.gpu.memory.limit 10000000 By cuda:1 gpu",
+                "hw.gpu.memory.limit 12000000 By cuda:2 gpu",
+                "hw.temperature 61 Cel cuda:0 gpu", "hw.power 512.3 W cuda:0 gpu",
+                "hw.errors 41 {error} cuda:0 gpu corrected", "hw.errors 2 {error} cuda:0 gpu uncorrected",
+                "hw.errors 42 {error} GPU-bbbb gpu corrected", "hw.errors 2 {error} GPU-bbbb gpu uncorrected",
+                "hw.errors 1 {error} GPU-bbbb gpu xid_79",
+            ];
+        expected.Except(measured).ShouldBeEmpty(); // a machine with GPUs may tell of them too
+        measured.Count(line => line.Contains("GPU-bbbb", StringComparison.Ordinal)).ShouldBe(3);
+
+        static string Shown<T>(Instrument instrument, T value, ReadOnlySpan<KeyValuePair<string, object?>> tags) =>
+            FormattableString.Invariant($"{instrument.Name} {value} {instrument.Unit} ")
+            + string.Join(' ', tags.ToArray().Select(tag => tag.Value));
+    }
+
+    [Fact]
+    public void Faults_WhereTheDriverFails_EndInAWord()
+    {
+        using var gpus = OpenGpus();
+        Fault(card: 1, xid: -1);
+
+        SpinWait.SpinUntil(() => _logs.All.Count > 0, TimeSpan.FromSeconds(60)).ShouldBeTrue();
+        _logs.All.ShouldHaveSingleItem().ShouldBe("Faults of GPUs are not told any more: nvmlEventSetWait_v2 answered 15");
+    }
+
+    [Fact]
+    public void Faults_OfCardsThatTellNone_AreNotWaitedFor()
+    {
+        using var nvml = Open(watch: 3);
+        using var faults = new GpuFaults(nvml, [Whole], _logs.CreateLogger("faults"));
+        Fault(card: 1, xid: 13);
+
+        faults.All.ShouldBeEmpty();
+        _logs.All.ShouldHaveSingleItem().ShouldBe("Not every GPU tells its faults: nvmlDeviceRegisterEvents of GPU-aaaa answered 3");
+        nvml.TryWatch([Whole], out _, out _).ShouldBeFalse();
     }
 
     [Fact]
@@ -66,16 +222,35 @@ public sealed class NvmlTests : IDisposable
 
         Nvml.TryOpen(out var absent, "libno-such-library.so.1").ShouldBeNull();
         absent.ShouldBe("libno-such-library.so.1 is not on this machine");
+
+        var source = Library.Replace("nvmlDeviceGetMigMode", "older", StringComparison.Ordinal);
+        Nvml.TryOpen(out var old, Compile(source: source)).ShouldBeNull();
+        old.ShouldContain("is of a driver that is too old");
+        old.ShouldContain("nvmlDeviceGetMigMode");
     }
 
-    private string Compile(bool initializes)
+    private NodeGpus OpenGpus()
     {
-        var source = Path.Combine(_folder.FullName, "nvml.c");
-        var library = Path.Combine(_folder.FullName, $"libnvml-{initializes}.so");
-        File.WriteAllText(source, Library);
-        using var compiler = Process.Start("cc", ["-shared", "-fPIC", $"-DFAILURE={(initializes ? 0 : 9)}", "-o", library, source]);
+        var nvml = Open();
+        var offered = GpuNumbers.Keep(Path.Combine(_folder.FullName, "gpus"), nvml.Gpus());
+        return new NodeGpus(nvml, offered, [0], new HostTopology(_folder.FullName), _logs.CreateLogger("gpus"));
+    }
+
+    private Nvml Open(int watch = 0) => Nvml.TryOpen(out _, Compile(watch: watch)).ShouldNotBeNull();
+
+    private nint Function(string name) => NativeLibrary.GetExport(NativeLibrary.Load(_library!), name);
+
+    private void Fault(int card, int xid) => ((delegate* unmanaged<int, int, void>)Function("fault"))(card, xid);
+
+    private string Compile(bool initializes = true, int watch = 0, string source = Library)
+    {
+        var file = Path.Combine(_folder.FullName, "nvml.c");
+        _library = Path.Combine(_folder.FullName, $"libnvml-{Guid.NewGuid():N}.so");
+        File.WriteAllText(file, source);
+        using var compiler = Process.Start(
+            "cc", ["-shared", "-fPIC", $"-DFAILURE={(initializes ? 0 : 9)}", $"-DWATCH={watch}", "-o", _library, file]);
         compiler.WaitForExit();
         compiler.ExitCode.ShouldBe(0);
-        return library;
+        return _library;
     }
 }

@@ -34,6 +34,13 @@ public sealed class BatchPlacementTests
         BatchPlacement.For(Job(model, MemoryFormats.Auto, precision, parallelism), Shape, new TorchSharp.torch.Device("cuda:0"))
             .ChannelsLast.ShouldBe(channelsLast);
 
+    [Theory]
+    [InlineData("cpu", false)]
+    [InlineData("cuda:0", true)]
+    public void For_ADevice_TakesLevelsWhereItIsAGpu(string device, bool levels) =>
+        BatchPlacement.For(Job("vgg11", "", Precision.Float32, Parallelism.Data), Shape, new TorchSharp.torch.Device(device))
+            .TakesLevels.ShouldBe(levels);
+
     [Fact]
     public void For_AnUnknownFormat_IsRefused() =>
         Should.Throw<JobMisconfiguredException>(

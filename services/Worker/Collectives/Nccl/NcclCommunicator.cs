@@ -5,7 +5,8 @@ using Cluster.Worker.Devices.Cuda;
 namespace Cluster.Worker.Collectives.Nccl;
 
 /// <summary>
-/// One of NCCL's communicators, with a stream of its own. Calls put work on the stream and return; they may come from any thread.
+/// One of NCCL's communicators, with a stream of its own, and one for signals behind it. Calls put work on the stream and return; they
+/// may come from any thread.
 /// </summary>
 internal sealed unsafe class NcclCommunicator : IDisposable
 {
@@ -19,6 +20,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     private readonly CudaDevice _device;
     private readonly Lock _gate = new();
     private readonly nint _stream;
+    private readonly nint _signals;
     private readonly nint _computed;
     private nint _handle;
 
@@ -27,6 +29,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
         (_nccl, _device) = (nccl, device);
         device.Enter();
         _stream = device.Driver.CreateStream();
+        _signals = device.Driver.CreateStream();
         _computed = device.Driver.CreateEvent();
     }
 
@@ -61,9 +64,9 @@ internal sealed unsafe class NcclCommunicator : IDisposable
     public static int OperatorOf(Reduction reduction) => Operators[(reduction.Code - 1) % Operators.Length];
 
     /// <summary>Puts an exchange, of one call or several, behind what the compute stream has been given so far.</summary>
-    /// <returns>An event that comes after it, which the caller destroys.</returns>
+    /// <returns>An event that comes after it, which the caller destroys, and a signal that comes after that.</returns>
     /// <exception cref="DeviceException">NCCL refuses it, or has been given up.</exception>
-    public nint Begin(IReadOnlyList<NcclCall> calls, Action look)
+    public (nint Done, StreamSignal Signal) Begin(IReadOnlyList<NcclCall> calls, Action look)
     {
         lock (_gate)
         {
@@ -78,7 +81,8 @@ internal sealed unsafe class NcclCommunicator : IDisposable
 
             var done = driver.CreateEvent();
             driver.Record(done, _stream);
-            return done;
+            driver.Wait(_signals, done);
+            return (done, StreamSignal.Put(driver, _signals));
         }
     }
 
@@ -121,6 +125,7 @@ internal sealed unsafe class NcclCommunicator : IDisposable
 
             _device.Driver.DestroyEvent(_computed);
             _device.Driver.DestroyStream(_stream);
+            _device.Driver.DestroyStream(_signals);
         }
     }
 

@@ -145,10 +145,15 @@ internal sealed class NcclTransport : CollectiveTransport
     /// <summary>What a wait looks at now and then.</summary>
     internal void Look(NcclCommunicator communicator, in Operation operation)
     {
-        if (_culpritOfAbort >= 0)
-            throw operation.Aborted(_members.Me, _culpritOfAbort);
+        RequireNotAborted(operation);
         _host.RequirePeers(operation);
         communicator.ThrowIfFailed();
+    }
+
+    internal void RequireNotAborted(in Operation operation)
+    {
+        if (_culpritOfAbort >= 0)
+            throw operation.Aborted(_members.Me, _culpritOfAbort);
     }
 
     /// <summary>As <see cref="Look"/> before there is an operation: what it finds is told by the wait, which looks again.</summary>

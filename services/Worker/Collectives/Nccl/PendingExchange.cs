@@ -6,13 +6,7 @@ namespace Cluster.Worker.Collectives.Nccl;
 /// <summary>An exchange that is on NCCL's stream, or that could not be put there: which <see cref="Wait"/> says.</summary>
 internal sealed class PendingExchange : IPendingExchange
 {
-    /// <summary>
-    /// How long to look at the event without pause. Then a millisecond's sleep between two looks is little beside what has been waited
-    /// already.
-    /// </summary>
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(5);
-
-    /// <summary>Longest wait between two looks at the peers.</summary>
+    /// <summary>Longest wait between two looks at the peers, and at the device: one that has failed signals nothing.</summary>
     private static readonly TimeSpan LookUp = TimeSpan.FromMilliseconds(100);
 
     /// <summary>For a peer that finished and left, or died, to be seen for what it is.</summary>
@@ -23,6 +17,7 @@ internal sealed class PendingExchange : IPendingExchange
     private readonly NcclCommunicator _communicator;
     private readonly long _began = Stopwatch.GetTimestamp();
     private readonly nint _done;
+    private readonly StreamSignal? _signal;
     private long _lastBeginningLook = Stopwatch.GetTimestamp();
     private readonly DeviceException? _refusal;
 
@@ -31,12 +26,20 @@ internal sealed class PendingExchange : IPendingExchange
         (_transport, _device, _communicator) = (transport, device, communicator);
         try
         {
-            _done = communicator.Begin(calls, LookWhileBeginning);
+            (_done, _signal) = communicator.Begin(calls, LookWhileBeginning);
         }
         catch (DeviceException e)
         {
             _refusal = e;
         }
+    }
+
+    public void HoldComputeStream()
+    {
+        if (_refusal is not null)
+            return;
+        _device.Enter();
+        _device.Driver.Wait(CudaDriver.ComputeStream, _done);
     }
 
     public void Wait(in Operation operation)
@@ -46,15 +49,9 @@ internal sealed class PendingExchange : IPendingExchange
         _device.Enter();
         try
         {
-            var lastLook = Stopwatch.GetTimestamp();
-            while (!HasHappened(operation))
-            {
-                Pause();
-                if (Stopwatch.GetElapsedTime(lastLook) < LookUp)
-                    continue;
-                lastLook = Stopwatch.GetTimestamp();
+            while (!_signal!.Wait(LookUp) && !HasHappened(operation))
                 Look(operation);
-            }
+            _transport.RequireNotAborted(operation); // which ends exchanges too
         }
         finally
         {
@@ -117,14 +114,6 @@ internal sealed class PendingExchange : IPendingExchange
         {
             throw operation.Unfinished(e.Message, e);
         }
-    }
-
-    private void Pause()
-    {
-        if (Stopwatch.GetElapsedTime(_began) < Patience)
-            Thread.Yield();
-        else
-            Thread.Sleep(1);
     }
 
     /// <summary>

@@ -39,10 +39,10 @@ public sealed class DeviceFeed : IDisposable
     }
 
     /// <summary>
-    /// A batch's images and labels as it has them, flat, on the device and in the current dispose scope; null if it was not sent. What is
-    /// computed with them waits for them.
+    /// What a batch has in <see cref="HostBatch.Memory"/>, on the device and in the current dispose scope; null if it was not sent. What
+    /// is computed with it waits for it.
     /// </summary>
-    public (Tensor Images, Tensor Labels)? Take(HostBatch batch)
+    public IReadOnlyList<Tensor>? Take(HostBatch batch)
     {
         _cuda.Enter();
         return Array.Find(_places, place => place.Batch == batch)?.Take();
@@ -61,58 +61,55 @@ public sealed class DeviceFeed : IDisposable
     private sealed class Place(DeviceFeed feed, Device device) : IDisposable
     {
         private readonly nint _arrived = feed._cuda.Driver.CreateEvent();
-        private Tensor? _images;
-        private Tensor? _labels;
+        private readonly Tensor?[] _tensors = new Tensor?[HostBatch.MostTensors];
 
         /// <summary>That is under way, or there and not taken yet.</summary>
         public HostBatch? Batch { get; private set; }
 
         public void Begin(HostBatch batch)
         {
-            var (sourceImages, sourceLabels) = batch.Memory;
-            Fit(ref _images, sourceImages);
-            Fit(ref _labels, sourceLabels);
-            Send(sourceImages, _images!);
-            Send(sourceLabels, _labels!);
+            for (var i = 0; i < batch.Memory.Count; i++)
+            {
+                Fit(i, batch.Memory[i]);
+                Send(batch.Memory[i], _tensors[i]!);
+            }
+
             feed._cuda.Driver.Record(_arrived, feed._stream);
             Batch = batch;
         }
 
-        public (Tensor Images, Tensor Labels) Take()
+        public IReadOnlyList<Tensor> Take()
         {
             feed._cuda.Driver.Wait(CudaDriver.ComputeStream, _arrived);
+            var sent = _tensors[..Batch!.Memory.Count];
             Batch = null;
-            return (_images!.alias(), _labels!.alias());
+            return [.. sent.Select(tensor => tensor!.alias())];
         }
 
         public void Dispose()
         {
-            SpinWait.SpinUntil(() => !IsUnderWay());
-            _images?.Dispose();
-            _labels?.Dispose();
-            feed._cuda.Driver.DestroyEvent(_arrived);
-        }
-
-        private bool IsUnderWay()
-        {
             try
             {
-                return !feed._cuda.Driver.HasHappened(_arrived);
+                feed._cuda.Driver.WaitFor(_arrived);
             }
             catch (DeviceException)
             {
-                return false; // the device has failed, which whoever computes there is told
+                // The device has failed, which whoever computes there is told.
             }
+
+            foreach (var tensor in _tensors)
+                tensor?.Dispose();
+            feed._cuda.Driver.DestroyEvent(_arrived);
         }
 
-        private void Fit(ref Tensor? place, Tensor source)
+        private void Fit(int index, Tensor source)
         {
-            if (place is not null && place.numel() == source.numel())
+            if (_tensors[index] is { } place && place.numel() == source.numel() && place.dtype == source.dtype)
                 return;
             // Another size: the compute stream may use the memory again, but not before what is still on its way here has come.
             feed._cuda.Driver.Wait(CudaDriver.ComputeStream, _arrived);
-            place?.Dispose();
-            place = empty(source.numel(), dtype: source.dtype, device: device).DetachFromDisposeScope();
+            _tensors[index]?.Dispose();
+            _tensors[index] = empty(source.numel(), dtype: source.dtype, device: device).DetachFromDisposeScope();
             // The memory may be what the compute stream has not finished with, though nobody holds it any more.
             feed._cuda.Driver.Record(feed._computed, CudaDriver.ComputeStream);
             feed._cuda.Driver.Wait(feed._stream, feed._computed);

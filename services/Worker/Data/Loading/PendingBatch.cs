@@ -17,7 +17,7 @@ internal sealed class PendingBatch
         _pass = pass;
         _samples = samples;
         _rowsLeft = samples.Samples.Length;
-        Batch = new HostBatch(samples.Samples.Length, samples.GlobalSize, pass.Renderer.Views(pass.Visit), pass.Renderer.ViewElements);
+        Batch = pass.NewBatch(samples);
         if (_rowsLeft == 0)
             _whole.SetResult(); // a last batch with fewer samples than ranks
     }
@@ -31,8 +31,7 @@ internal sealed class PendingBatch
     {
         try
         {
-            var elements = _pass.SampleElements;
-            var rendered = _pass.Render(_samples.Samples.Span[row], buffers, Batch.Images.Slice(row * elements, elements), out var fault);
+            var rendered = _pass.Render(_samples.Samples.Span[row], buffers, Batch, row, out var fault);
             Batch.Labels[row] = _pass.Part.Label(rendered);
             if (fault is not null)
                 _broken[row] = fault;

@@ -23,19 +23,51 @@ public sealed class CroppingRenderer(
     public int ViewElements { get; } = normalization.Mean.Length * inputSize * inputSize;
 
     /// <inheritdoc/>
+    public ChannelNormalization Normalization => normalization;
+
+    /// <inheritdoc/>
     public int Views(Visit visit) => visit.TrainingEpoch is null ? evaluationViews : 1;
 
     /// <inheritdoc/>
     public void Render(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<float> output)
     {
-        if (visit.TrainingEpoch is { } epoch)
-            RenderTraining(
-                part, sample, CounterRandom.Key(seed, CounterRandom.Word("augmentation"), (ulong)epoch, (ulong)sample), buffers, output);
-        else
-            RenderEvaluation(part, sample, buffers, output);
+        Span<double> shift = stackalloc double[_channels];
+        var seen = Load(part, sample, visit, buffers, shift);
+        Span<float> offset = stackalloc float[_channels];
+        for (var c = 0; c < _channels; c++)
+            offset[c] = (float)((shift[c] - normalization.Mean[c]) / normalization.Deviation[c]);
+        for (var view = 0; view < seen.Views; view++)
+        {
+            buffers.Resampler.Resample(
+                buffers.Picture, seen.Window(view), inputSize, seen.Flips(view), _scale, offset,
+                output.Slice(view * ViewElements, ViewElements));
+        }
     }
 
-    private void RenderTraining(ImagePart part, int sample, ulong key, PictureBuffers buffers, Span<float> output)
+    /// <inheritdoc/>
+    /// <remarks>Resampled values are rounded to whole levels, as PIL's are; <see cref="Render"/> keeps what lies between two.</remarks>
+    public void RenderLevels(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<byte> output, Span<double> shift)
+    {
+        var seen = Load(part, sample, visit, buffers, shift);
+        for (var view = 0; view < seen.Views; view++)
+        {
+            buffers.Resampler.ResampleLevels(
+                buffers.Picture, seen.Window(view), inputSize, seen.Flips(view), output.Slice(view * ViewElements, ViewElements));
+        }
+    }
+
+    /// <summary>Reads the picture.</summary>
+    /// <returns>What is seen of it.</returns>
+    private Sight Load(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<double> shift)
+    {
+        shift.Clear();
+        if (visit.TrainingEpoch is not { } epoch)
+            return LoadEvaluation(part, sample, buffers);
+        var key = CounterRandom.Key(seed, CounterRandom.Word("augmentation"), (ulong)epoch, (ulong)sample);
+        return LoadTraining(part, sample, key, buffers, shift);
+    }
+
+    private Sight LoadTraining(ImagePart part, int sample, ulong key, PictureBuffers buffers, Span<double> shift)
     {
         CropWindow Choose(PictureSize size) => augmentation.Crop switch
         {
@@ -45,36 +77,27 @@ public sealed class CroppingRenderer(
         };
 
         part.Load(sample, buffers, size => Choose(size).Enough);
-        Span<double> shift = stackalloc double[_channels];
         if (augmentation.PcaJitter > 0)
             PcaJitter.Draw(key, augmentation.PcaJitter, shift);
         var flip = augmentation.Flip && CounterRandom.Below(key, 2, 2) == 1;
-        Resample(buffers, Choose(buffers.Picture.StoredSize), flip, shift, output);
+        var window = Choose(buffers.Picture.StoredSize).In(buffers.Picture);
+        return new Sight(1, _ => window, _ => flip);
     }
 
-    private void RenderEvaluation(ImagePart part, int sample, PictureBuffers buffers, Span<float> output)
+    private Sight LoadEvaluation(ImagePart part, int sample, PictureBuffers buffers)
     {
         CropWindow Choose(PictureSize size, int place) =>
             CropChoice.OfResized(size, shorterSide, inputSize, (lefts, tops) => CropChoice.CornerOrMiddle(place, lefts, tops));
 
         const int Middle = 4;
         part.Load(sample, buffers, size => Choose(size, Middle).Enough);
-        Span<double> shift = stackalloc double[_channels];
-        shift.Clear();
-        for (var view = 0; view < evaluationViews; view++)
-        {
-            var place = evaluationViews == 1 ? Middle : view % 5;
-            Resample(buffers, Choose(buffers.Picture.StoredSize, place), flip: view >= 5, shift,
-                output.Slice(view * ViewElements, ViewElements));
-        }
+        var picture = buffers.Picture;
+        return new Sight(
+            evaluationViews, view => Choose(picture.StoredSize, evaluationViews == 1 ? Middle : view % 5).In(picture), view => view >= 5);
     }
 
-    private void Resample(PictureBuffers buffers, CropWindow window, bool flip, ReadOnlySpan<double> shift, Span<float> output)
-    {
-        var picture = buffers.Picture;
-        Span<float> offset = stackalloc float[_channels];
-        for (var c = 0; c < _channels; c++)
-            offset[c] = (float)((shift[c] - normalization.Mean[c]) / normalization.Deviation[c]);
-        buffers.Resampler.Resample(picture, window.In(picture), inputSize, flip, _scale, offset, output);
-    }
+    /// <param name="Views">Of the sample.</param>
+    /// <param name="Window">Each one's, in the picture's own pixels.</param>
+    /// <param name="Flips">Whether it is mirrored.</param>
+    private readonly record struct Sight(int Views, Func<int, CropWindow> Window, Func<int, bool> Flips);
 }

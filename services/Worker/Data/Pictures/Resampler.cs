@@ -9,6 +9,7 @@ internal sealed class Resampler
     private readonly FilterTaps _across = new();
     private readonly FilterTaps _down = new();
     private float[] _row = [];
+    private float[] _view = [];
 
     /// <summary>value · scale + offset for every channel of every output pixel.</summary>
     /// <param name="picture">(H, W, C).</param>
@@ -44,6 +45,17 @@ internal sealed class Resampler
                     output[(c * size * size) + at] = (sum[c] * scale[c]) + offset[c];
             }
         }
+    }
+
+    /// <summary>The levels themselves, rounded to whole ones.</summary>
+    public void ResampleLevels(Picture picture, in CropWindow window, int size, bool flip, Span<byte> output)
+    {
+        if (_view.Length < output.Length)
+            _view = new float[output.Length];
+        var values = _view.AsSpan(0, output.Length);
+        Resample(picture, window, size, flip, [1, 1, 1], [0, 0, 0], values);
+        for (var i = 0; i < values.Length; i++)
+            output[i] = (byte)Math.Clamp(MathF.Round(values[i]), 0, 255); // weights may sum up to a little more than one
     }
 
     private Vector128<float> Across(ReadOnlySpan<float> weights, int first, int channels)

@@ -11,35 +11,59 @@ public sealed class StoredRenderer(ChannelNormalization normalization, int input
     : ISampleRenderer
 {
     private readonly int _channels = normalization.Mean.Length;
-    private readonly float[][] _normalized =
-        [.. Enumerable.Range(0, normalization.Mean.Length)
-            .Select(c => Enumerable.Range(0, 256).Select(pixel => normalization.Apply(c, (byte)pixel)).ToArray())];
+    private readonly float[][] _normalized = OfEveryLevel(normalization, (channel, level) => normalization.Apply(channel, level));
+    private readonly byte[][] _levels = OfEveryLevel(normalization, (_, level) => level);
 
     /// <inheritdoc/>
     public int ViewElements { get; } = normalization.Mean.Length * inputSize * inputSize;
 
     /// <inheritdoc/>
+    public ChannelNormalization Normalization => normalization;
+
+    /// <inheritdoc/>
     public int Views(Visit visit) => 1;
 
     /// <inheritdoc/>
-    public void Render(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<float> output)
+    public void Render(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<float> output) =>
+        Render(buffers.Picture, Load(part, sample, visit, buffers), _normalized, output);
+
+    /// <inheritdoc/>
+    public void RenderLevels(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<byte> output, Span<double> shift)
     {
-        part.Load(sample, buffers, static _ => 1);
-        var view = visit.TrainingEpoch is { } epoch
-            ? SampleView.Random(seed, epoch, sample, augmentation.CropPadding, augmentation.Flip)
-            : SampleView.Plain;
-        Render(buffers.Picture, view, output);
+        Render(buffers.Picture, Load(part, sample, visit, buffers), _levels, output);
+        shift.Clear();
     }
 
     /// <summary>Writes one picture, (H, W, C) → (C, inputSize, inputSize).</summary>
-    public void Render(Picture picture, SampleView view, Span<float> output)
+    public void Render(Picture picture, SampleView view, Span<float> output) => Render(picture, view, _normalized, output);
+
+    private static T[][] OfEveryLevel<T>(ChannelNormalization normalization, Func<int, byte, T> value)
+    {
+        return [.. Enumerable.Range(0, normalization.Mean.Length).Select(OfChannel)];
+
+        T[] OfChannel(int channel) => [.. Enumerable.Range(0, 256).Select(level => value(channel, (byte)level))];
+    }
+
+    private SampleView Load(ImagePart part, int sample, Visit visit, PictureBuffers buffers)
+    {
+        part.Load(sample, buffers, static _ => 1);
+        return visit.TrainingEpoch is { } epoch
+            ? SampleView.Random(seed, epoch, sample, augmentation.CropPadding, augmentation.Flip)
+            : SampleView.Plain;
+    }
+
+    /// <param name="picture">(H, W, C).</param>
+    /// <param name="view">Of it.</param>
+    /// <param name="valueOf">Each level, by channel.</param>
+    /// <param name="output">(C, inputSize, inputSize).</param>
+    private void Render<T>(Picture picture, SampleView view, T[][] valueOf, Span<T> output)
     {
         var (height, width) = picture.Size;
         var (top, left) = ((inputSize - height) / 2, (inputSize - width) / 2);
         var (firstX, endX) = (Math.Max(0, -view.ShiftX), Math.Min(width, width - view.ShiftX));
         for (var c = 0; c < _channels; c++)
         {
-            var values = _normalized[c];
+            var values = valueOf[c];
             output.Slice(c * inputSize * inputSize, inputSize * inputSize).Fill(values[0]);
             for (var y = Math.Max(0, -view.ShiftY); y < Math.Min(height, height - view.ShiftY); y++)
             {

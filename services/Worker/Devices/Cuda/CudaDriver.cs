@@ -12,7 +12,7 @@ internal sealed unsafe class CudaDriver
 
     private const int NotReady = 600; // CUDA_ERROR_NOT_READY
     private const uint NonBlockingStream = 1; // CU_STREAM_NON_BLOCKING: not held up by the legacy stream
-    private const uint WithoutTiming = 2; // CU_EVENT_DISABLE_TIMING
+    private const uint SleepingWithoutTiming = 3; // CU_EVENT_BLOCKING_SYNC: who waits leaves its core to others; CU_EVENT_DISABLE_TIMING
     private const int MemoryTypeAttribute = 2; // CU_POINTER_ATTRIBUTE_MEMORY_TYPE
     private const uint DeviceMemory = 2; // CU_MEMORYTYPE_DEVICE
 
@@ -30,6 +30,8 @@ internal sealed unsafe class CudaDriver
     private readonly delegate* unmanaged<nint, int> _destroyEvent;
     private readonly delegate* unmanaged<nint, nint, int> _recordEvent;
     private readonly delegate* unmanaged<nint, int> _queryEvent;
+    private readonly delegate* unmanaged<nint, int> _waitForEvent;
+    private readonly delegate* unmanaged<nint, delegate* unmanaged<nint, void>, nint, int> _launchHostFunction;
     private readonly delegate* unmanaged<nint, nint, nuint, int> _toHost;
     private readonly delegate* unmanaged<nint, nint, nuint, int> _toDevice;
     private readonly delegate* unmanaged<nint, nint, nuint, nint, int> _toDeviceOnStream;
@@ -52,6 +54,8 @@ internal sealed unsafe class CudaDriver
         _destroyEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventDestroy_v2");
         _recordEvent = (delegate* unmanaged<nint, nint, int>)library.Function("cuEventRecord");
         _queryEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventQuery");
+        _waitForEvent = (delegate* unmanaged<nint, int>)library.Function("cuEventSynchronize");
+        _launchHostFunction = (delegate* unmanaged<nint, delegate* unmanaged<nint, void>, nint, int>)library.Function("cuLaunchHostFunc");
         _toHost = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyDtoH_v2");
         _toDevice = (delegate* unmanaged<nint, nint, nuint, int>)library.Function("cuMemcpyHtoD_v2");
         _toDeviceOnStream = (delegate* unmanaged<nint, nint, nuint, nint, int>)library.Function("cuMemcpyHtoDAsync_v2");
@@ -106,13 +110,23 @@ internal sealed unsafe class CudaDriver
     public nint CreateEvent()
     {
         nint @event;
-        Check(_createEvent(&@event, WithoutTiming), "cuEventCreate");
+        Check(_createEvent(&@event, SleepingWithoutTiming), "cuEventCreate");
         return @event;
     }
 
     public void DestroyEvent(nint @event) => _destroyEvent(@event);
 
     public void Record(nint @event, nint stream) => Check(_recordEvent(@event, stream), "cuEventRecord");
+
+    /// <summary>Returns once what the event was last recorded after is done.</summary>
+    public void WaitFor(nint @event) => Check(_waitForEvent(@event), "cuEventSynchronize");
+
+    /// <summary>
+    /// Has the driver call a function, which calls none of CUDA's, once all is done that the stream was given before: never on a device
+    /// that has failed.
+    /// </summary>
+    public void Call(nint stream, delegate* unmanaged<nint, void> function, nint argument) =>
+        Check(_launchHostFunction(stream, function, argument), "cuLaunchHostFunc");
 
     public bool HasHappened(nint @event)
     {

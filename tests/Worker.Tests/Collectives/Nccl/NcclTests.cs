@@ -151,6 +151,25 @@ public sealed class NcclTests
         });
     }
 
+    /// <summary>It looks up ten times a second for peers that died, and asks for nothing in between.</summary>
+    [Fact]
+    public void AllReduce_OfWhatIsNotComputedYet_SleepsUntilTheStreamWakesIt()
+    {
+        using var ranks = OneCardEach("aa");
+        StandIn.TakeEventQueries();
+        var began = Stopwatch.GetTimestamp();
+        ranks.Run(group =>
+        {
+            using var values = new DeviceValues<float>(0);
+            StandIn.Fill(group.Rank, values.Address, 1, group.Rank + 1, milliseconds: 250);
+            group.AllReduce(values.Span, "sum");
+            values.Span[0].ShouldBe(3);
+        });
+
+        var lookUps = (int)(Stopwatch.GetElapsedTime(began).TotalMilliseconds / 100);
+        StandIn.TakeEventQueries().ShouldBeLessThanOrEqualTo(2 * 2 * (lookUps + 1)); // of two ranks, with as much again to spare
+    }
+
     [Fact]
     public void RanksOnOneCard_ExchangeThroughTheCpusMemory()
     {
@@ -380,6 +399,61 @@ public sealed class NcclTests
         .. StandIn.TakeLog().Where(line => line.Contains(": nccl", StringComparison.Ordinal)).Select(line => line.Split(": "))
             .GroupBy(line => line[0], line => line[1].Split(" type")[0].Replace(" count", "", StringComparison.Ordinal)),
     ];
+
+    /// <summary>Statistics of layers, forward and backward, with what is computed next waiting for them and not the caller.</summary>
+    [Theory]
+    [InlineData(Trainings.BatchSize)]
+    [InlineData(1)] // of which one rank has none
+    public void SynchronisedStatistics_ByNccl_AreThoseThroughSharedMemory(int batchSize)
+    {
+        double[][] Train(Ranks ranks) => ranks.Run(group =>
+        {
+            using var partition = Trainings.Data("resnet18", torch.ScalarType.Float64, group, syncBatchNorm: true);
+            var losses = Trainings.Train(partition, torch.ScalarType.Float64, 3, batchSize, group: group);
+            return (double[])[.. losses, .. partition.Network.buffers().SelectMany(Trainings.Values)];
+        });
+
+        using var onCpus = new Ranks("aa");
+        var expected = Train(onCpus);
+        StandIn.TakeLog();
+        using var everything = StandIn.EverythingOnDevice();
+        using var onGpus = OneCardEach("aa");
+        var actual = Train(onGpus);
+
+        for (var rank = 0; rank < 2; rank++)
+            actual[rank].ShouldBe(expected[rank]); // sums of two are the same in either order
+        // Twenty layers, forward and backward, in three steps on two ranks; gradients are more calls of fewer.
+        Calls("ncclAllReduce").ShouldBeGreaterThanOrEqualTo(20 * 2 * 3 * 2);
+    }
+
+    /// <summary>Activations, their gradients and labels between the stages, and statistics and gradients between two pipelines.</summary>
+    [Theory]
+    [InlineData("aa", 2)]
+    [InlineData("aaaa", 2)]
+    public void Pipeline_ByNccl_TrainsAsThroughSharedMemory(string placement, int stages)
+    {
+        double[][] Train(Ranks ranks) => ranks.Run(group =>
+        {
+            using var partition = Trainings.Pipeline("resnet18", torch.ScalarType.Float64, group, stages, microBatches: 2);
+            return Trainings.Train(partition, torch.ScalarType.Float64, 3, group: group);
+        });
+
+        using var onCpus = new Ranks(placement);
+        var expected = Train(onCpus);
+        StandIn.TakeLog();
+        using var everything = StandIn.EverythingOnDevice();
+        using var onGpus = OneCardEach(placement);
+        var actual = Train(onGpus);
+
+        for (var rank = 0; rank < placement.Length; rank++)
+            actual[rank].ShouldBe(expected[rank]);
+        // In each of three steps the two micro-batches' activations and their gradients, and the labels: each is sent by one stage and
+        // received by another.
+        Calls("message").ShouldBe(placement.Length / stages * 3 * (2 + 2 + 1) * 2);
+    }
+
+    /// <summary>In the log, which this empties.</summary>
+    private static int Calls(string name) => StandIn.TakeLog().Count(line => line.Contains(name, StringComparison.Ordinal));
 
     private static Ranks OneCardEach(string placement) => new(placement, StandIn.Options()) { CudaDevice = rank => rank };
 

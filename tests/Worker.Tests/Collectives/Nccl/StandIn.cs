@@ -25,6 +25,24 @@ internal static unsafe class StandIn
     public static void SetDevice(nint start, long bytes) =>
         ((delegate* unmanaged<nint, nuint, void>)Function("standinSetDevice"))(start, (nuint)bytes);
 
+    /// <summary>
+    /// Makes all memory a GPU's, and the calling threads its compute stream, so that CPU tensors pass for tensors there; until it is
+    /// disposed of.
+    /// </summary>
+    public static IDisposable EverythingOnDevice()
+    {
+        const nint first = 4096;
+        SetDevice(first, long.MaxValue - first);
+        LetCallersCompute(1);
+        return new Restoring(() =>
+        {
+            LetCallersCompute(0);
+            SetDevice(first, 0);
+        });
+
+        static void LetCallersCompute(int yes) => ((delegate* unmanaged<int, void>)Function("standinLetCallersCompute"))(yes);
+    }
+
     /// <summary>A kernel on a device's compute stream that takes its time and then fills.</summary>
     public static void Fill(int device, nint values, int count, float value, int milliseconds) =>
         ((delegate* unmanaged<int, nint, nuint, float, int, void>)Function("standinFill"))(
@@ -37,6 +55,9 @@ internal static unsafe class StandIn
 
     /// <summary>From now on the device's last communicator has met this error.</summary>
     public static void Fail(int device, int code) => ((delegate* unmanaged<int, int, void>)Function("standinFail"))(device, code);
+
+    /// <summary>How often CUDA has been asked whether an event has happened, since it was last read.</summary>
+    public static int TakeEventQueries() => ((delegate* unmanaged<int>)Function("standinEventQueries"))();
 
     /// <summary>NCCL's calls since it was last read.</summary>
     public static string[] TakeLog()
@@ -57,6 +78,11 @@ internal static unsafe class StandIn
         compiler.WaitForExit();
         compiler.ExitCode.ShouldBe(0);
         return (path, NativeLibrary.Load(path));
+    }
+
+    private sealed class Restoring(Action restore) : IDisposable
+    {
+        public void Dispose() => restore();
     }
 
     private static string Source([CallerFilePath] string here = "") => Path.Combine(Path.GetDirectoryName(here)!, "standin.cpp");

@@ -33,6 +33,8 @@ std::condition_variable& changed = *new std::condition_variable;
 std::map<uintptr_t, size_t> deviceMemory;
 std::string callLog;
 bool held = false;
+std::atomic<int> eventQueries { 0 };
+std::atomic<bool> callersCompute { false };  // the calling threads do the compute stream's work, as they do that of libtorch's CPU tensors
 
 void note(const std::string& line)
 {
@@ -196,8 +198,8 @@ API int cuEventCreate(void** handle, unsigned flags)
 {
     if (!current)
         return InvalidContext;
-    if (flags != 2)
-        return InvalidValue;
+    if (flags != 3)
+        return InvalidValue;  // one that sleeps and does not time
     auto event = std::make_shared<Event>();
     *handle = event.get();
     std::lock_guard lock(gate);
@@ -234,11 +236,30 @@ API int cuEventRecord(void* handle, void* streamHandle)
 
 API int cuEventQuery(void* handle)
 {
+    eventQueries++;
     auto event = eventOf(handle);
     if (!event)
         return InvalidValue;
     std::lock_guard lock(gate);
     return event->happened >= event->recorded ? OK : NotReady;
+}
+
+API int cuEventSynchronize(void* handle)
+{
+    auto event = eventOf(handle);
+    if (!event)
+        return InvalidValue;
+    std::unique_lock lock(gate);
+    changed.wait(lock, [&] { return event->happened >= event->recorded; });
+    return OK;
+}
+
+API int cuLaunchHostFunc(void* stream, void (*function)(void*), void* data)
+{
+    if (!current)
+        return InvalidContext;
+    streamOf(stream)->put([=] { function(data); });
+    return OK;
 }
 
 API int cuStreamWaitEvent(void* streamHandle, void* handle, unsigned flags)
@@ -253,10 +274,14 @@ API int cuStreamWaitEvent(void* streamHandle, void* handle, unsigned flags)
         version = event->recorded;
         stream->waitsForCompute = event->ofComputeStream;
     }
-    stream->put([event, version] {
+    auto wait = [event, version] {
         std::unique_lock lock(gate);
         changed.wait(lock, [&] { return event->happened >= version; });
-    });
+    };
+    if (stream->compute && callersCompute)
+        wait();
+    else
+        stream->put(wait);
     return OK;
 }
 
@@ -306,6 +331,10 @@ API void standinSetDevice(void* start, size_t bytes)
     else
         deviceMemory.erase(reinterpret_cast<uintptr_t>(start));
 }
+
+API int standinEventQueries() { return eventQueries.exchange(0); }
+
+API void standinLetCallersCompute(int yes) { callersCompute = yes; }
 
 // A kernel on the compute stream of a device: it takes its time, then writes.
 API void standinFill(int device, float* values, size_t count, float value, int milliseconds)

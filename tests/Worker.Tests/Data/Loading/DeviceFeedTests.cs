@@ -1,4 +1,5 @@
 using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Devices.Cuda;
 using Cluster.Worker.Tests.Collectives.Nccl;
 using static TorchSharp.torch;
@@ -43,7 +44,8 @@ public sealed class DeviceFeedTests : IDisposable
         _feed.Begin(batches[0]);
         for (var i = 0; i < batches.Length; i++)
         {
-            var (images, labels) = _feed.Take(batches[i]).ShouldNotBeNull();
+            var sent = _feed.Take(batches[i]).ShouldNotBeNull();
+            var (images, labels) = (sent[0], sent[1]);
             if (i + 1 < batches.Length)
                 _feed.Begin(batches[i + 1]);
             using var computed = new DeviceValues<float>(0);
@@ -56,6 +58,32 @@ public sealed class DeviceFeedTests : IDisposable
 
         foreach (var batch in batches)
             batch.Dispose();
+    }
+
+    /// <summary>A byte a pixel, and what turns it into what the network sees, which the GPU does.</summary>
+    [Fact]
+    public void Levels_TravelAsBytes_WithWhatNormalisesThem()
+    {
+        using var scope = NewDisposeScope();
+        var normalization = new ChannelNormalization([0.5f, 0.25f], [0.5f, 2f]);
+        using var floats = ABatch(1, samples: 2);
+        using var levels = new HostBatch(samples: 2, globalSize: 2, views: 1, Pixels, normalization);
+        for (var i = 0; i < levels.Levels.Length; i++)
+            levels.Levels[i] = (byte)(20 * i);
+        levels.SetShift(0, [0, 0]);
+        levels.SetShift(1, [0.125, 0]);
+        _feed.Begin(floats);
+        _feed.Begin(levels);
+        _feed.Take(floats).ShouldNotBeNull().Count.ShouldBe(2);
+
+        var sent = _feed.Take(levels).ShouldNotBeNull();
+        using var computed = new DeviceValues<float>(0);
+        StandIn.Fill(0, computed.Address, 1, 9, milliseconds: 0);
+        SpinWait.SpinUntil(() => Volatile.Read(ref computed.Span[0]) == 9, TimeSpan.FromSeconds(30)).ShouldBeTrue();
+
+        (sent[0].dtype, sent[0].numel()).ShouldBe((ScalarType.Byte, 2 * Pixels));
+        TensorMemory.Values<byte>(sent[0]).ToArray().ShouldBe(levels.Levels.ToArray());
+        TensorMemory.Values<float>(sent[2]).ToArray().ShouldBe([255, 255, 0.5f, 2, -0.5f, -0.25f, -0.375f, -0.25f]);
     }
 
     private static HostBatch ABatch(int number, int samples)

@@ -1,0 +1,73 @@
+using System.Collections.Concurrent;
+
+namespace Cluster.Worker.Devices;
+
+/// <summary>
+/// Counts the faults that the driver tells of cards by number, NVIDIA's "XID": a trainer's own, such as a bad address (13, 31), and the
+/// card's, such as memory (48) or the bus (79).
+/// </summary>
+internal sealed partial class GpuFaults : IDisposable
+{
+    /// <summary>How long the end of the agent may wait for this; what comes is told at once.</summary>
+    private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
+
+    private readonly Nvml _nvml;
+    private readonly ILogger _logger;
+    private readonly ConcurrentDictionary<(string Card, int Xid), long> _counts = [];
+    private readonly nint _events;
+    private readonly Thread? _thread;
+    private volatile bool _ending;
+
+    /// <param name="nvml">That tells them.</param>
+    /// <param name="cards">To watch.</param>
+    /// <param name="logger">Is told each.</param>
+    public GpuFaults(Nvml nvml, IReadOnlyList<GpuCard> cards, ILogger logger)
+    {
+        (_nvml, _logger) = (nvml, logger);
+        var isWatching = nvml.TryWatch(cards, out _events, out var reason);
+        if (reason.Length > 0)
+            LogUnwatched(reason);
+        if (!isWatching)
+            return;
+        _thread = new Thread(Watch) { Name = "gpu faults", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Since the agent started.</summary>
+    public IReadOnlyList<(string Card, int Xid, long Count)> All => [.. _counts.Select(pair => (pair.Key.Card, pair.Key.Xid, pair.Value))];
+
+    public void Dispose()
+    {
+        _ending = true;
+        _thread?.Join();
+        if (_events != 0)
+            _nvml.Free(_events);
+    }
+
+    private void Watch()
+    {
+        try
+        {
+            while (!_ending)
+            {
+                if (_nvml.NextXid(_events, LongestWait) is not var (card, xid))
+                    continue;
+                _counts.AddOrUpdate((card, xid), 1, (_, count) => count + 1);
+                LogFault(card, xid);
+            }
+        }
+        catch (InvalidOperationException e)
+        {
+            LogBlind(e.Message);
+        }
+    }
+
+    [LoggerMessage(LogLevel.Warning, "{Card} has met a fault, XID {Xid}; NVIDIA's list of XID errors says what it means")]
+    private partial void LogFault(string card, int xid);
+
+    [LoggerMessage(LogLevel.Information, "Not every GPU tells its faults: {Reason}")]
+    private partial void LogUnwatched(string reason);
+
+    [LoggerMessage(LogLevel.Error, "Faults of GPUs are not told any more: {Reason}")]
+    private partial void LogBlind(string reason);
+}

@@ -31,6 +31,37 @@ internal sealed class PassedOver
         AddFile(name);
     }
 
+    /// <summary>What was passed over after that.</summary>
+    public void Add(PassedOver next)
+    {
+        if (Count == 0)
+            Example = next.Example;
+        (files, folders) = (files + next.files, folders + next.folders);
+        foreach (var (ending, count) in next.endings)
+            endings[ending] = endings.GetValueOrDefault(ending) + count;
+    }
+
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(Example);
+        writer.Write(folders);
+        writer.Write(endings.Count);
+        foreach (var (ending, count) in endings)
+        {
+            writer.Write(ending);
+            writer.Write(count);
+        }
+    }
+
+    public static PassedOver Read(BinaryReader reader)
+    {
+        var read = new PassedOver { Example = reader.ReadString(), folders = reader.ReadInt32() };
+        for (var count = reader.ReadInt32(); count > 0; count--)
+            read.endings[reader.ReadString()] = reader.ReadInt32();
+        read.files = read.endings.Values.Sum();
+        return read;
+    }
+
     public bool HasAny(IEnumerable<string> ofEndings) => ofEndings.Any(endings.ContainsKey);
 
     /// <summary>"3 files (.webp 2, .txt 1) and 1 folder".</summary>

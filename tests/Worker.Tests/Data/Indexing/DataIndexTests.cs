@@ -66,7 +66,7 @@ public sealed class DataIndexTests : IDisposable
     public void OtherFolderAtTheSamePath_IsReadAnew()
     {
         _data.Read(Layout);
-        _data.Pictures.Run("train", "cp -a class-1 ../aside && rm aside/0.png && touch -r class-1 ../aside || true; mv -T class-1 ../gone && mv -T ../aside class-1");
+        _data.Pictures.Run("train", "cp -a class-1 ../aside && rm ../aside/0.png && touch -r class-1 ../aside && mv -T class-1 ../gone && mv -T ../aside class-1");
 
         _data.Read(Layout).Seen.ShouldBe(Fresh);
     }

@@ -37,6 +37,7 @@ internal sealed partial class DataIndex : IDisposable
     private readonly CancellationToken _cancellationToken;
     private readonly DataIndexLock _lock;
     private readonly Dictionary<string, IndexEntry> _used = new(StringComparer.Ordinal);
+    private readonly HashSet<string> _anew = new(StringComparer.Ordinal);
     private readonly long _askedAt;
     private DataIndexFile? _current;
     private DataIndexWriter? _writer;
@@ -56,7 +57,7 @@ internal sealed partial class DataIndex : IDisposable
     }
 
     /// <summary>Folders and shards that were read anew.</summary>
-    public int Fresh { get; private set; }
+    public int Fresh => _anew.Count;
 
     /// <summary>What is at a path: by the index, or read anew and kept.</summary>
     /// <param name="path">A folder or a shard.</param>
@@ -77,7 +78,7 @@ internal sealed partial class DataIndex : IDisposable
         var (now, readAt) = (_setup.TimeProvider.GetUtcNow(), _setup.TimeProvider.GetTimestamp());
         var stamp = FileCalls.Stamp(path);
         var found = read();
-        Fresh++;
+        _anew.Add(path);
         var isSettled = stamp is { } before && before.IsSettled(now, _setup.Options.SettleTime) && FileCalls.Stamp(path) == before;
         Keep(path, new IndexEntry(stamp.GetValueOrDefault(), isSettled, readAt, 0, 0, default), writer => write(writer, found));
         return found;

@@ -82,9 +82,9 @@ public sealed class DataIndexTests : IDisposable
     [InlineData("printf CLDATIX1 > $F; head -c 100000 /dev/urandom >> $F")]
     [InlineData("printf CLDATIX1 > $F; head -c 100000 /dev/zero >> $F")]
     [InlineData("printf CLDATIX9 | dd of=$F conv=notrunc status=none")]
-    [InlineData("printf x | dd of=$F conv=notrunc status=none bs=1 seek=$(($(stat -c %s $F) - 1))")]
-    [InlineData("printf x | dd of=$F conv=notrunc status=none bs=1 seek=$(($(stat -c %s $F) - 60))")]
-    [InlineData("printf x | dd of=$F conv=notrunc status=none bs=1 seek=$(($(stat -c %s $F) - 200))")]
+    [InlineData("printf xxxxxxxx | dd of=$F conv=notrunc status=none bs=1 seek=$(($(stat -c %s $F) - 8))")]
+    [InlineData("printf xxxxxxxx | dd of=$F conv=notrunc status=none bs=1 seek=$(($(stat -c %s $F) - 60))")]
+    [InlineData("printf xxxxxxxx | dd of=$F conv=notrunc status=none bs=1 seek=$(($(stat -c %s $F) - 200))")]
     public void DamagedIndex_IsBuiltAnew(string damage)
     {
         _data.Read(Layout);

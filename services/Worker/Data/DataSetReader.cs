@@ -15,7 +15,8 @@ public static class DataSetReader
     /// <param name="dataRoot">Holds one folder a data set.</param>
     /// <param name="notes">Is told how far it is, and what is passed over.</param>
     /// <exception cref="DataSetException">Unknown, missing or damaged.</exception>
-    public static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes? notes = null) => Read(spec, dataRoot, notes ?? new DataNotes(), null);
+    public static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes? notes = null) =>
+        Read(spec, dataRoot, notes ?? new DataNotes(), null);
 
     /// <param name="spec">A data set of <see cref="DataCatalog"/>, with the sizes that it leaves open.</param>
     /// <param name="dataRoot">Holds one folder a data set.</param>
@@ -32,9 +33,13 @@ public static class DataSetReader
             DataLayout.Idx => IdxDataSet.Read(definition, dataRoot),
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
             DataLayout.ImageFolder => OfFolder(
-                definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index), spec, index),
+                definition,
+                ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
+                spec, index),
             DataLayout.TarShards => OfFolder(
-                definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index), spec, index),
+                definition,
+                TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
+                spec, index),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };

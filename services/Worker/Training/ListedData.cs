@@ -20,7 +20,8 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
             (notes, index) => DataSetReader.Read(context.Launch.Spec.Data, context.Launch.DataRoot, notes, index), cancellationToken);
 
     internal static ListedData Read(
-        TrainerContext context, DataIndexOptions options, Func<DataNotes, DataIndex?, ImageDataSet> read, CancellationToken cancellationToken)
+        TrainerContext context, DataIndexOptions options, Func<DataNotes, DataIndex?, ImageDataSet> read,
+        CancellationToken cancellationToken)
     {
         var (launch, notes) = (context.Launch, new DataNotes());
         using var index = OpenIndex(context, options, notes, cancellationToken);
@@ -43,10 +44,12 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
     }
 
     /// <summary>Null where the node keeps none, and for data sets of few files.</summary>
-    private static DataIndex? OpenIndex(TrainerContext context, DataIndexOptions options, DataNotes notes, CancellationToken cancellationToken)
+    private static DataIndex? OpenIndex(
+        TrainerContext context, DataIndexOptions options, DataNotes notes, CancellationToken cancellationToken)
     {
         var (launch, data) = (context.Launch, context.Launch.Spec.Data);
-        if (launch.DataIndexFolder.Length == 0 || options.MaxDataSets == 0 || data.Name is not (DataCatalog.ImageFolder or DataCatalog.TarShards))
+        var hasManyFiles = data.Name is DataCatalog.ImageFolder or DataCatalog.TarShards;
+        if (!hasManyFiles || launch.DataIndexFolder.Length == 0 || options.MaxDataSets == 0)
             return null;
         var setup = new DataIndexSetup
         {

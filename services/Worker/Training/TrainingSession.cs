@@ -30,8 +30,9 @@ public sealed class TrainingSession : ITrainingSession
             var settings = new ConfigurationBuilder().AddEnvironmentVariables().Build();
             var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
             var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
+            var indexes = TrainerSettings.Read<DataIndexOptions>(settings, DataIndexOptions.SectionName);
             // Before peers wait for this rank in an exchange, since nodes differ in how long it takes.
-            var listed = ListedData.Read(context, TrainerSettings.Read<DataIndexOptions>(settings, DataIndexOptions.SectionName), cancellationToken);
+            var listed = ListedData.Read(context, indexes, cancellationToken);
             using var group = TrainingGroup.Join(context, collectives, cancellationToken);
             GpuKernels.Choose(context.Launch.Spec.Hyperparameters.Precision);
             return context.Launch.Spec.IsTraining()

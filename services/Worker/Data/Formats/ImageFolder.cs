@@ -74,7 +74,8 @@ public sealed class ImageFolder : EncodedPart
             throw new DataSetException($"{folder}/train has no class folders; put the pictures of each class into a folder of its own");
         if (names.Count != classes)
             throw new JobMisconfiguredException($"data.classes is {classes} but {folder}/train has {names.Count} class folders; make them equal");
-        return (Scan(listing, Path.Combine(folder, "train"), names, names, decoding, notes), Part("val"), parts.Contains("test") ? Test() : None());
+        var train = Scan(listing, Path.Combine(folder, "train"), names, names, decoding, notes);
+        return (train, Part("val"), parts.Contains("test") ? Test() : None());
 
         ImageFolder Part(string part)
         {

@@ -20,7 +20,8 @@ internal sealed record ShardContents(string Path)
 
     public required bool HasEnd { get; init; }
 
-    /// <summary>A picture has no class, a class no picture, or one of them is there twice: no matter where classes are not wanted.</summary>
+    /// <summary>A picture has no class, a class no picture, or one of them is there twice: no matter where classes are not
+    /// wanted.</summary>
     public string? Fault { get; init; }
 
     /// <summary>What belongs to no sample.</summary>
@@ -33,7 +34,9 @@ internal sealed record ShardContents(string Path)
     public static ShardContents Read(string path, int classes, DataIndex? index) => index is null
         ? TarShard.Read(path, classes)
         // A class that the job has not is refused in the words of who reads it.
-        : index.Get(path, () => TarShard.Read(path, classes), Write, record => Decode(path, record) is var known && known.MaxClass < classes ? known : null);
+        : index.Get(
+            path, () => TarShard.Read(path, classes), Write,
+            record => Decode(path, record) is var known && known.MaxClass < classes ? known : null);
 
     private static void Write(BinaryWriter writer, ShardContents shard)
     {

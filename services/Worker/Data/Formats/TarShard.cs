@@ -52,10 +52,8 @@ internal sealed class TarShard(string path, int classes)
         {
             if (!classOf.TryGetValue(key, out var label) || !keys.Add(key))
             {
-                return contents with
-                {
-                    Fault = $"{path} has a picture {FileNames.Shown(key)} without {FileNames.Shown(key)}.cls, or two of that name{Beside(key)}",
-                };
+                var name = FileNames.Shown(key);
+                return contents with { Fault = $"{path} has a picture {name} without {name}.cls, or two of that name{Beside(key)}" };
             }
 
             samples.Add(new ShardSample(offset, bytes, label));

@@ -81,7 +81,8 @@ public sealed class TarShards : EncodedPart
                 notes.See(contents[^1].Entries);
             }
 
-            return Join(shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", contents, classes, decoding, mayLackLabels: part == "test", notes);
+            var what = shards[part] is [var only] ? only : $"{folder}/{part}-*.tar";
+            return Join(what, contents, classes, decoding, mayLackLabels: part == "test", notes);
         }
     }
 
@@ -128,7 +129,8 @@ public sealed class TarShards : EncodedPart
 
     private static bool IsPacked(string file) => PackedEndings.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase));
 
-    private static TarShards Join(string part, List<ShardContents> shards, int classes, Decoding decoding, bool mayLackLabels, DataNotes notes)
+    private static TarShards Join(
+        string part, List<ShardContents> shards, int classes, Decoding decoding, bool mayLackLabels, DataNotes notes)
     {
         foreach (var shard in shards)
         {

@@ -20,12 +20,15 @@ internal sealed record DataIndexSetup
 }
 
 /// <summary>
-/// What the folders and shards of a data set hold, as a rank of this node has read it, for all that read it later: each is looked at again, and read again only
+/// What the folders and shards of a data set hold, as a rank of this node has read it, for all that read it later: each is looked at
+/// again, and read again only
 /// if it has changed.
 /// </summary>
 /// <remarks>
-/// A reading serves a rank in two cases. It began after this rank asked: then it is as good as the rank's own. Or the folder or shard is still the one that was
-/// read, by its <see cref="FileStamp"/>, which had settled by then. What is new is read under a lock, by one rank of the node; the others wait and take over.
+/// A reading serves a rank in two cases. It began after this rank asked: then it is as good as the rank's own. Or the folder or shard is
+/// still the one that was
+/// read, by its <see cref="FileStamp"/>, which had settled by then. What is new is read under a lock, by one rank of the node; the
+/// others wait and take over.
 /// Without a folder that can be written to, each rank reads for itself, as it does without an index.
 /// </remarks>
 internal sealed partial class DataIndex : IDisposable
@@ -84,7 +87,8 @@ internal sealed partial class DataIndex : IDisposable
         return found;
     }
 
-    /// <summary>Digests of the samples that were read: those that another rank has taken since this one asked, or its own, which others may wait for.</summary>
+    /// <summary>Digests of the samples that were read: those that another rank has taken since this one asked, or its own, which others
+    /// may wait for.</summary>
     public long[] Digests(Func<long[]> take)
     {
         if (Find() is { } known)
@@ -128,7 +132,9 @@ internal sealed partial class DataIndex : IDisposable
     private T? Find<T>(string path, Func<BinaryReader, T?> decode)
         where T : class
     {
-        if (_current is null || !_current.Entries.TryGetValue(path, out var entry) || !Serves(path, entry) || _current.Read(entry) is not { } record)
+        if (_current is null || !_current.Entries.TryGetValue(path, out var entry) || !Serves(path, entry))
+            return null;
+        if (_current.Read(entry) is not { } record)
             return null;
         try
         {
@@ -151,7 +157,8 @@ internal sealed partial class DataIndex : IDisposable
     private bool ReadsByCurrent() =>
         _current is { } index && _used.All(used => index.Entries.TryGetValue(used.Key, out var entry) && entry.IsSameReading(used.Value));
 
-    /// <summary>Waits until no other rank reads. False where that is not to be waited for, and where this rank has had its turn before.</summary>
+    /// <summary>Waits until no other rank reads. False where that is not to be waited for, and where this rank has had its turn
+    /// before.</summary>
     private bool TakeTurn()
     {
         if (_isOff || _lock.IsHeld)
@@ -291,6 +298,7 @@ internal sealed partial class DataIndex : IDisposable
     [LoggerMessage(LogLevel.Warning, "No index of the data set can be kept ({Reason}): every rank lists it for itself, now and each time")]
     private static partial void LogOff(ILogger logger, string reason);
 
-    [LoggerMessage(LogLevel.Warning, "Another rank of this node that lists the data set has got no further for {Seconds} s (DataIndex__Patience); listing it here too")]
+    [LoggerMessage(LogLevel.Warning,
+        "Another rank of this node that lists the data set has got no further for {Seconds} s (DataIndex__Patience); listing it here too")]
     private static partial void LogImpatient(ILogger logger, double seconds);
 }

@@ -5,7 +5,8 @@ namespace Cluster.Worker.Data.Indexing;
 /// <summary>What was found at a path, and where the index has it.</summary>
 /// <param name="Stamp">Of the folder or shard, before it was read and after.</param>
 /// <param name="IsSettled">Whether the stamp is enough to know later that it has not changed since.</param>
-/// <param name="ReadAt">When the reading began, by the machine's monotonic clock; <see cref="DataIndexFile.Never"/> if that was before the machine's start.</param>
+/// <param name="ReadAt">When the reading began, by the machine's monotonic clock; <see cref="DataIndexFile.Never"/> if that was before
+/// the machine's start.</param>
 /// <param name="Offset">Of the record.</param>
 /// <param name="Bytes">Of the record.</param>
 /// <param name="Checksum">Of the record.</param>
@@ -16,7 +17,8 @@ internal readonly record struct IndexEntry(FileStamp Stamp, bool IsSettled, long
 }
 
 /// <summary>An index as it was published: records, then a table of them, then where the table is. Checked before it is believed.</summary>
-/// <remarks>A file is never changed, only replaced, so that one which is open stays whole. Whatever is wrong with it, it counts as none.</remarks>
+/// <remarks>A file is never changed, only replaced, so that one which is open stays whole. Whatever is wrong with it, it counts as
+/// none.</remarks>
 internal sealed class DataIndexFile : IDisposable
 {
     /// <summary>The last digit is the version: another one's files are not read.</summary>
@@ -51,7 +53,8 @@ internal sealed class DataIndexFile : IDisposable
             index.ReadTable();
             return index;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or ArgumentException)
+        catch (Exception e) when (
+            e is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or ArgumentException)
         {
             index?.Dispose();
             return null;
@@ -91,7 +94,8 @@ internal sealed class DataIndexFile : IDisposable
         {
             var path = table.ReadString();
             var (stamp, isSettled, readAt) = (FileStamp.Read(table), table.ReadBoolean(), table.ReadInt64());
-            var entry = new IndexEntry(stamp, isSettled, isOfThisBoot ? readAt : Never, table.ReadInt64(), table.ReadInt32(), Checksum.Read(table));
+            var (at, size, checksum) = (table.ReadInt64(), table.ReadInt32(), Checksum.Read(table));
+            var entry = new IndexEntry(stamp, isSettled, isOfThisBoot ? readAt : Never, at, size, checksum);
             Require(entry.Bytes >= 0 && entry.Offset >= Magic.Length && entry.Bytes <= offset - entry.Offset);
             _entries[path] = entry;
         }

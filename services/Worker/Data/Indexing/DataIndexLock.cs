@@ -1,7 +1,9 @@
 namespace Cluster.Worker.Data.Indexing;
 
-/// <summary>Who lists a data set for the ranks of a node: the one that holds the lock file, by flock, which the kernel takes from a process that dies.</summary>
-/// <remarks>The file's length tells how many entries the holder has looked at: that needs no space, which a full disk would refuse.</remarks>
+/// <summary>Who lists a data set for the ranks of a node: the one that holds the lock file, by flock, which the kernel takes from a
+/// process that dies.</summary>
+/// <remarks>The file's length tells how many entries the holder has looked at: that needs no space, which a full disk would
+/// refuse.</remarks>
 internal sealed class DataIndexLock(string path) : IDisposable
 {
     // EWOULDBLOCK: .NET says so of a file that somebody else holds.

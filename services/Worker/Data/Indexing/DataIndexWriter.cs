@@ -27,8 +27,10 @@ internal sealed class DataIndexWriter(string aside, Stream stream, long maxBytes
         return TryAppend(path, reading with { Checksum = Checksum.Of(bytes) }, bytes);
     }
 
-    /// <summary>Takes a record over from another index. False where this one would be larger than it may; a record that is damaged is left out.</summary>
-    public bool TryCopy(string path, DataIndexFile from, IndexEntry entry) => from.Read(entry) is not { } bytes || TryAppend(path, entry, bytes);
+    /// <summary>Takes a record over from another index. False where this one would be larger than it may; a record that is damaged is
+    /// left out.</summary>
+    public bool TryCopy(string path, DataIndexFile from, IndexEntry entry) =>
+        from.Read(entry) is not { } bytes || TryAppend(path, entry, bytes);
 
     /// <summary>Puts it in its place.</summary>
     /// <param name="path">There.</param>

@@ -11,7 +11,8 @@ internal static unsafe partial class FileCalls
     private const int KindAt = 18, NameAt = 19;
 
     // struct statx, which is the same on every processor: where its fields stand in it.
-    private const int StatBytes = 256, MaskAt = 0, ModeAt = 28, InodeAt = 32, SizeAt = 40, ChangedAt = 96, ModifiedAt = 112, DeviceAt = 136;
+    private const int StatBytes = 256, MaskAt = 0, ModeAt = 28, InodeAt = 32, SizeAt = 40;
+    private const int ChangedAt = 96, ModifiedAt = 112, DeviceAt = 136;
     private const uint WantKindAndSize = 0x0001 | 0x0200, WantStamp = 0x0040 | 0x0080 | 0x0100 | 0x0200;
     private const int CurrentFolder = -100;
 

@@ -5,11 +5,13 @@ namespace Cluster.Worker.Data.Indexing;
 /// <param name="Inode">There.</param>
 /// <param name="Bytes">Of a file.</param>
 /// <param name="Modified">Of a folder: when an entry came, went or changed its name.</param>
-/// <param name="Changed">The same and more, by a clock that no program can set back for a file, as those that unpack archives do with the other.</param>
+/// <param name="Changed">The same and more, by a clock that no program can set back for a file, as those that unpack archives do with
+/// the other.</param>
 internal readonly record struct FileStamp(long Device, long Inode, long Bytes, FileTime Modified, FileTime Changed)
 {
     /// <summary>
-    /// Whether the last change is so long ago that one which comes after <paramref name="now"/> gives another time. Within the granularity of the file
+    /// Whether the last change is so long ago that one which comes after <paramref name="now"/> gives another time. Within the
+    /// granularity of the file
     /// system's clock two changes have the same; and a time that lies ahead says that one of the clocks is wrong.
     /// </summary>
     public bool IsSettled(DateTimeOffset now, TimeSpan settleTime)

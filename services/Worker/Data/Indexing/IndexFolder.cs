@@ -15,7 +15,8 @@ internal sealed class IndexFolder(string folder, string dataSet)
 
     private const string LockExtension = ".lock";
 
-    private readonly string _begin = Path.Combine(folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(dataSet)))[..NameLength]);
+    private readonly string _begin = Path.Combine(
+        folder, Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(dataSet)))[..NameLength]);
 
     public string Index => $"{_begin}.index";
 

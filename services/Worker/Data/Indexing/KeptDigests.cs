@@ -1,6 +1,7 @@
 namespace Cluster.Worker.Data.Indexing;
 
-/// <summary>Digests of a data set's samples that a rank has taken, for the others of its node that have asked before: they hold the sizes of files, which may
+/// <summary>Digests of a data set's samples that a rank has taken, for the others of its node that have asked before: they hold the
+/// sizes of files, which may
 /// be replaced without a trace in their folders, and so serve nobody who asks later.</summary>
 internal static class KeptDigests
 {
@@ -20,7 +21,8 @@ internal static class KeptDigests
                 return null;
             var bytes = File.ReadAllBytes(path);
             using var reader = new BinaryReader(new MemoryStream(bytes));
-            var isWhole = reader.ReadBytes(Magic.Length).AsSpan().SequenceEqual(Magic) && Checksum.Read(reader) == Checksum.Of(bytes.AsSpan((int)reader.BaseStream.Position));
+            var isWhole = reader.ReadBytes(Magic.Length).AsSpan().SequenceEqual(Magic)
+                && Checksum.Read(reader) == Checksum.Of(bytes.AsSpan((int)reader.BaseStream.Position));
             return isWhole && new Guid(reader.ReadBytes(16)) == Boot.Id && Checksum.Read(reader) == index && reader.ReadInt64() >= since
                 ? [.. Enumerable.Range(0, reader.ReadInt32()).Select(_ => reader.ReadInt64())]
                 : null;

@@ -66,7 +66,8 @@ public sealed class DataIndexTests : IDisposable
     public void OtherFolderAtTheSamePath_IsReadAnew()
     {
         _data.Read(Layout);
-        _data.Pictures.Run("train", "cp -a class-1 ../aside && rm ../aside/0.png && touch -r class-1 ../aside && mv -T class-1 ../gone && mv -T ../aside class-1");
+        _data.Pictures.Run("train", "cp -a class-1 ../aside && rm ../aside/0.png && touch -r class-1 ../aside");
+        _data.Pictures.Run("train", "mv -T class-1 ../gone && mv -T ../aside class-1");
 
         _data.Read(Layout).Seen.ShouldBe(Fresh);
     }
@@ -155,7 +156,8 @@ public sealed class DataIndexTests : IDisposable
         _data.Read(Layout).ShouldBe((Fresh, Folders));
         _data.Read(Layout).ShouldBe((Fresh, Folders));
         _data.Logs.Warnings.ShouldBe(Enumerable.Repeat(
-            "No index of the data set can be kept (the listing is larger than DataIndex__MaxBytes; raise it): every rank lists it for itself, now and each time", 2));
+            "No index of the data set can be kept (the listing is larger than DataIndex__MaxBytes; raise it): "
+            + "every rank lists it for itself, now and each time", 2));
 
         _data.Options.MaxBytes = 10_000;
         _data.Read(Layout);
@@ -203,7 +205,8 @@ public sealed class DataIndexTests : IDisposable
         using var index = _data.Open();
         var path = _data.Pictures.Path("train-0.tar");
         ShardContents.Read(path, classes: 3, index).Pictures.ShouldBe(3);
-        Should.Throw<DataSetException>(() => ShardContents.Read(path, classes: 2, index)).Message.ShouldContain("2.cls: class '2'; data.classes is 2");
+        Should.Throw<DataSetException>(() => ShardContents.Read(path, classes: 2, index))
+            .Message.ShouldContain("2.cls: class '2'; data.classes is 2");
     }
 
     [Fact]

@@ -136,10 +136,12 @@ public sealed class IndexAgainstFreshScanTests : IDisposable
         _data.WriteShard("aside", samples, size, random.Next(2) == 0 ? [] : [("7.json", [1]), ("0.txt", [2])]);
         string[] commands =
         [
-            $"rm -rf {shard} && mv aside {shard}", $"cat aside > {shard}", $"cat aside >> {shard}", $"cat aside > {shard}; touch -d 2001-02-03 {shard}",
-            $"rm -f {shard}", $"mv -T {shard} train-{random.Next(5)}.tar", $"touch -d 2001-02-03 {shard}", $"truncate -s -512 {shard}", $"truncate -s 1536 {shard}",
-            $"ln -sfT train-0.tar {shard}", $"ln -sfT gone {shard}", $"rm -f {shard}; mkdir {shard}", $"rmdir {shard}", $"gzip -kf {shard}", "rm -f *.gz",
-            "touch other.tar .hidden.tar", $"printf x | dd of={shard} bs=1 seek=156 conv=notrunc status=none", $"tar -cf {shard} --files-from /dev/null",
+            $"rm -rf {shard} && mv aside {shard}", $"cat aside > {shard}", $"cat aside >> {shard}",
+            $"cat aside > {shard}; touch -d 2001-02-03 {shard}", $"touch -d 2001-02-03 {shard}",
+            $"rm -f {shard}", $"mv -T {shard} train-{random.Next(5)}.tar", $"truncate -s -512 {shard}", $"truncate -s 1536 {shard}",
+            $"ln -sfT train-0.tar {shard}", $"ln -sfT gone {shard}", $"rm -f {shard}; mkdir {shard}", $"rmdir {shard}",
+            $"gzip -kf {shard}", "rm -f *.gz", "touch other.tar .hidden.tar", $"tar -cf {shard} --files-from /dev/null",
+            $"printf x | dd of={shard} bs=1 seek=156 conv=notrunc status=none",
             "rm -rf test-0.tar; cp val-0.tar test-0.tar; tar --delete -f test-0.tar 0.cls 1.cls 2.cls 3.cls 4.cls 5.cls",
         ];
         return Run(commands, random);

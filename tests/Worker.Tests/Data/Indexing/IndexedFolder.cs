@@ -42,7 +42,8 @@ internal sealed class IndexedFolder : IDisposable
         _state.Delete(recursive: true);
     }
 
-    public DataIndex Open(DataNotes? notes = null, string dataSet = PictureFolder.Name, CancellationToken? cancellationToken = null) => new(
+    public DataIndex Open(
+        DataNotes? notes = null, string dataSet = PictureFolder.Name, CancellationToken? cancellationToken = null) => new(
         new DataIndexSetup
         {
             Folder = FilesOf(dataSet),
@@ -66,7 +67,8 @@ internal sealed class IndexedFolder : IDisposable
                 ? ImageFolder.Open(Pictures.Root, PictureFolder.Name, Classes, decoding, notes, index)
                 : TarShards.Open(Pictures.Root, PictureFolder.Name, Classes, decoding, notes, index);
             index?.Complete();
-            return (string.Join('\n', Lines(train).Append("val").Concat(Lines(validation)).Append("test").Concat(Lines(test)).Concat(notes.Told)), index?.Fresh ?? 0);
+            string[] seen = [.. Lines(train), "val", .. Lines(validation), "test", .. Lines(test), .. notes.Told];
+            return (string.Join('\n', seen), index?.Fresh ?? 0);
         }
         catch (Exception e) when (e is DataSetException or JobMisconfiguredException)
         {
@@ -74,7 +76,8 @@ internal sealed class IndexedFolder : IDisposable
         }
     }
 
-    /// <summary>Returns when the file system's clock has gone on: what is changed from now on gets another time than what was changed before.</summary>
+    /// <summary>Returns when the file system's clock has gone on: what is changed from now on gets another time than what was changed
+    /// before.</summary>
     public void PassTick()
     {
         var probe = Path.Combine(_state.FullName, "probe");

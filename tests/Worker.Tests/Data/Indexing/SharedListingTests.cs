@@ -123,7 +123,8 @@ public sealed class SharedListingTests : IDisposable
                 Within(other.Start(mustNotRead: true));
                 return "listed";
             });
-            Should.Throw<DataSetException>(() => index.Get<string>("/elsewhere", () => throw new DataSetException("no folder"), Write, Decode));
+            Should.Throw<DataSetException>(
+                () => index.Get<string>("/elsewhere", () => throw new DataSetException("no folder"), Write, Decode));
         }
 
         (await other.Listed).ShouldBe(("listed", 0));
@@ -144,7 +145,8 @@ public sealed class SharedListingTests : IDisposable
         first.Digests(() =>
         {
             digests = Task.Factory.StartNew(
-                () => second.Digests(() => throw new InvalidOperationException("they have been taken")), Cancelled, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                () => second.Digests(() => throw new InvalidOperationException("they have been taken")),
+                Cancelled, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             return [1, -2, 3];
         }).ShouldBe([1, -2, 3]);
 

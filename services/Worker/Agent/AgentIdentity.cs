@@ -25,6 +25,9 @@ internal sealed class AgentIdentity : IDisposable
     /// <summary>Where attempts keep chunks that their ranks share.</summary>
     public string ChunkFolder => Path.Combine(StateFolder, "chunks");
 
+    /// <summary>Where trainers keep what data sets hold, for those that come later.</summary>
+    public string DataIndexFolder => Path.GetFullPath(Path.Combine(StateFolder, "data-index"));
+
     /// <summary>Tells this start of the agent from the one before.</summary>
     public string Incarnation { get; } = Guid.NewGuid().ToString("D");
 

@@ -23,7 +23,8 @@ public sealed class AgentOptions
     [Required, MaxLength(200)]
     public string Name { get; set; } = Environment.MachineName;
 
-    /// <summary>Keeps the node's id and a note of each running trainer. Two agents never share one.</summary>
+    /// <summary>Keeps the node's id, a note of each running trainer and what trainers have listed of data sets. Two agents never share
+    /// one.</summary>
     [Required]
     public string StateFolder { get; set; } = "";
 

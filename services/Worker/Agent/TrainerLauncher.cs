@@ -80,6 +80,7 @@ internal sealed partial class TrainerLauncher(
             FirstPeerPort = options.Value.TrainerPortRange.First,
             LastPeerPort = options.Value.TrainerPortRange.Last,
             DataRoot = options.Value.DataRoot,
+            DataIndexFolder = identity.DataIndexFolder,
             ResumeCheckpointId = request.ResumeCheckpointId,
             Traceparent = activity?.Id ?? request.Traceparent,
             Tracestate = request.Tracestate,

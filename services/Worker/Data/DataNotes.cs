@@ -19,8 +19,15 @@ public sealed class DataNotes
     /// <summary>Files, folders and entries looked at so far, for whoever waits. Safe from any thread.</summary>
     public long Seen => Interlocked.Read(ref _seen);
 
+    /// <summary>Is told of <see cref="Seen"/> at each step, by the thread that looks.</summary>
+    internal Action<long>? Seeing { get; set; }
+
     /// <summary>So many more have been looked at.</summary>
-    public void See(int entries) => Interlocked.Add(ref _seen, entries);
+    public void See(long entries)
+    {
+        Interlocked.Add(ref _seen, entries);
+        Seeing?.Invoke(Seen);
+    }
 
     public void Add(string note)
     {

@@ -3,6 +3,7 @@ using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Data.Formats;
+using Cluster.Worker.Data.Indexing;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data;
@@ -14,9 +15,16 @@ public static class DataSetReader
     /// <param name="dataRoot">Holds one folder a data set.</param>
     /// <param name="notes">Is told how far it is, and what is passed over.</param>
     /// <exception cref="DataSetException">Unknown, missing or damaged.</exception>
-    public static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes? notes = null)
+    public static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes? notes = null) =>
+        Read(spec, dataRoot, notes ?? new DataNotes(), null);
+
+    /// <param name="spec">A data set of <see cref="DataCatalog"/>, with the sizes that it leaves open.</param>
+    /// <param name="dataRoot">Holds one folder a data set.</param>
+    /// <param name="notes">Is told how far it is, and what is passed over.</param>
+    /// <param name="index">By which to list what has been listed before.</param>
+    /// <exception cref="DataSetException">Unknown, missing or damaged.</exception>
+    internal static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes notes, DataIndex? index)
     {
-        notes ??= new DataNotes();
         if (DataCatalog.Of(spec) is not { } definition)
             throw new DataSetException(
                 $"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
@@ -25,20 +33,23 @@ public static class DataSetReader
             DataLayout.Generated => SyntheticImages.Generate(definition),
             DataLayout.Idx => IdxDataSet.Read(definition, dataRoot),
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
-            DataLayout.ImageFolder =>
-                OfFolder(definition,
-                    ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
-            DataLayout.TarShards =>
-                OfFolder(definition,
-                    TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
+            DataLayout.ImageFolder => OfFolder(
+                definition,
+                ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
+                spec, index),
+            DataLayout.TarShards => OfFolder(
+                definition,
+                TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
+                spec, index),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };
     }
 
     private static ImageDataSet OfFolder(
-        DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec)
+        DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec, DataIndex? index)
     {
+        index?.Complete(); // other ranks wait for the listing, not for what follows
         var isGiven = Values(spec.Normalization?.Mean).Length > 0 && Values(spec.Normalization?.Deviation).Length > 0;
         var normalization = isGiven
             ? ChannelNormalization.Uniform(definition.Channels, 0, 1)

@@ -1,6 +1,7 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Data.Formats;
+using Cluster.Worker.Data.Indexing;
 
 namespace Cluster.Worker.Data;
 
@@ -68,7 +69,7 @@ internal static class DataSets
     {
         if (!Directory.Exists(dataRoot))
             yield break;
-        foreach (var entry in TryLook(() => FolderListing.Read(dataRoot, dataRoot), unusable) ?? [])
+        foreach (var entry in TryLook(() => new FolderListing(dataRoot).Read(dataRoot), unusable) ?? [])
         {
             var path = Path.Combine(dataRoot, entry.Name);
             if (entry is { Fault: { } fault, Kind: FileKind.Folder or FileKind.Link })

@@ -5,6 +5,7 @@ using Cluster.Models;
 using Cluster.Models.AlexNet;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Indexing;
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Devices.Cuda;
@@ -43,8 +44,9 @@ public sealed class TrainingSession : ITrainingSession
             var settings = new ConfigurationBuilder().AddEnvironmentVariables().Build();
             var collectives = TrainerSettings.Read<CollectiveOptions>(settings, CollectiveOptions.SectionName);
             var gradients = TrainerSettings.Read<GradientOptions>(settings, GradientOptions.SectionName);
+            var indexes = TrainerSettings.Read<DataIndexOptions>(settings, DataIndexOptions.SectionName);
             // Before peers wait for this rank in an exchange, since nodes differ in how long it takes.
-            var listed = ListedData.Read(context, cancellationToken);
+            var listed = ListedData.Read(context, indexes, cancellationToken);
             using var group = TrainingGroup.Join(context, collectives, cancellationToken);
             GpuKernels.Choose(context.Launch.Spec.Hyperparameters);
             return context.Launch.Spec.IsTraining()

@@ -1,4 +1,7 @@
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Indexing;
 
 namespace Cluster.Worker.Training;
 
@@ -10,19 +13,24 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
 {
     private static readonly TimeSpan SignEvery = TimeSpan.FromSeconds(10);
 
-    /// <summary>Lists what the node has, and says so meanwhile.</summary>
-    public static ListedData Read(TrainerContext context, CancellationToken cancellationToken) =>
-        Read(context, notes => DataSetReader.Read(context.Launch.Spec.Data, context.Launch.DataRoot, notes), cancellationToken);
+    /// <summary>Lists what the node has, once for all its ranks, and says so meanwhile.</summary>
+    public static ListedData Read(TrainerContext context, DataIndexOptions options, CancellationToken cancellationToken) =>
+        Read(
+            context, options,
+            (notes, index) => DataSetReader.Read(context.Launch.Spec.Data, context.Launch.DataRoot, notes, index), cancellationToken);
 
-    internal static ListedData Read(TrainerContext context, Func<DataNotes, ImageDataSet> read, CancellationToken cancellationToken)
+    internal static ListedData Read(
+        TrainerContext context, DataIndexOptions options, Func<DataNotes, DataIndex?, ImageDataSet> read,
+        CancellationToken cancellationToken)
     {
         var (launch, notes) = (context.Launch, new DataNotes());
+        using var index = OpenIndex(context, options, notes, cancellationToken);
         using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var signs = GiveSignsAsync(context, notes, over.Token);
         try
         {
-            var data = read(notes);
-            return new ListedData(data, launch.LocalWorldSize < launch.WorldSize ? new DataFingerprint(data, notes) : null, null);
+            var data = read(notes, index);
+            return new ListedData(data, launch.LocalWorldSize < launch.WorldSize ? new DataFingerprint(data, notes, index) : null, null);
         }
         catch (Exception e) when (e is DataSetException or JobMisconfiguredException)
         {
@@ -33,6 +41,26 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
             over.Cancel();
             signs.GetAwaiter().GetResult();
         }
+    }
+
+    /// <summary>Null where the node keeps none, and for data sets of few files.</summary>
+    private static DataIndex? OpenIndex(
+        TrainerContext context, DataIndexOptions options, DataNotes notes, CancellationToken cancellationToken)
+    {
+        var (launch, data) = (context.Launch, context.Launch.Spec.Data);
+        var hasManyFiles = data.Name is DataCatalog.ImageFolder or DataCatalog.TarShards;
+        if (!hasManyFiles || launch.DataIndexFolder.Length == 0 || options.MaxDataSets == 0)
+            return null;
+        var setup = new DataIndexSetup
+        {
+            Folder = new IndexFolder(launch.DataIndexFolder, $"{data.Name}/{data.Folder} in {launch.DataRoot}"),
+            Options = options,
+            Notes = notes,
+            Logger = context.LoggerFactory.CreateLogger<DataIndex>(),
+            TimeProvider = context.TimeProvider,
+            SpeaksForNode = launch.LocalRank == 0,
+        };
+        return new DataIndex(setup, cancellationToken);
     }
 
     /// <summary>While there is progress: a rank that hangs in a dead file system must not seem alive.</summary>

@@ -51,6 +51,18 @@ public sealed class LaunchTests : AgentTest
     }
 
     [Fact]
+    public async Task Launch_TellsTheTrainerWhereTheNodeKeepsWhatDataSetsHold()
+    {
+        await using var agent = await StartAsync(
+            Scheduler, "dd bs=64k count=1 2>/dev/null | tr '\\000-\\037' '\\n' | grep -a /data-index; cat >/dev/null", End);
+        await agent.LaunchAsync(ALaunch(), End);
+
+        var lines = await LinesUntilAsync(line => line.Text.Contains("/data-index", StringComparison.Ordinal));
+
+        lines[^1].Text.ShouldEndWith($"{agent.StateFolder}/data-index");
+    }
+
+    [Fact]
     public async Task Launch_Twice_StartsOneProcess()
     {
         await using var agent = await StartAsync(Scheduler, Waiting, End);

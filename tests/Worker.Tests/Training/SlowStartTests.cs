@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Data;
+using Cluster.Worker.Data.Indexing;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
@@ -28,7 +29,7 @@ public sealed class SlowStartTests
         using var stop = new TrainerStop(time);
         await using var context = new TrainerContext(launch, cluster.Link(1), stop, NullLoggerFactory.Instance, time);
 
-        var listed = ListedData.Read(context, notes =>
+        var listed = ListedData.Read(context, new DataIndexOptions(), (notes, _) =>
         {
             Said(5).ShouldBe((1, "reading synthetic: 5 entries so far"));
             time.Advance(TimeSpan.FromMinutes(1)); // and nothing new

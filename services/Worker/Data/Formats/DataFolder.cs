@@ -1,3 +1,5 @@
+using Cluster.Worker.Data.Indexing;
+
 namespace Cluster.Worker.Data.Formats;
 
 /// <summary>A folder that a job names, kept within the node's data root.</summary>

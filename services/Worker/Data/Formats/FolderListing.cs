@@ -1,3 +1,5 @@
+using Cluster.Worker.Data.Indexing;
+
 namespace Cluster.Worker.Data.Formats;
 
 /// <summary>An entry of a folder, links followed.</summary>
@@ -12,16 +14,27 @@ internal readonly record struct FolderEntry(string Name, FileKind Kind, string? 
     public bool IsFolder => Kind == FileKind.Folder;
 }
 
-/// <summary>What a folder of the data root holds.</summary>
+/// <summary>What folders of the data root hold.</summary>
+/// <param name="dataRoot">Of the node.</param>
+/// <param name="index">By which to read names that have been read before.</param>
 /// <remarks>
 /// By the C library: .NET decodes names with loss, throws at a link that goes in a circle, and takes a FIFO for a file, which it then waits
 /// for.
 /// </remarks>
-internal static class FolderListing
+internal sealed class FolderListing(string dataRoot, DataIndex? index = null)
 {
     /// <summary>In ordinal order, without what systems and archivers leave (<see cref="FileNames.IsLeftover"/>).</summary>
     /// <exception cref="DataSetException">The folder cannot be listed.</exception>
-    public static List<FolderEntry> Read(string dataRoot, string folder)
+    public List<FolderEntry> Read(string folder)
+    {
+        var names = index is null ? Names(folder) : index.Get(folder, () => Names(folder), Write, Decode);
+        // Where a link leads can change without a trace in its folder.
+        return names.ConvertAll(entry => entry.IsText
+            ? Follow(folder, entry.Name, entry.Kind)
+            : new FolderEntry(entry.Name, entry.Kind, "has a name that is not UTF-8; rename it"));
+    }
+
+    private static List<ListedName> Names(string folder)
     {
         var listed = FileCalls.List(folder, out var error);
         if (error != 0)
@@ -32,22 +45,42 @@ internal static class FolderListing
                 : new DataUnavailableException(fault);
         }
 
-        var entries = new List<FolderEntry>(listed.Count);
+        var names = new List<ListedName>(listed.Count);
         foreach (var (bytes, kind) in listed)
         {
             var isText = FileNames.TryDecode(bytes, out var name);
-            if (FileNames.IsLeftover(name))
-                continue;
-            entries.Add(isText
-                ? Follow(dataRoot, folder, name, kind)
-                : new FolderEntry(name, kind, "has a name that is not UTF-8; rename it"));
+            if (!FileNames.IsLeftover(name))
+                names.Add(new ListedName(name, kind, isText));
         }
 
-        entries.Sort((a, b) => string.CompareOrdinal(a.Name, b.Name));
-        return entries;
+        names.Sort((a, b) => string.CompareOrdinal(a.Name, b.Name));
+        return names;
     }
 
-    private static FolderEntry Follow(string dataRoot, string folder, string name, FileKind kind)
+    private static void Write(BinaryWriter writer, List<ListedName> names)
+    {
+        writer.Write(names.Count);
+        foreach (var (name, kind, isText) in names)
+        {
+            writer.Write((byte)kind);
+            writer.Write(isText);
+            writer.Write(name);
+        }
+    }
+
+    private static List<ListedName> Decode(BinaryReader reader)
+    {
+        var names = new List<ListedName>();
+        for (var count = reader.ReadInt32(); count > 0; count--)
+        {
+            var (kind, isText) = ((FileKind)reader.ReadByte(), reader.ReadBoolean());
+            names.Add(new ListedName(reader.ReadString(), kind, isText));
+        }
+
+        return names;
+    }
+
+    private FolderEntry Follow(string folder, string name, FileKind kind)
     {
         if (kind is FileKind.Link or FileKind.Unknown)
         {
@@ -69,4 +102,7 @@ internal static class FolderListing
         FileKind.Socket => "is a socket, not a file",
         _ => "is a device, not a file",
     };
+
+    /// <summary>An entry as its folder has it: a link is one.</summary>
+    private readonly record struct ListedName(string Name, FileKind Kind, bool IsText);
 }

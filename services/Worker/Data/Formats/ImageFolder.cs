@@ -1,3 +1,4 @@
+using Cluster.Worker.Data.Indexing;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Formats;
@@ -41,10 +42,10 @@ public sealed class ImageFolder : EncodedPart
     /// <exception cref="DataSetException">It seems to, but a job could not read it; the message says why.</exception>
     public static bool IsIn(string dataRoot, string name)
     {
-        var folder = DataFolder.Open(dataRoot, name);
-        var parts = PartFolders(dataRoot, folder);
+        var (folder, listing) = (DataFolder.Open(dataRoot, name), new FolderListing(dataRoot));
+        var parts = PartFolders(listing, folder);
         foreach (var part in parts)
-            ClassFolders(dataRoot, Path.Combine(folder, part), new DataNotes());
+            ClassFolders(listing, Path.Combine(folder, part), new DataNotes());
         return (parts.Contains("train"), parts.Contains("val")) switch
         {
             (true, true) => true,
@@ -59,36 +60,37 @@ public sealed class ImageFolder : EncodedPart
     /// <param name="classes">That the job says there are.</param>
     /// <param name="decoding">Of the pictures.</param>
     /// <param name="notes">Is told what is passed over.</param>
+    /// <param name="index">By which to list what has been listed before.</param>
     /// <exception cref="DataSetException">Missing, or a class is empty, or links lead out of it.</exception>
     /// <exception cref="JobMisconfiguredException">There are not so many classes.</exception>
-    public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
-        string dataRoot, string name, int classes, Decoding decoding, DataNotes? notes = null)
+    internal static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
+        string dataRoot, string name, int classes, Decoding decoding, DataNotes? notes = null, DataIndex? index = null)
     {
         notes ??= new DataNotes();
-        var folder = DataFolder.Open(dataRoot, name);
-        var parts = PartFolders(dataRoot, folder);
+        var (folder, listing) = (DataFolder.Open(dataRoot, name), new FolderListing(dataRoot, index));
+        var parts = PartFolders(listing, folder);
         if (!parts.Contains("train") || !parts.Contains("val"))
             throw Incomplete(folder);
-        var names = ClassFolders(dataRoot, Path.Combine(folder, "train"), notes);
+        var names = ClassFolders(listing, Path.Combine(folder, "train"), notes);
         if (names.Count == 0)
             throw new DataSetException($"{folder}/train has no class folders; put the pictures of each class into a folder of its own");
         if (names.Count != classes)
             throw new JobMisconfiguredException(
                 $"data.classes is {classes} but {folder}/train has {names.Count} class folders; make them equal");
-        return (Scan(dataRoot, Path.Combine(folder, "train"), names, names, decoding, notes), Part("val"),
-            parts.Contains("test") ? Test() : None());
+        var train = Scan(listing, Path.Combine(folder, "train"), names, names, decoding, notes);
+        return (train, Part("val"), parts.Contains("test") ? Test() : None());
 
         ImageFolder Part(string part)
         {
             var path = Path.Combine(folder, part);
-            return Scan(dataRoot, path, ClassFolders(dataRoot, path, notes), names, decoding, notes);
+            return Scan(listing, path, ClassFolders(listing, path, notes), names, decoding, notes);
         }
 
         ImageFolder None() => new(folder, decoding, names, []);
 
         ImageFolder Test()
         {
-            if (WhyUnlabelled(dataRoot, Path.Combine(folder, "test"), names) is not { } why)
+            if (WhyUnlabelled(listing, Path.Combine(folder, "test"), names) is not { } why)
                 return Part("test");
             notes.Add($"{folder}/test {why}, so its pictures have no labels: there are no test figures");
             return None();
@@ -105,18 +107,18 @@ public sealed class ImageFolder : EncodedPart
     private static DataSetException Incomplete(string folder) =>
         new($"{folder} has no folders train and val; put a folder of pictures for each class into both");
 
-    private static HashSet<string> PartFolders(string dataRoot, string folder)
+    private static HashSet<string> PartFolders(FolderListing listing, string folder)
     {
-        var parts = FolderListing.Read(dataRoot, folder).Where(entry => entry.Name is "train" or "val" or "test").ToList();
+        var parts = listing.Read(folder).Where(entry => entry.Name is "train" or "val" or "test").ToList();
         if (parts.FindIndex(part => part.Fault is not null) is var faulty and >= 0)
             throw new DataSetException($"{folder}/{parts[faulty].Name} {parts[faulty].Fault}");
         return [.. parts.Where(part => part.IsFolder).Select(part => part.Name)];
     }
 
     /// <summary>As competitions hand out their test pictures: beside each other, or all in one folder that is no class.</summary>
-    private static string? WhyUnlabelled(string dataRoot, string folder, List<string> classes)
+    private static string? WhyUnlabelled(FolderListing listing, string folder, List<string> classes)
     {
-        var folders = FolderListing.Read(dataRoot, folder).Where(IsClass).Select(entry => entry.Name).ToList();
+        var folders = listing.Read(folder).Where(IsClass).Select(entry => entry.Name).ToList();
         return folders switch
         {
             [] => "has no class folders",
@@ -127,7 +129,7 @@ public sealed class ImageFolder : EncodedPart
     }
 
     private static ImageFolder Scan(
-        string dataRoot, string folder, List<string> present, List<string> classes, Decoding decoding, DataNotes notes)
+        FolderListing listing, string folder, List<string> present, List<string> classes, Decoding decoding, DataNotes notes)
     {
         foreach (var unknown in present.Except(classes))
             throw new DataSetException($"{folder}/{unknown} is a class that the training part has not; add it there or remove it");
@@ -140,16 +142,16 @@ public sealed class ImageFolder : EncodedPart
         for (var c = 0; c < classes.Count; c++)
         {
             if (!missing.Contains(classes[c]))
-                samples.AddRange(ScanClass(dataRoot, Path.Combine(folder, classes[c]), c, notes));
+                samples.AddRange(ScanClass(listing, Path.Combine(folder, classes[c]), c, notes));
         }
 
         return new ImageFolder(folder, decoding, classes, Mixed(samples));
     }
 
-    private static List<FolderSample> ScanClass(string dataRoot, string folder, int label, DataNotes notes)
+    private static List<FolderSample> ScanClass(FolderListing listing, string folder, int label, DataNotes notes)
     {
         var (samples, passedOver) = (new List<FolderSample>(), new PassedOver());
-        var entries = FolderListing.Read(dataRoot, folder);
+        var entries = listing.Read(folder);
         notes.See(entries.Count);
         foreach (var entry in entries)
         {
@@ -186,10 +188,10 @@ public sealed class ImageFolder : EncodedPart
             $"Put files there that end in {Readable}, in the folder itself, or remove the class");
     }
 
-    private static List<string> ClassFolders(string dataRoot, string folder, DataNotes notes)
+    private static List<string> ClassFolders(FolderListing listing, string folder, DataNotes notes)
     {
         var (names, beside) = (new List<string>(), new PassedOver());
-        foreach (var entry in FolderListing.Read(dataRoot, folder))
+        foreach (var entry in listing.Read(folder))
         {
             if (entry is { Kind: FileKind.Folder or FileKind.Link, Fault: not null } && !IsPicture(entry.Name))
                 throw new DataSetException($"{folder}/{FileNames.Shown(entry.Name)} {entry.Fault}; it may be a class: mend or remove it");

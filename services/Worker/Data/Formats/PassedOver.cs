@@ -31,6 +31,37 @@ internal sealed class PassedOver
         AddFile(name);
     }
 
+    /// <summary>What was passed over after that.</summary>
+    public void Add(PassedOver next)
+    {
+        if (Count == 0)
+            Example = next.Example;
+        (_files, _folders) = (_files + next._files, _folders + next._folders);
+        foreach (var (ending, count) in next._endings)
+            _endings[ending] = _endings.GetValueOrDefault(ending) + count;
+    }
+
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write(Example);
+        writer.Write(_folders);
+        writer.Write(_endings.Count);
+        foreach (var (ending, count) in _endings)
+        {
+            writer.Write(ending);
+            writer.Write(count);
+        }
+    }
+
+    public static PassedOver Read(BinaryReader reader)
+    {
+        var read = new PassedOver { Example = reader.ReadString(), _folders = reader.ReadInt32() };
+        for (var count = reader.ReadInt32(); count > 0; count--)
+            read._endings[reader.ReadString()] = reader.ReadInt32();
+        read._files = read._endings.Values.Sum();
+        return read;
+    }
+
     public bool HasAny(IEnumerable<string> ofEndings) => ofEndings.Any(_endings.ContainsKey);
 
     /// <summary>"3 files (.webp 2, .txt 1) and 1 folder".</summary>

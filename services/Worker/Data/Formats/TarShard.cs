@@ -4,7 +4,7 @@ using System.Text;
 
 namespace Cluster.Worker.Data.Formats;
 
-/// <summary>One shard's directory: which entries are pictures, which their classes, and which are neither.</summary>
+/// <summary>Reads one shard's directory: which entries are pictures, which their classes, and which are neither.</summary>
 /// <remarks>
 /// WebDataset's convention: an entry's key ends at the first dot of the last name in its path, and what follows that dot is its kind.
 /// https://github.com/webdataset/webdataset
@@ -20,23 +20,15 @@ internal sealed class TarShard(string path, int classes)
     private readonly List<(string Name, string Key)> _others = [];
     private readonly List<(string Key, long Offset, long Bytes)> _pictures = [];
 
-    public int Pictures => _pictures.Count;
-
-    public int Labels => _classOf.Count;
-
-    public int Entries => _pictures.Count + _classOf.Count + _others.Count;
-
-    public bool HasEnd { get; private set; }
-
     /// <exception cref="DataSetException">It is damaged or compressed, or a class is no number that the job has.</exception>
-    public static TarShard Read(string path, int classes)
+    public static ShardContents Read(string path, int classes)
     {
         var shard = new TarShard(path, classes);
         try
         {
             using var file = DataFolder.OpenFile(path);
-            shard.HasEnd = TarDirectory.Read(file, shard.Add);
-            return shard;
+            var hasEnd = TarDirectory.Read(file, shard.Add);
+            return shard.Contents(hasEnd);
         }
         // What the reader throws at damage depends on the field that is hit.
         catch (Exception e) when (
@@ -47,25 +39,33 @@ internal sealed class TarShard(string path, int classes)
         }
     }
 
-    /// <summary>Each picture with its class.</summary>
-    /// <param name="lost">Gets what belongs to no sample.</param>
-    /// <param name="unused">Gets what stands beside samples.</param>
-    /// <exception cref="DataSetException">A picture has no class, a class no picture, or one of them is there twice.</exception>
-    public IEnumerable<(string Key, long Offset, long Bytes, int Class)> Pair(PassedOver lost, PassedOver unused)
+    private ShardContents Contents(bool hasEnd)
     {
-        var keys = new HashSet<string>(StringComparer.Ordinal);
+        var contents = new ShardContents(path)
+        {
+            HasEnd = hasEnd,
+            Pictures = _pictures.Count,
+            Labels = _classOf.Count,
+            Entries = _pictures.Count + _classOf.Count + _others.Count,
+            MaxClass = _classOf.Values.DefaultIfEmpty(-1).Max(),
+        };
+        var (samples, keys) = (new List<ShardSample>(_pictures.Count), new HashSet<string>(StringComparer.Ordinal));
         foreach (var (key, offset, bytes) in _pictures)
         {
             if (!_classOf.TryGetValue(key, out var label) || !keys.Add(key))
-                throw new DataSetException(
-                    $"{path} has a picture {FileNames.Shown(key)} without {FileNames.Shown(key)}.cls, or two of that name{Beside(key)}");
-            yield return (key, offset, bytes, label);
+            {
+                var name = FileNames.Shown(key);
+                return contents with { Fault = $"{path} has a picture {name} without {name}.cls, or two of that name{Beside(key)}" };
+            }
+
+            samples.Add(new ShardSample(offset, bytes, label));
         }
 
         if (_classOf.Keys.FirstOrDefault(key => !keys.Contains(key)) is { } alone)
-            throw new DataSetException($"{path} has {FileNames.Shown(alone)}.cls without a picture{Beside(alone)}");
+            return contents with { Fault = $"{path} has {FileNames.Shown(alone)}.cls without a picture{Beside(alone)}" };
         foreach (var (name, key) in _others)
-            (keys.Contains(key) ? unused : lost).Add(name);
+            (keys.Contains(key) ? contents.Unused : contents.Lost).Add(name);
+        return contents with { Samples = samples };
     }
 
     private void Add(TarEntry entry)

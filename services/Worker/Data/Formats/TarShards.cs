@@ -1,3 +1,4 @@
+using Cluster.Worker.Data.Indexing;
 using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Formats;
@@ -49,7 +50,7 @@ public sealed class TarShards : EncodedPart
     public static bool IsIn(string dataRoot, string name)
     {
         var folder = DataFolder.Open(dataRoot, name);
-        var shards = Shards(dataRoot, folder, new DataNotes());
+        var shards = Shards(new FolderListing(dataRoot), folder, new DataNotes());
         return (shards["train"].Length, shards["val"].Length) switch
         {
             ( > 0, > 0) => true,
@@ -64,20 +65,30 @@ public sealed class TarShards : EncodedPart
     /// <param name="classes">That the job says there are.</param>
     /// <param name="decoding">Of the pictures.</param>
     /// <param name="notes">Is told what is passed over.</param>
+    /// <param name="index">By which to read what has been read before.</param>
     /// <exception cref="DataSetException">Missing or damaged.</exception>
-    public static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
-        string dataRoot, string name, int classes, Decoding decoding, DataNotes? notes = null)
+    internal static (ImagePart Train, ImagePart Validation, ImagePart Test) Open(
+        string dataRoot, string name, int classes, Decoding decoding, DataNotes? notes = null, DataIndex? index = null)
     {
         notes ??= new DataNotes();
         var folder = DataFolder.Open(dataRoot, name);
-        var shards = Shards(dataRoot, folder, notes);
+        var shards = Shards(new FolderListing(dataRoot, index), folder, notes);
         if (shards["train"].Length == 0 || shards["val"].Length == 0)
             throw Incomplete(folder);
         return (Part("train"), Part("val"), shards["test"].Length > 0 ? Part("test") : new TarShards([], decoding, []));
 
-        TarShards Part(string part) => Read(
-            shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", shards[part], classes, decoding, mayLackLabels: part == "test",
-            notes);
+        TarShards Part(string part)
+        {
+            var contents = new List<ShardContents>();
+            foreach (var path in shards[part])
+            {
+                contents.Add(ShardContents.Read(path, classes, index));
+                notes.See(contents[^1].Entries);
+            }
+
+            var what = shards[part] is [var only] ? only : $"{folder}/{part}-*.tar";
+            return Join(what, contents, classes, decoding, mayLackLabels: part == "test", notes);
+        }
     }
 
     protected override string Name(int sample) => $"{_shards[_samples[sample].Shard]}, the picture at byte {_samples[sample].Offset},";
@@ -92,9 +103,9 @@ public sealed class TarShards : EncodedPart
         new($"{folder} has no train-*.tar and val-*.tar; put shards of pairs such as 000000.jpg and 000000.cls there");
 
     /// <summary>Each part's, in ordinal order.</summary>
-    private static Dictionary<string, string[]> Shards(string dataRoot, string folder, DataNotes notes)
+    private static Dictionary<string, string[]> Shards(FolderListing listing, string folder, DataNotes notes)
     {
-        var entries = FolderListing.Read(dataRoot, folder).Where(entry => !entry.IsFolder).ToList();
+        var entries = listing.Read(folder).Where(entry => !entry.IsFolder).ToList();
         var shards = entries.Where(entry => entry.Name.EndsWith(Ending, StringComparison.Ordinal) && PartOf(entry.Name) is not null)
             .ToList();
         if (shards.FindIndex(shard => shard.Fault is not null) is var faulty and >= 0)
@@ -127,18 +138,15 @@ public sealed class TarShards : EncodedPart
 
     private static bool IsPacked(string file) => PackedEndings.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase));
 
-    private static TarShards Read(string part, string[] paths, int classes, Decoding decoding, bool mayLackLabels, DataNotes notes)
+    private static TarShards Join(
+        string part, List<ShardContents> shards, int classes, Decoding decoding, bool mayLackLabels, DataNotes notes)
     {
-        var shards = new List<TarShard>();
-        foreach (var path in paths)
+        foreach (var shard in shards)
         {
-            var shard = TarShard.Read(path, classes);
-            notes.See(shard.Entries);
-            shards.Add(shard);
             if (!shard.HasEnd)
-                notes.Add($"{path} has no end mark; if it was cut short it lacks samples");
+                notes.Add($"{shard.Path} has no end mark; if it was cut short it lacks samples");
             else if (shard.Pictures == 0)
-                notes.Add($"{path} has no pictures");
+                notes.Add($"{shard.Path} has no pictures");
         }
 
         if (mayLackLabels && shards.TrueForAll(shard => shard.Labels == 0) && shards.Exists(shard => shard.Pictures > 0))
@@ -149,12 +157,19 @@ public sealed class TarShards : EncodedPart
 
         var (samples, lost, unused) = (new List<TarSample>(), new PassedOver(), new PassedOver());
         for (var i = 0; i < shards.Count; i++)
-            samples.AddRange(shards[i].Pair(lost, unused).Select(sample => new TarSample(i, sample.Offset, sample.Bytes, sample.Class)));
+        {
+            if (shards[i].Fault is { } fault)
+                throw new DataSetException(fault);
+            samples.AddRange(shards[i].Samples.Select(sample => new TarSample(i, sample.Offset, sample.Bytes, sample.Class)));
+            lost.Add(shards[i].Lost);
+            unused.Add(shards[i].Unused);
+        }
+
         if (samples.Count == 0)
             throw new DataSetException(
                 $"{part} has no samples{(lost.Count > 0 ? $": {lost} passed over, such as {lost.Example}" : "")}; {Convention}");
         TellPassedOver(part, samples, classes, lost, unused, notes);
-        return new TarShards(paths, decoding, Mixed(samples));
+        return new TarShards([.. shards.Select(shard => shard.Path)], decoding, Mixed(samples));
     }
 
     private static void TellPassedOver(

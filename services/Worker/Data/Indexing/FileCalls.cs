@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Cluster.Worker.Data.Formats;
+namespace Cluster.Worker.Data.Indexing;
 
 /// <summary>The file system's own view, which .NET does not give: names as bytes, and what an entry is. Linux, 64 bits.</summary>
 internal static unsafe partial class FileCalls
@@ -10,10 +10,14 @@ internal static unsafe partial class FileCalls
     // struct dirent: where the kind and the name stand in it.
     private const int KindAt = 18, NameAt = 19;
 
-    // struct statx, which is the same on every processor: where the mode and the size stand in it.
-    private const int StatBytes = 256, ModeAt = 28, SizeAt = 40;
-    private const uint WantKindAndSize = 0x0001 | 0x0200;
+    // struct statx, which is the same on every processor: where its fields stand in it.
+    private const int StatBytes = 256, MaskAt = 0, ModeAt = 28, InodeAt = 32, SizeAt = 40;
+    private const int ChangedAt = 96, ModifiedAt = 112, DeviceAt = 136;
+    private const uint WantKindAndSize = 0x0001 | 0x0200, WantStamp = 0x0040 | 0x0080 | 0x0100 | 0x0200;
     private const int CurrentFolder = -100;
+
+    // Asks the server of a network file system, whose client may have an answer that is a minute old.
+    private const int ForceSync = 0x2000;
 
     /// <summary>Every entry but <c>.</c> and <c>..</c>, in the file system's order.</summary>
     /// <param name="error">0, or why the folder cannot be listed.</param>
@@ -50,6 +54,22 @@ internal static unsafe partial class FileCalls
         error = statx(CurrentFolder, path, 0, WantKindAndSize, stat) == 0 ? 0 : Marshal.GetLastPInvokeError();
         var found = new ReadOnlySpan<byte>(stat, StatBytes);
         return error != 0 ? default : (OfMode(BitConverter.ToUInt16(found[ModeAt..])), BitConverter.ToInt64(found[SizeAt..]));
+    }
+
+    /// <summary>Of what a path leads to, links followed; null where nothing, or too little, can be said of it.</summary>
+    public static FileStamp? Stamp(string path)
+    {
+        var stat = stackalloc byte[StatBytes];
+        if (statx(CurrentFolder, path, ForceSync, WantStamp, stat) != 0)
+            return null;
+        var found = new ReadOnlySpan<byte>(stat, StatBytes);
+        return (BitConverter.ToUInt32(found[MaskAt..]) & WantStamp) != WantStamp
+            ? null
+            : new FileStamp(
+                BitConverter.ToInt64(found[DeviceAt..]), BitConverter.ToInt64(found[InodeAt..]), BitConverter.ToInt64(found[SizeAt..]),
+                Time(found[ModifiedAt..]), Time(found[ChangedAt..]));
+
+        static FileTime Time(ReadOnlySpan<byte> at) => new(BitConverter.ToInt64(at), BitConverter.ToInt32(at[sizeof(long)..]));
     }
 
     /// <summary>The path without links, in bytes; null where it leads nowhere.</summary>

@@ -28,6 +28,10 @@ public static class DataSetReader
                 OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
             DataLayout.TarShards =>
                 OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
+            DataLayout.RawShards => OfFolder(
+                definition,
+                RawShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes),
+                spec),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };

@@ -91,6 +91,16 @@ public sealed class ImageFolder : EncodedPart
         }
     }
 
+    /// <summary>Class folders of the training part, for whoever has no job that says how many there are.</summary>
+    /// <exception cref="DataSetException">There is no such part.</exception>
+    internal static int CountClasses(string dataRoot, string name)
+    {
+        var folder = DataFolder.Open(dataRoot, name);
+        return PartFolders(dataRoot, folder).Contains("train")
+            ? ClassFolders(dataRoot, Path.Combine(folder, "train"), new DataNotes()).Count
+            : throw Incomplete(folder);
+    }
+
     protected override string Name(int sample) => FileNames.Shown(PathOf(sample));
 
     protected override Memory<byte> Read(int sample, PictureBuffers buffers) =>

@@ -26,11 +26,11 @@ internal static class ScalingVerb
         var ranks = new Option<int[]>("--ranks") { Description = "to run here and compare with", AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [2, 4] };
         var bandwidth = new Option<double?>("--bandwidth") { Description = "GB/s of the nodes' network, each way (measured: TCP on this machine)" };
         var latency = new Option<double?>("--latency") { Description = "µs of a small exchange between nodes (measured: TCP on this machine)" };
-        var command = new Command("scaling", "step time on many devices, by a cost model from measured computation and links") { models, devices, ranks, bandwidth, latency, RatioReport.Option };
+        var command = new Command("scaling", "step time on many devices, by a cost model from measured computation and links; about 10 minutes on two cores") { models, devices, ranks, bandwidth, latency, RatioReport.MarkdownOption, RatioReport.JsonOption };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var report = RatioReport.For(arguments);
-            BenchEnvironment.Print(report);
+            var report = RatioReport.For(arguments, "Scaling");
+            BenchEnvironment.Print(report, peers: false);
             var (memory, tcp) = await LinkMeasurement.RunAsync(cancellationToken);
             var between = new Link(
                 arguments.GetValue(latency) / Micro ?? tcp.Latency, arguments.GetValue(bandwidth) * Giga ?? tcp.SumRate, arguments.GetValue(bandwidth) * Giga ?? tcp.MoveRate);
@@ -48,6 +48,8 @@ internal static class ScalingVerb
                 foreach (var count in arguments.GetValue(devices)!)
                     Project(figures, between, count, report);
             }
+
+            report.Finish();
         });
         return command;
     }

@@ -24,7 +24,6 @@ internal sealed class TrainRank : IDisposable
 
     private readonly ITrainingPartition partition;
     private readonly IOptimizer optimizer;
-    private readonly Func<string, TrainingStep> stepOf; // by memory format
     private readonly TrainingStep step;
     private readonly HostBatch batch;
     private readonly DeviceFeed? feed;
@@ -43,13 +42,7 @@ internal sealed class TrainRank : IDisposable
         var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
         var device = TrainingPartitions.DeviceOf(network.Device);
         feed = network.IsOnGpu ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device) : null;
-        stepOf = format =>
-        {
-            var formatted = spec.Clone();
-            formatted.Hyperparameters.MemoryFormat = format;
-            return new TrainingStep(training, partition, update, BatchPlacement.For(formatted, partition.Network.Shape, device), feed, TimeProvider.System);
-        };
-        step = stepOf(network.MemoryFormat);
+        step = new TrainingStep(training, partition, update, BatchPlacement.For(spec, partition.Network.Shape, device), feed, TimeProvider.System);
         batch = MakeBatch(network, group, partition);
     }
 
@@ -59,6 +52,12 @@ internal sealed class TrainRank : IDisposable
 
     /// <summary>Where a rank leaves what the peer must begin with: the parameters that it owns.</summary>
     public static string WeightsFile(string folder, int rank) => Path.Combine(folder, $"weights-{rank}.safetensors");
+
+    /// <summary>Where all of them are, once they have been put together.</summary>
+    public static string WholeWeightsFile(string folder) => Path.Combine(folder, "weights.safetensors");
+
+    /// <summary>Where a rank leaves its samples.</summary>
+    public static string BatchFile(string folder, int rank) => Path.Combine(folder, $"batch-{rank}.safetensors");
 
     /// <summary>Where it leaves the gradients of these.</summary>
     public static string GradientsFile(string folder, int rank) => Path.Combine(folder, $"gradients-{rank}.safetensors");
@@ -103,7 +102,7 @@ internal sealed class TrainRank : IDisposable
         while (Console.In.ReadLine() is { } line)
         {
             var order = JsonSerializer.Deserialize<TrainOrder>(line)!;
-            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order) : me.Train(order.Steps)));
+            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order) : order.ProfilesExchange ? me.Profile(order.Steps) : me.Train(order.Steps)));
         }
 
         return 0;
@@ -132,8 +131,8 @@ internal sealed class TrainRank : IDisposable
             GlobalBatchSize = network.Batch * worldSize,
             MicroBatches = StepModel.MicroBatchesAStage * worldSize,
             Precision = Enum.Parse<Precision>(network.Precision, ignoreCase: true),
-            // Each replica by its own slice's statistics, as DistributedDataParallel does unless told.
-            SyncBatchNorm = false,
+            MemoryFormat = network.MemoryFormat,
+            SyncBatchNorm = network.SyncBatchNorm,
             Schedule = new ScheduleSpec(),
             Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = TrainCase.LearningRate, Momentum = TrainCase.Momentum, WeightDecay = TrainCase.WeightDecay },
         },
@@ -157,7 +156,7 @@ internal sealed class TrainRank : IDisposable
     {
         using var scope = torch.NewDisposeScope();
         var (images, labels) = batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
-        TensorFile.Write(Path.Combine(folder, $"batch-{group.Rank}.safetensors"), [("images", images), ("labels", labels)]);
+        TensorFile.Write(BatchFile(folder, group.Rank), [("images", images), ("labels", labels)]);
         TensorFile.Write(WeightsFile(folder, group.Rank), partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
     }
 
@@ -165,7 +164,7 @@ internal sealed class TrainRank : IDisposable
     {
         var dropouts = partition.Network.modules().OfType<CounterDropout>().ToList();
         dropouts.ForEach(layer => layer.eval());
-        Span<double> lossSum = [stepOf(order.MemoryFormat).ForwardBackward(batch, stepsDone).LossSum];
+        Span<double> lossSum = [step.ForwardBackward(batch, stepsDone).LossSum];
         if (group.WorldSize > 1)
             group.AllReduce(lossSum, "check");
         dropouts.ForEach(layer => layer.train());
@@ -183,6 +182,22 @@ internal sealed class TrainRank : IDisposable
             loss = step.Run(batch, stepsDone++, learningRate, next: batch).Outcome.Loss;
         WaitForUpdate();
         return new TrainAnswer(Stopwatch.GetElapsedTime(began).TotalSeconds / steps, loss);
+    }
+
+    /// <summary>Without updates, which exchange nothing that backward could hide.</summary>
+    private TrainAnswer Profile(int steps)
+    {
+        using var exchanges = new ExchangeRecorder();
+        var profiles = new List<ExchangeProfile>();
+        for (var i = 0; i <= steps; i++)
+        {
+            exchanges.Begin();
+            var share = step.ForwardBackward(batch, stepsDone++);
+            if (i > 0) // the first warms up
+                profiles.Add(exchanges.End(share.Times));
+        }
+
+        return new TrainAnswer(0, 0, ExchangeProfile.Median(profiles));
     }
 
     /// <summary>A GPU may be at the last update still.</summary>

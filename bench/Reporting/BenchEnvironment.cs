@@ -14,6 +14,9 @@ internal static class BenchEnvironment
     private static readonly string[] Prefixes =
         ["OMP_", "OPENBLAS_", "MKL_", "GOMP_", "KMP_", "MALLOC_", "LD_PRELOAD", "DOTNET_", "ATEN_", "ONEDNN_", "DNNL_"];
 
+    /// <summary>Of the command-line tool that builds.</summary>
+    private static readonly string[] ToolPrefixes = ["DOTNET_CLI_", "DOTNET_NOLOGO", "DOTNET_GENERATE_", "DOTNET_ROOT"];
+
     /// <summary>Those that libraries choose their kernels by.</summary>
     private static readonly string[] InstructionSetNames =
         ["avx2", "fma", "avx_vnni", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16"];
@@ -34,7 +37,8 @@ internal static class BenchEnvironment
 
         report.Note($"load at the start: {LoadAverage()} (1, 5 and 15 minutes; figures mean little where it exceeds what the bench itself runs)");
         var settings = Environment.GetEnvironmentVariables().Keys.Cast<string>()
-            .Where(name => Array.Exists(Prefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
+            .Where(name => Array.Exists(Prefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal))
+                && !Array.Exists(ToolPrefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
             .Order(StringComparer.Ordinal)
             .Select(name => $"{name}={Environment.GetEnvironmentVariable(name)}")
             .DefaultIfEmpty("none");

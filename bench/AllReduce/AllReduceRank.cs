@@ -9,7 +9,9 @@ using Cluster.Worker.Collectives.SharedMemory;
 
 namespace Cluster.Bench.AllReduce;
 
-/// <summary>One of our ranks, as a process: joins its peer by TCP, and by shared memory where they are on one host, then does as it is told.</summary>
+/// <summary>
+/// One of our ranks, as a process: joins its peer by TCP, and by shared memory where they are on one host, then does as it is told.
+/// </summary>
 internal sealed class AllReduceRank : IDisposable
 {
     private const long LargestBytes = 256 << 20;
@@ -37,7 +39,8 @@ internal sealed class AllReduceRank : IDisposable
         command.Hidden = true;
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            using var me = await JoinAsync(arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize), arguments.GetValue(address), cancellationToken);
+            using var me = await JoinAsync(arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize),
+                arguments.GetValue(address), cancellationToken);
             await me.ObeyAsync(cancellationToken);
         });
         return command;
@@ -52,15 +55,18 @@ internal sealed class AllReduceRank : IDisposable
         NativeMemory.AlignedFree(other);
     }
 
-    private static async Task<AllReduceRank> JoinAsync(string folder, int rank, int worldSize, string? host, CancellationToken cancellationToken)
+    private static async Task<AllReduceRank> JoinAsync(
+        string folder, int rank, int worldSize, string? host, CancellationToken cancellationToken)
     {
         var address = host is null ? IPAddress.Loopback : IPAddress.Parse(host);
-        var tcp = await BenchGroup.JoinAsync(Part("tcp"), rank, worldSize, $"node-{rank}", new CollectiveOptions(), cancellationToken, address);
+        var tcp = await BenchGroup.JoinAsync(
+            Part("tcp"), rank, worldSize, $"node-{rank}", new CollectiveOptions(), cancellationToken, address);
         var sockets = await SocketCopy.ConnectAsync(Path.Combine(folder, "endpoint"), rank, address, cancellationToken);
         if (host is not null)
             return new AllReduceRank(tcp, sockets, shared: null);
         var memory = await BenchGroup.JoinAsync(Part("memory"), rank, worldSize, "node", new CollectiveOptions(), cancellationToken);
-        return new AllReduceRank(tcp, sockets, new SharedBucket(memory, (await memory.ReserveSharedBufferAsync("bucket", LargestBytes, cancellationToken))!));
+        return new AllReduceRank(
+            tcp, sockets, new SharedBucket(memory, (await memory.ReserveSharedBufferAsync("bucket", LargestBytes, cancellationToken))!));
 
         string Part(string name) => Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
     }
@@ -80,7 +86,8 @@ internal sealed class AllReduceRank : IDisposable
         var values = order.How == AllReduceOrder.Path.Buckets ? Memory.Start : own;
         Action once = order.How switch
         {
-            AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged => () => Memory.Group.AllReduce(new Span<float>(values, count), "bench"),
+            AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged => () =>
+                Memory.Group.AllReduce(new Span<float>(values, count), "bench"),
             AllReduceOrder.Path.Tcp => () => tcp.AllReduce(new Span<float>(values, count), "bench"),
             AllReduceOrder.Path.MemoryCopy => () => Buffer.MemoryCopy(own, other, order.Bytes, order.Bytes),
             AllReduceOrder.Path.SocketCopy => () => sockets.Run(own, other, order.Bytes),
@@ -88,7 +95,8 @@ internal sealed class AllReduceRank : IDisposable
         };
         new Span<float>(values, count).Fill(1);
         once();
-        if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp && values[count - 1] != tcp.WorldSize)
+        if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp
+            && values[count - 1] != tcp.WorldSize)
             throw new InvalidOperationException($"the sum over {order.How} is {values[count - 1]}, not {tcp.WorldSize}");
 
         (shared?.Group ?? tcp).Barrier("start");

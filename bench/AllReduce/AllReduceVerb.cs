@@ -6,7 +6,9 @@ using Cluster.Bench.Reporting;
 
 namespace Cluster.Bench.AllReduce;
 
-/// <summary><c>bench allreduce</c>: two ranks on one host or on two, against Gloo as PyTorch brings it, and against what the hardware allows.</summary>
+/// <summary>
+/// <c>bench allreduce</c>: two ranks on one host or on two, against Gloo as PyTorch brings it, and against what the hardware allows.
+/// </summary>
 internal static class AllReduceVerb
 {
     private const int WorldSize = 2;
@@ -23,23 +25,35 @@ internal static class AllReduceVerb
 
     public static Command Build()
     {
-        var rounds = new Option<int>("--rounds") { Description = "turns of each contestant; medians are printed", DefaultValueFactory = _ => 7 };
+        var rounds = new Option<int>("--rounds")
+        {
+            Description = "turns of each contestant; medians are printed",
+            DefaultValueFactory = _ => 7,
+        };
         var sizes = new Option<long[]>("--sizes")
         {
             Description = "KiB of the buffers",
             AllowMultipleArgumentsPerToken = true,
             DefaultValueFactory = _ => [.. Sizes.Select(size => size / KiB)],
         };
-        var twoHosts = new Option<bool>("--two-hosts") { Description = "ranks in two network namespaces (root makes them): over a plain line, a long one, and a long one that loses frames" };
-        var command = new Command("allreduce", "all-reduce of 2 ranks, against Gloo (python3-torch), memory copy and socket copy; about 3 minutes, with --two-hosts 5")
+        var twoHosts = new Option<bool>("--two-hosts")
+        {
+            Description = "ranks in two network namespaces (root makes them): over a plain line, a long one, and a long one that loses frames",
+        };
+        var command = new Command(
+            "allreduce",
+            "all-reduce of 2 ranks, against Gloo (python3-torch), memory copy and socket copy; about 3 minutes, with --two-hosts 5")
         {
             rounds, sizes, twoHosts, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var run = new Measurement(arguments.GetValue(rounds), [.. arguments.GetValue(sizes)!.Select(size => size * KiB)], RatioReport.For(arguments, "All-reduce"));
+            long[] bytes = [.. arguments.GetValue(sizes)!.Select(size => size * KiB)];
+            var run = new Measurement(arguments.GetValue(rounds), bytes, RatioReport.For(arguments, "All-reduce"));
             BenchEnvironment.Print(run.Report);
-            run.Report.Note($"{WorldSize} processes, float32, sum; medians of {run.Rounds} interleaved rounds; algorithm bandwidth, which for 2 ranks is the bus bandwidth too");
+            run.Report.Note(
+                $"{WorldSize} processes, float32, sum; medians of {run.Rounds} interleaved rounds; "
+                + "algorithm bandwidth, which for 2 ranks is the bus bandwidth too");
             await (arguments.GetValue(twoHosts) ? OnTwoHostsAsync(run, cancellationToken) : OnOneHostAsync(run, cancellationToken));
             run.Report.Finish();
         });
@@ -47,11 +61,13 @@ internal static class AllReduceVerb
     }
 
     private static Task OnOneHostAsync(Measurement run, CancellationToken cancellationToken) => WithPairsAsync(
-        (folder, rank) => MeasuredProcess.StartOurs(TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"),
+        (folder, rank) =>
+            MeasuredProcess.StartOurs(TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"),
         (folder, rank) => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"),
         async (ours, gloo) =>
         {
-            string[] ways = [AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp, AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy];
+            string[] ways = [AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp,
+                AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy];
             foreach (var bytes in run.Sizes)
             {
                 var medians = await MediansAsync(run.Rounds, bytes, TurnBytes, ours, ways, gloo, cancellationToken);
@@ -76,16 +92,20 @@ internal static class AllReduceVerb
         {
             using var hosts = TwoHosts.Make(line.Quality);
             await WithPairsAsync(
-                (folder, rank) => MeasuredProcess.StartOursOn(hosts, rank, "allreduce-rank", folder, $"{rank}", $"{WorldSize}", "--address", TwoHosts.AddressOf(rank)),
+                (folder, rank) => MeasuredProcess.StartOursOn(
+                    hosts, rank, "allreduce-rank", folder, $"{rank}", $"{WorldSize}", "--address", TwoHosts.AddressOf(rank)),
                 (folder, rank) => MeasuredProcess.StartPeerOn(
-                    hosts, rank, "allreduce.py", new Dictionary<string, string> { ["GLOO_SOCKET_IFNAME"] = hosts.InterfaceOf(rank) }, folder, $"{rank}", $"{WorldSize}"),
+                    hosts, rank, "allreduce.py", new Dictionary<string, string> { ["GLOO_SOCKET_IFNAME"] = hosts.InterfaceOf(rank) },
+                    folder, $"{rank}", $"{WorldSize}"),
                 async (ours, gloo) =>
                 {
                     foreach (var bytes in run.Sizes)
                     {
-                        var medians = await MediansAsync(run.Rounds, bytes, line.TurnBytes, ours, [AllReduceOrder.Path.Tcp, AllReduceOrder.Path.SocketCopy], gloo, cancellationToken);
+                        var medians = await MediansAsync(run.Rounds, bytes, line.TurnBytes, ours,
+                            [AllReduceOrder.Path.Tcp, AllReduceOrder.Path.SocketCopy], gloo, cancellationToken);
                         run.Report.Add(Row(bytes, AllReduceOrder.Path.Tcp, $"Gloo ({line.Name})", medians[0], medians[^1]));
-                        run.Report.Add(Row(bytes, AllReduceOrder.Path.Tcp, $"{AllReduceOrder.Path.SocketCopy} ({line.Name})", medians[0], medians[1]));
+                        run.Report.Add(
+                            Row(bytes, AllReduceOrder.Path.Tcp, $"{AllReduceOrder.Path.SocketCopy} ({line.Name})", medians[0], medians[1]));
                     }
                 },
                 cancellationToken);
@@ -93,13 +113,16 @@ internal static class AllReduceVerb
     }
 
     private static async Task WithPairsAsync(
-        Func<string, int, MeasuredProcess> startOurs, Func<string, int, MeasuredProcess> startGloo, Func<MeasuredRanks, MeasuredRanks, Task> measure, CancellationToken cancellationToken)
+        Func<string, int, MeasuredProcess> startOurs, Func<string, int, MeasuredProcess> startGloo,
+        Func<MeasuredRanks, MeasuredRanks, Task> measure, CancellationToken cancellationToken)
     {
         var folder = BenchGroup.MakeFolder();
         try
         {
-            await using var ours = await MeasuredRanks.StartAsync<AllReduceTime>(WorldSize, rank => startOurs(folder, rank), cancellationToken);
-            await using var gloo = await MeasuredRanks.StartAsync<AllReduceTime>(WorldSize, rank => startGloo(folder, rank), cancellationToken);
+            await using var ours = await MeasuredRanks.StartAsync<AllReduceTime>(
+                WorldSize, rank => startOurs(folder, rank), cancellationToken);
+            await using var gloo = await MeasuredRanks.StartAsync<AllReduceTime>(
+                WorldSize, rank => startGloo(folder, rank), cancellationToken);
             await measure(ours, gloo);
         }
         finally
@@ -109,13 +132,15 @@ internal static class AllReduceVerb
     }
 
     /// <returns>Seconds an operation: of our ways in their order, then of Gloo.</returns>
-    private static Task<double[]> MediansAsync(int rounds, long bytes, long turnBytes, MeasuredRanks ours, string[] ways, MeasuredRanks gloo, CancellationToken cancellationToken)
+    private static Task<double[]> MediansAsync(
+        int rounds, long bytes, long turnBytes, MeasuredRanks ours, string[] ways, MeasuredRanks gloo, CancellationToken cancellationToken)
     {
         var iterations = (int)Math.Clamp(turnBytes / bytes, 2, 1000 * turnBytes / TurnBytes);
         return Interleaved.MediansAsync(rounds, [.. ways.Select(how => Turn(ours, how)), Turn(gloo, "gloo")]);
 
         Func<Task<double>> Turn(MeasuredRanks pair, string how) => async () =>
-            (await pair.AskAsync<AllReduceOrder, AllReduceTime>(new AllReduceOrder(how, bytes, iterations), cancellationToken)).Max(answer => answer.Seconds);
+            (await pair.AskAsync<AllReduceOrder, AllReduceTime>(new AllReduceOrder(how, bytes, iterations), cancellationToken))
+                .Max(answer => answer.Seconds);
     }
 
     private static RatioRow Row(long bytes, string ours, string peer, double ourSeconds, double peerSeconds)

@@ -5,8 +5,12 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Cluster.Bench.Hosts;
 
-/// <summary>An Ethernet interface whose cable is this process: what its host sends is read here, what is written here its host receives.</summary>
-/// <remarks>Linux, Documentation/networking/tuntap.rst. The interface may be moved to another network namespace; it lives until this is disposed.</remarks>
+/// <summary>
+/// An Ethernet interface whose cable is this process: what its host sends is read here, what is written here its host receives.
+/// </summary>
+/// <remarks>
+/// Linux, Documentation/networking/tuntap.rst. The interface may be moved to another network namespace; it lives until this is disposed.
+/// </remarks>
 internal sealed partial class Tap : IDisposable
 {
     private const nuint SetInterface = 0x400454CA; // TUNSETIFF

@@ -83,7 +83,8 @@ internal sealed class TwoHosts : IDisposable
     {
         if (quality is null)
         {
-            Require("ip", "link", "add", interfaces[0], "netns", names[0], "type", "veth", "peer", "name", interfaces[1], "netns", names[1]);
+            Require(
+                "ip", "link", "add", interfaces[0], "netns", names[0], "type", "veth", "peer", "name", interfaces[1], "netns", names[1]);
             return;
         }
 

@@ -7,7 +7,10 @@ using Cluster.Worker.Data.Packing;
 
 namespace Cluster.Bench.Loader;
 
-/// <summary><c>bench loader</c>: JPEG files and raw shards of them to normalised batches, against PyTorch's DataLoader with torchvision's transforms.</summary>
+/// <summary>
+/// <c>bench loader</c>: JPEG files and raw shards of them to normalised batches, against PyTorch's DataLoader with torchvision's
+/// transforms.
+/// </summary>
 internal static class LoaderVerb
 {
     private const int Classes = 4;
@@ -15,15 +18,28 @@ internal static class LoaderVerb
     private const string Training = "training", Evaluation = "evaluation";
 
     /// <summary>Images a second and core that FFCV's authors publish for ImageNet: JPEG of at most 512 pixels, and raw at 256.</summary>
-    private static readonly Dictionary<string, double> Published = new() { [DataCatalog.ImageFolder] = 326, [DataCatalog.RawShards] = 1800 };
+    private static readonly Dictionary<string, double> Published = new()
+    {
+        [DataCatalog.ImageFolder] = 326,
+        [DataCatalog.RawShards] = 1800,
+    };
 
     public static Command Build()
     {
-        var rounds = new Option<int>("--rounds") { Description = "turns of each contestant; medians are printed", DefaultValueFactory = _ => 5 };
-        var images = new Option<int>("--images") { Description = "pictures of 500 × 375 pixels that a turn loads", DefaultValueFactory = _ => 512 };
+        var rounds = new Option<int>("--rounds")
+        {
+            Description = "turns of each contestant; medians are printed",
+            DefaultValueFactory = _ => 5,
+        };
+        var images = new Option<int>("--images")
+        {
+            Description = "pictures of 500 × 375 pixels that a turn loads",
+            DefaultValueFactory = _ => 512,
+        };
         var command = new Command(
             "loader",
-            "JPEG files, and raw shards packed of them, to normalised batches, against torch.utils.data.DataLoader (python3-torchvision); about 4 minutes on two cores")
+            "JPEG files, and raw shards packed of them, to normalised batches, against torch.utils.data.DataLoader (python3-torchvision); "
+            + "about 4 minutes on two cores")
         {
             rounds, images, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
@@ -36,10 +52,12 @@ internal static class LoaderVerb
     {
         BenchEnvironment.Print(report);
         report.Note(
-            $"{images} JPEG files of 500 × 375 pixels, and raw shards of their middle 256 × 256, to batches of 64 × 3 × 224 × 224, from the page cache; "
+            $"{images} JPEG files of 500 × 375 pixels, and raw shards of their middle 256 × 256, to batches of 64 × 3 × 224 × 224, "
+            + "from the page cache; "
             + $"medians of {rounds} interleaved rounds after one that is not counted");
         report.Note(
-            "DataLoader: as many worker processes as we have threads, PIL for JPEG; for raw shards a mapped NumPy array and torchvision's transforms of tensors; "
+            "DataLoader: as many worker processes as we have threads, PIL for JPEG; for raw shards a mapped NumPy array and torchvision's "
+            + "transforms of tensors; "
             + "FFCV: what its authors publish for a core of another machine, JPEG of up to 512 pixels and raw at 256");
         var root = Directory.CreateTempSubdirectory("bench-loader-");
         try
@@ -97,7 +115,8 @@ internal static class LoaderVerb
 
     private static void Pack(string root, int images, RatioReport report)
     {
-        var order = new PackOrder(Path.Combine(root, Folder), Path.Combine(root, Packed), PackOrder.DefaultSide, PackOrder.DefaultShardMib, Channels: 3);
+        var (folder, output) = (Path.Combine(root, Folder), Path.Combine(root, Packed));
+        var order = new PackOrder(folder, output, PackOrder.DefaultSide, PackOrder.DefaultShardMib, Channels: 3);
         var began = Stopwatch.GetTimestamp();
         new PicturePacker(order, TextWriter.Null).Run();
         report.Note($"packed at {images / Stopwatch.GetElapsedTime(began).TotalSeconds:0} images/s on {Environment.ProcessorCount} cores");

@@ -11,7 +11,8 @@ internal static class BenchGroup
 
     /// <summary>Where the ranks of one group meet. Delete it when they are done.</summary>
     public static string MakeFolder() =>
-        Directory.CreateDirectory($"/dev/shm/cluster-bench-{Guid.NewGuid():n}", UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName;
+        Directory.CreateDirectory($"/dev/shm/cluster-bench-{Guid.NewGuid():n}",
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName;
 
     /// <param name="folder">From <see cref="MakeFolder"/>; one a group.</param>
     /// <param name="rank">This rank.</param>
@@ -22,8 +23,8 @@ internal static class BenchGroup
     /// <param name="address">Of this rank, for those of other nodes; this machine's loopback if not given.</param>
     /// <param name="cudaDevice">This rank's GPU, if values shall be exchanged there.</param>
     public static Task<ICollectiveGroup> JoinAsync(
-        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken, IPAddress? address = null,
-        int? cudaDevice = null) =>
+        string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken,
+        IPAddress? address = null, int? cudaDevice = null) =>
         CollectiveGroup.JoinAsync(
             new CollectiveSetup
             {
@@ -50,7 +51,8 @@ internal static class BenchGroup
     }
 
     /// <summary>Every rank posts where it listens, and gets what all have posted.</summary>
-    public static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(string folder, int worldSize, PeerEndpoint mine, CancellationToken cancellationToken)
+    public static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(
+        string folder, int worldSize, PeerEndpoint mine, CancellationToken cancellationToken)
     {
         var unfinished = Path.Combine(folder, $"unfinished-{mine.Rank}");
         await File.WriteAllTextAsync(unfinished, JsonSerializer.Serialize(mine), cancellationToken);
@@ -59,7 +61,8 @@ internal static class BenchGroup
         for (var rank = 0; rank < worldSize; rank++)
         {
             await WaitForAsync(folder, PostOf(rank), cancellationToken);
-            endpoints.Add(JsonSerializer.Deserialize<PeerEndpoint>(await File.ReadAllTextAsync(Path.Combine(folder, PostOf(rank)), cancellationToken))!);
+            var post = await File.ReadAllTextAsync(Path.Combine(folder, PostOf(rank)), cancellationToken);
+            endpoints.Add(JsonSerializer.Deserialize<PeerEndpoint>(post)!);
         }
 
         return endpoints;

@@ -5,7 +5,9 @@ using Google.Protobuf;
 
 namespace Cluster.Bench.Measuring;
 
-/// <summary>An agent for the trainers of one bench on this machine: keeps each series' last point, and takes checkpoints without storing them.</summary>
+/// <summary>
+/// An agent for the trainers of one bench on this machine: keeps each series' last point, and takes checkpoints without storing them.
+/// </summary>
 /// <param name="rank">This trainer's.</param>
 /// <param name="worldSize">Trainers in all.</param>
 /// <param name="folder">Where they meet, from <see cref="BenchGroup.MakeFolder"/>; empty for one alone.</param>
@@ -29,7 +31,10 @@ internal sealed class BenchTrainerLink(int rank = 0, int worldSize = 1, string f
     {
         var mine = new PeerEndpoint(rank, Node, address);
         var all = worldSize == 1 ? [mine] : await BenchGroup.MeetAsync(folder, worldSize, mine, cancellationToken);
-        return new RendezvousResponse { Endpoints = { all.Select(one => new RankEndpoint { Rank = one.Rank, NodeId = one.NodeId, Address = one.Address }) } };
+        return new RendezvousResponse
+        {
+            Endpoints = { all.Select(one => new RankEndpoint { Rank = one.Rank, NodeId = one.NodeId, Address = one.Address }) },
+        };
     }
 
     public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) => Task.CompletedTask;
@@ -56,11 +61,13 @@ internal sealed class BenchTrainerLink(int rank = 0, int worldSize = 1, string f
         }
     }
 
-    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) => Task.FromResult("not kept");
+    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) =>
+        Task.FromResult("not kept");
 
     public Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken) => throw NotKept();
 
-    public IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken) =>
+    public IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(
+        string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken) =>
         throw NotKept();
 
     private static NotSupportedException NotKept() => new("no checkpoint is kept here");

@@ -45,5 +45,6 @@ internal static class Interleaved
         return sorted.Length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
     }
 
-    private static bool IsOver(TimeSpan budget, long began) => budget != Timeout.InfiniteTimeSpan && Stopwatch.GetElapsedTime(began) > budget;
+    private static bool IsOver(TimeSpan budget, long began) =>
+        budget != Timeout.InfiniteTimeSpan && Stopwatch.GetElapsedTime(began) > budget;
 }

@@ -24,7 +24,8 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     }
 
     /// <summary>This program again, with another verb.</summary>
-    public static MeasuredProcess StartOurs(params IEnumerable<string> arguments) => new(Ours(arguments), "this program's " + arguments.First());
+    public static MeasuredProcess StartOurs(params IEnumerable<string> arguments) =>
+        new(Ours(arguments), "this program's " + arguments.First());
 
     /// <summary>The same with settings of its own.</summary>
     /// <param name="environment">Added to this process's own.</param>
@@ -44,7 +45,8 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     /// <param name="script">File name.</param>
     /// <param name="environment">Added to this process's own.</param>
     /// <param name="arguments">For the script.</param>
-    public static MeasuredProcess StartPeer(string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
+    public static MeasuredProcess StartPeer(
+        string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
         new(Peer(script, environment, arguments), script);
 
     /// <summary>The same where a trainer of ours would run.</summary>
@@ -62,14 +64,16 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         await process.StandardInput.FlushAsync();
     }
 
-    /// <exception cref="InvalidOperationException">The process ended instead of answering; what it said stands on standard error.</exception>
+    /// <exception cref="InvalidOperationException">The process ended instead of answering; what it said stands on standard
+    /// error.</exception>
     public async Task<T> ReceiveAsync<T>(CancellationToken cancellationToken)
     {
         var line = await process.StandardOutput.ReadLineAsync(cancellationToken);
         if (line is null)
         {
             await process.WaitForExitAsync(cancellationToken);
-            throw new InvalidOperationException($"{name} ended with exit code {process.ExitCode} where an answer was expected; see its message above");
+            throw new InvalidOperationException(
+                $"{name} ended with exit code {process.ExitCode} where an answer was expected; see its message above");
         }
 
         return JsonSerializer.Deserialize<T>(line)!;

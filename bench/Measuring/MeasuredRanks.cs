@@ -8,7 +8,8 @@ internal sealed class MeasuredRanks : IAsyncDisposable
     private MeasuredRanks(MeasuredProcess[] ranks) => this.ranks = ranks;
 
     /// <summary>Starts them all; each must say by a first answer that it has joined the others.</summary>
-    public static async Task<MeasuredRanks> StartAsync<TAnswer>(int worldSize, Func<int, MeasuredProcess> start, CancellationToken cancellationToken)
+    public static async Task<MeasuredRanks> StartAsync<TAnswer>(
+        int worldSize, Func<int, MeasuredProcess> start, CancellationToken cancellationToken)
     {
         var started = new MeasuredRanks([.. Enumerable.Range(0, worldSize).Select(start)]);
         try

@@ -28,7 +28,8 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
     }
 
     /// <summary>A job's only rank, with one thread, on the core of that number among this process's.</summary>
-    public static TrainerPlace Alone(int core) => Of(new TrainerLaunch { LocalRank = core, WorldSize = 1, Threads = 1, Device = $"cpu:{core}" });
+    public static TrainerPlace Alone(int core) =>
+        Of(new TrainerLaunch { LocalRank = core, WorldSize = 1, Threads = 1, Device = $"cpu:{core}" });
 
     /// <summary>A rank on this machine, with so many threads.</summary>
     public static TrainerPlace Of(int rank, int worldSize, int threads) =>
@@ -36,5 +37,8 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
 
     /// <summary>A rank on this machine's first GPU, which others may share.</summary>
     public static TrainerPlace OnGpu(int rank, int worldSize, int threads) =>
-        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }) with { Cores = Libc.ThreadCores() };
+        Of(new TrainerLaunch { Rank = rank, LocalRank = rank, WorldSize = worldSize, Threads = threads, Device = "cuda:0" }) with
+        {
+            Cores = Libc.ThreadCores(),
+        };
 }

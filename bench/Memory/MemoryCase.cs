@@ -12,11 +12,13 @@ namespace Cluster.Bench.Memory;
 /// <param name="Optimizer">Its name.</param>
 /// <param name="Precision">Its name.</param>
 /// <param name="Split">Empty for one rank alone; otherwise how two share the work.</param>
-internal sealed record MemoryCase(string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer, string Precision, string Split = "")
+internal sealed record MemoryCase(
+    string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer, string Precision, string Split = "")
 {
     private const string ByData = "data", Sharded = "data, shardOptimizer", Hybrid = "hybrid";
 
-    private static readonly (string Optimizer, string Precision)[] Settings = [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"), ("adam", "bfloat16")];
+    private static readonly (string Optimizer, string Precision)[] Settings =
+        [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"), ("adam", "bfloat16")];
 
     /// <summary>Each family, small and published builds, those whose parameters take most and those whose activations do.</summary>
     public static MemoryCase[] All { get; } =
@@ -49,7 +51,12 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
     public string Yaml => $$$"""
         name: memory
         model: {name: {{{Model}}}, options: {{{{Options}}}}}
-        data: {name: synthetic, imageSize: {{{Pixels}}}, channels: {{{Channels}}}, trainSamples: {{{MemoryTrainer.Steps * Ranks * Batch}}}, validationSamples: 0}
+        data:
+          name: synthetic
+          imageSize: {{{Pixels}}}
+          channels: {{{Channels}}}
+          trainSamples: {{{MemoryTrainer.Steps * Ranks * Batch}}}
+          validationSamples: 0
         resources: {devices: {{{Ranks}}}}
         parallelism: {{{(IsHybrid ? Hybrid : ByData)}}}
         hyperparameters:
@@ -68,7 +75,8 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
         select new MemoryCase(model, options, pixels, channels, size, setting.Optimizer, setting.Precision);
 
     /// <summary>As the job's default optimizer is, and one with more state.</summary>
-    private static IEnumerable<MemoryCase> ByTwo(string model, string options, int pixels, int channels, int batch, params string[] splits) =>
+    private static IEnumerable<MemoryCase> ByTwo(
+        string model, string options, int pixels, int channels, int batch, params string[] splits) =>
         from split in splits
         from optimizer in (string[])["sgd", "adam"]
         select new MemoryCase(model, options, pixels, channels, batch, optimizer, "float32", split);

@@ -14,7 +14,8 @@ internal sealed record MemoryRow(
 
     [JsonIgnore]
     public static string Head => string.Format(
-        CultureInfo.InvariantCulture, Layout, "model", "input", "batch", "two ranks by", "optimizer", "precision", "estimated MiB", "measured MiB", "ratio");
+        CultureInfo.InvariantCulture, Layout,
+        "model", "input", "batch", "two ranks by", "optimizer", "precision", "estimated MiB", "measured MiB", "ratio");
 
     /// <summary>Above 1: more was estimated than taken.</summary>
     [JsonIgnore]
@@ -28,13 +29,16 @@ internal sealed record MemoryRow(
         var table = new MarkdownTable(["model", "input", "batch a rank", "two ranks by", .. Settings]);
         foreach (var job in rows.GroupBy(row => (row.Model, row.Input, row.Batch, row.Split)))
         {
-            var cells = job.ToDictionary(row => $"{row.Optimizer}, {row.Precision}", row => $"{row.EstimatedBytes >> 20} / {row.MeasuredBytes >> 20} {row.RatioText}");
-            table.Add([$"`{job.Key.Model}`", job.Key.Input, $"{job.Key.Batch}", job.Key.Split, .. Settings.Select(setting => cells.GetValueOrDefault(setting, ""))]);
+            var cells = job.ToDictionary(
+                row => $"{row.Optimizer}, {row.Precision}", row => $"{row.EstimatedBytes >> 20} / {row.MeasuredBytes >> 20} {row.RatioText}");
+            var figures = Settings.Select(setting => cells.GetValueOrDefault(setting, ""));
+            table.Add([$"`{job.Key.Model}`", job.Key.Input, $"{job.Key.Batch}", job.Key.Split, .. figures]);
         }
 
         return table;
     }
 
     public override string ToString() => string.Format(
-        CultureInfo.InvariantCulture, Layout, Model, Input, Batch, Split, Optimizer, Precision, EstimatedBytes >> 20, MeasuredBytes >> 20, RatioText);
+        CultureInfo.InvariantCulture, Layout,
+        Model, Input, Batch, Split, Optimizer, Precision, EstimatedBytes >> 20, MeasuredBytes >> 20, RatioText);
 }

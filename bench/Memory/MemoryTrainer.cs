@@ -12,8 +12,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Cluster.Bench.Memory;
 
 /// <summary>
-/// One job of <c>bench memory</c>, as a process of its own: the session that a trainer runs, for a few steps, with a checkpoint on its way while the last of them run. Answers with the
-/// most memory that the process has had.
+/// One job of <c>bench memory</c>, as a process of its own: the session that a trainer runs, for a few steps, with a checkpoint on its way
+/// while the last of them run. Answers with the most memory that the process has had.
 /// </summary>
 internal static class MemoryTrainer
 {

@@ -15,7 +15,11 @@ internal static class MemoryVerb
 
     public static Command Build()
     {
-        var only = new Option<string[]>("--only") { Description = "models to measure instead of all", AllowMultipleArgumentsPerToken = true };
+        var only = new Option<string[]>("--only")
+        {
+            Description = "models to measure instead of all",
+            AllowMultipleArgumentsPerToken = true,
+        };
         var ranks = new Option<int[]>("--ranks")
         {
             Description = "1: jobs of one rank; 2: those that two ranks share",
@@ -25,7 +29,9 @@ internal static class MemoryVerb
         ranks.AcceptOnlyFromAmong("1", "2");
         var threads = new Option<int>("--threads") { Description = "threads of a trainer", DefaultValueFactory = _ => 1 };
         var command = new Command(
-            "memory", $"what training takes beside what is estimated; exit code 1 if an estimate is off by more than {Allowed:P0}; about 12 minutes on two cores")
+            "memory",
+            $"what training takes beside what is estimated; exit code 1 if an estimate is off by more than {Allowed:P0}; "
+            + "about 12 minutes on two cores")
         {
             only, ranks, threads, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
@@ -39,7 +45,8 @@ internal static class MemoryVerb
                 return 2;
             }
 
-            var cases = Array.FindAll(MemoryCase.All, one => (chosen.Length == 0 || chosen.Contains(one.Model)) && counts.Contains(one.Ranks));
+            var cases = Array.FindAll(
+                MemoryCase.All, one => (chosen.Length == 0 || chosen.Contains(one.Model)) && counts.Contains(one.Ranks));
             return await RunAsync(cases, arguments.GetValue(threads), RatioReport.For(arguments, "Memory"), cancellationToken);
         });
         return command;
@@ -49,8 +56,10 @@ internal static class MemoryVerb
     {
         BenchEnvironment.Print(report, peers: false);
         report.Note(
-            $"peak resident memory (VmHWM) of trainer processes in a trainer's own environment, {threads} {(threads == 1 ? "thread" : "threads")} each: "
-            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with the gradients' shared memory; estimated / measured MiB, ratio");
+            "peak resident memory (VmHWM) of trainer processes in a trainer's own environment, "
+            + $"{threads} {(threads == 1 ? "thread" : "threads")} each: "
+            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with the gradients' shared "
+            + "memory; estimated / measured MiB, ratio");
         report.Say(MemoryRow.Head);
         var rows = new List<MemoryRow>();
         foreach (var one in cases)

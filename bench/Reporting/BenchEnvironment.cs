@@ -25,8 +25,11 @@ internal static class BenchEnvironment
     /// <param name="peers">Whether Python's PyTorch is among those who are measured.</param>
     public static void Print(RatioReport report, bool peers = true)
     {
-        report.Note($"Processor: {EnvironmentReport.CpuModel("/proc/cpuinfo")}, {Libc.ThreadCores().Count} cores; instruction sets: {InstructionSetsOf("/proc/cpuinfo")}");
-        report.Note($"ours: TorchSharp {VersionOf(typeof(torch))} on libtorch {torch.__version__}, .NET {Environment.Version}, {Environment.OSVersion}");
+        report.Note(
+            $"Processor: {EnvironmentReport.CpuModel("/proc/cpuinfo")}, {Libc.ThreadCores().Count} cores; "
+            + $"instruction sets: {InstructionSetsOf("/proc/cpuinfo")}");
+        report.Note(
+            $"ours: TorchSharp {VersionOf(typeof(torch))} on libtorch {torch.__version__}, .NET {Environment.Version}, {Environment.OSVersion}");
         if (peers)
             report.Note($"peers: {PeerVersions()}");
         using (var nvml = Nvml.TryOpen(out _))
@@ -35,7 +38,8 @@ internal static class BenchEnvironment
                 report.Note($"GPU: {string.Join(", ", nvml.Gpus().Select(gpu => gpu.Model))}, driver {nvml.DriverVersion()}");
         }
 
-        report.Note($"load at the start: {LoadAverage()} (1, 5 and 15 minutes; figures mean little where it exceeds what the bench itself runs)");
+        report.Note(
+            $"load at the start: {LoadAverage()} (1, 5 and 15 minutes; figures mean little where it exceeds what the bench itself runs)");
         var settings = Environment.GetEnvironmentVariables().Keys.Cast<string>()
             .Where(name => Array.Exists(Prefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal))
                 && !Array.Exists(ToolPrefixes, prefix => name.StartsWith(prefix, StringComparison.Ordinal)))
@@ -53,13 +57,16 @@ internal static class BenchEnvironment
         using var python = Process.Start(MeasuredProcess.Python("versions.py", redirected: true))!;
         var line = python.StandardOutput.ReadToEnd().Trim();
         python.WaitForExit();
-        return python.ExitCode == 0 ? line : throw new InvalidOperationException("PyTorch cannot be imported; install Debian's python3-torchvision");
+        return python.ExitCode == 0
+            ? line
+            : throw new InvalidOperationException("PyTorch cannot be imported; install Debian's python3-torchvision");
     }
 
     /// <summary>The kernel's "flags" (x86) or "Features" (Arm) of the first processor.</summary>
     private static string InstructionSetsOf(string path)
     {
-        var line = File.ReadLines(path).FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal) || line.StartsWith("Features", StringComparison.Ordinal));
+        var line = File.ReadLines(path).FirstOrDefault(
+            line => line.StartsWith("flags", StringComparison.Ordinal) || line.StartsWith("Features", StringComparison.Ordinal));
         return string.Join(" ", InstructionSetNames.Intersect(line?.Split(' ') ?? []).DefaultIfEmpty("unknown"));
     }
 

@@ -13,7 +13,10 @@ internal sealed class RatioReport
 {
     private const string Layout = "{0,-56} {1,12} {2,12} {3,9}  {4}";
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerOptions.Web) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerOptions.Web)
+    {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     private readonly string heading;
     private readonly bool isMarkdown;

@@ -16,16 +16,18 @@ internal static class LinkMeasurement
         try
         {
             await using var ranks = await MeasuredRanks.StartAsync<AllReduceTime>(
-                WorldSize, rank => MeasuredProcess.StartOurs(TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"), cancellationToken);
+                WorldSize, rank => MeasuredProcess.StartOurs(
+                    TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"), cancellationToken);
             AllReduceOrder[] orders =
             [
-                new(AllReduceOrder.Path.Buckets, SmallBytes, SmallIterations), new(AllReduceOrder.Path.Buckets, LargeBytes, LargeIterations),
-                new(AllReduceOrder.Path.Staged, LargeBytes, LargeIterations),
+                new(AllReduceOrder.Path.Buckets, SmallBytes, SmallIterations),
+                new(AllReduceOrder.Path.Buckets, LargeBytes, LargeIterations), new(AllReduceOrder.Path.Staged, LargeBytes, LargeIterations),
                 new(AllReduceOrder.Path.Tcp, SmallBytes, SmallIterations), new(AllReduceOrder.Path.Tcp, LargeBytes, LargeIterations),
             ];
             var seconds = await Interleaved.MediansAsync(Rounds, [.. orders.Select(order => (Func<Task<double>>)(async () =>
                 (await ranks.AskAsync<AllReduceOrder, AllReduceTime>(order, cancellationToken)).Max(answer => answer.Seconds)))]);
-            return (new Link(seconds[0], LargeBytes / seconds[1], LargeBytes / seconds[2]), new Link(seconds[3], LargeBytes / seconds[4], LargeBytes / seconds[4]));
+            return (new Link(seconds[0], LargeBytes / seconds[1], LargeBytes / seconds[2]),
+                new Link(seconds[3], LargeBytes / seconds[4], LargeBytes / seconds[4]));
         }
         finally
         {

@@ -5,7 +5,8 @@ namespace Cluster.Bench.Scaling;
 /// <param name="Batch">Samples of a device in one step.</param>
 /// <param name="Units">In the network's order.</param>
 /// <param name="Classes">Scores of a sample.</param>
-/// <param name="Rest">Seconds of a step outside its units: loss, gradient norm and update, all by parameters rather than by samples.</param>
+/// <param name="Rest">Seconds of a step outside its units: loss, gradient norm and update, all by parameters rather than by
+/// samples.</param>
 internal sealed record NetworkFigures(string Model, int Batch, IReadOnlyList<UnitFigures> Units, int Classes, double Rest)
 {
     public long Parameters => Units.Sum(unit => unit.Parameters);
@@ -25,7 +26,10 @@ internal readonly record struct Cost(double Fixed, double PerSample)
 {
     public double Of(double samples) => Fixed + (PerSample * samples);
 
-    /// <summary>From two measurements. Where few samples took no less than many did, all is taken to be fixed; where many took more than in proportion, nothing.</summary>
+    /// <summary>
+    /// From two measurements. Where few samples took no less than many did, all is taken to be fixed; where many took more than in
+    /// proportion, nothing.
+    /// </summary>
     public static Cost Through((int Samples, double Seconds) few, (int Samples, double Seconds) many)
     {
         var most = many.Seconds / many.Samples;

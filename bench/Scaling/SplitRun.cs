@@ -23,7 +23,8 @@ internal static class SplitRun
     public static Task<double> SecondsAStepAloneAsync(TrainCase network, int core, CancellationToken cancellationToken) =>
         SecondsAStepAsync(network, ranks: 1, _ => TrainerPlace.Alone(core), cancellationToken);
 
-    private static async Task<double> SecondsAStepAsync(TrainCase network, int ranks, Func<int, TrainerPlace> placeOf, CancellationToken cancellationToken)
+    private static async Task<double> SecondsAStepAsync(
+        TrainCase network, int ranks, Func<int, TrainerPlace> placeOf, CancellationToken cancellationToken)
     {
         var folder = BenchGroup.MakeFolder();
         try
@@ -36,7 +37,8 @@ internal static class SplitRun
                 cancellationToken);
             var turns = new List<double>();
             for (var turn = 0; turn < TurnsBefore + Turns; turn++)
-                turns.Add((await running.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(StepsATurn), cancellationToken)).Max(answer => answer.Seconds));
+                turns.Add((await running.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(StepsATurn), cancellationToken))
+                    .Max(answer => answer.Seconds));
             return Interleaved.Median([.. turns.Skip(TurnsBefore)]);
         }
         finally

@@ -2,10 +2,12 @@ using Cluster.Worker.Parallel;
 
 namespace Cluster.Bench.Scaling;
 
-/// <summary>How long a training step of a network takes on several devices, for each way to split it. Each device adds its batch to the global one.</summary>
+/// <summary>
+/// How long a training step of a network takes on several devices, for each way to split it. Each device adds its batch to the global one.
+/// </summary>
 /// <remarks>
-/// Computation is taken to divide without loss: a part of a layer takes its share of what the layer takes for the same samples. Exchanges cost what <see cref="Link"/> says; gradients
-/// travel while backward goes on, activations do not.
+/// Computation is taken to divide without loss: a part of a layer takes its share of what the layer takes for the same samples. Exchanges
+/// cost what <see cref="Link"/> says; gradients travel while backward goes on, activations do not.
 /// </remarks>
 /// <param name="network">Measured on one device.</param>
 /// <param name="link">Between the devices.</param>
@@ -28,7 +30,8 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
     {
         var samples = (double)parts * network.Batch;
         var gathered = network.Units.Skip(1).Select(unit => unit.InputElements).Append(network.Classes);
-        return Replicas(devices / parts, parts, network.Units) + Exchanges(gathered, samples, parts, devices) + (network.Rest / parts * Crowding(devices));
+        return Replicas(devices / parts, parts, network.Units) + Exchanges(gathered, samples, parts, devices)
+            + (network.Rest / parts * Crowding(devices));
     }
 
     /// <summary>Convolutions as replicas, fully connected layers divided over all devices.</summary>
@@ -39,7 +42,8 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
         var gathered = dense.Select(unit => unit.InputElements).Append(network.Classes);
         var held = convolutions.Sum(unit => unit.Parameters) + (dense.Sum(unit => unit.Parameters) / (double)devices);
         return Replicas(devices, parts: 1, convolutions)
-            + (dense.Sum(unit => unit.Forward.Of(devices * network.Batch) + unit.Backward.Of(devices * network.Batch)) / devices * Crowding(devices))
+            + (dense.Sum(unit => unit.Forward.Of(devices * network.Batch) + unit.Backward.Of(devices * network.Batch)) / devices
+                * Crowding(devices))
             + Exchanges(gathered, (double)devices * network.Batch, devices, devices)
             + (network.Rest * held / network.Parameters * Crowding(devices));
     }
@@ -55,8 +59,10 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
         var cut = PipelineCut.Balance(costs, stages);
         var slowest = Enumerable.Range(0, stages).Max(stage => Within(cut, stage, costs).Sum());
         var shared = link.SharedBy(Crowding(devices));
-        var message = cut.Skip(1).Select(first => 2 * shared.Message(samples * network.Units[first].InputElements * Link.ElementBytes)).DefaultIfEmpty().Max();
-        // One forward, one backward for every micro-batch at the pace of the slowest stage or of its messages; before and after it the pipeline fills and empties.
+        var message = cut.Skip(1).Select(first => 2 * shared.Message(samples * network.Units[first].InputElements * Link.ElementBytes))
+            .DefaultIfEmpty().Max();
+        // One forward, one backward for every micro-batch at the pace of the slowest stage or of its messages; before and after it the
+        // pipeline fills and empties.
         var paced = (microBatches * Math.Max(slowest, message)) + ((stages - 1) * (slowest + message));
         var worked = microBatches * costs.Sum() * (devices / stages) / Processors; // stages that wait leave their processor to others
         var largest = Enumerable.Range(0, stages).Max(stage => Within(cut, stage, network.Units).Sum(unit => unit.Parameters));
@@ -64,7 +70,10 @@ internal sealed class StepModel(NetworkFigures network, Link link, int bucketByt
             + (network.Rest * largest / network.Parameters * Crowding(devices));
     }
 
-    /// <summary>Forward and backward of the batches of <paramref name="parts"/> devices that divide them, and what of the sums over the replicas backward does not hide.</summary>
+    /// <summary>
+    /// Forward and backward of the batches of <paramref name="parts"/> devices that divide them, and what of the sums over the replicas
+    /// backward does not hide.
+    /// </summary>
     private double Replicas(int replicas, int parts, IReadOnlyList<UnitFigures> units)
     {
         var crowding = Crowding(replicas * parts);

@@ -11,7 +11,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Bench.Scaling;
 
-/// <summary>A trainer's process that measures every unit of a network by itself, for a batch and for a pipeline's micro-batch, and answers once.</summary>
+/// <summary>
+/// A trainer's process that measures every unit of a network by itself, for a batch and for a pipeline's micro-batch, and answers once.
+/// </summary>
 internal static class UnitsRank
 {
     private const string Verb = "scaling-units";
@@ -24,7 +26,8 @@ internal static class UnitsRank
         var network = new Argument<string>("case");
         var command = new Command(Verb, "the units of scaling") { network };
         command.Hidden = true;
-        command.SetAction(arguments => Console.WriteLine(JsonSerializer.Serialize(Measure(JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!))));
+        command.SetAction(arguments =>
+            Console.WriteLine(JsonSerializer.Serialize(Measure(JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!))));
         return command;
     }
 

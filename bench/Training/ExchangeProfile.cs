@@ -15,7 +15,8 @@ internal sealed record ExchangeProfile(double Backward, double Exchange, double 
     /// <summary>Figure by figure.</summary>
     public static ExchangeProfile Median(IReadOnlyCollection<ExchangeProfile> profiles)
     {
-        return new ExchangeProfile(Of(one => one.Backward), Of(one => one.Exchange), Of(one => one.Hidden), Of(one => one.Begun), Of(one => one.Statistics));
+        return new ExchangeProfile(
+            Of(one => one.Backward), Of(one => one.Exchange), Of(one => one.Hidden), Of(one => one.Begun), Of(one => one.Statistics));
 
         double Of(Func<ExchangeProfile, double> figure) => Interleaved.Median([.. profiles.Select(figure)]);
     }

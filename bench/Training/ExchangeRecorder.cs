@@ -4,7 +4,10 @@ using Cluster.Worker.Parallel;
 
 namespace Cluster.Bench.Training;
 
-/// <summary>Hears of every exchange of this process when it is over. Gradients travel on the group's own thread, and everything else on the thread that trains.</summary>
+/// <summary>
+/// Hears of every exchange of this process when it is over. Gradients travel on the group's own thread, and everything else on the
+/// thread that trains.
+/// </summary>
 internal sealed class ExchangeRecorder : IDisposable
 {
     private readonly MeterListener listener = new();

@@ -29,7 +29,9 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
 
     public const string Gpu = "cuda";
 
-    /// <summary>Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.</summary>
+    /// <summary>
+    /// Batches that a CPU's memory holds three times over, and whose steps take from milliseconds to a few seconds on a core.
+    /// </summary>
     public static IReadOnlyList<TrainCase> All { get; } =
     [
         new("lenet5", 128, 1, 28, 10),
@@ -57,7 +59,10 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
     /// <summary>Kinks that a sample's value passes one behind the other: of ReLUs, and of poolings by the largest.</summary>
     public int Kinks { get; init; }
 
-    /// <summary>Whether several ranks normalise by the whole batch's statistics. The default of jobs, and of DistributedDataParallel, is that they do not.</summary>
+    /// <summary>
+    /// Whether several ranks normalise by the whole batch's statistics. The default of jobs, and of DistributedDataParallel, is that
+    /// they do not.
+    /// </summary>
     public bool SyncBatchNorm { get; init; }
 
     /// <summary>How several ranks share the work, in a job file's word.</summary>

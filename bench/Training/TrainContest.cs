@@ -5,7 +5,9 @@ using Cluster.Bench.Training.Plain;
 
 namespace Cluster.Bench.Training;
 
-/// <summary>One network on so many ranks: ours, PyTorch and, on one rank, a plain TorchSharp program, all kept ready and asked in turn.</summary>
+/// <summary>
+/// One network on so many ranks: ours, PyTorch and, on one rank, a plain TorchSharp program, all kept ready and asked in turn.
+/// </summary>
 internal sealed class TrainContest : IAsyncDisposable
 {
     public const string TorchSharpAsInstalled = "TorchSharp as installed", TorchSharpInOurs = "TorchSharp, same environment";
@@ -81,7 +83,8 @@ internal sealed class TrainContest : IAsyncDisposable
 
         var (medians, done) = await Interleaved.MediansAsync(rounds, budget, turns);
         var images = (double)Network.Batch * entry.Ranks;
-        return new TrainRow(entry, images / medians[0], contestants.Zip(medians).Skip(1).ToDictionary(one => one.First.Name, one => images / one.Second), done);
+        var peers = contestants.Zip(medians).Skip(1).ToDictionary(one => one.First.Name, one => images / one.Second);
+        return new TrainRow(entry, images / medians[0], peers, done);
     }
 
     public async ValueTask DisposeAsync()
@@ -95,19 +98,25 @@ internal sealed class TrainContest : IAsyncDisposable
     {
         var network = JsonSerializer.Serialize(Network);
         contestants.Add(new Contestant(Ours, entry.Ranks, await MeasuredRanks.StartAsync<TrainAnswer>(
-            entry.Ranks, rank => TrainRank.Start(PlaceOf(rank), [folder, $"{rank}", $"{entry.Ranks}", $"{entry.Threads}", network]), cancellationToken)));
-        TensorFile.Join(TrainRank.WholeWeightsFile(folder), [.. Enumerable.Range(0, entry.Ranks).Select(rank => TrainRank.WeightsFile(folder, rank))]);
+            entry.Ranks,
+            rank => TrainRank.Start(PlaceOf(rank), [folder, $"{rank}", $"{entry.Ranks}", $"{entry.Threads}", network]),
+            cancellationToken)));
+        string[] parts = [.. Enumerable.Range(0, entry.Ranks).Select(rank => TrainRank.WeightsFile(folder, rank))];
+        TensorFile.Join(TrainRank.WholeWeightsFile(folder), parts);
         // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
         var asInstalled = new Dictionary<string, string>(entry.Sets.Variables) { ["OMP_NUM_THREADS"] = $"{entry.Threads}" };
         List<Task<Contestant>> starts =
         [
-            StartPyTorchAsync(PyTorchAsInstalled, tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, asInstalled, arguments), cancellationToken),
-            StartPyTorchAsync(PyTorchInOurs, tuned: true, (rank, arguments) => MeasuredProcess.StartPeer(PlaceOf(rank), Script, arguments), cancellationToken),
+            StartPyTorchAsync(
+                PyTorchAsInstalled, tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, asInstalled, arguments), cancellationToken),
+            StartPyTorchAsync(
+                PyTorchInOurs, tuned: true, (rank, arguments) => MeasuredProcess.StartPeer(PlaceOf(rank), Script, arguments), cancellationToken),
         ];
         if (entry.Ranks == 1 && !Network.IsOnGpu)
         {
             string[] arguments = [PlainRank.Verb, folder, $"{entry.Threads}", network];
-            starts.Add(StartTorchSharpAsync(TorchSharpAsInstalled, () => MeasuredProcess.StartOurs(asInstalled, arguments), cancellationToken));
+            starts.Add(StartTorchSharpAsync(
+                TorchSharpAsInstalled, () => MeasuredProcess.StartOurs(asInstalled, arguments), cancellationToken));
             starts.Add(StartTorchSharpAsync(TorchSharpInOurs, () => MeasuredProcess.StartOurs(PlaceOf(0), arguments), cancellationToken));
         }
 
@@ -127,15 +136,18 @@ internal sealed class TrainContest : IAsyncDisposable
         var meeting = Path.Combine(folder, tuned ? "same-environment" : "as-installed");
         return new Contestant(name, PeerRanks, await MeasuredRanks.StartAsync<TrainAnswer>(
             PeerRanks,
-            rank => start(rank, [folder, meeting, $"{rank}", $"{PeerRanks}", $"{entry.Threads}", JsonSerializer.Serialize(Network), settings]),
+            rank => start(
+                rank, [folder, meeting, $"{rank}", $"{PeerRanks}", $"{entry.Threads}", JsonSerializer.Serialize(Network), settings]),
             cancellationToken));
     }
 
-    private static async Task<Contestant> StartTorchSharpAsync(string name, Func<MeasuredProcess> start, CancellationToken cancellationToken) =>
+    private static async Task<Contestant> StartTorchSharpAsync(
+        string name, Func<MeasuredProcess> start, CancellationToken cancellationToken) =>
         new(name, 1, await MeasuredRanks.StartAsync<TrainAnswer>(1, _ => start(), cancellationToken));
 
     private TrainerPlace PlaceOf(int rank) =>
-        (Network.IsOnGpu ? TrainerPlace.OnGpu(rank, entry.Ranks, entry.Threads) : TrainerPlace.Of(rank, entry.Ranks, entry.Threads)).With(entry.Sets.Variables);
+        (Network.IsOnGpu ? TrainerPlace.OnGpu(rank, entry.Ranks, entry.Threads) : TrainerPlace.Of(rank, entry.Ranks, entry.Threads))
+        .With(entry.Sets.Variables);
 
     private async Task<(double Loss, Dictionary<string, double[]> Gradients)> CheckAsync(
         Contestant contestant, string precision, CancellationToken cancellationToken)

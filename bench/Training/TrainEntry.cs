@@ -10,5 +10,6 @@ namespace Cluster.Bench.Training;
 internal sealed record TrainEntry(TrainCase Network, int Ranks, int Threads, InstructionSets Sets)
 {
     public string Name =>
-        $"{Network.Model}, {(Ranks == 1 ? "1 rank" : $"{Ranks} ranks")}{(Network.IsOnGpu ? $", {Network.Precision}" : "")}{(Sets == InstructionSets.Native ? "" : $", {Sets.Name}")}";
+        $"{Network.Model}, {(Ranks == 1 ? "1 rank" : $"{Ranks} ranks")}"
+        + (Network.IsOnGpu ? $", {Network.Precision}" : "") + (Sets == InstructionSets.Native ? "" : $", {Sets.Name}");
 }

@@ -1,7 +1,8 @@
 namespace Cluster.Bench.Training;
 
 /// <summary>What the ranks of a contestant are to do next.</summary>
-/// <param name="Steps">Optimizer steps to time, after one that is not counted; 0: compute loss and gradients only, without dropout, and write the gradients to <paramref name="Folder"/>.</param>
+/// <param name="Steps">Optimizer steps to time, after one that is not counted; 0: compute loss and gradients only, without dropout, and
+/// write the gradients to <paramref name="Folder"/>.</param>
 /// <param name="Folder">For a safetensors file of each rank that owns parameters.</param>
 /// <param name="Precision">Of the peer where nothing is timed, float64 among them; ours is the case's.</param>
 /// <param name="ProfilesExchange">Whether our ranks tell how their gradients' exchange lay in the step.</param>

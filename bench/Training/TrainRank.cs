@@ -36,19 +36,24 @@ internal sealed class TrainRank : IDisposable
         this.group = group;
         var training = spec.Hyperparameters;
         learningRate = training.Optimizer.LearningRate;
-        partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance, cancellationToken).GetAwaiter().GetResult();
+        partition = TrainingPartitions.CreateAsync(spec, group, $"{network.Device}:0", new GradientOptions(), NullLogger.Instance,
+            cancellationToken).GetAwaiter().GetResult();
         partition.Network.train();
         optimizer = OptimizerFactory.Create(training, partition.Parameters, group);
         var update = new ParameterUpdate(training, partition, optimizer, average: null, group);
         var device = TrainingPartitions.DeviceOf(network.Device);
-        feed = network.IsOnGpu ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device) : null;
-        step = new TrainingStep(training, partition, update, BatchPlacement.For(spec, partition.Network.Shape, device), feed, TimeProvider.System);
+        feed = network.IsOnGpu
+            ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device)
+            : null;
+        step = new TrainingStep(
+            training, partition, update, BatchPlacement.For(spec, partition.Network.Shape, device), feed, TimeProvider.System);
         batch = MakeBatch(network, group, partition);
     }
 
     /// <param name="place">Where it runs.</param>
     /// <param name="arguments">As <see cref="Build"/> reads them.</param>
-    public static MeasuredProcess Start(TrainerPlace place, IEnumerable<string> arguments) => MeasuredProcess.StartOurs(place, [Verb, .. arguments]);
+    public static MeasuredProcess Start(TrainerPlace place, IEnumerable<string> arguments) =>
+        MeasuredProcess.StartOurs(place, [Verb, .. arguments]);
 
     /// <summary>Where a rank leaves what the peer must begin with: the parameters that it owns.</summary>
     public static string WeightsFile(string folder, int rank) => Path.Combine(folder, $"weights-{rank}.safetensors");
@@ -93,7 +98,8 @@ internal sealed class TrainRank : IDisposable
         var spec = Spec(network, worldSize);
         GpuKernels.Choose(spec.Hyperparameters.Precision);
         int? cudaDevice = network.IsOnGpu && worldSize > 1 ? 0 : null;
-        var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken, cudaDevice: cudaDevice).GetAwaiter().GetResult();
+        var group = BenchGroup.JoinAsync(folder, rank, worldSize, "node", new CollectiveOptions(), cancellationToken,
+            cudaDevice: cudaDevice).GetAwaiter().GetResult();
         using var me = new TrainRank(spec, network, group, cancellationToken);
         if (network.Split is TrainCase.ByData or TrainCase.ByModel)
             me.WriteStart(folder, network);
@@ -102,7 +108,12 @@ internal sealed class TrainRank : IDisposable
         while (Console.In.ReadLine() is { } line)
         {
             var order = JsonSerializer.Deserialize<TrainOrder>(line)!;
-            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order) : order.ProfilesExchange ? me.Profile(order.Steps) : me.Train(order.Steps)));
+            Console.WriteLine(JsonSerializer.Serialize(order switch
+            {
+                { Steps: 0 } => me.Check(order),
+                { ProfilesExchange: true } => me.Profile(order.Steps),
+                _ => me.Train(order.Steps),
+            }));
         }
 
         return 0;
@@ -134,7 +145,13 @@ internal sealed class TrainRank : IDisposable
             MemoryFormat = network.MemoryFormat,
             SyncBatchNorm = network.SyncBatchNorm,
             Schedule = new ScheduleSpec(),
-            Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = TrainCase.LearningRate, Momentum = TrainCase.Momentum, WeightDecay = TrainCase.WeightDecay },
+            Optimizer = new OptimizerSpec
+            {
+                Name = "sgd",
+                LearningRate = TrainCase.LearningRate,
+                Momentum = TrainCase.Momentum,
+                WeightDecay = TrainCase.WeightDecay,
+            },
         },
     };
 
@@ -143,7 +160,8 @@ internal sealed class TrainRank : IDisposable
         using var scope = torch.NewDisposeScope();
         torch.manual_seed(network.Split == TrainCase.ByData ? group.Rank : 0); // parts of a network see the same batch
         var globalSize = network.Batch * group.WorldSize;
-        var made = new HostBatch(partition.LocalSamples(globalSize).Count, globalSize, views: 1, network.Channels * network.InputSize * network.InputSize);
+        var made = new HostBatch(
+            partition.LocalSamples(globalSize).Count, globalSize, views: 1, network.Channels * network.InputSize * network.InputSize);
         var images = torch.randn(made.Images.Length, dtype: torch.ScalarType.Float32);
         MemoryMarshal.Cast<byte, float>(images.bytes).CopyTo(made.Images);
         var labels = torch.randint(0, network.Classes, [made.Labels.Length], dtype: torch.ScalarType.Int64);
@@ -157,7 +175,8 @@ internal sealed class TrainRank : IDisposable
         using var scope = torch.NewDisposeScope();
         var (images, labels) = batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
         TensorFile.Write(BatchFile(folder, group.Rank), [("images", images), ("labels", labels)]);
-        TensorFile.Write(WeightsFile(folder, group.Rank), partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
+        var owned = partition.Parameters.Where(parameter => parameter.IsOwner);
+        TensorFile.Write(WeightsFile(folder, group.Rank), owned.Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
     }
 
     private TrainAnswer Check(TrainOrder order)
@@ -169,7 +188,8 @@ internal sealed class TrainRank : IDisposable
             group.AllReduce(lossSum, "check");
         dropouts.ForEach(layer => layer.train());
         TensorFile.Write(
-            GradientsFile(order.Folder, group.Rank), partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.grad!.cpu())));
+            GradientsFile(order.Folder, group.Rank),
+            partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.grad!.cpu())));
         return new TrainAnswer(0, lossSum[0] / batch.GlobalSize);
     }
 

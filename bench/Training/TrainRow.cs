@@ -11,7 +11,8 @@ namespace Cluster.Bench.Training;
 internal sealed record TrainRow(TrainEntry Entry, double Ours, IReadOnlyDictionary<string, double> Peers, int Rounds)
 {
     public IEnumerable<RatioRow> Comparisons =>
-        TrainContest.Peers.Where(Peers.ContainsKey).Select(peer => RatioRow.MoreIsBetter($"{Entry.Name} vs {peer}", Ours, Peers[peer], "images/s"));
+        TrainContest.Peers.Where(Peers.ContainsKey)
+            .Select(peer => RatioRow.MoreIsBetter($"{Entry.Name} vs {peer}", Ours, Peers[peer], "images/s"));
 
     public static MarkdownTable Table() => new(
         [
@@ -21,10 +22,13 @@ internal sealed record TrainRow(TrainEntry Entry, double Ours, IReadOnlyDictiona
 
     public IReadOnlyList<string> Cells() =>
     [
-        Entry.Name, $"{Entry.Network.Batch} × {Entry.Network.Channels} × {Entry.Network.InputSize}²", $"{Entry.Threads}", Entry.Sets.Name, $"{Rounds}",
+        Entry.Name, $"{Entry.Network.Batch} × {Entry.Network.Channels} × {Entry.Network.InputSize}²", $"{Entry.Threads}", Entry.Sets.Name,
+        $"{Rounds}",
         RatioReport.Figure(Ours), .. TrainContest.Peers.SelectMany(CellsOf),
     ];
 
     private string[] CellsOf(string peer) =>
-        Peers.TryGetValue(peer, out var figure) ? [RatioReport.Figure(figure), (Ours / figure).ToString("0.00", CultureInfo.InvariantCulture)] : ["", ""];
+        Peers.TryGetValue(peer, out var figure)
+            ? [RatioReport.Figure(figure), (Ours / figure).ToString("0.00", CultureInfo.InvariantCulture)]
+            : ["", ""];
 }

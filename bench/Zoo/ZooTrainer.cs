@@ -10,7 +10,9 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cluster.Bench.Zoo;
 
-/// <summary>One job of <c>bench zoo</c>, as a process of its own: the session that a trainer runs, with this program in its agent's place.</summary>
+/// <summary>
+/// One job of <c>bench zoo</c>, as a process of its own: the session that a trainer runs, with this program in its agent's place.
+/// </summary>
 internal static class ZooTrainer
 {
     public const string Verb = "zoo-trainer";
@@ -54,7 +56,8 @@ internal static class ZooTrainer
         }
 
         return new ZooAnswer(
-            link.Last(MetricNames.TestAccuracy), link.Parameters, Stopwatch.GetElapsedTime(began).TotalSeconds, (long)link.Last(MetricNames.MemoryPeakBytes));
+            link.Last(MetricNames.TestAccuracy), link.Parameters, Stopwatch.GetElapsedTime(began).TotalSeconds,
+            (long)link.Last(MetricNames.MemoryPeakBytes));
     }
 }
 

@@ -1,7 +1,8 @@
 """torch.utils.data.DataLoader with torchvision's transforms.
 
 usage: loader.py make FOLDER IMAGES    writes JPEG files as FOLDER/{train,val}/CLASS/*.jpg
-       loader.py run ROOT              then orders on standard input: one pass over the training part each, of ROOT/pictures (JPEG) or ROOT/packed (raw)
+       loader.py run ROOT              then orders on standard input: one pass over the training part each, of ROOT/pictures (JPEG)
+                                       or ROOT/packed (raw)
 """
 import json
 import pathlib
@@ -65,8 +66,10 @@ def run(root):
         "evaluation": [transforms.Resize(256), transforms.CenterCrop(224)],
     }
     sources = {
-        "image-folder": lambda view: datasets.ImageFolder(root / "pictures" / "train", transforms.Compose([*view, transforms.ToTensor(), normalize])),
-        "raw-shards": lambda view: raw(root / "packed", transforms.Compose([*view, transforms.ConvertImageDtype(torch.float32), normalize])),
+        "image-folder": lambda view: datasets.ImageFolder(
+            root / "pictures" / "train", transforms.Compose([*view, transforms.ToTensor(), normalize])),
+        "raw-shards": lambda view: raw(
+            root / "packed", transforms.Compose([*view, transforms.ConvertImageDtype(torch.float32), normalize])),
     }
     loaders = {}
     print(json.dumps({"Seconds": 0, "Images": 0}), flush=True)

@@ -1,7 +1,7 @@
 """One rank of PyTorch's training step. usage: train.py FOLDER MEETING RANK WORLD_SIZE THREADS CASE SETTINGS; then orders on standard input.
 
-CASE and SETTINGS are JSON: the network and its images; learning rate, momentum and weight decay. Networks are torchvision's, or written from their papers in
-plain torch.nn where it has none; with two ranks and more they are wrapped in DistributedDataParallel over Gloo.
+CASE and SETTINGS are JSON: the network and its images; learning rate, momentum and weight decay. Networks are torchvision's, or written
+from their papers in plain torch.nn where it has none; with two ranks and more they are wrapped in DistributedDataParallel over Gloo.
 """
 import copy
 import json
@@ -40,7 +40,10 @@ class LeNet5(nn.Module):
 
 
 class AlexNet(nn.Module):
-    """Krizhevsky 2012, section 3.5, Fig. 2: both towers on one device, as convolutions of two groups; each tower is normalised by itself."""
+    """Krizhevsky 2012, section 3.5, Fig. 2: both towers on one device, as convolutions of two groups.
+
+    Each tower is normalised by itself.
+    """
 
     def __init__(self, classes):
         super().__init__()
@@ -127,15 +130,17 @@ def read(path):
         data = file.read()
     header.pop("__metadata__", None)
     types = {"F32": "<f4", "I64": "<i8"}
-    return {name: torch.from_numpy(np.frombuffer(data, types[t["dtype"]], int(np.prod(t["shape"])), t["data_offsets"][0]).reshape(t["shape"]).copy())
-            for name, t in header.items()}
+    values = {name: np.frombuffer(data, types[t["dtype"]], int(np.prod(t["shape"])), t["data_offsets"][0]).reshape(t["shape"])
+              for name, t in header.items()}
+    return {name: torch.from_numpy(value.copy()) for name, value in values.items()}
 
 
 def write(path, tensors):
     header, begin = {}, 0
     for name, tensor in tensors.items():
         end = begin + tensor.element_size() * tensor.numel()
-        header[name] = {"dtype": "F64" if tensor.dtype == torch.float64 else "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        dtype = "F64" if tensor.dtype == torch.float64 else "F32"
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [begin, end]}
         begin = end
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
@@ -158,7 +163,8 @@ class Trainer:
         if self.device.type == "cuda":  # as a DataLoader leaves them with pin_memory
             self.images, self.labels = self.images.pin_memory(), self.labels.pin_memory()
         self.model = nn.parallel.DistributedDataParallel(self.net) if world_size > 1 else self.net
-        self.optimizer = torch.optim.SGD(self.net.parameters(), settings["LearningRate"], settings["Momentum"], weight_decay=settings["WeightDecay"])
+        self.optimizer = torch.optim.SGD(
+            self.net.parameters(), settings["LearningRate"], settings["Momentum"], weight_decay=settings["WeightDecay"])
         self.criterion = nn.CrossEntropyLoss()
 
     def load(self, weights):

@@ -53,7 +53,13 @@ internal static class CommandLine
             ExperimentVerbs.Build(verbs),
             new Command("node", "the machines") { NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeRemoveVerb.Build(verbs) },
             new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
-            new Command("checkpoint", "stored weights") { CheckpointListVerb.Build(verbs), DownloadVerb.Build(verbs), ImportVerb.Build(verbs), DeleteVerb.Build(verbs) },
+            new Command("checkpoint", "stored weights")
+            {
+                CheckpointListVerb.Build(verbs),
+                DownloadVerb.Build(verbs),
+                ImportVerb.Build(verbs),
+                DeleteVerb.Build(verbs),
+            },
             ModelVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
             DemoVerb.Build(verbs),

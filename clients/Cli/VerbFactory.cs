@@ -66,7 +66,8 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new CliException(ExitCode.Usage, $"CLUSTER_TOKEN_FILE is {file} but cannot be read ({fault.Message}); name a file that holds a token");
+            throw new CliException(
+                ExitCode.Usage, $"CLUSTER_TOKEN_FILE is {file} but cannot be read ({fault.Message}); name a file that holds a token");
         }
     }
 

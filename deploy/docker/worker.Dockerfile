@@ -1,6 +1,7 @@
 # The worker: for CPUs, or for NVIDIA GPUs with --build-arg ACCELERATOR=cuda. Build from the repository's root:
 #   docker build -f deploy/docker/worker.Dockerfile -t cluster/worker .
-# libtorch comes as a package, its CUDA build with the CUDA libraries; a GPU's driver comes from the node, through the NVIDIA container runtime.
+# libtorch comes as a package, its CUDA build with the CUDA libraries; a GPU's driver comes from the node, through the NVIDIA container
+# runtime.
 FROM mcr.microsoft.com/dotnet/sdk:10.0-noble AS build
 ARG ACCELERATOR=cpu
 WORKDIR /src

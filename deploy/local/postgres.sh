@@ -23,7 +23,8 @@ start_postgres() {
   if ! as_postgres test -f "$pg_home/data/PG_VERSION"; then
     quietly "creating the database server's files" as_postgres "$pg_bin/initdb" -D "$pg_home/data" -A peer -E UTF8 --locale=C
     printf 'local all all peer map=cluster\n' | as_postgres tee "$pg_home/data/pg_hba.conf" >/dev/null
-    printf 'cluster %s cluster\ncluster %s %s\n' "$(id -un)" "$(pg_user)" "$(pg_user)" | as_postgres tee "$pg_home/data/pg_ident.conf" >/dev/null
+    printf 'cluster %s cluster\ncluster %s %s\n' "$(id -un)" "$(pg_user)" "$(pg_user)" \
+      | as_postgres tee "$pg_home/data/pg_ident.conf" >/dev/null
   fi
   if ! as_postgres "$pg_bin/pg_ctl" -D "$pg_home/data" status >/dev/null 2>&1; then
     quietly "starting Postgres" as_postgres "$pg_bin/pg_ctl" -D "$pg_home/data" -w -l "$pg_home/server.log" \

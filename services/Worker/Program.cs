@@ -17,7 +17,8 @@ return args switch
 static int Usage()
 {
     const int usageExit = 64; // EX_USAGE
-    Console.Error.WriteLine("usage: Cluster.Worker agent [--Agent:Setting=value …]   (the agent starts its trainers and other processes itself)");
+    Console.Error.WriteLine(
+        "usage: Cluster.Worker agent [--Agent:Setting=value …]   (the agent starts its trainers and other processes itself)");
     Console.Error.WriteLine($"       Cluster.Worker pack {PackOrder.Usage}");
     return usageExit;
 }

@@ -15,5 +15,6 @@ public static class JobTasks
     public static bool IsPrediction(this JobSpec spec) => spec.Task?.Name == Predict;
 
     /// <summary>Whether the job begins with weights that it names.</summary>
-    public static bool HasInitialWeights(this JobSpec spec) => spec.InitFrom is { } from && (from.Checkpoint.Length > 0 || from.Job.Length > 0 || from.File.Length > 0);
+    public static bool HasInitialWeights(this JobSpec spec) =>
+        spec.InitFrom is { } from && (from.Checkpoint.Length > 0 || from.Job.Length > 0 || from.File.Length > 0);
 }

@@ -1,8 +1,10 @@
 namespace Cluster.Contracts;
 
 /// <summary>Names of a run's series: what the trainers report, Postgres keeps and people see.</summary>
-/// <remarks>Losses are means over samples, in nats; accuracies and shares are fractions of one; times are seconds. The training loss is that of a network's main
-/// output, without its auxiliary heads', so that networks with and without them can be compared.</remarks>
+/// <remarks>
+/// Losses are means over samples, in nats; accuracies and shares are fractions of one; times are seconds. The training loss is that of a
+/// network's main output, without its auxiliary heads', so that networks with and without them can be compared.
+/// </remarks>
 public static class MetricNames
 {
     public const string TrainLoss = "train/loss";
@@ -34,7 +36,7 @@ public static class MetricNames
     public static IReadOnlyList<string> All { get; } =
     [
         TrainLoss, TrainAccuracy, ValidationLoss, ValidationAccuracy, TestLoss, TestAccuracy, TrainLearningRate, TrainSamplesPerSecond,
-        TrainGradientNorm, StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds, MemoryPeakBytes,
-        DataBrokenImages,
+        TrainGradientNorm, StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds,
+        MemoryPeakBytes, DataBrokenImages,
     ];
 }

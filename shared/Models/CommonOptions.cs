@@ -14,12 +14,16 @@ internal static class CommonOptions
     /// <summary><c>inputSize channels classes</c> of a net that ends in fully connected layers: 224, or a small image.</summary>
     public static ClassifierShape FixedSize(ModelOptions options) => Shape(options, size => size == 224, "224", 224, published: 224);
 
-    /// <summary><c>inputSize channels classes</c> of a net that ends in a global average: 96 to 384, or a small image; <paramref name="published"/> if not given.</summary>
+    /// <summary>
+    /// <c>inputSize channels classes</c> of a net that ends in a global average: 96 to 384, or a small image; <paramref name="published"/>
+    /// if not given.
+    /// </summary>
     public static ClassifierShape AnySize(ModelOptions options, int published = 224) =>
         Shape(options, size => size is >= 96 and <= 384, "96 to 384", 384, published);
 
     /// <summary>Factor on every layer's channels and hidden units.</summary>
-    public static double Width(ModelOptions options) => options.Number("width", 1, "more than 0 and at most 1", width => width is > 0 and <= 1);
+    public static double Width(ModelOptions options) =>
+        options.Number("width", 1, "more than 0 and at most 1", width => width is > 0 and <= 1);
 
     /// <summary>Probability of dropping a unit.</summary>
     public static double Dropout(ModelOptions options, double fallback) =>

@@ -49,7 +49,10 @@ public static class CounterRandom
         return radius * Math.Cos(2 * Math.PI * Uniform(key, (2 * index) + 1));
     }
 
-    /// <summary>The same bits as <see cref="Bits(ulong, ulong)"/>'s, of many indexes at once and on any device: int64 of shape (rows, columns), of which each stands for the ulong of its bits.</summary>
+    /// <summary>
+    /// The same bits as <see cref="Bits(ulong, ulong)"/>'s, of many indexes at once and on any device: int64 of shape (rows, columns), of
+    /// which each stands for the ulong of its bits.
+    /// </summary>
     /// <param name="key">Of the stream.</param>
     /// <param name="first">Index of the first.</param>
     /// <param name="rows">How many rows.</param>

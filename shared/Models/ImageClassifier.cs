@@ -35,26 +35,34 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     /// What a checkpoint must keep besides the parameters: tensors that forward passes change and no optimizer does, such as batch
     /// normalisation's running statistics. Every process holds them whole. Overwrite them in place.
     /// </summary>
-    /// <remarks>Batch normalisation's count of batches is left out: only averages without momentum read it, which no net here uses, and PyTorch
-    /// loads a state dict without it.</remarks>
+    /// <remarks>
+    /// Batch normalisation's count of batches is left out: only averages without momentum read it, which no net here uses, and PyTorch
+    /// loads a state dict without it.
+    /// </remarks>
     public IReadOnlyList<(string Name, Tensor Buffer)> Buffers() =>
         [.. named_buffers().Where(b => !b.name.EndsWith("num_batches_tracked", StringComparison.Ordinal)).Select(b => (b.name, b.buffer))];
 
-    /// <summary>Names of the undivided net's parameters and buffers that are not held here because another process holds them whole.</summary>
+    /// <summary>
+    /// Names of the undivided net's parameters and buffers that are not held here because another process holds them whole.
+    /// </summary>
     public virtual IReadOnlySet<string> HeldElsewhere => new HashSet<string>();
 
     /// <summary>Elements of the undivided net's parameters.</summary>
     public virtual long ParameterCount => Shards().Sum(shard => shard.GlobalShape.Aggregate(1L, (product, size) => product * size));
 
-    /// <summary>The undivided net as a sequence of units that, run one after the other, are its <c>forward</c>; empty where it is none.</summary>
+    /// <summary>
+    /// The undivided net as a sequence of units that, run one after the other, are its <c>forward</c>; empty where it is none.
+    /// </summary>
     public virtual IReadOnlyList<NetworkUnit> Units => [];
 
-    /// <summary>How much each auxiliary head's loss adds to the main one while training, in the order of <see cref="Outputs"/>; empty without heads.</summary>
+    /// <summary>
+    /// How much each auxiliary head's loss adds to the main one while training, in the order of <see cref="Outputs"/>; empty without heads.
+    /// </summary>
     public virtual IReadOnlyList<double> AuxiliaryWeights => [];
 
     /// <summary>
-    /// The logits that <c>call</c> gives and, while training, those of each auxiliary head after them, all (N, classes). The loss to train with is
-    /// loss(outputs[0]) + Σ <see cref="AuxiliaryWeights"/>[i] · loss(outputs[i + 1]); outside training there is one output.
+    /// The logits that <c>call</c> gives and, while training, those of each auxiliary head after them, all (N, classes). The loss to train
+    /// with is loss(outputs[0]) + Σ <see cref="AuxiliaryWeights"/>[i] · loss(outputs[i + 1]); outside training there is one output.
     /// </summary>
     /// <remarks>A net with heads overrides this, and its <c>forward</c> returns the first of them.</remarks>
     public virtual IReadOnlyList<Tensor> Outputs(Tensor images) => [call(images)];
@@ -68,7 +76,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
             : new(name, local, local, FirstRow: 0);
     }
 
-    /// <summary>What the convolutions leave, as the fully connected layers need it: all channels, and where samples are divided all samples.</summary>
+    /// <summary>
+    /// What the convolutions leave, as the fully connected layers need it: all channels, and where samples are divided all samples.
+    /// </summary>
     protected Tensor JoinMaps(Tensor maps)
     {
         if (Split.GatherSamples is not { } gatherSamples)
@@ -77,7 +87,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
         return gatherSamples(maps);
     }
 
-    /// <summary>Overwrites every parameter as <paramref name="rule"/> says; the values depend on the seed, the name and the element alone.</summary>
+    /// <summary>
+    /// Overwrites every parameter as <paramref name="rule"/> says; the values depend on the seed, the name and the element alone.
+    /// </summary>
     protected void Initialize(Func<ParameterShard, Distribution> rule)
     {
         if (Position.ParametersFollow)
@@ -93,7 +105,9 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
 /// <summary>Square images in, class scores out.</summary>
 public sealed record ClassifierShape(int Channels, int InputSize, int Classes);
 
-/// <summary>Rows [<paramref name="FirstRow"/>, FirstRow + LocalShape[0]) of the global tensor <paramref name="Name"/>; the other dims are whole.</summary>
+/// <summary>
+/// Rows [<paramref name="FirstRow"/>, FirstRow + LocalShape[0]) of the global tensor <paramref name="Name"/>; the other dims are whole.
+/// </summary>
 /// <param name="Name">Name in the state dict of the undivided net.</param>
 /// <param name="GlobalShape">Shape in the undivided net.</param>
 /// <param name="LocalShape">Shape held here.</param>

@@ -5,11 +5,14 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models;
 
-/// <summary>How the elements of (N, C, H, W) tensors lie in memory: a plane a channel (contiguous), or a pixel's channels together (channels-last).</summary>
+/// <summary>
+/// How the elements of (N, C, H, W) tensors lie in memory: a plane a channel (contiguous), or a pixel's channels together (channels-last).
+/// </summary>
 public static class ImageLayout
 {
     /// <summary>The same elements, a pixel's channels together. libtorch's layers then give theirs so too.</summary>
-    public static Tensor ToChannelsLast(Tensor images_NCHW) => EmptyChannelsLast(images_NCHW.shape, images_NCHW.dtype, images_NCHW.device).copy_(images_NCHW);
+    public static Tensor ToChannelsLast(Tensor images_NCHW) =>
+        EmptyChannelsLast(images_NCHW.shape, images_NCHW.dtype, images_NCHW.device).copy_(images_NCHW);
 
     /// <summary>Undefined elements, a pixel's channels together.</summary>
     /// <param name="shape">(N, C, H, W).</param>
@@ -21,7 +24,9 @@ public static class ImageLayout
         return empty_strided(shape, [height * width * channels, 1, width * channels, channels], dtype: dtype, device: device);
     }
 
-    /// <summary>Whether a pixel's channels lie together, pixel after pixel, and not also a plane a channel, as with one channel or one pixel.</summary>
+    /// <summary>
+    /// Whether a pixel's channels lie together, pixel after pixel, and not also a plane a channel, as with one channel or one pixel.
+    /// </summary>
     public static bool IsChannelsLast(Tensor images_NCHW)
     {
         if (images_NCHW.dim() != 4 || images_NCHW.is_contiguous())
@@ -30,7 +35,10 @@ public static class ImageLayout
         return pixels.is_contiguous();
     }
 
-    /// <summary>The address of the first element of a tensor in the CPU's memory that has any; the others follow without gaps where the tensor has none.</summary>
+    /// <summary>
+    /// The address of the first element of a tensor in the CPU's memory that has any; the others follow without gaps where the tensor has
+    /// none.
+    /// </summary>
     public static unsafe nint AddressOf(Tensor tensor)
     {
         // Of the first element alone: bytes is a span and cannot be longer than 2 GiB, nor of a tensor that is not contiguous.

@@ -5,11 +5,13 @@ using static TorchSharp.torch;
 namespace Cluster.Models;
 
 /// <summary>
-/// Which tensors of a network are bfloat16 when it computes in bfloat16: Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training", arXiv:1905.12322, §3.
+/// Which tensors of a network are bfloat16 when it computes in bfloat16: Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning
+/// training", arXiv:1905.12322, §3.
 /// </summary>
 /// <remarks>
-/// Weights, images and what passes between layers. Batch normalisation keeps its parameters and running statistics in float32 and normalises in it, whatever comes in;
-/// losses are computed in float32 (<see cref="Widened"/>). There is no scaling of losses: bfloat16 has float32's range.
+/// Weights, images and what passes between layers. Batch normalisation keeps its parameters and running statistics in float32 and
+/// normalises in it, whatever comes in; losses are computed in float32 (<see cref="Widened"/>). There is no scaling of losses: bfloat16 has
+/// float32's range.
 /// </remarks>
 public static class MixedPrecision
 {

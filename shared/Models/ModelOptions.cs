@@ -12,7 +12,8 @@ public sealed class ModelOptions(string model, IReadOnlyDictionary<string, objec
     {
         null => fallback,
         long value when value >= minimum && value <= maximum => (int)value,
-        var value => throw Wrong(name, value, string.Create(CultureInfo.InvariantCulture, $"give a whole number from {minimum} to {maximum}")),
+        var value => throw Wrong(
+            name, value, string.Create(CultureInfo.InvariantCulture, $"give a whole number from {minimum} to {maximum}")),
     };
 
     /// <summary>A number that <paramref name="accepts"/> takes; <paramref name="allowed"/> says which those are.</summary>

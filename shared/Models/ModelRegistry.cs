@@ -56,7 +56,9 @@ public static class ModelRegistry
     /// <summary>The ways in which <see cref="CreatePart"/> can build a part of this model.</summary>
     public static NetworkSplits SplitsOf(string name) => Find(name).Splits;
 
-    /// <summary>Whether it trains faster on CPUs when a pixel's channels lie together: by measurement, or as its nearest kin that was measured.</summary>
+    /// <summary>
+    /// Whether it trains faster on CPUs when a pixel's channels lie together: by measurement, or as its nearest kin that was measured.
+    /// </summary>
     public static bool PrefersChannelsLast(string name) => Find(name).PrefersChannelsLast;
 
     /// <summary>A whole network with its initial parameters, in the CPU's memory and in training mode.</summary>
@@ -65,11 +67,15 @@ public static class ModelRegistry
     /// <param name="seed">Decides the initial parameters and later the dropped units.</param>
     /// <param name="dtype">Float32 or float64.</param>
     /// <exception cref="ModelOptionException">The name or an option is unknown or out of range.</exception>
-    public static ImageClassifier Create(string name, IReadOnlyDictionary<string, object> options, ulong seed, ScalarType dtype = ScalarType.Float32) =>
+    public static ImageClassifier Create(
+        string name, IReadOnlyDictionary<string, object> options, ulong seed, ScalarType dtype = ScalarType.Float32) =>
         Find(name).Create(new ModelOptions(name, options), new StepPosition(seed), dtype);
 
-    /// <summary>As <see cref="Create"/>, for parameters and buffers that are loaded afterwards: those of the net are not drawn and must not be used.</summary>
-    public static ImageClassifier CreateToLoad(string name, IReadOnlyDictionary<string, object> options, ScalarType dtype = ScalarType.Float32) =>
+    /// <summary>
+    /// As <see cref="Create"/>, for parameters and buffers that are loaded afterwards: those of the net are not drawn and must not be used.
+    /// </summary>
+    public static ImageClassifier CreateToLoad(
+        string name, IReadOnlyDictionary<string, object> options, ScalarType dtype = ScalarType.Float32) =>
         Find(name).Create(new ModelOptions(name, options), new StepPosition(0) { ParametersFollow = true }, dtype);
 
     /// <summary>One part of a network that is divided over several devices.</summary>
@@ -82,24 +88,32 @@ public static class ModelRegistry
         if (!family.Splits.HasFlag(kind))
         {
             throw new ModelOptionException(
-                $"model.name is {name}, which has no split by {word}; choose parallelism data, or one of: {string.Join(", ", Names.Where(other => SplitsOf(other).HasFlag(kind)))}");
+                $"model.name is {name}, which has no split by {word}; choose parallelism data, or one of: "
+                    + $"{string.Join(", ", Names.Where(other => SplitsOf(other).HasFlag(kind)))}");
         }
 
         return family.CreatePart!(new ModelOptions(name, options), split, new StepPosition(seed), dtype);
     }
 
-    /// <summary>Normalisation over the batch keeps statistics a channel, which checkpoints take for whole; that over channels looks across the parts.</summary>
+    /// <summary>
+    /// Normalisation over the batch keeps statistics a channel, which checkpoints take for whole; that over channels looks across the
+    /// parts.
+    /// </summary>
     private static Family Vgg(VggNet net)
     {
-        var splits = net.BatchNorm || net.LocalResponseNorm ? NetworkSplits.FullyConnected : NetworkSplits.Channels | NetworkSplits.FullyConnected;
-        return Divisible((options, split, position, dtype) => Models.Vgg.Vgg.Create(net, options, split, position, dtype), splits) with { PrefersChannelsLast = net.BatchNorm };
+        var splits = net.BatchNorm || net.LocalResponseNorm
+            ? NetworkSplits.FullyConnected
+            : NetworkSplits.Channels | NetworkSplits.FullyConnected;
+        return Divisible((options, split, position, dtype) => Models.Vgg.Vgg.Create(net, options, split, position, dtype),
+            splits) with { PrefersChannelsLast = net.BatchNorm };
     }
 
     /// <summary>A net whose one builder makes the whole as the only part.</summary>
     private static Family Divisible(PartBuilder create, NetworkSplits splits) =>
         new((options, position, dtype) => create(options, ChannelSplit.None, position, dtype), create, splits);
 
-    private static Family ResNet(ResNetDepth depth) => new((options, position, dtype) => Models.ResNet.ResNet.Create(depth, options, position, dtype));
+    private static Family ResNet(ResNetDepth depth) =>
+        new((options, position, dtype) => Models.ResNet.ResNet.Create(depth, options, position, dtype));
 
     private static Family Find(string name) => Families.TryGetValue(name, out var family)
         ? family
@@ -110,7 +124,9 @@ public static class ModelRegistry
     /// <param name="Splits">What parts.</param>
     private sealed record Family(Builder Create, PartBuilder? CreatePart = null, NetworkSplits Splits = NetworkSplits.None)
     {
-        /// <summary>True but for VGG, whose wide 3×3 convolutions oneDNN has in blocks of channels whatever comes in, with little between them.</summary>
+        /// <summary>
+        /// True but for VGG, whose wide 3×3 convolutions oneDNN has in blocks of channels whatever comes in, with little between them.
+        /// </summary>
         public bool PrefersChannelsLast { get; init; } = true;
     }
 }

@@ -2,8 +2,12 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models;
 
-/// <summary>Consecutive units of a net as a net of their own: (N, …) as the unit before them gives it → (N, …), or logits where they are the last.</summary>
-/// <remarks>Parameters and buffers have their names in the whole net and the values that it was built with; those of other units are freed.</remarks>
+/// <summary>
+/// Consecutive units of a net as a net of their own: (N, …) as the unit before them gives it → (N, …), or logits where they are the last.
+/// </summary>
+/// <remarks>
+/// Parameters and buffers have their names in the whole net and the values that it was built with; those of other units are freed.
+/// </remarks>
 public sealed class NetworkStage : ImageClassifier
 {
     private readonly ImageClassifier whole; // of which the units are; kept because they use its fields
@@ -19,7 +23,8 @@ public sealed class NetworkStage : ImageClassifier
         var all = whole.Units;
         units = [.. all.Skip(firstUnit).Take(count)];
         if (units.Count != count || count == 0)
-            throw new ArgumentOutOfRangeException(nameof(count), count, $"{whole.GetName()} has {all.Count} units, which leaves none or too few from unit {firstUnit} on");
+            throw new ArgumentOutOfRangeException(
+                nameof(count), count, $"{whole.GetName()} has {all.Count} units, which leaves none or too few from unit {firstUnit} on");
         ParameterCount = whole.ParameterCount;
         var names = StateNames(whole).ToList();
         var modules = whole.named_modules().ToDictionary(m => m.name, m => m.module);

@@ -19,7 +19,8 @@ public sealed record NetworkUnit(IReadOnlyList<string> Modules, Func<Tensor, Ten
         sequence.named_children().Select(child => new NetworkUnit([$"{name}.{child.name}"], ((Layer)child.module).call));
 
     /// <summary>
-    /// The layers of a sequence, each convolution or fully connected layer with what follows it: what rectifies in place stays with the layer whose output that is.
+    /// The layers of a sequence, each convolution or fully connected layer with what follows it: what rectifies in place stays with the
+    /// layer whose output that is.
     /// </summary>
     /// <param name="name">The sequence's, in the net.</param>
     /// <param name="sequence">Of single layers.</param>
@@ -37,7 +38,8 @@ public sealed record NetworkUnit(IReadOnlyList<string> Modules, Func<Tensor, Ten
         foreach (var (i, group) in groups.Index())
         {
             var layers = nn.Sequential(group.Select(member => member.Layer)); // drops what lies between them, as the whole sequence does
-            yield return new NetworkUnit([.. group.Select(member => member.Name)], i == 0 && before is not null ? x => layers.call(before(x)) : layers.call);
+            yield return new NetworkUnit(
+                [.. group.Select(member => member.Name)], i == 0 && before is not null ? x => layers.call(before(x)) : layers.call);
         }
     }
 

@@ -3,7 +3,10 @@ using System.Runtime.Intrinsics;
 
 namespace Cluster.Models;
 
-/// <summary>Vectors from and to the end of a row, which may have fewer elements left than a vector: then the vector's others are zero, and are not written.</summary>
+/// <summary>
+/// Vectors from and to the end of a row, which may have fewer elements left than a vector: then the vector's others are zero, and are not
+/// written.
+/// </summary>
 public static unsafe class PartialVector
 {
     /// <summary>Elements of a vector.</summary>

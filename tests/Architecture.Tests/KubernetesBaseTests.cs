@@ -39,7 +39,8 @@ public sealed class KubernetesBaseTests
     [Fact]
     public void EveryProbe_NamesAPortThatItsContainerOpens()
     {
-        foreach (var container in Workloads().SelectMany(workload => Containers((YamlMappingNode)Get(workload, "spec", "template", "spec")!)))
+        foreach (var container in Workloads()
+            .SelectMany(workload => Containers((YamlMappingNode)Get(workload, "spec", "template", "spec")!)))
         {
             var ports = Sequence(container, "ports").Select(port => Text(port, "name")).ToList();
             foreach (var probe in new[] { "startupProbe", "readinessProbe", "livenessProbe" })

@@ -7,8 +7,10 @@ internal static class OptionNames
 {
     public static IReadOnlySet<string> All { get; } = new[] { "Cluster.Scheduler", "Cluster.Worker" }
         .SelectMany(assembly => Assembly.Load(assembly).GetTypes())
-        .Select(type => (type, section: type.GetField("SectionName", BindingFlags.Public | BindingFlags.Static)?.GetRawConstantValue() as string))
+        .Select(type =>
+            (type, section: type.GetField("SectionName", BindingFlags.Public | BindingFlags.Static)?.GetRawConstantValue() as string))
         .Where(options => options.section is not null)
-        .SelectMany(options => options.type.GetProperties().Select(property => $"{options.section!.Replace(":", "__", StringComparison.Ordinal)}__{property.Name}"))
+        .SelectMany(options => options.type.GetProperties()
+            .Select(property => $"{options.section!.Replace(":", "__", StringComparison.Ordinal)}__{property.Name}"))
         .ToHashSet();
 }

@@ -12,7 +12,8 @@ internal static class Builders
 
     public const string ExperimentId = "7b1e5c02-11aa-4f00-8c3d-0123456789ab";
 
-    public const string ExperimentYaml = "name: activations\nmodel: lenet5\ndata: fashion-mnist\nmatrix: {model.options.activation: [relu, tanh]}\n";
+    public const string ExperimentYaml =
+        "name: activations\nmodel: lenet5\ndata: fashion-mnist\nmatrix: {model.options.activation: [relu, tanh]}\n";
 
     public const string Yaml = "model: lenet5\ndata: fashion-mnist\n";
 

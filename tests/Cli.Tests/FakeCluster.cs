@@ -50,7 +50,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<ListJobsRequest, ListJobsResponse> List { get; set; } = _ => new ListJobsResponse();
 
-    public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) => Task.CompletedTask;
+    public Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Watch { get; set; } = (_, _, _) =>
+        Task.CompletedTask;
 
     public Func<StreamLogsRequest, IServerStreamWriter<StreamLogsResponse>, CancellationToken, Task> Logs { get; set; } =
         (_, _, _) => Task.CompletedTask;
@@ -144,14 +145,16 @@ internal sealed class FakeCluster : IAsyncDisposable
             return Task.FromResult(new CancelJobResponse { Job = Builders.AJob(job => job.State = JobState.Cancelled) });
         }
 
-        public override Task WatchJob(WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
+        public override Task WatchJob(
+            WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
             cluster.Watched.Add(request);
             return cluster.Watch(request, responseStream, context.CancellationToken);
         }
 
-        public override Task StreamLogs(StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
+        public override Task StreamLogs(
+            StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
             cluster.Logged.Add(request);
@@ -166,7 +169,8 @@ internal sealed class FakeCluster : IAsyncDisposable
             CheckToken(context);
             cluster.SubmittedExperiments.Add(request);
             var (jobs, next) = cluster.Page(cluster.Experiment.Jobs, "");
-            return Task.FromResult(new SubmitExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
+            return Task.FromResult(
+                new SubmitExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
         }
 
         public override Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
@@ -204,7 +208,8 @@ internal sealed class FakeCluster : IAsyncDisposable
             CheckToken(context);
             cluster.CancelledExperiments.Add(request);
             var (jobs, next) = cluster.Page(cluster.Experiment.Jobs, "");
-            return Task.FromResult(new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
+            return Task.FromResult(
+                new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
         }
 
         public override Task WatchExperiment(
@@ -223,7 +228,8 @@ internal sealed class FakeCluster : IAsyncDisposable
             cluster.Described.Add(request);
             var description = new ModelDescription
             {
-                Layers = { new ModelLayer { Name = "conv1", Kind = "Conv2d", OutputShape = { 6, 28, 28 }, Parameters = 156, MultiplyAdds = 117_600 } },
+                Layers = { new ModelLayer { Name = "conv1", Kind = "Conv2d", OutputShape = { 6, 28,
+                    28 }, Parameters = 156, MultiplyAdds = 117_600 } },
                 Parameters = 156,
                 MultiplyAdds = 117_600,
             };
@@ -275,7 +281,8 @@ internal sealed class FakeCluster : IAsyncDisposable
             return Task.FromResult(cluster.Runs);
         }
 
-        public override Task StreamMetrics(StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
+        public override Task StreamMetrics(
+            StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
             return responseStream.WriteAsync(new StreamMetricsResponse { Points = { cluster.Points } });

@@ -16,7 +16,10 @@ public sealed class ListVerbsTests
             Id = Builders.JobId,
             Name = "worker-1",
             State = NodeState.Ready,
-            Devices = { new DeviceStatus { Device = new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, JobId = Builders.JobId } },
+            Devices =
+            {
+                new DeviceStatus { Device = new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, JobId = Builders.JobId },
+            },
             Labels = { ["zone"] = "a", ["rack"] = "7" },
             DataSets = { "fashion-mnist", "synthetic" },
         });
@@ -114,7 +117,11 @@ public sealed class ListVerbsTests
         cluster.Checkpoints = request =>
         {
             asked.Add((request.Limit, request.PageToken));
-            return new ListCheckpointsResponse { Checkpoints = { new Checkpoint { Id = Builders.JobId, Model = new ModelSpec() } }, NextPageToken = "more" };
+            return new ListCheckpointsResponse
+            {
+                Checkpoints = { new Checkpoint { Id = Builders.JobId, Model = new ModelSpec() } },
+                NextPageToken = "more",
+            };
         };
         var run = new CliRun(cluster);
 
@@ -131,7 +138,11 @@ public sealed class ListVerbsTests
         State = NodeState.Ready,
         Devices =
         {
-            Enumerable.Range(0, 40).Select(index => new DeviceStatus { Device = new Device { Id = $"cpu:{index}", Kind = DeviceKind.Cpu, Cores = 2 }, JobId = $"0f3c9a{index}" }),
+            Enumerable.Range(0, 40).Select(index => new DeviceStatus
+            {
+                Device = new Device { Id = $"cpu:{index}", Kind = DeviceKind.Cpu, Cores = 2 },
+                JobId = $"0f3c9a{index}",
+            }),
         },
         DataSets = { Enumerable.Range(0, 60).Select(index => $"data-set-{index}") },
         Labels = { Enumerable.Range(0, 32).ToDictionary(index => $"key-{index}", _ => "value") },
@@ -145,10 +156,10 @@ public sealed class ListVerbsTests
         cluster.Runs.Runs.Add(new Run
         {
             JobId = job.Id,
-            Name = "towers",
+            Name = "split",
             State = JobState.Succeeded,
             Model = job.Spec.Model,
-            Data = job.Spec.Data,
+            Data = new DataSpec { Name = "mnist" },
             Hyperparameters = job.Spec.Hyperparameters,
             Parallelism = Parallelism.Model,
             Placement = { job.Placement },
@@ -161,8 +172,8 @@ public sealed class ListVerbsTests
         (await run.RunAsync(Cancellation, "run", "list")).ShouldBe(ExitCode.Done);
 
         run.Out.ShouldBe("""
-            RUN       NAME    MODEL   DATA           SPLIT    BATCH  OPTIMIZER  RATE  EPOCHS  STATE      LOSS    VALIDATION  TEST    IMAGES/S  TIME
-            0f3c9a1b  towers  lenet5  fashion-mnist  model×2  128    sgd        0.01  5/5     succeeded  0.4313  86.0 %      89.3 %  8,512     1m 10s
+            RUN       NAME   MODEL   DATA   SPLIT    BATCH  OPTIMIZER  RATE  EPOCHS  STATE      LOSS    VALIDATION  TEST    IMAGES/S  TIME
+            0f3c9a1b  split  lenet5  mnist  model×2  128    sgd        0.01  5/5     succeeded  0.4313  86.0 %      89.3 %  8,512     1m 10s
 
             """);
     }

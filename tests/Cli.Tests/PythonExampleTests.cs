@@ -22,7 +22,8 @@ public sealed class PythonExampleTests
         {
             var protos = Path.Combine(Repository.Root, "shared", "Contracts", "Protos");
             await RunAsync("protoc", folder, cluster,
-                ["-I", protos, $"--python_out={folder.FullName}", .. Directory.EnumerateFiles(protos, "*.proto", SearchOption.AllDirectories)]);
+                ["-I", protos, $"--python_out={folder.FullName}",
+                    .. Directory.EnumerateFiles(protos, "*.proto", SearchOption.AllDirectories)]);
 
             var printed = await RunAsync("/usr/bin/python3", folder, cluster,
                 [Path.Combine(Repository.Root, "examples", "submit.py"), Path.Combine(Repository.Root, "examples", "lenet5-killed.yaml")]);

@@ -10,10 +10,15 @@ public sealed class UsageTests
     [InlineData("Required argument missing for command: 'submit'; see ./cluster job submit --help", "job", "submit")]
     [InlineData("Required command was not provided; see ./cluster job --help", "job")]
     [InlineData("Unrecognized command or argument 'x'; see ./cluster job list --help", "job", "list", "x")]
-    [InlineData("JOB is zzzz but must be 4 to 32 hexadecimal digits of a job's id; ./cluster job list shows them; see ./cluster job watch --help", "job", "watch", "zzzz")]
-    [InlineData("--limit is 0 but must be at least 1; use a number such as 100; see ./cluster job list --help", "job", "list", "--limit", "0")]
-    [InlineData("--tail is -1 but must not be negative; use 0 or more; see ./cluster job logs --help", "job", "logs", "0f3c", "--tail", "-1")]
-    [InlineData("server is localhost but must be an address; write it as http://127.0.0.1:7070, or several with commas between", "job", "list", "--server", "localhost")]
+    [InlineData(
+        "JOB is zzzz but must be 4 to 32 hexadecimal digits of a job's id; ./cluster job list shows them; see ./cluster job watch --help",
+        "job", "watch", "zzzz")]
+    [InlineData(
+        "--limit is 0 but must be at least 1; use a number such as 100; see ./cluster job list --help", "job", "list", "--limit", "0")]
+    [InlineData(
+        "--tail is -1 but must not be negative; use 0 or more; see ./cluster job logs --help", "job", "logs", "0f3c", "--tail", "-1")]
+    [InlineData("server is localhost but must be an address; write it as http://127.0.0.1:7070, or several with commas between", "job",
+        "list", "--server", "localhost")]
     [InlineData("the token holds characters that no token has; copy it again, on one line", "job", "list", "--token", "a\nb")]
     public async Task WrongUsage_IsOneLineAndExitCode2(string line, params string[] arguments)
     {
@@ -48,7 +53,8 @@ public sealed class UsageTests
 
         (await run.RunAsync(Cancellation, "node", "list")).ShouldBe(ExitCode.Denied);
 
-        run.Error.ShouldBe($"the scheduler at {cluster.Address} refuses the token given by --token, CLUSTER_TOKEN or CLUSTER_TOKEN_FILE: no token given, or one nobody knows\n");
+        run.Error.ShouldBe($"the scheduler at {cluster.Address} refuses the token given by --token, CLUSTER_TOKEN or CLUSTER_TOKEN_FILE: "
+            + "no token given, or one nobody knows\n");
     }
 
     [Fact]
@@ -59,9 +65,12 @@ public sealed class UsageTests
         try
         {
             await File.WriteAllTextAsync(file, FakeCluster.Token + "\n", Cancellation);
-            (await new CliRun(cluster).With("CLUSTER_TOKEN", null).With("CLUSTER_TOKEN_FILE", file).RunAsync(Cancellation, "node", "list")).ShouldBe(ExitCode.Done);
-            (await new CliRun(cluster).With("CLUSTER_TOKEN_FILE", "/nowhere").RunAsync(Cancellation, "node", "list")).ShouldBe(ExitCode.Done);
-            (await new CliRun(cluster).With("CLUSTER_TOKEN", "other").RunAsync(Cancellation, "node", "list", "--token", FakeCluster.Token)).ShouldBe(ExitCode.Done);
+            (await new CliRun(cluster).With("CLUSTER_TOKEN", null).With("CLUSTER_TOKEN_FILE", file).RunAsync(Cancellation, "node", "list"))
+                .ShouldBe(ExitCode.Done);
+            (await new CliRun(cluster).With("CLUSTER_TOKEN_FILE", "/nowhere").RunAsync(Cancellation, "node", "list"))
+                .ShouldBe(ExitCode.Done);
+            (await new CliRun(cluster).With("CLUSTER_TOKEN", "other").RunAsync(Cancellation, "node", "list", "--token", FakeCluster.Token))
+                .ShouldBe(ExitCode.Done);
         }
         finally
         {

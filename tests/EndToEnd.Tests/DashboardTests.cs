@@ -34,7 +34,8 @@ public sealed class DashboardTests(LocalCluster cluster)
         // The legend shows a series' value only once points of it are drawn.
         await page.Locator("[data-chart=accuracy] .u-over").HoverAsync();
         await Assertions.Expect(page.Locator("[data-chart=accuracy] .u-legend")).ToContainTextAsync("validation/accuracy");
-        await page.ScreenshotAsync(new() { Path = Path.Combine(Shell.Root, "artifacts", "test-results", "dashboard-job.png"), FullPage = true });
+        await page.ScreenshotAsync(
+            new() { Path = Path.Combine(Shell.Root, "artifacts", "test-results", "dashboard-job.png"), FullPage = true });
         faults.ShouldBeEmpty();
     }
 
@@ -63,7 +64,8 @@ public sealed class DashboardTests(LocalCluster cluster)
             await closed.CloseAsync();
         await cluster.Jobs.CancelJobAsync(new CancelJobRequest { JobId = running.Id }, cancellationToken: Cancelled);
         foreach (var list in lists[2..])
-            await Assertions.Expect(list.Locator("table.jobs tr", new() { HasText = "in-every-tab" }).Locator(".state")).ToHaveTextAsync("cancelled", new() { Timeout = 60_000 });
+            await Assertions.Expect(list.Locator("table.jobs tr", new() { HasText = "in-every-tab" }).Locator(".state"))
+                .ToHaveTextAsync("cancelled", new() { Timeout = 60_000 });
         foreach (var job in jobs[2..])
             await Assertions.Expect(job.Locator(".title .state")).ToHaveTextAsync("cancelled", new() { Timeout = 60_000 });
 

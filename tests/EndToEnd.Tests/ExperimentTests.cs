@@ -47,7 +47,8 @@ public sealed class ExperimentTests(LocalCluster cluster)
         // The middle of three epochs lies under the pointer: both curves have a value there.
         await Assertions.Expect(legend.Locator(".u-value").Nth(1)).ToContainTextAsync("0.");
         await Assertions.Expect(legend.Locator(".u-value").Nth(2)).ToContainTextAsync("0.");
-        await page.ScreenshotAsync(new() { Path = Path.Combine(Shell.Root, "artifacts", "test-results", "dashboard-experiment.png"), FullPage = true });
+        await page.ScreenshotAsync(
+            new() { Path = Path.Combine(Shell.Root, "artifacts", "test-results", "dashboard-experiment.png"), FullPage = true });
         faults.ShouldBeEmpty();
     }
 

@@ -12,7 +12,8 @@ internal static class JobExtensions
             new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml }, cancellationToken: cancellationToken)).Job;
 
     /// <summary>Watches until the job is as wanted; a final state that is not wanted fails with its reason and the log's end.</summary>
-    public static async Task<Job> WaitAsync(this LocalCluster cluster, string jobId, Func<Job, bool> wanted, CancellationToken cancellationToken)
+    public static async Task<Job> WaitAsync(
+        this LocalCluster cluster, string jobId, Func<Job, bool> wanted, CancellationToken cancellationToken)
     {
         using var call = cluster.Jobs.WatchJob(new WatchJobRequest { JobId = jobId }, cancellationToken: cancellationToken);
         Job? last = null;
@@ -31,14 +32,16 @@ internal static class JobExtensions
     public static Task<Job> WaitForSuccessAsync(this LocalCluster cluster, string jobId, CancellationToken cancellationToken) =>
         cluster.WaitAsync(jobId, job => job.State == JobState.Succeeded, cancellationToken);
 
-    public static async Task<IReadOnlyList<JobEvent>> EventsAsync(this LocalCluster cluster, string jobId, CancellationToken cancellationToken) =>
+    public static async Task<IReadOnlyList<JobEvent>> EventsAsync(
+        this LocalCluster cluster, string jobId, CancellationToken cancellationToken) =>
         (await cluster.Jobs.GetJobAsync(new GetJobRequest { JobId = jobId }, cancellationToken: cancellationToken)).Events;
 
     /// <summary>One series, as (step, value) in the order it arrives.</summary>
     public static async Task<IReadOnlyList<(long Step, double Value)>> SeriesAsync(
         this LocalCluster cluster, string jobId, string name, CancellationToken cancellationToken)
     {
-        using var call = cluster.Runs.StreamMetrics(new StreamMetricsRequest { JobId = jobId, Names = { name } }, cancellationToken: cancellationToken);
+        using var call = cluster.Runs.StreamMetrics(
+            new StreamMetricsRequest { JobId = jobId, Names = { name } }, cancellationToken: cancellationToken);
         var points = new List<(long, double)>();
         await foreach (var message in call.ResponseStream.ReadAllAsync(cancellationToken))
         {

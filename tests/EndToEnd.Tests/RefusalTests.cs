@@ -12,7 +12,8 @@ public sealed class RefusalTests(LocalCluster cluster)
     [Theory]
     [InlineData("model: lenet6\ndata: fashion-mnist", "model", "lenet6", "lenet5")]
     [InlineData("model: lenet5\ndata: fashion-mnist\nresources: {devices: 0}", "resources.devices", "0", "1")]
-    [InlineData("model: lenet5\ndata: fashion-mnist\nhyperparameters: {optimizer: {learningRate: -0.1}}", "hyperparameters.optimizer.learningRate", "-0.1", "0")]
+    [InlineData("model: lenet5\ndata: fashion-mnist\nhyperparameters: {optimizer: {learningRate: -0.1}}",
+        "hyperparameters.optimizer.learningRate", "-0.1", "0")]
     [InlineData("model: lenet5\ndata: [", "YAML", "", "")]
     [InlineData("model: lenet5\ndata: fashion-mnist\nresuorces: {devices: 1}", "resuorces", "", "resources")]
     public async Task BadJobFile_ExitsWith2AndOneLine_AndIsInvalidArgumentOverGrpc(string yaml, string field, string value, string remedy)
@@ -42,8 +43,10 @@ public sealed class RefusalTests(LocalCluster cluster)
 
         var status = (await Should.ThrowAsync<RpcException>(() => cluster.SubmitAsync(yaml, Cancelled))).Status;
         var waiting = (await cluster.Jobs.SubmitJobAsync(
-            new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml, WaitForCapacity = true }, cancellationToken: Cancelled)).Job;
-        var why = await cluster.WaitAsync(waiting.Id, job => job.State == JobState.Queued && job.Reason.Contains("12", StringComparison.Ordinal), Cancelled);
+            new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml, WaitForCapacity = true },
+            cancellationToken: Cancelled)).Job;
+        var why = await cluster.WaitAsync(
+            waiting.Id, job => job.State == JobState.Queued && job.Reason.Contains("12", StringComparison.Ordinal), Cancelled);
         await cluster.Jobs.CancelJobAsync(new CancelJobRequest { JobId = waiting.Id }, cancellationToken: Cancelled);
 
         status.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
@@ -70,7 +73,8 @@ public sealed class RefusalTests(LocalCluster cluster)
             metadata.Add("authorization", authorization);
 
         var client = new JobService.JobServiceClient(channel);
-        var status = (await Should.ThrowAsync<RpcException>(async () => await client.ListJobsAsync(new ListJobsRequest(), metadata, cancellationToken: Cancelled))).Status;
+        var status = (await Should.ThrowAsync<RpcException>(
+            async () => await client.ListJobsAsync(new ListJobsRequest(), metadata, cancellationToken: Cancelled))).Status;
 
         status.StatusCode.ShouldBe(StatusCode.Unauthenticated);
     }

@@ -15,7 +15,8 @@ public sealed class TelemetryTests(LocalCluster cluster)
 
         var submit = await SpanAsync(span => span.Span.Attributes.Any(attribute => attribute.Value.StringValue == job.Id)
             && span.Service == "cluster-scheduler" && span.Span.Name.Contains("Submit", StringComparison.Ordinal));
-        var step = await SpanAsync(span => span.Service == "cluster-trainer" && span.Span.Name == "training.step" && SameTrace(span, submit));
+        var step = await SpanAsync(
+            span => span.Service == "cluster-trainer" && span.Span.Name == "training.step" && SameTrace(span, submit));
 
         var path = await PathToRootAsync(step);
         path.Select(span => span.Service).Distinct().ShouldBe(["cluster-trainer", "cluster-agent", "cluster-scheduler"]);
@@ -34,7 +35,8 @@ public sealed class TelemetryTests(LocalCluster cluster)
 
         foreach (var (name, unit) in new[]
         {
-            ("training.step.duration", "s"), ("training.samples", "{sample}"), ("collective.operation.duration", "s"), ("scheduler.queue.wait.duration", "s"),
+            ("training.step.duration", "s"), ("training.samples", "{sample}"), ("collective.operation.duration", "s"),
+            ("scheduler.queue.wait.duration", "s"),
         })
         {
             await Eventually.BeTrueAsync(() => cluster.Collector.MetricUnits.ContainsKey(name), $"the metric {name} arrives", Cancelled);

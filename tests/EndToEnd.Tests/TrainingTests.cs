@@ -24,7 +24,8 @@ public sealed class TrainingTests(LocalCluster cluster)
         run.Environment.WorldSize.ShouldBe(2);
         run.Environment.ParameterCount.ShouldBe(61_706);
         run.Hyperparameters.Optimizer.LearningRate.ShouldBe(0.002);
-        (await cluster.Runs.ListCheckpointsAsync(new ListCheckpointsRequest { JobId = job.Id }, cancellationToken: Cancelled)).Checkpoints.ShouldNotBeEmpty();
+        (await cluster.Runs.ListCheckpointsAsync(new ListCheckpointsRequest { JobId = job.Id }, cancellationToken: Cancelled))
+            .Checkpoints.ShouldNotBeEmpty();
     }
 
     /// <summary>What a step leaves behind, such as a gradient that a hook keeps, would show over 200 of them.</summary>
@@ -38,7 +39,8 @@ public sealed class TrainingTests(LocalCluster cluster)
         done.Progress.Steps.ShouldBe(200);
         var peaks = (await cluster.SeriesAsync(job.Id, MetricNames.MemoryPeakBytes, Cancelled)).Select(point => point.Value).ToList();
         peaks.Count.ShouldBe(4); // epochs, each the largest of the ranks since they began
-        TestContext.Current.TestOutputHelper?.WriteLine($"estimated {done.Memory.Total >> 20} MiB, peaks {string.Join(", ", peaks.Select(peak => (long)peak >> 20))} MiB");
+        TestContext.Current.TestOutputHelper
+            ?.WriteLine($"estimated {done.Memory.Total >> 20} MiB, peaks {string.Join(", ", peaks.Select(peak => (long)peak >> 20))} MiB");
         (peaks[^1] / done.Memory.Total).ShouldBeInRange(0.5, 1.2);
         peaks[^1].ShouldBeLessThan(1.1 * peaks[1]); // the first comes before the first checkpoint
     }
@@ -67,7 +69,8 @@ public sealed class TrainingTests(LocalCluster cluster)
         losses.TakeLast(5).Average(point => point.Value).ShouldBeLessThan(losses.Take(5).Average(point => point.Value));
         var run = (await cluster.Runs.GetRunAsync(new GetRunRequest { JobId = job.Id }, cancellationToken: Cancelled)).Run;
         run.Environment.ParameterCount.ShouldBe(113_018); // both stages
-        (await cluster.Runs.ListCheckpointsAsync(new ListCheckpointsRequest { JobId = job.Id }, cancellationToken: Cancelled)).Checkpoints.ShouldNotBeEmpty();
+        (await cluster.Runs.ListCheckpointsAsync(new ListCheckpointsRequest { JobId = job.Id }, cancellationToken: Cancelled))
+            .Checkpoints.ShouldNotBeEmpty();
     }
 
     [Fact]
@@ -83,7 +86,8 @@ public sealed class TrainingTests(LocalCluster cluster)
 
         done.Restarts.ShouldBe(1);
         done.Attempt.ShouldBe(2);
-        (await cluster.EventsAsync(killed.Id, Cancelled)).ShouldContain(change => change.FromState == JobState.Running && change.ToState == JobState.Queued);
+        (await cluster.EventsAsync(killed.Id, Cancelled))
+            .ShouldContain(change => change.FromState == JobState.Running && change.ToState == JobState.Queued);
         foreach (var name in new[] { MetricNames.TrainLoss, MetricNames.ValidationLoss, MetricNames.TestAccuracy })
         {
             (await cluster.SeriesAsync(killed.Id, name, Cancelled)).ShouldBe(await cluster.SeriesAsync(undisturbed.Id, name, Cancelled));

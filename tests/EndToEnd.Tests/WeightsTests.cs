@@ -36,7 +36,8 @@ public sealed class WeightsTests(LocalCluster cluster) : IDisposable
 
         var file = Path.Combine(_folder.FullName, "lenet.safetensors");
         (await cluster.RunAsync(["checkpoint", "download", evaluated.Spec.InitFrom.Checkpoint, "--output", file], Cancelled)).MustSucceed();
-        var imported = await cluster.RunAsync(["checkpoint", "import", file, "--model", "lenet5", "--option", "activation=tanh", "--json"], Cancelled);
+        var imported = await cluster.RunAsync(
+            ["checkpoint", "import", file, "--model", "lenet5", "--option", "activation=tanh", "--json"], Cancelled);
         imported.MustSucceed();
         var id = JsonDocument.Parse(imported.Output).RootElement.GetProperty("id").GetString();
         // Over one device the same sums are taken in another order, which may turn a sample on the edge.
@@ -63,7 +64,8 @@ public sealed class WeightsTests(LocalCluster cluster) : IDisposable
         var file = Path.Combine(_folder.FullName, "predictions.csv");
         (await cluster.RunAsync(["run", "predictions", job, "--output", file], Cancelled)).MustSucceed();
         var lines = await File.ReadAllLinesAsync(file, Cancelled);
-        lines[0].ShouldBe("index,label,predicted,class1,probability1,class2,probability2,class3,probability3,class4,probability4,class5,probability5");
+        lines[0].ShouldBe(
+            "index,label,predicted,class1,probability1,class2,probability2,class3,probability3,class4,probability4,class5,probability5");
         return lines.Skip(1).Select(line => line.Split(','));
     }
 }

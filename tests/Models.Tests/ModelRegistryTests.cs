@@ -13,10 +13,13 @@ public sealed class ModelRegistryTests
     public void Catalogue_ListsJustTheModelsThatCanBeBuilt()
     {
         ModelCatalog.All.Select(model => model.Name).Order(StringComparer.Ordinal).ShouldBe(ModelRegistry.Names);
-        Named(model => model.ChannelGroups > 0 || !model.DividedChannels.IsEmpty).ShouldBe(ModelRegistry.Names.Where(name => ModelRegistry.SplitsOf(name).HasFlag(NetworkSplits.Channels)));
-        Named(model => !model.DividedUnits.IsEmpty).ShouldBe(ModelRegistry.Names.Where(name => ModelRegistry.SplitsOf(name).HasFlag(NetworkSplits.FullyConnected)));
+        Named(model => model.ChannelGroups > 0 || !model.DividedChannels.IsEmpty)
+            .ShouldBe(ModelRegistry.Names.Where(name => ModelRegistry.SplitsOf(name).HasFlag(NetworkSplits.Channels)));
+        Named(model => !model.DividedUnits.IsEmpty)
+            .ShouldBe(ModelRegistry.Names.Where(name => ModelRegistry.SplitsOf(name).HasFlag(NetworkSplits.FullyConnected)));
 
-        static IEnumerable<string> Named(Func<ModelDefinition, bool> predicate) => ModelCatalog.All.Where(predicate).Select(model => model.Name).Order(StringComparer.Ordinal);
+        static IEnumerable<string> Named(Func<ModelDefinition, bool> predicate) =>
+            ModelCatalog.All.Where(predicate).Select(model => model.Name).Order(StringComparer.Ordinal);
     }
 
     [Theory]
@@ -27,7 +30,8 @@ public sealed class ModelRegistryTests
         using var network = ModelRegistry.CreateToLoad(name, new Dictionary<string, object>());
 
         network.modules().Any(module => module is BatchNormalization).ShouldBe(model!.BatchNorm);
-        network.modules().ShouldAllBe(module => module.GetType().Name != "BatchNorm2d", "ranks can share the statistics of Layers.BatchNormalization only");
+        network.modules().ShouldAllBe(
+            module => module.GetType().Name != "BatchNorm2d", "ranks can share the statistics of Layers.BatchNormalization only");
     }
 
     [Theory]
@@ -78,7 +82,8 @@ public sealed class ModelRegistryTests
         foreach (var option in model!.Options)
         {
             var wrongType = new Dictionary<string, object> { [option.Name] = new object() };
-            Should.Throw<ModelOptionException>(() => ModelRegistry.Create(name, wrongType, seed: 1)).Message.ShouldContain($"model.options.{option.Name} is");
+            Should.Throw<ModelOptionException>(() => ModelRegistry.Create(name, wrongType, seed: 1))
+                .Message.ShouldContain($"model.options.{option.Name} is");
         }
     }
 
@@ -104,7 +109,8 @@ public sealed class ModelRegistryTests
     [InlineData("alexnet", "classes", 1, "whole number from 2")]
     public void OptionOutOfRange_IsRefusedWithTheRemedy(string name, string option, object value, string remedy)
     {
-        var error = Should.Throw<ModelOptionException>(() => ModelRegistry.Create(name, new Dictionary<string, object> { [option] = value }, seed: 1));
+        var error = Should.Throw<ModelOptionException>(
+            () => ModelRegistry.Create(name, new Dictionary<string, object> { [option] = value }, seed: 1));
 
         error.Message.ShouldContain($"model.options.{option} is {value}");
         error.Message.ShouldContain(remedy);

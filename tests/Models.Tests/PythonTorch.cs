@@ -3,7 +3,10 @@ using System.Runtime.CompilerServices;
 
 namespace Cluster.Models.Tests;
 
-/// <summary>Runs a reference script with the system's PyTorch: Debian's python3-torch belongs to /usr/bin/python3, whatever else is first on the path.</summary>
+/// <summary>
+/// Runs a reference script with the system's PyTorch: Debian's python3-torch belongs to /usr/bin/python3, whatever else is first on the
+/// path.
+/// </summary>
 internal static class PythonTorch
 {
     public static async Task RunAsync(string script, IEnumerable<string> arguments, CancellationToken cancellationToken)

@@ -13,9 +13,11 @@ public sealed class ZooTests
     public static TheoryData<string> Models => [.. ModelCatalog.All.Select(model => model.Name)];
 
     /// <summary>Those that end in a global average.</summary>
-    public static TheoryData<string> AnySize => [.. ModelCatalog.All.Where(model => model.Family is "Inception" or "ResNet" or "MobileNet").Select(model => model.Name)];
+    public static TheoryData<string> AnySize =>
+        [.. ModelCatalog.All.Where(model => model.Family is "Inception" or "ResNet" or "MobileNet").Select(model => model.Name)];
 
-    public static TheoryData<string> Costly => [.. ModelCatalog.All.Where(model => model.Facts.MultiplyAdds > QuickMultiplyAdds).Select(model => model.Name)];
+    public static TheoryData<string> Costly =>
+        [.. ModelCatalog.All.Where(model => model.Facts.MultiplyAdds > QuickMultiplyAdds).Select(model => model.Name)];
 
     [Theory]
     [MemberData(nameof(Models))]
@@ -43,7 +45,8 @@ public sealed class ZooTests
         without.AuxiliaryWeights.ShouldBeEmpty();
         without.parameters().Sum(p => p.numel()).ShouldBe(Facts(name).Parameters);
         Should.Throw<ModelOptionException>(
-                () => ModelRegistry.CreateToLoad(name, new Dictionary<string, object> { ["auxiliaryHeads"] = false, ["auxiliaryWeight"] = 0.2 }))
+                () => ModelRegistry.CreateToLoad(
+                    name, new Dictionary<string, object> { ["auxiliaryHeads"] = false, ["auxiliaryWeight"] = 0.2 }))
             .Message.ShouldContain("auxiliaryWeight is 0.2; auxiliaryHeads false leaves no heads");
     }
 
@@ -88,7 +91,8 @@ public sealed class ZooTests
             foreach (var (parameter, value) in network.named_parameters())
                 value.grad.ShouldNotBeNull(parameter);
 
-            // By the running statistics: a bias before batch normalisation has a gradient of zero while training. The net itself goes on training, for its heads.
+            // By the running statistics: a bias before batch normalisation has a gradient of zero while training. The net itself goes on
+            // training, for its heads.
             network.zero_grad();
             foreach (var child in network.children())
                 child.eval();
@@ -154,7 +158,8 @@ public sealed class ZooTests
     {
         var options = new Dictionary<string, object> { ["inputSize"] = size, ["channels"] = channels, ["classes"] = 10, ["init"] = "he" };
         ModelCatalog.TryGet(name, out var model).ShouldBeTrue();
-        foreach (var (option, value) in (IEnumerable<(string, double)>)[("width", 0.0625), ("widthMultiplier", 0.25), ("dropout", 0), ("auxiliaryDropout", 0)])
+        foreach (var (option, value) in (IEnumerable<(string, double)>)[("width", 0.0625), ("widthMultiplier", 0.25), ("dropout", 0),
+            ("auxiliaryDropout", 0)])
         {
             if (model!.Option(option) is not null)
                 options[option] = value;
@@ -164,10 +169,12 @@ public sealed class ZooTests
     }
 
     private static Tensor Images(int count, int channels, int size) => tensor(
-        Enumerable.Range(0, count * channels * size * size).Select(i => CounterRandom.Normal(3, (ulong)i)).ToArray(), [count, channels, size, size]);
+        Enumerable.Range(0, count * channels * size * size).Select(i => CounterRandom.Normal(3, (ulong)i)).ToArray(),
+        [count, channels, size, size]);
 
     private static Tensor Loss(ImageClassifier network, Tensor images) =>
-        network.Outputs(images).Select(logits => (logits * arange(logits.numel(), dtype: ScalarType.Float64).view(logits.shape).sin()).sum())
+        network.Outputs(images)
+            .Select(logits => (logits * arange(logits.numel(), dtype: ScalarType.Float64).view(logits.shape).sin()).sum())
             .Aggregate((sum, loss) => sum + loss);
 
     private static double[] Doubles(Tensor tensor) => tensor.detach().contiguous().data<double>().ToArray();

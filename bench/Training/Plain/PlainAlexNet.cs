@@ -4,7 +4,9 @@ using static TorchSharp.torch.nn;
 
 namespace Cluster.Bench.Training.Plain;
 
-/// <summary>Krizhevsky 2012, section 3.5, Fig. 2: both towers on one device, as convolutions of two groups; each tower is normalised by itself.</summary>
+/// <summary>
+/// Krizhevsky 2012, section 3.5, Fig. 2: both towers on one device, as convolutions of two groups; each tower is normalised by itself.
+/// </summary>
 internal sealed class PlainAlexNet : Module<Tensor, Tensor>
 {
     private readonly Conv2d conv1 = Conv2d(3, 96, 11, stride: 4), conv2 = Conv2d(96, 256, 5, padding: 2, groups: 2);

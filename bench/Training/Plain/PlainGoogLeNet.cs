@@ -5,7 +5,8 @@ using static TorchSharp.torch.nn;
 namespace Cluster.Bench.Training.Plain;
 
 /// <summary>
-/// Szegedy 2014, Table 1 and Fig. 3, with local response normalisation, or torchvision's with batch normalisation and 3×3 where the paper has 5×5.
+/// Szegedy 2014, Table 1 and Fig. 3, with local response normalisation, or torchvision's with batch normalisation and 3×3 where the
+/// paper has 5×5.
 /// </summary>
 internal sealed class PlainGoogLeNet : Module<Tensor, Tensor[]>
 {
@@ -84,7 +85,8 @@ internal sealed class PlainGoogLeNet : Module<Tensor, Tensor[]>
         {
             branch1 = new Unit(inputs, sizes[0], 1, asPublished);
             branch2 = Sequential(new Unit(inputs, sizes[1], 1, asPublished), new Unit(sizes[1], sizes[2], 3, asPublished));
-            branch3 = Sequential(new Unit(inputs, sizes[3], 1, asPublished), new Unit(sizes[3], sizes[4], asPublished ? 5 : 3, asPublished));
+            branch3 = Sequential(
+                new Unit(inputs, sizes[3], 1, asPublished), new Unit(sizes[3], sizes[4], asPublished ? 5 : 3, asPublished));
             branch4 = Sequential(MaxPool2d(3, stride: 1, padding: 1, ceil_mode: true), new Unit(inputs, sizes[5], 1, asPublished));
             RegisterComponents();
         }

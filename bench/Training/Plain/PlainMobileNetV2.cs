@@ -49,7 +49,8 @@ internal sealed class PlainMobileNetV2 : Module<Tensor, Tensor>
             var layers = new List<Module<Tensor, Tensor>>();
             if (expansion > 1)
                 layers.Add(Unit(inputs, hidden, 1));
-            layers.AddRange([Unit(hidden, hidden, 3, stride, groups: hidden), Conv2d(hidden, channels, 1, bias: false), BatchNorm2d(channels)]);
+            layers.AddRange(
+                [Unit(hidden, hidden, 3, stride, groups: hidden), Conv2d(hidden, channels, 1, bias: false), BatchNorm2d(channels)]);
             conv = Sequential(layers);
             hasShortcut = stride == 1 && inputs == channels;
             RegisterComponents();

@@ -4,7 +4,9 @@ using static TorchSharp.torch.nn;
 
 namespace Cluster.Bench.Training.Plain;
 
-/// <summary>Networks as a user of TorchSharp writes them from its documentation; names are torchvision's, so that ours' weights fit.</summary>
+/// <summary>
+/// Networks as a user of TorchSharp writes them from its documentation; names are torchvision's, so that ours' weights fit.
+/// </summary>
 internal static class PlainNetworks
 {
     /// <param name="network">By the registry's name.</param>
@@ -22,7 +24,8 @@ internal static class PlainNetworks
         var other => throw new ArgumentException($"{other} has not been written in plain TorchSharp", nameof(network)),
     };
 
-    private static (Module Module, Func<Tensor, Tensor[]> Outputs) One(Module<Tensor, Tensor> module) => (module, images => [module.call(images)]);
+    private static (Module Module, Func<Tensor, Tensor[]> Outputs) One(Module<Tensor, Tensor> module) =>
+        (module, images => [module.call(images)]);
 
     private static (Module Module, Func<Tensor, Tensor[]> Outputs) Several(Module<Tensor, Tensor[]> module) => (module, module.call);
 

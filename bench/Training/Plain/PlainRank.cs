@@ -7,7 +7,9 @@ using static TorchSharp.torch.nn;
 
 namespace Cluster.Bench.Training.Plain;
 
-/// <summary>A plain TorchSharp program as a contestant: a training loop as its documentation has it, on the batch and the weights of ours.</summary>
+/// <summary>
+/// A plain TorchSharp program as a contestant: a training loop as its documentation has it, on the batch and the weights of ours.
+/// </summary>
 internal static class PlainRank
 {
     public const string Verb = "train-torchsharp";
@@ -23,7 +25,9 @@ internal static class PlainRank
         var command = new Command(Verb, "a plain TorchSharp program of train") { folder, threads, network };
         command.Hidden = true;
         command.SetAction(arguments => Obey(
-            arguments.GetValue(folder)!, arguments.GetValue(threads), JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!));
+            arguments.GetValue(folder)!,
+            arguments.GetValue(threads),
+            JsonSerializer.Deserialize<TrainCase>(arguments.GetValue(network)!)!));
         return command;
     }
 
@@ -36,7 +40,8 @@ internal static class PlainRank
         Load(model, TensorFile.Read(TrainRank.WholeWeightsFile(folder)));
         var batch = TensorFile.Read(TrainRank.BatchFile(folder, rank: 0));
         var (images, labels) = (batch["images"], batch["labels"]);
-        using var optimizer = optim.SGD(model.parameters(), TrainCase.LearningRate, TrainCase.Momentum, weight_decay: TrainCase.WeightDecay);
+        using var optimizer = optim.SGD(
+            model.parameters(), TrainCase.LearningRate, TrainCase.Momentum, weight_decay: TrainCase.WeightDecay);
         using var criterion = CrossEntropyLoss();
         Answer(new TrainAnswer(0, 0));
         while (Console.In.ReadLine() is { } line)
@@ -90,7 +95,8 @@ internal static class PlainRank
     private static void Load(Module model, Dictionary<string, Tensor> weights)
     {
         var parameters = model.named_parameters().ToDictionary(p => p.name, p => p.parameter);
-        if (parameters.Keys.Concat(weights.Keys).FirstOrDefault(name => !parameters.ContainsKey(name) || !weights.ContainsKey(name)) is { } odd)
+        var names = parameters.Keys.Concat(weights.Keys);
+        if (names.FirstOrDefault(name => !parameters.ContainsKey(name) || !weights.ContainsKey(name)) is { } odd)
             throw new InvalidOperationException($"{odd} is not a parameter of both networks");
         using var guard = no_grad();
         foreach (var (name, parameter) in parameters)

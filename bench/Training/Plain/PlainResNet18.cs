@@ -11,7 +11,8 @@ internal sealed class PlainResNet18 : Module<Tensor, Tensor>
     private readonly BatchNorm2d bn1 = BatchNorm2d(64);
     private readonly ReLU relu = ReLU(inplace: true);
     private readonly MaxPool2d maxpool = MaxPool2d(3, stride: 2, padding: 1);
-    private readonly Sequential layer1 = Stage(64, 64, 1), layer2 = Stage(64, 128, 2), layer3 = Stage(128, 256, 2), layer4 = Stage(256, 512, 2);
+    private readonly Sequential layer1 = Stage(64, 64, 1), layer2 = Stage(64, 128, 2);
+    private readonly Sequential layer3 = Stage(128, 256, 2), layer4 = Stage(256, 512, 2);
     private readonly AdaptiveAvgPool2d avgpool = AdaptiveAvgPool2d(1);
     private readonly Linear fc;
 

@@ -12,7 +12,11 @@ internal static class CheckpointListVerb
 
     public static Command Build(VerbFactory verbs)
     {
-        var job = new Argument<string?>("JOB") { Description = "only this job's; without it those of all jobs, and imported ones", Arity = ArgumentArity.ZeroOrOne };
+        var job = new Argument<string?>("JOB")
+        {
+            Description = "only this job's; without it those of all jobs, and imported ones",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
         var limit = LimitOption.Make("checkpoints");
         var command = verbs.Verb("list", "List checkpoints, the newest first.", async (context, cancellationToken) =>
         {
@@ -57,8 +61,10 @@ internal static class CheckpointListVerb
         {
             // Whole: these ids begin with the time, so that the first digits of two are alike.
             table.Add(
-                stored.Id, stored.JobId.Length > 0 ? Words.Short(stored.JobId) : "imported", stored.Source, stored.Model.Name, $"{stored.Step}", $"{stored.Epoch}",
-                $"{stored.Bytes / 1048576.0:F1}", stored.HasValidationAccuracy ? Words.Percent(stored.ValidationAccuracy) : "", stored.Owner, Words.Clock(stored.CreatedAt));
+                stored.Id, stored.JobId.Length > 0 ? Words.Short(stored.JobId) : "imported", stored.Source, stored.Model.Name,
+                $"{stored.Step}", $"{stored.Epoch}",
+                $"{stored.Bytes / 1048576.0:F1}", stored.HasValidationAccuracy ? Words.Percent(stored.ValidationAccuracy) : "",
+                stored.Owner, Words.Clock(stored.CreatedAt));
         }
 
         return table;

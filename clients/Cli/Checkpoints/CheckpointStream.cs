@@ -11,7 +11,8 @@ namespace Cluster.Cli.Checkpoints;
 internal sealed class CheckpointStream(ClusterConnection connection, string checkpointId)
 {
     /// <exception cref="InvalidDataException">A chunk is not what was stored, or one is missing.</exception>
-    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ChunksAsync(CheckpointFile file, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ChunksAsync(
+        CheckpointFile file, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var request = new DownloadFileRequest { CheckpointId = checkpointId, File = file.Name };
         using var call = connection.Checkpoints.DownloadFile(request, connection.Stream(cancellationToken));
@@ -27,7 +28,8 @@ internal sealed class CheckpointStream(ClusterConnection connection, string chec
     }
 
     /// <summary>The tensors of a safetensors file, and where its data begins. Fetches no more than the header takes.</summary>
-    public async Task<(IReadOnlyList<SafetensorsEntry> Entries, long DataBegin)> HeaderAsync(CheckpointFile file, CancellationToken cancellationToken)
+    public async Task<(IReadOnlyList<SafetensorsEntry> Entries, long DataBegin)> HeaderAsync(
+        CheckpointFile file, CancellationToken cancellationToken)
     {
         var beginning = new MemoryStream();
         await foreach (var chunk in ChunksAsync(file, cancellationToken))

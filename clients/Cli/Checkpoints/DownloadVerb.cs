@@ -13,18 +13,27 @@ internal static class DownloadVerb
     public static Command Build(VerbFactory verbs)
     {
         var id = new Argument<string>("ID") { Description = "the checkpoint, by its id or a unique beginning of it" };
-        var output = new Option<string?>("--output", "-o") { Description = "a folder, or a file that ends in .safetensors (otherwise a file named after the checkpoint)", HelpName = "PATH" };
-        var everything = new Option<bool>("--with-optimizer") { Description = "the optimizer's state and the position too; the output is a folder then" };
+        var output = new Option<string?>("--output", "-o")
+        {
+            Description = "a folder, or a file that ends in .safetensors (otherwise a file named after the checkpoint)",
+            HelpName = "PATH",
+        };
+        var everything = new Option<bool>("--with-optimizer")
+        {
+            Description = "the optimizer's state and the position too; the output is a folder then",
+        };
         var command = verbs.Verb("download", "Write a checkpoint's weights into one safetensors file under PyTorch's names.",
             (context, cancellationToken) => RunAsync(
-                context, context.Arguments.GetRequiredValue(id), context.Arguments.GetValue(output), context.Arguments.GetValue(everything), cancellationToken));
+                context, context.Arguments.GetRequiredValue(id), context.Arguments.GetValue(output), context.Arguments.GetValue(everything),
+                cancellationToken));
         command.Arguments.Add(id);
         command.Options.Add(output);
         command.Options.Add(everything);
         return command;
     }
 
-    private static async Task<int> RunAsync(VerbContext context, string id, string? output, bool everything, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(
+        VerbContext context, string id, string? output, bool everything, CancellationToken cancellationToken)
     {
         if (everything && output?.EndsWith(Extension, StringComparison.Ordinal) == true)
             throw new CliException(ExitCode.Usage, $"--output is {output} but --with-optimizer writes several files; name a folder");
@@ -49,7 +58,8 @@ internal static class DownloadVerb
         }
         catch (InvalidDataException fault)
         {
-            throw new CliException(ExitCode.Failed, $"checkpoint {found.Checkpoint.Id}: {fault.Message}; try again, and look at the scheduler's database if it stays so");
+            throw new CliException(ExitCode.Failed,
+                $"checkpoint {found.Checkpoint.Id}: {fault.Message}; try again, and look at the scheduler's database if it stays so");
         }
 
         if (context.Json)
@@ -74,7 +84,8 @@ internal static class DownloadVerb
     }
 
     private static async Task MergeAsync(
-        VerbContext context, CheckpointStream stream, CheckpointManifest manifest, Func<string, bool> isWanted, string path, CancellationToken cancellationToken)
+        VerbContext context, CheckpointStream stream, CheckpointManifest manifest, Func<string, bool> isWanted, string path,
+        CancellationToken cancellationToken)
     {
         var files = manifest.Files.Where(file => isWanted(file.Name)).ToList();
         var headers = new Dictionary<string, IReadOnlyList<SafetensorsEntry>>();
@@ -96,7 +107,8 @@ internal static class DownloadVerb
     }
 
     /// <summary>Each chunk's bytes to where the runs want them; a run may be cut by chunks, and a chunk hold many runs.</summary>
-    private static async Task CopyAsync(IAsyncEnumerable<ReadOnlyMemory<byte>> chunks, long dataBegin, IReadOnlyList<TensorMerge.Run> runs, FileStream target)
+    private static async Task CopyAsync(
+        IAsyncEnumerable<ReadOnlyMemory<byte>> chunks, long dataBegin, IReadOnlyList<TensorMerge.Run> runs, FileStream target)
     {
         var (chunkBegin, next) = (-dataBegin, 0);
         await foreach (var chunk in chunks)
@@ -107,7 +119,8 @@ internal static class DownloadVerb
                 var run = runs[next];
                 var from = Math.Max(run.Source, chunkBegin);
                 var to = Math.Min(run.Source + run.Bytes, chunkEnd);
-                RandomAccess.Write(target.SafeFileHandle, chunk.Span[(int)(from - chunkBegin)..(int)(to - chunkBegin)], run.Target + (from - run.Source));
+                RandomAccess.Write(
+                    target.SafeFileHandle, chunk.Span[(int)(from - chunkBegin)..(int)(to - chunkBegin)], run.Target + (from - run.Source));
                 if (run.Source + run.Bytes > chunkEnd)
                     break;
             }

@@ -19,8 +19,17 @@ internal static class ImportVerb
     public static Command Build(VerbFactory verbs)
     {
         var file = new Argument<string>("FILE") { Description = "a safetensors file whose tensors have PyTorch's names" };
-        var model = new Option<string>("--model") { Description = "the network that the weights are of", HelpName = "NAME", Required = true };
-        var options = new Option<string[]>("--option") { Description = "an option of that network; may be given again", HelpName = "KEY=VALUE" };
+        var model = new Option<string>("--model")
+        {
+            Description = "the network that the weights are of",
+            HelpName = "NAME",
+            Required = true,
+        };
+        var options = new Option<string[]>("--option")
+        {
+            Description = "an option of that network; may be given again",
+            HelpName = "KEY=VALUE",
+        };
         var command = verbs.Verb("import",
             "Store a safetensors file as a checkpoint. Its header is checked now; names and shapes by the first job that begins with it.",
             (context, cancellationToken) => RunAsync(
@@ -53,21 +62,25 @@ internal static class ImportVerb
         {
             await using var file = File.OpenRead(path);
             CheckHeader(file);
-            var stored = await SendAsync(context, file, new ImportedFile { Name = Path.GetFileName(path), Bytes = file.Length, Model = model }, cancellationToken);
+            var stored = await SendAsync(
+                context, file, new ImportedFile { Name = Path.GetFileName(path), Bytes = file.Length, Model = model }, cancellationToken);
             if (context.Json)
                 await context.Output.DocumentAsync(stored);
             else
                 await context.Output.LineAsync(
-                    $"checkpoint {stored.Id}: {stored.Source}, {stored.Bytes} bytes, for {stored.Model.Name}; the first job that begins with it checks its names and shapes");
+                    $"checkpoint {stored.Id}: {stored.Source}, {stored.Bytes} bytes, for {stored.Model.Name}; "
+                        + "the first job that begins with it checks its names and shapes");
             return ExitCode.Done;
         }
         catch (InvalidDataException fault)
         {
-            throw new CliException(ExitCode.Usage, $"FILE is {path} but cannot be imported: {fault.Message}; write it again as a safetensors file");
+            throw new CliException(
+                ExitCode.Usage, $"FILE is {path} but cannot be imported: {fault.Message}; write it again as a safetensors file");
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new CliException(ExitCode.Usage, $"FILE is {path} but cannot be read ({fault.Message}); name a safetensors file that you may read");
+            throw new CliException(
+                ExitCode.Usage, $"FILE is {path} but cannot be read ({fault.Message}); name a safetensors file that you may read");
         }
     }
 
@@ -82,7 +95,8 @@ internal static class ImportVerb
         file.Position = 0;
     }
 
-    private static async Task<Checkpoint> SendAsync(VerbContext context, FileStream file, ImportedFile announced, CancellationToken cancellationToken)
+    private static async Task<Checkpoint> SendAsync(
+        VerbContext context, FileStream file, ImportedFile announced, CancellationToken cancellationToken)
     {
         using var call = context.Connection.Checkpoints.ImportCheckpoint(context.Connection.Stream(cancellationToken));
         return (await call.SendAsync(MessagesAsync(file, announced, cancellationToken), cancellationToken)).Checkpoint;

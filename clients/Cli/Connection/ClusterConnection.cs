@@ -48,7 +48,8 @@ internal sealed class ClusterConnection : IDisposable
     public static ClusterConnection To(string server, string? token, ConnectionPings pings)
     {
         if (!SchedulerAddresses.TryParse(server, out var schedulers))
-            throw new CliException(ExitCode.Usage, $"server is {server} but must be an address; write it as {DefaultServer}, or several with commas between");
+            throw new CliException(
+                ExitCode.Usage, $"server is {server} but must be an address; write it as {DefaultServer}, or several with commas between");
         if (token is not null && token.Any(character => char.IsControl(character) || character > 127))
             throw new CliException(ExitCode.Usage, "the token holds characters that no token has; copy it again, on one line");
         return new(schedulers, schedulers.OpenChannel(pings), token);

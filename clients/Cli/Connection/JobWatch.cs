@@ -9,7 +9,8 @@ namespace Cluster.Cli.Connection;
 internal sealed class JobWatch(ClusterConnection connection, TimeProvider time, Func<string, Task> remark)
 {
     /// <exception cref="RpcException">The scheduler refused, or was away at the start or for two minutes.</exception>
-    public async IAsyncEnumerable<WatchJobResponse> MessagesAsync(string jobId, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<WatchJobResponse> MessagesAsync(
+        string jobId, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var request = new WatchJobRequest { JobId = jobId };
         var messages = new PatientStream(time, remark).MessagesAsync(

@@ -4,7 +4,9 @@ using Grpc.Core;
 
 namespace Cluster.Cli.Connection;
 
-/// <summary>A stream's messages to the last, over restarts of the scheduler in between: jobs outlive those, so their watchers do too.</summary>
+/// <summary>
+/// A stream's messages to the last, over restarts of the scheduler in between: jobs outlive those, so their watchers do too.
+/// </summary>
 internal sealed class PatientStream(TimeProvider time, Func<string, Task> remark)
 {
     private static readonly TimeSpan BetweenTries = TimeSpan.FromSeconds(1);

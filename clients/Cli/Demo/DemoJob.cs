@@ -23,10 +23,12 @@ internal sealed record DemoJob(string File, double LeastTestAccuracy, bool Loses
         _ when LosesATrainer && killed is null => $"{job.Spec.Name} ended before one of its trainers could be killed",
         { Restarts: 0 } when LosesATrainer => $"{job.Spec.Name} lost a trainer and did not restart",
         _ when LosesATrainer && !(killed!.ResumedAtStep > killed.CheckpointStep) =>
-            $"{job.Spec.Name} began again at step {killed!.ResumedAtStep?.ToString() ?? "?"} instead of behind its checkpoint of step {killed.CheckpointStep}",
+            $"{job.Spec.Name} began again at step {killed!.ResumedAtStep?.ToString() ?? "?"} instead of behind its checkpoint of step "
+                + $"{killed.CheckpointStep}",
         { Progress: not { HasTestAccuracy: true } } => $"{job.Spec.Name} reported no test accuracy",
         { Progress.TestAccuracy: var reached } when reached < LeastTestAccuracy =>
-            $"{job.Spec.Name} reached {Rendering.Words.Percent(reached)} test accuracy and needs {Rendering.Words.Percent(LeastTestAccuracy)}",
+            $"{job.Spec.Name} reached {Rendering.Words.Percent(reached)} test accuracy and needs "
+                + $"{Rendering.Words.Percent(LeastTestAccuracy)}",
         _ => null,
     };
 }

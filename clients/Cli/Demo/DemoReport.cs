@@ -20,7 +20,8 @@ internal static class DemoReport
             foreach (var (_, job) in jobs.Where(pair => pair.Demo.LosesATrainer))
             {
                 if (killed is not null)
-                    await context.Output.LineAsync($"{Describe(killed, job)}; attempt {job.Attempt} went on at step {killed.ResumedAtStep}");
+                    await context.Output.LineAsync(
+                        $"{Describe(killed, job)}; attempt {job.Attempt} went on at step {killed.ResumedAtStep}");
             }
 
             await context.Output.BlockAsync(Further(context, jobs));
@@ -32,7 +33,8 @@ internal static class DemoReport
     }
 
     public static string Describe(KilledTrainer killed, Job job) =>
-        $"{job.Spec.Name}: rank {killed.Rank} (process {killed.ProcessId}) killed with SIGKILL at step {killed.Step}, {killed.Step - killed.CheckpointStep} steps past the checkpoint of step {killed.CheckpointStep}";
+        $"{job.Spec.Name}: rank {killed.Rank} (process {killed.ProcessId}) killed with SIGKILL at step {killed.Step}, "
+        + $"{killed.Step - killed.CheckpointStep} steps past the checkpoint of step {killed.CheckpointStep}";
 
     private static ColumnTable Table(VerbContext context, IEnumerable<(DemoJob Demo, Job Job)> jobs)
     {

@@ -54,7 +54,8 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
 
         await context.Output.Console().Live(new Text("…")).StartAsync(async live => await UntilAllEndAsync(() =>
         {
-            live.UpdateTarget(new Rows(jobs.SelectMany(pair => new[] { JobView.Render(pair.Job, context.Host.Time, context.Output.Width), Text.Empty })));
+            live.UpdateTarget(
+                new Rows(jobs.SelectMany(pair => new[] { JobView.Render(pair.Job, context.Host.Time, context.Output.Width), Text.Empty })));
             live.Refresh();
             return Task.CompletedTask;
         }, cancellationToken));
@@ -71,7 +72,8 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
             if (jobs.TrueForAll(pair => pair.Job.State.IsFinal()))
                 return;
             if (context.Host.Time.GetUtcNow() - since > LongestRun)
-                throw new CliException(ExitCode.Failed, $"the demo's jobs did not end within {LongestRun.TotalMinutes} minutes; ./cluster job list shows where they stand");
+                throw new CliException(ExitCode.Failed,
+                    $"the demo's jobs did not end within {LongestRun.TotalMinutes} minutes; ./cluster job list shows where they stand");
             await looks.WaitForNextTickAsync(cancellationToken);
         }
     }
@@ -83,7 +85,8 @@ internal sealed class DemoRun(VerbContext context, TrainerProcesses trainers, Fu
             var (demo, job) = jobs[i];
             if (job.State.IsFinal())
                 continue;
-            job = (await context.Connection.Jobs.GetJobAsync(new GetJobRequest { JobId = job.Id }, context.Connection.Call(cancellationToken))).Job;
+            job = (await context.Connection.Jobs.GetJobAsync(
+                new GetJobRequest { JobId = job.Id }, context.Connection.Call(cancellationToken))).Job;
             jobs[i] = (demo, job);
             if (demo.LosesATrainer && killed is null && job.State == JobState.Running)
                 await KillOnceSavedAsync(job, cancellationToken);

@@ -41,7 +41,8 @@ internal sealed class TrainerProcesses(string procFolder = "/proc")
             && arguments.Contains("trainer") && After("--job") == jobId;
         return isTrainer && int.TryParse(After("--rank"), NumberStyles.None, CultureInfo.InvariantCulture, out var rank) ? rank : -1;
 
-        string? After(string option) => Array.IndexOf(arguments, option) is >= 0 and var at && at + 1 < arguments.Length ? arguments[at + 1] : null;
+        string? After(string option) =>
+            Array.IndexOf(arguments, option) is >= 0 and var at && at + 1 < arguments.Length ? arguments[at + 1] : null;
     }
 
     private string[] CommandLineOf(int processId)

@@ -8,7 +8,9 @@ using Spectre.Console;
 
 namespace Cluster.Cli.Experiments;
 
-/// <summary>Shows all jobs of an experiment until the last has ended: a live table on a terminal, lines in a pipe, JSON for programs.</summary>
+/// <summary>
+/// Shows all jobs of an experiment until the last has ended: a live table on a terminal, lines in a pipe, JSON for programs.
+/// </summary>
 internal sealed class ExperimentFollower(VerbContext context)
 {
     private readonly OrderedDictionary<string, Job> jobs = [];
@@ -20,7 +22,8 @@ internal sealed class ExperimentFollower(VerbContext context)
         try
         {
             var messages = new PatientStream(context.Host.Time, context.Output.RemarkAsync).MessagesAsync(
-                () => context.Connection.Experiments.WatchExperiment(new WatchExperimentRequest { ExperimentId = id }, context.Connection.Stream(cancellationToken)),
+                () => context.Connection.Experiments.WatchExperiment(
+                    new WatchExperimentRequest { ExperimentId = id }, context.Connection.Stream(cancellationToken)),
                 HasAll, "the jobs go on", cancellationToken);
             if (context.Output.IsTerminal)
                 await ShowLiveAsync(messages);
@@ -33,12 +36,14 @@ internal sealed class ExperimentFollower(VerbContext context)
         {
             var shown = Words.Short(experiment?.Id ?? id);
             await context.Output.RemarkAsync(
-                $"detached; the jobs go on. Follow them again: ./cluster experiment watch {shown}   Cancel them: ./cluster experiment cancel {shown}");
+                $"detached; the jobs go on. Follow them again: ./cluster experiment watch {shown}   Cancel them: "
+                    + $"./cluster experiment cancel {shown}");
             return ExitCode.Interrupted;
         }
 
         if (!context.Json)
-            await context.Output.BlockAsync(ExperimentTable.Of(jobs.Values).Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
+            await context.Output.BlockAsync(
+                ExperimentTable.Of(jobs.Values).Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
         return ExperimentLines.ExitCodeOf(experiment!);
     }
 
@@ -64,7 +69,8 @@ internal sealed class ExperimentFollower(VerbContext context)
         }
 
         foreach (var job in message.Jobs.Where(IsNews))
-            await context.Output.LineAsync($"{Words.Clock(Timestamp.FromDateTimeOffset(context.Host.Time.GetUtcNow()))}  {ExperimentLines.Member(job)}");
+            await context.Output.LineAsync(
+                $"{Words.Clock(Timestamp.FromDateTimeOffset(context.Host.Time.GetUtcNow()))}  {ExperimentLines.Member(job)}");
         Take(message);
         await context.Host.Out.FlushAsync();
     }

@@ -34,7 +34,8 @@ internal sealed record ExperimentTable(IReadOnlyList<Job> Jobs, Goal? Goal, IRea
     public string Markdown(Experiment experiment, TimeProvider time)
     {
         return $"**{experiment.Name}** ({experiment.Id})\n\n{Row(Headings.Select(heading => heading.ToLowerInvariant()))}"
-            + $"|{string.Concat(Headings.Select((_, column) => column < WordColumns ? "---|" : "---:|"))}\n{string.Concat(Rows(time).Select(Row))}";
+            + $"|{string.Concat(Headings.Select((_, column) => column < WordColumns ? "---|" : "---:|"))}\n"
+            + string.Concat(Rows(time).Select(Row));
 
         static string Row(IEnumerable<string> cells) => $"| {string.Join(" | ", cells.Select(cell => cell.Replace("|", "\\|")))} |\n";
     }

@@ -11,10 +11,11 @@ internal static class ExperimentVerbs
 {
     private const int LargestPage = 1000;
 
-    public static Command Build(VerbFactory verbs) => new("experiment", "groups of jobs that differ in what is compared; submit one with job submit")
-    {
-        BuildList(verbs), BuildDescribe(verbs), BuildWatch(verbs), BuildCancel(verbs),
-    };
+    public static Command Build(VerbFactory verbs) =>
+        new("experiment", "groups of jobs that differ in what is compared; submit one with job submit")
+        {
+            BuildList(verbs), BuildDescribe(verbs), BuildWatch(verbs), BuildCancel(verbs),
+        };
 
     private static Argument<string> Argument() => PrefixArgument.Make("EXPERIMENT", "an experiment", "./cluster experiment list");
 
@@ -53,29 +54,32 @@ internal static class ExperimentVerbs
             Description = "add when each job first got so far, by the mean of an epoch, such as train/accuracy=0.75",
             HelpName = "SERIES=VALUE",
         };
-        var command = verbs.Verb("describe", "Show an experiment's jobs side by side, and the file that it was submitted as.", async (context, cancellationToken) =>
-        {
-            if (context.Json && (context.Arguments.GetValue(markdown) || context.Arguments.GetValue(reach) is not null))
-                throw new CliException(ExitCode.Usage, "--json goes with neither --markdown nor --reach; choose one");
-            var goal = context.Arguments.GetValue(reach) is { } wanted ? Goal.Parse(wanted) : null;
-            var request = new GetExperimentRequest { ExperimentId = context.Arguments.GetRequiredValue(id) };
-            var found = await context.Connection.Experiments.GetExperimentAsync(request, context.Connection.Call(cancellationToken));
-            await ExperimentJobs.AddRestAsync(found.Jobs, found.Experiment.Id, found.NextPageToken, context, cancellationToken);
-            found.NextPageToken = "";
-            if (context.Json)
+        var command = verbs.Verb("describe", "Show an experiment's jobs side by side, and the file that it was submitted as.",
+            async (context, cancellationToken) =>
             {
-                await context.Output.DocumentAsync(found);
-                return ExitCode.Done;
-            }
+                if (context.Json && (context.Arguments.GetValue(markdown) || context.Arguments.GetValue(reach) is not null))
+                    throw new CliException(ExitCode.Usage, "--json goes with neither --markdown nor --reach; choose one");
+                var goal = context.Arguments.GetValue(reach) is { } wanted ? Goal.Parse(wanted) : null;
+                var request = new GetExperimentRequest { ExperimentId = context.Arguments.GetRequiredValue(id) };
+                var found = await context.Connection.Experiments.GetExperimentAsync(request, context.Connection.Call(cancellationToken));
+                await ExperimentJobs.AddRestAsync(found.Jobs, found.Experiment.Id, found.NextPageToken, context, cancellationToken);
+                found.NextPageToken = "";
+                if (context.Json)
+                {
+                    await context.Output.DocumentAsync(found);
+                    return ExitCode.Done;
+                }
 
-            var reached = new List<string>();
-            foreach (var job in goal is null ? [] : found.Jobs)
-                reached.Add(await goal!.ReachedByAsync(job, context, cancellationToken));
-            var table = new ExperimentTable(found.Jobs, goal, reached);
-            await context.Output.BlockAsync(
-                context.Arguments.GetValue(markdown) ? table.Markdown(found.Experiment, context.Host.Time) : Describe(found, table, context));
-            return ExitCode.Done;
-        });
+                var reached = new List<string>();
+                foreach (var job in goal is null ? [] : found.Jobs)
+                    reached.Add(await goal!.ReachedByAsync(job, context, cancellationToken));
+                var table = new ExperimentTable(found.Jobs, goal, reached);
+                await context.Output.BlockAsync(
+                    context.Arguments.GetValue(markdown)
+                        ? table.Markdown(found.Experiment, context.Host.Time)
+                        : Describe(found, table, context));
+                return ExitCode.Done;
+            });
         command.Arguments.Add(id);
         command.Options.Add(markdown);
         command.Options.Add(reach);
@@ -86,7 +90,8 @@ internal static class ExperimentVerbs
     {
         var id = Argument();
         var command = verbs.Verb("watch", "Show the progress of an experiment's jobs until all have ended; Ctrl-C leaves them running.",
-            (context, cancellationToken) => new ExperimentFollower(context).FollowAsync(context.Arguments.GetRequiredValue(id), cancellationToken));
+            (context, cancellationToken) =>
+                new ExperimentFollower(context).FollowAsync(context.Arguments.GetRequiredValue(id), cancellationToken));
         command.Arguments.Add(id);
         return command;
     }
@@ -97,7 +102,11 @@ internal static class ExperimentVerbs
         var reason = new Option<string?>("--reason") { Description = "kept with the jobs", HelpName = "TEXT" };
         var command = verbs.Verb("cancel", "Cancel all jobs of an experiment that have not ended.", async (context, cancellationToken) =>
         {
-            var request = new CancelExperimentRequest { ExperimentId = context.Arguments.GetRequiredValue(id), Reason = context.Arguments.GetValue(reason) ?? "" };
+            var request = new CancelExperimentRequest
+            {
+                ExperimentId = context.Arguments.GetRequiredValue(id),
+                Reason = context.Arguments.GetValue(reason) ?? "",
+            };
             var cancelled = await context.Connection.Experiments.CancelExperimentAsync(request, context.Connection.Call(cancellationToken));
             await ExperimentJobs.AddRestAsync(cancelled.Jobs, cancelled.Experiment.Id, cancelled.NextPageToken, context, cancellationToken);
             cancelled.NextPageToken = "";
@@ -117,7 +126,11 @@ internal static class ExperimentVerbs
         var all = new ListExperimentsResponse();
         do
         {
-            var request = new ListExperimentsRequest { PageSize = Math.Min(limit - all.Experiments.Count, LargestPage), PageToken = all.NextPageToken };
+            var request = new ListExperimentsRequest
+            {
+                PageSize = Math.Min(limit - all.Experiments.Count, LargestPage),
+                PageToken = all.NextPageToken,
+            };
             var page = await context.Connection.Experiments.ListExperimentsAsync(request, context.Connection.Call(cancellationToken));
             all.Experiments.AddRange(page.Experiments);
             all.NextPageToken = page.NextPageToken;
@@ -134,7 +147,8 @@ internal static class ExperimentVerbs
         text.Append("experiment  ").Append(experiment.Id).Append('\n');
         text.Append("name        ").Append(Printable.OneLine(experiment.Name)).Append('\n');
         text.Append("owner       ").Append(Printable.OneLine(experiment.Owner)).Append('\n');
-        text.Append("jobs        ").Append(ExperimentLines.Jobs(experiment)).Append(", ").Append(ExperimentLines.States(experiment)).Append('\n');
+        text.Append("jobs        ").Append(ExperimentLines.Jobs(experiment)).Append(", ").Append(ExperimentLines.States(experiment))
+            .Append('\n');
         text.Append("created     ").Append(Words.Clock(experiment.CreatedAt)).Append("\n\n");
         text.Append(table.Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
         text.Append("\nfile\n");

@@ -7,7 +7,9 @@ using Grpc.Core;
 
 namespace Cluster.Cli.Experiments;
 
-/// <summary>A mark on a series, such as 25 % training error, and when a job first got there: the mean over an epoch counts, not one lucky batch.</summary>
+/// <summary>
+/// A mark on a series, such as 25 % training error, and when a job first got there: the mean over an epoch counts, not one lucky batch.
+/// </summary>
 internal sealed record Goal(string Series, double Value)
 {
     private bool WantsLess => Series.EndsWith("/loss", StringComparison.Ordinal);
@@ -16,7 +18,8 @@ internal sealed record Goal(string Series, double Value)
     /// <exception cref="CliException">It is no goal.</exception>
     public static Goal Parse(string text)
     {
-        var series = MetricNames.All.Where(name => name.EndsWith("/loss", StringComparison.Ordinal) || name.EndsWith("/accuracy", StringComparison.Ordinal)).ToList();
+        var series = MetricNames.All.Where(
+            name => name.EndsWith("/loss", StringComparison.Ordinal) || name.EndsWith("/accuracy", StringComparison.Ordinal)).ToList();
         var parts = text.Split('=', 2);
         if (parts is not [var name, var number] || !double.TryParse(number, CultureInfo.InvariantCulture, out var value))
             throw new CliException(ExitCode.Usage, $"--reach is {text} but must be a series and a value; write it as train/accuracy=0.75");

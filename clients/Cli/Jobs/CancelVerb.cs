@@ -12,7 +12,11 @@ internal static class CancelVerb
         var reason = new Option<string?>("--reason") { Description = "kept with the job", HelpName = "TEXT" };
         var command = verbs.Verb("cancel", "Cancel a job; its checkpoints stay.", async (context, cancellationToken) =>
         {
-            var request = new CancelJobRequest { JobId = context.Arguments.GetRequiredValue(job), Reason = context.Arguments.GetValue(reason) ?? "" };
+            var request = new CancelJobRequest
+            {
+                JobId = context.Arguments.GetRequiredValue(job),
+                Reason = context.Arguments.GetValue(reason) ?? "",
+            };
             var cancelled = (await context.Connection.Jobs.CancelJobAsync(request, context.Connection.Call(cancellationToken))).Job;
             if (context.Json)
                 await context.Output.DocumentAsync(cancelled);

@@ -17,7 +17,8 @@ internal static class DescribeVerb
             async (context, cancellationToken) =>
             {
                 var id = context.Arguments.GetRequiredValue(job);
-                var found = await context.Connection.Jobs.GetJobAsync(new GetJobRequest { JobId = id }, context.Connection.Call(cancellationToken));
+                var found = await context.Connection.Jobs.GetJobAsync(
+                    new GetJobRequest { JobId = id }, context.Connection.Call(cancellationToken));
                 if (context.Json)
                 {
                     await context.Output.DocumentAsync(found);

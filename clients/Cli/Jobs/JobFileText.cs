@@ -31,7 +31,8 @@ internal static class JobFileText
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {
-            throw new CliException(ExitCode.Usage, $"FILE is {path} but cannot be read ({fault.Message}); name a job file that you may read");
+            throw new CliException(
+                ExitCode.Usage, $"FILE is {path} but cannot be read ({fault.Message}); name a job file that you may read");
         }
     }
 }

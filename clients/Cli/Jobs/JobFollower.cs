@@ -16,13 +16,16 @@ internal sealed class JobFollower(VerbContext context)
     private DateTimeOffset lastLine;
     private int lastEpoch;
 
-    /// <returns>0 if the job succeeded, 1 if not, 130 when interrupted: then the job goes on and the reader is told how to come back.</returns>
+    /// <returns>
+    /// 0 if the job succeeded, 1 if not, 130 when interrupted: then the job goes on and the reader is told how to come back.
+    /// </returns>
     public async Task<int> FollowAsync(string jobId, CancellationToken cancellationToken)
     {
         Job? last = null;
         try
         {
-            var messages = new JobWatch(context.Connection, context.Host.Time, context.Output.RemarkAsync).MessagesAsync(jobId, cancellationToken);
+            var messages = new JobWatch(context.Connection, context.Host.Time, context.Output.RemarkAsync)
+                .MessagesAsync(jobId, cancellationToken);
             if (context.Output.IsTerminal)
                 last = await ShowLiveAsync(messages);
             else
@@ -33,7 +36,8 @@ internal sealed class JobFollower(VerbContext context)
             && interrupted is OperationCanceledException or RpcException { StatusCode: StatusCode.Cancelled })
         {
             var id = Words.Short(last?.Id ?? jobId);
-            await context.Output.RemarkAsync($"detached; the job goes on. Follow it again: ./cluster job watch {id}   Cancel it: ./cluster job cancel {id}");
+            await context.Output.RemarkAsync(
+                $"detached; the job goes on. Follow it again: ./cluster job watch {id}   Cancel it: ./cluster job cancel {id}");
             return ExitCode.Interrupted;
         }
 
@@ -71,10 +75,12 @@ internal sealed class JobFollower(VerbContext context)
             var reason = happened.Reason.Length > 0 ? $" ({happened.Reason})" : "";
             await context.Output.LineAsync($"{Words.Clock(happened.Time)}  {happened.ToState.Word()}{reason}");
         }
-        else if (Words.Figures(job.Progress) is { Length: > 0 } figures && (job.Progress.Epoch != lastEpoch || now - lastLine >= BetweenLines))
+        else if (Words.Figures(job.Progress) is { Length: > 0 } figures
+            && (job.Progress.Epoch != lastEpoch || now - lastLine >= BetweenLines))
         {
             (lastEpoch, lastLine) = (job.Progress.Epoch, now);
-            await context.Output.LineAsync($"{Words.Clock(Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(now))}  {job.State.Word()}  {figures}");
+            await context.Output.LineAsync(
+                $"{Words.Clock(Google.Protobuf.WellKnownTypes.Timestamp.FromDateTimeOffset(now))}  {job.State.Word()}  {figures}");
         }
 
         await context.Host.Out.FlushAsync();

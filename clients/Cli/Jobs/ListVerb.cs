@@ -17,7 +17,8 @@ internal static class ListVerb
             Description = "only jobs in this state; may be given again",
             HelpName = "STATE",
         };
-        states.AcceptOnlyFromAmong([.. Enum.GetValues<JobState>().Where(state => state != JobState.Unspecified).Select(state => state.Word())]);
+        states.AcceptOnlyFromAmong(
+            [.. Enum.GetValues<JobState>().Where(state => state != JobState.Unspecified).Select(state => state.Word())]);
         var workspace = new Option<string?>("--workspace") { Description = "only jobs of this workspace", HelpName = "NAME" };
         var experiment = new Option<string?>("--experiment") { Description = "only jobs of this experiment", HelpName = "ID" };
         var limit = LimitOption.Make("jobs");
@@ -28,12 +29,14 @@ internal static class ListVerb
                 Workspace = context.Arguments.GetValue(workspace) ?? "",
                 ExperimentId = context.Arguments.GetValue(experiment) ?? "",
             };
-            request.States.AddRange((context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
+            request.States.AddRange(
+                (context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
             var listed = await ListAsync(context, request, context.Arguments.GetValue(limit), cancellationToken);
             if (context.Json)
                 await context.Output.DocumentAsync(listed);
             else
-                await context.Output.BlockAsync(Table(listed.Jobs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
+                await context.Output.BlockAsync(
+                    Table(listed.Jobs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
             return ExitCode.Done;
         });
         foreach (var option in new Option[] { states, workspace, experiment, limit })
@@ -41,7 +44,8 @@ internal static class ListVerb
         return command;
     }
 
-    private static async Task<ListJobsResponse> ListAsync(VerbContext context, ListJobsRequest request, int limit, CancellationToken cancellationToken)
+    private static async Task<ListJobsResponse> ListAsync(
+        VerbContext context, ListJobsRequest request, int limit, CancellationToken cancellationToken)
     {
         var all = new ListJobsResponse();
         do

@@ -13,14 +13,18 @@ internal static class SubmitVerb
     {
         var file = new Argument<string>("FILE") { Description = "job file, or - for standard input" };
         var follow = new Option<bool>("--follow", "-f") { Description = "stay and show progress until the job ends" };
-        var wait = new Option<bool>("--wait-for-capacity") { Description = "queue the job even if the cluster as it stands can never run it" };
+        var wait = new Option<bool>("--wait-for-capacity")
+        {
+            Description = "queue the job even if the cluster as it stands can never run it",
+        };
         var requestId = new Option<Guid?>("--request-id")
         {
             Description = "submitting twice with the same id makes one job (a UUID; otherwise a new one)",
             HelpName = "UUID",
         };
         var command = verbs.Verb("submit",
-            "Queue a training job, or all jobs of a file with variants. Among waiting jobs of one queue a larger priority number wins, then the older job.",
+            "Queue a training job, or all jobs of a file with variants. "
+                + "Among waiting jobs of one queue a larger priority number wins, then the older job.",
             (context, cancellationToken) => RunAsync(
                 context,
                 context.Arguments.GetRequiredValue(file),
@@ -43,7 +47,8 @@ internal static class SubmitVerb
         foreach (var warning in JobSpecWarnings.Of(JobFile.Parse(yaml)))
             await context.Output.RemarkAsync($"warning: {warning}");
         var request = new SubmitJobRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity };
-        var job = (await SubmitAsync(context, request.RequestId, options => context.Connection.Jobs.SubmitJobAsync(request, options), cancellationToken)).Job;
+        var job = (await SubmitAsync(
+            context, request.RequestId, options => context.Connection.Jobs.SubmitJobAsync(request, options), cancellationToken)).Job;
 
         if (context.Json)
             await (follow ? context.Output.MessageAsync(job) : context.Output.DocumentAsync(job));
@@ -62,7 +67,8 @@ internal static class SubmitVerb
         ExperimentFile.Parse(yaml);
         var request = new SubmitExperimentRequest { RequestId = requestId.ToString("D"), Yaml = yaml, WaitForCapacity = waitForCapacity };
         var submitted = await SubmitAsync(
-            context, request.RequestId, options => context.Connection.Experiments.SubmitExperimentAsync(request, options), cancellationToken);
+            context, request.RequestId, options => context.Connection.Experiments.SubmitExperimentAsync(request, options),
+            cancellationToken);
         await ExperimentJobs.AddRestAsync(submitted.Jobs, submitted.Experiment.Id, submitted.NextPageToken, context, cancellationToken);
         submitted.NextPageToken = "";
         if (context.Json)
@@ -86,7 +92,8 @@ internal static class SubmitVerb
         catch (RpcException fault) when (fault.StatusCode == StatusCode.DeadlineExceeded)
         {
             // It may have been stored all the same.
-            await context.Output.RemarkAsync($"the job may have been queued; to try again without making a second one, add --request-id {requestId}");
+            await context.Output.RemarkAsync(
+                $"the job may have been queued; to try again without making a second one, add --request-id {requestId}");
             throw;
         }
     }

@@ -30,7 +30,8 @@ internal static class ValidateVerb
                 if (context.Json)
                     await context.Output.DocumentAsync(spec);
                 else
-                    await context.Output.BlockAsync($"# {Rendering.Printable.OneLine(path)} is valid; with every default written down:\n{JobFile.Write(spec)}");
+                    await context.Output.BlockAsync(
+                        $"# {Rendering.Printable.OneLine(path)} is valid; with every default written down:\n{JobFile.Write(spec)}");
                 return ExitCode.Done;
             });
         command.Arguments.Add(file);
@@ -38,7 +39,8 @@ internal static class ValidateVerb
         return command;
     }
 
-    private static async Task<int> ValidateExperimentAsync(VerbContext context, string path, string yaml, bool isOffline, CancellationToken cancellationToken)
+    private static async Task<int> ValidateExperimentAsync(
+        VerbContext context, string path, string yaml, bool isOffline, CancellationToken cancellationToken)
     {
         var plan = ExperimentFile.Parse(yaml);
         var valid = new ValidateExperimentResponse
@@ -58,7 +60,8 @@ internal static class ValidateVerb
             return ExitCode.Done;
         }
 
-        await context.Output.BlockAsync($"# {Rendering.Printable.OneLine(path)} is valid; its {valid.Variants.Count} jobs with every default written down:\n");
+        await context.Output.BlockAsync(
+            $"# {Rendering.Printable.OneLine(path)} is valid; its {valid.Variants.Count} jobs with every default written down:\n");
         foreach (var variant in valid.Variants)
         {
             foreach (var warning in JobSpecWarnings.Of(variant.Spec))

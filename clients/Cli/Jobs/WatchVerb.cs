@@ -9,7 +9,8 @@ internal static class WatchVerb
     {
         var job = JobArgument.Make();
         var command = verbs.Verb("watch", "Show a job's progress until it ends; Ctrl-C leaves it running.",
-            (context, cancellationToken) => new JobFollower(context).FollowAsync(context.Arguments.GetRequiredValue(job), cancellationToken));
+            (context, cancellationToken) =>
+                new JobFollower(context).FollowAsync(context.Arguments.GetRequiredValue(job), cancellationToken));
         command.Arguments.Add(job);
         return command;
     }
@@ -32,7 +33,8 @@ internal static class PrefixArgument
         argument.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && !Contracts.IdPrefix.TryParse(token.Value, out _))
-                result.AddError($"{name} is {Rendering.Printable.OneLine(token.Value)} but must be 4 to 32 hexadecimal digits of {what}'s id; {list} shows them");
+                result.AddError($"{name} is {Rendering.Printable.OneLine(token.Value)} but must be 4 to 32 hexadecimal digits of "
+                    + $"{what}'s id; {list} shows them");
         });
         return argument;
     }

@@ -11,8 +11,8 @@ namespace Cluster.Cli.Models;
 /// <param name="Top1">ImageNet accuracy in percent as published by others; null where none was.</param>
 /// <param name="AccuracySource">Where the accuracy comes from, or a figure on other data.</param>
 internal sealed record ModelLine(
-    string Name, string Family, string Paper, string Input, int Classes, long Parameters, long MultiplyAdds, double? Top1, double? Top5, string AccuracySource,
-    string Summary, IReadOnlyList<string> Options)
+    string Name, string Family, string Paper, string Input, int Classes, long Parameters, long MultiplyAdds, double? Top1, double? Top5,
+    string AccuracySource, string Summary, IReadOnlyList<string> Options)
 {
     public static JsonSerializerOptions Json { get; } = new(JsonSerializerDefaults.Web)
     {
@@ -25,7 +25,7 @@ internal sealed record ModelLine(
     {
         var facts = model.Facts;
         return new ModelLine(
-            model.Name, model.Family, facts.Paper, $"{facts.Channels}×{facts.InputSize}×{facts.InputSize}", facts.Classes, facts.Parameters, facts.MultiplyAdds,
-            facts.Top1, facts.Top5, facts.Source, model.Summary, [.. model.Options.Select(option => option.Name)]);
+            model.Name, model.Family, facts.Paper, $"{facts.Channels}×{facts.InputSize}×{facts.InputSize}", facts.Classes, facts.Parameters,
+            facts.MultiplyAdds, facts.Top1, facts.Top5, facts.Source, model.Summary, [.. model.Options.Select(option => option.Name)]);
     }
 }

@@ -29,7 +29,11 @@ internal static class ModelVerbs
     private static Command BuildDescribe(VerbFactory verbs)
     {
         var name = new Argument<string>("NAME") { Description = "a model, as ./cluster models lists them" };
-        var options = new Option<string[]>("--option") { Description = "an option of the model; may be given again", HelpName = "KEY=VALUE" };
+        var options = new Option<string[]>("--option")
+        {
+            Description = "an option of the model; may be given again",
+            HelpName = "KEY=VALUE",
+        };
         var batch = new Option<int>("--batch")
         {
             Description = "images in one forward pass of one device: adds the memory that training takes",
@@ -52,23 +56,25 @@ internal static class ModelVerbs
             if (result.Tokens is [var token] && int.TryParse(token.Value, out var images) && images < 1)
                 result.AddError($"--batch is {images} but must be at least 1; use a number such as 128");
         });
-        var command = verbs.Verb("describe", "Show a model's layers with their output shapes and parameters; a node builds it.", async (context, cancellationToken) =>
-        {
-            var training = Training(context.Arguments.GetRequiredValue(optimizer), context.Arguments.GetRequiredValue(precision));
-            var request = new DescribeModelRequest
+        var command = verbs.Verb("describe", "Show a model's layers with their output shapes and parameters; a node builds it.",
+            async (context, cancellationToken) =>
             {
-                Model = PublishedModel.Complete(PublishedModel.Read(context.Arguments.GetRequiredValue(name), context.Arguments.GetValue(options) ?? [])),
-                BatchSize = context.Arguments.GetValue(batch),
-                Optimizer = training.Optimizer,
-                Precision = training.Precision,
-            };
-            var found = await context.Connection.Models.DescribeModelAsync(request, context.Connection.Call(cancellationToken));
-            if (context.Json)
-                await context.Output.DocumentAsync(found);
-            else
-                await context.Output.BlockAsync(Describe(found, request, context));
-            return ExitCode.Done;
-        });
+                var training = Training(context.Arguments.GetRequiredValue(optimizer), context.Arguments.GetRequiredValue(precision));
+                var request = new DescribeModelRequest
+                {
+                    Model = PublishedModel.Complete(
+                        PublishedModel.Read(context.Arguments.GetRequiredValue(name), context.Arguments.GetValue(options) ?? [])),
+                    BatchSize = context.Arguments.GetValue(batch),
+                    Optimizer = training.Optimizer,
+                    Precision = training.Precision,
+                };
+                var found = await context.Connection.Models.DescribeModelAsync(request, context.Connection.Call(cancellationToken));
+                if (context.Json)
+                    await context.Output.DocumentAsync(found);
+                else
+                    await context.Output.BlockAsync(Describe(found, request, context));
+                return ExitCode.Done;
+            });
         command.Arguments.Add(name);
         foreach (var option in new Option[] { options, batch, optimizer, precision })
             command.Options.Add(option);
@@ -81,7 +87,8 @@ internal static class ModelVerbs
         try
         {
             return JobFile.Parse(
-                $"model: lenet5\ndata: mnist\nhyperparameters: {{optimizer: {JsonSerializer.Serialize(optimizer)}, precision: {JsonSerializer.Serialize(precision)}}}\n").Hyperparameters;
+                $"model: lenet5\ndata: mnist\nhyperparameters: {{optimizer: {JsonSerializer.Serialize(optimizer)}, precision: "
+                    + $"{JsonSerializer.Serialize(precision)}}}\n").Hyperparameters;
         }
         catch (JobFileException wrong)
         {
@@ -108,21 +115,27 @@ internal static class ModelVerbs
         var model = ModelCatalog.All.Single(known => known.Name == found.Model.Name);
         var (description, text) = (found.Description, new StringBuilder());
         text.Append($"model       {model.Name}: {model.Summary}\n");
-        text.Append($"options     {string.Join(", ", found.Model.Options.OrderBy(option => option.Key, StringComparer.Ordinal).Select(option => $"{option.Key} {OptionDefinition.Text(option.Value)}"))}\n");
+        var options = found.Model.Options.OrderBy(option => option.Key, StringComparer.Ordinal)
+            .Select(option => $"{option.Key} {OptionDefinition.Text(option.Value)}");
+        text.Append($"options     {string.Join(", ", options)}\n");
         text.Append($"parameters  {Count(description.Parameters)}\n");
         text.Append($"macs        {Count(description.MultiplyAdds)} for one image\n");
         if (description.Memory is { } memory)
-            text.Append($"memory      {Memory(memory)}; batch {request.BatchSize}, {request.Optimizer.Name}, {request.Precision.ToString().ToLowerInvariant()}\n");
+            text.Append($"memory      {Memory(memory)}; batch {request.BatchSize}, {request.Optimizer.Name}, "
+                + $"{request.Precision.ToString().ToLowerInvariant()}\n");
         var table = new ColumnTable("LAYER", "KIND", "OUTPUT", "PARAMETERS", "MACS");
         foreach (var layer in description.Layers)
-            table.Add(layer.Name, layer.OnlyInTraining ? $"{layer.Kind} (training only)" : layer.Kind, string.Join('×', layer.OutputShape), Count(layer.Parameters), Count(layer.MultiplyAdds));
+            table.Add(layer.Name, layer.OnlyInTraining ? $"{layer.Kind} (training only)" : layer.Kind, string.Join('×', layer.OutputShape),
+                Count(layer.Parameters), Count(layer.MultiplyAdds));
         return text.Append('\n').Append(table.Render(context.Output.IsTerminal ? context.Output.Width : null)).ToString();
     }
 
     /// <summary>"1.9 GiB (parameters 528 MiB, gradients …)".</summary>
     private static string Memory(MemoryEstimate memory) =>
-        $"{Words.Bytes(memory.Total)} (parameters {Words.Bytes(memory.Parameters)}, gradients {Words.Bytes(memory.Gradients)}, optimizer {Words.Bytes(memory.OptimizerState)}, "
-        + $"activations {Words.Bytes(memory.Activations)}, backward {Words.Bytes(memory.Transient)}, process {Words.Bytes(memory.Process)})";
+        $"{Words.Bytes(memory.Total)} (parameters {Words.Bytes(memory.Parameters)}, gradients {Words.Bytes(memory.Gradients)}, "
+        + $"optimizer {Words.Bytes(memory.OptimizerState)}, "
+        + $"activations {Words.Bytes(memory.Activations)}, backward {Words.Bytes(memory.Transient)}, "
+        + $"process {Words.Bytes(memory.Process)})";
 
     private static string Count(long count) => count == 0 ? "" : count.ToString("N0", CultureInfo.InvariantCulture);
 

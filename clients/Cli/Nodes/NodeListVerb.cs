@@ -11,15 +11,16 @@ internal static class NodeListVerb
     private const int LongestCell = 40;
 
     public static Command Build(VerbFactory verbs) =>
-        verbs.Verb("list", "List the machines, with what is free on them; node describe tells all of one.", async (context, cancellationToken) =>
-        {
-            var listed = await ListAsync(context, cancellationToken);
-            if (context.Json)
-                await context.Output.DocumentAsync(listed);
-            else
-                await context.Output.BlockAsync(Table(listed.Nodes).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+        verbs.Verb(
+            "list", "List the machines, with what is free on them; node describe tells all of one.", async (context, cancellationToken) =>
+            {
+                var listed = await ListAsync(context, cancellationToken);
+                if (context.Json)
+                    await context.Output.DocumentAsync(listed);
+                else
+                    await context.Output.BlockAsync(Table(listed.Nodes).Render(context.Output.IsTerminal ? context.Output.Width : null));
+                return ExitCode.Done;
+            });
 
     private static async Task<ListNodesResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
     {

@@ -13,7 +13,8 @@ internal static class JobView
     public static IRenderable Render(Job job, TimeProvider time, int width)
     {
         var ran = Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } length ? Words.Length(length) : "";
-        var head = $"[bold]{Markup.Escape(Printable.OneLine(job.Spec.Name))}[/] {Words.Short(job.Id)}  [{Colour(job.State)}]{job.State.Word()}[/]  {ran}";
+        var head = $"[bold]{Markup.Escape(Printable.OneLine(job.Spec.Name))}[/] {Words.Short(job.Id)}  "
+            + $"[{Colour(job.State)}]{job.State.Word()}[/]  {ran}";
         var rows = new List<IRenderable> { new Markup(head) };
         if (Note(job) is { Length: > 0 } note)
             rows.Add(Line(note, width));

@@ -17,7 +17,8 @@ internal static class Printable
     }
 
     /// <summary>At most so many characters, the last an ellipsis where some are missing.</summary>
-    public static string Cut(string text, int longest) => text.Length <= longest ? text : string.Concat(text.AsSpan(0, Math.Max(longest - 1, 0)), "…");
+    public static string Cut(string text, int longest) =>
+        text.Length <= longest ? text : string.Concat(text.AsSpan(0, Math.Max(longest - 1, 0)), "…");
 
     private static bool IsUnwanted(char character) => char.IsControl(character) && character != '\t';
 }

@@ -16,9 +16,14 @@ internal static class PredictionsVerb
     public static Command Build(VerbFactory verbs)
     {
         var job = JobArgument.Make();
-        var output = new Option<string?>("--output", "-o") { Description = "write them to this file (otherwise to standard output)", HelpName = "FILE" };
+        var output = new Option<string?>("--output", "-o")
+        {
+            Description = "write them to this file (otherwise to standard output)",
+            HelpName = "FILE",
+        };
         var command = verbs.Verb("predictions",
-            "Print what a job of task predict gave: a line of CSV for each sample, or of JSON with --json.", async (context, cancellationToken) =>
+            "Print what a job of task predict gave: a line of CSV for each sample, or of JSON with --json.",
+            async (context, cancellationToken) =>
             {
                 var id = context.Arguments.GetRequiredValue(job);
                 if (context.Arguments.GetValue(output) is not { } path)
@@ -41,7 +46,8 @@ internal static class PredictionsVerb
 
     private static async Task WriteAsync(VerbContext context, string job, TextWriter writer, CancellationToken cancellationToken)
     {
-        using var call = context.Connection.Runs.StreamPredictions(new StreamPredictionsRequest { JobId = job }, context.Connection.Stream(cancellationToken));
+        using var call = context.Connection.Runs.StreamPredictions(
+            new StreamPredictionsRequest { JobId = job }, context.Connection.Stream(cancellationToken));
         var headed = context.Json;
         await foreach (var message in call.ResponseStream.ReadAllAsync(cancellationToken))
         {
@@ -58,6 +64,7 @@ internal static class PredictionsVerb
     private static string Heading(int likeliest) =>
         "index,label,predicted" + string.Concat(Enumerable.Range(1, likeliest).Select(i => $",class{i},probability{i}"));
 
-    private static string Csv(Prediction row) => string.Create(CultureInfo.InvariantCulture, $"{row.Index},{(row.HasLabel ? $"{row.Label}" : "")},{row.Predicted}")
-        + string.Concat(row.Likeliest.Select(one => string.Create(CultureInfo.InvariantCulture, $",{one.Class},{one.Probability:R}")));
+    private static string Csv(Prediction row) =>
+        string.Create(CultureInfo.InvariantCulture, $"{row.Index},{(row.HasLabel ? $"{row.Label}" : "")},{row.Predicted}")
+            + string.Concat(row.Likeliest.Select(one => string.Create(CultureInfo.InvariantCulture, $",{one.Class},{one.Probability:R}")));
 }

@@ -15,15 +15,17 @@ internal static class RunListVerb
     public static Command Build(VerbFactory verbs)
     {
         var limit = LimitOption.Make("runs");
-        var command = verbs.Verb("list", "List runs, the newest first: what was set and what came of it.", async (context, cancellationToken) =>
-        {
-            var listed = await ListAsync(context, context.Arguments.GetValue(limit), cancellationToken);
-            if (context.Json)
-                await context.Output.DocumentAsync(listed);
-            else
-                await context.Output.BlockAsync(Table(listed.Runs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+        var command = verbs.Verb(
+            "list", "List runs, the newest first: what was set and what came of it.", async (context, cancellationToken) =>
+            {
+                var listed = await ListAsync(context, context.Arguments.GetValue(limit), cancellationToken);
+                if (context.Json)
+                    await context.Output.DocumentAsync(listed);
+                else
+                    await context.Output.BlockAsync(
+                        Table(listed.Runs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
+                return ExitCode.Done;
+            });
         command.Options.Add(limit);
         return command;
     }
@@ -46,13 +48,16 @@ internal static class RunListVerb
     private static ColumnTable Table(IEnumerable<Run> runs, TimeProvider time)
     {
         var table = new ColumnTable(
-            "RUN", "NAME", "MODEL", "DATA", "SPLIT", "BATCH", "OPTIMIZER", "RATE", "EPOCHS", "STATE", "LOSS", "VALIDATION", "TEST", "IMAGES/S", "TIME");
+            "RUN", "NAME", "MODEL", "DATA", "SPLIT", "BATCH", "OPTIMIZER", "RATE", "EPOCHS", "STATE", "LOSS", "VALIDATION", "TEST",
+            "IMAGES/S", "TIME");
         foreach (var run in runs)
         {
             var (training, progress) = (run.Hyperparameters, run.Progress);
             table.Add(
-                Words.Short(run.JobId), run.Name, run.Model.Name, run.Data.Name, $"{run.Parallelism.ToString().ToLowerInvariant()}×{Math.Max(run.Placement.Count, 1)}",
-                $"{training.GlobalBatchSize}", training.Optimizer.Name, training.Optimizer.LearningRate.ToString("G4", CultureInfo.InvariantCulture),
+                Words.Short(run.JobId), run.Name, run.Model.Name, run.Data.Name,
+                $"{run.Parallelism.ToString().ToLowerInvariant()}×{Math.Max(run.Placement.Count, 1)}",
+                $"{training.GlobalBatchSize}", training.Optimizer.Name,
+                training.Optimizer.LearningRate.ToString("G4", CultureInfo.InvariantCulture),
                 progress is { Epochs: > 0 } ? Words.Epoch(progress) : $"{training.Epochs}", run.State.Word(),
                 progress is { HasTrainLoss: true } ? Words.Loss(progress.TrainLoss) : "",
                 progress is { HasValidationAccuracy: true } ? Words.Percent(progress.ValidationAccuracy) : "",

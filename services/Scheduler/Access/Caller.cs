@@ -15,7 +15,9 @@ public sealed record Caller(string Owner, Scope Scope)
     public bool MayChangeWhatIsOwnedBy(string owner) => owner == Owner || Scope is Scope.Operator or Scope.Admin;
 }
 
-/// <summary>One rank of an attempt. The secret is only claimed: whoever acts on the attempt compares it, in the same breath as the write.</summary>
+/// <summary>
+/// One rank of an attempt. The secret is only claimed: whoever acts on the attempt compares it, in the same breath as the write.
+/// </summary>
 public sealed record AttemptCaller(JobId JobId, int Attempt, int Rank, string Secret)
 {
     /// <summary>The rank whose metadata <see cref="ScopeInterceptor"/> has read.</summary>

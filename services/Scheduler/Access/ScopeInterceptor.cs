@@ -23,21 +23,24 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
     }
 
     public override async Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
-        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation)
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context,
+        ClientStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context);
         return await continuation(requestStream, context);
     }
 
     public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
-        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
+        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context,
+        ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context);
         await continuation(request, responseStream, context);
     }
 
     public override async Task DuplexStreamingServerHandler<TRequest, TResponse>(
-        IAsyncStreamReader<TRequest> requestStream, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, DuplexStreamingServerMethod<TRequest, TResponse> continuation)
+        IAsyncStreamReader<TRequest> requestStream, IServerStreamWriter<TResponse> responseStream, ServerCallContext context,
+        DuplexStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context);
         await continuation(requestStream, responseStream, context);
@@ -67,7 +70,8 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         // Not from RequestHeaders, which takes all metadata apart and fails at what is not for us to read.
         var headers = context.GetHttpContext().Request.Headers;
         var token = CallMetadata.TokenOf(headers[CallMetadata.Authorization])
-            ?? throw new RpcException(new Status(StatusCode.Unauthenticated, "no token; send the metadata 'authorization: Bearer <token>'"));
+            ?? throw new RpcException(
+                new Status(StatusCode.Unauthenticated, "no token; send the metadata 'authorization: Bearer <token>'"));
         if (needed == Scope.Attempt)
         {
             context.UserState[typeof(AttemptCaller)] = ReadAttempt(headers, token);
@@ -75,9 +79,11 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         }
 
         var caller = await tokens.FindAsync(token, context.CancellationToken)
-            ?? throw new RpcException(new Status(StatusCode.Unauthenticated, "the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE"));
+            ?? throw new RpcException(
+                new Status(StatusCode.Unauthenticated, "the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE"));
         if (!caller.Scope.Allows(needed))
-            throw new RpcException(new Status(StatusCode.PermissionDenied, $"this needs the scope {Word(needed)}; the token has {Word(caller.Scope)}"));
+            throw new RpcException(
+                new Status(StatusCode.PermissionDenied, $"this needs the scope {Word(needed)}; the token has {Word(caller.Scope)}"));
         context.UserState[typeof(Caller)] = caller;
     }
 
@@ -87,7 +93,8 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         && int.TryParse(headers[CallMetadata.Rank], out var rank)
             ? new AttemptCaller(job, attempt, rank, secret)
             : throw new RpcException(new Status(
-                StatusCode.Unauthenticated, $"a trainer's call carries the metadata {CallMetadata.Job}, {CallMetadata.Attempt} and {CallMetadata.Rank}"));
+                StatusCode.Unauthenticated,
+                $"a trainer's call carries the metadata {CallMetadata.Job}, {CallMetadata.Attempt} and {CallMetadata.Rank}"));
 
     private static string Word(Scope scope) => scope.ToString().ToLowerInvariant();
 }

@@ -3,8 +3,11 @@ using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Access;
 
-/// <summary>Makes the tokens of <see cref="AccessOptions"/> known before the first call is served, and withdraws those that stood there before.</summary>
-public sealed partial class TokenBootstrap(TokenRegister tokens, IOptions<AccessOptions> options, ILogger<TokenBootstrap> logger) : IHostedService
+/// <summary>
+/// Makes the tokens of <see cref="AccessOptions"/> known before the first call is served, and withdraws those that stood there before.
+/// </summary>
+public sealed partial class TokenBootstrap(TokenRegister tokens, IOptions<AccessOptions> options, ILogger<TokenBootstrap> logger)
+    : IHostedService
 {
     // Guessing a token must be hopeless, whoever made it.
     private const int FewestCharacters = 20;
@@ -15,7 +18,8 @@ public sealed partial class TokenBootstrap(TokenRegister tokens, IOptions<Access
         var admin = Read(nameof(AccessOptions.AdminTokenFile), options.Value.AdminTokenFile);
         var node = Read(nameof(AccessOptions.NodeTokenFile), options.Value.NodeTokenFile);
         if (admin == node)
-            throw Refusal(nameof(AccessOptions.NodeTokenFile), options.Value.NodeTokenFile, "whose token is the administrator's too; make another one for the nodes");
+            throw Refusal(nameof(AccessOptions.NodeTokenFile), options.Value.NodeTokenFile,
+                "whose token is the administrator's too; make another one for the nodes");
         await PutAsync(admin, "admin", Scope.Admin, cancellationToken);
         await PutAsync(node, "nodes", Scope.Node, cancellationToken);
     }
@@ -56,6 +60,7 @@ public sealed partial class TokenBootstrap(TokenRegister tokens, IOptions<Access
     private static OptionsValidationException Refusal(string setting, string path, string problem) =>
         new(setting, typeof(AccessOptions), [$"{AccessOptions.SectionName}:{setting} is '{path}', {problem}"]);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "The token file of {Owner} has a new token; {Withdrawn} earlier ones are withdrawn")]
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "The token file of {Owner} has a new token; {Withdrawn} earlier ones are withdrawn")]
     private partial void LogWithdrawn(string owner, int withdrawn);
 }

@@ -37,7 +37,10 @@ public sealed class TokenRegister(TokenStore store, IOptions<AccessOptions> opti
     public Task AddAsync(string token, string owner, Scope scope, CancellationToken cancellationToken) =>
         store.PutAsync(Hash(token), new TokenGrant(owner, scope), cancellationToken);
 
-    /// <summary>Withdraws all other tokens of that owner and scope; where one is remembered it works on for <see cref="AccessOptions.CacheDuration"/>.</summary>
+    /// <summary>
+    /// Withdraws all other tokens of that owner and scope; where one is remembered it works on for
+    /// <see cref="AccessOptions.CacheDuration"/>.
+    /// </summary>
     /// <returns>How many there were.</returns>
     public Task<int> WithdrawOthersAsync(string token, string owner, Scope scope, CancellationToken cancellationToken) =>
         store.RemoveOthersAsync(Hash(token), new TokenGrant(owner, scope), cancellationToken);

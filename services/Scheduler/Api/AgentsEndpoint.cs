@@ -32,8 +32,10 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
     public override async Task<HeartbeatResponse> Heartbeat(HeartbeatRequest request, ServerCallContext context)
     {
         if (request.Devices.FirstOrDefault(device => !double.IsFinite(device.Utilization)) is { } odd)
-            throw new InvalidRequestException($"utilization of device {odd.Device} is {odd.Utilization}; give 0 to 1, or leave the device out");
-        var utilization = request.Devices.GroupBy(device => device.Device).ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
+            throw new InvalidRequestException(
+                $"utilization of device {odd.Device} is {odd.Utilization}; give 0 to 1, or leave the device out");
+        var utilization = request.Devices.GroupBy(device => device.Device)
+            .ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
         var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization, request.ShuttingDown);
         var result = await heartbeats.HeartbeatAsync(ReadNode(request.NodeId), heartbeat);
         RequireLease(result.Status, request.NodeId);
@@ -42,7 +44,8 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
 
     public override async Task<UpdateDataSetsResponse> UpdateDataSets(UpdateDataSetsRequest request, ServerCallContext context)
     {
-        var status = await heartbeats.UpdateDataSetsAsync(ReadNode(request.NodeId), new NodeDataSets(request.Incarnation, [.. request.DataSets]));
+        var status = await heartbeats.UpdateDataSetsAsync(
+            ReadNode(request.NodeId), new NodeDataSets(request.Incarnation, [.. request.DataSets]));
         RequireLease(status, request.NodeId);
         return new UpdateDataSetsResponse();
     }
@@ -60,7 +63,8 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
         if (request.AgentSequence < 1)
             throw new InvalidRequestException($"agent_sequence is {request.AgentSequence}; lines are numbered from 1");
         await logs.AppendAsync(
-            ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines, context.CancellationToken);
+            ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines,
+            context.CancellationToken);
         return new AppendLogsResponse();
     }
 
@@ -84,7 +88,8 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
             throw new InvalidRequestException("incarnation is empty; make a UUID at each start of the agent");
         // Devices are granted by their ids: two of the same would be one to the placement, and one attempt's too many.
         if (request.Devices.GroupBy(device => device.Id).FirstOrDefault(same => same.Key.Length == 0 || same.Skip(1).Any()) is { } wrong)
-            throw new InvalidRequestException($"device id '{wrong.Key}' stands {wrong.Count()} times; give each device an id of its own, such as cpu:0");
+            throw new InvalidRequestException(
+                $"device id '{wrong.Key}' stands {wrong.Count()} times; give each device an id of its own, such as cpu:0");
     }
 
     private static NodeId ReadNode(string text) =>

@@ -8,7 +8,8 @@ public static class ApiHosting
 {
     public static IServiceCollection AddApi(this IServiceCollection services, IConfiguration configuration)
     {
-        services.AddOptions<AccessOptions>().Bind(configuration.GetSection(AccessOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<AccessOptions>().Bind(configuration.GetSection(AccessOptions.SectionName)).ValidateDataAnnotations()
+            .ValidateOnStart();
         services.AddSingleton<TokenRegister>();
         services.AddSingleton<RefusalLog>();
         services.AddHostedService<TokenBootstrap>();

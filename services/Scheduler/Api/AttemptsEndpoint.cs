@@ -16,7 +16,8 @@ public sealed class AttemptsEndpoint(
     {
         var credential = await AdmitAsync(context);
         if (request.Endpoint is null || request.Endpoint.Rank != credential.Rank)
-            throw new InvalidRequestException($"endpoint.rank is {request.Endpoint?.Rank.ToString() ?? "unset"}; rank {credential.Rank} posts its own endpoint");
+            throw new InvalidRequestException(
+                $"endpoint.rank is {request.Endpoint?.Rank.ToString() ?? "unset"}; rank {credential.Rank} posts its own endpoint");
         return await rendezvous.JoinAsync(credential, request, Cluster.Scheduler.Attempts.Rendezvous.Patience, context.CancellationToken);
     }
 
@@ -54,15 +55,17 @@ public sealed class AttemptsEndpoint(
         };
     }
 
-    public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+    public override async Task GetChunks(
+        GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
     {
         var credential = await AdmitAsync(context);
         var checkpoint = ReadCheckpoint(request.CheckpointId);
         // Refuses what the job may not read.
         await checkpoints.GetManifestAsync(credential.Job, checkpoint, context.CancellationToken);
-        await foreach (var data in chunks.ReadAsync(checkpoint, request.Sha256, context.CancellationToken))
+        foreach (var hash in request.Sha256)
         {
-            await responseStream.WriteAsync(new GetChunksResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+            var data = UnsafeByteOperations.UnsafeWrap(await chunks.GetAsync(checkpoint, hash, context.CancellationToken));
+            await responseStream.WriteAsync(new GetChunksResponse { Data = data }, context.CancellationToken);
         }
     }
 

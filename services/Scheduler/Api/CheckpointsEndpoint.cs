@@ -25,20 +25,24 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
         };
     }
 
-    public override async Task DownloadFile(DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
+    public override async Task DownloadFile(
+        DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
     {
         if (!Guid.TryParse(request.CheckpointId, out var id))
             throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}'; give the whole id, as DescribeCheckpoint does");
         var manifest = await queries.GetManifestAsync(id, context.CancellationToken);
         var file = manifest.Files.FirstOrDefault(file => file.Name == request.File)
-            ?? throw new InvalidRequestException($"file is '{request.File}'; checkpoint {id} has {string.Join(", ", manifest.Files.Select(file => file.Name))}");
-        await foreach (var data in chunks.ReadAsync(id, file.Chunks.Select(chunk => chunk.Sha256), context.CancellationToken))
+            ?? throw new InvalidRequestException(
+                $"file is '{request.File}'; checkpoint {id} has {string.Join(", ", manifest.Files.Select(file => file.Name))}");
+        foreach (var chunk in file.Chunks)
         {
-            await responseStream.WriteAsync(new DownloadFileResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+            var data = UnsafeByteOperations.UnsafeWrap(await chunks.GetAsync(id, chunk.Sha256, context.CancellationToken));
+            await responseStream.WriteAsync(new DownloadFileResponse { Data = data }, context.CancellationToken);
         }
     }
 
-    public override async Task<ImportCheckpointResponse> ImportCheckpoint(IAsyncStreamReader<ImportCheckpointRequest> requestStream, ServerCallContext context)
+    public override async Task<ImportCheckpointResponse> ImportCheckpoint(
+        IAsyncStreamReader<ImportCheckpointRequest> requestStream, ServerCallContext context)
     {
         if (!await requestStream.MoveNext(context.CancellationToken) || requestStream.Current.File is not { } file)
             throw new InvalidRequestException("the first message describes no file; set file");
@@ -50,7 +54,8 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
         _ = ModelCatalog.TryGet(file.Model!.Name, out var model);
         foreach (var (name, value) in file.Model.Options.ToList())
             file.Model.Options[name] = model!.Option(name)!.Coerce(value);
-        var id = await import.ImportAsync(Caller.Of(context).Owner, file, ChunksAsync(requestStream, context.CancellationToken), context.CancellationToken);
+        var id = await import.ImportAsync(
+            Caller.Of(context).Owner, file, ChunksAsync(requestStream, context.CancellationToken), context.CancellationToken);
         _ = IdPrefix.TryParse(id.ToString(), out var whole);
         return new ImportCheckpointResponse { Checkpoint = (await queries.FindAsync(whole, context.CancellationToken))[0] };
     }
@@ -59,7 +64,8 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
     {
         var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
         if (!Caller.Of(context).MayChangeWhatIsOwnedBy(checkpoint.Owner))
-            throw new RpcException(new Status(StatusCode.PermissionDenied, $"checkpoint {checkpoint.Id} belongs to {checkpoint.Owner}; deleting it needs the scope operator"));
+            throw new RpcException(new Status(StatusCode.PermissionDenied,
+                $"checkpoint {checkpoint.Id} belongs to {checkpoint.Owner}; deleting it needs the scope operator"));
         await deletion.DeleteAsync(Guid.Parse(checkpoint.Id), context.CancellationToken);
         return new DeleteCheckpointResponse { Checkpoint = checkpoint };
     }
@@ -67,7 +73,8 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
     private async Task<Checkpoint> FindAsync(string id, CancellationToken cancellationToken)
     {
         if (!IdPrefix.TryParse(id, out var prefix))
-            throw new InvalidRequestException($"checkpoint_id is '{id}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
+            throw new InvalidRequestException(
+                $"checkpoint_id is '{id}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
         var found = await queries.FindAsync(prefix, cancellationToken);
         return found.Count switch
         {
@@ -78,9 +85,11 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
     }
 
     private static async IAsyncEnumerable<PutChunksRequest> ChunksAsync(
-        IAsyncStreamReader<ImportCheckpointRequest> requests, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+        IAsyncStreamReader<ImportCheckpointRequest> requests,
+        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
     {
         while (await requests.MoveNext(cancellationToken))
-            yield return requests.Current.Chunk ?? throw new InvalidRequestException("a message after the first has no chunk; send the file's bytes in chunks");
+            yield return requests.Current.Chunk
+                ?? throw new InvalidRequestException("a message after the first has no chunk; send the file's bytes in chunks");
     }
 }

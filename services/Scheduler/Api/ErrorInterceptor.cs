@@ -26,7 +26,8 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
     }
 
     public override async Task<TResponse> ClientStreamingServerHandler<TRequest, TResponse>(
-        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context, ClientStreamingServerMethod<TRequest, TResponse> continuation)
+        IAsyncStreamReader<TRequest> requestStream, ServerCallContext context,
+        ClientStreamingServerMethod<TRequest, TResponse> continuation)
     {
         try
         {
@@ -39,7 +40,8 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
     }
 
     public override async Task ServerStreamingServerHandler<TRequest, TResponse>(
-        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context, ServerStreamingServerMethod<TRequest, TResponse> continuation)
+        TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context,
+        ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
         try
         {
@@ -56,9 +58,10 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         var code = fault switch
         {
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
-            JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException or ManifestConflictException
-                or InvalidImportException => StatusCode.InvalidArgument,
-            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or CheckpointInUseException or NoPredictionsException => StatusCode.FailedPrecondition,
+            JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException
+                or ManifestConflictException or InvalidImportException => StatusCode.InvalidArgument,
+            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or CheckpointInUseException
+                or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,

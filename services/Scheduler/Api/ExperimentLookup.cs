@@ -12,13 +12,15 @@ public sealed class ExperimentLookup(ExperimentStore store)
     public async Task<ExperimentId> FindAsync(string text, CancellationToken cancellationToken)
     {
         if (!IdPrefix.TryParse(text, out var prefix))
-            throw new InvalidRequestException($"experiment_id is '{text}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
+            throw new InvalidRequestException(
+                $"experiment_id is '{text}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
         var found = await store.FindAsync(prefix, limit: 2, cancellationToken);
         return found.Count switch
         {
             0 => throw new ExperimentNotFoundException($"no experiment has an id that begins with {prefix}"),
             1 => found[0],
-            _ => throw new InvalidRequestException($"experiment_id is '{text}', with which several experiments' ids begin; give more of it"),
+            _ => throw new InvalidRequestException(
+                $"experiment_id is '{text}', with which several experiments' ids begin; give more of it"),
         };
     }
 }

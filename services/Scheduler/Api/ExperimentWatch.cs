@@ -16,7 +16,8 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
     /// <summary>All of its jobs, then those that change; ends once all are final.</summary>
-    public async IAsyncEnumerable<WatchExperimentResponse> UpdatesAsync(ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<WatchExperimentResponse> UpdatesAsync(
+        ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.SubscribeToAll();
         var sent = new Dictionary<string, Job>();

@@ -12,7 +12,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>Experiments over gRPC.</summary>
 internal sealed class ExperimentsEndpoint(
-    IGrainFactory grains, ExperimentSubmission submission, ExperimentStore store, ExperimentLookup lookup, ExperimentWatch watch, InitialCheckpoint initial)
+    IGrainFactory grains, ExperimentSubmission submission, ExperimentStore store, ExperimentLookup lookup, ExperimentWatch watch,
+    InitialCheckpoint initial)
     : ExperimentService.ExperimentServiceBase
 {
     public override async Task<SubmitExperimentResponse> SubmitExperiment(SubmitExperimentRequest request, ServerCallContext context)
@@ -74,10 +75,12 @@ internal sealed class ExperimentsEndpoint(
         var id = await lookup.FindAsync(request.ExperimentId, context.CancellationToken);
         var (experiment, jobs, _) = await GetAsync(id, context.CancellationToken);
         if (!caller.MayChangeWhatIsOwnedBy(experiment.Owner))
-            throw new RpcException(new Status(StatusCode.PermissionDenied, $"experiment {id} belongs to {experiment.Owner}; cancelling it needs the scope operator"));
+            throw new RpcException(new Status(
+                StatusCode.PermissionDenied, $"experiment {id} belongs to {experiment.Owner}; cancelling it needs the scope operator"));
         // The last first, so that none of those that wait is started by the place of one that was cancelled.
         foreach (var job in jobs.Reverse().Where(job => !job.State.IsFinal()))
-            await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(JobId.Parse(job.Id).Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
+            await GrainCall.RetryAsync(
+                () => grains.GetGrain<IJobGrain>(JobId.Parse(job.Id).Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
         var cancelled = await GetAsync(id, context.CancellationToken);
         var page = Jobs(cancelled, after: 0);
         return new CancelExperimentResponse
@@ -98,7 +101,9 @@ internal sealed class ExperimentsEndpoint(
         }
     }
 
-    /// <summary>The jobs after so many, as many as a message holds. An experiment never gets others, so their number is the token.</summary>
+    /// <summary>
+    /// The jobs after so many, as many as a message holds. An experiment never gets others, so their number is the token.
+    /// </summary>
     private static Page<Job> Jobs(StoredExperiment stored, int after)
     {
         IReadOnlyList<Job> page = stored.Jobs.Skip(after).InMessages().FirstOrDefault() ?? [];

@@ -12,7 +12,8 @@ public sealed class JobLookup(JobQueries queries)
     public async Task<JobId> FindAsync(string text, CancellationToken cancellationToken)
     {
         if (!IdPrefix.TryParse(text, out var prefix))
-            throw new InvalidRequestException($"job_id is '{text}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
+            throw new InvalidRequestException(
+                $"job_id is '{text}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
         var found = await queries.FindAsync(prefix, limit: 2, cancellationToken);
         return found.Count switch
         {

@@ -6,7 +6,9 @@ using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Api;
 
-/// <summary>A job as it goes on: events, progress, metrics and log lines, each read from Postgres when the feed says that there is more.</summary>
+/// <summary>
+/// A job as it goes on: events, progress, metrics and log lines, each read from Postgres when the feed says that there is more.
+/// </summary>
 public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs, JobFeed feed)
 {
     // The feed tells of changes made in this process; those of another scheduler are seen this much later.
@@ -53,9 +55,12 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
         }
     }
 
-    /// <summary>Batches of metric points in ascending step order per series; with <paramref name="follow"/>, until the job is final.</summary>
+    /// <summary>
+    /// Batches of metric points in ascending step order per series; with <paramref name="follow"/>, until the job is final.
+    /// </summary>
     public async IAsyncEnumerable<IReadOnlyList<MetricPoint>> MetricsAsync(
-        JobId id, IReadOnlyCollection<string> names, long afterStep, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
+        JobId id, IReadOnlyCollection<string> names, long afterStep, bool follow,
+        [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var cursor = 0L;
         // The job is asked for before the points are read.

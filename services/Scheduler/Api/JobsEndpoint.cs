@@ -13,8 +13,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
 internal sealed class JobsEndpoint(
-    IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity, MemoryForecast forecast,
-    InitialCheckpoint initial)
+    IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity,
+    MemoryForecast forecast, InitialCheckpoint initial)
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
@@ -39,8 +39,8 @@ internal sealed class JobsEndpoint(
         var span = Activity.Current;
         span?.SetTag("cluster.job.id", id.ToString());
         var command = new SubmitJob(
-            request.RequestId, caller.Owner, JsonFormatter.Default.Format(spec), span?.Id ?? "", span?.TraceStateString ?? "", request.WaitForCapacity,
-            memory is null ? "" : JsonFormatter.Default.Format(memory));
+            request.RequestId, caller.Owner, JsonFormatter.Default.Format(spec), span?.Id ?? "", span?.TraceStateString ?? "",
+            request.WaitForCapacity, memory is null ? "" : JsonFormatter.Default.Format(memory));
         await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).SubmitAsync(command));
         return new SubmitJobResponse { Job = await GetAsync(id, context.CancellationToken) };
     }
@@ -71,7 +71,9 @@ internal sealed class JobsEndpoint(
     public override async Task<ListJobsResponse> ListJobs(ListJobsRequest request, ServerCallContext context)
     {
         RequestText.Check("workspace", request.Workspace, longest: 200);
-        ExperimentId? experiment = request.ExperimentId.Length == 0 ? null : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
+        ExperimentId? experiment = request.ExperimentId.Length == 0
+            ? null
+            : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
         var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment);
         var page = await ListAsync(() => queries.ListAsync(filter, context.CancellationToken));
         return new ListJobsResponse { Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
@@ -84,12 +86,14 @@ internal sealed class JobsEndpoint(
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         var job = await GetAsync(id, context.CancellationToken);
         if (!caller.MayChangeWhatIsOwnedBy(job.Owner))
-            throw new RpcException(new Status(StatusCode.PermissionDenied, $"job {id} belongs to {job.Owner}; cancelling it needs the scope operator"));
+            throw new RpcException(
+                new Status(StatusCode.PermissionDenied, $"job {id} belongs to {job.Owner}; cancelling it needs the scope operator"));
         await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
         return new CancelJobResponse { Job = await GetAsync(id, context.CancellationToken) };
     }
 
-    public override async Task WatchJob(WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
+    public override async Task WatchJob(
+        WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
     {
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         await foreach (var update in watch.UpdatesAsync(id, request.AfterSequence, context.CancellationToken))
@@ -98,13 +102,16 @@ internal sealed class JobsEndpoint(
         }
     }
 
-    public override async Task StreamLogs(StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
+    public override async Task StreamLogs(
+        StreamLogsRequest request, IServerStreamWriter<StreamLogsResponse> responseStream, ServerCallContext context)
     {
         if (request.Tail is < 0 or > LongestTail)
-            throw new InvalidRequestException($"tail is {request.Tail}; give the number of last lines, at most {LongestTail}, or 0 for all");
+            throw new InvalidRequestException(
+                $"tail is {request.Tail}; give the number of last lines, at most {LongestTail}, or 0 for all");
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
         int? rank = request.HasRank ? request.Rank : null;
-        await foreach (var lines in watch.LogsAsync(id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
+        await foreach (var lines in watch.LogsAsync(
+            id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
         {
             foreach (var batch in lines.InMessages())
                 await responseStream.WriteAsync(new StreamLogsResponse { Lines = { batch } }, context.CancellationToken);

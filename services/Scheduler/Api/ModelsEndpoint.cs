@@ -30,7 +30,8 @@ internal sealed class ModelsEndpoint(ModelInquiry inquiry, IOptions<ModelInquiry
         var finding = await inquiry.AskAsync(query, options.Value.AnswerDeadline + TimeSpan.FromSeconds(2), context.CancellationToken);
         return finding switch
         {
-            null => throw new RpcException(new Status(StatusCode.FailedPrecondition, $"no node built {model.Name} within {options.Value.AnswerDeadline.TotalSeconds} s; try again, or a smaller inputSize")),
+            null => throw new RpcException(new Status(StatusCode.FailedPrecondition,
+                $"no node built {model.Name} within {options.Value.AnswerDeadline.TotalSeconds} s; try again, or a smaller inputSize")),
             { Answer: null } => throw new RpcException(new Status(StatusCode.FailedPrecondition, finding.Why)),
             { Answer.AnswerCase: ModelAnswer.AnswerOneofCase.Fault } => throw new InvalidRequestException(finding.Answer.Fault),
             _ => new DescribeModelResponse { Model = model, Description = finding.Answer.Description },

@@ -10,7 +10,8 @@ internal static class RequestText
         if (value.Length > longest)
             throw new InvalidRequestException($"{field} has {value.Length} characters; give {longest} at most");
         if (value.Any(char.IsControl))
-            throw new InvalidRequestException($"{field} has a control character (U+{(int)value.First(char.IsControl):X4}); give text on one line");
+            throw new InvalidRequestException(
+                $"{field} has a control character (U+{(int)value.First(char.IsControl):X4}); give text on one line");
     }
 
     /// <param name="what">What the caller makes with it: "job".</param>
@@ -18,7 +19,8 @@ internal static class RequestText
     public static void CheckRequestId(string requestId, string what)
     {
         if (string.IsNullOrWhiteSpace(requestId))
-            throw new InvalidRequestException($"request_id is empty; make a UUID for each {what}, and send the same one when you repeat the call");
+            throw new InvalidRequestException(
+                $"request_id is empty; make a UUID for each {what}, and send the same one when you repeat the call");
         Check("request_id", requestId, longest: 200);
     }
 }

@@ -27,7 +27,8 @@ public sealed class RunsEndpoint(
         return new GetRunResponse { Run = await queries.GetAsync(id, context.CancellationToken) ?? throw JobNotFoundException.For(id) };
     }
 
-    public override async Task StreamMetrics(StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
+    public override async Task StreamMetrics(
+        StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
     {
         foreach (var name in request.Names)
             RequestText.Check("names", name, longest: 200);

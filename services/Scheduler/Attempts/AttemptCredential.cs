@@ -8,7 +8,8 @@ namespace Cluster.Scheduler.Attempts;
 /// <param name="SecretHash">SHA-256 of the attempt's secret.</param>
 public sealed record AttemptCredential(JobId Job, int Attempt, int Rank, ReadOnlyMemory<byte> SecretHash)
 {
-    public static AttemptCredential Of(JobId job, int attempt, int rank, string secret) => new(job, attempt, rank, AttemptSecret.Hash(secret));
+    public static AttemptCredential Of(JobId job, int attempt, int rank, string secret) =>
+        new(job, attempt, rank, AttemptSecret.Hash(secret));
 
     public override string ToString() => $"job {Job} attempt {Attempt} rank {Rank}";
 }

@@ -49,7 +49,8 @@ public sealed class AttemptFence(ClusterDatabase database)
             "select 1 from attempts where job_id = $1 and number = $2 and secret_hash = $3 and ended_at is null for share", connection);
         AddParameters(command, credential);
         if (await command.ExecuteScalarAsync(cancellationToken) is null)
-            throw new AttemptFencedException($"attempt {credential.Attempt} of job {credential.Job} is over; nothing more is accepted from it");
+            throw new AttemptFencedException(
+                $"attempt {credential.Attempt} of job {credential.Job} is over; nothing more is accepted from it");
     }
 
     private static void AddParameters(NpgsqlCommand command, AttemptCredential credential)

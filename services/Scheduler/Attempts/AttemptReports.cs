@@ -6,7 +6,8 @@ using Npgsql;
 namespace Cluster.Scheduler.Attempts;
 
 /// <summary>Takes in what ranks report: metrics, progress, environment, and that training has begun.</summary>
-public sealed class AttemptReports(ClusterDatabase database, IGrainFactory grains, JobFeed feed, TimeProvider time)
+public sealed class AttemptReports(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IGrainFactory grains, JobFeed feed, TimeProvider time)
 {
     /// <summary>Stores a report. The same (rank, sequence) again changes nothing.</summary>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
@@ -32,14 +33,15 @@ public sealed class AttemptReports(ClusterDatabase database, IGrainFactory grain
     private static async Task<bool> NoteSequenceAsync(
         NpgsqlConnection connection, AttemptCredential credential, long sequence, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("insert into attempt_reports values ($1, $2, $3, $4) on conflict do nothing", connection)
-        {
-            Parameters =
+        await using var command =
+            new NpgsqlCommand("insert into attempt_reports values ($1, $2, $3, $4) on conflict do nothing", connection)
             {
-                new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = credential.Rank },
-                new() { Value = sequence },
-            },
-        };
+                Parameters =
+                {
+                    new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = credential.Rank },
+                    new() { Value = sequence },
+                },
+            };
         return await command.ExecuteNonQueryAsync(cancellationToken) == 1;
     }
 

@@ -18,7 +18,9 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
     // Only where another scheduler took the last post does anyone wait this long.
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
 
-    /// <summary>Posts a rank's endpoint and waits until every rank of the attempt has posted under that name; or posts what the rank does before.</summary>
+    /// <summary>
+    /// Posts a rank's endpoint and waits until every rank of the attempt has posted under that name; or posts what the rank does before.
+    /// </summary>
     /// <returns>All endpoints, in rank order; or, after <paramref name="patience"/>, the ranks that are missing.</returns>
     /// <exception cref="AttemptFencedException">The attempt is over, perhaps while waiting.</exception>
     public async Task<RendezvousResponse> JoinAsync(
@@ -44,7 +46,9 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
                 var endpoints = await ReadWholeAsync(connection, credential, request.Name, token);
                 if (endpoints is not null)
                     return new RendezvousResponse { Endpoints = { endpoints } };
-                return mayWait ? null : new RendezvousResponse { Missing = { await ReadMissingAsync(connection, credential, request.Name, token) } };
+                return mayWait
+                    ? null
+                    : new RendezvousResponse { Missing = { await ReadMissingAsync(connection, credential, request.Name, token) } };
             }, cancellationToken);
             if (response is not null)
                 return response;
@@ -58,7 +62,8 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
         await using var command = new NpgsqlCommand(
             """
             insert into rendezvous_endpoints values ($1, $2, $3, $4, $5, $6, $7)
-            on conflict (job_id, attempt, name, rank) do update set node_id = excluded.node_id, address = excluded.address, preparing = excluded.preparing
+            on conflict (job_id, attempt, name, rank) do update
+                set node_id = excluded.node_id, address = excluded.address, preparing = excluded.preparing
             """, connection)
         {
             Parameters =

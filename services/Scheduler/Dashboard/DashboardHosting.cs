@@ -8,7 +8,8 @@ public static class DashboardHosting
     /// <summary>Where the pages lie, beside the program.</summary>
     public static string WebRoot { get; } = Path.Combine(AppContext.BaseDirectory, "Dashboard", "wwwroot");
 
-    public static IServiceCollection AddDashboard(this IServiceCollection services) => services.AddSingleton<JobStreams>().AddSingleton<ExperimentStreams>();
+    public static IServiceCollection AddDashboard(this IServiceCollection services) =>
+        services.AddSingleton<JobStreams>().AddSingleton<ExperimentStreams>();
 
     public static void MapDashboard(this WebApplication app)
     {

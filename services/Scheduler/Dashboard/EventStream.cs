@@ -106,7 +106,8 @@ internal sealed class EventStream(Func<CancellationToken, Task<IAsyncEnumerable<
     }
 
     /// <summary>
-    /// A page of the same machine on another port would send the session's cookie along, and no browser keeps it from opening a WebSocket here.
+    /// A page of the same machine on another port would send the session's cookie along, and no browser keeps it from opening a WebSocket
+    /// here.
     /// </summary>
     private static bool IsFromElsewhere(HttpRequest request, out string refusal)
     {

@@ -22,9 +22,11 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
     ];
 
     /// <summary>
-    /// Events: "experiment" with the jobs that changed, then the new points of each as in <see cref="JobCurves"/>, and "end" when no more will come.
+    /// Events: "experiment" with the jobs that changed, then the new points of each as in <see cref="JobCurves"/>, and "end" when no more
+    /// will come.
     /// </summary>
-    public async IAsyncEnumerable<SseItem<string>> ExperimentAsync(ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<SseItem<string>> ExperimentAsync(
+        ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var curves = new Dictionary<string, JobCurves>();
         await using var updates = watch.UpdatesAsync(id, cancellationToken).GetAsyncEnumerator(cancellationToken);

@@ -9,11 +9,12 @@ using Cluster.Scheduler.Persistence;
 namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>
-/// One job's curves as a page has been sent them. However long the job trains, this, what is sent of it and what the page keeps have a bound.
+/// One job's curves as a page has been sent them. However long the job trains, this, what is sent of it and what the page keeps have a
+/// bound.
 /// </summary>
 /// <remarks>
-/// Events: "metrics" with points by step and "epochs" with points by epoch; before points that stand for others, "thin" with what they stand
-/// for: one of the two's points of a series from one x to another or without an end, or all points that there are.
+/// Events: "metrics" with points by step and "epochs" with points by epoch; before points that stand for others, "thin" with what they
+/// stand for: one of the two's points of a series from one x to another or without an end, or all points that there are.
 /// </remarks>
 /// <param name="names">The series that are shown.</param>
 /// <param name="buckets">As in <see cref="Curve"/>.</param>

@@ -45,7 +45,8 @@ public sealed class JobStreams(
         do
         {
             var listing = await ListAsync(anew: sent is null).WaitAsync(cancellationToken);
-            foreach (var (_, experiment) in listing.Experiments.Where(now => !now.Value.Equals(sent?.Experiments.GetValueOrDefault(now.Key))))
+            foreach (var (_, experiment) in listing.Experiments.Where(
+                now => !now.Value.Equals(sent?.Experiments.GetValueOrDefault(now.Key))))
                 yield return Item("experiment", experiment);
             foreach (var (_, job) in listing.Jobs.Where(now => !now.Value.Equals(sent?.Jobs.GetValueOrDefault(now.Key))))
                 yield return Item("job", job);

@@ -56,7 +56,8 @@ public static class SessionEndpoints
         }
 
         var reason = "the token is not known here, or may not view";
-        context.RequestServices.GetRequiredService<RefusalLog>().Refused(context.Request.Path, context.Connection.RemoteIpAddress?.ToString(), reason);
+        context.RequestServices.GetRequiredService<RefusalLog>()
+            .Refused(context.Request.Path, context.Connection.RemoteIpAddress?.ToString(), reason);
         return Results.Unauthorized();
     }
 

@@ -11,12 +11,13 @@ namespace Cluster.Scheduler.Experiments;
 
 /// <summary>Queues all jobs of an experiment at once, or none.</summary>
 internal sealed partial class ExperimentSubmission(
-    ExperimentStore store, MemoryForecast forecast, CapacityCheck capacity, InitialCheckpoint initial, JobFeed feed, ReconcileSignal signal, TimeProvider time,
-    ILogger<ExperimentSubmission> logger)
+    ExperimentStore store, MemoryForecast forecast, CapacityCheck capacity, InitialCheckpoint initial, JobFeed feed, ReconcileSignal signal,
+    TimeProvider time, ILogger<ExperimentSubmission> logger)
 {
     /// <summary>Stores and queues the plan's jobs in its order; does nothing if that was done before.</summary>
     /// <exception cref="InitialCheckpointException">The weights that one of them is to begin with cannot be found.</exception>
-    /// <exception cref="InfeasibleJobException">The registered cluster can never run one of them, and they are not to wait for capacity.</exception>
+    /// <exception cref="InfeasibleJobException">The registered cluster can never run one of them, and they are not to wait for
+    /// capacity.</exception>
     public async Task<ExperimentId> SubmitAsync(
         ExperimentPlan plan, string yaml, string owner, string requestId, bool waitForCapacity, CancellationToken cancellationToken)
     {
@@ -39,7 +40,8 @@ internal sealed partial class ExperimentSubmission(
             CreatedAt = now,
         };
         // Whoever called may have gone; what is begun is stored whole all the same.
-        if (await store.InsertAsync(experiment, [.. rows.Select(row => row.Job)], [.. rows.Select(row => row.Submitted)], CancellationToken.None))
+        if (await store.InsertAsync(
+            experiment, [.. rows.Select(row => row.Job)], [.. rows.Select(row => row.Submitted)], CancellationToken.None))
         {
             LogSubmitted(id, plan.Name, rows.Count, owner);
             foreach (var (job, _) in rows)
@@ -54,7 +56,8 @@ internal sealed partial class ExperimentSubmission(
             var request = JobIds.MemberRequest(requestId, index);
             var span = Activity.Current;
             return new JobSubmission(
-                JobIds.ForRequest(owner, request), owner, request, member.Spec, waitForCapacity, span?.Id ?? "", span?.TraceStateString ?? "",
+                JobIds.ForRequest(owner, request), owner, request, member.Spec, waitForCapacity, span?.Id ?? "", span?.TraceStateString
+                    ?? "",
                 memory[index])
             {
                 Experiment = id,
@@ -66,13 +69,17 @@ internal sealed partial class ExperimentSubmission(
         DateTimeOffset At(int index) => now.AddMicroseconds(index);
     }
 
-    /// <summary>What each job is expected to take of memory, in the plan's order, once it is known that the cluster could run each.</summary>
+    /// <summary>
+    /// What each job is expected to take of memory, in the plan's order, once it is known that the cluster could run each.
+    /// </summary>
     /// <inheritdoc cref="SubmitAsync"/>
-    public async Task<IReadOnlyList<MemoryEstimate?>> CheckAsync(ExperimentPlan plan, bool waitForCapacity, CancellationToken cancellationToken)
+    public async Task<IReadOnlyList<MemoryEstimate?>> CheckAsync(
+        ExperimentPlan plan, bool waitForCapacity, CancellationToken cancellationToken)
     {
         var memory = await Task.WhenAll(plan.Members.Select(member => forecast.OfAsync(member.Spec, cancellationToken)));
         if (!waitForCapacity)
-            await capacity.EnsureAllFitAsync(plan.Members.Zip(memory, (member, estimate) => (member.Variant, member.Spec, estimate)), cancellationToken);
+            await capacity.EnsureAllFitAsync(
+                plan.Members.Zip(memory, (member, estimate) => (member.Variant, member.Spec, estimate)), cancellationToken);
         return memory;
     }
 

@@ -14,7 +14,8 @@ public static class Listening
             .ValidateDataAnnotations()
             .Validate(
                 options => IPAddress.TryParse(options.ListenAddress, out _),
-                $"{SchedulerOptions.SectionName}:{nameof(SchedulerOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, or 0.0.0.0 for all interfaces")
+                $"{SchedulerOptions.SectionName}:{nameof(SchedulerOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, "
+                    + "or 0.0.0.0 for all interfaces")
             .ValidateOnStart();
         builder.Services.AddHostedService<StartLine>();
         builder.WebHost.ConfigureKestrel(kestrel =>

@@ -19,10 +19,12 @@ public static class SiloHosting
             .ValidateDataAnnotations()
             .Validate(
                 options => IPAddress.TryParse(options.ListenAddress, out _),
-                $"{SiloOptions.SectionName}:{nameof(SiloOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, or 0.0.0.0 for all interfaces")
+                $"{SiloOptions.SectionName}:{nameof(SiloOptions.ListenAddress)} must be an IP address, such as 127.0.0.1, "
+                    + "or 0.0.0.0 for all interfaces")
             .Validate(
                 options => Advertised(options)?.IsWildcard() == false,
-                $"{SiloOptions.SectionName}:{nameof(SiloOptions.AdvertisedAddress)} must be an IP address that the other schedulers reach this one at")
+                $"{SiloOptions.SectionName}:{nameof(SiloOptions.AdvertisedAddress)} must be an IP address that the other "
+                    + "schedulers reach this one at")
             .ValidateOnStart();
         builder.UseOrleans(silo =>
         {
@@ -30,7 +32,7 @@ public static class SiloHosting
                 clustering.Configure<IOptions<PersistenceOptions>>((options, persistence) =>
                 {
                     options.Invariant = "Npgsql";
-                    options.ConnectionString = persistence.Value.ConnectionString;
+                    options.ConnectionString = persistence.Value.MembershipConnectionString;
                 }));
             silo.AddActivityPropagation();
         });
@@ -59,5 +61,6 @@ public static class SiloHosting
     }
 
     private static IPAddress? Advertised(SiloOptions options) =>
-        IPAddress.TryParse(string.IsNullOrEmpty(options.AdvertisedAddress) ? options.ListenAddress : options.AdvertisedAddress, out var address) ? address : null;
+        IPAddress.TryParse(string.IsNullOrEmpty(options.AdvertisedAddress) ? options.ListenAddress : options.AdvertisedAddress,
+            out var address) ? address : null;
 }

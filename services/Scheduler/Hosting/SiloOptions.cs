@@ -12,8 +12,8 @@ public sealed class SiloOptions
     public string ListenAddress { get; set; } = "127.0.0.1";
 
     /// <summary>
-    /// TCP port. Fixed, since a scheduler that starts again where one was killed knows by it that the old one is gone, and need not wait until
-    /// others would have noticed. Several schedulers on one machine need a port each.
+    /// TCP port. Fixed, since a scheduler that starts again where one was killed knows by it that the old one is gone, and need not wait
+    /// until others would have noticed. Several schedulers on one machine need a port each.
     /// </summary>
     [Range(1, 65535)]
     public int Port { get; set; } = 7090;

@@ -7,7 +7,8 @@ namespace Cluster.Scheduler.Hosting;
 
 /// <summary>Says in one line of the log what has started, where it listens and where it keeps its data.</summary>
 public sealed partial class StartLine(
-    IHostApplicationLifetime lifetime, IOptions<SchedulerOptions> listening, IOptions<PersistenceOptions> persistence, ILogger<StartLine> logger)
+    IHostApplicationLifetime lifetime, IOptions<SchedulerOptions> listening, IOptions<PersistenceOptions> persistence,
+    ILogger<StartLine> logger)
     : IHostedService
 {
     public Task StartAsync(CancellationToken cancellationToken)
@@ -29,6 +30,7 @@ public sealed partial class StartLine(
 
     [LoggerMessage(
         Level = LogLevel.Information,
-        Message = "Scheduler {Version} started: gRPC on {GrpcAddress}, dashboard on {DashboardAddress}, database {Database} at {DatabaseHost}")]
+        Message = "Scheduler {Version} started: gRPC on {GrpcAddress}, dashboard on {DashboardAddress}, "
+            + "database {Database} at {DatabaseHost}")]
     private partial void LogStarted(string? version, string grpcAddress, string dashboardAddress, string? database, string? databaseHost);
 }

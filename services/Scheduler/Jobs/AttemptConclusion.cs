@@ -70,7 +70,8 @@ internal static class AttemptConclusion
         }
         else if (job.Restarts >= policy.MaxRestarts)
         {
-            record.Become(JobState.Failed, policy.MaxRestarts == 0 ? attempt.Reason : $"{attempt.Reason}; all {policy.MaxRestarts} restarts are used", now);
+            record.Become(JobState.Failed,
+                policy.MaxRestarts == 0 ? attempt.Reason : $"{attempt.Reason}; all {policy.MaxRestarts} restarts are used", now);
         }
         else
         {

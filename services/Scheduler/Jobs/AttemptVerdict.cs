@@ -20,11 +20,14 @@ internal static class AttemptVerdict
         var attempt = record.Attempt!;
         var done = record.Grants.Where(g => g.GoneAt is not null).ToList();
         if (done.Count > 0 && done.Count < record.Grants.Count && now - done.Min(g => g.GoneAt) >= options.FinishGrace)
-            return $"{Name(record.Grants.First(g => g.GoneAt is null))} goes on though rank {done[0].Rank} was done {options.FinishGrace.TotalSeconds:0} s ago";
+            return $"{Name(record.Grants.First(g => g.GoneAt is null))} goes on though rank {done[0].Rank} was done "
+                + $"{options.FinishGrace.TotalSeconds:0} s ago";
         if (attempt.State is not (AttemptState.Launching or AttemptState.Launched))
             return null;
         var silent = record.Grants.FirstOrDefault(g => g.StartedAt is null && now - lastSign(g.Rank) >= options.StartDeadline);
-        return silent is null ? null : $"{Name(silent)} does not train yet, and has said nothing for {options.StartDeadline.TotalSeconds:0} s";
+        return silent is null
+            ? null
+            : $"{Name(silent)} does not train yet, and has said nothing for {options.StartDeadline.TotalSeconds:0} s";
     }
 
     /// <summary>Whether every trainer is gone for certain, so that devices may be released.</summary>
@@ -44,8 +47,9 @@ internal static class AttemptVerdict
     /// that rank ended.
     /// </summary>
     /// <remarks>
-    /// Not so if the rank was done, if it says that the job cannot run, or if the attempt was ending already for a reason of its own: a rank
-    /// that was cut down, a deadline. Peers of the evicted rank that stopped or failed with it are no such reason, though they may be reported first.
+    /// Not so if the rank was done, if it says that the job cannot run, or if the attempt was ending already for a reason of its own: a
+    /// rank that was cut down, a deadline. Peers of the evicted rank that stopped or failed with it are no such reason, though they may be
+    /// reported first.
     /// </remarks>
     public static bool IsEviction(JobRecord record, DeviceGrantRow evicted, JobOptions options)
     {

@@ -14,9 +14,11 @@ internal sealed class CapacityCheck(NodeStore nodes)
 
     /// <summary>For an experiment's variants; the name of a job by itself is empty.</summary>
     /// <inheritdoc cref="EnsureFitsAsync"/>
-    public async Task EnsureAllFitAsync(IEnumerable<(string Variant, JobSpec Spec, MemoryEstimate? Memory)> jobs, CancellationToken cancellationToken)
+    public async Task EnsureAllFitAsync(
+        IEnumerable<(string Variant, JobSpec Spec, MemoryEstimate? Memory)> jobs, CancellationToken cancellationToken)
     {
-        var registered = (await nodes.AllAsync(cancellationToken)).ConvertAll(row => NodeCapacity.Of(row, held: FrozenDictionary<string, long>.Empty));
+        var registered = (await nodes.AllAsync(cancellationToken))
+            .ConvertAll(row => NodeCapacity.Of(row, held: FrozenDictionary<string, long>.Empty));
         foreach (var (variant, spec, memory) in jobs)
         {
             if (Feasibility.Explain(DeviceNeed.Of(spec, memory), registered) is { } reason)

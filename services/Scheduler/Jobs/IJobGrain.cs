@@ -13,7 +13,8 @@ public interface IJobGrain : IGrainWithGuidKey
     /// <summary>Stores and queues the job; does nothing if that was done before.</summary>
     /// <returns>False when the job was there already.</returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it, and it is not to wait for capacity.</exception>
-    /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found, or are another model's.</exception>
+    /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found, or are another
+    /// model's.</exception>
     [Alias("Submit")]
     Task<bool> SubmitAsync(SubmitJob command);
 

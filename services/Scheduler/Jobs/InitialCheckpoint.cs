@@ -7,7 +7,10 @@ using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Jobs;
 
-/// <summary>What a job is to begin with cannot be found, or is of another model. gRPC: FailedPrecondition; the message names field, value and remedy.</summary>
+/// <summary>
+/// What a job is to begin with cannot be found, or is of another model. gRPC: FailedPrecondition; the message names field, value and
+/// remedy.
+/// </summary>
 [GenerateSerializer, Alias("cluster.InitialCheckpointException")]
 public sealed class InitialCheckpointException(string message) : Exception(message);
 
@@ -76,17 +79,20 @@ internal sealed class InitialCheckpoint(CheckpointQueries checkpoints, JobQuerie
         if (checkpoint.Model.Name != spec.Model.Name)
         {
             throw new InitialCheckpointException(
-                $"{field}, which holds weights of {checkpoint.Model.Name}, but model.name is {spec.Model.Name}; use model {checkpoint.Model.Name} or other weights");
+                $"{field}, which holds weights of {checkpoint.Model.Name}, but model.name is {spec.Model.Name}; "
+                    + $"use model {checkpoint.Model.Name} or other weights");
         }
 
         if (checkpoint.JobId.Length > 0)
             return;
-        foreach (var (name, given) in checkpoint.Model.Options.Where(option => !(spec.InitFrom.NewHead && option.Key == ModelCatalog.Classes)))
+        foreach (var (name, given) in checkpoint.Model.Options.Where(
+            option => !(spec.InitFrom.NewHead && option.Key == ModelCatalog.Classes)))
         {
             if (spec.Model.Options.TryGetValue(name, out var value) && !value.Equals(given))
             {
                 throw new InitialCheckpointException(
-                    $"{field}, imported with {name} {OptionDefinition.Text(given)}, but model.options.{name} is {OptionDefinition.Text(value)}; make them equal");
+                    $"{field}, imported with {name} {OptionDefinition.Text(given)}, "
+                        + $"but model.options.{name} is {OptionDefinition.Text(value)}; make them equal");
             }
         }
     }

@@ -34,8 +34,8 @@ public sealed class JobFeed(TimeProvider time)
     public JobFeedSubscription SubscribeToAll() => Add(null);
 
     /// <summary>
-    /// Called when the scheduler begins to stop: every wait ends with <see cref="SchedulerStoppingException"/>. Calls that follow a job would
-    /// otherwise hold the process up until it is killed.
+    /// Called when the scheduler begins to stop: every wait ends with <see cref="SchedulerStoppingException"/>. Calls that follow a job
+    /// would otherwise hold the process up until it is killed.
     /// </summary>
     public void Close()
     {
@@ -58,7 +58,8 @@ public sealed class JobFeed(TimeProvider time)
 /// <summary>One watcher's place in the feed. Several changes between two waits count as one.</summary>
 public sealed class JobFeedSubscription : IDisposable
 {
-    private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly TimeProvider _time;
     private readonly Action<JobFeedSubscription> _remove;
 
@@ -95,5 +96,7 @@ public sealed class JobFeedSubscription : IDisposable
     internal void Close() => _signal.Writer.TryComplete();
 }
 
-/// <summary>This scheduler is about to end; another, or the same one restarted, goes on. gRPC: Unavailable, so that clients try again.</summary>
+/// <summary>
+/// This scheduler is about to end; another, or the same one restarted, goes on. gRPC: Unavailable, so that clients try again.
+/// </summary>
 public sealed class SchedulerStoppingException() : Exception("the scheduler is stopping; try again");

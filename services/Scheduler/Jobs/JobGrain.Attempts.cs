@@ -47,7 +47,8 @@ internal sealed partial class JobGrain
         })]);
         record.Job.NotBefore = null;
         var places = string.Join(", ", command.Ranks.Select(r => $"{r.NodeName} ({r.Device})"));
-        Become(record, JobState.Starting, resume is null ? $"attempt {number} on {places}" : $"attempt {number} on {places}, from the checkpoint at step {resume.Step}");
+        Become(record, JobState.Starting,
+            resume is null ? $"attempt {number} on {places}" : $"attempt {number} on {places}, from the checkpoint at step {resume.Step}");
         await SaveAsync(record);
         SchedulerTelemetry.QueueWait.Record((now - waitingSince).TotalSeconds);
         _secret = new LaunchSecret(number, secret);
@@ -139,22 +140,27 @@ internal sealed partial class JobGrain
         record.Attempt!.State = AttemptState.Running;
         record.Attempt.StartedAt = time.GetUtcNow();
         record.Job.LaunchFailures = 0;
-        Become(record, JobState.Running, $"attempt {record.Attempt.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}");
+        Become(record, JobState.Running,
+            $"attempt {record.Attempt.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}");
     }
 
     private bool JudgeAttempt(JobRecord record)
     {
-        if (record.Attempt!.State == AttemptState.Ending || AttemptVerdict.ReasonToEnd(record, LastSign, time.GetUtcNow(), options.Value) is not { } reason)
+        if (record.Attempt!.State == AttemptState.Ending
+            || AttemptVerdict.ReasonToEnd(record, LastSign, time.GetUtcNow(), options.Value) is not { } reason)
             return false;
         BeginEnding(record, reason);
         return true;
 
-        DateTimeOffset LastSign(int rank) => _lastSigns.GetValueOrDefault((record.Attempt.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
+        DateTimeOffset LastSign(int rank) =>
+            _lastSigns.GetValueOrDefault((record.Attempt.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
     }
 
     private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;
 
-    /// <summary>A rank's node takes its devices back. The other ranks cannot go on without it: the whole job waits for devices again.</summary>
+    /// <summary>
+    /// A rank's node takes its devices back. The other ranks cannot go on without it: the whole job waits for devices again.
+    /// </summary>
     private void BeginEviction(JobRecord record, DeviceGrantRow evicted)
     {
         var reason = AttemptVerdict.DescribeEviction(evicted);
@@ -188,11 +194,13 @@ internal sealed partial class JobGrain
     {
         var attempt = record.Attempt!;
         var order = new StopOrder(
-            new AttemptKey(Id, attempt.Number), record.Job.StoppingTo is null ? options.Value.FailureGrace : options.Value.CancelGrace, attempt.Reason);
+            new AttemptKey(Id, attempt.Number), record.Job.StoppingTo is null ? options.Value.FailureGrace : options.Value.CancelGrace,
+            attempt.Reason);
         var byNode = record.Grants.Where(g => g.GoneAt is null).GroupBy(g => g.NodeId).ToList();
         var results = await Task.WhenAll(byNode.Select(ranks => GrainFactory.GetGrain<INodeGrain>(ranks.Key).StopAsync(order)));
         var changed = false;
-        foreach (var rank in byNode.Where((_, i) => results[i] is { Acknowledged: true, AbsentHeartbeats: >= HeartbeatsThatProve }).SelectMany(r => r))
+        foreach (var rank in byNode.Where((_, i) => results[i] is { Acknowledged: true, AbsentHeartbeats: >= HeartbeatsThatProve })
+            .SelectMany(r => r))
         {
             rank.GoneAt = time.GetUtcNow();
             rank.ExitMessage = "its agent does not run it";

@@ -10,11 +10,12 @@ namespace Cluster.Scheduler.Jobs;
 
 /// <inheritdoc cref="IJobGrain"/>
 /// <remarks>
-/// This part takes commands; <c>JobGrain.Attempts.cs</c> drives the attempt. The record is read when first needed and written through before
-/// any answer; whatever fails on the way, it is dropped and read again.
+/// This part takes commands; <c>JobGrain.Attempts.cs</c> drives the attempt. The record is read when first needed and written through
+/// before any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, CapacityCheck capacity, InitialCheckpoint initial, CheckpointStore checkpoints, CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
+    JobStore store, NodeStore nodes, CapacityCheck capacity, InitialCheckpoint initial, CheckpointStore checkpoints,
+    CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
     IOptions<JobOptions> options, TimeProvider time, ILogger<JobGrain> logger) : Grain, IJobGrain
 {
     // Not stored: after a restart every rank has its whole patience again, in which it says anew that it is there.
@@ -146,7 +147,8 @@ internal sealed partial class JobGrain(
     });
 
     private static DeviceGrantRow? CurrentRank(JobRecord? record, int attempt, int rank) =>
-        record is { Attempt: { State: not AttemptState.Ended } current } && current.Number == attempt && rank >= 0 && rank < record.Grants.Count
+        record is { Attempt: { State: not AttemptState.Ended } current } && current.Number == attempt && rank >= 0
+            && rank < record.Grants.Count
             ? record.Grants[rank]
             : null;
 
@@ -187,6 +189,7 @@ internal sealed partial class JobGrain(
     [LoggerMessage(Level = LogLevel.Information, Message = "Job {JobId}: {From} → {To}: {Reason}")]
     private partial void LogBecame(JobId jobId, JobState from, JobState to, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} was placed on a device that is taken; the next cycle decides anew: {Detail}")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "Job {JobId} was placed on a device that is taken; the next cycle decides anew: {Detail}")]
     private partial void LogDeviceTaken(JobId jobId, string detail);
 }

@@ -24,8 +24,8 @@ public sealed class JobOptions
     public TimeSpan LaunchDeadline { get; set; } = TimeSpan.FromSeconds(30);
 
     /// <summary>
-    /// From the grant, or from the last sign of life, until a rank trains: loading libtorch, data and a checkpoint on a busy machine. Ranks that list a large
-    /// data set, or wait for one that does, say so every few seconds.
+    /// From the grant, or from the last sign of life, until a rank trains: loading libtorch, data and a checkpoint on a busy machine. Ranks
+    /// that list a large data set, or wait for one that does, say so every few seconds.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:05", "1.00:00:00")]
     public TimeSpan StartDeadline { get; set; } = TimeSpan.FromMinutes(10);

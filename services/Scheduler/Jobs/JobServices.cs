@@ -8,7 +8,8 @@ public static class JobServices
 {
     public static IServiceCollection AddJobs(this IServiceCollection services, IConfiguration configuration)
     {
-        services.AddOptions<JobOptions>().Bind(configuration.GetSection(JobOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<JobOptions>().Bind(configuration.GetSection(JobOptions.SectionName)).ValidateDataAnnotations()
+            .ValidateOnStart();
         services.AddSingleton<JobFeed>();
         services.AddSingleton<CapacityCheck>();
         services.AddSingleton<ExperimentSubmission>();

@@ -9,7 +9,8 @@ namespace Cluster.Scheduler.Jobs;
 /// <param name="TraceParent">W3C trace context of the submission, or empty.</param>
 /// <param name="Memory">Null where no node could be asked.</param>
 internal sealed record JobSubmission(
-    JobId Id, string Owner, string RequestId, JobSpec Spec, bool WaitForCapacity, string TraceParent, string TraceState, MemoryEstimate? Memory)
+    JobId Id, string Owner, string RequestId, JobSpec Spec, bool WaitForCapacity, string TraceParent, string TraceState,
+    MemoryEstimate? Memory)
 {
     public ExperimentId? Experiment { get; init; }
 

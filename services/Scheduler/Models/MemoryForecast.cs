@@ -9,7 +9,8 @@ namespace Cluster.Scheduler.Models;
 internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiryOptions> options)
 {
     /// <returns>
-    /// Of one rank; null where no node can tell in time, and for a job that does not train, which takes far less: it is then placed without.
+    /// Of one rank; null where no node can tell in time, and for a job that does not train, which takes far less: it is then placed
+    /// without.
     /// </returns>
     public async Task<MemoryEstimate?> OfAsync(JobSpec spec, CancellationToken cancellationToken)
     {
@@ -19,7 +20,10 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         return finding?.Answer?.Description?.Memory is { } memory ? WithData(memory, spec.Data) : null;
     }
 
-    /// <summary>Each rank holds the data set, or decodes its pictures, in its process's memory wherever its device is. The answer itself is everyone's and stays as it is.</summary>
+    /// <summary>
+    /// Each rank holds the data set, or decodes its pictures, in its process's memory wherever its device is. The answer itself is
+    /// everyone's and stays as it is.
+    /// </summary>
     private static MemoryEstimate WithData(MemoryEstimate memory, DataSpec data)
     {
         var dataBytes = (DataCatalog.Of(data)?.HeldBytes ?? 0) + DataCatalog.DecodingBytes(data);
@@ -41,9 +45,9 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
     };
 
     /// <summary>
-    /// Images in one pass: a rank sees its slice of a batch, or a part of that at a time with accumulation. The first slices and passes have
-    /// one image more where it does not divide. The first stage of a pipeline holds as many micro-batches as there are stages; it is cut only once it
-    /// runs, so that its rank counts as one that has the whole network, which is more than any stage takes.
+    /// Images in one pass: a rank sees its slice of a batch, or a part of that at a time with accumulation. The first slices and passes
+    /// have one image more where it does not divide. The first stage of a pipeline holds as many micro-batches as there are stages; it is
+    /// cut only once it runs, so that its rank counts as one that has the whole network, which is more than any stage takes.
     /// </summary>
     private static int RankBatchSize(JobSpec spec)
     {

@@ -97,7 +97,9 @@ internal sealed partial class ModelInquiry(
             Forget(question, why);
     }
 
-    /// <summary>Answers come in order. The first that is missing is the one that ended the process; those behind it are asked again.</summary>
+    /// <summary>
+    /// Answers come in order. The first that is missing is the one that ended the process; those behind it are asked again.
+    /// </summary>
     private void Settle(IReadOnlyList<Question> questions, IReadOnlyList<ModelAnswer> answers, string node)
     {
         for (var i = 0; i < questions.Count; i++)

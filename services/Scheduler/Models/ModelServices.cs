@@ -5,7 +5,8 @@ public static class ModelServices
 {
     public static IServiceCollection AddModels(this IServiceCollection services, IConfiguration configuration)
     {
-        services.AddOptions<ModelInquiryOptions>().Bind(configuration.GetSection(ModelInquiryOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<ModelInquiryOptions>().Bind(configuration.GetSection(ModelInquiryOptions.SectionName)).ValidateDataAnnotations()
+            .ValidateOnStart();
         services.AddSingleton<ModelInquiry>();
         services.AddHostedService(provider => provider.GetRequiredService<ModelInquiry>());
         services.AddSingleton<MemoryForecast>();

@@ -24,8 +24,8 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private readonly ILogger<GrpcAgentClient> _logger;
 
     public GrpcAgentClient(
-        IOptions<NodeOptions> options, IOptions<ModelInquiryOptions> models, ResiliencePipelineProvider<string> pipelines, TimeProvider time,
-        ILogger<GrpcAgentClient> logger)
+        IOptions<NodeOptions> options, IOptions<ModelInquiryOptions> models, ResiliencePipelineProvider<string> pipelines,
+        TimeProvider time, ILogger<GrpcAgentClient> logger)
     {
         _describeDeadline = models.Value.AnswerDeadline;
         (_options, _time, _logger) = (options.Value, time, logger);
@@ -84,7 +84,8 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     {
         try
         {
-            return DescribeResult.Of(await Client(agent).DescribeModelsAsync(request, Options(agent, _describeDeadline, cancellationToken)));
+            return DescribeResult.Of(
+                await Client(agent).DescribeModelsAsync(request, Options(agent, _describeDeadline, cancellationToken)));
         }
         catch (RpcException failure)
         {
@@ -120,14 +121,17 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
             DisposeHttpClient = true,
         })));
 
-    private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) => Options(agent, _options.AgentDeadline, cancellationToken);
+    private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) =>
+        Options(agent, _options.AgentDeadline, cancellationToken);
 
     private CallOptions Options(AgentEndpoint agent, TimeSpan deadline, CancellationToken cancellationToken) => new(
-        new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(agent.Secret) } }, (_time.GetUtcNow() + deadline).UtcDateTime, cancellationToken);
+        new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(agent.Secret) } }, (_time.GetUtcNow() + deadline).UtcDateTime,
+        cancellationToken);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent at {Agent} did not launch")]
     private partial void LogLaunchFailed(Exception failure, string jobId, int attempt, Uri agent);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent at {Agent} did not take the request to stop")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "Job {JobId} attempt {Attempt}: the agent at {Agent} did not take the request to stop")]
     private partial void LogStopFailed(Exception failure, string jobId, int attempt, Uri agent);
 }

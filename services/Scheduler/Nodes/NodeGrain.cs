@@ -12,7 +12,8 @@ namespace Cluster.Scheduler.Nodes;
 
 /// <inheritdoc cref="INodeGrain"/>
 internal sealed partial class NodeGrain(
-    NodeStore store, IAgentClient agents, ReconcileSignal signal, IOptions<NodeOptions> options, ILogger<NodeGrain> logger) : Grain, INodeGrain
+    NodeStore store, IAgentClient agents, ReconcileSignal signal, IOptions<NodeOptions> options, ILogger<NodeGrain> logger)
+    : Grain, INodeGrain
 {
     // Past this many heartbeats nobody asks about a stopped attempt any more.
     private const int ForgetStopAfter = 100;
@@ -96,7 +97,8 @@ internal sealed partial class NodeGrain(
         Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"
             && !(IPAddress.TryParse(address.DnsSafeHost, out var host) && host.IsWildcard())
             ? address
-            : throw new InvalidRegistrationException($"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
+            : throw new InvalidRegistrationException(
+                $"agent_address is '{registration.AgentAddress}', which is no http address such as http://10.0.0.7:7071");
 
     private void NoteAbsence(ImmutableArray<AttemptKey> running)
     {
@@ -115,7 +117,8 @@ internal sealed partial class NodeGrain(
             signal.Touch(job);
     }
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
     private partial void LogRegistered(NodeId nodeId, string name, int devices, int stale);
 
     [LoggerMessage(

@@ -120,7 +120,8 @@ public sealed record StopResult([property: Id(0)] bool Acknowledged, [property: 
 [GenerateSerializer, Immutable, Alias("cluster.DescribeOrder")]
 public sealed record DescribeOrder([property: Id(0)] ImmutableArray<byte> Request)
 {
-    public static DescribeOrder For(DescribeModelsRequest request) => new(ImmutableCollectionsMarshal.AsImmutableArray(request.ToByteArray()));
+    public static DescribeOrder For(DescribeModelsRequest request) =>
+        new(ImmutableCollectionsMarshal.AsImmutableArray(request.ToByteArray()));
 
     public DescribeModelsRequest Read() => DescribeModelsRequest.Parser.ParseFrom(Request.AsSpan());
 }
@@ -130,7 +131,8 @@ public sealed record DescribeOrder([property: Id(0)] ImmutableArray<byte> Reques
 [GenerateSerializer, Immutable, Alias("cluster.DescribeResult")]
 public sealed record DescribeResult([property: Id(0)] ImmutableArray<byte> Response, [property: Id(1)] string Detail)
 {
-    public static DescribeResult Of(DescribeModelsResponse response) => new(ImmutableCollectionsMarshal.AsImmutableArray(response.ToByteArray()), "");
+    public static DescribeResult Of(DescribeModelsResponse response) =>
+        new(ImmutableCollectionsMarshal.AsImmutableArray(response.ToByteArray()), "");
 
     public static DescribeResult None(string detail) => new([], detail);
 

@@ -51,7 +51,8 @@ public sealed class NodeOptions : IValidatableObject
         if (HeartbeatInterval >= LeaseDuration)
         {
             yield return new ValidationResult(
-                $"{SectionName}:{nameof(HeartbeatInterval)} is {HeartbeatInterval}, not less than {nameof(LeaseDuration)}, {LeaseDuration}: every lease would run out; lower it to a third");
+                $"{SectionName}:{nameof(HeartbeatInterval)} is {HeartbeatInterval}, not less than {nameof(LeaseDuration)}, "
+                    + $"{LeaseDuration}: every lease would run out; lower it to a third");
         }
     }
 }

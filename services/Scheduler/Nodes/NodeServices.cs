@@ -7,7 +7,8 @@ public static class NodeServices
 {
     public static IServiceCollection AddNodes(this IServiceCollection services, IConfiguration configuration)
     {
-        services.AddOptions<NodeOptions>().Bind(configuration.GetSection(NodeOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<NodeOptions>().Bind(configuration.GetSection(NodeOptions.SectionName)).ValidateDataAnnotations()
+            .ValidateOnStart();
         GrpcAgentClient.AddRetry(services);
         services.TryAddSingleton<IAgentClient, GrpcAgentClient>();
         services.AddSingleton<NodeHeartbeats>();

@@ -3,7 +3,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Takes away a checkpoint because somebody says so, with the chunks that no other names.</summary>
-public sealed class CheckpointDeletion(ClusterDatabase database)
+public sealed class CheckpointDeletion([FromKeyedServices(StorePool.Bulk)] ClusterDatabase database)
 {
     /// <exception cref="CheckpointNotFoundException">There is no such checkpoint, or none any more.</exception>
     /// <exception cref="CheckpointInUseException">A job that is not over begins with it, or may go on from it.</exception>
@@ -25,11 +25,13 @@ public sealed class CheckpointDeletion(ClusterDatabase database)
         }, cancellationToken);
 
     /// <summary>Who submits a job that begins with it holds the same lock, so there can be none that is just coming.</summary>
-    private static async Task RequireUnusedAsync(NpgsqlConnection connection, Guid checkpoint, Guid holder, CancellationToken cancellationToken)
+    private static async Task RequireUnusedAsync(
+        NpgsqlConnection connection, Guid checkpoint, Guid holder, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
-            select id from jobs where state not in ('Succeeded', 'Failed', 'Cancelled') and (id = $2 or spec->'initFrom'->>'checkpoint' = $1::text)
+            select id from jobs
+            where state not in ('Succeeded', 'Failed', 'Cancelled') and (id = $2 or spec->'initFrom'->>'checkpoint' = $1::text)
             order by id = $2 desc limit 1
             """, connection)
         {

@@ -7,8 +7,12 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Persistence;
 
-/// <summary>Stores a safetensors file that a client sends as a checkpoint of its own. Nobody sees it before all of it is there and its header is sound.</summary>
-public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks, IOptions<CheckpointOptions> options, TimeProvider time)
+/// <summary>
+/// Stores a safetensors file that a client sends as a checkpoint of its own. Nobody sees it before all of it is there and its header is
+/// sound.
+/// </summary>
+public sealed class CheckpointImport(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, ChunkStore chunks, IOptions<CheckpointOptions> options, TimeProvider time)
 {
     /// <summary>As a trainer's chunks.</summary>
     private const int MaxChunkBytes = 1 << 20;
@@ -19,7 +23,8 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
     /// <returns>The checkpoint's id.</returns>
     /// <exception cref="InvalidImportException">The file is not as announced, or no sound safetensors file.</exception>
     /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
-    public async Task<Guid> ImportAsync(string owner, ImportedFile file, IAsyncEnumerable<PutChunksRequest> content, CancellationToken cancellationToken)
+    public async Task<Guid> ImportAsync(
+        string owner, ImportedFile file, IAsyncEnumerable<PutChunksRequest> content, CancellationToken cancellationToken)
     {
         await CleanUpAsync(cancellationToken);
         var id = Guid.CreateVersion7(time.GetUtcNow());
@@ -27,9 +32,11 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
         var beginning = new MemoryStream();
         try
         {
-            await chunks.PutAsync(id, (_, _) => Task.CompletedTask, WatchAsync(file, content, stored, beginning, cancellationToken), cancellationToken);
+            await chunks.PutAsync(
+                id, (_, _) => Task.CompletedTask, WatchAsync(file, content, stored, beginning, cancellationToken), cancellationToken);
             if (stored.Bytes != file.Bytes)
-                throw new InvalidImportException($"{file.Name} ended after {stored.Bytes} of the {file.Bytes} bytes announced; send it again");
+                throw new InvalidImportException(
+                    $"{file.Name} ended after {stored.Bytes} of the {file.Bytes} bytes announced; send it again");
             await InsertAsync(id, owner, file, ManifestOf(file, stored, beginning), cancellationToken);
             return id;
         }
@@ -51,7 +58,8 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
             if (chunk.Data.Length is 0 or > MaxChunkBytes || stored.Bytes + chunk.Data.Length > file.Bytes)
             {
                 throw new InvalidImportException(
-                    $"{file.Name}: a chunk of {chunk.Data.Length} bytes after {stored.Bytes} of {file.Bytes}; send 1 to {MaxChunkBytes} bytes a chunk, and no more than announced");
+                    $"{file.Name}: a chunk of {chunk.Data.Length} bytes after {stored.Bytes} of {file.Bytes}; "
+                        + $"send 1 to {MaxChunkBytes} bytes a chunk, and no more than announced");
             }
 
             stored.Bytes += chunk.Data.Length;
@@ -92,7 +100,8 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
             {
                 entries.Select(entry => new TensorShard
                 {
-                    Name = entry.Name, File = stored.Name, GlobalShape = { entry.Shape }, Offset = { new long[entry.Shape.Count] }, Shape = { entry.Shape },
+                    Name = entry.Name, File = stored.Name, GlobalShape = { entry.Shape }, Offset = { new long[entry.Shape.Count] },
+                    Shape = { entry.Shape },
                 }),
             },
         };
@@ -110,7 +119,8 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
         }
     }
 
-    private Task<bool> InsertAsync(Guid id, string owner, ImportedFile file, CheckpointManifest manifest, CancellationToken cancellationToken) =>
+    private Task<bool> InsertAsync(
+        Guid id, string owner, ImportedFile file, CheckpointManifest manifest, CancellationToken cancellationToken) =>
         database.TransactAsync(async (connection, token) =>
         {
             await CheckpointSql.RequireChunksAsync(connection, id, manifest, token);
@@ -121,17 +131,20 @@ public sealed class CheckpointImport(ClusterDatabase database, ChunkStore chunks
                 {
                     // Again after an answer that was lost: the same row.
                     new("""
-                        insert into checkpoints (id, owner, attempt, step, epoch, bytes, manifest, created_at, imported_model, imported_file)
+                        insert into checkpoints
+                            (id, owner, attempt, step, epoch, bytes, manifest, created_at, imported_model, imported_file)
                         values ($1, $2, 0, 0, 0, $3, $4, $5, $6::jsonb, $7) on conflict (id) do nothing
                         """)
                     {
                         Parameters =
                         {
-                            new() { Value = id }, new() { Value = owner }, new() { Value = file.Bytes }, new() { Value = manifest.ToByteArray() },
+                            new() { Value = id }, new() { Value = owner }, new() { Value = file.Bytes },
+                            new() { Value = manifest.ToByteArray() },
                             new() { Value = time.GetUtcNow() }, new() { Value = JsonColumn.Write(file.Model) }, new() { Value = file.Name },
                         },
                     },
-                    new("insert into checkpoint_chunk_refs select $1, $1, h from (select distinct unnest($2::bytea[]) as h) hashes on conflict do nothing")
+                    new("insert into checkpoint_chunk_refs select $1, $1, h from (select distinct unnest($2::bytea[]) as h) "
+                        + "hashes on conflict do nothing")
                     {
                         Parameters = { new() { Value = id }, new() { Value = hashes } },
                     },

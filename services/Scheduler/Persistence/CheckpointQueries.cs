@@ -6,7 +6,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Whole checkpoints, trained here or imported, as people see them.</summary>
-public sealed class CheckpointQueries(ClusterDatabase database)
+public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     /// <summary>Newest first.</summary>
     /// <param name="job">Null for those of all jobs and the imported ones.</param>
@@ -33,8 +33,10 @@ public sealed class CheckpointQueries(ClusterDatabase database)
     {
         var chosen = await ReadAsync(
             context => which == CheckpointChoice.Best
-                ? Weights(context).Where(c => c.JobId == job.Value && c.ValidationAccuracy != null).OrderByDescending(c => c.ValidationAccuracy).ThenBy(c => c.Step).Take(1)
-                : Weights(context).Where(c => c.JobId == job.Value).OrderByDescending(c => c.Step).ThenByDescending(c => c.CreatedAt).Take(1),
+                ? Weights(context).Where(c => c.JobId == job.Value && c.ValidationAccuracy != null)
+                    .OrderByDescending(c => c.ValidationAccuracy).ThenBy(c => c.Step).Take(1)
+                : Weights(context).Where(c => c.JobId == job.Value).OrderByDescending(c => c.Step).ThenByDescending(c => c.CreatedAt)
+                    .Take(1),
             cancellationToken);
         return chosen.Count > 0 ? chosen[0] : null;
     }
@@ -43,13 +45,17 @@ public sealed class CheckpointQueries(ClusterDatabase database)
     public Task<CheckpointManifest> GetManifestAsync(Guid checkpoint, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand("select manifest from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+            await using var command = new NpgsqlCommand("select manifest from checkpoints where id = $1", connection)
+            {
+                Parameters = { new() { Value = checkpoint } },
+            };
             return await command.ExecuteScalarAsync(token) is byte[] manifest
                 ? CheckpointManifest.Parser.ParseFrom(manifest)
                 : throw new CheckpointNotFoundException($"there is no checkpoint {checkpoint}");
         }, cancellationToken);
 
-    private static IQueryable<CheckpointRow> Weights(ClusterDbContext context) => context.Checkpoints.Where(c => c.Kind == ArtifactKind.Weights);
+    private static IQueryable<CheckpointRow> Weights(ClusterDbContext context) =>
+        context.Checkpoints.Where(c => c.Kind == ArtifactKind.Weights);
 
     private static IQueryable<CheckpointRow> OfJob(ClusterDbContext context, JobId job, string after)
     {

@@ -5,7 +5,8 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Drops the checkpoints that a job's policy no longer keeps, and the chunks that no checkpoint names.</summary>
-public sealed class CheckpointRetention(ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
+public sealed class CheckpointRetention(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
 {
     /// <summary>Applies the job's keep_latest and keep_best. What an unfinished job begins with stays, whatever they say.</summary>
     public Task ApplyAsync(JobId job, CancellationToken cancellationToken) =>
@@ -29,7 +30,8 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
                             and not (coalesce((j.spec->'checkpoints'->>'keepBest')::boolean, false)
                                 and standing.rank = 1 and c.validation_accuracy is not null)
                             and not exists (select 1 from jobs later
-                                where later.spec->'initFrom'->>'checkpoint' = c.id::text and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
+                                where later.spec->'initFrom'->>'checkpoint' = c.id::text
+                                    and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
                         """)
                     {
                         Parameters = { new() { Value = job.Value } },
@@ -46,7 +48,10 @@ public sealed class CheckpointRetention(ClusterDatabase database, IOptions<Check
     {
         var job = await database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+            await using var command = new NpgsqlCommand("select job_id from checkpoints where id = $1", connection)
+            {
+                Parameters = { new() { Value = checkpoint } },
+            };
             return await command.ExecuteScalarAsync(token) as Guid?;
         }, cancellationToken);
         if (job is { } id)

@@ -14,14 +14,17 @@ internal static class CheckpointSql
     public static async Task<Guid?> FindAsync(
         NpgsqlConnection connection, AttemptCredential credential, long step, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("select id from checkpoints where job_id = $1 and attempt = $2 and step = $3", connection)
-        {
-            Parameters = { new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = step } },
-        };
+        await using var command =
+            new NpgsqlCommand("select id from checkpoints where job_id = $1 and attempt = $2 and step = $3", connection)
+            {
+                Parameters = { new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = step } },
+            };
         return (Guid?)await command.ExecuteScalarAsync(cancellationToken);
     }
 
-    /// <summary>Keeps retention and deletion off a checkpoint until the jobs that begin with it are stored, which keep it off from then on.</summary>
+    /// <summary>
+    /// Keeps retention and deletion off a checkpoint until the jobs that begin with it are stored, which keep it off from then on.
+    /// </summary>
     /// <exception cref="InitialCheckpointException">The checkpoint is gone.</exception>
     public static async Task HoldAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
     {
@@ -33,7 +36,10 @@ internal static class CheckpointSql
     /// <returns>Who holds its chunks: its job, or itself if it was imported; null if there is no such checkpoint.</returns>
     public static async Task<Guid?> LockAsync(NpgsqlConnection connection, Guid checkpoint, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("select coalesce(job_id, id) from checkpoints where id = $1", connection) { Parameters = { new() { Value = checkpoint } } };
+        await using var command = new NpgsqlCommand("select coalesce(job_id, id) from checkpoints where id = $1", connection)
+        {
+            Parameters = { new() { Value = checkpoint } },
+        };
         if (await command.ExecuteScalarAsync(cancellationToken) is not Guid holder)
             return null;
         await AdvisoryLocks.LockCheckpointsAsync(connection, holder, cancellationToken);
@@ -103,7 +109,8 @@ internal static class CheckpointSql
         if (await command.ExecuteScalarAsync(cancellationToken) is byte[] missing)
         {
             throw new ChunkMissingException(
-                $"chunk {Convert.ToHexStringLower(missing)} of the checkpoint at step {manifest.Step} is not stored in the size that the manifest names");
+                $"chunk {Convert.ToHexStringLower(missing)} of the checkpoint at step {manifest.Step} is not stored in the size "
+                    + "that the manifest names");
         }
     }
 
@@ -124,8 +131,8 @@ internal static class CheckpointSql
                     Parameters =
                     {
                         new() { Value = id }, new() { Value = credential.Job.Value }, new() { Value = credential.Attempt },
-                        new() { Value = manifest.Step }, new() { Value = manifest.Epoch }, new() { Value = manifest.Files.Sum(f => f.Bytes) },
-                        new()
+                        new() { Value = manifest.Step }, new() { Value = manifest.Epoch },
+                        new() { Value = manifest.Files.Sum(f => f.Bytes) }, new()
                         {
                             // To Postgres a NaN is more than any number: it would be the best checkpoint.
                             Value = manifest.HasValidationAccuracy && double.IsFinite(manifest.ValidationAccuracy)

@@ -66,7 +66,8 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "select id, step from checkpoints where job_id = $1 and kind = 'Weights' order by step desc, created_at desc limit 1", connection)
+                "select id, step from checkpoints where job_id = $1 and kind = 'Weights' order by step desc, created_at desc limit 1",
+                connection)
             {
                 Parameters = { new() { Value = job.Value } },
             };

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
@@ -9,7 +8,7 @@ using NpgsqlTypes;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>The bytes of checkpoints, in chunks that are stored once per job or import under their SHA-256.</summary>
-public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
+public sealed class ChunkStore([FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, TimeProvider time)
 {
     // A transaction each: large enough to be worth a round trip, small enough to hold in memory for every uploading rank.
     private const int BatchBytes = 8 << 20;
@@ -18,8 +17,10 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     /// <returns>Bytes that were not stored before.</returns>
     /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
-    public Task<long> PutAsync(AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken) =>
-        PutAsync(credential.Job.Value, (connection, token) => AttemptFence.HoldAsync(connection, credential, token), chunks, cancellationToken);
+    public Task<long> PutAsync(
+        AttemptCredential credential, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken) =>
+        PutAsync(
+            credential.Job.Value, (connection, token) => AttemptFence.HoldAsync(connection, credential, token), chunks, cancellationToken);
 
     /// <summary>Stores chunks as they arrive, under whom they will belong to.</summary>
     /// <param name="holder">A job, or a checkpoint that is being imported.</param>
@@ -29,7 +30,8 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     /// <returns>Bytes that were not stored before.</returns>
     /// <exception cref="ChunkCorruptException">A chunk's bytes do not match its hash.</exception>
     internal async Task<long> PutAsync(
-        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, IAsyncEnumerable<PutChunksRequest> chunks, CancellationToken cancellationToken)
+        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, IAsyncEnumerable<PutChunksRequest> chunks,
+        CancellationToken cancellationToken)
     {
         var batch = new Dictionary<ByteString, ByteString>();
         long pending = 0, stored = 0;
@@ -49,42 +51,25 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
         return stored + (batch.Count > 0 ? await PutBatchAsync(holder, admit, batch, cancellationToken) : 0);
     }
 
-    /// <summary>Chunks of a checkpoint, in the order asked for. Whether the caller may have them is for the caller of this to know.</summary>
+    /// <summary>One chunk of a checkpoint. Whether the caller may have it is for the caller of this to know.</summary>
+    /// <remarks>On no connection of the reader's own: however slowly a checkpoint is read, it holds up nobody.</remarks>
     /// <exception cref="ChunkMissingException">The checkpoint has no such chunk.</exception>
-    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync(
-        Guid checkpoint, IEnumerable<ByteString> hashes, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        await using var connection = await database.OpenAsync(cancellationToken);
-        await using var command = SelectChunk(connection, checkpoint);
-        foreach (var hash in hashes)
-            yield return await GetAsync(command, checkpoint, hash, cancellationToken);
-    }
-
-    /// <summary>One chunk of a checkpoint, on a connection of its own: for a reader of many files at once.</summary>
-    /// <exception cref="ChunkMissingException">The checkpoint has no such chunk.</exception>
-    internal Task<byte[]> GetAsync(Guid checkpoint, ByteString hash, CancellationToken cancellationToken) =>
+    public Task<byte[]> GetAsync(Guid checkpoint, ByteString hash, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            await using var command = SelectChunk(connection, checkpoint);
-            return await GetAsync(command, checkpoint, hash, token);
+            await using var command = new NpgsqlCommand(
+                """
+                select c.data from checkpoint_chunk_refs r
+                join checkpoint_chunks c on c.holder = r.holder and c.sha256 = r.sha256
+                where r.checkpoint_id = $1 and r.sha256 = $2
+                """, connection)
+            {
+                Parameters = { new() { Value = checkpoint }, new() { Value = hash.ToByteArray() } },
+            };
+            return await command.ExecuteScalarAsync(token) is byte[] data
+                ? data
+                : throw new ChunkMissingException($"checkpoint {checkpoint} has no chunk {Convert.ToHexStringLower(hash.Span)}");
         }, cancellationToken);
-
-    private static NpgsqlCommand SelectChunk(NpgsqlConnection connection, Guid checkpoint) => new(
-        """
-        select c.data from checkpoint_chunk_refs r join checkpoint_chunks c on c.holder = r.holder and c.sha256 = r.sha256
-        where r.checkpoint_id = $1 and r.sha256 = $2
-        """, connection)
-    {
-        Parameters = { new() { Value = checkpoint }, new() { NpgsqlDbType = NpgsqlDbType.Bytea } },
-    };
-
-    private static async Task<byte[]> GetAsync(NpgsqlCommand select, Guid checkpoint, ByteString hash, CancellationToken cancellationToken)
-    {
-        select.Parameters[1].Value = hash.ToByteArray();
-        return await select.ExecuteScalarAsync(cancellationToken) is byte[] data
-            ? data
-            : throw new ChunkMissingException($"checkpoint {checkpoint} has no chunk {Convert.ToHexStringLower(hash.Span)}");
-    }
 
     private static void Check(PutChunksRequest chunk)
     {
@@ -93,12 +78,14 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
         if (!actual.SequenceEqual(chunk.Sha256.Span))
         {
             throw new ChunkCorruptException(
-                $"a chunk of {chunk.Data.Length} bytes hashes to {Convert.ToHexStringLower(actual)}, not to {Convert.ToHexStringLower(chunk.Sha256.Span)}; send it again");
+                $"a chunk of {chunk.Data.Length} bytes hashes to {Convert.ToHexStringLower(actual)}, "
+                    + $"not to {Convert.ToHexStringLower(chunk.Sha256.Span)}; send it again");
         }
     }
 
     private async Task<long> PutBatchAsync(
-        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, Dictionary<ByteString, ByteString> batch, CancellationToken cancellationToken)
+        Guid holder, Func<NpgsqlConnection, CancellationToken, Task> admit, Dictionary<ByteString, ByteString> batch,
+        CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -130,7 +117,8 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
         {
             Parameters =
             {
-                new() { Value = holder }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() }, new() { Value = time.GetUtcNow() },
+                new() { Value = holder }, new() { Value = hashes.Select(h => h.ToByteArray()).ToArray() },
+                new() { Value = time.GetUtcNow() },
             },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
@@ -141,7 +129,8 @@ public sealed class ChunkStore(ClusterDatabase database, TimeProvider time)
     }
 
     private async Task<long> CopyAsync(
-        NpgsqlConnection connection, Guid holder, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks, CancellationToken cancellationToken)
+        NpgsqlConnection connection, Guid holder, IEnumerable<KeyValuePair<ByteString, ByteString>> chunks,
+        CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow().UtcDateTime;
         long bytes = 0;

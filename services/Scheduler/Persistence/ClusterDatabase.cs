@@ -7,12 +7,13 @@ using Polly.Retry;
 
 namespace Cluster.Scheduler.Persistence;
 
-/// <summary>Connections and contexts on the one database, under the one bounded retry for faults that pass.</summary>
+/// <summary>Connections of one pool and contexts on them, under the one bounded retry for faults that pass.</summary>
 /// <remarks>
 /// Work given to it may run again from its start, also when only the answer to its commit was lost. So it is written to
 /// be repeatable: guarded by a version, a unique key, or idempotent by itself.
 /// </remarks>
-public sealed class ClusterDatabase(NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, ResiliencePipelineProvider<string> pipelines)
+public sealed class ClusterDatabase(
+    NpgsqlDataSource source, IDbContextFactory<ClusterDbContext> contexts, ResiliencePipelineProvider<string> pipelines)
 {
     private const string RetryName = "store";
 
@@ -64,10 +65,6 @@ public sealed class ClusterDatabase(NpgsqlDataSource source, IDbContextFactory<C
             await using var context = await contexts.CreateDbContextAsync(token);
             return await work(context, token);
         }, cancellationToken);
-
-    /// <summary>A connection outside the retry, for what a repetition cannot mend: a stream being read, a lock being held.</summary>
-    public async Task<NpgsqlConnection> OpenAsync(CancellationToken cancellationToken) =>
-        await source.OpenConnectionAsync(cancellationToken);
 
     private async Task<T> RetryAsync<T>(Func<CancellationToken, Task<T>> work, CancellationToken cancellationToken)
     {

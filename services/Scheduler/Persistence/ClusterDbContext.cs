@@ -104,5 +104,6 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
             entity.Property(property).Metadata.SetAfterSaveBehavior(PropertySaveBehavior.Ignore);
     }
 
-    private static void Json<T>(PropertyBuilder<T> property) => property.HasColumnType("jsonb").HasConversion(JsonColumn.Converter<T>(), JsonColumn.Comparer<T>());
+    private static void Json<T>(PropertyBuilder<T> property) =>
+        property.HasColumnType("jsonb").HasConversion(JsonColumn.Converter<T>(), JsonColumn.Comparer<T>());
 }

@@ -11,7 +11,8 @@ public sealed class ExperimentStore(ClusterDatabase database)
     /// <summary>Stores the experiment with all of its jobs, or nothing.</summary>
     /// <returns>False when it is there already.</returns>
     internal Task<bool> InsertAsync(
-        ExperimentRow experiment, IReadOnlyCollection<JobRow> jobs, IReadOnlyCollection<JobEventRow> firstEvents, CancellationToken cancellationToken) =>
+        ExperimentRow experiment, IReadOnlyCollection<JobRow> jobs, IReadOnlyCollection<JobEventRow> firstEvents,
+        CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
         {
             await using var transaction = await context.Database.BeginTransactionAsync(token);
@@ -25,7 +26,8 @@ public sealed class ExperimentStore(ClusterDatabase database)
                 await transaction.CommitAsync(token);
                 return true;
             }
-            catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+            catch (DbUpdateException failure)
+                when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
             {
                 return false;
             }
@@ -48,7 +50,8 @@ public sealed class ExperimentStore(ClusterDatabase database)
         database.WithEntitiesAsync<IReadOnlyList<ExperimentId>>(async (context, token) =>
         {
             var (low, high) = IdRange.Of(prefix);
-            var found = await context.Experiments.Where(e => e.Id >= low && e.Id <= high).OrderBy(e => e.Id).Take(limit).Select(e => e.Id).ToListAsync(token);
+            var found = await context.Experiments.Where(e => e.Id >= low && e.Id <= high).OrderBy(e => e.Id).Take(limit).Select(e => e.Id)
+                .ToListAsync(token);
             return [.. found.Select(id => new ExperimentId(id))];
         }, cancellationToken);
 

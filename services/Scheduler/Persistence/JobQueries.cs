@@ -7,7 +7,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Jobs as people see them, read straight from Postgres and never from a grain.</summary>
-public sealed class JobQueries(ClusterDatabase database)
+public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     private const int NewestEvents = 1000;
 
@@ -39,7 +39,8 @@ public sealed class JobQueries(ClusterDatabase database)
     public Task<IReadOnlyList<JobEvent>> EventsAsync(JobId id, long afterSequence, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync<IReadOnlyList<JobEvent>>(async (context, token) =>
         {
-            var rows = await context.JobEvents.Where(e => e.JobId == id.Value && e.Sequence > afterSequence).OrderBy(e => e.Sequence).ToListAsync(token);
+            var rows = await context.JobEvents.Where(e => e.JobId == id.Value && e.Sequence > afterSequence).OrderBy(e => e.Sequence)
+                .ToListAsync(token);
             return [.. rows.Select(JobMapping.ToEvent)];
         }, cancellationToken);
 
@@ -84,13 +85,15 @@ public sealed class JobQueries(ClusterDatabase database)
             return rest.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(count).ToListAsync(cancellationToken);
         }, describeAsync, last => PageToken.Write(last.CreatedAt, last.Id));
 
-    internal static async Task<List<Job>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
+    internal static async Task<List<Job>> DescribeAsync(
+        ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {
         var ids = jobs.Select(j => j.Id).ToArray();
         var grants = await CurrentGrantsAsync(context, ids, cancellationToken);
         var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
         var standings = await context.QueueStandings.Where(s => ids.Contains(s.JobId)).ToDictionaryAsync(s => s.JobId, cancellationToken);
-        return [.. jobs.Select(j => JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, standings.GetValueOrDefault(j.Id)))];
+        return [.. jobs.Select(
+            j => JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, standings.GetValueOrDefault(j.Id)))];
     }
 
     internal static async Task<ILookup<Guid, DeviceGrantRow>> CurrentGrantsAsync(
@@ -110,4 +113,5 @@ public sealed class JobQueries(ClusterDatabase database)
 /// <param name="Workspace">Empty: all.</param>
 /// <param name="PageToken">Empty: the first page.</param>
 /// <param name="Experiment">Null: all.</param>
-public sealed record JobFilter(IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);
+public sealed record JobFilter(
+    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);

@@ -42,7 +42,8 @@ internal sealed class JobStore(ClusterDatabase database)
                 await transaction.CommitAsync(token);
                 return true;
             }
-            catch (DbUpdateException failure) when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+            catch (DbUpdateException failure)
+                when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
             {
                 return false;
             }
@@ -62,11 +63,13 @@ internal sealed class JobStore(ClusterDatabase database)
     internal static async Task HoldCheckpointsAsync(ClusterDbContext context, IEnumerable<JobRow> jobs, CancellationToken cancellationToken)
     {
         var connection = (NpgsqlConnection)context.Database.GetDbConnection();
-        foreach (var checkpoint in jobs.Select(job => job.Spec.InitFrom?.Checkpoint).Where(text => !string.IsNullOrEmpty(text)).Distinct().Order(StringComparer.Ordinal))
+        foreach (var checkpoint in jobs.Select(job => job.Spec.InitFrom?.Checkpoint).Where(text => !string.IsNullOrEmpty(text)).Distinct()
+            .Order(StringComparer.Ordinal))
             await CheckpointSql.HoldAsync(connection, Guid.Parse(checkpoint!), cancellationToken);
     }
 
-    private static async Task<bool> SaveAsync(ClusterDbContext context, JobRecord record, long expected, CancellationToken cancellationToken)
+    private static async Task<bool> SaveAsync(
+        ClusterDbContext context, JobRecord record, long expected, CancellationToken cancellationToken)
     {
         record.Job.Version = expected + 1;
         context.Jobs.Update(record.Job).Property(j => j.Version).OriginalValue = expected;
@@ -87,7 +90,8 @@ internal sealed class JobStore(ClusterDatabase database)
             await context.SaveChangesAsync(cancellationToken);
             return true;
         }
-        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { ConstraintName: "device_grants_active" } taken)
+        catch (DbUpdateException failure)
+            when (failure.InnerException is PostgresException { ConstraintName: "device_grants_active" } taken)
         {
             throw new DeviceTakenException(taken.Detail ?? taken.MessageText);
         }

@@ -6,7 +6,8 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Takes away the oldest lines of logs that are too long, and all lines of those that are too old.</summary>
-public sealed class LogRetention(ClusterDatabase database, IOptions<LogOptions> options, TimeProvider time)
+public sealed class LogRetention(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IOptions<LogOptions> options, TimeProvider time)
 {
     /// <summary>What a row and its index entry take beside the text; also in the migration that counted what was there.</summary>
     public const int LineOverhead = 64;

@@ -10,7 +10,9 @@ using NpgsqlTypes;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>What a job's trainers wrote, line by line, appended by COPY.</summary>
-public sealed class LogStore(ClusterDatabase database, LogRetention retention, JobFeed feed, TimeProvider time)
+public sealed class LogStore(
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase writing, [FromKeyedServices(StorePool.Queries)] ClusterDatabase reading,
+    LogRetention retention, JobFeed feed, TimeProvider time)
 {
     // Where lines were taken away a line of the agent's kind says so: it stands for the last of them, to readers of any rank.
     private const string Notice =
@@ -32,7 +34,7 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
     public async Task AppendAsync(
         NodeId node, JobId job, int attempt, long agentSequence, IReadOnlyList<LogLine> lines, CancellationToken cancellationToken)
     {
-        var stored = await database.TransactAsync(async (connection, token) =>
+        var stored = await writing.TransactAsync(async (connection, token) =>
         {
             await HoldAsync(connection, node, job, attempt, token);
             await AdvisoryLocks.LockLogsAsync(connection, job, token);
@@ -52,10 +54,11 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
     /// <param name="limit">At most this many, beside that one.</param>
     public Task<IReadOnlyList<LogLine>> ReadAsync(
         JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
-        database.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
+        reading.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
         {
             await using var command = Command(
-                $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank, limit);
+                $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank,
+                limit);
             await using var reader = await command.ExecuteReaderAsync(token);
             var lines = new List<LogLine>();
             while (await reader.ReadAsync(token))
@@ -77,7 +80,7 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
     /// <summary>The sequence after which the last lines begin: the given one, where there are fewer.</summary>
     /// <inheritdoc cref="ReadAsync"/>
     public Task<long> TailAsync(JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
+        reading.RunAsync(async (connection, token) =>
         {
             await using var command = Command(
                 $"select case when count(*) < $4 then $2 else min(sequence) - 1 end from ({Lines} order by sequence desc limit $4) last",
@@ -95,7 +98,8 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
             },
         };
 
-    private static async Task HoldAsync(NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
+    private static async Task HoldAsync(
+        NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
@@ -107,12 +111,14 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
             Parameters = { new() { Value = job.Value }, new() { Value = attempt }, new() { Value = node.Value } },
         };
         if (await command.ExecuteScalarAsync(cancellationToken) is null)
-            throw new AttemptFencedException($"attempt {attempt} of job {job} is not its last one, or never ran on node {node}; its output is not taken");
+            throw new AttemptFencedException(
+                $"attempt {attempt} of job {job} is not its last one, or never ran on node {node}; its output is not taken");
     }
 
     /// <returns>The number that the cursor stood at: lines before it are known.</returns>
     private static async Task<long> AdvanceAsync(
-        NpgsqlConnection connection, NodeId node, JobId job, int attempt, long agentSequence, int count, CancellationToken cancellationToken)
+        NpgsqlConnection connection, NodeId node, JobId job, int attempt, long agentSequence, int count,
+        CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
@@ -125,7 +131,8 @@ public sealed class LogStore(ClusterDatabase database, LogRetention retention, J
         {
             Parameters =
             {
-                new() { Value = job.Value }, new() { Value = attempt }, new() { Value = node.Value }, new() { Value = agentSequence + count },
+                new() { Value = job.Value }, new() { Value = attempt }, new() { Value = node.Value },
+                new() { Value = agentSequence + count },
             },
         };
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;

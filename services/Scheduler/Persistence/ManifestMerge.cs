@@ -21,10 +21,13 @@ internal static class ManifestMerge
         var files = new HashSet<string>();
         foreach (var part in parts)
         {
-            if (part.Epoch != first.Epoch || part.WorldSize != first.WorldSize || part.Parallelism != first.Parallelism || part.Kind != first.Kind)
+            if (part.Epoch != first.Epoch || part.WorldSize != first.WorldSize || part.Parallelism != first.Parallelism
+                || part.Kind != first.Kind)
             {
                 throw new ManifestConflictException(
-                    $"the parts of the checkpoint at step {first.Step} disagree: epoch {first.Epoch} and {part.Epoch}, world size {first.WorldSize} and {part.WorldSize}, {first.Parallelism} and {part.Parallelism}, {first.Kind} and {part.Kind}");
+                    $"the parts of the checkpoint at step {first.Step} disagree: epoch {first.Epoch} and {part.Epoch}, "
+                        + $"world size {first.WorldSize} and {part.WorldSize}, {first.Parallelism} and {part.Parallelism}, "
+                        + $"{first.Kind} and {part.Kind}");
             }
 
             foreach (var file in part.Files)

@@ -5,7 +5,9 @@ namespace Cluster.Scheduler.Persistence;
 /// <summary>How much goes into one message. Clients accept 4 MiB by default, whatever the entries' number and lengths.</summary>
 public static class MessageSize
 {
-    /// <summary>A quarter of what clients accept: there is room for what comes beside the entries, and for one that is large by itself.</summary>
+    /// <summary>
+    /// A quarter of what clients accept: there is room for what comes beside the entries, and for one that is large by itself.
+    /// </summary>
     public const int Bytes = 1 << 20;
 
     /// <summary>The entries in batches for a message each; one that is larger than a batch is one by itself.</summary>

@@ -13,7 +13,7 @@ namespace Cluster.Scheduler.Persistence;
 /// A restarted attempt repeats the steps after its checkpoint. Of an earlier attempt only the points up to the step that
 /// each later one resumed from count, and of several ranks the lowest speaks.
 /// </remarks>
-public sealed class MetricStore(ClusterDatabase database)
+public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     // One read's share of a history of any length: a few megabytes.
     private const int PageRows = 10_000;

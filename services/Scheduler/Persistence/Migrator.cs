@@ -23,13 +23,15 @@ public sealed partial class Migrator(NpgsqlDataSource source, TimeProvider time,
         try
         {
             await ExecuteAsync(connection,
-                "create table if not exists schema_version (version integer primary key, name text not null, applied_at timestamptz not null)",
+                "create table if not exists schema_version (version integer primary key, name text not null, "
+                    + "applied_at timestamptz not null)",
                 cancellationToken);
             var current = await CurrentVersionAsync(connection, cancellationToken);
             if (current > migrations[^1].Version)
             {
                 throw new InvalidOperationException(
-                    $"the database has schema version {current}, but this scheduler knows only {migrations[^1].Version}; run the newer scheduler");
+                    $"the database has schema version {current}, but this scheduler knows only {migrations[^1].Version}; "
+                        + "run the newer scheduler");
             }
 
             var applied = 0;

@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Nodes as people see them, each device with who holds it.</summary>
-public sealed class NodeQueries(ClusterDatabase database)
+public sealed class NodeQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     /// <summary>By name.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
@@ -63,7 +63,14 @@ public sealed class NodeQueries(ClusterDatabase database)
     {
         var status = new DeviceStatus
         {
-            Device = new Device { Id = device.Id, Kind = device.Kind, Cores = device.Cores, MemoryBytes = device.MemoryBytes, Model = device.Model },
+            Device = new Device
+            {
+                Id = device.Id,
+                Kind = device.Kind,
+                Cores = device.Cores,
+                MemoryBytes = device.MemoryBytes,
+                Model = device.Model,
+            },
         };
         if (held is not null)
             (status.JobId, status.Attempt) = (held.JobId.ToString("D"), held.Attempt);

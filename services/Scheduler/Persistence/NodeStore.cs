@@ -18,7 +18,8 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
 
     /// <summary>The present epochs of those of the nodes that are known.</summary>
     public Task<Dictionary<Guid, long>> EpochsAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync((context, token) => context.Nodes.Where(n => ids.Contains(n.Id)).ToDictionaryAsync(n => n.Id, n => n.Epoch, token),
+        database.WithEntitiesAsync(
+            (context, token) => context.Nodes.Where(n => ids.Contains(n.Id)).ToDictionaryAsync(n => n.Id, n => n.Epoch, token),
             cancellationToken);
 
     /// <summary>Stores what the node is now, with a new lease. Another incarnation than before raises the epoch.</summary>
@@ -149,7 +150,8 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     public Task<List<JobId>> HoldersAsync(NodeId id, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
         {
-            var jobs = await context.DeviceGrants.Where(g => g.NodeId == id.Value && g.ReleasedAt == null).Select(g => g.JobId).Distinct().ToListAsync(token);
+            var jobs = await context.DeviceGrants.Where(g => g.NodeId == id.Value && g.ReleasedAt == null).Select(g => g.JobId).Distinct()
+                .ToListAsync(token);
             return jobs.ConvertAll(job => new JobId(job));
         }, cancellationToken);
 

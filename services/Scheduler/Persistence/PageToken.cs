@@ -9,7 +9,8 @@ namespace Cluster.Scheduler.Persistence;
 internal static class PageToken
 {
     /// <summary>Of a list sorted by time.</summary>
-    public static string Write(DateTimeOffset createdAt, Guid id) => string.Create(CultureInfo.InvariantCulture, $"{createdAt.UtcTicks:x}.{id:N}");
+    public static string Write(DateTimeOffset createdAt, Guid id) =>
+        string.Create(CultureInfo.InvariantCulture, $"{createdAt.UtcTicks:x}.{id:N}");
 
     /// <summary>Of a list sorted by step and time.</summary>
     public static string Write(long step, DateTimeOffset createdAt, Guid id) =>

@@ -1,21 +1,73 @@
 using System.ComponentModel.DataAnnotations;
+using Npgsql;
 
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Where the scheduler keeps everything, and how long it tries.</summary>
-public sealed class PersistenceOptions
+public sealed class PersistenceOptions : IValidatableObject
 {
     public const string SectionName = "Persistence";
 
-    /// <summary>Npgsql's form: "Host=/run/postgresql;Username=cluster;Database=cluster". There is no default: nothing runs without it.</summary>
+    private const int MembershipConnections = 2;
+
+    /// <summary>
+    /// Npgsql's form: "Host=/run/postgresql;Username=cluster;Database=cluster". There is no default: nothing runs without it.
+    /// </summary>
     [Required]
     public string ConnectionString { get; set; } = "";
 
-    /// <summary>Tries after the first, for faults that pass (a restarted server, a deadlock). Three cover a server's fast restart.</summary>
+    /// <summary>
+    /// Connections at most, of one scheduler, for leases, grants and the states of jobs. Together with the other pools' and
+    /// Orleans' two three schedulers stay within the 100 that Postgres allows by default; more than a few a core
+    /// of its machine only wait for each other there.
+    /// </summary>
+    [Range(2, 1000)]
+    public int ControlConnections { get; set; } = 12;
+
+    /// <summary>Connections at most for what people look at: lists, curves, logs.</summary>
+    [Range(1, 1000)]
+    public int QueryConnections { get; set; } = 8;
+
+    /// <summary>Connections at most for checkpoints, metrics and logs. Each holds a batch of 8 MiB at most while it is stored.</summary>
+    [Range(1, 1000)]
+    public int BulkConnections { get; set; } = 8;
+
+    /// <summary>
+    /// Tries after the first, for faults that pass (a restarted server, a deadlock). Three cover a server's fast restart.
+    /// </summary>
     [Range(0, 10)]
     public int Retries { get; set; } = 3;
 
     /// <summary>Pause before the first repetition; it doubles, with jitter.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan RetryDelay { get; set; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>For how schedulers find each other: a handful of small statements now and then.</summary>
+    internal string MembershipConnectionString => WithPool(MembershipConnections, "membership");
+
+    internal string ConnectionStringOf(StorePool pool) => pool switch
+    {
+        StorePool.Control => WithPool(ControlConnections, "control"),
+        StorePool.Queries => WithPool(QueryConnections, "queries"),
+        _ => WithPool(BulkConnections, "bulk"),
+    };
+
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        if (new NpgsqlConnectionStringBuilder(ConnectionString).ShouldSerialize("Maximum Pool Size"))
+        {
+            yield return new ValidationResult(
+                $"{SectionName}:{nameof(ConnectionString)} sets Maximum Pool Size, but there are several pools; take it out and set "
+                + $"{nameof(ControlConnections)}, {nameof(QueryConnections)} and {nameof(BulkConnections)}");
+        }
+    }
+
+    private string WithPool(int connections, string use)
+    {
+        var settings = new NpgsqlConnectionStringBuilder(ConnectionString) { MaxPoolSize = connections };
+        settings.MinPoolSize = Math.Min(settings.MinPoolSize, connections);
+        // As pg_stat_activity lists them.
+        settings.ApplicationName ??= $"cluster-scheduler {use}";
+        return settings.ConnectionString;
+    }
 }

@@ -1,7 +1,3 @@
-using Microsoft.EntityFrameworkCore;
-using Microsoft.Extensions.Options;
-using Npgsql;
-
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Registers the store.</summary>
@@ -10,18 +6,14 @@ public static class PersistenceServices
     /// <summary>Adds the store, and the hosted service that runs before all others: the migrations.</summary>
     public static IServiceCollection AddPersistence(this IServiceCollection services, IConfiguration configuration)
     {
-        services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
-        services.AddOptions<CheckpointOptions>().Bind(configuration.GetSection(CheckpointOptions.SectionName)).ValidateDataAnnotations().ValidateOnStart();
+        services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations()
+            .ValidateOnStart();
+        services.AddOptions<CheckpointOptions>().Bind(configuration.GetSection(CheckpointOptions.SectionName)).ValidateDataAnnotations()
+            .ValidateOnStart();
         services.AddOptions<LogOptions>().Bind(configuration.GetSection(LogOptions.SectionName))
             .ValidateDataAnnotations().ValidateOnStart();
-        services.AddSingleton(provider =>
-            new NpgsqlDataSourceBuilder(provider.GetRequiredService<IOptions<PersistenceOptions>>().Value.ConnectionString)
-                .UseLoggerFactory(provider.GetRequiredService<ILoggerFactory>())
-                .Build());
-        services.AddPooledDbContextFactory<ClusterDbContext>((provider, options) =>
-            options.UseNpgsql(provider.GetRequiredService<NpgsqlDataSource>()).UseQueryTrackingBehavior(QueryTrackingBehavior.NoTracking));
+        StorePools.Add(services);
         ClusterDatabase.AddRetry(services);
-        services.AddSingleton<ClusterDatabase>();
         services.AddSingleton<Migrator>();
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobQueries>();

@@ -54,8 +54,8 @@ internal sealed class PlacementStore(ClusterDatabase database, TimeProvider time
             {
                 Parameters =
                 {
-                    new() { Value = waiting.Select(w => w.Job.Value).ToArray() }, new() { Value = waiting.Select(w => w.Position).ToArray() },
-                    new() { Value = waiting.Select(w => w.Reason).ToArray() },
+                    new() { Value = waiting.Select(w => w.Job.Value).ToArray() },
+                    new() { Value = waiting.Select(w => w.Position).ToArray() }, new() { Value = waiting.Select(w => w.Reason).ToArray() },
                 },
             };
             await using var reader = await command.ExecuteReaderAsync(token);

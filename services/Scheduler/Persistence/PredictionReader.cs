@@ -8,12 +8,13 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Puts the ranks' predictions together again, in the order of the samples. Holds one chunk a rank at a time.</summary>
-public sealed class PredictionReader(ClusterDatabase database, ChunkStore chunks)
+public sealed class PredictionReader([FromKeyedServices(StorePool.Queries)] ClusterDatabase database, ChunkStore chunks)
 {
     /// <exception cref="NoPredictionsException">The job has stored none.</exception>
     public async IAsyncEnumerable<Prediction> ReadAsync(JobId job, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var (id, manifest) = await NewestAsync(job, cancellationToken) ?? throw new NoPredictionsException($"job {job} has stored no predictions");
+        var (id, manifest) = await NewestAsync(job, cancellationToken)
+            ?? throw new NoPredictionsException($"job {job} has stored no predictions");
         var ranks = manifest.Files.Where(file => CheckpointLayout.HoldsPredictions(file.Name))
             .Select(file => RowsAsync(id, file, cancellationToken).GetAsyncEnumerator(cancellationToken)).ToList();
         try
@@ -45,16 +46,20 @@ public sealed class PredictionReader(ClusterDatabase database, ChunkStore chunks
         database.RunAsync<(Guid, CheckpointManifest)?>(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "select id, manifest from checkpoints where job_id = $1 and kind = 'Predictions' order by created_at desc limit 1", connection)
+                "select id, manifest from checkpoints where job_id = $1 and kind = 'Predictions' order by created_at desc limit 1",
+                connection)
             {
                 Parameters = { new() { Value = job.Value } },
             };
             await using var reader = await command.ExecuteReaderAsync(token);
-            return await reader.ReadAsync(token) ? (reader.GetGuid(0), CheckpointManifest.Parser.ParseFrom(reader.GetFieldValue<byte[]>(1))) : null;
+            return await reader.ReadAsync(token)
+                ? (reader.GetGuid(0), CheckpointManifest.Parser.ParseFrom(reader.GetFieldValue<byte[]>(1)))
+                : null;
         }, cancellationToken);
 
     /// <summary>The length-delimited messages of one file, which chunks cut wherever they please.</summary>
-    private async IAsyncEnumerable<Prediction> RowsAsync(Guid checkpoint, CheckpointFile file, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<Prediction> RowsAsync(
+        Guid checkpoint, CheckpointFile file, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var rest = Array.Empty<byte>();
         foreach (var chunk in file.Chunks)

@@ -5,7 +5,7 @@ using Microsoft.EntityFrameworkCore;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Runs, as people see them.</summary>
-public sealed class RunQueries(ClusterDatabase database)
+public sealed class RunQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
     /// <returns>Null when there is no such job.</returns>
     public Task<Run?> GetAsync(JobId id, CancellationToken cancellationToken) =>
@@ -22,7 +22,8 @@ public sealed class RunQueries(ClusterDatabase database)
             (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token),
             cancellationToken);
 
-    private static async Task<List<Run>> DescribeAsync(ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
+    private static async Task<List<Run>> DescribeAsync(
+        ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
     {
         var ids = jobs.Select(j => j.Id).ToArray();
         var grants = await JobQueries.CurrentGrantsAsync(context, ids, cancellationToken);

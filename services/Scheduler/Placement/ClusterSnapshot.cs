@@ -27,7 +27,8 @@ internal sealed record NodeCapacity(
     /// <summary>Since when the node is lost; null while it is there.</summary>
     public DateTimeOffset? LostAt { get; init; }
 
-    /// <param name="held">Devices that are granted, with the bytes of CPU memory that the rank on each is expected to take (0: not known).</param>
+    /// <param name="held">Devices that are granted, with the bytes of CPU memory that the rank on each is expected to take (0: not
+    /// known).</param>
     public static NodeCapacity Of(NodeRow row, IReadOnlyDictionary<string, long> held)
     {
         var cpu = row.Devices.Where(d => d.Kind == DeviceKind.Cpu).ToList();
@@ -37,7 +38,8 @@ internal sealed record NodeCapacity(
             new NodeId(row.Id), row.Name, row.Epoch, row.Labels, row.DataSets.ToHashSet(),
             row.Devices.GroupBy(d => d.Kind).ToDictionary(g => g.Key, g => g.Count()),
             row.Devices.Where(d => usable && !held.ContainsKey(d.Id)).GroupBy(d => d.Kind)
-                .ToDictionary(g => g.Key, IReadOnlyList<string> (g) => [.. g.Select(d => d.Id).OrderBy(Number).ThenBy(id => id, StringComparer.Ordinal)]))
+                .ToDictionary(g => g.Key,
+                    IReadOnlyList<string> (g) => [.. g.Select(d => d.Id).OrderBy(Number).ThenBy(id => id, StringComparer.Ordinal)]))
         {
             LostAt = row.LostAt,
             Memory = new NodeMemory(
@@ -58,7 +60,8 @@ internal sealed record NodeCapacity(
 
     /// <summary>The N of "cuda:N", so that 10 comes after 9.</summary>
     private static int Number(string device) =>
-        int.TryParse(device.AsSpan(device.IndexOf(':', StringComparison.Ordinal) + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : int.MaxValue;
+        int.TryParse(device.AsSpan(device.IndexOf(':', StringComparison.Ordinal) + 1), NumberStyles.None, CultureInfo.InvariantCulture,
+            out var number) ? number : int.MaxValue;
 }
 
 /// <summary>A queued job as placement sees it.</summary>

@@ -43,5 +43,6 @@ internal sealed record DeviceNeed(
 
     /// <summary>Two jobs of the same shape can be placed on the same devices.</summary>
     public string Shape() =>
-        $"{Devices}|{Kind}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{DataSet}|{string.Join(',', Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}"))}";
+        $"{Devices}|{Kind}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{DataSet}|"
+        + string.Join(',', Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(l => $"{l.Key}={l.Value}"));
 }

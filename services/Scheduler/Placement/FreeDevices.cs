@@ -18,7 +18,9 @@ internal sealed class FreeDevices
     }
 
     /// <summary>Takes what the job needs: on the fewest nodes, and of those on the ones that it fills best.</summary>
-    /// <returns>The devices in rank order, ranks of one node next to each other; null if they are not there, and nothing is taken.</returns>
+    /// <returns>
+    /// The devices in rank order, ranks of one node next to each other; null if they are not there, and nothing is taken.
+    /// </returns>
     public ImmutableArray<RankDevice>? Take(WaitingJob job)
     {
         if (Choose(job) is not var (kind, chosen))

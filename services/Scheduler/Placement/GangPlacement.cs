@@ -29,7 +29,8 @@ internal static class GangPlacement
         {
             var pauses = job.NotBefore > snapshot.TakenAt;
             if (pauses)
-                decisions.Add(new PlacementDecision.Waits(job.Id, 0, $"waits until {job.NotBefore:HH:mm:ss} UTC after a failure: {job.Reason}"));
+                decisions.Add(
+                    new PlacementDecision.Waits(job.Id, 0, $"waits until {job.NotBefore:HH:mm:ss} UTC after a failure: {job.Reason}"));
             if (pauses && job.NotBefore - snapshot.TakenAt > longestHold)
                 continue;
 
@@ -70,7 +71,9 @@ internal static class GangPlacement
             + $"{unclaimed} of the {total} that it could use are free{DescribeLost(need, snapshot.Nodes)}";
         if (!Feasibility.Suffices(need, [.. snapshot.Nodes.Where(n => n.LostAt is null || snapshot.TakenAt - n.LostAt < longestHold)]))
             return new Verdict(false, $"{reason}; others may start before it");
-        var memory = idle > unclaimed ? $"; others take the memory beside {idle - unclaimed} idle ones: each rank needs {need.Memory.Text(need.Kinds)}" : "";
+        var memory = idle > unclaimed
+            ? $"; others take the memory beside {idle - unclaimed} idle ones: each rank needs {need.Memory.Text(need.Kinds)}"
+            : "";
         return new Verdict(true, reason + memory);
     }
 

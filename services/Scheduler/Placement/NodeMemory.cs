@@ -27,7 +27,8 @@ internal sealed record NodeMemory(long Cpu, long CpuFree, ImmutableDictionary<st
 /// <param name="Gpu">On a GPU.</param>
 internal readonly record struct RankMemory(long Cpu, long Gpu)
 {
-    public static RankMemory Of(MemoryEstimate? estimate) => estimate is null ? default : new RankMemory(estimate.Total, estimate.Total - estimate.Process + estimate.GpuOnly);
+    public static RankMemory Of(MemoryEstimate? estimate) =>
+        estimate is null ? default : new RankMemory(estimate.Total, estimate.Total - estimate.Process + estimate.GpuOnly);
 
     public long On(DeviceKind kind) => kind == DeviceKind.Cpu ? Cpu : Gpu;
 

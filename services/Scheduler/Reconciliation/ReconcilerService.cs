@@ -5,7 +5,9 @@ using Microsoft.Extensions.Options;
 namespace Cluster.Scheduler.Reconciliation;
 
 /// <summary>Runs the reconciler: a pass every few seconds, and at once what grains ask for.</summary>
-/// <remarks>A touch may wait for a slow agent. So touches run beside the loop, at most one a job, and are all awaited before the service ends.</remarks>
+/// <remarks>
+/// A touch may wait for a slow agent. So touches run beside the loop, at most one a job, and are all awaited before the service ends.
+/// </remarks>
 internal sealed partial class ReconcilerService(
     Reconciler reconciler, ReconcileSignal signal, IHostApplicationLifetime lifetime, IOptions<ReconcileOptions> options, TimeProvider time,
     ILogger<ReconcilerService> logger)

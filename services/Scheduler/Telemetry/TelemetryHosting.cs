@@ -8,7 +8,9 @@ using OpenTelemetry.Trace;
 
 namespace Cluster.Scheduler.Telemetry;
 
-/// <summary>Sends traces, metrics and logs over OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says; collects nothing where it is not set.</summary>
+/// <summary>
+/// Sends traces, metrics and logs over OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says; collects nothing where it is not set.
+/// </summary>
 /// <remarks>The standard OTEL_* variables set protocol, headers, sampling and intervals.</remarks>
 public static class TelemetryHosting
 {

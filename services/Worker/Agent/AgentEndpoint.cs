@@ -8,7 +8,8 @@ using Grpc.Core;
 namespace Cluster.Worker.Agent;
 
 /// <summary>AgentService: the scheduler's orders to this node.</summary>
-internal sealed class AgentEndpoint(AttemptTable attempts, DescribeProcess describing, AgentIdentity identity) : AgentService.AgentServiceBase
+internal sealed class AgentEndpoint(AttemptTable attempts, DescribeProcess describing, AgentIdentity identity)
+    : AgentService.AgentServiceBase
 {
     private readonly byte[] _secret = Encoding.UTF8.GetBytes(identity.Secret);
 

@@ -16,7 +16,8 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
     public void EnsureSocketIsThere()
     {
         if (!File.Exists(Socket))
-            throw new IOException($"{Socket}, by which trainers reach this agent, is gone; keep Agent:StateFolder in place and restart the agent");
+            throw new IOException(
+                $"{Socket}, by which trainers reach this agent, is gone; keep Agent:StateFolder in place and restart the agent");
     }
 
     /// <summary>Where this agent and its trainers listen: the machine's own, or a wildcard.</summary>
@@ -78,6 +79,8 @@ internal sealed partial class AgentSocket : IDisposable
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The folder {Folder} with the agent's socket cannot be removed ({Reason}). Nobody listens there any more; the next start uses it again")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The folder {Folder} with the agent's socket cannot be removed ({Reason}). Nobody listens there any more; "
+            + "the next start uses it again")]
     private partial void LogFolderStays(string folder, string reason);
 }

@@ -36,7 +36,8 @@ internal static class AgentHost
     /// <param name="configure">Changes to the services, for tests.</param>
     public static WebApplication Build(string[] args, Action<IServiceCollection>? configure = null)
     {
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        var builder = WebApplication.CreateSlimBuilder(
+            new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
         builder.Services.AddOptions<AgentOptions>().BindConfiguration(AgentOptions.SectionName).ValidateDataAnnotations().ValidateOnStart();
         builder.Services.AddSingleton<IValidateOptions<AgentOptions>, AgentOptionsValidator>();
         AddAgent(builder.Services);
@@ -90,6 +91,7 @@ internal static class AgentHost
         kestrel.Limits.Http2.KeepAlivePingDelay = options.PingDelay;
         kestrel.Limits.Http2.KeepAlivePingTimeout = options.PingTimeout;
         kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen => listen.Protocols = HttpProtocols.Http2);
-        kestrel.ListenUnixSocket(kestrel.ApplicationServices.GetRequiredService<AgentSocket>().Path, listen => listen.Protocols = HttpProtocols.Http2);
+        kestrel.ListenUnixSocket(
+            kestrel.ApplicationServices.GetRequiredService<AgentSocket>().Path, listen => listen.Protocols = HttpProtocols.Http2);
     }
 }

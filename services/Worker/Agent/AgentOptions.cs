@@ -4,7 +4,9 @@ using Cluster.Contracts.Access;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>How one worker agent runs. Section "Agent": <c>Agent__Name</c> in the environment, <c>--Agent:Name</c> on the command line.</summary>
+/// <summary>
+/// How one worker agent runs. Section "Agent": <c>Agent__Name</c> in the environment, <c>--Agent:Name</c> on the command line.
+/// </summary>
 public sealed class AgentOptions
 {
     public const string SectionName = "Agent";
@@ -69,8 +71,8 @@ public sealed class AgentOptions
     public int CoresPerSlot { get; set; } = 1;
 
     /// <summary>
-    /// Memory that the trainers on CPU devices may take together, in bytes. Unset: all of the machine's, or of the container's; set it where
-    /// other agents or programs share the machine.
+    /// Memory that the trainers on CPU devices may take together, in bytes. Unset: all of the machine's, or of the container's; set it
+    /// where other agents or programs share the machine.
     /// </summary>
     [Range(1, long.MaxValue)]
     public long? MemoryBytes { get; set; }
@@ -103,13 +105,15 @@ public sealed class AgentOptions
     public int LogSpoolBytes { get; set; } = 32 * 1024 * 1024;
 
     /// <summary>
-    /// How long a rank's exit waits until the scheduler has the rank's own last lines of log, which a slow scheduler, or other ranks' lines before
-    /// them, may hold up. Then the exit goes first, so that a failure is known at once, and says how many lines follow.
+    /// How long a rank's exit waits until the scheduler has the rank's own last lines of log, which a slow scheduler, or other ranks' lines
+    /// before them, may hold up. Then the exit goes first, so that a failure is known at once, and says how many lines follow.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:10:00")]
     public TimeSpan LastLinesPatience { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Reports that one rank keeps while the scheduler is away; beyond it the rank waits. A rank sends about two a second.</summary>
+    /// <summary>
+    /// Reports that one rank keeps while the scheduler is away; beyond it the rank waits. A rank sends about two a second.
+    /// </summary>
     [Range(16, 1_000_000)]
     public int ReportSpoolLength { get; set; } = 4096;
 
@@ -121,7 +125,10 @@ public sealed class AgentOptions
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan ShutdownGrace { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Program and first arguments of a trainer, and of the process that takes models apart; empty is this program. For wrappers such as <c>numactl</c> or a profiler.</summary>
+    /// <summary>
+    /// Program and first arguments of a trainer, and of the process that takes models apart; empty is this program. For wrappers such as
+    /// <c>numactl</c> or a profiler.
+    /// </summary>
     public List<string> TrainerCommand { get; set; } = [];
 
     /// <summary><see cref="TrainerPorts"/> once validated; zeros where the system chooses.</summary>

@@ -17,13 +17,16 @@ internal sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
     private static IEnumerable<string> Faults(AgentOptions options)
     {
         if (!SchedulerAddresses.TryParse(options.SchedulerAddress, out _))
-            yield return $"Agent:SchedulerAddress is '{options.SchedulerAddress}'; give an address such as http://127.0.0.1:7070, or several with commas between";
+            yield return $"Agent:SchedulerAddress is '{options.SchedulerAddress}'; give an address such as http://127.0.0.1:7070, "
+                + "or several with commas between";
         if (options.NodeTokenFile.Length > 0 && !File.Exists(options.NodeTokenFile))
-            yield return $"Agent:NodeTokenFile is '{options.NodeTokenFile}', which does not exist; give the file with the scheduler's node token";
+            yield return $"Agent:NodeTokenFile is '{options.NodeTokenFile}', which does not exist; "
+                + "give the file with the scheduler's node token";
         if (!IPEndPoint.TryParse(options.ListenAddress, out var listen))
             yield return $"Agent:ListenAddress is '{options.ListenAddress}'; give ip:port, such as 127.0.0.1:0";
         else if (options.AdvertiseHost.Length == 0 && listen.Address.IsWildcard())
-            yield return $"Agent:ListenAddress is the wildcard {listen.Address}; set Agent:AdvertiseHost to the address that others reach this node by";
+            yield return $"Agent:ListenAddress is the wildcard {listen.Address}; "
+                + "set Agent:AdvertiseHost to the address that others reach this node by";
         if (options.AdvertiseHost.Length > 0 && Uri.CheckHostName(options.AdvertiseHost) == UriHostNameType.Unknown)
             yield return $"Agent:AdvertiseHost is '{options.AdvertiseHost}'; give a host name or an IP address, without a port";
         if (IPAddress.TryParse(options.AdvertiseHost, out var told) && told.IsWildcard())
@@ -50,11 +53,13 @@ internal sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
 
         var missing = cores.Except(Libc.ThreadCores()).ToList();
         if (missing.Count > 0)
-            yield return $"Agent:PinnedCores is '{options.PinnedCores}', but this process may not use core {missing[0]}; it has {CoreList.Text(Libc.ThreadCores())}";
+            yield return $"Agent:PinnedCores is '{options.PinnedCores}', but this process may not use core {missing[0]}; "
+                + $"it has {CoreList.Text(Libc.ThreadCores())}";
         var needed = (options.CpuSlots ?? 0) * options.CoresPerSlot;
         if (options.CpuSlots is null)
             yield return $"Agent:PinnedCores is '{options.PinnedCores}' and Agent:CpuSlots is unset; say how many slots share these cores";
         else if (needed > cores.Count)
-            yield return $"Agent:PinnedCores has {cores.Count} cores and {options.CpuSlots} slots of {options.CoresPerSlot} need {needed}; add cores or lower Agent:CpuSlots";
+            yield return $"Agent:PinnedCores has {cores.Count} cores and {options.CpuSlots} slots of {options.CoresPerSlot} need {needed}; "
+                + "add cores or lower Agent:CpuSlots";
     }
 }

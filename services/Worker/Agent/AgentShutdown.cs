@@ -3,7 +3,9 @@ using Grpc.Core;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>At the start ends what an earlier incarnation left; at the end lets trainers store a checkpoint and reports their exits.</summary>
+/// <summary>
+/// At the start ends what an earlier incarnation left; at the end lets trainers store a checkpoint and reports their exits.
+/// </summary>
 /// <remarks>Registered after the server, so that it is stopped before it: trainers still need their socket.</remarks>
 internal sealed partial class AgentShutdown(
     AttemptTable attempts, AttemptServices services, TrainerNotes notes, AgentSocket socket, TimeProvider timeProvider,
@@ -68,6 +70,7 @@ internal sealed partial class AgentShutdown(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler could not be told that this node shuts down ({Status}); until the lease ends it may still place jobs here, which are refused")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler could not be told that this node shuts down ({Status}); "
+        + "until the lease ends it may still place jobs here, which are refused")]
     private partial void LogNotAnnounced(Status status);
 }

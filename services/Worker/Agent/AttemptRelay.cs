@@ -62,7 +62,8 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
         return total;
     }
 
-    public override Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+    public override Task GetChunks(
+        GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
     {
         var (attempt, _) = attempts.Authenticate(context);
         return attempt.Ranks.Count > 1
@@ -70,7 +71,8 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
             : PassChunksOnAsync(request, responseStream, context);
     }
 
-    private async Task PassChunksOnAsync(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+    private async Task PassChunksOnAsync(
+        GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
     {
         var delivered = 0;
         await RelayAsync("GetChunks", context, async options =>
@@ -97,7 +99,8 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
         {
             foreach (var sha256 in request.Sha256)
             {
-                pending.Enqueue(shared.GetAsync(sha256, () => GetChunkAsync(request.CheckpointId, sha256, context), context.CancellationToken));
+                pending.Enqueue(
+                    shared.GetAsync(sha256, () => GetChunkAsync(request.CheckpointId, sha256, context), context.CancellationToken));
                 if (pending.Count == ChunksAhead)
                     await WriteFirstAsync();
             }
@@ -108,20 +111,23 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
         finally
         {
             // Others may wait for them, and a fault that the first one has told already is no news.
-            await Task.WhenAll(pending).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+            await Task.WhenAll(pending)
+                .ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         }
 
         async Task WriteFirstAsync() =>
             await responseStream.WriteAsync(new GetChunksResponse { Data = await pending.Dequeue() }, context.CancellationToken);
     }
 
-    private Task<ByteString> GetChunkAsync(string checkpointId, ByteString sha256, ServerCallContext context) => RelayAsync("GetChunks", context, async options =>
-    {
-        using var call = scheduler.Attempts.GetChunks(new GetChunksRequest { CheckpointId = checkpointId, Sha256 = { sha256 } }, options);
-        if (!await call.ResponseStream.MoveNext(options.CancellationToken))
-            throw new RpcException(new Status(StatusCode.Internal, "the scheduler gave no chunk where it was asked for one"));
-        return call.ResponseStream.Current.Data;
-    });
+    private Task<ByteString> GetChunkAsync(string checkpointId, ByteString sha256, ServerCallContext context) =>
+        RelayAsync("GetChunks", context, async options =>
+        {
+            using var call = scheduler.Attempts.GetChunks(
+                new GetChunksRequest { CheckpointId = checkpointId, Sha256 = { sha256 } }, options);
+            if (!await call.ResponseStream.MoveNext(options.CancellationToken))
+                throw new RpcException(new Status(StatusCode.Internal, "the scheduler gave no chunk where it was asked for one"));
+            return call.ResponseStream.Current.Data;
+        });
 
     private async Task<long> PutAsync(List<PutChunksRequest> batch, ServerCallContext context)
     {

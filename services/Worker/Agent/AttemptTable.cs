@@ -81,11 +81,13 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
     }
 
     /// <summary>The rank that a call on the agent's socket comes from.</summary>
-    /// <exception cref="RpcException">Unauthenticated: the metadata or the secret is wrong. Aborted: no such attempt runs here (any more).</exception>
+    /// <exception cref="RpcException">Unauthenticated: the metadata or the secret is wrong. Aborted: no such attempt runs here (any
+    /// more).</exception>
     public (LocalAttempt Attempt, LocalRank Rank) Authenticate(ServerCallContext context)
     {
         if (!RankKey.TryRead(context.RequestHeaders, out var key, out var secret))
-            throw new RpcException(new Status(StatusCode.Unauthenticated, "the call lacks cluster-job, cluster-attempt, cluster-rank or a bearer token"));
+            throw new RpcException(
+                new Status(StatusCode.Unauthenticated, "the call lacks cluster-job, cluster-attempt, cluster-rank or a bearer token"));
         var attempt = Find(key.Attempt) ?? throw new RpcException(new Status(StatusCode.Aborted, "this attempt does not run here"));
         if (!attempt.IsSecret(secret))
             throw new RpcException(new Status(StatusCode.Unauthenticated, "the bearer token is not this attempt's secret"));
@@ -149,7 +151,8 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         foreach (var rank in request.Ranks)
         {
             if (_attempts.Values.FirstOrDefault(attempt => attempt.Uses(rank.Device)) is { } user)
-                throw new RpcException(new Status(StatusCode.ResourceExhausted, $"{rank.Device} is still in use by job {user.Key.Job} attempt {user.Key.Attempt}"));
+                throw new RpcException(new Status(
+                    StatusCode.ResourceExhausted, $"{rank.Device} is still in use by job {user.Key.Job} attempt {user.Key.Attempt}"));
         }
     }
 

@@ -7,7 +7,8 @@ using Grpc.Core;
 namespace Cluster.Worker.Agent;
 
 /// <summary>Has models taken apart by a process that lives for one request, one at a time on this node.</summary>
-internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThread launchThread, ILogger<DescribeProcess> logger) : IDisposable
+internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThread launchThread, ILogger<DescribeProcess> logger)
+    : IDisposable
 {
     private readonly SemaphoreSlim _one = new(1);
 
@@ -53,7 +54,8 @@ internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThrea
         LogFailed(ProcessEnd.Decode(process.ExitCode), response.Answers.Count, request.Queries.Count, await complaint);
         return response.Answers.Count > 0
             ? response
-            : throw new RpcException(new Status(StatusCode.Internal, $"the process that was to build {request.Queries[0].Model.Name} ended with {ProcessEnd.Decode(process.ExitCode)}"));
+            : throw new RpcException(new Status(StatusCode.Internal,
+                $"the process that was to build {request.Queries[0].Model.Name} ended with {ProcessEnd.Decode(process.ExitCode)}"));
     }
 
     private Process Start()
@@ -68,7 +70,8 @@ internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThrea
         foreach (var argument in command.Arguments.Append("describe"))
             start.ArgumentList.Add(argument);
         start.Environment.Clear();
-        foreach (var (name, value) in TrainerEnvironment.For(Environment.GetEnvironmentVariables(), new TrainerLaunch { Threads = 1, WorldSize = 1, Device = "cpu:0" }))
+        foreach (var (name, value) in TrainerEnvironment.For(
+            Environment.GetEnvironmentVariables(), new TrainerLaunch { Threads = 1, WorldSize = 1, Device = "cpu:0" }))
             start.Environment[name] = value;
         return Process.Start(start) ?? throw new InvalidOperationException($"{command.Program} did not start");
     }
@@ -101,6 +104,7 @@ internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThrea
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The process that takes models apart ended with {End} after {Answers} of {Queries} answers: {Complaint}")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The process that takes models apart ended with {End} after {Answers} of {Queries} answers: {Complaint}")]
     private partial void LogFailed(ProcessEnd end, int answers, int queries, string complaint);
 }

@@ -34,7 +34,10 @@ internal static partial class Libc
         Check(result, "fallocate");
     }
 
-    /// <summary>Gives a descriptor back. Whatever the call says, Linux has freed it; its errors tell of writes to a file on a disk, of which there are none.</summary>
+    /// <summary>
+    /// Gives a descriptor back. Whatever the call says, Linux has freed it; its errors tell of writes to a file on a disk, of which there
+    /// are none.
+    /// </summary>
     public static void Close(int descriptor) => _ = close(descriptor);
 
     /// <summary>False when the process is gone.</summary>

@@ -60,7 +60,9 @@ internal sealed partial class LocalAttempt : IDisposable
     /// <summary>The scheduler knows of every exit. What is left of the log is still on its way.</summary>
     public bool ExitsAcknowledged => _exitsAcknowledged;
 
-    /// <summary>Ends when every exit has been acknowledged by the scheduler and the log is there, or the attempt was given up before it began.</summary>
+    /// <summary>
+    /// Ends when every exit has been acknowledged by the scheduler and the log is there, or the attempt was given up before it began.
+    /// </summary>
     public Task Ended => _running.Task.Unwrap();
 
     public IReadOnlyList<LocalRank> Ranks
@@ -124,7 +126,9 @@ internal sealed partial class LocalAttempt : IDisposable
         }
     }
 
-    /// <summary>Asks every trainer to stop, and kills those that are still there after the grace period. Of several periods the first to end counts.</summary>
+    /// <summary>
+    /// Asks every trainer to stop, and kills those that are still there after the grace period. Of several periods the first to end counts.
+    /// </summary>
     public void Stop(string reason, TimeSpan grace)
     {
         LogStop(Key.Job, Key.Attempt, reason, grace);
@@ -143,7 +147,8 @@ internal sealed partial class LocalAttempt : IDisposable
         }
 
         var timer = _services.TimeProvider.CreateTimer(
-            _ => Kill($"still running {grace.TotalSeconds:0.#} s after it was asked to stop: {reason}"), null, grace, Timeout.InfiniteTimeSpan);
+            _ => Kill($"still running {grace.TotalSeconds:0.#} s after it was asked to stop: {reason}"), null, grace,
+            Timeout.InfiniteTimeSpan);
         lock (_gate)
             _graceTimers.Add(timer);
     }
@@ -203,7 +208,9 @@ internal sealed partial class LocalAttempt : IDisposable
         AgentMetrics.Ended(end);
         var message = ExitMessage.For(rank, end, _services.Memory.OutOfMemoryKills() - killsBefore);
         LogExit(Key.Job, Key.Attempt, rank.Key.Rank, rank.Process.Id, end, message);
-        Say(rank.Key.Rank, message.Length == 0 ? $"trainer of rank {rank.Key.Rank} ended: {end}" : $"trainer of rank {rank.Key.Rank} ended: {end}: {message}");
+        Say(rank.Key.Rank, message.Length == 0
+            ? $"trainer of rank {rank.Key.Rank} ended: {end}"
+            : $"trainer of rank {rank.Key.Rank} ended: {end}: {message}");
 
         // The scheduler closes the attempt on its last exit; what a rank reported before must be there by then.
         await sending;
@@ -276,7 +283,8 @@ internal sealed partial class LocalAttempt : IDisposable
         try
         {
             await _services.Retry.WithinOutageLimitAsync(
-                "Report", async token => await _services.Scheduler.Attempts.ReportAsync(report, SchedulerLink.AsRank(rank.Key, Secret, _services.CallDeadline(), token)), Stale);
+                "Report", async token => await _services.Scheduler.Attempts.ReportAsync(
+                    report, SchedulerLink.AsRank(rank.Key, Secret, _services.CallDeadline(), token)), Stale);
         }
         catch (RpcException e) when (e.StatusCode == StatusCode.Aborted)
         {
@@ -298,7 +306,8 @@ internal sealed partial class LocalAttempt : IDisposable
         try
         {
             await _services.Retry.UntilAcknowledgedAsync(
-                "ReportExit", async token => await _services.Scheduler.Registry.ReportExitAsync(exit, _services.Scheduler.AsNode(token)), _services.AgentEnds);
+                "ReportExit", async token => await _services.Scheduler.Registry.ReportExitAsync(exit, _services.Scheduler.AsNode(token)),
+                _services.AgentEnds);
         }
         catch (RpcException e)
         {
@@ -339,7 +348,8 @@ internal sealed partial class LocalAttempt : IDisposable
         try
         {
             await _services.Retry.WhileAwayAsync(
-                "AppendLogs", async token => await _services.Scheduler.Registry.AppendLogsAsync(batch, _services.Scheduler.AsNode(token)), cancellationToken);
+                "AppendLogs", async token => await _services.Scheduler.Registry.AppendLogsAsync(batch, _services.Scheduler.AsNode(token)),
+                cancellationToken);
         }
         catch (RpcException e) when (!cancellationToken.IsCancellationRequested)
         {

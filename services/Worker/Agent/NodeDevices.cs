@@ -25,13 +25,16 @@ internal sealed partial class NodeDevices : IDisposable
             LogNoJemalloc(logger);
         All = DeviceDiscovery.Find(options.Value, _nvml?.Gpus() ?? [], Libc.ThreadCores().Count, memory);
         if (All.Count == 0)
-            throw new InvalidOperationException("this node has no GPU and Agent:CpuSlots is 0, so nothing can run here; raise Agent:CpuSlots");
+            throw new InvalidOperationException(
+                "this node has no GPU and Agent:CpuSlots is 0, so nothing can run here; raise Agent:CpuSlots");
         _monitor = new DeviceMonitor(All, _nvml, timeProvider);
         _coresPerSlot = options.Value.CoresPerSlot;
         if (options.Value.PinnedCores.Length > 0 && CoreList.TryParse(options.Value.PinnedCores, out var cores))
             _pinnedCores = cores;
-        _meter.CreateObservableGauge("hw.gpu.utilization", () => Measurements(DeviceKind.Cuda), "1", "Share of time in which a kernel ran.");
-        _meter.CreateObservableGauge("agent.slot.utilization", () => Measurements(DeviceKind.Cpu), "1", "A trainer's processor time over its slot's cores.");
+        _meter.CreateObservableGauge(
+            "hw.gpu.utilization", () => Measurements(DeviceKind.Cuda), "1", "Share of time in which a kernel ran.");
+        _meter.CreateObservableGauge(
+            "agent.slot.utilization", () => Measurements(DeviceKind.Cpu), "1", "A trainer's processor time over its slot's cores.");
     }
 
     public IReadOnlyList<Device> All { get; }
@@ -48,7 +51,8 @@ internal sealed partial class NodeDevices : IDisposable
     }
 
     /// <summary>How busy the devices were since the last call.</summary>
-    public IReadOnlyList<DeviceUtilization> MeasureUtilization(Func<string, int?> processOf) => _lastUtilization = _monitor.Measure(processOf);
+    public IReadOnlyList<DeviceUtilization> MeasureUtilization(Func<string, int?> processOf) =>
+        _lastUtilization = _monitor.Measure(processOf);
 
     public void Dispose()
     {

@@ -46,7 +46,9 @@ internal sealed partial class NodeRegistration(
             cancellationToken);
         LogRegistered(options.Value.Name, identity.NodeId, devices.All.Count);
         attempts.EndStale(response.Stale);
-        return response.HeartbeatInterval is { } interval && interval.ToTimeSpan() > TimeSpan.Zero ? interval.ToTimeSpan() : DefaultHeartbeatInterval;
+        return response.HeartbeatInterval is { } interval && interval.ToTimeSpan() > TimeSpan.Zero
+            ? interval.ToTimeSpan()
+            : DefaultHeartbeatInterval;
     }
 
     private async Task RenewUntilForgottenAsync(TimeSpan interval, CancellationToken cancellationToken)
@@ -57,7 +59,8 @@ internal sealed partial class NodeRegistration(
             try
             {
                 var response = await retry.UntilAcknowledgedAsync(
-                    "Heartbeat", async token => await scheduler.Registry.HeartbeatAsync(Heartbeat(), scheduler.AsNode(token)), cancellationToken);
+                    "Heartbeat", async token => await scheduler.Registry.HeartbeatAsync(Heartbeat(), scheduler.AsNode(token)),
+                    cancellationToken);
                 attempts.EndStale(response.Stale);
             }
             catch (RpcException e) when (e.StatusCode == StatusCode.NotFound)
@@ -100,7 +103,9 @@ internal sealed partial class NodeRegistration(
     [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler does not know this node any more; registering again")]
     private partial void LogForgotten();
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "The scheduler refuses this node ({Status}: {Detail}). Unauthenticated: check Agent:NodeTokenFile. FailedPrecondition: another agent runs with a copy of Agent:StateFolder")]
+    [LoggerMessage(Level = LogLevel.Critical,
+        Message = "The scheduler refuses this node ({Status}: {Detail}). Unauthenticated: check Agent:NodeTokenFile. FailedPrecondition: "
+            + "another agent runs with a copy of Agent:StateFolder")]
     private partial void LogRefused(StatusCode status, string detail);
 }
 

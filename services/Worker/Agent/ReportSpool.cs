@@ -11,7 +11,8 @@ internal sealed class ReportSpool(int maxLength)
 
     /// <summary>Takes a report; waits while the spool is full.</summary>
     /// <exception cref="ChannelClosedException">The rank has ended.</exception>
-    public ValueTask AddAsync(ReportRequest report, CancellationToken cancellationToken) => _reports.Writer.WriteAsync(report, cancellationToken);
+    public ValueTask AddAsync(ReportRequest report, CancellationToken cancellationToken) =>
+        _reports.Writer.WriteAsync(report, cancellationToken);
 
     /// <summary>No more will come: <see cref="SendAllAsync"/> ends after those that are there.</summary>
     public void Complete() => _reports.Writer.TryComplete();

@@ -27,7 +27,10 @@ internal sealed class SchedulerLink : IDisposable
         _attemptsChannel = addresses.OpenChannel(new ConnectionPings(options.Value.PingDelay, options.Value.PingTimeout));
         Registry = new AgentRegistryService.AgentRegistryServiceClient(_registryChannel);
         Attempts = new AttemptService.AttemptServiceClient(_attemptsChannel);
-        _nodeHeaders = new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(File.ReadAllText(options.Value.NodeTokenFile).Trim()) } };
+        _nodeHeaders = new Metadata
+        {
+            { CallMetadata.Authorization, CallMetadata.Bearer(File.ReadAllText(options.Value.NodeTokenFile).Trim()) },
+        };
     }
 
     public AgentRegistryService.AgentRegistryServiceClient Registry { get; }

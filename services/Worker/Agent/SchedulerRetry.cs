@@ -27,7 +27,8 @@ internal sealed partial class SchedulerRetry
     private readonly ILogger<SchedulerRetry> _logger;
 
     public SchedulerRetry(
-        ResiliencePipelineProvider<string> pipelines, IOptions<AgentOptions> options, TimeProvider timeProvider, ILogger<SchedulerRetry> logger)
+        ResiliencePipelineProvider<string> pipelines, IOptions<AgentOptions> options, TimeProvider timeProvider,
+        ILogger<SchedulerRetry> logger)
     {
         _pipeline = pipelines.GetPipeline(PipelineName);
         (_outageLimit, _timeProvider, _logger) = (options.Value.OutageLimit, timeProvider, logger);
@@ -58,9 +59,12 @@ internal sealed partial class SchedulerRetry
         });
     }
 
-    /// <summary>Calls until it succeeds, fails for good, or the scheduler has been away for <see cref="AgentOptions.OutageLimit"/>.</summary>
+    /// <summary>
+    /// Calls until it succeeds, fails for good, or the scheduler has been away for <see cref="AgentOptions.OutageLimit"/>.
+    /// </summary>
     /// <exception cref="RpcException">The last failure.</exception>
-    public Task<T> WithinOutageLimitAsync<T>(string operation, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
+    public Task<T> WithinOutageLimitAsync<T>(
+        string operation, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
         RetryAsync(new Outage(this, operation, _outageLimit, TriesWhereTheServerFails), call, cancellationToken);
 
     /// <summary>Calls until it succeeds or fails for good, however long the scheduler is away.</summary>
@@ -70,7 +74,8 @@ internal sealed partial class SchedulerRetry
 
     /// <summary>Calls until it succeeds or is refused, even where the server fails again and again: for what must be said.</summary>
     /// <exception cref="RpcException">A refusal, which no repetition cures.</exception>
-    public Task<T> UntilAcknowledgedAsync<T>(string operation, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
+    public Task<T> UntilAcknowledgedAsync<T>(
+        string operation, Func<CancellationToken, Task<T>> call, CancellationToken cancellationToken) =>
         RetryAsync(new Outage(this, operation, Timeout.InfiniteTimeSpan, int.MaxValue), call, cancellationToken);
 
     /// <summary>The scheduler, or the way to it, is away; it may be back.</summary>
@@ -102,7 +107,8 @@ internal sealed partial class SchedulerRetry
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Operation}: the scheduler does not answer ({Status}: {Detail}); trying on")]
     private partial void LogAway(string operation, StatusCode status, string detail);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "{Operation}: the scheduler answers again after {Tries} tries in {Seconds:F1} s")]
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "{Operation}: the scheduler answers again after {Tries} tries in {Seconds:F1} s")]
     private partial void LogBack(string operation, int tries, double seconds);
 
     /// <summary>One call's stretch of failures: how long its patience is, and what is told of it.</summary>

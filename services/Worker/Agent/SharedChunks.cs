@@ -3,8 +3,13 @@ using Google.Protobuf;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>Chunks of a checkpoint that a rank of an attempt has fetched, kept for the others on this node until all train: each is asked of the store once a node.</summary>
-/// <remarks>In files, since a checkpoint may be larger than the memory that is left. Where they cannot be written, every rank fetches for itself.</remarks>
+/// <summary>
+/// Chunks of a checkpoint that a rank of an attempt has fetched, kept for the others on this node until all train: each is asked of the
+/// store once a node.
+/// </summary>
+/// <remarks>
+/// In files, since a checkpoint may be larger than the memory that is left. Where they cannot be written, every rank fetches for itself.
+/// </remarks>
 internal sealed class SharedChunks(string folder) : IDisposable
 {
     private readonly ConcurrentDictionary<ByteString, Task<string?>> _files = new();

@@ -15,7 +15,8 @@ internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
     private bool _disposed;
 
     /// <summary>Path of the segment; the first call for its name makes it.</summary>
-    /// <exception cref="SharedMemoryException">There is less memory, or the size is not positive, or not that of the first call.</exception>
+    /// <exception cref="SharedMemoryException">There is less memory, or the size is not positive, or not that of the first
+    /// call.</exception>
     public string Reserve(string name, long bytes)
     {
         if (bytes <= 0)
@@ -26,7 +27,8 @@ internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
             if (!_segments.TryGetValue(name, out var segment))
                 _segments[name] = segment = (Make(name, bytes), bytes);
             if (segment.Bytes != bytes)
-                throw new SharedMemoryException($"shared memory '{name}' has {segment.Bytes} bytes and was now asked for with {bytes}; all ranks must ask for the same");
+                throw new SharedMemoryException($"shared memory '{name}' has {segment.Bytes} bytes and was now asked for with {bytes}; "
+                    + "all ranks must ask for the same");
             return $"/proc/{Environment.ProcessId}/fd/{segment.Descriptor}";
         }
     }
@@ -72,12 +74,17 @@ internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
         catch (Win32Exception e)
         {
             // Too many descriptors, by far most likely.
-            throw new SharedMemoryException($"shared memory '{name}' cannot be made: {e.Message}; raise the agent's limit of open files (ulimit -n)", e) { IsForWantOfMemory = true };
+            throw new SharedMemoryException(
+                $"shared memory '{name}' cannot be made: {e.Message}; raise the agent's limit of open files (ulimit -n)", e)
+            {
+                IsForWantOfMemory = true,
+            };
         }
     }
 
     private static SharedMemoryException TooLittle(string name, long bytes, long available, Exception? cause) =>
-        new($"shared memory '{name}' needs {bytes} bytes and the node has {available} available; lower the model's size or its ranks on this node", cause)
+        new($"shared memory '{name}' needs {bytes} bytes and the node has {available} available; "
+            + "lower the model's size or its ranks on this node", cause)
         {
             IsForWantOfMemory = true,
         };

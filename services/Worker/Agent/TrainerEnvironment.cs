@@ -8,11 +8,13 @@ namespace Cluster.Worker.Agent;
 internal static class TrainerEnvironment
 {
     // The agent's own settings, and secrets that a trainer has no use for.
-    private static readonly string[] HiddenPrefixes = ["Agent__", "Agent:", "CLUSTER_", "ConnectionStrings__", "PGPASS", "ASPNETCORE_", "Kestrel__"];
+    private static readonly string[] HiddenPrefixes = ["Agent__", "Agent:", "CLUSTER_", "ConnectionStrings__", "PGPASS", "ASPNETCORE_",
+        "Kestrel__"];
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
-    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch) => For(inherited, launch, Jemalloc.Path);
+    public static IReadOnlyDictionary<string, string> For(IDictionary inherited, TrainerLaunch launch) =>
+        For(inherited, launch, Jemalloc.Path);
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>
@@ -33,12 +35,14 @@ internal static class TrainerEnvironment
         // Ranks share the machine: a thread that spins while it waits takes the core that its peer computes on.
         environment["OMP_WAIT_POLICY"] = "passive";
         // One heap, and freed memory kept: an activation's buffer is then reused in the next step instead of being given to
-        // the kernel and faulted in again. A fifth of a training step, measured on VGG-11 and ResNet-18. Taken in huge pages, where the kernel gives them: a heap
-        // that still grows was seen to fault up to 18,000 small pages in a step of AlexNet, and tens of huge ones.
+        // the kernel and faulted in again. A fifth of a training step, measured on VGG-11 and ResNet-18. Taken in huge pages, where the
+        // kernel gives them: a heap that still grows was seen to fault up to 18,000 small pages in a step of AlexNet, and tens of huge
+        // ones.
         if (jemalloc is not null)
         {
             environment["LD_PRELOAD"] = Joined(environment.GetValueOrDefault("LD_PRELOAD"), jemalloc);
-            environment["MALLOC_CONF"] = Joined("narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always", environment.GetValueOrDefault("MALLOC_CONF"), ',');
+            environment["MALLOC_CONF"] = Joined(
+                "narenas:1,dirty_decay_ms:-1,muzzy_decay_ms:-1,thp:always", environment.GetValueOrDefault("MALLOC_CONF"), ',');
         }
 
         // The same of glibc's, which is the heap where jemalloc is not installed.
@@ -46,7 +50,8 @@ internal static class TrainerEnvironment
         environment["MALLOC_MMAP_THRESHOLD_"] = "1073741824";
         environment["MALLOC_TRIM_THRESHOLD_"] = "2147483647";
         environment["MALLOC_TOP_PAD_"] = "67108864";
-        environment["GLIBC_TUNABLES"] = Joined("glibc.malloc.hugetlb=1", environment.GetValueOrDefault("GLIBC_TUNABLES")); // before 2.35 it is passed over
+        // before 2.35 it is passed over
+        environment["GLIBC_TUNABLES"] = Joined("glibc.malloc.hugetlb=1", environment.GetValueOrDefault("GLIBC_TUNABLES"));
         // Managed code only steers: one small heap, no thread a core for collecting it.
         environment["DOTNET_gcServer"] = "0";
         environment["DOTNET_gcConcurrent"] = "0";
@@ -67,6 +72,10 @@ internal static class TrainerEnvironment
         return environment;
     }
 
-    /// <summary>Of two settings of one thing the libraries take the last, and of two libraries with one function the first: so what somebody has set himself counts.</summary>
-    private static string Joined(string? first, string? second, char separator = ':') => string.Join(separator, ((string?[])[first, second]).Where(part => !string.IsNullOrEmpty(part)));
+    /// <summary>
+    /// Of two settings of one thing the libraries take the last, and of two libraries with one function the first: so what somebody has set
+    /// himself counts.
+    /// </summary>
+    private static string Joined(string? first, string? second, char separator = ':') =>
+        string.Join(separator, ((string?[])[first, second]).Where(part => !string.IsNullOrEmpty(part)));
 }

@@ -28,10 +28,12 @@ internal sealed partial class TrainerLauncher(
             if (rank.Rank < 0 || rank.Rank >= request.WorldSize)
                 throw Invalid($"rank is {rank.Rank} and world_size {request.WorldSize}");
             if (devices.Find(rank.Device) is null)
-                throw Invalid($"device is '{rank.Device}', which node {options.Value.Name} does not have; it has {string.Join(", ", devices.All.Select(device => device.Id))}");
+                throw Invalid($"device is '{rank.Device}', which node {options.Value.Name} does not have; "
+                    + $"it has {string.Join(", ", devices.All.Select(device => device.Id))}");
         }
 
-        if (request.Ranks.DistinctBy(rank => rank.Device).Count() < request.Ranks.Count || request.Ranks.DistinctBy(rank => rank.Rank).Count() < request.Ranks.Count)
+        if (request.Ranks.DistinctBy(rank => rank.Device).Count() < request.Ranks.Count
+            || request.Ranks.DistinctBy(rank => rank.Rank).Count() < request.Ranks.Count)
             throw Invalid("two ranks have the same number or the same device");
         return new AttemptKey(job, request.Attempt);
     }
@@ -86,8 +88,10 @@ internal sealed partial class TrainerLauncher(
         var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch);
         string[] arguments = ["trainer", "--job", launch.JobId, "--attempt", $"{launch.Attempt}", "--rank", $"{launch.Rank}"];
         var process = await launchThread.RunAsync(
-            () => TrainerProcess.Start([command.Program, .. command.Arguments], arguments, environment, (stream, line) => attempt.Log(assignment.Rank, stream, line)), devices.CoresOf(device));
-        // Before anything else that may fail, so that it is followed or killed; and before it learns where the socket is, so that it cannot come too early.
+            () => TrainerProcess.Start([command.Program, .. command.Arguments], arguments, environment,
+                (stream, line) => attempt.Log(assignment.Rank, stream, line)), devices.CoresOf(device));
+        // Before anything else that may fail, so that it is followed or killed; and before it learns where the socket is, so that it cannot
+        // come too early.
         attempt.Add(new LocalRank(new RankKey(attempt.Key, assignment.Rank), assignment.Device, process, options.Value.ReportSpoolLength));
         notes.Add(process);
         process.GiveOrders(launch);
@@ -96,6 +100,7 @@ internal sealed partial class TrainerLauncher(
 
     private static RpcException Invalid(string message) => new(new Status(StatusCode.InvalidArgument, message));
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Job {JobId} attempt {Attempt} rank {Rank}: process {ProcessId} started on {Device}")]
+    [LoggerMessage(
+        Level = LogLevel.Information, Message = "Job {JobId} attempt {Attempt} rank {Rank}: process {ProcessId} started on {Device}")]
     private partial void LogStarted(JobId jobId, int attempt, int rank, int processId, string device);
 }

@@ -72,11 +72,13 @@ internal sealed partial class TrainerNotes(AgentIdentity identity, ILogger<Train
 
     private string Note(int id) => Path.Combine(_folder, id.ToString(CultureInfo.InvariantCulture));
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Killed process {ProcessId}, a trainer that the agent's earlier incarnation left behind")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "Killed process {ProcessId}, a trainer that the agent's earlier incarnation left behind")]
     private partial void LogKilled(int processId);
 
     [LoggerMessage(Level = LogLevel.Error, Message =
-        "No note of trainer {ProcessId} can be written ({Reason}). It trains on, and ends with this agent; but if the agent is killed while a trainer hangs, "
+        "No note of trainer {ProcessId} can be written ({Reason}). It trains on, and ends with this agent; "
+            + "but if the agent is killed while a trainer hangs, "
         + "the next start will not know that trainer and not end it. Free space in Agent:StateFolder, {StateFolder}, or make it writable")]
     private partial void LogCannotWrite(int processId, string reason, string stateFolder);
 
@@ -84,7 +86,8 @@ internal sealed partial class TrainerNotes(AgentIdentity identity, ILogger<Train
     private partial void LogWritesAgain();
 
     [LoggerMessage(Level = LogLevel.Warning, Message =
-        "The note {Note} of a trainer that has ended cannot be removed ({Reason}). No process is taken for that trainer later, since the note holds its start time; "
+        "The note {Note} of a trainer that has ended cannot be removed ({Reason}). No process is taken for that trainer later, "
+            + "since the note holds its start time; "
         + "the agent's next start removes it")]
     private partial void LogCannotRemove(string note, string reason);
 }

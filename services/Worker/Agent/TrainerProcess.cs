@@ -67,7 +67,8 @@ internal sealed class TrainerProcess
     /// <param name="onLine">Takes each line of its output, on a thread of its own for each stream.</param>
     /// <exception cref="System.ComponentModel.Win32Exception">The program cannot be started.</exception>
     public static TrainerProcess Start(
-        IReadOnlyList<string> command, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment, Action<LogStream, string> onLine)
+        IReadOnlyList<string> command, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment,
+        Action<LogStream, string> onLine)
     {
         var start = new ProcessStartInfo(command[0])
         {

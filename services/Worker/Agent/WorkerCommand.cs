@@ -19,7 +19,8 @@ internal sealed class WorkerCommand
     private static IReadOnlyList<string> OfThisProcess()
     {
         // Under `dotnet Cluster.Worker.dll` the process is dotnet, and the program its first argument.
-        var process = Environment.ProcessPath ?? throw new InvalidOperationException("the system does not say which program this process runs");
+        var process = Environment.ProcessPath
+            ?? throw new InvalidOperationException("the system does not say which program this process runs");
         return Path.GetFileNameWithoutExtension(process) == "dotnet" ? [process, typeof(WorkerCommand).Assembly.Location] : [process];
     }
 }

@@ -40,12 +40,14 @@ internal sealed class CheckpointFiles(ITrainerLink link, string checkpointId, Ch
     private CheckpointFile File(string name) =>
         manifest.Files.FirstOrDefault(file => file.Name == name) ?? throw new InvalidDataException($"the checkpoint has no file '{name}'");
 
-    private async Task<(long DataBegin, Dictionary<string, SafetensorsEntry> Entries)> HeaderAsync(string name, CancellationToken cancellationToken)
+    private async Task<(long DataBegin, Dictionary<string, SafetensorsEntry> Entries)> HeaderAsync(
+        string name, CancellationToken cancellationToken)
     {
         if (_headers.TryGetValue(name, out var known))
             return known;
         var file = File(name);
-        var length = SafetensorsReader.HeaderBytes(await ReadAsync(file, 0, (int)Math.Min(file.Bytes, sizeof(long)), cancellationToken), file.Bytes);
+        var length = SafetensorsReader.HeaderBytes(
+            await ReadAsync(file, 0, (int)Math.Min(file.Bytes, sizeof(long)), cancellationToken), file.Bytes);
         var dataBegin = sizeof(long) + length;
         var json = await ReadAsync(file, sizeof(long), length, cancellationToken);
         var entries = SafetensorsReader.ParseHeader(json, file.Bytes - dataBegin).ToDictionary(entry => entry.Name);

@@ -29,7 +29,8 @@ public sealed class CheckpointReader : IWeights
     public bool HasTensor(string name) => _shards.Contains(name);
 
     /// <summary>The names of the network's own tensors, without the optimizer's.</summary>
-    public IEnumerable<string> WeightNames => Manifest.Tensors.Where(shard => CheckpointLayout.HoldsWeights(shard.File)).Select(shard => shard.Name).Distinct();
+    public IEnumerable<string> WeightNames =>
+        Manifest.Tensors.Where(shard => CheckpointLayout.HoldsWeights(shard.File)).Select(shard => shard.Name).Distinct();
 
     /// <summary>The names of all global tensors.</summary>
     public IEnumerable<string> TensorNames => _shards.Select(shards => shards.Key);
@@ -54,11 +55,15 @@ public sealed class CheckpointReader : IWeights
         return ReadSliceAsync(name, new long[shape.Count], shape, cancellationToken);
     }
 
-    /// <summary>The bytes of <c>tensor[offset[d] : offset[d] + shape[d]]</c> for every dim d, row-major, put together from whichever shards hold them.</summary>
+    /// <summary>
+    /// The bytes of <c>tensor[offset[d] : offset[d] + shape[d]]</c> for every dim d, row-major, put together from whichever shards hold
+    /// them.
+    /// </summary>
     /// <exception cref="InvalidDataException">
     /// The checkpoint has no such tensor, the slice lies outside it, or the shards do not cover the slice.
     /// </exception>
-    public async Task<byte[]> ReadSliceAsync(string name, IReadOnlyList<long> offset, IReadOnlyList<long> shape, CancellationToken cancellationToken)
+    public async Task<byte[]> ReadSliceAsync(
+        string name, IReadOnlyList<long> offset, IReadOnlyList<long> shape, CancellationToken cancellationToken)
     {
         var shards = Shards(name);
         if (!Shapes.Contains(shards[0].GlobalShape, offset, shape))
@@ -79,14 +84,16 @@ public sealed class CheckpointReader : IWeights
             var bytes = await _files.ReadDataAsync(shard.File, entry.Begin + first, checked((int)(last - first)), cancellationToken);
             foreach (var (source, target, count) in runs)
             {
-                bytes.AsSpan((int)(source * elementBytes - first), (int)(count * elementBytes)).CopyTo(slice.AsSpan((int)(target * elementBytes)));
+                bytes.AsSpan((int)(source * elementBytes - first), (int)(count * elementBytes))
+                    .CopyTo(slice.AsSpan((int)(target * elementBytes)));
                 covered += count * elementBytes;
             }
         }
 
         return covered == slice.Length
             ? slice
-            : throw new InvalidDataException($"the checkpoint's shards of {name} hold {covered} of the {slice.Length} bytes of the slice {Text(shape)} at {Text(offset)}");
+            : throw new InvalidDataException($"the checkpoint's shards of {name} hold {covered} of the {slice.Length} bytes of the slice "
+                + $"{Text(shape)} at {Text(offset)}");
     }
 
     private static IEnumerable<TensorShard> WithoutRepeats(IEnumerable<TensorShard> shards) =>
@@ -98,7 +105,8 @@ public sealed class CheckpointReader : IWeights
     {
         var entry = await _files.EntryAsync(shard.File, shard.Name, cancellationToken);
         if (entry.DType != dtype || !entry.Shape.SequenceEqual(shard.Shape))
-            throw new InvalidDataException($"{shard.File} holds {shard.Name} as {entry.DType} {Text(entry.Shape)}, the manifest says {dtype} {Text(shard.Shape)}");
+            throw new InvalidDataException(
+                $"{shard.File} holds {shard.Name} as {entry.DType} {Text(entry.Shape)}, the manifest says {dtype} {Text(shard.Shape)}");
         return entry;
     }
 

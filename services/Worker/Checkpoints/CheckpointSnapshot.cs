@@ -46,7 +46,8 @@ public sealed unsafe class CheckpointSnapshot : IDisposable
         ReadOnlySpan<byte> data)
     {
         if (!Shapes.Contains(globalShape.ToArray(), offset.ToArray(), shape.ToArray()))
-            throw new ArgumentException($"shard {Shapes.Text(shape)} at {Shapes.Text(offset)} lies outside {name} {Shapes.Text(globalShape)}", nameof(offset));
+            throw new ArgumentException(
+                $"shard {Shapes.Text(shape)} at {Shapes.Text(offset)} lies outside {name} {Shapes.Text(globalShape)}", nameof(offset));
         if (SafetensorsFormat.TensorBytes(dtype, shape) != data.Length)
             throw new ArgumentException($"shard {Shapes.Text(shape)} of {name}, {dtype}, does not have {data.Length} bytes", nameof(data));
         if (_tensors.Exists(other => other.File == file && other.Name == name))
@@ -56,7 +57,10 @@ public sealed unsafe class CheckpointSnapshot : IDisposable
         _tensors.Add(new Tensor(file, name, dtype, globalShape.ToArray(), offset.ToArray(), shape.ToArray(), copy, data.Length));
     }
 
-    /// <summary>A whole tensor: <see cref="AddTensor(string, string, string, ReadOnlySpan{long}, ReadOnlySpan{long}, ReadOnlySpan{long}, ReadOnlySpan{byte})"/>.</summary>
+    /// <summary>
+    /// A whole tensor:
+    /// <see cref="AddTensor(string, string, string, ReadOnlySpan{long}, ReadOnlySpan{long}, ReadOnlySpan{long}, ReadOnlySpan{byte})"/>.
+    /// </summary>
     public void AddTensor(string file, string name, string dtype, ReadOnlySpan<long> shape, ReadOnlySpan<byte> data) =>
         AddTensor(file, name, dtype, shape, new long[shape.Length], shape, data);
 

@@ -7,8 +7,8 @@ namespace Cluster.Worker.Checkpoints;
 
 /// <summary>Stores snapshots while training goes on: at most one at a time.</summary>
 /// <remarks>
-/// A write that fails because the store is away is logged, and made good by the next one; only <see cref="FlushAsync"/> and disposal throw it. Any other fault is
-/// thrown by whatever is called next. For one thread: calls must not overlap.
+/// A write that fails because the store is away is logged, and made good by the next one; only <see cref="FlushAsync"/> and disposal throw
+/// it. Any other fault is thrown by whatever is called next. For one thread: calls must not overlap.
 /// </remarks>
 public sealed partial class CheckpointWriter(ITrainerLink link, ILogger<CheckpointWriter> logger) : IAsyncDisposable
 {
@@ -105,11 +105,14 @@ public sealed partial class CheckpointWriter(ITrainerLink link, ILogger<Checkpoi
     }
 
     /// <summary>By the agent's word, after its own patience.</summary>
-    private static bool IsOutage(Exception fault) => fault is RpcException { StatusCode: StatusCode.Unavailable or StatusCode.DeadlineExceeded };
+    private static bool IsOutage(Exception fault) =>
+        fault is RpcException { StatusCode: StatusCode.Unavailable or StatusCode.DeadlineExceeded };
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The checkpoint of step {Step} could not be stored; training goes on, and the next one that is due is tried")]
+    [LoggerMessage(Level = LogLevel.Warning,
+        Message = "The checkpoint of step {Step} could not be stored; training goes on, and the next one that is due is tried")]
     private partial void LogNotStored(Exception fault, long step);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Checkpoint {CheckpointId} at step {Step} stored: {Bytes} bytes of this rank in {Seconds:F2} s")]
+    [LoggerMessage(Level = LogLevel.Information,
+        Message = "Checkpoint {CheckpointId} at step {Step} stored: {Bytes} bytes of this rank in {Seconds:F2} s")]
     private partial void LogWritten(string checkpointId, long step, long bytes, double seconds);
 }

@@ -39,17 +39,20 @@ public sealed class SafetensorsFile : IWeights, IDisposable
 
     public Task<string> DTypeAsync(string name, CancellationToken cancellationToken) => Task.FromResult(Entry(name).DType);
 
-    public Task<byte[]> ReadSliceAsync(string name, IReadOnlyList<long> offset, IReadOnlyList<long> shape, CancellationToken cancellationToken)
+    public Task<byte[]> ReadSliceAsync(
+        string name, IReadOnlyList<long> offset, IReadOnlyList<long> shape, CancellationToken cancellationToken)
     {
         var entry = Entry(name);
         if (!Shapes.Contains(entry.Shape, offset, shape))
-            throw new InvalidDataException($"the slice {Shapes.Text([.. shape])} at {Shapes.Text([.. offset])} lies outside {name} {Shapes.Text([.. entry.Shape])}");
+            throw new InvalidDataException(
+                $"the slice {Shapes.Text([.. shape])} at {Shapes.Text([.. offset])} lies outside {name} {Shapes.Text([.. entry.Shape])}");
         var elementBytes = SafetensorsFormat.ElementBytes(entry.DType);
         var slice = new byte[SafetensorsFormat.TensorBytes(entry.DType, [.. shape])];
         foreach (var (source, target, count) in Shapes.SharedRuns(new long[entry.Shape.Count], entry.Shape, offset, shape))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Read(_file, _dataBegin + entry.Begin + (source * elementBytes), slice.AsSpan((int)(target * elementBytes), (int)(count * elementBytes)));
+            Read(_file, _dataBegin + entry.Begin + (source * elementBytes),
+                slice.AsSpan((int)(target * elementBytes), (int)(count * elementBytes)));
         }
 
         return Task.FromResult(slice);

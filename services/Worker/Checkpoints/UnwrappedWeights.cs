@@ -1,7 +1,8 @@
 namespace Cluster.Worker.Checkpoints;
 
 /// <summary>
-/// Weights that were saved with the module around the network: DataParallel's <c>module.</c>, torch.compile's <c>_orig_mod.</c>, a trainer's own.
+/// Weights that were saved with the module around the network: DataParallel's <c>module.</c>, torch.compile's <c>_orig_mod.</c>, a
+/// trainer's own.
 /// </summary>
 internal sealed class UnwrappedWeights : IWeights
 {
@@ -37,8 +38,10 @@ internal sealed class UnwrappedWeights : IWeights
 
     public IReadOnlyList<long> GlobalShape(string name) => _wrapped.GlobalShape(Prefix + name);
 
-    public Task<string> DTypeAsync(string name, CancellationToken cancellationToken) => _wrapped.DTypeAsync(Prefix + name, cancellationToken);
+    public Task<string> DTypeAsync(string name, CancellationToken cancellationToken) =>
+        _wrapped.DTypeAsync(Prefix + name, cancellationToken);
 
-    public Task<byte[]> ReadSliceAsync(string name, IReadOnlyList<long> offset, IReadOnlyList<long> shape, CancellationToken cancellationToken) =>
+    public Task<byte[]> ReadSliceAsync(
+        string name, IReadOnlyList<long> offset, IReadOnlyList<long> shape, CancellationToken cancellationToken) =>
         _wrapped.ReadSliceAsync(Prefix + name, offset, shape, cancellationToken);
 }

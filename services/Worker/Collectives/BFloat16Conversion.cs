@@ -5,7 +5,9 @@ using TorchSharp;
 
 namespace Cluster.Worker.Collectives;
 
-/// <summary>Many values at once between float32 and bfloat16, its upper half; narrowed to the nearest, to even where two are as near.</summary>
+/// <summary>
+/// Many values at once between float32 and bfloat16, its upper half; narrowed to the nearest, to even where two are as near.
+/// </summary>
 internal static class BFloat16Conversion
 {
     private const uint Infinity = 0x7F80_0000;
@@ -34,7 +36,8 @@ internal static class BFloat16Conversion
         var i = 0;
         for (; i <= source.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
         {
-            Vector.Narrow(Round(new Vector<uint>(source[i..])), Round(new Vector<uint>(source[(i + Vector<uint>.Count)..]))).CopyTo(target[i..]);
+            Vector.Narrow(Round(new Vector<uint>(source[i..])), Round(new Vector<uint>(source[(i + Vector<uint>.Count)..])))
+                .CopyTo(target[i..]);
         }
 
         for (; i < wide.Length; i++)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Cluster.Worker.Collectives.Nccl;
 using Cluster.Worker.Collectives.SharedMemory;
 using Cluster.Worker.Collectives.Tcp;
@@ -7,12 +8,16 @@ namespace Cluster.Worker.Collectives;
 public sealed partial class CollectiveGroup
 {
     /// <summary>Finds the other ranks of the attempt and joins them by what their placement allows.</summary>
-    /// <exception cref="NotSupportedException">They have GPUs, and one of them lacks what exchanges there need; the message says which and what to install.</exception>
-    /// <exception cref="CollectiveException">A peer did not come in time, cannot be reached, or does not know the attempt's secret.</exception>
+    /// <exception cref="NotSupportedException">They have GPUs, and one of them lacks what exchanges there need; the message says which and
+    /// what to install.</exception>
+    /// <exception cref="CollectiveException">A peer did not come in time, cannot be reached, or does not know the attempt's
+    /// secret.</exception>
     public static async Task<ICollectiveGroup> JoinAsync(CollectiveSetup setup, CancellationToken cancellationToken)
     {
         if (setup.Rank < 0 || setup.Rank >= setup.WorldSize)
-            throw new ArgumentException(FormattableString.Invariant($"rank is {setup.Rank}; with {setup.WorldSize} ranks it is 0 to {setup.WorldSize - 1}"), nameof(setup));
+            throw new ArgumentException(
+                FormattableString.Invariant($"rank is {setup.Rank}; with {setup.WorldSize} ranks it is 0 to {setup.WorldSize - 1}"),
+                nameof(setup));
         if (setup is { WorldSize: 1, CudaDevice: null })
             return new CollectiveGroup(setup, new SingleTransport());
 
@@ -26,13 +31,19 @@ public sealed partial class CollectiveGroup
         {
             throw new CollectiveException(
                 CollectiveFault.NotConnected, peer: -1,
-                FormattableString.Invariant($"rank {setup.Rank} did not reach all its peers within {setup.Options.ConnectTimeout.TotalSeconds:0.###} s: {e.Message}"), e);
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"rank {setup.Rank} did not reach all its peers within {setup.Options.ConnectTimeout.TotalSeconds:0.###} s: "
+                        + $"{e.Message}"), e);
         }
     }
 
-    // A thread of its own, because it waits for the others and NCCL takes seconds to join them; nothing of it can be cancelled but by its deadline.
-    private static Task<CollectiveTransport> JoinDevicesAsync(CollectiveSetup setup, CollectiveTransport joined, int ordinal) => Task.Factory.StartNew(
-        () => CudaTransports.Join(joined, setup.Members, ordinal, setup.Options), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    // A thread of its own, because it waits for the others and NCCL takes seconds to join them; nothing of it can be cancelled but by its
+    // deadline.
+    private static Task<CollectiveTransport> JoinDevicesAsync(CollectiveSetup setup, CollectiveTransport joined, int ordinal) =>
+        Task.Factory.StartNew(
+            () => CudaTransports.Join(joined, setup.Members, ordinal, setup.Options), CancellationToken.None,
+            TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     /// <param name="setup">Of this rank.</param>
     /// <param name="limit">Ends the attempt to connect; its time begins once all ranks are there.</param>
@@ -46,7 +57,8 @@ public sealed partial class CollectiveGroup
         var endpoints = await setup.Rendezvous(mine, cancellationToken);
         limit.CancelAfter(setup.Options.ConnectTimeout);
         if (!endpoints.Select(e => e.Rank).SequenceEqual(Enumerable.Range(0, setup.WorldSize)))
-            throw new InvalidOperationException($"the rendezvous gave ranks {string.Join(", ", endpoints.Select(e => e.Rank))}, not 0 to {setup.WorldSize - 1} in order");
+            throw new InvalidOperationException(
+                $"the rendezvous gave ranks {string.Join(", ", endpoints.Select(e => e.Rank))}, not 0 to {setup.WorldSize - 1} in order");
 
         var nodes = endpoints.GroupBy(e => e.NodeId).Select(g => g.Select(e => e.Rank).ToArray()).ToArray();
         var local = nodes.Single(ranks => ranks.Contains(setup.Rank));
@@ -62,7 +74,8 @@ public sealed partial class CollectiveGroup
             return remote;
         try
         {
-            var within = await SharedMemoryTransport.JoinAsync(local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
+            var within = await SharedMemoryTransport.JoinAsync(
+                local, setup.Members, setup.ReserveSharedMemory, setup.Options, cancellationToken);
             return new HierarchicalTransport(setup.Rank, nodes, within, remote, setup.Options);
         }
         catch

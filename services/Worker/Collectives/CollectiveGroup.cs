@@ -114,7 +114,9 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         return transport.ReserveSharedBufferAsync(name, bytes, cancellationToken);
     }
 
-    /// <summary>Leaves the group. Operations under way on the group's threads are waited for first: they end by themselves or at their deadline.</summary>
+    /// <summary>
+    /// Leaves the group. Operations under way on the group's threads are waited for first: they end by themselves or at their deadline.
+    /// </summary>
     public void Dispose()
     {
         if (disposed)
@@ -169,7 +171,10 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     {
         ObjectDisposedException.ThrowIf(disposed && fault is null, this);
         if (fault is { } earlier)
-            throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier) { Member = earlier.Member };
+            throw new CollectiveException(earlier.Fault, earlier.Peer, "the group failed before: " + earlier.Message, earlier)
+            {
+                Member = earlier.Member,
+            };
     }
 
     /// <summary>The first fault is the group's: it is logged with what led to it, and the peers are told.</summary>
@@ -191,13 +196,15 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
         if (whole != (long)part * WorldSize)
         {
             throw new ArgumentException(FormattableString.Invariant(
-                $"{wholeName} has {whole} elements; with {partName} of {part} and {WorldSize} ranks it must have {(long)part * WorldSize}"), wholeName);
+                $"{wholeName} has {whole} elements; with {partName} of {part} and {WorldSize} ranks it must have {(long)part * WorldSize}"),
+                wholeName);
         }
     }
 
     private void RequireRank(int rank, string name)
     {
         if (rank < 0 || rank >= WorldSize)
-            throw new ArgumentOutOfRangeException(name, rank, FormattableString.Invariant($"{name} is {rank}; ranks are 0 to {WorldSize - 1}"));
+            throw new ArgumentOutOfRangeException(
+                name, rank, FormattableString.Invariant($"{name} is {rank}; ranks are 0 to {WorldSize - 1}"));
     }
 }

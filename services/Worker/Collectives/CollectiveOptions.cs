@@ -15,8 +15,8 @@ public sealed class CollectiveOptions
     public TimeSpan OperationTimeout { get; set; } = TimeSpan.FromMinutes(1);
 
     /// <summary>
-    /// Longest wait for all ranks to connect once each knows where the others are. Until then they wait as long as the scheduler hears of every one: process start and
-    /// data differ more than steps do.
+    /// Longest wait for all ranks to connect once each knows where the others are. Until then they wait as long as the scheduler hears of
+    /// every one: process start and data differ more than steps do.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "01:00:00")]
     public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromMinutes(2);
@@ -27,7 +27,8 @@ public sealed class CollectiveOptions
 
     /// <summary>
     /// Bytes that a rank stages in shared memory at a time, and that pass from node to node at a time; ranks that share no memory exchange
-    /// slices of at most 256 KiB. 1 MiB keeps both halves of the double buffer in a core's cache and is long enough that the hand-over does not show.
+    /// slices of at most 256 KiB. 1 MiB keeps both halves of the double buffer in a core's cache and is long enough that the hand-over does
+    /// not show.
     /// </summary>
     [Range(4096, 64 << 20)]
     public int ChunkBytes { get; set; } = 1 << 20;

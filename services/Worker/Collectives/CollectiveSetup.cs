@@ -15,7 +15,9 @@ public sealed record PeerEndpoint(int Rank, string NodeId, string Address)
 /// <summary>Posts this rank's endpoint and gives, once every rank has posted, all of them in rank order.</summary>
 public delegate Task<IReadOnlyList<PeerEndpoint>> Rendezvous(PeerEndpoint mine, CancellationToken cancellationToken);
 
-/// <summary>Reserves a segment that all ranks of this node map; the first call for a name makes it, zeroed, and every call gives its path.</summary>
+/// <summary>
+/// Reserves a segment that all ranks of this node map; the first call for a name makes it, zeroed, and every call gives its path.
+/// </summary>
 public delegate Task<string> SharedMemoryReservation(string name, long bytes, CancellationToken cancellationToken);
 
 /// <summary>What a rank needs to join its group.</summary>
@@ -37,7 +39,9 @@ public sealed record CollectiveSetup
 
     public required SharedMemoryReservation ReserveSharedMemory { get; init; }
 
-    /// <summary>This rank's GPU among those that its process sees; null where values lie in the CPU's memory only. Given on all ranks or on none.</summary>
+    /// <summary>
+    /// This rank's GPU among those that its process sees; null where values lie in the CPU's memory only. Given on all ranks or on none.
+    /// </summary>
     public int? CudaDevice { get; init; }
 
     /// <summary>Is told what the last operations were when one fails.</summary>

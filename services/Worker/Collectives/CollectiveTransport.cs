@@ -32,16 +32,23 @@ internal abstract class CollectiveTransport : IDisposable
     /// <summary>Throws if a peer is known to be gone, or to have given up. For those who wait for it by other means.</summary>
     public abstract void RequirePeers(in Operation operation);
 
-    /// <summary>Begins a sum at once, behind those begun before: null where sums are not begun but made, by <see cref="AllReduce"/>. May come from any thread.</summary>
+    /// <summary>
+    /// Begins a sum at once, behind those begun before: null where sums are not begun but made, by <see cref="AllReduce"/>. May come from
+    /// any thread.
+    /// </summary>
     public virtual IBegunExchange? BeginAllReduce(nint values, long count, Reduction reduction) => null;
 
     public virtual Task<SharedBuffer?> ReserveSharedBufferAsync(string name, long bytes, CancellationToken cancellationToken) =>
         Task.FromResult<SharedBuffer?>(null);
 
-    /// <summary>Ends what is under way on other threads, and tells the peers, as far as they can still be told, that this rank gave up and which rank it blames.</summary>
+    /// <summary>
+    /// Ends what is under way on other threads, and tells the peers, as far as they can still be told, that this rank gave up and which
+    /// rank it blames.
+    /// </summary>
     public abstract void Abort(int culprit);
 
     public abstract void Dispose();
 
-    protected static unsafe void Copy(nint source, nint target, long bytes) => Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
+    protected static unsafe void Copy(nint source, nint target, long bytes) =>
+        Buffer.MemoryCopy((void*)source, (void*)target, bytes, bytes);
 }

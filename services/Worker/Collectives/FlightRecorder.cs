@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Cluster.Worker.Collectives;
 
-/// <summary>The last operations of a group, to be read after a failure: what this rank did, in which order, and what it was still at.</summary>
+/// <summary>
+/// The last operations of a group, to be read after a failure: what this rank did, in which order, and what it was still at.
+/// </summary>
 internal sealed class FlightRecorder(int capacity)
 {
     private readonly Lock gate = new();
@@ -26,7 +28,8 @@ internal sealed class FlightRecorder(int capacity)
         lock (gate)
         {
             if (begun - entry <= entries.Length)
-                entries[entry % entries.Length] = entries[entry % entries.Length] with { Ended = Stopwatch.GetTimestamp(), Failed = failed };
+                entries[entry % entries.Length] = entries[entry % entries.Length] with { Ended = Stopwatch.GetTimestamp(),
+                    Failed = failed };
         }
     }
 
@@ -47,12 +50,14 @@ internal sealed class FlightRecorder(int capacity)
     {
         public string Line(long now) => string.Create(
             CultureInfo.InvariantCulture,
-            $"{Stopwatch.GetElapsedTime(Started, now).TotalSeconds:0.000} s ago: {Operation.Number} '{Operation.Name}' {Operation.Words(Operation.Signature, Operation.Bytes)}{With} {Outcome(now)}");
+            $"{Stopwatch.GetElapsedTime(Started, now).TotalSeconds:0.000} s ago: "
+                + $"{Operation.Number} '{Operation.Name}' {Operation.Words(Operation.Signature, Operation.Bytes)}{With} {Outcome(now)}");
 
         private string With => Peer is { } peer ? FormattableString.Invariant($", with rank {peer}") : "";
 
         private string Outcome(long now) => Ended == 0
             ? FormattableString.Invariant($"under way for {Stopwatch.GetElapsedTime(Started, now).TotalSeconds:0.000} s")
-            : FormattableString.Invariant($"{(Failed ? "failed" : "done")} after {Stopwatch.GetElapsedTime(Started, Ended).TotalMilliseconds:0.000} ms");
+            : FormattableString.Invariant(
+                $"{(Failed ? "failed" : "done")} after {Stopwatch.GetElapsedTime(Started, Ended).TotalMilliseconds:0.000} ms");
     }
 }

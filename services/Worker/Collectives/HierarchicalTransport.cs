@@ -4,7 +4,9 @@ using Cluster.Worker.Collectives.Tcp;
 
 namespace Cluster.Worker.Collectives;
 
-/// <summary>Exchange between several nodes with several ranks each: shared memory within a node, TCP between the first ranks of the nodes.</summary>
+/// <summary>
+/// Exchange between several nodes with several ranks each: shared memory within a node, TCP between the first ranks of the nodes.
+/// </summary>
 /// <remarks>
 /// A sum runs along the nodes as a chain, chunk after chunk: each node adds its ranks to what the nodes before have summed, and the
 /// last hands the result back. So it is the same ((r0 + r1) + r2) + … as on one node, which sums taken node by node and then added
@@ -129,7 +131,9 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         wireScratch.Dispose();
     }
 
-    /// <summary>Each leader hands its node's part of <paramref name="all"/> to the other leaders; a rank's part has so many bytes.</summary>
+    /// <summary>
+    /// Each leader hands its node's part of <paramref name="all"/> to the other leaders; a rank's part has so many bytes.
+    /// </summary>
     private void ExchangeNodes(nint all, long bytesPerRank, in Operation operation)
     {
         foreach (var peers in nodes.Where(peers => peers != nodes[node]))
@@ -177,7 +181,8 @@ internal sealed class HierarchicalTransport : CollectiveTransport
     private void SendValues(int leader, nint values, long count, Reduction reduction, in Operation operation)
     {
         if (IsNarrowed(reduction))
-            SendTo(leader, BFloat16Wire.Pack(values, wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes)), count), count * BFloat16Wire.ElementBytes, operation);
+            SendTo(leader, BFloat16Wire.Pack(values, wireScratch.AtLeast((nuint)(count * BFloat16Wire.ElementBytes)), count),
+                count * BFloat16Wire.ElementBytes, operation);
         else
             SendTo(leader, values, count * reduction.ElementBytes, operation);
     }

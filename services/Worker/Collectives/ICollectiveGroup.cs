@@ -7,16 +7,16 @@ namespace Cluster.Worker.Collectives;
 /// Every rank makes the same collective calls in the same order with the same lengths; a rank that does otherwise is found out and
 /// named. Values are combined in ascending rank order, element by element, whatever the transport and wherever the ranks run, so a
 /// result is the same bit for bit on every rank, in every repetition and on every placement of the same world size (on every placement only
-/// while <see cref="CollectiveOptions.WireFormat"/> is native). Reduced are float32, float64, <see cref="BFloat16"/>, <see cref="Half"/> and
-/// int64; the two short ones are rounded after every rank.
-/// <para>Buffers are plain memory of the CPU; where the ranks have GPUs (<see cref="CollectiveSetup.CudaDevice"/>) they may be memory of these instead, in spans that
-/// nobody looks into. NCCL then adds in an order of its own, the same in every repetition on the same cards. Calls wait for what the compute stream was given before
-/// them, and return when the values are there.</para>
+/// while <see cref="CollectiveOptions.WireFormat"/> is native). Reduced are float32, float64, <see cref="BFloat16"/>, <see cref="Half"/>
+/// and int64; the two short ones are rounded after every rank.
+/// <para>Buffers are plain memory of the CPU; where the ranks have GPUs (<see cref="CollectiveSetup.CudaDevice"/>) they may be memory of
+/// these instead, in spans that nobody looks into. NCCL then adds in an order of its own, the same in every repetition on the same cards.
+/// Calls wait for what the compute stream was given before them, and return when the values are there.</para>
 /// <para>Collective calls are made by one thread at a time; <see cref="AllReduceAsync{T}"/> runs on the
 /// group's own thread meanwhile, and every other collective call first waits for those that are under way. Messages from one rank to
 /// another keep the order in which they were sent and received, and run beside all else.</para>
-/// <para>All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more use.
-/// <c>operation</c> is the name that errors and traces give the exchange, such as <c>gradients/3</c>.</para>
+/// <para>All members throw <see cref="CollectiveException"/> when a peer is dead, late or out of step, after which the group is of no more
+/// use. <c>operation</c> is the name that errors and traces give the exchange, such as <c>gradients/3</c>.</para>
 /// </remarks>
 public interface ICollectiveGroup : IDisposable
 {
@@ -24,7 +24,10 @@ public interface ICollectiveGroup : IDisposable
 
     int WorldSize { get; }
 
-    /// <summary>How the ranks are joined, for logs: <c>single</c>, <c>shared-memory</c>, <c>tcp</c> or <c>hierarchical</c>; with GPUs <c>nccl+</c> or <c>staged+</c> before it.</summary>
+    /// <summary>
+    /// How the ranks are joined, for logs: <c>single</c>, <c>shared-memory</c>, <c>tcp</c> or <c>hierarchical</c>; with GPUs <c>nccl+</c>
+    /// or <c>staged+</c> before it.
+    /// </summary>
     string Transport { get; }
 
     /// <summary>Whether values may lie on the ranks' GPUs.</summary>
@@ -33,7 +36,9 @@ public interface ICollectiveGroup : IDisposable
     /// <summary>Replaces <paramref name="values"/> by their sum over all ranks, or what <paramref name="op"/> says, in place.</summary>
     void AllReduce<T>(Span<T> values, string operation, ReduceOp op = ReduceOp.Sum) where T : unmanaged;
 
-    /// <summary>Like <see cref="AllReduce{T}"/>, on the group's own thread while the caller computes; operations run in the order of the calls.</summary>
+    /// <summary>
+    /// Like <see cref="AllReduce{T}"/>, on the group's own thread while the caller computes; operations run in the order of the calls.
+    /// </summary>
     /// <param name="address">First element; must stay valid, and untouched by the caller, until the task ends.</param>
     /// <param name="count">Elements of <typeparamref name="T"/>; any number that memory holds.</param>
     /// <param name="operation">Name for errors and traces.</param>
@@ -68,7 +73,10 @@ public interface ICollectiveGroup : IDisposable
     /// <param name="operation">Name for errors and traces.</param>
     Task SendAsync<T>(nint address, long count, int destination, string operation) where T : unmanaged;
 
-    /// <summary>Like <see cref="Receive{T}"/> while the caller goes on. May be called long before the message is due, but not longer than an operation may take.</summary>
+    /// <summary>
+    /// Like <see cref="Receive{T}"/> while the caller goes on. May be called long before the message is due, but not longer than an
+    /// operation may take.
+    /// </summary>
     /// <param name="address">First element; must stay valid and untouched until the task ends.</param>
     /// <param name="count">Elements of <typeparamref name="T"/>.</param>
     /// <param name="source">Another rank.</param>

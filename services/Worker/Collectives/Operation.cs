@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using Cluster.Worker.Collectives.Reductions;
 
 namespace Cluster.Worker.Collectives;
@@ -23,7 +24,9 @@ internal readonly struct Operation
 {
     private const int KindBits = 8;
 
-    /// <summary>What a rank that waits for a waiting one adds to its patience, at least: several times the interval at which waits look up.</summary>
+    /// <summary>
+    /// What a rank that waits for a waiting one adds to its patience, at least: several times the interval at which waits look up.
+    /// </summary>
     private static readonly TimeSpan LeastGrace = TimeSpan.FromMilliseconds(250);
 
     private readonly GroupMembers members;
@@ -40,7 +43,8 @@ internal readonly struct Operation
     /// <param name="reduction">With what, where values are reduced.</param>
     /// <param name="name">The caller's name for it.</param>
     /// <param name="bytes">Size that every rank must agree on.</param>
-    /// <param name="number">Counts the group's collective calls, or those between two ranks in one direction: the same on all that take part.</param>
+    /// <param name="number">Counts the group's collective calls, or those between two ranks in one direction: the same on all that take
+    /// part.</param>
     /// <param name="members">Who they are.</param>
     /// <param name="timeout">Longest that it may take.</param>
     public Operation(OperationKind kind, Reduction? reduction, string name, long bytes, long number, GroupMembers members, TimeSpan timeout)
@@ -84,7 +88,8 @@ internal readonly struct Operation
     public static string Words(int signature, long bytes)
     {
         var reduction = signature >> KindBits;
-        return FormattableString.Invariant($"{Article(KindOf(signature))} of {bytes} bytes{(reduction == 0 ? "" : $" ({Reduction.Words(reduction)})")}");
+        return FormattableString.Invariant(
+            $"{Article(KindOf(signature))} of {bytes} bytes{(reduction == 0 ? "" : $" ({Reduction.Words(reduction)})")}");
     }
 
     /// <summary>
@@ -104,7 +109,8 @@ internal readonly struct Operation
     public CollectiveException Lost(int peer, string what, Exception? cause = null) => Fault(CollectiveFault.PeerLost, peer, what, cause);
 
     public CollectiveException OutOfStep(int peer, int theirs, long theirBytes) => Fault(
-        CollectiveFault.OutOfStep, peer, $"is out of step: it makes {Words(theirs, theirBytes)} where this rank makes {Words(Signature, Bytes)}");
+        CollectiveFault.OutOfStep, peer,
+        $"is out of step: it makes {Words(theirs, theirBytes)} where this rank makes {Words(Signature, Bytes)}");
 
     public CollectiveException Aborted(int messenger, int culprit) =>
         Fault(CollectiveFault.Aborted, culprit, FormattableString.Invariant($"failed, as rank {members.JobRank(messenger)} says,"));
@@ -113,8 +119,10 @@ internal readonly struct Operation
     /// <param name="what">"NCCL did not end": begins the message.</param>
     /// <param name="cause">What was answered.</param>
     public CollectiveException Unfinished(string what, Exception? cause = null) => new(
-        CollectiveFault.DeviceFailed, peer: -1, FormattableString.Invariant(
-            $"{what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+        CollectiveFault.DeviceFailed, peer: -1, string.Create(
+            CultureInfo.InvariantCulture,
+            $"{what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank "
+                + $"{members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
         cause)
     {
         Member = members.Me, // what the peers are told: who has it is to be asked what it is
@@ -124,8 +132,10 @@ internal readonly struct Operation
 
     private CollectiveException Fault(CollectiveFault fault, int peer, string what, Exception? cause = null) => new(
         fault, members.JobRank(peer),
-        FormattableString.Invariant(
-            $"rank {members.JobRank(peer)} {what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, operation {Number} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"rank {members.JobRank(peer)} {what} in '{Name}'{members.OfGroup}: {Words(Signature, Bytes)}, "
+                + $"operation {Number} (seen by rank {members.JobRank(members.Me)} after {Elapsed.TotalSeconds:0.0##} s)"),
         cause)
     {
         Member = peer,

@@ -23,7 +23,8 @@ internal sealed class DataFingerprint
         this.data = data;
         parts = [data.Train, data.Validation, data.Test];
         float[] normalization = [.. data.Normalization.Mean, .. data.Normalization.Deviation];
-        Values = [.. parts.SelectMany(part => OfPart(part, notes)), Shortened(SHA256.HashData(MemoryMarshal.AsBytes(normalization.AsSpan())))];
+        Values = [.. parts.SelectMany(part => OfPart(part, notes)),
+            Shortened(SHA256.HashData(MemoryMarshal.AsBytes(normalization.AsSpan())))];
     }
 
     /// <summary>Equal where the copies are.</summary>
@@ -50,7 +51,8 @@ internal sealed class DataFingerprint
     /// <param name="otherCounts">The other's.</param>
     /// <param name="nodes">Where they are.</param>
     public string Difference(
-        ReadOnlySpan<long> one, ReadOnlySpan<long> other, ReadOnlySpan<long> oneCounts, ReadOnlySpan<long> otherCounts, (string One, string Other) nodes)
+        ReadOnlySpan<long> one, ReadOnlySpan<long> other, ReadOnlySpan<long> oneCounts, ReadOnlySpan<long> otherCounts,
+        (string One, string Other) nodes)
     {
         var classes = data.Definition.Classes;
         var found = new List<string>();
@@ -59,7 +61,8 @@ internal sealed class DataFingerprint
             var at = part * PartWords.Length;
             if (one[at] != other[at])
                 found.Add($"{PartNames[part]} has {one[at]} samples on {nodes.One} and {other[at]} on {nodes.Other}");
-            found.AddRange(ClassesThatDiffer(part, oneCounts.Slice(part * classes, classes), otherCounts.Slice(part * classes, classes), nodes));
+            found.AddRange(
+                ClassesThatDiffer(part, oneCounts.Slice(part * classes, classes), otherCounts.Slice(part * classes, classes), nodes));
             // Where samples are missing, names and all else differ with them.
             if (one[at] == other[at])
             {
@@ -85,7 +88,8 @@ internal sealed class DataFingerprint
             if (one[label] == other[label])
                 continue;
             if (found.Count < MostTold)
-                found.Add($"{PartNames[part]}'s class {ClassName(part, label)} has {one[label]} on {nodes.One} and {other[label]} on {nodes.Other}");
+                found.Add($"{PartNames[part]}'s class {ClassName(part, label)} has {one[label]} on {nodes.One} and "
+                    + $"{other[label]} on {nodes.Other}");
             else
                 more++;
         }

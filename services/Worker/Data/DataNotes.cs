@@ -1,6 +1,9 @@
 namespace Cluster.Worker.Data;
 
-/// <summary>What listing a data set tells beside its samples: how far it is, and what is not trained on, in words: no fault, but nothing to be silent about.</summary>
+/// <summary>
+/// What listing a data set tells beside its samples: how far it is, and what is not trained on, in words: no fault, but nothing to be
+/// silent about.
+/// </summary>
 public sealed class DataNotes
 {
     /// <summary>Of a thousand classes with a stray file each nobody reads a thousand lines.</summary>

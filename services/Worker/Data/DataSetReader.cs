@@ -18,26 +18,29 @@ public static class DataSetReader
     {
         notes ??= new DataNotes();
         if (DataCatalog.Of(spec) is not { } definition)
-            throw new DataSetException($"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
+            throw new DataSetException(
+                $"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
         var data = definition.Layout switch
         {
             DataLayout.Generated => SyntheticImages.Generate(definition),
             DataLayout.Idx => IdxDataSet.Read(definition, dataRoot),
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
             DataLayout.ImageFolder =>
-                OfFolder(definition, ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
+                OfFolder(definition,
+                    ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
             DataLayout.TarShards =>
-                OfFolder(definition, TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
-            DataLayout.RawShards => OfFolder(
-                definition,
-                RawShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes),
-                spec),
+                OfFolder(definition,
+                    TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
+            DataLayout.RawShards =>
+                OfFolder(definition,
+                    RawShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes), spec),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };
     }
 
-    private static ImageDataSet OfFolder(DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec)
+    private static ImageDataSet OfFolder(
+        DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec)
     {
         var isGiven = Values(spec.Normalization?.Mean).Length > 0 && Values(spec.Normalization?.Deviation).Length > 0;
         var normalization = isGiven

@@ -30,8 +30,11 @@ public abstract class EncodedPart(Decoding decoding) : ImagePart
     /// <summary>The file's bytes, in <see cref="PictureBuffers.Encoded"/>.</summary>
     protected abstract Memory<byte> Read(int sample, PictureBuffers buffers);
 
-    /// <summary>Mixes samples that are in the order of their names: always in the same way, so that the first so many are a fair choice.</summary>
-    protected static T[] Mixed<T>(IReadOnlyList<T> sorted) => [.. Loading.EpochOrder.Shuffled(OrderSeed, epoch: 0, sorted.Count).Select(i => sorted[i])];
+    /// <summary>
+    /// Mixes samples that are in the order of their names: always in the same way, so that the first so many are a fair choice.
+    /// </summary>
+    protected static T[] Mixed<T>(IReadOnlyList<T> sorted) =>
+        [.. Loading.EpochOrder.Shuffled(OrderSeed, epoch: 0, sorted.Count).Select(i => sorted[i])];
 
     protected static Memory<byte> ReadFrom(string path, long offset, long? bytes, PictureBuffers buffers)
     {

@@ -31,9 +31,13 @@ public sealed record DataParts(ImagePart Train, ImagePart Validation, ImagePart 
     {
         var available = data.Train.Count - validationSamples;
         if (validationSamples < 0 || available <= 0)
-            throw new JobMisconfiguredException($"data.validationSamples is {validationSamples} but {data.Definition.Name} has {data.Train.Count} training samples; lower it");
+            throw new JobMisconfiguredException(
+                $"data.validationSamples is {validationSamples} but {data.Definition.Name} has {data.Train.Count} "
+                    + "training samples; lower it");
         if (trainSamples < 0 || trainSamples > available)
-            throw new JobMisconfiguredException($"data.trainSamples is {trainSamples} but {data.Definition.Name} has {available} after {validationSamples} for validation; lower it");
+            throw new JobMisconfiguredException(
+                $"data.trainSamples is {trainSamples} but {data.Definition.Name} has {available} after {validationSamples} "
+                    + "for validation; lower it");
         return new DataParts(
             data.Train.Slice(0, trainSamples == 0 ? available : trainSamples),
             data.Validation ?? data.Train.Slice(available, validationSamples),

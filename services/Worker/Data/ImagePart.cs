@@ -20,7 +20,8 @@ public abstract class ImagePart
     /// <summary>Reads a sample's picture into <see cref="PictureBuffers.Picture"/>.</summary>
     /// <param name="sample">From 0.</param>
     /// <param name="buffers">The calling thread's.</param>
-    /// <param name="enough">For a picture of the stored size, the share of its pixels a side that is enough: a decoder may shrink it down to that.</param>
+    /// <param name="enough">For a picture of the stored size, the share of its pixels a side that is enough: a decoder may shrink it down
+    /// to that.</param>
     /// <exception cref="BrokenPictureException">It cannot be read; the message names it.</exception>
     public abstract void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough);
 
@@ -43,7 +44,8 @@ public abstract class ImagePart
 
         public override SampleIdentity Identity(int sample) => whole.Identity(At(sample));
 
-        public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough) => whole.Load(At(sample), buffers, enough);
+        public override void Load(int sample, PictureBuffers buffers, Func<PictureSize, double> enough) =>
+            whole.Load(At(sample), buffers, enough);
 
         private int At(int sample)
         {

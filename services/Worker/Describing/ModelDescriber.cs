@@ -11,8 +11,12 @@ using MemoryEstimate = Cluster.Models.Summary.MemoryEstimate;
 
 namespace Cluster.Worker.Describing;
 
-/// <summary>The process that an agent starts to take models apart: queries on standard input, answers on standard output, then its end.</summary>
-/// <remarks>A process of its own, so that libtorch never loads into the agent, and a network too large for this machine takes nothing else with it.</remarks>
+/// <summary>
+/// The process that an agent starts to take models apart: queries on standard input, answers on standard output, then its end.
+/// </summary>
+/// <remarks>
+/// A process of its own, so that libtorch never loads into the agent, and a network too large for this machine takes nothing else with it.
+/// </remarks>
 internal static class ModelDescriber
 {
     public static int RunProcess()

@@ -10,8 +10,10 @@ internal static class DataSets
 {
     private const int MostLookedAt = 2000;
 
-    /// <summary>Data sets of the catalogue whose files are all in <paramref name="dataRoot"/>, those that need no files, and the folders of pictures there
-    /// as <c>image-folder/NAME</c>.</summary>
+    /// <summary>
+    /// Data sets of the catalogue whose files are all in <paramref name="dataRoot"/>, those that need no files, and the folders of pictures
+    /// there as <c>image-folder/NAME</c>.
+    /// </summary>
     /// <param name="dataRoot">Of the node.</param>
     /// <param name="unusable">Is told, in words, of what looks like a data set and cannot be one.</param>
     public static IReadOnlyList<string> Find(string dataRoot, Action<string>? unusable = null)

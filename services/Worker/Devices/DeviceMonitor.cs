@@ -22,7 +22,8 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, Nvml? nvml, T
         return measured;
     }
 
-    private static int GpuIndex(Device device) => int.Parse(device.Id.AsSpan("cuda:".Length), System.Globalization.CultureInfo.InvariantCulture);
+    private static int GpuIndex(Device device) =>
+        int.Parse(device.Id.AsSpan("cuda:".Length), System.Globalization.CultureInfo.InvariantCulture);
 
     private double? CpuShare(Device device, int? processId)
     {
@@ -34,7 +35,8 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, Nvml? nvml, T
 
         var now = timeProvider.GetTimestamp();
         double? share = null;
-        if (_last.TryGetValue(device.Id, out var last) && last.ProcessId == id && timeProvider.GetElapsedTime(last.At, now) is { Ticks: > 0 } elapsed)
+        if (_last.TryGetValue(device.Id, out var last) && last.ProcessId == id
+            && timeProvider.GetElapsedTime(last.At, now) is { Ticks: > 0 } elapsed)
             share = Math.Clamp((times.CpuSeconds - last.CpuSeconds) / (elapsed.TotalSeconds * device.Cores), 0, 1);
         _last[device.Id] = (id, times.CpuSeconds, now);
         return share;

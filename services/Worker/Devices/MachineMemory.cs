@@ -26,7 +26,9 @@ internal sealed class MachineMemory(string procFolder = "/proc", string cgroupFo
         return available;
     }
 
-    /// <summary>Processes that the kernel has killed for want of memory, in this process's control group or on the machine. Only ever grows.</summary>
+    /// <summary>
+    /// Processes that the kernel has killed for want of memory, in this process's control group or on the machine. Only ever grows.
+    /// </summary>
     /// <returns>Null when the counters cannot be read, as when a control group goes meanwhile.</returns>
     public long? OutOfMemoryKills()
     {
@@ -107,7 +109,9 @@ internal sealed class MachineMemory(string procFolder = "/proc", string cgroupFo
         if (!File.Exists(file))
             file = Path.Combine(Path.GetDirectoryName(file)!, version1Name);
         // "max" is no limit, and parses as none.
-        return File.Exists(file) && long.TryParse(File.ReadAllText(file).AsSpan().Trim(), CultureInfo.InvariantCulture, out var value) ? value : null;
+        return File.Exists(file) && long.TryParse(File.ReadAllText(file).AsSpan().Trim(), CultureInfo.InvariantCulture, out var value)
+            ? value
+            : null;
     }
 
     private static long? Field(string file, string key)

@@ -9,7 +9,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Inference;
 
-/// <summary>Every sample of a part once, in order, in the batches and shares that a training job's evaluation has: the same weights give the same sums.</summary>
+/// <summary>
+/// Every sample of a part once, in order, in the batches and shares that a training job's evaluation has: the same weights give the same
+/// sums.
+/// </summary>
 internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILogger logger)
 {
     /// <summary>Shows each batch's scores to <paramref name="visit"/>, on the ranks that have samples of it.</summary>
@@ -19,7 +22,8 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
     /// <param name="batchDone">Called on every rank after each batch.</param>
     /// <param name="cancellationToken">The process must end.</param>
     /// <returns>False when a stop has been asked for: all ranks leave at the same batch.</returns>
-    public bool Run(ImagePart part, Memory<double> sums, Action<int, Tensor, Tensor, Memory<double>> visit, Action batchDone, CancellationToken cancellationToken)
+    public bool Run(ImagePart part, Memory<double> sums, Action<int, Tensor, Tensor, Memory<double>> visit, Action batchDone,
+        CancellationToken cancellationToken)
     {
         setup.Network.eval();
         using var guard = no_grad();
@@ -41,7 +45,8 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
                 if (batch.Samples > 0)
                 {
                     var placed = setup.Placement.Place(batch, step: 0);
-                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(MixedPrecision.Widened(setup.Network.call(placed.Images)), placed.Views), placed.Labels, exchanged);
+                    visit(first + Share(batch.GlobalSize).Start.Value, LocalPass.AverageViews(
+                        MixedPrecision.Widened(setup.Network.call(placed.Images)), placed.Views), placed.Labels, exchanged);
                 }
 
                 first += batch.GlobalSize;

@@ -11,7 +11,9 @@ using TorchSharp;
 
 namespace Cluster.Worker.Inference;
 
-/// <summary>A rank's part in a job that has its weights already: builds the network, fills it, and evaluates or predicts. A restart begins anew.</summary>
+/// <summary>
+/// A rank's part in a job that has its weights already: builds the network, fills it, and evaluates or predicts. A restart begins anew.
+/// </summary>
 internal static class InferenceSession
 {
     public static TrainerOutcome Run(TrainerContext context, ListedData listed, ICollectiveGroup group, CancellationToken cancellationToken)
@@ -19,7 +21,8 @@ internal static class InferenceSession
         var spec = context.Launch.Spec;
         var data = AgreedData.Of(listed, context, group);
         var parts = DataParts.Cut(data, spec.Data.ValidationSamples, spec.Data.TrainSamples);
-        var (device, precision) = (TrainingPartitions.DeviceOf(context.Launch.Device), TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision));
+        var (device, precision) = (
+            TrainingPartitions.DeviceOf(context.Launch.Device), TrainingPartitions.PrecisionOf(spec.Hyperparameters.Precision));
         using var network = ModelRegistry.CreateToLoad(spec.Model.Name, TrainingPartitions.OptionsOf(spec.Model), precision).to(device);
         TrainingPartitions.EnsureFits(network.Shape, data.Definition);
         var parameters = LocalParameters.Of(network, isOwner: true);
@@ -40,7 +43,9 @@ internal static class InferenceSession
         var done = spec.IsPrediction()
             ? new Predict(context, setup).Run(PartOf(parts, spec), cancellationToken)
             : new Evaluate(context, setup).Run(parts, cancellationToken);
-        return done ? TrainerOutcome.Done : TrainerOutcome.Stopped(context.Stop.IsRequested ? context.Stop.Reason : "another rank was asked to stop");
+        return done
+            ? TrainerOutcome.Done
+            : TrainerOutcome.Stopped(context.Stop.IsRequested ? context.Stop.Reason : "another rank was asked to stop");
     }
 
     private static ImagePart PartOf(DataParts parts, JobSpec spec)
@@ -54,6 +59,7 @@ internal static class InferenceSession
         return part.Count > 0
             ? part
             : throw new JobMisconfiguredException(
-                $"task.part is {spec.Task.Part.ToString().ToLowerInvariant()} but {spec.Data.Folder} has no such part with labels; predict another");
+                $"task.part is {spec.Task.Part.ToString().ToLowerInvariant()} but {spec.Data.Folder} has no such part with "
+                    + "labels; predict another");
     }
 }

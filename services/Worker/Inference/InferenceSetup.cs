@@ -5,7 +5,9 @@ using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Inference;
 
-/// <summary>Everything that a job without training turns on: the whole network on every rank, and each rank its share of every batch.</summary>
+/// <summary>
+/// Everything that a job without training turns on: the whole network on every rank, and each rank its share of every batch.
+/// </summary>
 internal sealed record InferenceSetup(
     ImageClassifier Network, ISampleRenderer Renderer, int LoaderThreads, ICollectiveGroup Group, int GlobalBatchSize, int MaxBrokenImages,
     BatchPlacement Placement);

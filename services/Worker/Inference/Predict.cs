@@ -8,7 +8,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Inference;
 
-/// <summary>Writes for each sample of a part what the network takes it for, as an artifact of the run that every rank stores its share of.</summary>
+/// <summary>
+/// Writes for each sample of a part what the network takes it for, as an artifact of the run that every rank stores its share of.
+/// </summary>
 internal sealed class Predict(TrainerContext context, InferenceSetup setup)
 {
     private const int Likeliest = 5;
@@ -19,7 +21,8 @@ internal sealed class Predict(TrainerContext context, InferenceSetup setup)
     public bool Run(ImagePart part, CancellationToken cancellationToken)
     {
         var progress = new BatchProgress(context.Reporter, setup.Group.Rank == 0, part.Count, setup.GlobalBatchSize);
-        if (!new InferencePass(setup, context.Stop, context.LoggerFactory.CreateLogger<Predict>()).Run(part, Memory<double>.Empty, Add, progress.BatchDone, cancellationToken))
+        if (!new InferencePass(setup, context.Stop, context.LoggerFactory.CreateLogger<Predict>()).Run(
+            part, Memory<double>.Empty, Add, progress.BatchDone, cancellationToken))
             return false;
         StoreAsync(cancellationToken).GetAwaiter().GetResult();
         return true;

@@ -3,10 +3,12 @@ using Cluster.Worker.Collectives;
 
 namespace Cluster.Worker.Parallel;
 
-/// <summary>Gradient accumulation: a rank works through its samples of a step in several passes, whose gradients add up to that of all of them.</summary>
+/// <summary>
+/// Gradient accumulation: a rank works through its samples of a step in several passes, whose gradients add up to that of all of them.
+/// </summary>
 /// <remarks>
-/// Loss and gradient are the undivided batch's up to the order of sums, since losses are sums over samples and dropped units follow from a sample's
-/// place in the global batch. Batch normalisation is the exception: its statistics are those of a pass.
+/// Loss and gradient are the undivided batch's up to the order of sums, since losses are sums over samples and dropped units follow from a
+/// sample's place in the global batch. Batch normalisation is the exception: its statistics are those of a pass.
 /// </remarks>
 internal static class Accumulation
 {
@@ -19,7 +21,8 @@ internal static class Accumulation
         return [.. Enumerable.Range(0, passes).Select(pass => Pass(batch, local, Slices.Of(local.Count, passes, pass)))];
     }
 
-    private static (TrainingBatch Batch, SampleRange Samples) Pass(TrainingBatch batch, SampleRange local, (int Start, int Count) slice) => (
+    private static (TrainingBatch Batch, SampleRange Samples) Pass(
+        TrainingBatch batch, SampleRange local, (int Start, int Count) slice) => (
         batch with { Images = batch.Images.narrow(0, slice.Start, slice.Count), Labels = batch.Labels.narrow(0, slice.Start, slice.Count) },
         new SampleRange(local.Start + slice.Start, slice.Count));
 }

@@ -7,7 +7,10 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>What the parts of a divided network tell each other, forward and backward, and how long that takes.</summary>
-/// <remarks>A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.</remarks>
+/// <remarks>
+/// A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and
+/// <see cref="ThrowIfFaulted"/> throws it.
+/// </remarks>
 internal sealed class ChannelExchange(ICollectiveGroup group)
 {
     private readonly long[] samples = new long[group.WorldSize]; // of each rank, in the pass that is under way

@@ -6,8 +6,13 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Parallel;
 
-/// <summary>A replica of the network on every rank, each on its slice of the global batch; gradients are summed over the ranks while backward still runs.</summary>
-/// <remarks>Layers may be divided over the same ranks (<see cref="HybridParallel"/>): theirs are gradients of the whole batch already.</remarks>
+/// <summary>
+/// A replica of the network on every rank, each on its slice of the global batch; gradients are summed over the ranks while backward still
+/// runs.
+/// </summary>
+/// <remarks>
+/// Layers may be divided over the same ranks (<see cref="HybridParallel"/>): theirs are gradients of the whole batch already.
+/// </remarks>
 public sealed class DataParallel : ITrainingPartition
 {
     private readonly ICollectiveGroup group;
@@ -24,8 +29,8 @@ public sealed class DataParallel : ITrainingPartition
     private bool weightsCompared;
 
     private DataParallel(
-        ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group, GradientBuckets buckets,
-        WholeBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
+        ImageClassifier network, MasterWeights masters, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, ICollectiveGroup group,
+        GradientBuckets buckets, WholeBatchStatistics? statistics, ChannelExchange? exchange, IReadOnlyList<ICollectiveGroup> axes)
     {
         Network = network;
         this.masters = masters;
@@ -39,7 +44,9 @@ public sealed class DataParallel : ITrainingPartition
         this.buckets = buckets;
         this.statistics = statistics;
         talksInForward = exchange is not null || statistics is not null;
-        OwnStatistics = statistics is null && network.modules().OfType<BatchNormalization>().Any() ? new RankStatistics(network, group) : null;
+        OwnStatistics = statistics is null && network.modules().OfType<BatchNormalization>().Any()
+            ? new RankStatistics(network, group)
+            : null;
         hooks = new GradientHooks(network, buckets.BucketOf, OnReady);
     }
 
@@ -64,20 +71,22 @@ public sealed class DataParallel : ITrainingPartition
     /// <param name="group">The ranks that share the batch.</param>
     /// <param name="options">How gradients travel.</param>
     /// <param name="syncBatchNorm">
-    /// Whether batch normalisation is by the statistics of the whole batch, as on one device. Otherwise each rank normalises by its own slice's, and running
-    /// statistics are averaged where they are needed.
+    /// Whether batch normalisation is by the statistics of the whole batch, as on one device. Otherwise each rank normalises by its own
+    /// slice's, and running statistics are averaged where they are needed.
     /// </param>
     /// <param name="cancellationToken">Cancels the reservation of memory.</param>
-    /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters, whose float32 gradients are summed.</param>
+    /// <param name="inBFloat16">Whether it computes in bfloat16, with its float32 parameters as masters, whose float32 gradients are
+    /// summed.</param>
     /// <exception cref="NotSupportedException">The network cannot be split by data here; the message says why and what to do.</exception>
     public static Task<DataParallel> CreateAsync(
-        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, CancellationToken cancellationToken,
-        bool inBFloat16 = false) => CreateAsync(
-            network, inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None, loss, group, options, syncBatchNorm, ChannelSplit.None, exchange: null, cancellationToken);
+        ImageClassifier network, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm,
+        CancellationToken cancellationToken, bool inBFloat16 = false) => CreateAsync(
+            network, inBFloat16 ? MasterWeights.Narrow(network) : MasterWeights.None, loss, group, options, syncBatchNorm,
+            ChannelSplit.None, exchange: null, cancellationToken);
 
     internal static async Task<DataParallel> CreateAsync(
-        ImageClassifier network, MasterWeights masters, SummedLoss loss, ICollectiveGroup group, GradientOptions options, bool syncBatchNorm, ChannelSplit split,
-        ChannelExchange? exchange, CancellationToken cancellationToken)
+        ImageClassifier network, MasterWeights masters, SummedLoss loss, ICollectiveGroup group, GradientOptions options,
+        bool syncBatchNorm, ChannelSplit split, ChannelExchange? exchange, CancellationToken cancellationToken)
     {
         var parameters = masters.Of(LocalParameters.Of(network, name => group.Rank == 0 || split.Divides(name)));
         LocalParameters.RequireReachable(parameters, group);
@@ -89,8 +98,8 @@ public sealed class DataParallel : ITrainingPartition
 
     /// <summary>Copies of a divided network: every rank sums the gradients of all it holds with those who hold the same part.</summary>
     internal static async Task<DataParallel> CreateAsync(
-        ImageClassifier part, SummedLoss loss, ICollectiveGroup dataAxis, GradientOptions options, ChannelExchange exchange, IReadOnlyList<ICollectiveGroup> axes,
-        CancellationToken cancellationToken)
+        ImageClassifier part, SummedLoss loss, ICollectiveGroup dataAxis, GradientOptions options, ChannelExchange exchange,
+        IReadOnlyList<ICollectiveGroup> axes, CancellationToken cancellationToken)
     {
         var parameters = LocalParameters.Of(part, isOwner: dataAxis.Rank == 0);
         LocalParameters.RequireReachable(parameters, dataAxis);

@@ -19,14 +19,17 @@ internal abstract class GatherFunction<T> : autograd.SingleTensorFunction<T>
     }
 
     public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
-        HandedGradients.HandOver(grad_output, OwnGradient((ChannelExchange)ctx.get_data(Exchange)!, grad_output), null); // the exchange is no tensor
+        // the exchange is no tensor
+        HandedGradients.HandOver(grad_output, OwnGradient((ChannelExchange)ctx.get_data(Exchange)!, grad_output), null);
 
     protected abstract Tensor Gather(ChannelExchange exchange, Tensor own);
 
     protected abstract Tensor OwnGradient(ChannelExchange exchange, Tensor gradient);
 }
 
-/// <summary>Gathers channels that each rank goes on to use for something else: backward adds what all of them say about this rank's.</summary>
+/// <summary>
+/// Gathers channels that each rank goes on to use for something else: backward adds what all of them say about this rank's.
+/// </summary>
 internal sealed class GatherChannels : GatherFunction<GatherChannels>
 {
     protected override Tensor Gather(ChannelExchange exchange, Tensor own) => exchange.Gather(own);
@@ -34,7 +37,9 @@ internal sealed class GatherChannels : GatherFunction<GatherChannels>
     protected override Tensor OwnGradient(ChannelExchange exchange, Tensor gradient) => exchange.ReduceGradient(gradient);
 }
 
-/// <summary>Gathers scores that every rank feeds to the same loss: each has the whole gradient already, and adding them would count it twice.</summary>
+/// <summary>
+/// Gathers scores that every rank feeds to the same loss: each has the whole gradient already, and adding them would count it twice.
+/// </summary>
 internal sealed class GatherReplicatedChannels : GatherFunction<GatherReplicatedChannels>
 {
     protected override Tensor Gather(ChannelExchange exchange, Tensor own) => exchange.Gather(own);
@@ -42,7 +47,9 @@ internal sealed class GatherReplicatedChannels : GatherFunction<GatherReplicated
     protected override Tensor OwnGradient(ChannelExchange exchange, Tensor gradient) => exchange.SliceGradient(gradient);
 }
 
-/// <summary>Gathers samples, of which each rank goes on to compute other units: backward adds what all of them say about this rank's.</summary>
+/// <summary>
+/// Gathers samples, of which each rank goes on to compute other units: backward adds what all of them say about this rank's.
+/// </summary>
 internal sealed class GatherSamples : GatherFunction<GatherSamples>
 {
     protected override Tensor Gather(ChannelExchange exchange, Tensor own) => exchange.GatherSamples(own);

@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// All gradients of a network in one flat tensor, of which each parameter's <c>grad</c> is a view once backward has reached it, cut into buckets that are
-/// summed over the ranks one by one, in shared memory where the ranks share a node.
+/// All gradients of a network in one flat tensor, of which each parameter's <c>grad</c> is a view once backward has reached it, cut into
+/// buckets that are summed over the ranks one by one, in shared memory where the ranks share a node.
 /// </summary>
 /// <remarks>
-/// Parameters lie in reverse order of registration, because backward reaches the last layers first. Buckets are sent off strictly in order, each once all its
-/// gradients are there: the order must be the same on every rank. Backward leaves its own tensors, which are copied here: to clear the buckets and have it add
-/// to them takes twice as many passes over memory.
+/// Parameters lie in reverse order of registration, because backward reaches the last layers first. Buckets are sent off strictly in order,
+/// each once all its gradients are there: the order must be the same on every rank. Backward leaves its own tensors, which are copied here:
+/// to clear the buckets and have it add to them takes twice as many passes over memory.
 /// </remarks>
 internal sealed class GradientBuckets : IDisposable
 {
@@ -41,7 +41,8 @@ internal sealed class GradientBuckets : IDisposable
         }
         else
         {
-            mapped = from_file(shared.Path, shared: true, size: (shared.Offset + shared.Bytes) / plan.ElementBytes, dtype: dtype).DetachFromDisposeScope();
+            mapped = from_file(shared.Path, shared: true, size: (shared.Offset + shared.Bytes) / plan.ElementBytes, dtype: dtype)
+                .DetachFromDisposeScope();
             flat = mapped.narrow(0, shared.Offset / plan.ElementBytes, plan.Elements).DetachFromDisposeScope();
             shared.Address = TensorMemory.AddressOf(flat);
         }
@@ -214,7 +215,8 @@ internal sealed class GradientBuckets : IDisposable
             {
                 [ScalarType.Float32] => sizeof(float),
                 [ScalarType.Float64] => sizeof(double),
-                _ => throw new NotSupportedException($"gradients are summed in float32 or float64; the parameters are {string.Join(" and ", dtypes)}"),
+                _ => throw new NotSupportedException(
+                    $"gradients are summed in float32 or float64; the parameters are {string.Join(" and ", dtypes)}"),
             };
         }
     }

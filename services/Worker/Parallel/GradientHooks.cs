@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// Tells within backward which buckets have all their gradients. Each bucket has one <see cref="GradientReady"/>, in front of the layer of its parameters that
-/// runs first in forward and so last in backward: every further one would cost a tensor of its layer's input.
+/// Tells within backward which buckets have all their gradients. Each bucket has one <see cref="GradientReady"/>, in front of the layer of
+/// its parameters that runs first in forward and so last in backward: every further one would cost a tensor of its layer's input.
 /// </summary>
 /// <remarks>
-/// In which order layers run is noted at each forward and expected of the next; of the first, the order in which they are registered. Should a forward run in
-/// another order than expected, what its hooks say counts for nothing, and its buckets are sent after backward.
+/// In which order layers run is noted at each forward and expected of the next; of the first, the order in which they are registered.
+/// Should a forward run in another order than expected, what its hooks say counts for nothing, and its buckets are sent after backward.
 /// </remarks>
 internal sealed class GradientHooks : IDisposable
 {
@@ -35,7 +35,8 @@ internal sealed class GradientHooks : IDisposable
         var buckets = new List<int[]>();
         foreach (var (name, module) in network.named_modules())
         {
-            var own = module.named_parameters(recurse: false).Select(p => name + "." + p.name).Where(bucketOf.ContainsKey).Select(p => bucketOf[p]).ToHashSet();
+            var own = module.named_parameters(recurse: false).Select(p => name + "." + p.name).Where(bucketOf.ContainsKey)
+                .Select(p => bucketOf[p]).ToHashSet();
             if (own.Count == 0 || module is not nn.Module<Tensor, Tensor> layer)
                 continue;
             var index = buckets.Count;

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// Passes a layer's input through and calls back in backward, once the gradients of that layer and of all that ran after it are there: libtorch works a graph
-/// off in the reverse order of its making, and accumulates into leaves before it goes on.
+/// Passes a layer's input through and calls back in backward, once the gradients of that layer and of all that ran after it are there:
+/// libtorch works a graph off in the reverse order of its making, and accumulates into leaves before it goes on.
 /// </summary>
 internal sealed class GradientReady : autograd.SingleTensorFunction<GradientReady>
 {

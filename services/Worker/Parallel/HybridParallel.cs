@@ -4,10 +4,14 @@ using Cluster.Worker.Collectives;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, §4, variant (a): convolutions, which hold few parameters and
-/// take most of the time, are replicated and work on a slice of the batch each; fully connected layers, which hold most parameters, are divided and work on the whole.
+/// Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, §4, variant (a): convolutions,
+/// which hold few parameters and take most of the time, are replicated and work on a slice of the batch each; fully connected layers, which
+/// hold most parameters, are divided and work on the whole.
 /// </summary>
-/// <remarks>Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions' gradients are summed.</remarks>
+/// <remarks>
+/// Where the two meet all ranks gather each other's samples, and at the end each keeps the scores of its own; only the convolutions'
+/// gradients are summed.
+/// </remarks>
 public static class HybridParallel
 {
     /// <param name="buildPart">From the seam to the other parts, such as with <see cref="ModelRegistry.CreatePart"/>.</param>
@@ -29,6 +33,7 @@ public static class HybridParallel
         {
             GatherSamples = x => GatherSamples.apply(x, exchange),
         };
-        return DataParallel.CreateAsync(buildPart(split), MasterWeights.None, loss, group, options, syncBatchNorm, split, exchange, cancellationToken);
+        return DataParallel.CreateAsync(
+            buildPart(split), MasterWeights.None, loss, group, options, syncBatchNorm, split, exchange, cancellationToken);
     }
 }

@@ -8,9 +8,9 @@ namespace Cluster.Worker.Parallel;
 /// way of splitting; what differs is here.
 /// </summary>
 /// <remarks>
-/// Used by one thread. A network's modules must call each other with <c>call</c>, not <c>forward</c>, or gradients cannot be exchanged while
-/// backward still runs. The partition zeroes and owns the parameters' gradients: the loop never calls <c>zero_grad</c>. It owns the network too.
-/// Errors of the exchange come out as <see cref="Collectives.CollectiveException"/>.
+/// Used by one thread. A network's modules must call each other with <c>call</c>, not <c>forward</c>, or gradients cannot be exchanged
+/// while backward still runs. The partition zeroes and owns the parameters' gradients: the loop never calls <c>zero_grad</c>. It owns the
+/// network too. Errors of the exchange come out as <see cref="Collectives.CollectiveException"/>.
 /// </remarks>
 public interface ITrainingPartition : IDisposable
 {
@@ -21,15 +21,17 @@ public interface ITrainingPartition : IDisposable
     SampleRange LocalSamples(int globalBatchSize);
 
     /// <summary>
-    /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch, auxiliary heads
-    /// included, ready for the optimizer. Loss and correct predictions are the main output's, and this rank's share of them: what all ranks of the run have adds up
-    /// to the global batch's, so that they can travel with whatever else ranks tell each other once a step.
+    /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch,
+    /// auxiliary heads included, ready for the optimizer. Loss and correct predictions are the main output's, and this rank's share of
+    /// them: what all ranks of the run have adds up to the global batch's, so that they can travel with whatever else ranks tell each other
+    /// once a step.
     /// </summary>
     StepShare ForwardBackward(TrainingBatch batch);
 
     /// <summary>
-    /// Forward without gradients, over the samples that <see cref="LocalSamples"/> gives for a batch of <see cref="TrainingBatch.GlobalBatchSize"/>;
-    /// sums are over the global batch, the same on every rank. The caller puts the network in evaluation mode.
+    /// Forward without gradients, over the samples that <see cref="LocalSamples"/> gives for a batch of
+    /// <see cref="TrainingBatch.GlobalBatchSize"/>; sums are over the global batch, the same on every rank. The caller puts the network in
+    /// evaluation mode.
     /// </summary>
     EvaluationOutcome Evaluate(TrainingBatch batch);
 
@@ -40,8 +42,8 @@ public interface ITrainingPartition : IDisposable
     IReadOnlyList<LocalParameter> Parameters { get; }
 
     /// <summary>
-    /// This rank's share of the network's gradient, after <see cref="ForwardBackward"/>: each of its elements is in the share of one rank of the run, and there once,
-    /// so that the squares of all shares add up to the whole's.
+    /// This rank's share of the network's gradient, after <see cref="ForwardBackward"/>: each of its elements is in the share of one rank
+    /// of the run, and there once, so that the squares of all shares add up to the whole's.
     /// </summary>
     IEnumerable<torch.Tensor> GradientShare => Parameters.Where(parameter => parameter.IsOwner).Select(parameter => parameter.Gradient);
 }

@@ -7,13 +7,15 @@ namespace Cluster.Worker.Parallel;
 
 /// <summary>One rank's forward over the samples it feeds, whatever the split.</summary>
 /// <param name="SummedLoss">Scalar, with its graph while training: what to minimise, auxiliary heads included.</param>
-/// <param name="Figures">(2) float64, on the device: the main output's share of the loss, which is what evaluation measures too, and the samples whose most likely class is their label.</param>
+/// <param name="Figures">(2) float64, on the device: the main output's share of the loss, which is what evaluation measures too, and the
+/// samples whose most likely class is their label.</param>
 internal readonly record struct LocalPass(Tensor SummedLoss, Tensor Figures)
 {
     public static LocalPass Forward(ImageClassifier network, TrainingBatch batch, SampleRange local, SummedLoss loss)
     {
         if (batch.Images.shape[0] != local.Count * batch.Views)
-            throw new ArgumentException($"the batch has {batch.Images.shape[0]} images of {batch.Views} views; this rank feeds {local.Count} of {batch.GlobalBatchSize}", nameof(batch));
+            throw new ArgumentException($"the batch has {batch.Images.shape[0]} images of {batch.Views} views; "
+                + $"this rank feeds {local.Count} of {batch.GlobalBatchSize}", nameof(batch));
         Place(network, batch, local);
         Tensor[] outputs_NK = [.. network.Outputs(batch.Images).Select(MixedPrecision.Widened)];
         var logits_NK = AverageViews(outputs_NK[0], batch.Views);
@@ -26,7 +28,8 @@ internal readonly record struct LocalPass(Tensor SummedLoss, Tensor Figures)
         }
 
         using var guard = no_grad();
-        return new LocalPass(total, stack([main.to(ScalarType.Float64), logits_NK.argmax(1).eq(batch.Labels).sum().to(ScalarType.Float64)]));
+        return new LocalPass(
+            total, stack([main.to(ScalarType.Float64), logits_NK.argmax(1).eq(batch.Labels).sum().to(ScalarType.Float64)]));
     }
 
     /// <summary>Waits for the device: after backward, or a GPU would stand still until backward is handed to it.</summary>
@@ -44,7 +47,10 @@ internal readonly record struct LocalPass(Tensor SummedLoss, Tensor Figures)
         network.Position.FirstSample = local.Start;
     }
 
-    /// <summary>Logits whose softmax is the mean of the views': Krizhevsky et al. 2012, §4.1. They lack the constant log(views), which a softmax takes out again.</summary>
+    /// <summary>
+    /// Logits whose softmax is the mean of the views': Krizhevsky et al. 2012, §4.1. They lack the constant log(views), which a softmax
+    /// takes out again.
+    /// </summary>
     /// <param name="logits_VK">Of every sample's views, next to each other.</param>
     /// <param name="views">Of a sample.</param>
     public static Tensor AverageViews(Tensor logits_VK, int views) => views == 1

@@ -5,12 +5,13 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// The weights that are trained, where a network computes in bfloat16: float32 masters, of which the network's parameters are rounded copies. Micikevicius et al. 2017,
-/// "Mixed precision training", arXiv:1710.03740, §3.1: a step smaller than half of bfloat16's spacing would otherwise be lost.
+/// The weights that are trained, where a network computes in bfloat16: float32 masters, of which the network's parameters are rounded
+/// copies. Micikevicius et al. 2017, "Mixed precision training", arXiv:1710.03740, §3.1: a step smaller than half of bfloat16's spacing
+/// would otherwise be lost.
 /// </summary>
 /// <remarks>
-/// Masters take the place of parameters in everything but forward and backward: gradients' buckets, optimizer, average, checkpoints. Networks that compute in the type of
-/// their parameters have none, and everything here does nothing.
+/// Masters take the place of parameters in everything but forward and backward: gradients' buckets, optimizer, average, checkpoints.
+/// Networks that compute in the type of their parameters have none, and everything here does nothing.
 /// </remarks>
 internal sealed class MasterWeights : IDisposable
 {
@@ -40,7 +41,8 @@ internal sealed class MasterWeights : IDisposable
 
     /// <summary>The network's parameters, masters in place of their copies.</summary>
     public IReadOnlyList<LocalParameter> Of(IReadOnlyList<LocalParameter> parameters) =>
-        [.. parameters.Select(parameter => narrowed.TryGetValue(parameter.Name, out var pair) ? parameter with { Tensor = pair.Master } : parameter)];
+        [.. parameters.Select(
+            parameter => narrowed.TryGetValue(parameter.Name, out var pair) ? parameter with { Tensor = pair.Master } : parameter)];
 
     /// <summary>Before forward: the copies become what the masters are now, whoever has changed those.</summary>
     public void Publish()
@@ -64,7 +66,10 @@ internal sealed class MasterWeights : IDisposable
             TakeGradient(name);
     }
 
-    /// <summary>Once a parameter has its gradient of a pass: adds it, in float32, to its master's. Passes would lose more if they were added up in bfloat16.</summary>
+    /// <summary>
+    /// Once a parameter has its gradient of a pass: adds it, in float32, to its master's. Passes would lose more if they were added up in
+    /// bfloat16.
+    /// </summary>
     public void TakeGradient(string name)
     {
         if (!narrowed.TryGetValue(name, out var pair))

@@ -5,8 +5,8 @@ namespace Cluster.Worker.Parallel;
 
 /// <summary>A mesh of data × model: several copies of a divided network, each copy on its slice of the global batch.</summary>
 /// <remarks>
-/// Consecutive ranks form a copy (model axis), so that those which talk most are neighbours; ranks with the same part of different copies sum their gradients
-/// (data axis). Rank = copy · parts + part.
+/// Consecutive ranks form a copy (model axis), so that those which talk most are neighbours; ranks with the same part of different copies
+/// sum their gradients (data axis). Rank = copy · parts + part.
 /// </remarks>
 public static class MeshParallel
 {
@@ -18,7 +18,8 @@ public static class MeshParallel
     /// <param name="cancellationToken">Cancels the forming of the axes.</param>
     /// <exception cref="ModelOptionException">The network cannot be split so.</exception>
     public static async Task<DataParallel> CreateAsync(
-        Func<ChannelSplit, ImageClassifier> buildPart, SummedLoss loss, ICollectiveGroup group, int parts, GradientOptions options, CancellationToken cancellationToken)
+        Func<ChannelSplit, ImageClassifier> buildPart, SummedLoss loss, ICollectiveGroup group, int parts, GradientOptions options,
+        CancellationToken cancellationToken)
     {
         if (parts < 1 || group.WorldSize % parts != 0)
             throw new ArgumentOutOfRangeException(nameof(parts), parts, $"{group.WorldSize} ranks do not make whole copies of {parts}");

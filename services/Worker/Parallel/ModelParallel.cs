@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// A network divided by channels, each part on its own device: AlexNet's two towers of 2012, or equal shares of every layer. Every rank sees
-/// every sample and computes the same loss from the gathered scores; parameters belong to one rank each.
+/// A network divided by channels, each part on its own device: AlexNet's two towers of 2012, or equal shares of every layer. Every rank
+/// sees every sample and computes the same loss from the gathered scores; parameters belong to one rank each.
 /// </summary>
 public sealed class ModelParallel : ITrainingPartition
 {

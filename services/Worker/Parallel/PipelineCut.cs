@@ -1,6 +1,8 @@
 namespace Cluster.Worker.Parallel;
 
-/// <summary>Where a sequence of units is cut into stages: so that the slowest stage, which sets a pipeline's pace, is as fast as it can be.</summary>
+/// <summary>
+/// Where a sequence of units is cut into stages: so that the slowest stage, which sets a pipeline's pace, is as fast as it can be.
+/// </summary>
 internal static class PipelineCut
 {
     /// <summary>The first unit of each stage; every stage has at least one.</summary>
@@ -14,7 +16,8 @@ internal static class PipelineCut
         for (var unit = 0; unit < costs.Count; unit++)
             before[unit + 1] = before[unit] + costs[unit];
 
-        // slowest[s, u]: the slowest of s + 1 stages over the first u units, at best; last[s, u]: where the last of those stages then begins.
+        // slowest[s, u]: the slowest of s + 1 stages over the first u units, at best; last[s, u]: where the last of those stages then
+        // begins.
         var (slowest, last) = (new double[stages, costs.Count + 1], new int[stages, costs.Count + 1]);
         for (var stage = 0; stage < stages; stage++)
         {

@@ -7,13 +7,14 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// A network cut into stages of consecutive units, each on its own device: micro-batches follow one another through the stages, forward and backward in turn
-/// (<see cref="PipelineSchedule"/>). Several pipelines make a mesh of data × pipeline, each on its slice of the global batch.
+/// A network cut into stages of consecutive units, each on its own device: micro-batches follow one another through the stages, forward and
+/// backward in turn (<see cref="PipelineSchedule"/>). Several pipelines make a mesh of data × pipeline, each on its slice of the global
+/// batch.
 /// </summary>
 /// <remarks>
-/// Consecutive ranks form a pipeline: rank = pipeline · stages + stage. The first stage alone feeds images, and hands labels to the last, which computes the loss. Ranks with the
-/// same stage sum their gradients. Equal to one device that accumulates gradients over the same micro-batches; batch normalisation is by micro-batch, as in
-/// Huang et al. 2019, "GPipe", arXiv:1811.06965, §2.3.
+/// Consecutive ranks form a pipeline: rank = pipeline · stages + stage. The first stage alone feeds images, and hands labels to the last,
+/// which computes the loss. Ranks with the same stage sum their gradients. Equal to one device that accumulates gradients over the same
+/// micro-batches; batch normalisation is by micro-batch, as in Huang et al. 2019, "GPipe", arXiv:1811.06965, §2.3.
 /// </remarks>
 public sealed partial class PipelineParallel : ITrainingPartition
 {
@@ -33,7 +34,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private bool weightsCompared;
 
     private PipelineParallel(
-        NetworkStage network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, PipelineSetup setup, PipelinePlan plan, ICollectiveGroup group,
+        NetworkStage network, IReadOnlyList<LocalParameter> parameters, SummedLoss loss, PipelineSetup setup, PipelinePlan plan,
+        ICollectiveGroup group,
         (ICollectiveGroup Stage, ICollectiveGroup Data) axes, GradientBuckets buckets, WholeBatchStatistics? statistics)
     {
         Network = network;
@@ -77,15 +79,18 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <param name="cancellationToken">Cancels the forming of the axes.</param>
     /// <exception cref="NotSupportedException">The network cannot be cut so; the message says why and what to do.</exception>
     public static async Task<PipelineParallel> CreateAsync(
-        Func<ImageClassifier> build, SummedLoss loss, ICollectiveGroup group, PipelineSetup setup, ILogger logger, CancellationToken cancellationToken)
+        Func<ImageClassifier> build, SummedLoss loss, ICollectiveGroup group, PipelineSetup setup, ILogger logger,
+        CancellationToken cancellationToken)
     {
         if (setup.Stages < 1 || group.WorldSize % setup.Stages != 0)
-            throw new ArgumentOutOfRangeException(nameof(setup), setup.Stages, $"{group.WorldSize} ranks do not make whole pipelines of {setup.Stages} stages");
+            throw new ArgumentOutOfRangeException(
+                nameof(setup), setup.Stages, $"{group.WorldSize} ranks do not make whole pipelines of {setup.Stages} stages");
         if (setup.MicroBatches < 1)
             throw new ArgumentOutOfRangeException(nameof(setup), setup.MicroBatches, "a pipeline needs at least one micro-batch");
         var whole = build();
         RequireUnits(whole, setup.Stages);
-        var stageAxis = await group.SplitAsync("pipeline", group.Rank / setup.Stages, cancellationToken); // every rank has built by its end, and rank 0 measures undisturbed
+        // every rank has built by its end, and rank 0 measures undisturbed
+        var stageAxis = await group.SplitAsync("pipeline", group.Rank / setup.Stages, cancellationToken);
         var dataAxis = await group.SplitAsync("data", group.Rank % setup.Stages, cancellationToken);
         var plan = PipelinePlan.Agree(group, setup.Stages, () => Measure(build, setup.MicroBatchSamples));
         if (group.Rank == 0)
@@ -103,7 +108,8 @@ public sealed partial class PipelineParallel : ITrainingPartition
     public IEnumerable<Tensor> GradientShare => [buckets.Share()];
 
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
-    public SampleRange LocalSamples(int globalBatchSize) => Slice(globalBatchSize) with { Count = IsFirst ? Slice(globalBatchSize).Count : 0 };
+    public SampleRange LocalSamples(int globalBatchSize) =>
+        Slice(globalBatchSize) with { Count = IsFirst ? Slice(globalBatchSize).Count : 0 };
 
     public StepShare ForwardBackward(TrainingBatch batch)
     {
@@ -178,9 +184,11 @@ public sealed partial class PipelineParallel : ITrainingPartition
     private static void RequireUnits(ImageClassifier network, int stages)
     {
         if (network.Units.Count == 0)
-            throw new NotSupportedException($"model.name is {network.GetName()}, which is no sequence of units that a pipeline could cut; use parallelism data");
+            throw new NotSupportedException(
+                $"model.name is {network.GetName()}, which is no sequence of units that a pipeline could cut; use parallelism data");
         if (network.Units.Count < stages)
-            throw new NotSupportedException($"{network.GetName()} has {network.Units.Count} units, which do not make {stages} stages; use {network.Units.Count} devices or less, or a mesh with a data axis");
+            throw new NotSupportedException($"{network.GetName()} has {network.Units.Count} units, which do not make {stages} stages; "
+                + $"use {network.Units.Count} devices or less, or a mesh with a data axis");
     }
 
     /// <summary>This pipeline's samples.</summary>
@@ -193,7 +201,9 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <summary>The fewest samples that a pipeline has: all make as many micro-batches, since they exchange statistics in each.</summary>
     private int ShareOfEveryPipeline(int globalBatchSize) => globalBatchSize / dataAxis.WorldSize is > 0 and var share
         ? share
-        : throw new ArgumentException($"a global batch of {globalBatchSize} samples leaves some of {dataAxis.WorldSize} pipelines without any", nameof(globalBatchSize));
+        : throw new ArgumentException(
+            $"a global batch of {globalBatchSize} samples leaves some of {dataAxis.WorldSize} pipelines without any",
+            nameof(globalBatchSize));
 
     /// <param name="batch">This rank's.</param>
     /// <param name="most">Micro-batches.</param>
@@ -211,7 +221,9 @@ public sealed partial class PipelineParallel : ITrainingPartition
         long[] ShapeOf(SampleRange part, int stage) => [(long)part.Count * batch.Views, .. plan.InputShapes[stage]];
     }
 
-    /// <summary>From the stage that reads the data to the one that needs them: first of all, since messages between two ranks keep their order.</summary>
+    /// <summary>
+    /// From the stage that reads the data to the one that needs them: first of all, since messages between two ranks keep their order.
+    /// </summary>
     private Tensor HandOnLabels(Tensor own, int count)
     {
         if (IsFirst)
@@ -228,7 +240,9 @@ public sealed partial class PipelineParallel : ITrainingPartition
         var (batch, samples, isFinal) = (passes.Batch, passes.Samples[microBatch], microBatch == passes.Count - 1);
         var first = samples.Start - passes.FirstSample;
         var received = IsFirst ? null : passes.Inputs.Take();
-        var input = received is null ? batch.Images.narrow(0, first * batch.Views, samples.Count * batch.Views) : received.requires_grad_(is_grad_enabled());
+        var input = received is null
+            ? batch.Images.narrow(0, first * batch.Views, samples.Count * batch.Views)
+            : received.requires_grad_(is_grad_enabled());
         if (IsLast)
         {
             var part = batch with { Images = input, Labels = batch.Labels.narrow(0, first, samples.Count) };

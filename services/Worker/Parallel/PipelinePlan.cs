@@ -17,7 +17,9 @@ internal sealed record PipelinePlan(IReadOnlyList<int> FirstUnits, IReadOnlyList
 
     public int Stages => FirstUnits.Count;
 
-    /// <summary>Rank 0 cuts by what it measures, and tells the others: ranks that measured for themselves would cut in different places.</summary>
+    /// <summary>
+    /// Rank 0 cuts by what it measures, and tells the others: ranks that measured for themselves would cut in different places.
+    /// </summary>
     /// <param name="group">All ranks.</param>
     /// <param name="stages">Of a pipeline.</param>
     /// <param name="measure">Called on rank 0.</param>

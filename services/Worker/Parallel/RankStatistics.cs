@@ -6,11 +6,13 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Parallel;
 
-/// <summary>Running statistics of ranks that each normalise their own slice of the batch, as PyTorch's DistributedDataParallel does by default.</summary>
+/// <summary>
+/// Running statistics of ranks that each normalise their own slice of the batch, as PyTorch's DistributedDataParallel does by default.
+/// </summary>
 /// <remarks>
-/// No step exchanges them. Where they are needed, in evaluation and in checkpoints, all ranks take the average, weighted by samples: running statistics are sums
-/// over steps, so an average of theirs is that of averages at each step. Afterwards each rank goes on from its own, and a checkpoint keeps those too: a resumed run
-/// has the bits of one that was not stopped.
+/// No step exchanges them. Where they are needed, in evaluation and in checkpoints, all ranks take the average, weighted by samples:
+/// running statistics are sums over steps, so an average of theirs is that of averages at each step. Afterwards each rank goes on from its
+/// own, and a checkpoint keeps those too: a resumed run has the bits of one that was not stopped.
 /// </remarks>
 public sealed class RankStatistics
 {

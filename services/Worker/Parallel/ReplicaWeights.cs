@@ -15,7 +15,8 @@ internal static class ReplicaWeights
         for (var rank = 0; rank < group.WorldSize; rank++)
         {
             if (!all.AsSpan(rank * mine.Length, mine.Length).SequenceEqual(all.AsSpan(0, mine.Length)))
-                throw new InvalidOperationException($"rank {rank} starts with other weights than rank 0; all ranks must be built from the same seed, checkpoint or file");
+                throw new InvalidOperationException(
+                    $"rank {rank} starts with other weights than rank 0; all ranks must be built from the same seed, checkpoint or file");
         }
     }
 }

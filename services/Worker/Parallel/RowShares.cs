@@ -8,7 +8,8 @@ namespace Cluster.Worker.Parallel;
 internal static class RowShares
 {
     /// <summary>
-    /// A rank's rows of each parameter, as views of it and of its gradient; parameters of which it has none are left out. To be disposed of by the caller.
+    /// A rank's rows of each parameter, as views of it and of its gradient; parameters of which it has none are left out. To be disposed of
+    /// by the caller.
     /// </summary>
     public static IReadOnlyList<LocalParameter> Of(IReadOnlyList<LocalParameter> parameters, int rank, int worldSize) =>
     [

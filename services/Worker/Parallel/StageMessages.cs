@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>Tensors on their way between the stages of a pipeline, while the stages compute.</summary>
-/// <remarks>A tensor lives until the group has let go of its memory, on a failure too: whoever sends or receives it holds it so long.</remarks>
+/// <remarks>
+/// A tensor lives until the group has let go of its memory, on a failure too: whoever sends or receives it holds it so long.
+/// </remarks>
 internal sealed class StageMessages(ICollectiveGroup axis)
 {
     private readonly List<Task> sending = [];
@@ -27,7 +29,8 @@ internal sealed class StageMessages(ICollectiveGroup axis)
     /// <param name="operation">Name for errors and traces.</param>
     /// <param name="dtype">Of the tensors.</param>
     /// <param name="shapes">Of the tensors that come.</param>
-    public Inbox From(int stage, string operation, ScalarType dtype, IReadOnlyList<long[]> shapes) => new(this, stage, operation, dtype, shapes);
+    public Inbox From(int stage, string operation, ScalarType dtype, IReadOnlyList<long[]> shapes) =>
+        new(this, stage, operation, dtype, shapes);
 
     /// <summary>Returns when all has been sent.</summary>
     public void Flush()

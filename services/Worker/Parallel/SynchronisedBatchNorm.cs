@@ -5,7 +5,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Parallel;
 
-/// <summary>Batch normalisation over a batch of which each rank holds a slice: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithm 1 and the gradients of §3.</summary>
+/// <summary>
+/// Batch normalisation over a batch of which each rank holds a slice: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithm 1 and the
+/// gradients of §3.
+/// </summary>
 /// <remarks>
 /// y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε), μ and σ² of the whole batch. Backward, with sums over the whole batch:
 /// ∂x = γ/√(σ² + ε) · (∂y − Σ∂y/m − x̂·Σ(∂y·x̂)/m). The gradients of γ and β are this rank's share, as every other parameter's are.

@@ -11,7 +11,8 @@ internal static unsafe class TensorMemory
 
     // Only once a tensor is asked after: then TorchSharp has loaded what its native library depends on.
     static TensorMemory() =>
-        Data = (delegate* unmanaged<nint, nint>)NativeLibrary.GetExport(NativeLibrary.Load("LibTorchSharp", typeof(TensorMemory).Assembly, searchPath: null), "THSTensor_data");
+        Data = (delegate* unmanaged<nint, nint>)NativeLibrary.GetExport(
+            NativeLibrary.Load("LibTorchSharp", typeof(TensorMemory).Assembly, searchPath: null), "THSTensor_data");
 
     /// <summary>Of the first element.</summary>
     public static nint AddressOf(Tensor tensor)

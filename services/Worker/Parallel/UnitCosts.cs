@@ -19,9 +19,12 @@ internal sealed record UnitCosts(TimeSpan Cost, IReadOnlyList<long> OutputShape)
     /// <summary>The first warms up.</summary>
     private const int Passes = 3;
 
-    /// <summary>Sends blank images through a network that nobody trains: its running statistics move and it is left with gradients.</summary>
+    /// <summary>
+    /// Sends blank images through a network that nobody trains: its running statistics move and it is left with gradients.
+    /// </summary>
     /// <param name="network">To measure.</param>
-    /// <param name="microBatch">Images that its units will get at a time, of which at most eight are sent: a fully connected layer costs the less an image the more come together.</param>
+    /// <param name="microBatch">Images that its units will get at a time, of which at most eight are sent: a fully connected layer costs
+    /// the less an image the more come together.</param>
     public static IReadOnlyList<UnitCosts> Measure(ImageClassifier network, int microBatch)
     {
         var images = Math.Clamp(microBatch, FewestImages, MostImages);

@@ -10,9 +10,15 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Parallel;
 
-/// <summary>Batch normalisation's sums over all ranks' samples. The same bits on every rank, so that replicas' running statistics stay equal.</summary>
-/// <remarks>A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and <see cref="ThrowIfFaulted"/> throws it.</remarks>
-/// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under way.</param>
+/// <summary>
+/// Batch normalisation's sums over all ranks' samples. The same bits on every rank, so that replicas' running statistics stay equal.
+/// </summary>
+/// <remarks>
+/// A fault in backward cannot pass through libtorch: it is kept, the rest of backward runs on zeros without talking, and
+/// <see cref="ThrowIfFaulted"/> throws it.
+/// </remarks>
+/// <param name="group">Of the ranks that share the batch, and of this alone: exchanges on it wait for no gradients that are under
+/// way.</param>
 internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 {
     private ExceptionDispatchInfo? fault;
@@ -22,7 +28,8 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
 
     /// <summary>Has a network's layers normalise by the statistics of all ranks. A call on every rank.</summary>
     /// <returns>Null where there are no such layers, or no other ranks.</returns>
-    public static async Task<WholeBatchStatistics?> AttachAsync(ImageClassifier network, ICollectiveGroup ranks, CancellationToken cancellationToken)
+    public static async Task<WholeBatchStatistics?> AttachAsync(
+        ImageClassifier network, ICollectiveGroup ranks, CancellationToken cancellationToken)
     {
         var layers = network.modules().OfType<BatchNormalization>().ToList();
         if (ranks.WorldSize == 1)
@@ -43,8 +50,10 @@ internal sealed class WholeBatchStatistics(ICollectiveGroup group) : IDisposable
     public void ThrowIfFaulted() => fault?.Throw();
 
     /// <summary>Mean and sum of squared distances from it, of each channel of (N, C, H, W) over all ranks.</summary>
-    /// <remarks>Each rank's about its own mean, joined by Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.5b: no cancellation
-    /// where the mean is large.</remarks>
+    /// <remarks>
+    /// Each rank's about its own mean, joined by Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.5b: no
+    /// cancellation where the mean is large.
+    /// </remarks>
     public ChannelMoments Moments(Tensor input)
     {
         using var scope = NewDisposeScope();

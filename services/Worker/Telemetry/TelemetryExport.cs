@@ -15,15 +15,19 @@ internal static class TelemetryExport
 
     private static bool IsOn => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(EndpointVariable));
 
-    /// <summary>The agent's. Its calls are told by the spans of what it does, and not one by one: most are a trainer's that it relays.</summary>
+    /// <summary>
+    /// The agent's. Its calls are told by the spans of what it does, and not one by one: most are a trainer's that it relays.
+    /// </summary>
     public static void AddAgentTelemetry(this IServiceCollection services)
     {
         if (!IsOn)
             return;
         services.AddOpenTelemetry()
-            .ConfigureResource(resource => Describe(resource, "cluster-agent", new KeyValuePair<string, object>("host.name", Environment.MachineName)))
+            .ConfigureResource(
+                resource => Describe(resource, "cluster-agent", new KeyValuePair<string, object>("host.name", Environment.MachineName)))
             .WithTracing(tracing => tracing.AddSource(WorkerTelemetry.AgentName))
-            .WithMetrics(metrics => metrics.AddMeter(WorkerTelemetry.AgentName).AddAspNetCoreInstrumentation().AddHttpClientInstrumentation().AddRuntimeInstrumentation())
+            .WithMetrics(metrics => metrics.AddMeter(WorkerTelemetry.AgentName).AddAspNetCoreInstrumentation()
+                .AddHttpClientInstrumentation().AddRuntimeInstrumentation())
             .WithLogging(configureBuilder: null, logs => logs.IncludeFormattedMessage = true)
             .UseOtlpExporter();
     }

@@ -20,7 +20,9 @@ internal static partial class AgreedData
         Passing,
     }
 
-    /// <summary>A call on every rank. A fault on one is told by all, so that none finds out by a collective call that nobody answers.</summary>
+    /// <summary>
+    /// A call on every rank. A fault on one is told by all, so that none finds out by a collective call that nobody answers.
+    /// </summary>
     /// <exception cref="DataSetException">It cannot be used, or the nodes' copies differ.</exception>
     /// <exception cref="JobMisconfiguredException">It is not what the job says.</exception>
     public static ImageDataSet Of(ListedData listed, TrainerContext context, ICollectiveGroup group)
@@ -66,7 +68,8 @@ internal static partial class AgreedData
         var difference = own.Difference(
             all.AsSpan(0, size), all.AsSpan(other * size, size),
             counts.AsSpan(0, classes), counts.AsSpan(other * classes, classes), (nodes[0], nodes[other]));
-        throw new DataSetException($"the copies of {name} on the nodes {nodes[0]} and {nodes[other]} differ: {difference}. Make them equal");
+        throw new DataSetException(
+            $"the copies of {name} on the nodes {nodes[0]} and {nodes[other]} differ: {difference}. Make them equal");
     }
 
     /// <summary>Every rank's words, in rank order.</summary>

@@ -24,9 +24,13 @@ internal sealed record BatchPlacement(ClassifierShape Shape, ScalarType Precisio
         {
             MemoryFormats.ChannelsLast => true,
             MemoryFormats.Contiguous => false,
-            MemoryFormats.Auto or "" => spec.Parallelism is Parallelism.Data or Parallelism.Unspecified // parts of a network tell each other a plane a channel
-                && (device.type == DeviceType.CUDA ? UsesTensorCores(spec) : precision == ScalarType.Float32 && ModelRegistry.PrefersChannelsLast(spec.Model.Name)),
-            var format => throw new JobMisconfiguredException($"hyperparameters.memoryFormat is {format}; choose {string.Join(", ", MemoryFormats.All)}"),
+            // parts of a network tell each other a plane a channel
+            MemoryFormats.Auto or "" => spec.Parallelism is Parallelism.Data or Parallelism.Unspecified
+                && (device.type == DeviceType.CUDA
+                    ? UsesTensorCores(spec)
+                    : precision == ScalarType.Float32 && ModelRegistry.PrefersChannelsLast(spec.Model.Name)),
+            var format => throw new JobMisconfiguredException(
+                $"hyperparameters.memoryFormat is {format}; choose {string.Join(", ", MemoryFormats.All)}"),
         });
     }
 
@@ -38,5 +42,6 @@ internal sealed record BatchPlacement(ClassifierShape Shape, ScalarType Precisio
     }
 
     /// <summary>Their convolutions take a pixel's channels together, and would reorder whatever comes otherwise.</summary>
-    private static bool UsesTensorCores(JobSpec spec) => spec.Hyperparameters.Precision is Contracts.V1.Precision.Tf32 or Contracts.V1.Precision.Bfloat16;
+    private static bool UsesTensorCores(JobSpec spec) =>
+        spec.Hyperparameters.Precision is Contracts.V1.Precision.Tf32 or Contracts.V1.Precision.Bfloat16;
 }

@@ -18,16 +18,20 @@ internal sealed class BatchSource(TrainingSetup setup)
 
     /// <summary>Every sample of a part once, without augmentation.</summary>
     public BatchPrefetcher Evaluation(ImagePart part) =>
-        Open(part, Visit.Evaluation, BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), EvaluationBatchSize(GlobalBatchSize / setup.AccumulationSteps, setup.Renderer), Share));
+        Open(part, Visit.Evaluation, BatchSchedule.Evaluation(
+            EpochOrder.InOrder(part.Count), EvaluationBatchSize(GlobalBatchSize / setup.AccumulationSteps, setup.Renderer), Share));
 
-    /// <summary>As many as the job says; otherwise one for pictures that lie ready, and one a core for those that must be decoded.</summary>
+    /// <summary>
+    /// As many as the job says; otherwise one for pictures that lie ready, and one a core for those that must be decoded.
+    /// </summary>
     public static int Threads(DataSpec spec, DataDefinition data, int cores) =>
         spec.LoaderThreads > 0 ? spec.LoaderThreads : data.IsFolder ? Math.Max(1, cores) : 1;
 
     /// <summary>As many views as one pass of a training step has: what fits with gradients fits without.</summary>
     /// <param name="passSize">Samples that a training step computes at a time, all ranks together.</param>
     /// <param name="renderer">That knows how many views a sample has.</param>
-    public static int EvaluationBatchSize(int passSize, ISampleRenderer renderer) => Math.Max(1, passSize / renderer.Views(Visit.Evaluation));
+    public static int EvaluationBatchSize(int passSize, ISampleRenderer renderer) =>
+        Math.Max(1, passSize / renderer.Views(Visit.Evaluation));
 
     private int GlobalBatchSize => setup.Spec.Hyperparameters.GlobalBatchSize;
 

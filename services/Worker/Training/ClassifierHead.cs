@@ -4,7 +4,9 @@ using Cluster.Models;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>The tensors of a network that belong to its classes: those whose shape follows from how many there are, auxiliary heads' too.</summary>
+/// <summary>
+/// The tensors of a network that belong to its classes: those whose shape follows from how many there are, auxiliary heads' too.
+/// </summary>
 internal static class ClassifierHead
 {
     /// <summary>Found by building the network with one class more, which no list of names could outdo in exactness.</summary>
@@ -13,7 +15,8 @@ internal static class ClassifierHead
         var options = TrainingPartitions.OptionsOf(spec.Model);
         var asIs = ShapesOf(spec.Model.Name, options, out var classes);
         var oneMore = ShapesOf(spec.Model.Name, new(options) { [ModelCatalog.Classes] = (long)classes + 1 }, out _);
-        return asIs.Where(tensor => !tensor.Value.SequenceEqual(oneMore[tensor.Key])).Select(tensor => tensor.Key).ToHashSet(StringComparer.Ordinal);
+        return asIs.Where(tensor => !tensor.Value.SequenceEqual(oneMore[tensor.Key])).Select(tensor => tensor.Key)
+            .ToHashSet(StringComparer.Ordinal);
     }
 
     private static Dictionary<string, IReadOnlyList<long>> ShapesOf(string model, Dictionary<string, object> options, out int classes)

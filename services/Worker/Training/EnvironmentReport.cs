@@ -15,7 +15,8 @@ internal static class EnvironmentReport
         ThreadsPerRank = threads,
         CpuModel = CpuModel("/proc/cpuinfo"),
         LibtorchVersion = torch.__version__,
-        TrainerVersion = typeof(EnvironmentReport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
+        TrainerVersion =
+            typeof(EnvironmentReport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "",
         ParameterCount = network.ParameterCount,
     };
 

@@ -7,14 +7,18 @@ namespace Cluster.Worker.Training;
 /// <remarks>Every call throws <see cref="StaleAttemptException"/> once another attempt has taken this one's place.</remarks>
 public interface ITrainerLink
 {
-    /// <summary>Posts this rank's address under <paramref name="name"/> and waits until every rank of the attempt has posted, or for some seconds.</summary>
+    /// <summary>
+    /// Posts this rank's address under <paramref name="name"/> and waits until every rank of the attempt has posted, or for some seconds.
+    /// </summary>
     /// <param name="name">Tells several rendezvous of one attempt apart; each is held once.</param>
     /// <param name="address">"host:port" where this rank listens.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>All ranks' endpoints, in rank order, or those that are missing.</returns>
     Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken);
 
-    /// <summary>Says what this rank does before it has an address: a sign of life, and what its peers tell people whom they wait for.</summary>
+    /// <summary>
+    /// Says what this rank does before it has an address: a sign of life, and what its peers tell people whom they wait for.
+    /// </summary>
     Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken);
 
     /// <summary>
@@ -37,7 +41,8 @@ public interface ITrainerLink
     Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken);
 
     /// <summary>The chunks' data, in the order asked for.</summary>
-    IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken);
+    IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(
+        string checkpointId, IReadOnlyList<ByteString> sha256, CancellationToken cancellationToken);
 }
 
 /// <summary>Another attempt of the job has taken this one's place; what this one does counts no more, and it must end.</summary>

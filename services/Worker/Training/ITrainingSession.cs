@@ -30,5 +30,6 @@ public sealed record TrainerOutcome(int ExitCode, string Message = "")
     /// <param name="message">What was asked for.</param>
     public static TrainerOutcome OutOfMemory(string message) => new(
         TrainerExit.OutOfMemory,
-        $"{message}; lower hyperparameters.globalBatchSize or the model's size, use hyperparameters.precision bfloat16, or split the job over more devices");
+        $"{message}; lower hyperparameters.globalBatchSize or the model's size, use hyperparameters.precision bfloat16, "
+            + "or split the job over more devices");
 }

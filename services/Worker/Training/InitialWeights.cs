@@ -25,7 +25,8 @@ internal static partial class InitialWeights
             IReadOnlyList<LocalParameter> wanted =
             [
                 .. parameters,
-                .. network.Buffers().Select(b => new LocalParameter(b.Name, b.Buffer, b.Buffer.shape, new long[b.Buffer.dim()], IsOwner: true)),
+                .. network.Buffers()
+                    .Select(b => new LocalParameter(b.Name, b.Buffer, b.Buffer.shape, new long[b.Buffer.dim()], IsOwner: true)),
             ];
             var names = wanted.Select(place => place.Name).Concat(network.HeldElsewhere).ToHashSet(StringComparer.Ordinal);
             var logger = context.LoggerFactory.CreateLogger(typeof(InitialWeights));
@@ -43,7 +44,8 @@ internal static partial class InitialWeights
                 var dtype = await weights.DTypeAsync(place.Name, cancellationToken);
                 if (dtype != TensorBytes.NameOf(place.Tensor.dtype))
                     converted[dtype] = converted.GetValueOrDefault(dtype) + 1;
-                Overwrite(place, dtype, await weights.ReadSliceAsync(place.Name, place.Offset, place.Tensor.shape, cancellationToken), source);
+                Overwrite(
+                    place, dtype, await weights.ReadSliceAsync(place.Name, place.Offset, place.Tensor.shape, cancellationToken), source);
             }
 
             Log(logger, spec, source, wanted.Count, fresh, converted);
@@ -54,7 +56,8 @@ internal static partial class InitialWeights
     {
         var from = context.Launch.Spec.InitFrom;
         if (from.Checkpoint.Length > 0)
-            return (await CheckpointReader.OpenAsync(context.Link, from.Checkpoint, cancellationToken), $"initFrom.checkpoint is {from.Checkpoint}");
+            return (await CheckpointReader.OpenAsync(context.Link, from.Checkpoint, cancellationToken),
+                $"initFrom.checkpoint is {from.Checkpoint}");
         var path = Path.Combine(context.Launch.DataRoot, Folder, from.File);
         var source = $"initFrom.file is {from.File}";
         try
@@ -63,11 +66,13 @@ internal static partial class InitialWeights
         }
         catch (InvalidDataException e)
         {
-            throw new JobMisconfiguredException($"{source}, which this system does not take for a safetensors file: {e.Message}; write it again");
+            throw new JobMisconfiguredException(
+                $"{source}, which this system does not take for a safetensors file: {e.Message}; write it again");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new JobMisconfiguredException($"{source} but {path} cannot be read ({e.Message}); put the file there on every node, or import it and name its checkpoint");
+            throw new JobMisconfiguredException($"{source} but {path} cannot be read ({e.Message}); put the file there on every node, "
+                + "or import it and name its checkpoint");
         }
     }
 
@@ -83,7 +88,8 @@ internal static partial class InitialWeights
         }
     }
 
-    private static void Log(ILogger logger, JobSpec spec, string source, int tensors, IReadOnlySet<string> fresh, SortedDictionary<string, int> converted)
+    private static void Log(
+        ILogger logger, JobSpec spec, string source, int tensors, IReadOnlySet<string> fresh, SortedDictionary<string, int> converted)
     {
         LogLoaded(logger, tensors - fresh.Count, source);
         foreach (var (dtype, count) in converted)

@@ -16,18 +16,22 @@ public sealed class LearningRateSchedule
         _warmupSteps = (long)schedule.WarmupEpochs * plan.StepsPerEpoch;
         var steps = plan.TotalSteps - _warmupSteps;
         if (steps <= 0 && _warmupSteps > 0)
-            throw new JobMisconfiguredException($"hyperparameters.schedule.warmupEpochs is {schedule.WarmupEpochs} but the run has {plan.Epochs} epochs; lower it");
+            throw new JobMisconfiguredException(
+                $"hyperparameters.schedule.warmupEpochs is {schedule.WarmupEpochs} but the run has {plan.Epochs} epochs; lower it");
         _factor = schedule.Name switch
         {
             "constant" => (_, _) => 1,
             "step" => (step, _) => Math.Pow(schedule.Gamma, step / ((long)schedule.StepEpochs * plan.StepsPerEpoch)),
             "cosine" => (step, _) => 0.5 * (1 + Math.Cos(Math.PI * step / steps)),
             "plateau" => (_, reductions) => Math.Pow(schedule.Gamma, reductions),
-            _ => throw new JobMisconfiguredException($"hyperparameters.schedule.name is {schedule.Name}; choose constant, step, cosine or plateau"),
+            _ => throw new JobMisconfiguredException(
+                $"hyperparameters.schedule.name is {schedule.Name}; choose constant, step, cosine or plateau"),
         };
     }
 
-    /// <summary>For step <paramref name="step"/>, from 0. The warm-up's first step takes 1/n of the peak (zero would waste it), its last the whole.</summary>
+    /// <summary>
+    /// For step <paramref name="step"/>, from 0. The warm-up's first step takes 1/n of the peak (zero would waste it), its last the whole.
+    /// </summary>
     /// <param name="step">The step.</param>
     /// <param name="reductions">Of the plateau schedule, so far.</param>
     public double At(long step, int reductions) => step < _warmupSteps

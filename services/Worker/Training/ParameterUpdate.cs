@@ -49,12 +49,15 @@ internal sealed class ParameterUpdate(
         if (group.WorldSize > 1)
             group.AllReduce(sums, "step");
         return new AgreedStep(
-            new StepOutcome(sums[1] / globalBatchSize, (long)sums[2], share.Times), Math.Sqrt(sums[0]), new RankNews((long)sums[3], (long)sums[4], (long)sums[5]));
+            new StepOutcome(sums[1] / globalBatchSize, (long)sums[2], share.Times), Math.Sqrt(sums[0]),
+            new RankNews((long)sums[3], (long)sums[4], (long)sums[5]));
     }
 
     /// <summary>By libtorch's operators. A GPU is waited for once.</summary>
     private static double SumOfSquares(IReadOnlyList<Tensor> gradients) =>
-        gradients.Count == 0 ? 0 : stack(gradients.Select(gradient => gradient.norm().to(ScalarType.Float64))).square().sum().item<double>();
+        gradients.Count == 0
+            ? 0
+            : stack(gradients.Select(gradient => gradient.norm().to(ScalarType.Float64))).square().sum().item<double>();
 
     private void Scale(double factor)
     {
@@ -65,11 +68,14 @@ internal sealed class ParameterUpdate(
 
     private JobMisconfiguredException Diverged(double loss, long step) => new(
         $"the loss is {loss} at step {step + 1}: training has diverged and would again from its checkpoint; "
-        + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}) or raise hyperparameters.schedule.warmupEpochs (now {hyperparameters.Schedule.WarmupEpochs})");
+        + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}) or raise "
+        + $"hyperparameters.schedule.warmupEpochs (now {hyperparameters.Schedule.WarmupEpochs})");
 
     private JobMisconfiguredException NotFinite(double norm, long step) =>
-        new($"the gradient's norm is {norm} at step {step + 1}, and a step along it would ruin the weights; it would come again from any checkpoint: "
-            + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}), or limit earlier gradients by hyperparameters.clipNorm (now {hyperparameters.ClipNorm})");
+        new($"the gradient's norm is {norm} at step {step + 1}, and a step along it would ruin the weights; "
+            + "it would come again from any checkpoint: "
+            + $"lower hyperparameters.optimizer.learningRate (now {hyperparameters.Optimizer.LearningRate}), "
+            + $"or limit earlier gradients by hyperparameters.clipNorm (now {hyperparameters.ClipNorm})");
 }
 
 /// <summary>A step as all ranks see it.</summary>

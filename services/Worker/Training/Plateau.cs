@@ -5,8 +5,8 @@ namespace Cluster.Worker.Training;
 
 /// <summary>What the plateau schedule remembers of a run's validation losses; part of its position.</summary>
 /// <remarks>
-/// PyTorch's ReduceLROnPlateau (mode min, relative threshold, no cooldown): an epoch is better if its loss is below best·(1 − threshold); after more
-/// than <c>patienceEpochs</c> in a row that are not, the rate falls once and the count begins anew.
+/// PyTorch's ReduceLROnPlateau (mode min, relative threshold, no cooldown): an epoch is better if its loss is below best·(1 − threshold);
+/// after more than <c>patienceEpochs</c> in a row that are not, the rate falls once and the count begins anew.
 /// </remarks>
 /// <param name="BestLoss">Infinite before the first validation.</param>
 /// <param name="EpochsWithoutBetter">Since the best, or since the last reduction.</param>

@@ -3,7 +3,8 @@ using Cluster.Worker.Collectives;
 namespace Cluster.Worker.Training;
 
 /// <summary>What ranks tell each other once a step, so that all of them decide alike; of one rank, or added up over all.</summary>
-/// <param name="StopRequests">Ranks that have been asked to stop: all must leave at the same step, or the others would wait for them.</param>
+/// <param name="StopRequests">Ranks that have been asked to stop: all must leave at the same step, or the others would wait for
+/// them.</param>
 /// <param name="BrokenPictures">Met since it was told last.</param>
 /// <param name="UnfinishedCheckpoints">Ranks whose part of the last checkpoint is still on its way to the store.</param>
 internal readonly record struct RankNews(long StopRequests, long BrokenPictures, long UnfinishedCheckpoints)

@@ -6,7 +6,9 @@ using Cluster.Worker.Telemetry;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>Tells the scheduler and the telemetry how a run is doing. Series and progress come from rank 0, whose figures are the job's.</summary>
+/// <summary>
+/// Tells the scheduler and the telemetry how a run is doing. Series and progress come from rank 0, whose figures are the job's.
+/// </summary>
 internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, TrainingPlan plan, Hyperparameters hyperparameters)
 {
     /// <summary>Weight of the newest step in the shown rate: about the last twenty count.</summary>

@@ -12,7 +12,8 @@ public sealed class TrainerContext : IAsyncDisposable
     /// <param name="stop">Where the agent's wish to stop arrives.</param>
     /// <param name="loggerFactory">Writes to the process's output, which the agent ships.</param>
     /// <param name="timeProvider">The clock of reports.</param>
-    public TrainerContext(TrainerLaunch launch, ITrainerLink link, TrainerStop stop, ILoggerFactory loggerFactory, TimeProvider timeProvider)
+    public TrainerContext(
+        TrainerLaunch launch, ITrainerLink link, TrainerStop stop, ILoggerFactory loggerFactory, TimeProvider timeProvider)
     {
         Launch = launch;
         Link = link;

@@ -50,7 +50,8 @@ public sealed partial class TrainerHost : IAsyncDisposable
         var launch = TrainerLaunch.Parser.ParseDelimitedFrom(input);
         int exitCode;
         using (var loggerFactory = LoggerFactory.Create(logging => logging.AddSimpleConsole(console => console.SingleLine = true)))
-        using (TelemetryExport.StartForTrainer(new("cluster.job.id", launch.JobId), new("cluster.attempt", launch.Attempt), new("cluster.rank", launch.Rank)))
+        using (TelemetryExport.StartForTrainer(
+            new("cluster.job.id", launch.JobId), new("cluster.attempt", launch.Attempt), new("cluster.rank", launch.Rank)))
         {
             await using var host = new TrainerHost(launch, session, loggerFactory, TimeProvider.System);
             exitCode = await host.RunAsync(EndOf(input));
@@ -98,7 +99,8 @@ public sealed partial class TrainerHost : IAsyncDisposable
     }
 
     // Whoever ends a whole process group or service ends the agent too, which then gives its trainers the time for a last checkpoint.
-    private static PosixSignalRegistration LeaveToTheAgent(PosixSignal signal) => PosixSignalRegistration.Create(signal, context => context.Cancel = true);
+    private static PosixSignalRegistration LeaveToTheAgent(PosixSignal signal) =>
+        PosixSignalRegistration.Create(signal, context => context.Cancel = true);
 
     // The agent writes once and then holds standard input open; reading on shows when it is closed.
     private static Task EndOf(Stream input)

@@ -101,11 +101,14 @@ internal sealed class TrainerHostLink : ITrainerLink, IDisposable
         return await call.SendAsync(chunks, cancellationToken);
     });
 
-    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) => CallAsync(async () =>
-        (await _attempt.CommitCheckpointAsync(new CommitCheckpointRequest { Manifest = part, Parts = parts }, Options(RelayTimeout, cancellationToken))).CheckpointId);
+    public Task<string> CommitCheckpointAsync(CheckpointManifest part, int parts, CancellationToken cancellationToken) =>
+        CallAsync(async () =>
+            (await _attempt.CommitCheckpointAsync(
+                new CommitCheckpointRequest { Manifest = part, Parts = parts }, Options(RelayTimeout, cancellationToken))).CheckpointId);
 
     public Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken) => CallAsync(async () =>
-        (await _attempt.GetCheckpointAsync(new GetCheckpointRequest { CheckpointId = checkpointId }, Options(RelayTimeout, cancellationToken))).Manifest);
+        (await _attempt.GetCheckpointAsync(
+            new GetCheckpointRequest { CheckpointId = checkpointId }, Options(RelayTimeout, cancellationToken))).Manifest);
 
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(
         string checkpointId, IReadOnlyList<ByteString> sha256, [EnumeratorCancellation] CancellationToken cancellationToken)

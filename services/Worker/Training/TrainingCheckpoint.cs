@@ -8,22 +8,30 @@ using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>What of a run goes into a checkpoint, and back: parameters and running statistics (averaged, where the job averages them), optimizer state, position.</summary>
+/// <summary>
+/// What of a run goes into a checkpoint, and back: parameters and running statistics (averaged, where the job averages them), optimizer
+/// state, position.
+/// </summary>
 internal static class TrainingCheckpoint
 {
     /// <summary>Slot of the weights that training goes on from, where the model's file holds their running average.</summary>
     private const string CurrentSlot = "current";
 
-    /// <summary>Slot of the running statistics that each rank keeps of its own slices, where the model's file holds their average: a row a rank, its share of the batch first.</summary>
+    /// <summary>
+    /// Slot of the running statistics that each rank keeps of its own slices, where the model's file holds their average: a row a rank, its
+    /// share of the batch first.
+    /// </summary>
     private const string RanksSlot = "ranks";
 
     /// <summary>Copies this rank's part, or null when other ranks own all that it holds.</summary>
     /// <param name="setup">The run.</param>
     /// <param name="position">Where it stands.</param>
     /// <param name="validationAccuracy">Of this position, if it has been validated.</param>
-    /// <param name="statistics">All ranks' running statistics, of which the network holds the average now; null where all hold the same.</param>
+    /// <param name="statistics">All ranks' running statistics, of which the network holds the average now; null where all hold the
+    /// same.</param>
     /// <exception cref="JobMisconfiguredException">A value is not finite: such a checkpoint would be chosen to go on from.</exception>
-    public static CheckpointSnapshot? Take(TrainingSetup setup, TrainingPosition position, double? validationAccuracy, AveragedStatistics? statistics)
+    public static CheckpointSnapshot? Take(
+        TrainingSetup setup, TrainingPosition position, double? validationAccuracy, AveragedStatistics? statistics)
     {
         var owned = setup.Partition.Parameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
         var optimized = setup.OptimizedParameters.Where(parameter => parameter.IsOwner).ToDictionary(parameter => parameter.Name);
@@ -47,7 +55,8 @@ internal static class TrainingCheckpoint
         foreach (var parameter in owned.Values)
             AddWeights(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
         foreach (var state in setup.Optimizer.State.Where(state => optimized.ContainsKey(state.Parameter)))
-            AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape, optimized[state.Parameter].Offset);
+            AddSlice(optimizerFile, StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape,
+                optimized[state.Parameter].Offset);
         if (rank == 0 || (setup.Spec.Parallelism == Parallelism.Pipeline && owned.Count > 0))
         {
             // Every rank, or every one of a pipeline's stage, holds these whole and the same.
@@ -77,7 +86,8 @@ internal static class TrainingCheckpoint
             using var scope = torch.NewDisposeScope(); // a span of a tensor's memory does not keep the tensor
             RequireFinite(tensor, name, position.StepsDone);
             snapshot.AddTensor(
-                file, name, TensorBytes.NameOf(tensor.dtype), [.. globalShape], [.. offset], tensor.shape, tensor.detach().cpu().contiguous().bytes);
+                file, name, TensorBytes.NameOf(tensor.dtype), [.. globalShape], [.. offset], tensor.shape,
+                tensor.detach().cpu().contiguous().bytes);
         }
     }
 
@@ -86,14 +96,16 @@ internal static class TrainingCheckpoint
         if (tensor.is_floating_point() && !tensor.isfinite().all().item<bool>())
         {
             throw new JobMisconfiguredException(
-                $"{name} holds values that are not finite after step {step}, so no checkpoint is made of them; lower hyperparameters.optimizer.learningRate, " +
+                $"{name} holds values that are not finite after step {step}, so no checkpoint is made of them; "
+                    + "lower hyperparameters.optimizer.learningRate, " +
                 "and go on from a checkpoint before that step");
         }
     }
 
     /// <summary>Overwrites parameters, running statistics and optimizer state, whatever split they were written by.</summary>
     /// <exception cref="InvalidDataException">The checkpoint is of another model, optimizer or precision.</exception>
-    public static async Task<TrainingPosition> RestoreAsync(TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
+    public static async Task<TrainingPosition> RestoreAsync(
+        TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
     {
         foreach (var parameter in setup.Partition.Parameters)
             await ReadWeightsAsync(parameter.Name, parameter.Tensor, parameter.GlobalShape, parameter.Offset);
@@ -101,7 +113,8 @@ internal static class TrainingCheckpoint
             await ReadWeightsAsync(name, buffer, buffer.shape, new long[buffer.dim()]);
         var optimized = setup.OptimizedParameters.ToDictionary(parameter => parameter.Name);
         foreach (var state in setup.Optimizer.State)
-            await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape, optimized[state.Parameter].Offset);
+            await ReadSliceAsync(StateName(state.Slot, state.Parameter), state.Tensor, optimized[state.Parameter].GlobalShape,
+                optimized[state.Parameter].Offset);
         await RestoreOwnStatisticsAsync(setup, reader, cancellationToken);
         return TrainingPosition.FromJson(await reader.ReadFileAsync(TrainingPosition.FileName, cancellationToken));
 
@@ -120,14 +133,18 @@ internal static class TrainingCheckpoint
         async Task ReadSliceAsync(string name, torch.Tensor tensor, IReadOnlyList<long> globalShape, IReadOnlyList<long> offset)
         {
             if (await reader.DTypeAsync(name, cancellationToken) is var stored && stored != TensorBytes.NameOf(tensor.dtype))
-                throw new InvalidDataException($"the checkpoint holds {name} as {stored}, the job trains in {TensorBytes.NameOf(tensor.dtype)}");
+                throw new InvalidDataException(
+                    $"the checkpoint holds {name} as {stored}, the job trains in {TensorBytes.NameOf(tensor.dtype)}");
             if (!reader.GlobalShape(name).SequenceEqual(globalShape))
-                throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, the model has {Shapes.Text([.. globalShape])}");
+                throw new InvalidDataException($"the checkpoint holds {name} as {Shapes.Text([.. reader.GlobalShape(name)])}, "
+                    + $"the model has {Shapes.Text([.. globalShape])}");
             TensorBytes.Overwrite(tensor, stored, await reader.ReadSliceAsync(name, offset, tensor.shape, cancellationToken));
         }
     }
 
-    /// <summary>At the same number of ranks each goes on from its own statistics; at another, from the average, which has been read.</summary>
+    /// <summary>
+    /// At the same number of ranks each goes on from its own statistics; at another, from the average, which has been read.
+    /// </summary>
     private static async Task RestoreOwnStatisticsAsync(TrainingSetup setup, CheckpointReader reader, CancellationToken cancellationToken)
     {
         if (setup.Partition.OwnStatistics is not { } statistics || !reader.HasTensor(RowsName(setup)))
@@ -142,7 +159,9 @@ internal static class TrainingCheckpoint
     /// <summary>A pipeline's stages keep theirs apart, by the first of their layers.</summary>
     private static string RowsName(TrainingSetup setup) => StateName(RanksSlot, setup.Partition.OwnStatistics!.Running[0].Name);
 
-    /// <summary>Ranks that hand in a part: one where all hold the same, one copy's where the network is divided and copied, else all.</summary>
+    /// <summary>
+    /// Ranks that hand in a part: one where all hold the same, one copy's where the network is divided and copied, else all.
+    /// </summary>
     private static int Parts(TrainingSetup setup)
     {
         if (setup.Optimizer is ShardedOptimizer)

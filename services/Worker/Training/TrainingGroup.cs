@@ -14,7 +14,9 @@ internal static partial class TrainingGroup
 
     private static readonly TimeSpan ToldAgainAfter = TimeSpan.FromMinutes(1);
 
-    /// <summary>Joins the attempt's ranks, however long one of them takes to get ready: the scheduler ends the attempt when it hears no more of it.</summary>
+    /// <summary>
+    /// Joins the attempt's ranks, however long one of them takes to get ready: the scheduler ends the attempt when it hears no more of it.
+    /// </summary>
     /// <exception cref="JobMisconfiguredException">They are on GPUs, and a node lacks what exchanges between these need.</exception>
     public static ICollectiveGroup Join(TrainerContext context, CollectiveOptions options, CancellationToken cancellationToken)
     {
@@ -34,7 +36,8 @@ internal static partial class TrainingGroup
         WorldSize = context.Launch.WorldSize,
         NodeId = context.Launch.NodeId,
         PeerAddress = PeerAddressOf(context.Launch),
-        CudaDevice = ExchangesOnDevices(context.Launch) && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
+        CudaDevice = ExchangesOnDevices(context.Launch)
+            && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
         Secret = context.Launch.AttemptSecret,
         Options = options,
         Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
@@ -42,7 +45,8 @@ internal static partial class TrainingGroup
         Rendezvous = (mine, cancellationToken) => MeetAsync(context, mine, cancellationToken),
     };
 
-    private static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(TrainerContext context, PeerEndpoint mine, CancellationToken cancellationToken)
+    private static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(
+        TrainerContext context, PeerEndpoint mine, CancellationToken cancellationToken)
     {
         var logger = context.LoggerFactory.CreateLogger(typeof(TrainingGroup));
         var (told, toldAt) = (Array.Empty<int>(), context.TimeProvider.GetTimestamp());
@@ -50,7 +54,8 @@ internal static partial class TrainingGroup
         {
             var response = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
             if (response.Endpoints.Count > 0)
-                return [.. response.Endpoints.Select(peer => new PeerEndpoint(peer.Rank, peer.NodeId, peer.Address) { NodeName = peer.NodeName })];
+                return [.. response.Endpoints.Select(
+                    peer => new PeerEndpoint(peer.Rank, peer.NodeId, peer.Address) { NodeName = peer.NodeName })];
             int[] missing = [.. response.Missing.Select(rank => rank.Rank)];
             if (missing.SequenceEqual(told) && context.TimeProvider.GetElapsedTime(toldAt) < ToldAgainAfter)
                 continue;
@@ -64,7 +69,8 @@ internal static partial class TrainingGroup
     {
         const int MostNamed = 3;
         var named = missing.Take(MostNamed).Select(
-            rank => $"rank {rank.Rank} on {rank.NodeName}, {(rank.Preparing.Length > 0 ? $"which is {rank.Preparing}" : "which has said nothing yet")}");
+            rank => $"rank {rank.Rank} on {rank.NodeName}, "
+                + $"{(rank.Preparing.Length > 0 ? $"which is {rank.Preparing}" : "which has said nothing yet")}");
         var more = missing.Count - MostNamed;
         return string.Join("; ", more > 0 ? named.Append(more == 1 ? "and 1 more rank" : $"and {more} more ranks") : named);
     }

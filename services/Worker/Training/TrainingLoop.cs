@@ -9,7 +9,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>A rank's way from its position to the end of its job: epochs of steps, each closed by a validation and a checkpoint, then the test.</summary>
+/// <summary>
+/// A rank's way from its position to the end of its job: epochs of steps, each closed by a validation and a checkpoint, then the test.
+/// </summary>
 /// <remarks>Runs on one thread of its own. All ranks pass through the same steps, evaluations and decisions in the same order.</remarks>
 internal sealed partial class TrainingLoop(
     TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, TrainerStop stop, TimeProvider time, ILogger<TrainingLoop> logger)
@@ -19,7 +21,9 @@ internal sealed partial class TrainingLoop(
 
     private readonly BatchSource _batches = new(setup);
     private readonly TrainingStep _step = new(
-        setup.Spec.Hyperparameters, setup.Partition, new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement, setup.Feed, time);
+        setup.Spec.Hyperparameters, setup.Partition,
+        new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement,
+        setup.Feed, time);
 
     private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;
@@ -86,11 +90,14 @@ internal sealed partial class TrainingLoop(
         using (batch)
             result = _step.Run(batch, step, learningRate, News(), next: batches.Peek());
         _position = _position with { StepsDone = step + 1 };
-        report.Step(step, result.Outcome, learningRate, result.GradientNorm, new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
+        report.Step(step, result.Outcome, learningRate, result.GradientNorm,
+            new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
         return result.News;
     }
 
-    /// <summary>Validates the epoch and keeps a checkpoint of it where the policy asks for one. False when a stop has been asked for.</summary>
+    /// <summary>
+    /// Validates the epoch and keeps a checkpoint of it where the policy asks for one. False when a stop has been asked for.
+    /// </summary>
     private bool CloseEpoch(int epoch, CancellationToken cancellationToken)
     {
         double? accuracy = null;
@@ -196,8 +203,8 @@ internal sealed partial class TrainingLoop(
     private bool DueBySteps => setup.Spec.Checkpoints.EverySteps > 0 && _position.StepsDone % setup.Spec.Checkpoints.EverySteps == 0;
 
     /// <summary>
-    /// Begins to store what is due, unless the one before is still on its way: a store that is slow or away must hold up nobody, and two copies of everything
-    /// could be more memory than there is. All ranks go by what they last told each other, so they store alike.
+    /// Begins to store what is due, unless the one before is still on its way: a store that is slow or away must hold up nobody, and two
+    /// copies of everything could be more memory than there is. All ranks go by what they last told each other, so they store alike.
     /// </summary>
     private void SaveUnlessBusy(double? validationAccuracy)
     {
@@ -233,13 +240,15 @@ internal sealed partial class TrainingLoop(
             checkpoints.Begin(snapshot);
     }
 
-    [LoggerMessage(LogLevel.Information, "Epoch {Epoch} of {Epochs} done at step {Step}: validation loss {Loss:F4}, accuracy {Accuracy:P2}")]
+    [LoggerMessage(
+        LogLevel.Information, "Epoch {Epoch} of {Epochs} done at step {Step}: validation loss {Loss:F4}, accuracy {Accuracy:P2}")]
     private partial void LogEpoch(int epoch, int epochs, long step, double loss, double accuracy);
 
     [LoggerMessage(LogLevel.Information, "Test loss {Loss:F4}, accuracy {Accuracy:P2}")]
     private partial void LogTest(double loss, double accuracy);
 
-    [LoggerMessage(LogLevel.Warning, "The checkpoint of step {Step} is skipped, since that of step {Unfinished} is still being stored; training goes on")]
+    [LoggerMessage(LogLevel.Warning,
+        "The checkpoint of step {Step} is skipped, since that of step {Unfinished} is still being stored; training goes on")]
     private partial void LogSkipped(long step, long unfinished);
 
     [LoggerMessage(LogLevel.Information, "Stopped after step {Step}: {Reason}")]

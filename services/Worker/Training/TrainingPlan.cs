@@ -14,7 +14,8 @@ public sealed record TrainingPlan(int StepsPerEpoch, long TotalSteps)
         if (stepsPerEpoch == 0)
         {
             throw new JobMisconfiguredException(
-                $"hyperparameters.globalBatchSize is {hyperparameters.GlobalBatchSize} but there are {trainSamples} training samples; lower it or raise data.trainSamples");
+                $"hyperparameters.globalBatchSize is {hyperparameters.GlobalBatchSize} but there are {trainSamples} training samples; "
+                    + "lower it or raise data.trainSamples");
         }
 
         var steps = (long)stepsPerEpoch * hyperparameters.Epochs;

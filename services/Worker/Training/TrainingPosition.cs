@@ -3,7 +3,9 @@ using Cluster.Contracts.Safetensors;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>How far a run has come: with the parameters, the optimizer's state and the job itself, all that its continuation depends on.</summary>
+/// <summary>
+/// How far a run has come: with the parameters, the optimizer's state and the job itself, all that its continuation depends on.
+/// </summary>
 /// <param name="StepsDone">Optimizer steps.</param>
 /// <param name="EpochsClosed">Epochs that have been validated. One less than the epochs trained when a stop came between the two.</param>
 /// <param name="Plateau">What the plateau schedule has seen of validation; null with other schedules.</param>

@@ -16,7 +16,10 @@ using TorchSharp;
 
 namespace Cluster.Worker.Training;
 
-/// <summary>One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end; or evaluates or predicts with given weights.</summary>
+/// <summary>
+/// One rank's training: joins its peers, builds what the job describes, resumes, and loops to the end; or evaluates or predicts with given
+/// weights.
+/// </summary>
 public sealed class TrainingSession : ITrainingSession
 {
     /// <inheritdoc/>
@@ -37,7 +40,8 @@ public sealed class TrainingSession : ITrainingSession
                 ? Train(context, listed, group, gradients, collectives.CudaLibrary, cancellationToken)
                 : InferenceSession.Run(context, listed, group, cancellationToken);
         }
-        catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException || e is DataSetException and not DataUnavailableException)
+        catch (Exception e) when (e is JobMisconfiguredException or ModelOptionException
+            || e is DataSetException and not DataUnavailableException)
         {
             span?.SetStatus(ActivityStatusCode.Error, e.Message);
             return TrainerOutcome.Misconfigured(e.Message);
@@ -45,7 +49,8 @@ public sealed class TrainingSession : ITrainingSession
     }
 
     private static TrainerOutcome Train(
-        TrainerContext context, ListedData listed, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary, CancellationToken cancellationToken)
+        TrainerContext context, ListedData listed, ICollectiveGroup group, GradientOptions gradients, string cudaLibrary,
+        CancellationToken cancellationToken)
     {
         var spec = context.Launch.Spec;
         var data = AgreedData.Of(listed, context, group);
@@ -54,14 +59,17 @@ public sealed class TrainingSession : ITrainingSession
         var schedule = new LearningRateSchedule(spec.Hyperparameters.Schedule, spec.Hyperparameters.Optimizer.LearningRate, plan);
 
         var logger = context.LoggerFactory.CreateLogger<TrainingSession>();
-        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, logger, cancellationToken).GetAwaiter().GetResult();
+        using var partition = TrainingPartitions.CreateAsync(spec, group, context.Launch.Device, gradients, logger, cancellationToken)
+            .GetAwaiter().GetResult();
         TrainingPartitions.EnsureFits(partition.Network.Shape, data.Definition);
         using var optimizer = OptimizerFactory.Create(spec.Hyperparameters, partition.Parameters, group);
         using var average = spec.Hyperparameters.AverageDecay > 0
             ? new WeightAverage(partition.Parameters, partition.Network, spec.Hyperparameters.AverageDecay, partition.OwnStatistics)
             : null;
         var device = TrainingPartitions.DeviceOf(context.Launch.Device);
-        using var feed = device.type == DeviceType.CUDA ? new DeviceFeed(new CudaDevice(new CudaDriver(cudaLibrary), device.index), device) : null;
+        using var feed = device.type == DeviceType.CUDA
+            ? new DeviceFeed(new CudaDevice(new CudaDriver(cudaLibrary), device.index), device)
+            : null;
         var setup = new TrainingSetup
         {
             Spec = spec,
@@ -83,7 +91,8 @@ public sealed class TrainingSession : ITrainingSession
         var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
         report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads));
         var loop = new TrainingLoop(
-            setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider, context.LoggerFactory.CreateLogger<TrainingLoop>());
+            setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider,
+            context.LoggerFactory.CreateLogger<TrainingLoop>());
         return loop.Run(position, cancellationToken);
     }
 
@@ -103,7 +112,8 @@ public sealed class TrainingSession : ITrainingSession
     /// <summary>Under the process's span if it has one, else under the attempt's, which the launch names.</summary>
     private static Activity? StartSpan(TrainerLaunch launch)
     {
-        var parent = Activity.Current is null && ActivityContext.TryParse(launch.Traceparent, launch.Tracestate, isRemote: true, out var attempt)
+        var parent = Activity.Current is null
+            && ActivityContext.TryParse(launch.Traceparent, launch.Tracestate, isRemote: true, out var attempt)
             ? attempt
             : default;
         return WorkerTelemetry.Trainer.StartActivity("training.run", ActivityKind.Internal, parent);

@@ -28,7 +28,9 @@ internal sealed record TrainingSetup
 
     public required IOptimizer Optimizer { get; init; }
 
-    /// <summary>What the optimizer's state belongs to: the partition's parameters, or this rank's rows of them where the state is divided.</summary>
+    /// <summary>
+    /// What the optimizer's state belongs to: the partition's parameters, or this rank's rows of them where the state is divided.
+    /// </summary>
     public required IReadOnlyList<LocalParameter> OptimizedParameters { get; init; }
 
     /// <summary>The weights that evaluation and checkpoints use, where the job averages them.</summary>

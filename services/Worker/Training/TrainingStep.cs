@@ -13,14 +13,16 @@ namespace Cluster.Worker.Training;
 /// <param name="feed">By which a batch gets to its device ahead of its step; null where the device is the CPU.</param>
 /// <param name="time">For measuring.</param>
 internal sealed class TrainingStep(
-    Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement, DeviceFeed? feed, TimeProvider time)
+    Hyperparameters hyperparameters, ITrainingPartition partition, ParameterUpdate update, BatchPlacement placement, DeviceFeed? feed,
+    TimeProvider time)
 {
     /// <param name="batch">This rank's samples; still the caller's.</param>
     /// <param name="step">From 0.</param>
     /// <param name="learningRate">This step's.</param>
     /// <param name="news">This rank's.</param>
     /// <param name="next">The next step's batch, if it is ready; still the caller's, and to be kept until that step has ended.</param>
-    /// <exception cref="JobMisconfiguredException">Loss or gradient is no longer a number; no parameter has been changed, on any rank.</exception>
+    /// <exception cref="JobMisconfiguredException">Loss or gradient is no longer a number; no parameter has been changed, on any
+    /// rank.</exception>
     public StepResult Run(HostBatch batch, long step, double learningRate, RankNews news = default, HostBatch? next = null)
     {
         var share = ForwardBackward(batch, step, next);

@@ -6,8 +6,9 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training;
 
 /// <summary>
-/// A running average of the weights, a ← a + (1 − d)(w − a): Polyak and Juditsky 1992 averaged all of a run; the exponential form is what Inception v3 was
-/// evaluated with (Szegedy et al. 2015, arXiv:1512.00567, §8). Running statistics of batch normalisation are averaged alike, so that they fit the weights.
+/// A running average of the weights, a ← a + (1 − d)(w − a): Polyak and Juditsky 1992 averaged all of a run; the exponential form is what
+/// Inception v3 was evaluated with (Szegedy et al. 2015, arXiv:1512.00567, §8). Running statistics of batch normalisation are averaged
+/// alike, so that they fit the weights.
 /// </summary>
 /// <remarks>As in TensorFlow's, d is at most (1 + n)/(10 + n) after n steps, or the first weights would weigh on short runs.</remarks>
 public sealed class WeightAverage : IDisposable

@@ -33,8 +33,8 @@ public static class RequiredScope
     private static IEnumerable<ServiceDescriptor> Services() =>
         new[]
         {
-            CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor, NodesReflection.Descriptor, RunsReflection.Descriptor,
-            WorkersReflection.Descriptor,
+            CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,
+            NodesReflection.Descriptor, RunsReflection.Descriptor, WorkersReflection.Descriptor,
         }
             .SelectMany(file => file.Services);
 }

@@ -21,7 +21,8 @@ public sealed class SchedulerAddresses
     /// <summary>The first one.</summary>
     public Uri First => _addresses[0];
 
-    /// <param name="text">http:// for HTTP/2 in plain text or https:// for TLS, host and port; several with commas between, all of one scheme.</param>
+    /// <param name="text">http:// for HTTP/2 in plain text or https:// for TLS, host and port; several with commas between, all of one
+    /// scheme.</param>
     /// <param name="addresses">Null where this is false.</param>
     public static bool TryParse(string? text, [NotNullWhen(true)] out SchedulerAddresses? addresses)
     {
@@ -37,7 +38,8 @@ public sealed class SchedulerAddresses
     public GrpcChannel OpenChannel(ConnectionPings pings)
     {
         var services = new ServiceCollection();
-        services.AddSingleton<ResolverFactory>(new StaticResolverFactory(_ => _addresses.Select(uri => new BalancerAddress(uri.Host, uri.Port))));
+        services.AddSingleton<ResolverFactory>(
+            new StaticResolverFactory(_ => _addresses.Select(uri => new BalancerAddress(uri.Host, uri.Port))));
         return GrpcChannel.ForAddress("static:///scheduler", new GrpcChannelOptions
         {
             Credentials = First.Scheme == Uri.UriSchemeHttps ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,

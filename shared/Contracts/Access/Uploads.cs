@@ -28,7 +28,8 @@ public static class Uploads
     {
         await Task.WhenAny(write, answer);
         // The answer tells why; a write's own failure is looked at only so that nobody reports it as unobserved.
-        _ = write.ContinueWith(failed => failed.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        _ = write.ContinueWith(
+            failed => failed.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
         return write.IsCompletedSuccessfully;
     }
 }

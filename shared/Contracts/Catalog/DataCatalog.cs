@@ -7,8 +7,8 @@ namespace Cluster.Contracts.Catalog;
 /// <summary>The data sets that a job can name. Which of them a node has, the node says.</summary>
 public static class DataCatalog
 {
-    public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Cifar10 = "cifar-10", Cifar100 = "cifar-100", Synthetic = "synthetic",
-        ImageFolder = "image-folder", TarShards = "tar-shards", RawShards = "raw-shards";
+    public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Cifar10 = "cifar-10", Cifar100 = "cifar-100",
+        Synthetic = "synthetic", ImageFolder = "image-folder", TarShards = "tar-shards", RawShards = "raw-shards";
 
     /// <summary>CIFAR-100's 20 superclasses instead of its 100 classes.</summary>
     public const string CoarseLabels = "coarse";
@@ -38,12 +38,14 @@ public static class DataCatalog
         new(Cifar100, DataLayout.Cifar, Channels: 3, Height: 32, Width: 32, Classes: 100, TrainSamples: 50_000, TestSamples: 10_000,
             DefaultValidationSamples: 5_000, "the same kind of pictures in 100 classes, or in 20 superclasses: Krizhevsky 2009"),
         new(Synthetic, DataLayout.Generated, Channels: 1, Height: 28, Width: 28, Classes: 10, TrainSamples: 6_000, TestSamples: 1_000,
-            DefaultValidationSamples: 500, "patterns, one a class, with noise, of any size, grey or coloured; made on the node, for trials"),
-        Folder(ImageFolder, DataLayout.ImageFolder, "JPEG and PNG files as train/CLASS/*.jpg and val/CLASS/*.jpg, test likewise if it is there"),
-        Folder(TarShards, DataLayout.TarShards, "JPEG and PNG files as pairs of 0001.jpg and 0001.cls in train-*.tar and val-*.tar, test likewise if it is there"),
+            DefaultValidationSamples: 500,
+            "patterns, one a class, with noise, of any size, grey or coloured; made on the node, for trials"),
+        Folder(ImageFolder, DataLayout.ImageFolder,
+            "JPEG and PNG files as train/CLASS/*.jpg and val/CLASS/*.jpg, test likewise if it is there"),
+        Folder(TarShards, DataLayout.TarShards,
+            "JPEG and PNG files as pairs of 0001.jpg and 0001.cls in train-*.tar and val-*.tar, test likewise if it is there"),
         Folder(RawShards, DataLayout.RawShards,
-            "decoded pictures in train-*.safetensors and val-*.safetensors, as ./cluster data pack writes them, test likewise if it is "
-            + "there"),
+            "decoded pictures in train-*.safetensors and val-*.safetensors, which ./cluster data pack makes, test likewise if it is there"),
     ];
 
     public static bool TryGet(string name, [NotNullWhen(true)] out DataDefinition? data)
@@ -66,14 +68,19 @@ public static class DataCatalog
 
     /// <summary>Memory of a rank that pictures take while they are decoded: none where they lie in memory as they are.</summary>
     public static long DecodingBytes(DataSpec spec) =>
-        TryGet(spec.Name, out var data) && data.IsFolder ? (long)(spec.DecodingMemoryMib > 0 ? spec.DecodingMemoryMib : DefaultDecodingMemoryMib) << 20 : 0;
+        TryGet(spec.Name, out var data) && data.IsFolder
+            ? (long)(spec.DecodingMemoryMib > 0 ? spec.DecodingMemoryMib : DefaultDecodingMemoryMib) << 20
+            : 0;
 
-    /// <summary>What a node that has the data says it has: "cifar-10", "image-folder/my-photos"; empty where no data set is named.</summary>
+    /// <summary>
+    /// What a node that has the data says it has: "cifar-10", "image-folder/my-photos"; empty where no data set is named.
+    /// </summary>
     public static string AdvertisedName(DataSpec? spec) =>
         spec is null ? "" : TryGet(spec.Name, out var data) && data.IsFolder ? $"{spec.Name}/{spec.Folder}" : spec.Name;
 
     private static DataDefinition Folder(string name, DataLayout layout, string summary) =>
-        new(name, layout, Channels: 3, Height: 224, Width: 224, Classes: 1000, TrainSamples: 0, TestSamples: 0, DefaultValidationSamples: 0, summary)
+        new(name, layout, Channels: 3, Height: 224, Width: 224, Classes: 1000, TrainSamples: 0, TestSamples: 0, DefaultValidationSamples: 0,
+            summary)
         {
             ShorterSide = 256,
         };

@@ -7,8 +7,8 @@ namespace Cluster.Contracts.Catalog;
 /// <param name="TrainSamples">0 where only the node's folder can tell; so <paramref name="TestSamples"/>.</param>
 /// <param name="DefaultValidationSamples">Set aside from the end of the training part where the job file does not say.</param>
 public sealed record DataDefinition(
-    string Name, DataLayout Layout, int Channels, int Height, int Width, int Classes, int TrainSamples, int TestSamples, int DefaultValidationSamples,
-    string Summary)
+    string Name, DataLayout Layout, int Channels, int Height, int Width, int Classes, int TrainSamples, int TestSamples,
+    int DefaultValidationSamples, string Summary)
 {
     /// <summary>Needs no files, so that every node has it.</summary>
     public bool IsGenerated => Layout == DataLayout.Generated;
@@ -19,8 +19,12 @@ public sealed record DataDefinition(
     /// <summary>Whether the job file says how many classes, channels and pixels there are.</summary>
     public bool HasOpenSizes => IsGenerated || IsFolder;
 
-    /// <summary>What a trainer holds in memory from its first step to its last: every picture and its label, but of a folder none, and none that are made when asked for.</summary>
-    public long HeldBytes => Layout is DataLayout.Idx or DataLayout.Cifar ? (TrainSamples + TestSamples) * ((long)Channels * Height * Width + 1) : 0;
+    /// <summary>
+    /// What a trainer holds in memory from its first step to its last: every picture and its label, but of a folder none, and none that are
+    /// made when asked for.
+    /// </summary>
+    public long HeldBytes =>
+        Layout is DataLayout.Idx or DataLayout.Cifar ? (TrainSamples + TestSamples) * ((long)Channels * Height * Width + 1) : 0;
 
     /// <summary>Pixels that a folder's pictures are resized to before a crop; of others, what they have.</summary>
     public int ShorterSide { get; init; } = Height;

@@ -16,19 +16,22 @@ internal static class InceptionModels
         "auxiliaryHeads", true, "classifiers on maps in the middle of the net, which only training has");
 
     private static readonly OptionDefinition HeadWeight = OptionDefinition.Number(
-        "auxiliaryWeight", 0.3, "0 to 1", weight => weight is >= 0 and <= 1, "how much the loss of each auxiliary head adds; only with auxiliaryHeads true");
+        "auxiliaryWeight", 0.3, "0 to 1", weight => weight is >= 0 and <= 1,
+        "how much the loss of each auxiliary head adds; only with auxiliaryHeads true");
 
     private static readonly OptionDefinition HeadDropout = OptionDefinition.Number(
         "auxiliaryDropout", 0.7, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1,
         "probability with which a hidden unit of an auxiliary head is dropped; only with auxiliaryHeads true");
 
-    private static readonly OptionDefinition Residual = OptionDefinition.Flag("residual", true, "add each residual block's input to its output");
+    private static readonly OptionDefinition Residual = OptionDefinition.Flag(
+        "residual", true, "add each residual block's input to its output");
 
     public static ImmutableArray<ModelDefinition> All { get; } =
     [
         new("googlenet", "Inception", ChannelGroups: 0,
         [
-            .. Shape, LastDropout(0.4), OptionDefinition.Flag("lrn", true, "local response normalisation after the first pooling and the third convolution"),
+            .. Shape, LastDropout(0.4),
+            OptionDefinition.Flag("lrn", true, "local response normalisation after the first pooling and the third convolution"),
             Heads, HeadWeight, HeadDropout, SharedOptions.Init("uniform within √(3/fan-in), hidden biases 0.2, as Caffe's reference"),
         ], "nine Inception modules and two auxiliary heads: Szegedy et al. 2014")
         {
@@ -44,7 +47,8 @@ internal static class InceptionModels
         ], "GoogLeNet as torchvision, with batch normalisation and 3×3 in place of 5×5: after Szegedy et al. 2014")
         {
             BatchNorm = true,
-            Facts = new("Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842 (torchvision's version)", 3, 224, 1000, 6_624_904, 1_498_376_192)
+            Facts = new("Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842 (torchvision's version)", 3, 224, 1000,
+                6_624_904, 1_498_376_192)
             {
                 AuxiliaryParameters = 6_379_984, Top1 = 69.778, Top5 = 89.530, Source = "torchvision 0.14, IMAGENET1K_V1, one crop",
             },
@@ -53,13 +57,15 @@ internal static class InceptionModels
         new("inception_v2", "Inception", ChannelGroups: 0,
         [
             .. Shape, LastDropout(0),
-            OptionDefinition.Word("firstConvolution", "dense", ["dense", "separable"], "separable is the paper's: depthwise with multiplier 8, then 1×1"),
+            OptionDefinition.Word(
+                "firstConvolution", "dense", ["dense", "separable"], "separable is the paper's: depthwise with multiplier 8, then 1×1"),
             OptionDefinition.Flag("redundantBiases", false, "biases in convolutions although batch normalisation follows"),
             Init(Hes),
         ], "GoogLeNet with batch normalisation and two 3×3 for the 5×5: Ioffe and Szegedy 2015")
         {
             BatchNorm = true,
-            Facts = new("Ioffe and Szegedy 2015, Batch normalization: accelerating deep network training by reducing internal covariate shift, arXiv:1502.03167",
+            Facts = new("Ioffe and Szegedy 2015, Batch normalization: accelerating deep network training by reducing internal covariate "
+                + "shift, arXiv:1502.03167",
                 3, 224, 1000, 11_285_224, 2_032_600_064)
             {
                 Top1 = 74.8, Top5 = 92.2, Source = "paper, one crop",
@@ -75,13 +81,15 @@ internal static class InceptionModels
         ], "factorised convolutions and parallel grid reduction, as torchvision: Szegedy et al. 2015")
         {
             BatchNorm = true,
-            Facts = new("Szegedy et al. 2015, Rethinking the Inception architecture for computer vision, arXiv:1512.00567", 3, 299, 1000, 23_834_568, 5_713_216_096)
+            Facts = new("Szegedy et al. 2015, Rethinking the Inception architecture for computer vision, arXiv:1512.00567", 3, 299, 1000,
+                23_834_568, 5_713_216_096)
             {
                 AuxiliaryParameters = 3_326_696, Top1 = 77.294, Top5 = 93.450, Source = "torchvision 0.14, IMAGENET1K_V1, one crop",
             },
         },
 
-        Of2016("inception_v4", [.. Shape, LastDropout(0.2), Init(Hes)], "wider and more uniform Inception blocks", 42_679_816, 12_253_974_624, 80.0, 95.0),
+        Of2016("inception_v4", [.. Shape, LastDropout(0.2), Init(Hes)], "wider and more uniform Inception blocks", 42_679_816,
+            12_253_974_624, 80.0, 95.0),
 
         Of2016("inception_resnet_v1",
         [
@@ -105,13 +113,15 @@ internal static class InceptionModels
         new(name, "Inception", ChannelGroups: 0, options, $"{what}: Szegedy et al. 2016")
         {
             BatchNorm = true,
-            Facts = new("Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections on learning, arXiv:1602.07261",
-                3, 299, 1000, parameters, multiplyAdds)
-            {
-                Top1 = top1,
-                Top5 = top5,
-                Source = SingleCrop,
-            },
+            Facts =
+                new("Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections on "
+                    + "learning, arXiv:1602.07261",
+                    3, 299, 1000, parameters, multiplyAdds)
+                {
+                    Top1 = top1,
+                    Top5 = top5,
+                    Source = SingleCrop,
+                },
         };
 
     private static OptionDefinition LastDropout(double byDefault) => SharedOptions.Dropout(byDefault, "before the last layer");

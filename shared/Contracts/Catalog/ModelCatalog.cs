@@ -22,7 +22,8 @@ public static class ModelCatalog
         ], "LeNet-5 with a dense C3: LeCun et al. 1998, section II")
         {
             Units = 5,
-            Facts = new("LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition", 1, 32, 10, 61_706, 416_520),
+            Facts = new("LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition", 1, 32, 10,
+                61_706, 416_520),
         },
 
         new("alexnet", "AlexNet", ChannelGroups: 2,
@@ -34,7 +35,8 @@ public static class ModelCatalog
             OptionDefinition.Number("width", 1.0, "more than 0 and at most 1", width => width is > 0 and <= 1,
                 "factor on every layer's channels and hidden units"),
             OptionDefinition.Flag("lrn", true, "local response normalisation after the first two convolutions"),
-            OptionDefinition.Word("pooling", "overlapping", ["overlapping", "plain"], "windows of 3 pixels that overlap, as in the paper, or of 2 that do not"),
+            OptionDefinition.Word("pooling", "overlapping", ["overlapping", "plain"],
+                "windows of 3 pixels that overlap, as in the paper, or of 2 that do not"),
             OptionDefinition.Number("dropout", 0.5, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1,
                 "probability with which a unit of the two hidden fully connected layers is dropped"),
             SharedOptions.DropoutForm,
@@ -43,7 +45,8 @@ public static class ModelCatalog
         ], "AlexNet of 2012 in two towers: Krizhevsky et al. 2012")
         {
             Units = 8,
-            Facts = new("Krizhevsky, Sutskever and Hinton 2012, ImageNet classification with deep convolutional neural networks", 3, 224, 1000, 60_965_224, 724_406_816)
+            Facts = new("Krizhevsky, Sutskever and Hinton 2012, ImageNet classification with deep convolutional neural networks", 3, 224,
+                1000, 60_965_224, 724_406_816)
             {
                 Top1 = 62.5, Top5 = 83.0, Source = "paper, LSVRC-2010 test, ten crops",
             },

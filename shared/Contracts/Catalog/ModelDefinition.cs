@@ -17,7 +17,8 @@ public sealed record ModelDefinition(
     public required ModelFacts Facts { get; init; }
 
     /// <summary>
-    /// Channels and units, at full width, of the layers that <c>parallelism: model</c> divides over any number of devices that divides them all; empty where it does not.
+    /// Channels and units, at full width, of the layers that <c>parallelism: model</c> divides over any number of devices that divides them
+    /// all; empty where it does not.
     /// </summary>
     public ImmutableArray<int> DividedChannels { get; init; } = [];
 

@@ -73,7 +73,9 @@ public sealed record OptionDefinition
             Accepts = value => accepts(value.DoubleValue),
         };
 
-    /// <summary>The value in this option's own type (a whole number where a number is wanted becomes one), or null if it has another.</summary>
+    /// <summary>
+    /// The value in this option's own type (a whole number where a number is wanted becomes one), or null if it has another.
+    /// </summary>
     public OptionValue? Coerce(OptionValue value) => (Kind, value.KindCase) switch
     {
         (OptionKind.Flag, OptionValue.KindOneofCase.BoolValue) => value,
@@ -88,7 +90,8 @@ public sealed record OptionDefinition
     public OptionValue? Read(string text) => Kind switch
     {
         OptionKind.Flag => bool.TryParse(text, out var flag) ? Value(flag) : null,
-        OptionKind.Whole => long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) ? Value(whole) : null,
+        OptionKind.Whole =>
+            long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) ? Value(whole) : null,
         OptionKind.Number => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? Value(number) : null,
         _ => Value(text),
     };

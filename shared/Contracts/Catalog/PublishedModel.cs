@@ -3,7 +3,9 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Contracts.Catalog;
 
-/// <summary>A model as its paper has it, but for the options that are given: to look at, where no data set says what the images are.</summary>
+/// <summary>
+/// A model as its paper has it, but for the options that are given: to look at, where no data set says what the images are.
+/// </summary>
 public static class PublishedModel
 {
     /// <summary>A checked copy with every option written down.</summary>
@@ -15,15 +17,19 @@ public static class PublishedModel
             throw new JobFileException(faults);
         var facts = model.Facts;
         var published = new DataDefinition(
-            "published", DataLayout.Generated, facts.Channels, facts.InputSize, facts.InputSize, facts.Classes, TrainSamples: 0, TestSamples: 0,
-            DefaultValidationSamples: 0, "");
+            "published", DataLayout.Generated, facts.Channels, facts.InputSize, facts.InputSize, facts.Classes, TrainSamples: 0,
+            TestSamples: 0, DefaultValidationSamples: 0, "");
         var complete = new ModelSpec { Name = model.Name };
         foreach (var option in model.Options)
-            complete.Options[option.Name] = given.Options.TryGetValue(option.Name, out var value) ? option.Coerce(value) : option.DefaultFor(published);
+            complete.Options[option.Name] = given.Options.TryGetValue(option.Name, out var value)
+                ? option.Coerce(value)
+                : option.DefaultFor(published);
         return complete;
     }
 
-    /// <summary>A model and its options as a command line gives them: "width=0.5", each value's type told by its form, as in a job file.</summary>
+    /// <summary>
+    /// A model and its options as a command line gives them: "width=0.5", each value's type told by its form, as in a job file.
+    /// </summary>
     /// <exception cref="JobFileException">One of them is no assignment.</exception>
     public static ModelSpec Read(string name, IEnumerable<string> assignments)
     {
@@ -32,7 +38,8 @@ public static class PublishedModel
         {
             var parts = assignment.Split('=', 2);
             if (parts is not [{ Length: > 0 } option, { Length: > 0 } value])
-                throw new JobFileException([new JobFileViolation("--option", assignment, "must be a name and a value", "write it as width=0.5")]);
+                throw new JobFileException(
+                    [new JobFileViolation("--option", assignment, "must be a name and a value", "write it as width=0.5")]);
             spec.Options[option] = YamlValue.Infer(new YamlScalar(value, IsPlain: true, Line: 0));
         }
 

@@ -14,7 +14,8 @@ internal static class ResNetModels
     ];
 
     private static readonly OptionDefinition StridePlacement = OptionDefinition.Word(
-        "stridePlacement", "torchvision", ["paper", "torchvision"], "which convolution of a bottleneck strides: paper the first 1×1, torchvision the 3×3");
+        "stridePlacement", "torchvision", ["paper", "torchvision"],
+        "which convolution of a bottleneck strides: paper the first 1×1, torchvision the 3×3");
 
     public static ImmutableArray<ModelDefinition> All { get; } =
     [
@@ -31,7 +32,8 @@ internal static class ResNetModels
         {
             Units = units, // its blocks, the stem and the head
             BatchNorm = true,
-            Facts = new("He, Zhang, Ren and Sun 2015, Deep residual learning for image recognition, arXiv:1512.03385", 3, 224, 1000, parameters, multiplyAdds)
+            Facts = new("He, Zhang, Ren and Sun 2015, Deep residual learning for image recognition, arXiv:1512.03385", 3, 224, 1000,
+                parameters, multiplyAdds)
             {
                 Top1 = top1,
                 Top5 = top5,

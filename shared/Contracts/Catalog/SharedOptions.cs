@@ -23,10 +23,12 @@ internal static class SharedOptions
         "width", 1.0, "more than 0 and at most 1", width => width is > 0 and <= 1, "factor on every layer's channels and hidden units");
 
     public static OptionDefinition WidthMultiplier { get; } = OptionDefinition.Number(
-        "widthMultiplier", 1.0, "more than 0 and at most 2", width => width is > 0 and <= 2, "the paper's factor on every layer's channels");
+        "widthMultiplier", 1.0, "more than 0 and at most 2", width => width is > 0 and <= 2,
+        "the paper's factor on every layer's channels");
 
     public static OptionDefinition Dropout(double byDefault, string where) => OptionDefinition.Number(
-        "dropout", byDefault, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1, $"probability with which a unit {where} is dropped");
+        "dropout", byDefault, "at least 0 and less than 1", dropout => dropout is >= 0 and < 1,
+        $"probability with which a unit {where} is dropped");
 
     public static OptionDefinition DropoutForm { get; } = OptionDefinition.Word(
         "dropoutForm", "inverted", ["inverted", "original"],

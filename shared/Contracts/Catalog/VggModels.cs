@@ -27,10 +27,13 @@ internal static class VggModels
         Net("vgg19_bn", "E with batch normalisation", 143_678_248, 19_632_062_464, 74.218, 91.842),
     ];
 
-    private static ModelDefinition Net(string name, string what, long parameters, long multiplyAdds, double? top1 = null, double? top5 = null) =>
+    private static ModelDefinition Net(
+        string name, string what, long parameters, long multiplyAdds, double? top1 = null, double? top5 = null) =>
         new(name, "VGG", ChannelGroups: 0, Options, $"VGG {what}: Simonyan and Zisserman 2014")
         {
-            DividedChannels = name.EndsWith("_bn", StringComparison.Ordinal) || name.EndsWith("_lrn", StringComparison.Ordinal) ? [] : [64, 128, 256, 512, 4096],
+            DividedChannels = name.EndsWith("_bn", StringComparison.Ordinal) || name.EndsWith("_lrn", StringComparison.Ordinal)
+                ? []
+                : [64, 128, 256, 512, 4096],
             DividedUnits = [4096],
             Units = int.Parse(name.AsSpan("vgg".Length, 2), CultureInfo.InvariantCulture), // its layers
             BatchNorm = name.EndsWith("_bn", StringComparison.Ordinal),

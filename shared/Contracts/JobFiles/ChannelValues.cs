@@ -18,7 +18,8 @@ public static class ChannelValues
         if (text is Own or "")
             return true;
         var numbers = text.Split(' ', StringSplitOptions.RemoveEmptyEntries)
-            .Select(word => double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : double.NaN).ToImmutableArray();
+            .Select(word => double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : double.NaN)
+            .ToImmutableArray();
         if (numbers.Length is < 1 or > MaxChannels || !numbers.All(double.IsFinite))
             return false;
         values = numbers;

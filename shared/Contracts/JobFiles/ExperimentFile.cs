@@ -25,7 +25,9 @@ public static class ExperimentFile
 
     private const int LongestJobName = 63;
 
-    /// <summary>Whether a file is an experiment's, rather than one job's. What is no YAML at all is not: <see cref="JobFile"/> says why.</summary>
+    /// <summary>
+    /// Whether a file is an experiment's, rather than one job's. What is no YAML at all is not: <see cref="JobFile"/> says why.
+    /// </summary>
     /// <exception cref="JobFileException">It is more than <see cref="JobFile.MaxBytes"/>.</exception>
     public static bool Describes(string yaml)
     {
@@ -90,7 +92,8 @@ public static class ExperimentFile
         {
             if (!first.TryAdd(spec, variant.Name))
             {
-                faults.Add(new(Variants, null, $"would train the same job as variant {first[spec]}", "change a value in one of them or remove it", variant.Line)
+                faults.Add(new(Variants, null, $"would train the same job as variant {first[spec]}",
+                    "change a value in one of them or remove it", variant.Line)
                 {
                     Variant = variant.Name,
                 });
@@ -104,7 +107,8 @@ public static class ExperimentFile
     private static ExperimentMember Member(string experiment, VariantSettings variant, JobSpec spec)
     {
         // A job's name has fewer characters to choose from than a variant's.
-        var name = $"{experiment}-{string.Concat(variant.Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
+        var name =
+            $"{experiment}-{string.Concat(variant.Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
         spec.Name = name[..Math.Min(name.Length, LongestJobName)];
         return new ExperimentMember(variant.Name, spec);
     }

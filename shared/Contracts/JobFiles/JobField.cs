@@ -35,8 +35,10 @@ internal sealed record JobField
     /// <summary>"optimizer sgd": what the field belongs to, where <see cref="AppliesTo"/> can be false.</summary>
     public string? BelongsTo { get; init; }
 
-    /// <summary>A received zero counts as not given even where its message is present: for a field that came later than its message's others, whose
-    /// range has no zero.</summary>
+    /// <summary>
+    /// A received zero counts as not given even where its message is present: for a field that came later than its message's others, whose
+    /// range has no zero.
+    /// </summary>
     public bool ZeroIsAbsent { get; init; }
 
     private IReadOnlyList<FieldDescriptor> Steps => field ??= Resolve(Path);
@@ -107,7 +109,8 @@ internal sealed record JobField
         .Select(value => (value.Name[(value.Name.LastIndexOf('_') + 1)..].ToLowerInvariant(), value.Number));
 
     private string EnumWord(int number) =>
-        EnumWords.Where(pair => pair.Number == number).Select(pair => pair.Word).FirstOrDefault() ?? number.ToString(CultureInfo.InvariantCulture);
+        EnumWords.Where(pair => pair.Number == number).Select(pair => pair.Word).FirstOrDefault()
+        ?? number.ToString(CultureInfo.InvariantCulture);
 
     private static List<FieldDescriptor> Resolve(string path)
     {

@@ -6,7 +6,9 @@ using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Contracts.JobFiles;
 
-/// <summary>Moves the values of a YAML document into a spec, remembering which were given and where; knows keys and types, no ranges.</summary>
+/// <summary>
+/// Moves the values of a YAML document into a spec, remembering which were given and where; knows keys and types, no ranges.
+/// </summary>
 internal sealed class JobFileReader
 {
     private readonly List<JobFileViolation> faults = [];
@@ -107,7 +109,8 @@ internal sealed class JobFileReader
 
         // Not given, then: the default takes its place, so that no second fault follows from this one.
         lines.Remove(field.Path);
-        var unquoted = entry.Value is YamlScalar { IsPlain: false } quoted && YamlValue.As(field, quoted with { IsPlain = true }) is not null;
+        var unquoted = entry.Value is YamlScalar { IsPlain: false } quoted
+            && YamlValue.As(field, quoted with { IsPlain = true }) is not null;
         var path = shorthands.Contains(field.Path.Replace(".name", "")) ? field.Path.Replace(".name", "") : field.Path;
         faults.Add(new(path, YamlTree.Describe(entry.Value), $"must be {field.Range}",
             unquoted ? "remove the quotes" : field.Remedy(null), entry.Line));
@@ -127,7 +130,8 @@ internal sealed class JobFileReader
             if (option.Value is YamlScalar { IsNull: false } scalar)
                 Spec.Model.Options[option.Key] = YamlValue.Infer(scalar);
             else
-                faults.Add(new($"{path}.{option.Key}", YamlTree.Describe(option.Value), "must be a single value", "give it a value or leave it out", option.Line));
+                faults.Add(new($"{path}.{option.Key}", YamlTree.Describe(option.Value), "must be a single value",
+                    "give it a value or leave it out", option.Line));
         }
     }
 
@@ -135,7 +139,8 @@ internal sealed class JobFileReader
     {
         if (entry.Value is not YamlMapping mapping)
         {
-            faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", "indent lines such as \"team: vision\" under it", entry.Line));
+            faults.Add(new(
+                path, YamlTree.Describe(entry.Value), "must be a mapping", "indent lines such as \"team: vision\" under it", entry.Line));
             return;
         }
 
@@ -145,17 +150,20 @@ internal sealed class JobFileReader
             if (label.Value is YamlScalar scalar)
                 labels[label.Key] = scalar.IsNull ? "" : scalar.Text;
             else
-                faults.Add(new($"{path}.{label.Key}", YamlTree.Describe(label.Value), "must be a single value", "write it as one word", label.Line));
+                faults.Add(new(
+                    $"{path}.{label.Key}", YamlTree.Describe(label.Value), "must be a single value", "write it as one word", label.Line));
         }
     }
 
     private static JobFileViolation UnknownKey(string path, YamlEntry entry, MessageDescriptor message, string prefix)
     {
         if (path is ExperimentFile.Variants or ExperimentFile.Matrix)
-            return new(path, YamlTree.Describe(entry.Value), "one job has none", "submit the file as an experiment, or remove it", entry.Line);
+            return new(
+                path, YamlTree.Describe(entry.Value), "one job has none", "submit the file as an experiment, or remove it", entry.Line);
         var keys = message.Fields.InDeclarationOrder().Select(field => field.JsonName).ToList();
         // Right word, wrong level: "learningRate" at the top of the file.
-        var elsewhere = JobFields.All.FirstOrDefault(field => field.Path.EndsWith("." + entry.Key, StringComparison.OrdinalIgnoreCase))?.Path;
+        var elsewhere = JobFields.All.FirstOrDefault(field => field.Path.EndsWith("." + entry.Key, StringComparison.OrdinalIgnoreCase))
+            ?.Path;
         var remedy = NearestName.Of(entry.Key, keys) is { } near ? $"did you mean {prefix}{near}?"
             : elsewhere is not null ? $"did you mean {elsewhere}?"
             : $"the keys here are {string.Join(", ", keys)}";

@@ -28,7 +28,8 @@ internal static class JobFileWriter
             if (path == "model.options")
                 WriteMap(yaml, key, spec.Model.Options.Select(option => KeyValuePair.Create(option.Key, OptionText(option.Value))), indent);
             else if (field.IsMap)
-                WriteMap(yaml, key, ((IDictionary<string, string>)value).Select(label => KeyValuePair.Create(label.Key, Quoted(label.Value))), indent);
+                WriteMap(yaml, key,
+                    ((IDictionary<string, string>)value).Select(label => KeyValuePair.Create(label.Key, Quoted(label.Value))), indent);
             else if (field.FieldType == FieldType.Message && field.MessageType != Duration.Descriptor)
                 WriteInner(yaml, spec, (IMessage?)value, key, path, indent);
             else

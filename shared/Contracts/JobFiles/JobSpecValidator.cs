@@ -51,7 +51,8 @@ public static partial class JobSpecValidator
             yield return fault;
         }
 
-        foreach (var fault in OptionFaults(spec.Model).Concat(LabelFaults("labels", spec.Labels)).Concat(LabelFaults("resources.nodeLabels", spec.Resources.NodeLabels)))
+        foreach (var fault in OptionFaults(spec.Model).Concat(LabelFaults("labels", spec.Labels))
+            .Concat(LabelFaults("resources.nodeLabels", spec.Resources.NodeLabels)))
             yield return fault;
     }
 
@@ -64,21 +65,26 @@ public static partial class JobSpecValidator
         if (!field.AppliesTo(spec))
         {
             // With a wrong optimizer's name nobody can say what belongs to it.
-            if (JobField.IsUnset(value) || wrong.Contains("task.name") || wrong.Contains(field.Path[..(field.Path.LastIndexOf('.') + 1)] + "name"))
+            if (JobField.IsUnset(value) || wrong.Contains("task.name")
+                || wrong.Contains(field.Path[..(field.Path.LastIndexOf('.') + 1)] + "name"))
                 return null;
-            var reason = TaskFields.IsReadBy(spec, field.Path) ? $"belongs to {field.BelongsTo} only" : $"has no effect in {TaskFields.Describe(spec)}";
+            var reason = TaskFields.IsReadBy(spec, field.Path)
+                ? $"belongs to {field.BelongsTo} only"
+                : $"has no effect in {TaskFields.Describe(spec)}";
             return new(field.Path, field.Text(value!), reason, "remove it");
         }
 
         if (value is null or "" || (field.ZeroIsAbsent && JobField.IsUnset(value)))
         {
             var path = field.Path.Replace(".name", "");
-            return new(path, null, "is missing", path == field.Path ? field.Remedy(null) : $"name one of {field.Range.Replace(" or ", ", ")}");
+            return new(
+                path, null, "is missing", path == field.Path ? field.Remedy(null) : $"name one of {field.Range.Replace(" or ", ", ")}");
         }
 
         if (field.Accepts(value))
             return null;
-        return field.Path is "task.name" or "model.name" or "data.name" or "hyperparameters.optimizer.name" or "hyperparameters.schedule.name"
+        return field.Path is "task.name" or "model.name" or "data.name" or "hyperparameters.optimizer.name"
+            or "hyperparameters.schedule.name"
             ? UnknownName(field, (string)value)
             : new(field.Path, Shown(field, value), $"must be {field.Range}", field.Remedy(value));
     }
@@ -102,12 +108,16 @@ public static partial class JobSpecValidator
             if (model.Option(name) is not { } option)
             {
                 var known = model.Options.Select(candidate => candidate.Name).ToList();
-                var remedy = NearestName.Of(name, known) is { } near ? $"did you mean {near}?" : $"its options are {string.Join(", ", known)}";
+                var remedy = NearestName.Of(name, known) is { } near
+                    ? $"did you mean {near}?"
+                    : $"its options are {string.Join(", ", known)}";
                 yield return new(path, text, $"{model.Name} has no such option", remedy);
             }
             else if (option.Coerce(value) is not { } coerced || !option.IsAllowed(coerced))
             {
-                var remedy = option.Words.Length > 0 && NearestName.Of(text, option.Words) is { } near ? $"did you mean {near}?" : Example(option);
+                var remedy = option.Words.Length > 0 && NearestName.Of(text, option.Words) is { } near
+                    ? $"did you mean {near}?"
+                    : Example(option);
                 yield return new(path, text, $"must be {option.Allowed}", remedy);
             }
         }
@@ -126,7 +136,8 @@ public static partial class JobSpecValidator
             if (!LabelKeyPattern().IsMatch(key))
             {
                 yield return new($"{path}.{JobFileViolation.Shown(key)}", value,
-                    "its key must be 1 to 63 letters, digits, \".\", \"_\", \"/\" or \"-\", the first a letter or digit", "rename the label");
+                    "its key must be 1 to 63 letters, digits, \".\", \"_\", \"/\" or \"-\", the first a letter or digit",
+                    "rename the label");
             }
             else if (value.Length > 63 || value.Any(char.IsControl))
             {

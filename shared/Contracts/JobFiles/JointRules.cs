@@ -22,9 +22,11 @@ internal static class JointRules
     {
         var options = spec.Model.Options;
         if (options[ModelCatalog.Classes].IntValue is var classes && classes < data.Classes)
-            yield return new("model.options.classes", $"{classes}", $"{data.Name} has {data.Classes} classes", "leave it out to take it from the data");
+            yield return new(
+                "model.options.classes", $"{classes}", $"{data.Name} has {data.Classes} classes", "leave it out to take it from the data");
         if (options[ModelCatalog.Channels].IntValue is var channels && channels != data.Channels)
-            yield return new("model.options.channels", $"{channels}", $"{data.Name} has {data.Channels}", "leave it out to take it from the data");
+            yield return new(
+                "model.options.channels", $"{channels}", $"{data.Name} has {data.Channels}", "leave it out to take it from the data");
         if (options[ModelCatalog.InputSize].IntValue is var size && !data.IsFolder && size != data.Height)
         {
             yield return new("model.options.inputSize", $"{size}", $"{data.Name} has pictures of {data.Height}×{data.Width}",
@@ -38,7 +40,8 @@ internal static class JointRules
     private static IEnumerable<JobFileViolation> CropsFit(JobSpec spec, DataDefinition data)
     {
         if (spec.Model.Options[ModelCatalog.InputSize].IntValue is var size && size > data.ShorterSide)
-            yield return new("data.imageSize", $"{data.ShorterSide}", $"model.options.inputSize is {size}, which is cropped from it", $"use {size} or more");
+            yield return new("data.imageSize", $"{data.ShorterSide}", $"model.options.inputSize is {size}, which is cropped from it",
+                $"use {size} or more");
     }
 
     private static IEnumerable<JobFileViolation> ChannelsFit(JobSpec spec, DataDefinition data)
@@ -47,14 +50,17 @@ internal static class JointRules
         {
             if (ChannelValues.TryRead(text, out var values) && values.Length > 0 && values.Length != data.Channels)
             {
-                yield return new($"data.normalization.{key}", text, $"{data.Name} has {data.Channels} channel{(data.Channels == 1 ? "" : "s")} here",
+                yield return new(
+                    $"data.normalization.{key}", text, $"{data.Name} has {data.Channels} channel{(data.Channels == 1 ? "" : "s")} here",
                     $"give {data.Channels} number{(data.Channels == 1 ? "" : "s")}, or {ChannelValues.Own}");
             }
         }
 
         if (spec.Data.Augmentation.PcaJitter > 0 && data.Channels != 3)
-            yield return new("data.augmentation.pcaJitter", $"{spec.Data.Augmentation.PcaJitter}", $"{data.Name} is grey here", "use 0, or set data.channels to 3");
-        if (spec.Evaluation.Crops == DataCatalog.TenCrops && !(data.IsFolder && spec.Model.Options[ModelCatalog.InputSize].IntValue < data.ShorterSide))
+            yield return new("data.augmentation.pcaJitter", $"{spec.Data.Augmentation.PcaJitter}", $"{data.Name} is grey here",
+                "use 0, or set data.channels to 3");
+        if (spec.Evaluation.Crops == DataCatalog.TenCrops
+            && !(data.IsFolder && spec.Model.Options[ModelCatalog.InputSize].IntValue < data.ShorterSide))
         {
             yield return new("evaluation.crops", DataCatalog.TenCrops, $"{data.Name} leaves no room around the network's input",
                 "use one, or pictures of a folder with data.imageSize above model.options.inputSize");
@@ -81,7 +87,8 @@ internal static class JointRules
 
         var used = train > 0 ? train : left;
         if (spec.IsTraining() && spec.Hyperparameters.GlobalBatchSize is var batch && batch > used)
-            yield return new("hyperparameters.globalBatchSize", $"{batch}", $"there are only {used} training samples", $"use {used} or less");
+            yield return new(
+                "hyperparameters.globalBatchSize", $"{batch}", $"there are only {used} training samples", $"use {used} or less");
         if (spec.Checkpoints.KeepBest && validation == 0)
         {
             yield return new("checkpoints.keepBest", "true", "the best is chosen on validation and data.validationSamples is 0",
@@ -102,21 +109,24 @@ internal static class JointRules
         var slices = Slices(spec);
         if (batch < slices)
         {
-            var reason = slices == devices ? $"resources.devices is {devices} and each device needs a sample" : $"the mesh cuts it into {slices} slices and each needs a sample";
+            var reason = slices == devices
+                ? $"resources.devices is {devices} and each device needs a sample"
+                : $"the mesh cuts it into {slices} slices and each needs a sample";
             yield return new("hyperparameters.globalBatchSize", $"{batch}", reason, $"use at least {slices} or lower the devices");
         }
 
         if (spec.Parallelism != Parallelism.Data && !spec.IsTraining())
         {
-            yield return new("parallelism", spec.Parallelism.ToString().ToLowerInvariant(), $"task {spec.Task.Name} splits its samples over the devices and nothing else",
-                "use data or leave it out");
+            yield return new("parallelism", spec.Parallelism.ToString().ToLowerInvariant(),
+                $"task {spec.Task.Name} splits its samples over the devices and nothing else", "use data or leave it out");
         }
         else if (spec.Parallelism == Parallelism.Pipeline)
         {
             foreach (var fault in PipelineRules.Faults(spec, model))
                 yield return fault;
         }
-        else if (spec.Parallelism != Parallelism.Data && DivisionFault(spec, model, spec.Parallelism == Parallelism.Hybrid ? devices : spec.Mesh.Model) is { } fault)
+        else if (spec.Parallelism != Parallelism.Data
+            && DivisionFault(spec, model, spec.Parallelism == Parallelism.Hybrid ? devices : spec.Mesh.Model) is { } fault)
         {
             yield return fault;
         }
@@ -137,7 +147,8 @@ internal static class JointRules
             return null; // convolutions and fully connected layers lie over the same devices
         if ((long)mesh.Data * mesh.Model * mesh.Pipeline != devices)
         {
-            return new("resources.devices", $"{devices}", $"the mesh has {mesh.Data} × {mesh.Model} × {mesh.Pipeline} (mesh.data × mesh.model × mesh.pipeline)",
+            return new("resources.devices", $"{devices}",
+                $"the mesh has {mesh.Data} × {mesh.Model} × {mesh.Pipeline} (mesh.data × mesh.model × mesh.pipeline)",
                 "make their product the devices, or leave one of the four out");
         }
 
@@ -145,9 +156,11 @@ internal static class JointRules
         {
             Parallelism.Data when mesh.Model > 1 => Unused("model", mesh.Model, "data, which divides no network"),
             Parallelism.Data when mesh.Pipeline > 1 => Unused("pipeline", mesh.Pipeline, "data, which divides no network"),
-            Parallelism.Model when mesh.Pipeline > 1 => Unused("pipeline", mesh.Pipeline, "model, whose parts are shares of layers and no stages"),
+            Parallelism.Model when mesh.Pipeline > 1 => Unused(
+                "pipeline", mesh.Pipeline, "model, whose parts are shares of layers and no stages"),
             Parallelism.Pipeline when mesh.Model > 1 =>
-                new("mesh.model", $"{mesh.Model}", "parallelism is pipeline, whose stages are not divided further", "use 1 and more of mesh.data or mesh.pipeline"),
+                new("mesh.model", $"{mesh.Model}", "parallelism is pipeline, whose stages are not divided further",
+                    "use 1 and more of mesh.data or mesh.pipeline"),
             _ => null,
         };
 
@@ -163,8 +176,10 @@ internal static class JointRules
         var groups = hybrid ? 0 : model.ChannelGroups;
         if (divided.IsEmpty && groups == 0)
         {
-            var able = string.Join(" or ", ModelCatalog.All.Where(other => hybrid ? !other.DividedUnits.IsEmpty : other.ChannelGroups > 0).Select(other => other.Name));
-            return new("parallelism", word, $"{model.Name} defines no split into {(hybrid ? "shares of fully connected layers" : "channel groups")}",
+            var able = string.Join(" or ", ModelCatalog.All.Where(other => hybrid ? !other.DividedUnits.IsEmpty : other.ChannelGroups > 0)
+                .Select(other => other.Name));
+            return new("parallelism", word,
+                $"{model.Name} defines no split into {(hybrid ? "shares of fully connected layers" : "channel groups")}",
                 $"use data, or a model such as {able}");
         }
 
@@ -177,12 +192,16 @@ internal static class JointRules
         var layers = divided.Select(channels => Math.Max(1, (int)Math.Round(channels * width)));
         if (layers.FirstOrDefault(channels => channels % devices != 0) is > 0 and var uneven)
         {
-            return new(field, $"{devices}", $"parallelism is {word} and a layer of {model.Name} has {uneven} channels or units, which they cannot share evenly",
+            return new(field, $"{devices}",
+                $"parallelism is {word} and a layer of {model.Name} has {uneven} channels or units, which they cannot share evenly",
                 "use a number of devices that divides it, or change the width");
         }
 
         return spec.Model.Options[ModelCatalog.Classes].IntValue is var classes && classes % devices != 0
-            ? new("model.options.classes", $"{classes}", $"parallelism is {word} and each of {devices} devices computes an equal share of the classes", $"use a multiple of {devices}")
+            ? new(
+                "model.options.classes", $"{classes}",
+                $"parallelism is {word} and each of {devices} devices computes an equal share of the classes",
+                $"use a multiple of {devices}")
             : null;
     }
 
@@ -191,8 +210,8 @@ internal static class JointRules
         var training = spec.Hyperparameters;
         if (training.Schedule.WarmupEpochs > training.Epochs)
         {
-            yield return new("hyperparameters.schedule.warmupEpochs", $"{training.Schedule.WarmupEpochs}", $"hyperparameters.epochs is {training.Epochs}",
-                $"use {training.Epochs} or less");
+            yield return new("hyperparameters.schedule.warmupEpochs", $"{training.Schedule.WarmupEpochs}",
+                $"hyperparameters.epochs is {training.Epochs}", $"use {training.Epochs} or less");
         }
 
         if (training.Optimizer is { Nesterov: true, Momentum: 0 })
@@ -203,32 +222,37 @@ internal static class JointRules
 
         if (training.ShardOptimizer && training.Optimizer is { Name: "sgd", Momentum: 0 })
         {
-            yield return new("hyperparameters.shardOptimizer", "true", "optimizer sgd keeps no state while hyperparameters.optimizer.momentum is 0",
+            yield return new(
+                "hyperparameters.shardOptimizer", "true", "optimizer sgd keeps no state while hyperparameters.optimizer.momentum is 0",
                 "set a momentum such as 0.9 or leave shardOptimizer out");
         }
 
         if (training.Optimizer.Name == "lars" && training.ShardOptimizer)
         {
-            yield return new("hyperparameters.shardOptimizer", "true", "optimizer lars measures whole tensors, of which each device would update a part",
+            yield return new(
+                "hyperparameters.shardOptimizer", "true", "optimizer lars measures whole tensors, of which each device would update a part",
                 "use another optimizer, or leave shardOptimizer out");
         }
 
         if (training.Optimizer.Name == "lars" && spec.Parallelism is Parallelism.Model or Parallelism.Hybrid)
         {
             yield return new("hyperparameters.optimizer.name", "lars",
-                "parallelism splits layers and lars measures whole tensors, of which each device would hold a part", "use another optimizer, or parallelism data or pipeline");
+                "parallelism splits layers and lars measures whole tensors, of which each device would hold a part",
+                "use another optimizer, or parallelism data or pipeline");
         }
 
         if (training.Schedule.Name == "plateau" && !HasValidation(spec))
         {
-            yield return new("hyperparameters.schedule.name", "plateau", "a plateau is one of the validation loss and data.validationSamples is 0",
+            yield return new(
+                "hyperparameters.schedule.name", "plateau", "a plateau is one of the validation loss and data.validationSamples is 0",
                 "set validation samples aside or use another schedule");
         }
 
         if (training.Precision == Precision.Bfloat16 && spec.Parallelism != Parallelism.Data)
         {
             yield return new("hyperparameters.precision", "bfloat16",
-                $"parallelism is {spec.Parallelism.ToString().ToLowerInvariant()}, which splits the network, and its parts exchange float32 and float64 only",
+                $"parallelism is {spec.Parallelism.ToString().ToLowerInvariant()}, which splits the network, "
+                    + "and its parts exchange float32 and float64 only",
                 "use float32, or parallelism data");
         }
 
@@ -242,7 +266,8 @@ internal static class JointRules
         var share = training.GlobalBatchSize / Slices(spec);
         if (training.AccumulationSteps > share && share > 0)
         {
-            yield return new("hyperparameters.accumulationSteps", $"{training.AccumulationSteps}", $"a device has {share} samples of a global batch",
+            yield return new(
+                "hyperparameters.accumulationSteps", $"{training.AccumulationSteps}", $"a device has {share} samples of a global batch",
                 $"use {share} or less");
         }
 
@@ -261,8 +286,10 @@ internal static class JointRules
         if (given > 1)
             yield return new("initFrom", null, "names more than one of checkpoint, job and file", "keep one of them");
         if (given == 0 && !spec.IsTraining())
-            yield return new("initFrom", null, $"is missing and task {spec.Task.Name} needs weights", "add initFrom with a checkpoint, job or file");
+            yield return new(
+                "initFrom", null, $"is missing and task {spec.Task.Name} needs weights", "add initFrom with a checkpoint, job or file");
         if (spec.IsPrediction() && spec.Task.Part == DataPart.Validation && !HasValidation(spec))
-            yield return new("task.part", "validation", "data.validationSamples is 0", "set validation samples aside or predict another part");
+            yield return new(
+                "task.part", "validation", "data.validationSamples is 0", "set validation samples aside or predict another part");
     }
 }

@@ -17,7 +17,9 @@ internal static class SettingPath
         var value = YamlTree.Describe(setting.Value);
         if (!IsKnown(setting.Key))
         {
-            var remedy = Nearest(setting.Key) is { } near ? $"did you mean {near}?" : "write the keys on the way to it with dots between, as in hyperparameters.epochs";
+            var remedy = Nearest(setting.Key) is { } near
+                ? $"did you mean {near}?"
+                : "write the keys on the way to it with dots between, as in hyperparameters.epochs";
             return new(shown, value, "no job file has such a key", remedy, setting.Line);
         }
 
@@ -41,16 +43,25 @@ internal static class SettingPath
             made = new YamlEntry(key, existing?.Line ?? setting.Line, Put(inner, $"{prefix}{key}.", steps[1..], setting));
         }
 
-        return mapping with { Entries = existing is null ? [.. mapping.Entries, made] : [.. mapping.Entries.Select(entry => entry == existing ? made : entry)] };
+        return mapping with
+        {
+            Entries = existing is null
+                ? [.. mapping.Entries, made]
+                : [.. mapping.Entries.Select(entry => entry == existing ? made : entry)],
+        };
     }
 
-    /// <summary>"lenet5" where a mapping with a name may stand becomes that mapping. Anything else stays, and is a fault of its own.</summary>
+    /// <summary>
+    /// "lenet5" where a mapping with a name may stand becomes that mapping. Anything else stays, and is a fault of its own.
+    /// </summary>
     private static YamlTree Opened(YamlTree value, string path) =>
         value is YamlScalar { IsNull: false } && JobFields.All.Any(field => field.Path == path + ".name")
             ? new YamlMapping([new YamlEntry("name", value.Line, value)], value.Line)
             : value;
 
-    /// <summary>The keys on the way, or null where a job file has no such path. What follows a map's name is one key, dots and all.</summary>
+    /// <summary>
+    /// The keys on the way, or null where a job file has no such path. What follows a map's name is one key, dots and all.
+    /// </summary>
     private static string[]? Split(string path)
     {
         var steps = new List<string>();

@@ -9,7 +9,8 @@ internal static class TaskFields
     private static readonly string[] OnlyTraining = ["hyperparameters.", "data.augmentation.", "checkpoints.", "seed", "initFrom.newHead"];
 
     /// <summary>A batch is a batch, and its type and layout what they are, without gradients too.</summary>
-    private static readonly string[] AnyTask = ["hyperparameters.globalBatchSize", "hyperparameters.precision", "hyperparameters.memoryFormat"];
+    private static readonly string[] AnyTask = ["hyperparameters.globalBatchSize", "hyperparameters.precision",
+        "hyperparameters.memoryFormat"];
 
     /// <summary>The fields, each applying only to the tasks that read it.</summary>
     public static ImmutableArray<JobField> Restrict(IEnumerable<JobField> fields) =>

@@ -15,10 +15,12 @@ internal static partial class VariantReader
         if (listed is null && axes is null)
             throw Fault(ExperimentFile.Variants, null, "is missing", "list the variants to compare, each with a name and what it sets", 1);
 
-        var jobs = axes?.Aggregate((long)(listed?.Count ?? 1), (product, axis) => Math.Min(product * axis.Values.Count, int.MaxValue)) ?? listed!.Count;
+        var jobs = axes?.Aggregate((long)(listed?.Count ?? 1), (product, axis) => Math.Min(product * axis.Values.Count, int.MaxValue))
+            ?? listed!.Count;
         if (jobs > ExperimentFile.MaxVariants)
         {
-            throw Fault(axes is null ? ExperimentFile.Variants : ExperimentFile.Matrix, $"{jobs} jobs", $"must be at most {ExperimentFile.MaxVariants}",
+            throw Fault(axes is null ? ExperimentFile.Variants : ExperimentFile.Matrix, $"{jobs} jobs",
+                $"must be at most {ExperimentFile.MaxVariants}",
                 "leave some values out or submit several experiments", axes?[0].Line ?? listed![0].Line);
         }
 
@@ -52,20 +54,26 @@ internal static partial class VariantReader
     {
         if (item is not YamlMapping mapping)
         {
-            faults.Add(new(path, YamlTree.Describe(item), "must be a mapping", "give it a name and, under set, what it changes", item.Line));
+            faults.Add(
+                new(path, YamlTree.Describe(item), "must be a mapping", "give it a name and, under set, what it changes", item.Line));
             return null;
         }
 
         foreach (var entry in mapping.Entries.Where(entry => entry.Key is not ("name" or "set")))
         {
-            var remedy = SettingPath.IsKnown(entry.Key) ? $"put {JobFileViolation.Shown(entry.Key)} under set" : "the keys here are name, set";
-            faults.Add(new(JobFileViolation.Shown($"{path}.{entry.Key}"), YamlTree.Describe(entry.Value), "no such key exists", remedy, entry.Line));
+            var remedy = SettingPath.IsKnown(entry.Key)
+                ? $"put {JobFileViolation.Shown(entry.Key)} under set"
+                : "the keys here are name, set";
+            faults.Add(new(
+                JobFileViolation.Shown($"{path}.{entry.Key}"), YamlTree.Describe(entry.Value), "no such key exists", remedy, entry.Line));
         }
 
         if (mapping.Value("name") is not YamlScalar { IsNull: false } name || !NamePattern().IsMatch(name.Text))
         {
             faults.Add(new($"{path}.name", mapping.Value("name") is { } given ? YamlTree.Describe(given) : null,
-                mapping.Value("name") is null ? "is missing" : "must be 1 to 40 letters, digits, blanks or any of . _ , = + × -, the first a letter or digit",
+                mapping.Value("name") is null
+                    ? "is missing"
+                    : "must be 1 to 40 letters, digits, blanks or any of . _ , = + × -, the first a letter or digit",
                 "use a name such as relu", mapping.Line));
             return null;
         }
@@ -73,7 +81,9 @@ internal static partial class VariantReader
         var set = mapping.Value("set");
         if (set is not YamlMapping { Entries.Count: > 0 } settings)
         {
-            faults.Add(new($"{path}.set", set is null or YamlMapping ? null : YamlTree.Describe(set), set is null or YamlMapping ? "changes nothing" : "must be a mapping",
+            faults.Add(new($"{path}.set", set is null or YamlMapping
+                ? null
+                : YamlTree.Describe(set), set is null or YamlMapping ? "changes nothing" : "must be a mapping",
                 "write what differs, such as \"set: {hyperparameters.labelSmoothing: 0.1}\"", set?.Line ?? mapping.Line)
             {
                 Variant = name.Text,
@@ -81,7 +91,8 @@ internal static partial class VariantReader
             return null;
         }
 
-        faults.AddRange(settings.Entries.Select(SettingPath.Fault).OfType<JobFileViolation>().Select(fault => fault with { Variant = name.Text }));
+        faults.AddRange(
+            settings.Entries.Select(SettingPath.Fault).OfType<JobFileViolation>().Select(fault => fault with { Variant = name.Text }));
         return new VariantSettings(name.Text, settings.Entries, mapping.Line);
     }
 
@@ -90,8 +101,8 @@ internal static partial class VariantReader
         var axes = new List<MatrixAxis>();
         if (matrix is not YamlMapping { Entries.Count: > 0 } mapping)
         {
-            faults.Add(new(ExperimentFile.Matrix, matrix is YamlMapping ? null : YamlTree.Describe(matrix), matrix is YamlMapping ? "is empty" : "must be a mapping",
-                "write lines such as \"seed: [1, 2, 3]\" under it", matrix.Line));
+            faults.Add(new(ExperimentFile.Matrix, matrix is YamlMapping ? null : YamlTree.Describe(matrix),
+                matrix is YamlMapping ? "is empty" : "must be a mapping", "write lines such as \"seed: [1, 2, 3]\" under it", matrix.Line));
             return axes;
         }
 
@@ -107,7 +118,8 @@ internal static partial class VariantReader
             }
             else
             {
-                faults.Add(new($"{ExperimentFile.Matrix}: {entry.Key}", YamlTree.Describe(entry.Value), "must be a list of one or more single values",
+                faults.Add(new(
+                    $"{ExperimentFile.Matrix}: {entry.Key}", YamlTree.Describe(entry.Value), "must be a list of one or more single values",
                     "write it as [1, 2, 3]", entry.Line));
             }
         }
@@ -124,7 +136,8 @@ internal static partial class VariantReader
         foreach (var axis in axes)
         {
             combined = [.. combined.SelectMany(variant => axis.Values.Select(value =>
-                variant.With($"{(shortNamesTell ? axis.ShortName : axis.Path)}={value.Text}", new YamlEntry(axis.Path, value.Line, value))))];
+                variant.With(
+                    $"{(shortNamesTell ? axis.ShortName : axis.Path)}={value.Text}", new YamlEntry(axis.Path, value.Line, value))))];
         }
 
         return combined;

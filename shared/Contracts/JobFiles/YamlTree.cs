@@ -12,7 +12,9 @@ internal abstract record YamlTree(int Line)
     /// <summary>What the node is, in a sentence: "a mapping".</summary>
     public abstract string Kind { get; }
 
-    /// <summary>Reads a single document from the parser's events rather than its object model, to refuse aliases before they are expanded.</summary>
+    /// <summary>
+    /// Reads a single document from the parser's events rather than its object model, to refuse aliases before they are expanded.
+    /// </summary>
     /// <exception cref="JobFileException">Not YAML, not one mapping, or with aliases, tags, repeated keys or needless depth.</exception>
     public static YamlMapping ReadMapping(string text)
     {
@@ -27,16 +29,19 @@ internal abstract record YamlTree(int Line)
             if (parser.Current is DocumentStart second)
                 throw Fault("job file", null, "holds a second document", "submit one file a job", LineOf(second));
             return root as YamlMapping
-                ?? throw Fault("job file", Describe(root), "must be a mapping of keys to values", "begin with a line such as \"model: lenet5\"", root.Line);
+                ?? throw Fault("job file", Describe(root), "must be a mapping of keys to values",
+                    "begin with a line such as \"model: lenet5\"", root.Line);
         }
         catch (YamlException exception)
         {
-            throw Fault("job file", null, $"is not YAML: {Reason(exception)}", "check the indentation, colons and quotes there", (int)exception.Start.Line);
+            throw Fault("job file", null, $"is not YAML: {Reason(exception)}", "check the indentation, colons and quotes there",
+                (int)exception.Start.Line);
         }
         catch (Exception exception) when (exception is InvalidOperationException or ArgumentException or IndexOutOfRangeException)
         {
             // The parser stumbles over some malformed text ("- [---\nx{") with exceptions that are not its own.
-            throw Fault("job file", null, "is not YAML", "check the indentation, colons and quotes there", parser.Current is { } last ? LineOf(last) : 1);
+            throw Fault("job file", null, "is not YAML", "check the indentation, colons and quotes there",
+                parser.Current is { } last ? LineOf(last) : 1);
         }
     }
 
@@ -64,7 +69,8 @@ internal abstract record YamlTree(int Line)
                 return ReadMapping(parser, mapping, path, depth);
             default:
                 // The parser lets some text pass, such as "- : data", and then ends a mapping between a key and its value.
-                throw Fault("job file", null, "is not YAML: a key or a value is missing", "check the indentation, colons and quotes there", LineOf(parser.Current!));
+                throw Fault("job file", null, "is not YAML: a key or a value is missing", "check the indentation, colons and quotes there",
+                    LineOf(parser.Current!));
         }
     }
 

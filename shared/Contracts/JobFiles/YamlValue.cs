@@ -27,7 +27,9 @@ internal static partial class YamlValue
             case FieldType.Double:
                 return AsNumber(scalar);
             case FieldType.UInt64:
-                return scalar.IsPlain && ulong.TryParse(scalar.Text, NumberStyles.None, CultureInfo.InvariantCulture, out var natural) ? natural : null;
+                return scalar.IsPlain && ulong.TryParse(scalar.Text, NumberStyles.None, CultureInfo.InvariantCulture, out var natural)
+                    ? natural
+                    : null;
             case FieldType.Int32:
                 return AsWhole(scalar) is { } whole and >= int.MinValue and <= int.MaxValue ? whole : null;
             case FieldType.Int64:
@@ -57,7 +59,9 @@ internal static partial class YamlValue
     };
 
     private static long? AsWhole(YamlScalar scalar) =>
-        scalar.IsPlain && long.TryParse(scalar.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) ? whole : null;
+        scalar.IsPlain && long.TryParse(scalar.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole)
+            ? whole
+            : null;
 
     private static double? AsNumber(YamlScalar scalar) =>
         scalar.IsPlain && NumberPattern().IsMatch(scalar.Text)
@@ -65,7 +69,8 @@ internal static partial class YamlValue
             ? number
             : null;
 
-    [GeneratedRegex(@"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\z", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(@"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\z", RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant,
+        matchTimeoutMilliseconds: 1000)]
     private static partial Regex NumberPattern();
 
     [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._/-]*\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]

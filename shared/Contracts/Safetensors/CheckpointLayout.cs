@@ -2,7 +2,9 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Contracts.Safetensors;
 
-/// <summary>Names of a checkpoint's files, by which readers tell what is in them. A rank that holds a part of the network writes files of its own.</summary>
+/// <summary>
+/// Names of a checkpoint's files, by which readers tell what is in them. A rank that holds a part of the network writes files of its own.
+/// </summary>
 public static class CheckpointLayout
 {
     /// <summary>Weights in one file.</summary>

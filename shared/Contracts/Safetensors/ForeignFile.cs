@@ -24,7 +24,9 @@ internal static class ForeignFile
         ([.. "{"u8], "a JSON file"),
     ];
 
-    /// <summary>What a file with these first 8 bytes most likely is, in words that follow "it is"; null where nothing can be said.</summary>
+    /// <summary>
+    /// What a file with these first 8 bytes most likely is, in words that follow "it is"; null where nothing can be said.
+    /// </summary>
     public static string? NameOf(ReadOnlySpan<byte> firstBytes)
     {
         foreach (var (begin, name) in Known)
@@ -36,6 +38,8 @@ internal static class ForeignFile
         return firstBytes[4..8].SequenceEqual("TFL3"u8) ? "a TensorFlow Lite file" : IsOnnx(firstBytes) ? "an ONNX file" : null;
     }
 
-    /// <summary>onnx.proto, ModelProto: ir_version (field 1, a small number), then the producer's name (2), the operator sets (8) or the graph (7).</summary>
+    /// <summary>
+    /// onnx.proto, ModelProto: ir_version (field 1, a small number), then the producer's name (2), the operator sets (8) or the graph (7).
+    /// </summary>
     private static bool IsOnnx(ReadOnlySpan<byte> firstBytes) => firstBytes is [0x08, > 0 and < 0x20, 0x12 or 0x42 or 0x3A, ..];
 }

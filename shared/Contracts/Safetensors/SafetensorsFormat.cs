@@ -31,7 +31,8 @@ public static class SafetensorsFormat
         try
         {
             foreach (var size in shape)
-                bytes = checked(bytes * (size >= 0 ? size : throw new InvalidDataException($"shape {Shapes.Text(shape)} has a negative size")));
+                bytes =
+                    checked(bytes * (size >= 0 ? size : throw new InvalidDataException($"shape {Shapes.Text(shape)} has a negative size")));
         }
         catch (OverflowException e)
         {

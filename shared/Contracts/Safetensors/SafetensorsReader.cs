@@ -58,7 +58,9 @@ public static class SafetensorsReader
     {
         // Names go into messages, tables and other systems' files; PyTorch's are dotted identifiers.
         if (name.Length == 0 || name.Any(character => character is < ' ' or > '~'))
-            throw new InvalidDataException($"'{string.Concat(name.Where(character => character is >= ' ' and <= '~'))}' is no parameter's name; give 1 or more characters of ASCII");
+            throw new InvalidDataException(
+                $"'{string.Concat(name.Where(character => character is >= ' ' and <= '~'))}' is no parameter's name; "
+                    + "give 1 or more characters of ASCII");
         var dtype = value.GetProperty("dtype").GetString()!;
         var shape = value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64()).ToArray();
         var offsets = value.GetProperty("data_offsets").EnumerateArray().Select(offset => offset.GetInt64()).ToArray();

@@ -24,7 +24,8 @@ public static class Shapes
     /// element in the target, elements). Both boxes are stored row-major; offsets are in the global tensor.
     /// </summary>
     public static IEnumerable<(long Source, long Target, long Count)> SharedRuns(
-        IReadOnlyList<long> sourceOffset, IReadOnlyList<long> sourceShape, IReadOnlyList<long> targetOffset, IReadOnlyList<long> targetShape)
+        IReadOnlyList<long> sourceOffset, IReadOnlyList<long> sourceShape, IReadOnlyList<long> targetOffset,
+        IReadOnlyList<long> targetShape)
     {
         var dims = sourceShape.Count;
         var low = new long[dims];

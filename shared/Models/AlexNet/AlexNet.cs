@@ -6,12 +6,15 @@ using LocalResponseNorm = Cluster.Models.Layers.LocalResponseNorm;
 
 namespace Cluster.Models.AlexNet;
 
-/// <summary>AlexNet as in 2012, two towers: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", §3.5, Fig. 2.</summary>
+/// <summary>
+/// AlexNet as in 2012, two towers: Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks",
+/// §3.5, Fig. 2.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); 60,965,224 parameters at 3×224×224 and 1000 classes. conv2, conv4 and conv5 see their own tower only
-/// (grouped convolutions), conv3 and the fully connected layers both. Built whole, or as one tower of two for model parallelism: then every
-/// parameter is the tower's rows (dim 0) of the whole net's, under the same name and with the same initial values, and one forward
-/// body serves both.
+/// (N, channels, inputSize, inputSize) → (N, classes); 60,965,224 parameters at 3×224×224 and 1000 classes. conv2, conv4 and conv5 see
+/// their own tower only (grouped convolutions), conv3 and the fully connected layers both. Built whole, or as one tower of two for model
+/// parallelism: then every parameter is the tower's rows (dim 0) of the whole net's, under the same name and with the same initial values,
+/// and one forward body serves both.
 /// </remarks>
 public sealed class AlexNet : ImageClassifier
 {
@@ -42,7 +45,8 @@ public sealed class AlexNet : ImageClassifier
     {
         this.net = net;
         towers = AlexNetShape.Towers / split.Parts;
-        (norm1, norm2) = (LocalResponseNorm.AsInPaper(groups: towers), LocalResponseNorm.AsInPaper(groups: towers)); // as each card normalised what it held
+        // as each card normalised what it held
+        (norm1, norm2) = (LocalResponseNorm.AsInPaper(groups: towers), LocalResponseNorm.AsInPaper(groups: towers));
         var tower = split.Part;
         const int Both = AlexNetShape.Towers;
 
@@ -65,14 +69,16 @@ public sealed class AlexNet : ImageClassifier
     /// <remarks>The trail gives one tower's channels at 224; T is the towers held here.</remarks>
     public override IReadOnlyList<NetworkUnit> Units =>
     [
-        new([nameof(conv1), nameof(norm1), nameof(pool1)], x => pool1.call(Normalized(norm1, conv1.call(Pad(x)).relu()))), // N×3×227×227 → N×T48×55×55 → N×T48×27×27
-        new([nameof(conv2), nameof(norm2), nameof(pool2)], x => pool2.call(Normalized(norm2, conv2.call(x).relu()))),      // N×T128×27×27 → N×T128×13×13
-        new([nameof(conv3)], x => conv3.call(Split.Gather(x)).relu()),                                                    // N×256×13×13 → N×T192×13×13
-        new([nameof(conv4)], x => conv4.call(x).relu()),                                                                  // N×T192×13×13
-        new([nameof(conv5), nameof(pool5)], x => pool5.call(conv5.call(x).relu())),                                       // N×T128×13×13 → N×T128×6×6
-        new([nameof(fc6), nameof(drop6)], x => drop6.call(fc6.call(Split.Gather(x.flatten(1))).relu())),                  // N×9216 → N×T2048
-        new([nameof(fc7), nameof(drop7)], x => drop7.call(fc7.call(Split.Gather(x)).relu())),                             // N×4096 → N×T2048
-        new([nameof(fc8)], x => Split.Finish(fc8.call(Split.Gather(x)))),                                                 // N×4096 → N×T(classes/2) → N×classes
+        // N×3×227×227 → N×T48×55×55 → N×T48×27×27
+        new([nameof(conv1), nameof(norm1), nameof(pool1)], x => pool1.call(Normalized(norm1, conv1.call(Pad(x)).relu()))),
+        // N×T128×27×27 → N×T128×13×13
+        new([nameof(conv2), nameof(norm2), nameof(pool2)], x => pool2.call(Normalized(norm2, conv2.call(x).relu()))),
+        new([nameof(conv3)], x => conv3.call(Split.Gather(x)).relu()), // N×256×13×13 → N×T192×13×13
+        new([nameof(conv4)], x => conv4.call(x).relu()), // N×T192×13×13
+        new([nameof(conv5), nameof(pool5)], x => pool5.call(conv5.call(x).relu())), // N×T128×13×13 → N×T128×6×6
+        new([nameof(fc6), nameof(drop6)], x => drop6.call(fc6.call(Split.Gather(x.flatten(1))).relu())), // N×9216 → N×T2048
+        new([nameof(fc7), nameof(drop7)], x => drop7.call(fc7.call(Split.Gather(x)).relu())), // N×4096 → N×T2048
+        new([nameof(fc8)], x => Split.Finish(fc8.call(Split.Gather(x)))), // N×4096 → N×T(classes/2) → N×classes
     ];
 
     /// <summary>The undivided net.</summary>
@@ -84,18 +90,24 @@ public sealed class AlexNet : ImageClassifier
     {
         var sizes = AlexNetShape.Read(options);
         if (split.Parts != AlexNetShape.Towers)
-            throw new ModelOptionException($"alexnet has {AlexNetShape.Towers} towers and cannot be split over {split.Parts} devices; use {AlexNetShape.Towers}");
+            throw new ModelOptionException(
+                $"alexnet has {AlexNetShape.Towers} towers and cannot be split over {split.Parts} devices; use {AlexNetShape.Towers}");
         if (sizes.Classifier.Classes % AlexNetShape.Towers != 0)
-            throw options.Wrong("classes", sizes.Classifier.Classes, "a net split by model needs an even number, since each tower computes half of the scores");
+            throw options.Wrong("classes", sizes.Classifier.Classes,
+                "a net split by model needs an even number, since each tower computes half of the scores");
         return new AlexNet(sizes, split, position, dtype);
     }
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
 
-    private Tensor Pad(Tensor images) => nn.functional.pad(images, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]);
+    private Tensor Pad(Tensor images) =>
+        nn.functional.pad(images, [net.Stem.PadBefore, net.Stem.PadAfter, net.Stem.PadBefore, net.Stem.PadAfter]);
 
-    /// <summary>§5: weights N(0, 0.01²); biases 1 in conv2, conv4, conv5 and the hidden fully connected layers, which gives their ReLUs positive inputs at first; else 0.</summary>
+    /// <summary>
+    /// §5: weights N(0, 0.01²); biases 1 in conv2, conv4, conv5 and the hidden fully connected layers, which gives their ReLUs positive
+    /// inputs at first; else 0.
+    /// </summary>
     private static Distribution Paper(ParameterShard shard) => shard.Name switch
     {
         "conv2.bias" or "conv4.bias" or "conv5.bias" or "fc6.bias" or "fc7.bias" => new Distribution.Constant(1),

@@ -5,10 +5,14 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.AlexNet;
 
-/// <summary>AlexNet as the review lists it in Keras: one tower of 96, 256, 384, 384 and 256 channels, no padding in the first convolution, no response normalisation.</summary>
+/// <summary>
+/// AlexNet as the review lists it in Keras: one tower of 96, 256, 384, 384 and 256 channels, no padding in the first convolution, no
+/// response normalisation.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); 62,378,344 parameters at 3×224×224 and 1000 classes. After Krizhevsky et al. 2012, from which it differs as
-/// said and in its last pooling, 2×2 where the paper's overlaps. Small images have the reduced stem of <see cref="Stem"/>.
+/// (N, channels, inputSize, inputSize) → (N, classes); 62,378,344 parameters at 3×224×224 and 1000 classes. After Krizhevsky et al. 2012,
+/// from which it differs as said and in its last pooling, 2×2 where the paper's overlaps. Small images have the reduced stem of
+/// <see cref="Stem"/>.
 /// </remarks>
 public sealed class AlexNetKeras : ImageClassifier
 {
@@ -69,7 +73,8 @@ public sealed class AlexNetKeras : ImageClassifier
     public static AlexNetKeras Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.FixedSize(options);
-        var (width, dropout, paperInit) = (CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
+        var (width, dropout, paperInit) = (
+            CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
         options.EnsureAllRead();
         return new AlexNetKeras(shape, width, dropout, paperInit, position, dtype);
     }
@@ -77,7 +82,10 @@ public sealed class AlexNetKeras : ImageClassifier
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => NetworkUnit.Run(Units, input);
 
-    /// <summary>The listing asks for Keras's "uniform", within ±0.05, in the convolutions and for nothing elsewhere, which is Glorot's uniform; biases 0.</summary>
+    /// <summary>
+    /// The listing asks for Keras's "uniform", within ±0.05, in the convolutions and for nothing elsewhere, which is Glorot's uniform;
+    /// biases 0.
+    /// </summary>
     private static Distribution Keras(ParameterShard shard) => shard.GlobalShape.Count switch
     {
         4 => new Distribution.Symmetric(0.05),

@@ -5,18 +5,21 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.AlexNet;
 
-/// <summary>AlexNet of 2014, one tower: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, §5.</summary>
+/// <summary>
+/// AlexNet of 2014, one tower: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", arXiv:1404.5997, §5.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); 61,100,840 parameters at 3×224×224 and 1000 classes; state-dict names and numerics are torchvision's, which has
-/// 256 filters in the fourth convolution where the paper has 384. Deviations: torchvision averages the last map to 6×6 at any size, the identity at
-/// 224; small images have the reduced stem of <see cref="Stem"/>.
+/// (N, channels, inputSize, inputSize) → (N, classes); 61,100,840 parameters at 3×224×224 and 1000 classes; state-dict names and numerics
+/// are torchvision's, which has 256 filters in the fourth convolution where the paper has 384. Deviations: torchvision averages the last
+/// map to 6×6 at any size, the identity at 224; small images have the reduced stem of <see cref="Stem"/>.
 /// </remarks>
 public sealed class AlexNetOneWeirdTrick : ImageClassifier
 {
     private readonly Sequential features;
     private readonly Sequential classifier;
 
-    private AlexNetOneWeirdTrick(ClassifierShape shape, double width, double dropout, bool paperInit, ChannelSplit split, StepPosition position, ScalarType dtype)
+    private AlexNetOneWeirdTrick(
+        ClassifierShape shape, double width, double dropout, bool paperInit, ChannelSplit split, StepPosition position, ScalarType dtype)
         : base("alexnet_owt", shape, position, split)
     {
         var stem = Stem.For(shape.InputSize);
@@ -62,7 +65,8 @@ public sealed class AlexNetOneWeirdTrick : ImageClassifier
     public static AlexNetOneWeirdTrick Create(ModelOptions options, ChannelSplit split, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.FixedSize(options);
-        var (width, dropout, paperInit) = (CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
+        var (width, dropout, paperInit) = (
+            CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
         options.EnsureAllRead();
         return new AlexNetOneWeirdTrick(shape, width, dropout, paperInit, split, position, dtype);
     }

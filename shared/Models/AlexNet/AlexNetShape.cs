@@ -8,7 +8,8 @@ public sealed record AlexNetShape
     /// <summary>The two cards of 2012.</summary>
     public const int Towers = 2;
 
-    private AlexNetShape(ClassifierShape classifier, double width, double dropout, DropoutForm dropoutForm, bool normalize, bool overlaps, string init)
+    private AlexNetShape(
+        ClassifierShape classifier, double width, double dropout, DropoutForm dropoutForm, bool normalize, bool overlaps, string init)
     {
         Classifier = classifier;
         Dropout = dropout;
@@ -89,8 +90,10 @@ public sealed record AlexNetShape
 /// <param name="OutputSize">Height and width of conv1's output.</param>
 public sealed record Stem(int PadBefore, int PadAfter, int Kernel, int Stride, int OutputSize)
 {
-    /// <summary>224: the paper's 11×11/4. The paper's sizes need 227 = 224 + 3 pixels and it does not say where they lie: 1 before, 2 after.
-    /// Small images: 5×5, stride 1 below 48 pixels and 2 from there on, so that the three poolings leave at least 2×2.</summary>
+    /// <summary>
+    /// 224: the paper's 11×11/4. The paper's sizes need 227 = 224 + 3 pixels and it does not say where they lie: 1 before, 2 after.
+    /// Small images: 5×5, stride 1 below 48 pixels and 2 from there on, so that the three poolings leave at least 2×2.
+    /// </summary>
     public static Stem For(int inputSize) => inputSize switch
     {
         224 => new Stem(1, 2, 11, 4, 55),

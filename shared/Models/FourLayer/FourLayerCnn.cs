@@ -4,11 +4,13 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models;
 
-/// <summary>The four-layer net for CIFAR-10 of Krizhevsky, Sutskever and Hinton 2012, Fig. 1: ReLU against tanh until 25 % training error.</summary>
+/// <summary>
+/// The four-layer net for CIFAR-10 of Krizhevsky, Sutskever and Hinton 2012, Fig. 1: ReLU against tanh until 25 % training error.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); 89,578 parameters at 3×32×32 and ten classes. The paper does not list the layers; these are the three
-/// convolutions and the one fully connected layer of its author's cuda-convnet (layers-18pct), without that file's normalisation, as the paper's figure is
-/// without regularisation.
+/// (N, channels, inputSize, inputSize) → (N, classes); 89,578 parameters at 3×32×32 and ten classes. The paper does not list the layers;
+/// these are the three convolutions and the one fully connected layer of its author's cuda-convnet (layers-18pct), without that file's
+/// normalisation, as the paper's figure is without regularisation.
 /// </remarks>
 public sealed class FourLayerCnn : ImageClassifier
 {
@@ -21,7 +23,8 @@ public sealed class FourLayerCnn : ImageClassifier
     private readonly AvgPool2d pool3 = nn.AvgPool2d(3, 2, ceil_mode: true);
     private readonly Linear fc;
 
-    private FourLayerCnn(ClassifierShape shape, double width, Func<Tensor, Tensor> activate, bool paperInit, StepPosition position, ScalarType dtype)
+    private FourLayerCnn(
+        ClassifierShape shape, double width, Func<Tensor, Tensor> activate, bool paperInit, StepPosition position, ScalarType dtype)
         : base("fourlayer_cnn", shape, position)
     {
         this.activate = activate;
@@ -70,5 +73,7 @@ public sealed class FourLayerCnn : ImageClassifier
 
     /// <summary>cuda-convnet's: σ 0.0001 in the first layer and 0.01 in the others; biases 0.</summary>
     private static Distribution CudaConvnet(ParameterShard shard) =>
-        shard.GlobalShape.Count == 1 ? new Distribution.Constant(0) : new Distribution.Gaussian(shard.Name == "conv1.weight" ? 0.0001 : 0.01);
+        shard.GlobalShape.Count == 1
+            ? new Distribution.Constant(0)
+            : new Distribution.Gaussian(shard.Name == "conv1.weight" ? 0.0001 : 0.01);
 }

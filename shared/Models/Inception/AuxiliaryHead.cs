@@ -5,11 +5,15 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 
 namespace Cluster.Models.Inception;
 
-/// <summary>Classifiers on a map in the middle of a net, which only training has: Szegedy et al. 2014, arXiv:1409.4842, §5, and 2015, arXiv:1512.00567, §4, Fig. 8.</summary>
+/// <summary>
+/// Classifiers on a map in the middle of a net, which only training has: Szegedy et al. 2014, arXiv:1409.4842, §5, and 2015,
+/// arXiv:1512.00567, §4, Fig. 8.
+/// </summary>
 internal static class AuxiliaryHead
 {
     /// <summary>GoogLeNet's: (N, input, H, W) → 4×4 → 128 channels → 1024 units → (N, classes).</summary>
-    public static Layer OfGoogLeNet(string name, int input, Layer pool, HeadOptions options, UnitStyle style, ClassifierShape shape, StepPosition position)
+    public static Layer OfGoogLeNet(
+        string name, int input, Layer pool, HeadOptions options, UnitStyle style, ClassifierShape shape, StepPosition position)
     {
         var (channels, hidden) = (style.Scaled(128), style.Scaled(1024));
         return nn.Sequential(

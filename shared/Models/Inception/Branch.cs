@@ -3,9 +3,13 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 
 namespace Cluster.Models.Inception;
 
-/// <summary>One way through an Inception block: layers in a row, the last of which may lie side by side; none at all passes the input on.</summary>
-/// <remarks>Channel counts are the published ones, which the net's width scales. A branch with a name of its own counts its layers, as in <c>branch2.0</c>; in one without,
-/// each has its own name.</remarks>
+/// <summary>
+/// One way through an Inception block: layers in a row, the last of which may lie side by side; none at all passes the input on.
+/// </summary>
+/// <remarks>
+/// Channel counts are the published ones, which the net's width scales. A branch with a name of its own counts its layers, as in
+/// <c>branch2.0</c>; in one without, each has its own name.
+/// </remarks>
 internal sealed class Branch
 {
     private readonly UnitStyle style;
@@ -18,7 +22,9 @@ internal sealed class Branch
     /// <summary>That go out.</summary>
     public int Channels { get; private set; }
 
-    /// <summary>A square convolution; <paramref name="valid"/>: without padding, the papers' "V", else so that stride 1 keeps the size.</summary>
+    /// <summary>
+    /// A square convolution; <paramref name="valid"/>: without padding, the papers' "V", else so that stride 1 keeps the size.
+    /// </summary>
     public Branch Conv(int channels, int kernel, int stride = 1, bool valid = false, string? name = null)
     {
         var padding = valid ? 0 : kernel / 2;

@@ -3,7 +3,10 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 
 namespace Cluster.Models.Inception;
 
-/// <summary>An Inception block: branches on the same input, their outputs joined along the channels: Szegedy et al. 2014, arXiv:1409.4842, §4, Fig. 2b.</summary>
+/// <summary>
+/// An Inception block: branches on the same input, their outputs joined along the channels: Szegedy et al. 2014, arXiv:1409.4842, §4, Fig.
+/// 2b.
+/// </summary>
 /// <remarks>(N, input, H, W) → (N, Channels, H′, W′).</remarks>
 internal sealed class Branches : nn.Module<Tensor, Tensor>
 {

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 namespace Cluster.Models.Inception;
 
 /// <summary>Convolution, batch normalisation where the net has it, and ReLU: the unit of every Inception net.</summary>
-/// <remarks>(N, input, H, W) → (N, output, H′, W′); parameters under torchvision's names, <c>conv</c> and <c>bn</c>, and with its ε of 0.001.</remarks>
+/// <remarks>
+/// (N, input, H, W) → (N, output, H′, W′); parameters under torchvision's names, <c>conv</c> and <c>bn</c>, and with its ε of 0.001.
+/// </remarks>
 internal sealed class ConvUnit : nn.Module<Tensor, Tensor>
 {
     /// <summary>What normalisation adds to the variance.</summary>
@@ -32,7 +34,10 @@ internal sealed class ConvUnit : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    /// <summary>A separable convolution: each channel by itself with <paramref name="multiplier"/> filters, and a 1×1 across them: Ioffe and Szegedy 2015, appendix.</summary>
+    /// <summary>
+    /// A separable convolution: each channel by itself with <paramref name="multiplier"/> filters, and a 1×1 across them: Ioffe and Szegedy
+    /// 2015, appendix.
+    /// </summary>
     public static ConvUnit Separable(int input, int output, int kernel, int stride, int multiplier, UnitStyle style) =>
         new(input, output, kernel, stride, multiplier, style);
 

@@ -5,15 +5,21 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 
 namespace Cluster.Models.Inception;
 
-/// <summary>GoogLeNet: Szegedy et al. 2014, "Going deeper with convolutions", arXiv:1409.4842, §5, Table 1, Fig. 3; and torchvision's version of it.</summary>
+/// <summary>
+/// GoogLeNet: Szegedy et al. 2014, "Going deeper with convolutions", arXiv:1409.4842, §5, Table 1, Fig. 3; and torchvision's version of it.
+/// </summary>
 /// <remarks>
-/// As in the paper: biases, no batch normalisation, local response normalisation after the first pooling and the third convolution (Fig. 3), 5×5 convolutions, heads after 4a and 4d. As
-/// torchvision has it: batch normalisation in place of biases and LRN, 3×3 where the paper has 5×5, the fourth pooling 2×2. Deviations: images of 28 to 64 pixels have a 3×3 first convolution (stride 1
-/// below 48 pixels, else 2) and none of the two poolings before 3a; a head pools any map that is not 14×14 adaptively to 4×4.
+/// As in the paper: biases, no batch normalisation, local response normalisation after the first pooling and the third convolution (Fig.
+/// 3), 5×5 convolutions, heads after 4a and 4d. As torchvision has it: batch normalisation in place of biases and LRN, 3×3 where the paper
+/// has 5×5, the fourth pooling 2×2. Deviations: images of 28 to 64 pixels have a 3×3 first convolution (stride 1 below 48 pixels, else 2)
+/// and none of the two poolings before 3a; a head pools any map that is not 14×14 adaptively to 4×4.
 /// </remarks>
 internal static class GoogLeNet
 {
-    /// <summary>Builds the paper's net from the options <c>inputSize channels classes width dropout lrn auxiliaryHeads auxiliaryWeight auxiliaryDropout init</c>.</summary>
+    /// <summary>
+    /// Builds the paper's net from the options <c>inputSize channels classes width dropout lrn auxiliaryHeads auxiliaryWeight
+    /// auxiliaryDropout init</c>.
+    /// </summary>
     public static InceptionClassifier Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.AnySize(options);
@@ -24,10 +30,14 @@ internal static class GoogLeNet
         var paperInit = CommonOptions.PaperInit(options);
         options.EnsureAllRead();
         return new InceptionClassifier(
-            "googlenet", shape, Stages(style, shape, normalizes, large: 5, pool4: 3, heads, position), dropout, heads.Weight, paperInit ? Caffe : Distribution.He, position);
+            "googlenet", shape, Stages(style, shape, normalizes, large: 5, pool4: 3, heads, position), dropout, heads.Weight,
+            paperInit ? Caffe : Distribution.He, position);
     }
 
-    /// <summary>Builds torchvision's net from the options <c>inputSize channels classes width dropout auxiliaryHeads auxiliaryWeight auxiliaryDropout init</c>.</summary>
+    /// <summary>
+    /// Builds torchvision's net from the options <c>inputSize channels classes width dropout auxiliaryHeads auxiliaryWeight
+    /// auxiliaryDropout init</c>.
+    /// </summary>
     public static InceptionClassifier CreateAsTorchvision(ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.AnySize(options);
@@ -37,7 +47,8 @@ internal static class GoogLeNet
         var paperInit = CommonOptions.PaperInit(options);
         options.EnsureAllRead();
         return new InceptionClassifier(
-            "googlenet_tv", shape, Stages(style, shape, normalizes: false, large: 3, pool4: 2, heads, position), dropout, heads.Weight, paperInit ? Torchvision : Distribution.He, position);
+            "googlenet_tv", shape, Stages(style, shape, normalizes: false, large: 3, pool4: 2, heads, position), dropout, heads.Weight,
+            paperInit ? Torchvision : Distribution.He, position);
     }
 
     private static Stages Stages(
@@ -67,11 +78,12 @@ internal static class GoogLeNet
         stages.Block("inception5a", Block(256, 160, 320, 32, 128, 128));                             // N×832×7×7
         return stages.Block("inception5b", Block(384, 192, 384, 48, 128, 128));                      // N×1024×7×7
 
-        Func<UnitStyle, int, Branches> Block(int direct, int reduced3, int filtered3, int reduced5, int filtered5, int pooled) => (s, input) => new Branches(
-            new Branch(s, input).Conv(direct, 1, name: "branch1"),
-            new Branch(s, input, "branch2").Conv(reduced3, 1).Conv(filtered3, 3),
-            new Branch(s, input, "branch3").Conv(reduced5, 1).Conv(filtered5, large),
-            new Branch(s, input, "branch4").Pool(nn.MaxPool2d(3, 1, 1)).Conv(pooled, 1));
+        Func<UnitStyle, int, Branches> Block(int direct, int reduced3, int filtered3, int reduced5, int filtered5, int pooled) =>
+            (s, input) => new Branches(
+                new Branch(s, input).Conv(direct, 1, name: "branch1"),
+                new Branch(s, input, "branch2").Conv(reduced3, 1).Conv(filtered3, 3),
+                new Branch(s, input, "branch3").Conv(reduced5, 1).Conv(filtered5, large),
+                new Branch(s, input, "branch4").Pool(nn.MaxPool2d(3, 1, 1)).Conv(pooled, 1));
 
         Func<int, Layer> Head(string name) => input => AuxiliaryHead.OfGoogLeNet(name, input, Pooling(), heads, style, shape, position);
 
@@ -80,7 +92,10 @@ internal static class GoogLeNet
 
     private static Layer Pool(int kernel) => nn.MaxPool2d(kernel, 2, ceil_mode: true);
 
-    /// <summary>The paper is silent; Caffe's reference, whose accuracy is the published one, draws within ±√(3/fan-in) and starts hidden biases at 0.2.</summary>
+    /// <summary>
+    /// The paper is silent; Caffe's reference, whose accuracy is the published one, draws within ±√(3/fan-in) and starts hidden biases at
+    /// 0.2.
+    /// </summary>
     private static Distribution Caffe(ParameterShard shard)
     {
         if (shard.GlobalShape.Count > 1)

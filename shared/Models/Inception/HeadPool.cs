@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 
-/// <summary>An auxiliary head's pooling: the papers' 5×5 averages, three pixels apart, on maps of the papers' sizes, and adaptive ones on others.</summary>
+/// <summary>
+/// An auxiliary head's pooling: the papers' 5×5 averages, three pixels apart, on maps of the papers' sizes, and adaptive ones on others.
+/// </summary>
 /// <remarks>(N, C, H, W) → (N, C, cells, cells), or more cells where a larger map is still one of the paper's.</remarks>
 internal sealed class HeadPool : nn.Module<Tensor, Tensor>
 {

@@ -6,9 +6,15 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 
 namespace Cluster.Models.Inception;
 
-/// <summary>A net of the Inception line: stages in a row, a global average, dropout and one fully connected layer; auxiliary heads on some stages' maps.</summary>
-/// <remarks>(N, channels, inputSize, inputSize) → (N, classes). What differs between the nets is their list of <see cref="Stages"/>. torchvision's <c>transform_input</c>, which
-/// renormalises images for weights ported from TensorFlow, is left out: it is false there unless such weights are asked for.</remarks>
+/// <summary>
+/// A net of the Inception line: stages in a row, a global average, dropout and one fully connected layer; auxiliary heads on some stages'
+/// maps.
+/// </summary>
+/// <remarks>
+/// (N, channels, inputSize, inputSize) → (N, classes). What differs between the nets is their list of <see cref="Stages"/>. torchvision's
+/// <c>transform_input</c>, which renormalises images for weights ported from TensorFlow, is left out: it is false there unless such weights
+/// are asked for.
+/// </remarks>
 public sealed class InceptionClassifier : ImageClassifier
 {
     private readonly Stages stages;
@@ -18,7 +24,8 @@ public sealed class InceptionClassifier : ImageClassifier
     private readonly Linear fc;
 
     internal InceptionClassifier(
-        string name, ClassifierShape shape, Stages stages, double dropout, double auxiliaryWeight, Func<ParameterShard, Distribution> init, StepPosition position)
+        string name, ClassifierShape shape, Stages stages, double dropout, double auxiliaryWeight, Func<ParameterShard, Distribution> init,
+        StepPosition position)
         : base(name, shape, position)
     {
         (this.stages, this.auxiliaryWeight) = (stages, auxiliaryWeight);
@@ -36,7 +43,8 @@ public sealed class InceptionClassifier : ImageClassifier
     }
 
     /// <inheritdoc/>
-    public override IReadOnlyList<double> AuxiliaryWeights => [.. stages.All.Where(stage => stage.Head is not null).Select(_ => auxiliaryWeight)];
+    public override IReadOnlyList<double> AuxiliaryWeights =>
+        [.. stages.All.Where(stage => stage.Head is not null).Select(_ => auxiliaryWeight)];
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input) => Outputs(input)[0];

@@ -4,11 +4,15 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 
-/// <summary>Inception-ResNet v1 and v2: Szegedy, Ioffe, Vanhoucke and Alemi 2016, arXiv:1602.07261, §3.2 and §3.3, Figs. 3, 7, 10 to 20, Table 1.</summary>
+/// <summary>
+/// Inception-ResNet v1 and v2: Szegedy, Ioffe, Vanhoucke and Alemi 2016, arXiv:1602.07261, §3.2 and §3.3, Figs. 3, 7, 10 to 20, Table 1.
+/// </summary>
 /// <remarks>
-/// v1 is the paper's net; its variants are those of common ports: a sixth C block, linear and unscaled, and after that 512 features in front of the last layer. v2 is its authors' code: plain stem, Mixed_5b, 10,
-/// 20 and 10 blocks, the last of them linear and unscaled, 1536 features by a 1×1; its variant <c>paper</c> is Fig. 15 with v4's stem and 5, 10 and 5 blocks, whose printed 1154 channels do not follow from
-/// its branches: 1152 do, and are built. Residuals are scaled by 0.17, 0.10 and 0.20 as in that code. Deviations: as for <see cref="InceptionV4"/>.
+/// v1 is the paper's net; its variants are those of common ports: a sixth C block, linear and unscaled, and after that 512 features in
+/// front of the last layer. v2 is its authors' code: plain stem, Mixed_5b, 10, 20 and 10 blocks, the last of them linear and unscaled, 1536
+/// features by a 1×1; its variant <c>paper</c> is Fig. 15 with v4's stem and 5, 10 and 5 blocks, whose printed 1154 channels do not follow
+/// from its branches: 1152 do, and are built. Residuals are scaled by 0.17, 0.10 and 0.20 as in that code. Deviations: as for
+/// <see cref="InceptionV4"/>.
 /// </remarks>
 internal static class InceptionResNet
 {
@@ -25,7 +29,8 @@ internal static class InceptionResNet
     public static InceptionClassifier CreateV2(ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var paper = options.Choice("variant", "slim", "paper") == "paper";
-        return Create("inception_resnet_v2", options, position, dtype, (stages, adds) => paper ? V2OfPaper(stages, adds) : V2(stages, adds));
+        return Create(
+            "inception_resnet_v2", options, position, dtype, (stages, adds) => paper ? V2OfPaper(stages, adds) : V2(stages, adds));
     }
 
     private static InceptionClassifier Create(
@@ -38,7 +43,8 @@ internal static class InceptionResNet
         CommonOptions.PaperInit(options);
         options.EnsureAllRead();
         // The paper is silent; its authors' code draws as He et al. do, so that init paper and init he name the same.
-        return new InceptionClassifier(name, shape, build(new Stages(style, shape), adds), dropout, auxiliaryWeight: 0, Distribution.He, position);
+        return new InceptionClassifier(
+            name, shape, build(new Stages(style, shape), adds), dropout, auxiliaryWeight: 0, Distribution.He, position);
     }
 
     private static Stages V1(Stages stages, bool adds, string variant)
@@ -53,7 +59,9 @@ internal static class InceptionResNet
         if (variant != "paper")
             stages.Residual("block_c6", 1, ResidualC(192, 192), new ResidualForm(adds, Scale: 1, Rectifies: false));
         if (variant == "features512")
-            stages.Add("features", new PooledFeatures(stages.Channels, stages.Style.Scaled(512), stages.Style.Dtype), stages.Style.Scaled(512)); // N×512×1×1
+            // N×512×1×1
+            stages.Add(
+                "features", new PooledFeatures(stages.Channels, stages.Style.Scaled(512), stages.Style.Dtype), stages.Style.Scaled(512));
         return stages;
     }
 

@@ -3,15 +3,21 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 
-/// <summary>Inception v3: Szegedy et al. 2015, "Rethinking the Inception architecture for computer vision", arXiv:1512.00567, §6, Table 1, Figs. 5 to 10.</summary>
+/// <summary>
+/// Inception v3: Szegedy et al. 2015, "Rethinking the Inception architecture for computer vision", arXiv:1512.00567, §6, Table 1, Figs. 5
+/// to 10.
+/// </summary>
 /// <remarks>
-/// State-dict names and numerics are torchvision's, which keeps a real 5×5 in Mixed_5b to 5d where Fig. 5 has two 3×3 (it has a tower of these beside). The option <c>gridReduction</c> builds Mixed_6a and
-/// 7a as the paper compares them (§5, Figs. 9 and 10): convolutions and pool in parallel, or the same block at stride 1 after the pool or before it. Deviations: images of 28 to 64 pixels
-/// have a stem that keeps their size but for the first convolution (stride 1 below 48 pixels, else 2); the head pools maps of less than 17×17 adaptively.
+/// State-dict names and numerics are torchvision's, which keeps a real 5×5 in Mixed_5b to 5d where Fig. 5 has two 3×3 (it has a tower of
+/// these beside). The option <c>gridReduction</c> builds Mixed_6a and 7a as the paper compares them (§5, Figs. 9 and 10): convolutions and
+/// pool in parallel, or the same block at stride 1 after the pool or before it. Deviations: images of 28 to 64 pixels have a stem that
+/// keeps their size but for the first convolution (stride 1 below 48 pixels, else 2); the head pools maps of less than 17×17 adaptively.
 /// </remarks>
 internal static class InceptionV3
 {
-    /// <summary>Builds the net from the options <c>inputSize channels classes width dropout gridReduction auxiliaryHeads auxiliaryWeight init</c>.</summary>
+    /// <summary>
+    /// Builds the net from the options <c>inputSize channels classes width dropout gridReduction auxiliaryHeads auxiliaryWeight init</c>.
+    /// </summary>
     public static InceptionClassifier Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.AnySize(options, published: 299);
@@ -27,7 +33,8 @@ internal static class InceptionV3
         var paperInit = CommonOptions.PaperInit(options);
         options.EnsureAllRead();
         return new InceptionClassifier(
-            "inception_v3", shape, Stages(style, shape, order, heads), dropout, heads.Weight, paperInit ? Torchvision : Distribution.He, position);
+            "inception_v3", shape, Stages(style, shape, order, heads), dropout, heads.Weight, paperInit ? Torchvision : Distribution.He,
+            position);
     }
 
     private static Stages Stages(UnitStyle style, ClassifierShape shape, GridReduction order, HeadOptions heads) => new Stages(style, shape)
@@ -60,20 +67,22 @@ internal static class InceptionV3
     private static Func<UnitStyle, int, Branches> Figure6(int seven) => (s, input) => new Branches(
         new Branch(s, input).Conv(192, 1, name: "branch1x1"),
         new Branch(s, input).Conv(seven, 1, name: "branch7x7_1").Conv(seven, (1, 7), "branch7x7_2").Conv(192, (7, 1), "branch7x7_3"),
-        new Branch(s, input).Conv(seven, 1, name: "branch7x7dbl_1").Conv(seven, (7, 1), "branch7x7dbl_2").Conv(seven, (1, 7), "branch7x7dbl_3")
-            .Conv(seven, (7, 1), "branch7x7dbl_4").Conv(192, (1, 7), "branch7x7dbl_5"),
+        new Branch(s, input).Conv(seven, 1, name: "branch7x7dbl_1").Conv(seven, (7, 1), "branch7x7dbl_2")
+            .Conv(seven, (1, 7), "branch7x7dbl_3").Conv(seven, (7, 1), "branch7x7dbl_4").Conv(192, (1, 7), "branch7x7dbl_5"),
         new Branch(s, input).Pool(nn.AvgPool2d(3, 1, 1)).Conv(192, 1, name: "branch_pool"));
 
     private static Branches Figure7(UnitStyle s, int input) => new(
         new Branch(s, input).Conv(320, 1, name: "branch1x1"),
         new Branch(s, input).Conv(384, 1, name: "branch3x3_1").Fork(384, "branch3x3_2a", "branch3x3_2b"),
-        new Branch(s, input).Conv(448, 1, name: "branch3x3dbl_1").Conv(384, 3, name: "branch3x3dbl_2").Fork(384, "branch3x3dbl_3a", "branch3x3dbl_3b"),
+        new Branch(s, input).Conv(448, 1, name: "branch3x3dbl_1").Conv(384, 3, name: "branch3x3dbl_2")
+            .Fork(384, "branch3x3dbl_3a", "branch3x3dbl_3b"),
         new Branch(s, input).Pool(nn.AvgPool2d(3, 1, 1)).Conv(192, 1, name: "branch_pool"));
 
     private static Func<UnitStyle, int, Branches> FirstReduction(GridReduction order) => (s, input) => Reduction(
         order,
         new Branch(s, input).Conv(384, 3, Stride(order), Valid(order), "branch3x3"),
-        new Branch(s, input).Conv(64, 1, name: "branch3x3dbl_1").Conv(96, 3, name: "branch3x3dbl_2").Conv(96, 3, Stride(order), Valid(order), "branch3x3dbl_3"),
+        new Branch(s, input).Conv(64, 1, name: "branch3x3dbl_1").Conv(96, 3, name: "branch3x3dbl_2")
+            .Conv(96, 3, Stride(order), Valid(order), "branch3x3dbl_3"),
         new Branch(s, input));
 
     private static Func<UnitStyle, int, Branches> SecondReduction(GridReduction order) => (s, input) => Reduction(
@@ -99,12 +108,13 @@ internal static class InceptionV3
     private static bool Valid(GridReduction order) => order == GridReduction.Parallel;
 
     /// <summary>torchvision's: σ 0.1, and less in the head's last two layers; cut off at ±2, which leaves them as good as normal.</summary>
-    private static Distribution Torchvision(ParameterShard shard) => shard.GlobalShape.Count == 1 ? Distribution.OneOrZero(shard) : shard.Name switch
-    {
-        "AuxLogits.conv1.conv.weight" => new Distribution.Gaussian(0.01),
-        "AuxLogits.fc.weight" => new Distribution.Gaussian(0.001),
-        _ => new Distribution.Gaussian(0.1),
-    };
+    private static Distribution Torchvision(ParameterShard shard) =>
+        shard.GlobalShape.Count == 1 ? Distribution.OneOrZero(shard) : shard.Name switch
+        {
+            "AuxLogits.conv1.conv.weight" => new Distribution.Gaussian(0.01),
+            "AuxLogits.fc.weight" => new Distribution.Gaussian(0.001),
+            _ => new Distribution.Gaussian(0.1),
+        };
 }
 
 /// <summary>How a grid is halved: Szegedy et al. 2015, arXiv:1512.00567, §5.</summary>

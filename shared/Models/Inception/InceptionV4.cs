@@ -3,9 +3,14 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 
-/// <summary>Inception v4: Szegedy, Ioffe, Vanhoucke and Alemi 2016, "Inception-v4, Inception-ResNet and the impact of residual connections on learning", arXiv:1602.07261, §3.1, Figs. 3 to 9.</summary>
-/// <remarks>Deviations: pooled averages leave padding out, as in its authors' code; images of 28 to 64 pixels have a stem that keeps their size but for the first convolution
-/// (stride 1 below 48 pixels, else 2).</remarks>
+/// <summary>
+/// Inception v4: Szegedy, Ioffe, Vanhoucke and Alemi 2016, "Inception-v4, Inception-ResNet and the impact of residual connections on
+/// learning", arXiv:1602.07261, §3.1, Figs. 3 to 9.
+/// </summary>
+/// <remarks>
+/// Deviations: pooled averages leave padding out, as in its authors' code; images of 28 to 64 pixels have a stem that keeps their size but
+/// for the first convolution (stride 1 below 48 pixels, else 2).
+/// </remarks>
 internal static class InceptionV4
 {
     /// <summary>Builds the net from the options <c>inputSize channels classes width dropout init</c>.</summary>

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 
-/// <summary>A global average and fewer, normalised features of it: what ports of Inception-ResNet v1 for faces have in front of their last layer.</summary>
+/// <summary>
+/// A global average and fewer, normalised features of it: what ports of Inception-ResNet v1 for faces have in front of their last layer.
+/// </summary>
 /// <remarks>(N, input, H, W) → (N, output, 1, 1).</remarks>
 internal sealed class PooledFeatures : nn.Module<Tensor, Tensor>
 {

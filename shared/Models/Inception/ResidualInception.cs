@@ -4,10 +4,12 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Inception;
 
-/// <summary>Inception block within a residual one: Szegedy et al. 2016, arXiv:1602.07261, §3.2 and §3.3, Figs. 10, 11, 13, 16, 17, 19 and 20.</summary>
+/// <summary>
+/// Inception block within a residual one: Szegedy et al. 2016, arXiv:1602.07261, §3.2 and §3.3, Figs. 10, 11, 13, 16, 17, 19 and 20.
+/// </summary>
 /// <remarks>
-/// (N, C, H, W) → the same: ReLU(x + scale · up(branches(x))), where <c>up</c> is the linear 1×1 convolution, with biases and without normalisation, that brings the joined
-/// branches back to C channels.
+/// (N, C, H, W) → the same: ReLU(x + scale · up(branches(x))), where <c>up</c> is the linear 1×1 convolution, with biases and without
+/// normalisation, that brings the joined branches back to C channels.
 /// </remarks>
 internal sealed class ResidualInception : nn.Module<Tensor, Tensor>
 {

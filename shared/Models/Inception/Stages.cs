@@ -67,7 +67,8 @@ internal sealed class Stages
 
     /// <summary>Residual blocks of one kind.</summary>
     public Stages Residual(string name, int count, Func<UnitStyle, int, Branches> block, ResidualForm form) => Keep(
-        name, nn.Sequential(Enumerable.Range(0, count).Select(Layer (_) => new ResidualInception(block(Style, Channels), Channels, form, Style.Dtype))));
+        name, nn.Sequential(
+            Enumerable.Range(0, count).Select(Layer (_) => new ResidualInception(block(Style, Channels), Channels, form, Style.Dtype))));
 
     /// <summary>A head on the last stage's map, where the net has heads.</summary>
     public Stages Head(string name, bool present, Func<int, Layer> head)

@@ -4,7 +4,9 @@ using static TorchSharp.torch;
 namespace Cluster.Models.Initialization;
 
 /// <summary>Initial values as a pure function of (seed, parameter name, element index in the undivided tensor).</summary>
-/// <remarks>A rank that holds rows of a tensor computes just those and gets what the undivided net has there, without talking to anyone.</remarks>
+/// <remarks>
+/// A rank that holds rows of a tensor computes just those and gets what the undivided net has there, without talking to anyone.
+/// </remarks>
 public static class SeededInitialization
 {
     /// <summary>Below this many elements a second thread costs more than it brings.</summary>
@@ -33,7 +35,8 @@ public static class SeededInitialization
                 Store(parameter, Draw(elements, draw));
                 break;
             default:
-                throw new ArgumentException($"parameter {shard.Name} is {parameter.dtype}; float32 or float64 is needed", nameof(parameter));
+                throw new ArgumentException(
+                    $"parameter {shard.Name} is {parameter.dtype}; float32 or float64 is needed", nameof(parameter));
         }
     }
 

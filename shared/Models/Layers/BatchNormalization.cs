@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 namespace Cluster.Models.Layers;
 
 /// <summary>
-/// Normalises each channel over the batch: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2. PyTorch's <c>BatchNorm2d</c>, and a
-/// seam for ranks that share the batch.
+/// Normalises each channel over the batch: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2. PyTorch's <c>BatchNorm2d</c>, and
+/// a seam for ranks that share the batch.
 /// </summary>
 /// <remarks>(N, C, H, W) → the same.</remarks>
 public sealed class BatchNormalization : BatchNorm
@@ -19,8 +19,8 @@ public sealed class BatchNormalization : BatchNorm
     }
 
     /// <summary>
-    /// Takes the training pass's place where this process sees a part of the batch only: normalises (n, C, H, W) by the statistics of the whole batch and updates
-    /// the running ones. Null: the batch here is the whole.
+    /// Takes the training pass's place where this process sees a part of the batch only: normalises (n, C, H, W) by the statistics of the
+    /// whole batch and updates the running ones. Null: the batch here is the whole.
     /// </summary>
     public Func<Tensor, Tensor>? OverWholeBatch { get; set; }
 
@@ -33,7 +33,8 @@ public sealed class BatchNormalization : BatchNorm
         if (training && input.dim() == 4 && input.shape is [1, _, 1, 1])
         {
             throw new ModelOptionException(
-                $"batch normalisation of {num_features} channels sees one sample of 1×1 here, and one value has no variance; raise hyperparameters.globalBatchSize " +
+                $"batch normalisation of {num_features} channels sees one sample of 1×1 here, and one value has no variance; "
+                    + "raise hyperparameters.globalBatchSize " +
                 "so that every rank and micro-batch has 2 samples, or model.options.inputSize");
         }
 

@@ -4,10 +4,13 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Layers;
 
-/// <summary>Dropout: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", §4 (original form) and §10 (inverted).</summary>
+/// <summary>
+/// Dropout: Srivastava et al. 2014, "Dropout: a simple way to prevent neural networks from overfitting", §4 (original form) and §10
+/// (inverted).
+/// </summary>
 /// <remarks>
-/// (N, units) → the same. A unit's fate depends on (seed, step, layer, sample within the global batch, unit within the undivided layer) alone, so one
-/// device, ranks that share the batch and ranks that share the layer all drop the same ones.
+/// (N, units) → the same. A unit's fate depends on (seed, step, layer, sample within the global batch, unit within the undivided layer)
+/// alone, so one device, ranks that share the batch and ranks that share the layer all drop the same ones.
 /// </remarks>
 public sealed class CounterDropout : nn.Module<Tensor, Tensor>
 {
@@ -24,13 +27,16 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
     /// <param name="firstUnit">Index of the first unit held here.</param>
     /// <param name="position">The model's.</param>
     /// <param name="form">Where the dropped units are made up for.</param>
-    public CounterDropout(string layer, double probability, long layerUnits, long firstUnit, StepPosition position, DropoutForm form = DropoutForm.Inverted)
+    public CounterDropout(
+        string layer, double probability, long layerUnits, long firstUnit, StepPosition position, DropoutForm form = DropoutForm.Inverted)
         : base(nameof(CounterDropout))
     {
         if (probability is not (>= 0 and < 1))
-            throw new ArgumentOutOfRangeException(nameof(probability), probability, "the probability of dropping a unit must lie in [0, 1)");
+            throw new ArgumentOutOfRangeException(
+                nameof(probability), probability, "the probability of dropping a unit must lie in [0, 1)");
         this.layer = CounterRandom.Word(layer);
-        (this.probability, this.layerUnits, this.firstUnit, this.position, this.form) = (probability, layerUnits, firstUnit, position, form);
+        (this.probability, this.layerUnits, this.firstUnit, this.position, this.form) = (
+            probability, layerUnits, firstUnit, position, form);
     }
 
     /// <inheritdoc/>
@@ -45,7 +51,9 @@ public sealed class CounterDropout : nn.Module<Tensor, Tensor>
         if (!training || probability == 0)
             return input.alias(); // its own reference: a sequence disposes of what lies between its layers
 
-        return input * (input.device_type == DeviceType.CPU ? Mask(input.shape, input.dtype) : MaskByOperators(input.shape, input.dtype, input.device));
+        return input * (input.device_type == DeviceType.CPU
+            ? Mask(input.shape, input.dtype)
+            : MaskByOperators(input.shape, input.dtype, input.device));
     }
 
     /// <summary>What kept units are multiplied by.</summary>

@@ -2,11 +2,14 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Layers;
 
-/// <summary>What a custom function's backward hands to libtorch: kept until libtorch has a hold of its own on it, and freed right after.</summary>
+/// <summary>
+/// What a custom function's backward hands to libtorch: kept until libtorch has a hold of its own on it, and freed right after.
+/// </summary>
 /// <remarks>
-/// TorchSharp 0.107 passes the handles of what backward returns on and keeps nothing, so that a collection in between would free the gradients under libtorch's hands.
-/// libtorch copies them before it calls anything else on the same thread. So what a thread handed over last stays rooted here until it hands over again, or
-/// <see cref="Release"/>; left to a dispose scope, every gradient would stay until the step's end.
+/// TorchSharp 0.107 passes the handles of what backward returns on and keeps nothing, so that a collection in between would free the
+/// gradients under libtorch's hands. libtorch copies them before it calls anything else on the same thread. So what a thread handed over
+/// last stays rooted here until it hands over again, or <see cref="Release"/>; left to a dispose scope, every gradient would stay until the
+/// step's end.
 /// </remarks>
 public static class HandedGradients
 {

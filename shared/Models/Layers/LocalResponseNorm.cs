@@ -9,9 +9,10 @@ namespace Cluster.Models.Layers;
 /// b_i = a_i / (k + α · Σ_{|j−i| ≤ n/2} a_j²)^β, the sum clipped to the channels that exist.
 /// </summary>
 /// <remarks>
-/// (N, C, H, W) → the same, in the layout of the input. In float32 on the CPU and with the paper's β of ¾ a kernel of our own passes over memory once. Otherwise
-/// the window sum is one product with a banded C×C matrix: forward and backward are a matrix product each, where shifted sums make a padded copy for every
-/// channel of the window (measured on one core at 128×24×28×28, both directions: 35 ms against 64 ms, and 106 ms for PyTorch's average pooling).
+/// (N, C, H, W) → the same, in the layout of the input. In float32 on the CPU and with the paper's β of ¾ a kernel of our own passes over
+/// memory once. Otherwise the window sum is one product with a banded C×C matrix: forward and backward are a matrix product each, where
+/// shifted sums make a padded copy for every channel of the window (measured on one core at 128×24×28×28, both directions: 35 ms against 64
+/// ms, and 106 ms for PyTorch's average pooling).
 /// </remarks>
 public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>
 {
@@ -40,13 +41,18 @@ public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>
     /// <param name="beta">β.</param>
     /// <param name="k">k.</param>
     /// <param name="groups">Equal groups of channels, each normalised by itself.</param>
-    public static LocalResponseNorm AsInPaper(int size = 5, double alpha = 1e-4, double beta = 0.75, double k = 2, int groups = 1) => new(size, alpha, beta, k, groups);
+    public static LocalResponseNorm AsInPaper(int size = 5, double alpha = 1e-4, double beta = 0.75, double k = 2, int groups = 1) =>
+        new(size, alpha, beta, k, groups);
 
-    /// <summary>PyTorch's (and Caffe's) convention: α multiplies the mean over the window, so it is divided by <paramref name="size"/>.</summary>
-    public static LocalResponseNorm AsInPyTorch(int size, double alpha = 1e-4, double beta = 0.75, double k = 1) => new(size, alpha / size, beta, k, groups: 1);
+    /// <summary>
+    /// PyTorch's (and Caffe's) convention: α multiplies the mean over the window, so it is divided by <paramref name="size"/>.
+    /// </summary>
+    public static LocalResponseNorm AsInPyTorch(int size, double alpha = 1e-4, double beta = 0.75, double k = 1) =>
+        new(size, alpha / size, beta, k, groups: 1);
 
     /// <inheritdoc/>
-    public override Tensor forward(Tensor input) => IsForKernel(input) ? FusedResponseNorm.Apply(input, (size, alpha, k), groups) : ByMatrix(input);
+    public override Tensor forward(Tensor input) =>
+        IsForKernel(input) ? FusedResponseNorm.Apply(input, (size, alpha, k), groups) : ByMatrix(input);
 
     /// <summary>By libtorch's operators.</summary>
     internal Tensor ByMatrix(Tensor input)
@@ -59,7 +65,8 @@ public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>
         return (input_NCP * Power(scale_NCP)).reshape(input.shape);
     }
 
-    private bool IsForKernel(Tensor input) => beta == KernelBeta && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU && input.numel() > 0;
+    private bool IsForKernel(Tensor input) =>
+        beta == KernelBeta && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU && input.numel() > 0;
 
     /// <summary>scale^−β. The paper's ¾ as square roots, which take a third of the time of a general power.</summary>
     private Tensor Power(Tensor scale)

@@ -5,8 +5,8 @@ namespace Cluster.Models.Layers;
 
 /// <summary>min(max(x, 0), 6): Krizhevsky 2010, "Convolutional deep belief networks on CIFAR-10".</summary>
 /// <remarks>
-/// Any shape → the same. Not in place: its gradient needs what came in, which libtorch would copy first. libtorch 1.13 has no gradient of it in bfloat16 on CPUs: there it is taken in
-/// float32, which rounds nothing.
+/// Any shape → the same. Not in place: its gradient needs what came in, which libtorch would copy first. libtorch 1.13 has no gradient of
+/// it in bfloat16 on CPUs: there it is taken in float32, which rounds nothing.
 /// </remarks>
 public sealed class Relu6() : nn.Module<Tensor, Tensor>(nameof(Relu6))
 {

@@ -7,9 +7,9 @@ namespace Cluster.Models.Layers;
 
 /// <summary>Local response normalisation with β = ¾ in one pass over memory, forward and backward, on float32 in either layout.</summary>
 /// <remarks>
-/// Works on blocks that fit in a core's cache. A block's lines lie in scratch memory between zeros, so that a window that reaches past the first or last
-/// channel needs no case of its own: with a plane a channel a line is a channel's next pixels and the window goes from line to line; with a pixel's channels
-/// together a line is a pixel and the window goes along it.
+/// Works on blocks that fit in a core's cache. A block's lines lie in scratch memory between zeros, so that a window that reaches past the
+/// first or last channel needs no case of its own: with a plane a channel a line is a channel's next pixels and the window goes from line
+/// to line; with a pixel's channels together a line is a pixel and the window goes along it.
 /// </remarks>
 internal sealed unsafe class ResponseNormKernel
 {
@@ -32,7 +32,8 @@ internal sealed unsafe class ResponseNormKernel
     /// <param name="channels">Of a group.</param>
     /// <param name="pixels">H·W.</param>
     /// <param name="channelsLast">The layout of all tensors.</param>
-    public ResponseNormKernel((int Size, double Alpha, double K) norm, long samples, int groups, long channels, long pixels, bool channelsLast)
+    public ResponseNormKernel(
+        (int Size, double Alpha, double K) norm, long samples, int groups, long channels, long pixels, bool channelsLast)
     {
         (size, alpha, k) = (norm.Size, (float)norm.Alpha, (float)norm.K);
         (this.channels, this.pixels) = (channels, pixels);
@@ -41,7 +42,8 @@ internal sealed unsafe class ResponseNormKernel
         if (channelsLast)
         {
             var width = half + Padded(channels) + half;
-            shape = new Block(LineStride: groups * channels, ScratchStride: width, Origin: half, WindowStep: 1, ScratchFloats: BlockPixels * width);
+            shape = new Block(
+                LineStride: groups * channels, ScratchStride: width, Origin: half, WindowStep: 1, ScratchFloats: BlockPixels * width);
             var rows = samples * pixels;
             tiles = (rows + BlockPixels - 1) / BlockPixels;
             lastLines = rows - ((tiles - 1) * BlockPixels);
@@ -49,7 +51,8 @@ internal sealed unsafe class ResponseNormKernel
         }
         else
         {
-            shape = new Block(LineStride: pixels, TilePixels, Origin: half * TilePixels, WindowStep: TilePixels, ScratchFloats: (channels + (2 * half)) * TilePixels);
+            shape = new Block(LineStride: pixels, TilePixels, Origin: half * TilePixels, WindowStep: TilePixels,
+                ScratchFloats: (channels + (2 * half)) * TilePixels);
             tiles = (pixels + TilePixels - 1) / TilePixels;
             blocks = samples * groups * tiles;
         }
@@ -78,7 +81,8 @@ internal sealed unsafe class ResponseNormKernel
         for (var block = begin; block < end; block++)
         {
             var place = Place(block);
-            Backward((float*)input + place.Start, (float*)outputGradient + place.Start, (float*)inputGradient + place.Start, squares, shares, place.Lines, place.Length);
+            Backward((float*)input + place.Start, (float*)outputGradient + place.Start, (float*)inputGradient + place.Start, squares,
+                shares, place.Lines, place.Length);
         }
 
         NativeMemory.AlignedFree(squares);
@@ -101,7 +105,8 @@ internal sealed unsafe class ResponseNormKernel
         if (IsChannelsLast)
         {
             var (group, tile) = (block / tiles, block % tiles);
-            return ((tile * BlockPixels * shape.LineStride) + (group * channels), (int)(tile == tiles - 1 ? lastLines : BlockPixels), (int)channels);
+            return ((tile * BlockPixels * shape.LineStride) + (group * channels), (int)(tile == tiles - 1 ? lastLines : BlockPixels),
+                (int)channels);
         }
 
         var (plane, column) = (block / tiles, block % tiles * TilePixels);
@@ -178,7 +183,8 @@ internal sealed unsafe class ResponseNormKernel
     private static Vector512<float> Sum(float* first, int window, long step)
     {
         if (window == 5) // as in every net here
-            return Vector512.Load(first) + Vector512.Load(first + step) + Vector512.Load(first + (2 * step)) + Vector512.Load(first + (3 * step)) + Vector512.Load(first + (4 * step));
+            return Vector512.Load(first) + Vector512.Load(first + step) + Vector512.Load(first + (2 * step))
+                + Vector512.Load(first + (3 * step)) + Vector512.Load(first + (4 * step));
         var sum = Vector512.Load(first);
         for (var i = 1; i < window; i++)
             sum += Vector512.Load(first + (i * step));

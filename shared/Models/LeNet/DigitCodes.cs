@@ -1,7 +1,12 @@
 namespace Cluster.Models.LeNet;
 
-/// <summary>The fixed targets of LeNet-5's output units: LeCun et al. 1998, §II.B: bitmaps of 7×12 pixels, +1 in ink and −1 elsewhere.</summary>
-/// <remarks>Drawn after the style of Fig. 3, which shows the whole of ASCII; classes beyond the digits have the random codes that the paper names as the alternative.</remarks>
+/// <summary>
+/// The fixed targets of LeNet-5's output units: LeCun et al. 1998, §II.B: bitmaps of 7×12 pixels, +1 in ink and −1 elsewhere.
+/// </summary>
+/// <remarks>
+/// Drawn after the style of Fig. 3, which shows the whole of ASCII; classes beyond the digits have the random codes that the paper names as
+/// the alternative.
+/// </remarks>
 public static class DigitCodes
 {
     /// <summary>Pixels of a code, which are F6's units.</summary>

@@ -5,7 +5,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.LeNet;
 
-/// <summary>LeNet-5: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition", §II.B, Fig. 2.</summary>
+/// <summary>
+/// LeNet-5: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition", §II.B, Fig. 2.
+/// </summary>
 /// <remarks>
 /// (N, channels, 28 or 32, the same) → (N, classes); 61,706 parameters with one channel and ten classes. Deviations, which are
 /// everybody's today: C3 sees all maps of S2 (the paper's Table I connects some), subsampling has no trained coefficient, tanh is plain

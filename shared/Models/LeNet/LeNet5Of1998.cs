@@ -5,11 +5,15 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.LeNet;
 
-/// <summary>LeNet-5 as published: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition", §II.B, Fig. 2, Table I, Appendix A.</summary>
+/// <summary>
+/// LeNet-5 as published: LeCun, Bottou, Bengio and Haffner 1998, "Gradient-based learning applied to document recognition", §II.B, Fig. 2,
+/// Table I, Appendix A.
+/// </summary>
 /// <remarks>
-/// (N, channels, 28 or 32, the same) → (N, classes); 60,000 parameters with one channel: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6 10,164. A logit is minus the
-/// squared distance between F6 and the class's fixed code, so that cross-entropy is the paper's equation 9 without its constant for rubbish
-/// classes. Deviations: the digits' bitmaps are drawn anew (<see cref="DigitCodes"/>), and images of 28 pixels are padded to the paper's 32.
+/// (N, channels, 28 or 32, the same) → (N, classes); 60,000 parameters with one channel: C1 156, S2 12, C3 1,516, S4 32, C5 48,120, F6
+/// 10,164. A logit is minus the squared distance between F6 and the class's fixed code, so that cross-entropy is the paper's equation 9
+/// without its constant for rubbish classes. Deviations: the digits' bitmaps are drawn anew (<see cref="DigitCodes"/>), and images of 28
+/// pixels are padded to the paper's 32.
 /// </remarks>
 public sealed class LeNet5Of1998 : ImageClassifier
 {
@@ -76,7 +80,9 @@ public sealed class LeNet5Of1998 : ImageClassifier
         return (difference * difference).sum(2);
     }
 
-    /// <summary>Appendix A: uniform within ±2.4/F, F the unit's inputs (4 for subsampling); biases are drawn like its other weights.</summary>
+    /// <summary>
+    /// Appendix A: uniform within ±2.4/F, F the unit's inputs (4 for subsampling); biases are drawn like its other weights.
+    /// </summary>
     private Distribution Paper(ParameterShard shard)
     {
         var layer = shard.Name.Split('.')[0];

@@ -3,8 +3,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.LeNet;
 
-/// <summary>S2 and S4 of LeNet-5: the four inputs of a 2×2 field are added, multiplied by a trained coefficient of the map, and a trained bias is added:
-/// LeCun et al. 1998, §II.B.</summary>
+/// <summary>
+/// S2 and S4 of LeNet-5: the four inputs of a 2×2 field are added, multiplied by a trained coefficient of the map, and a trained bias is
+/// added: LeCun et al. 1998, §II.B.
+/// </summary>
 /// <remarks>(N, maps, H, W) → (N, maps, H/2, W/2), before the squashing.</remarks>
 public sealed class Subsampling : nn.Module<Tensor, Tensor>
 {

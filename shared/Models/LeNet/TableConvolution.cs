@@ -5,7 +5,10 @@ using static TorchSharp.torch;
 namespace Cluster.Models.LeNet;
 
 /// <summary>C3 of LeNet-5: a 5×5 convolution whose 16 output maps each see some of the 6 input maps: LeCun et al. 1998, Table I.</summary>
-/// <remarks>(N, 6, H, W) → (N, 16, H − 4, W − 4); 60 kernels and 16 biases, 1,516 parameters. <c>weight</c> holds the kernels by output map, then input map.</remarks>
+/// <remarks>
+/// (N, 6, H, W) → (N, 16, H − 4, W − 4); 60 kernels and 16 biases, 1,516 parameters. <c>weight</c> holds the kernels by output map, then
+/// input map.
+/// </remarks>
 public sealed class TableConvolution : nn.Module<Tensor, Tensor>
 {
     private const int Inputs = 6;
@@ -38,14 +41,16 @@ public sealed class TableConvolution : nn.Module<Tensor, Tensor>
     public static double[] MapFanIns() => [.. Connections.Select(inputs => (double)(Kernel * Kernel * inputs.Length))];
 
     /// <summary>Inputs of the unit that a kernel belongs to, by kernel.</summary>
-    public static double[] KernelFanIns() => [.. Connections.SelectMany(inputs => inputs.Select(_ => (double)(Kernel * Kernel * inputs.Length)))];
+    public static double[] KernelFanIns() =>
+        [.. Connections.SelectMany(inputs => inputs.Select(_ => (double)(Kernel * Kernel * inputs.Length)))];
 
     /// <inheritdoc/>
     public override Tensor forward(Tensor input)
     {
         using Scalar once = 1;
         var none = zeros(Connections.Length * Inputs, Kernel * Kernel, weight.dtype, weight.device);
-        var dense = none.index_add(0, tensor(Places, device: weight.device), weight.view(Places.Length, Kernel * Kernel), once); // 96×25, 36 rows zero
+        // 96×25, 36 rows zero
+        var dense = none.index_add(0, tensor(Places, device: weight.device), weight.view(Places.Length, Kernel * Kernel), once);
         return nn.functional.conv2d(input, dense.view(Connections.Length, Inputs, Kernel, Kernel), bias);
     }
 }

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.MobileNet;
 
-/// <summary>A 3×3 convolution of each channel by itself and a 1×1 across them, each with normalisation and ReLU: Howard et al. 2017, arXiv:1704.04861, §3.1, Fig. 3 right.</summary>
+/// <summary>
+/// A 3×3 convolution of each channel by itself and a 1×1 across them, each with normalisation and ReLU: Howard et al. 2017,
+/// arXiv:1704.04861, §3.1, Fig. 3 right.
+/// </summary>
 /// <remarks>(N, input, H, W) → (N, output, H/stride, W/stride). Its cost is 1/output + 1/9 of the full convolution's.</remarks>
 public sealed class DepthwiseSeparable : nn.Module<Tensor, Tensor>
 {

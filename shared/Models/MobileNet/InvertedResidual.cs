@@ -6,8 +6,10 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 namespace Cluster.Models.MobileNet;
 
 /// <summary>Inverted residual with a linear bottleneck: Sandler et al. 2018, arXiv:1801.04381, §3.3, Table 1, Fig. 4d.</summary>
-/// <remarks>(N, input, H, W) → (N, output, H/stride, W/stride): widened by a 1×1, filtered by a depthwise 3×3, projected by a 1×1 without activation; the
-/// shortcut joins the narrow ends where their shapes agree.</remarks>
+/// <remarks>
+/// (N, input, H, W) → (N, output, H/stride, W/stride): widened by a 1×1, filtered by a depthwise 3×3, projected by a 1×1 without
+/// activation; the shortcut joins the narrow ends where their shapes agree.
+/// </remarks>
 public sealed class InvertedResidual : nn.Module<Tensor, Tensor>
 {
     private readonly bool joins;

@@ -5,11 +5,14 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.MobileNet;
 
-/// <summary>MobileNet: Howard et al. 2017, "MobileNets: efficient convolutional neural networks for mobile vision applications", arXiv:1704.04861, Table 1.</summary>
+/// <summary>
+/// MobileNet: Howard et al. 2017, "MobileNets: efficient convolutional neural networks for mobile vision applications", arXiv:1704.04861,
+/// Table 1.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes). The width multiplier α (§3.3) is the option <c>widthMultiplier</c>; the resolution multiplier ρ (§3.4) is
-/// inputSize/224, as the paper sets it: 224, 192, 160 or 128. Deviations: Table 1 gives the last depthwise convolution stride 2 where its sizes
-/// say 1, which is built; images below 48 pixels have a stem of stride 1.
+/// (N, channels, inputSize, inputSize) → (N, classes). The width multiplier α (§3.3) is the option <c>widthMultiplier</c>; the resolution
+/// multiplier ρ (§3.4) is inputSize/224, as the paper sets it: 224, 192, 160 or 128. Deviations: Table 1 gives the last depthwise
+/// convolution stride 2 where its sizes say 1, which is built; images below 48 pixels have a stem of stride 1.
 /// </remarks>
 public sealed class MobileNetV1 : ImageClassifier
 {
@@ -30,7 +33,8 @@ public sealed class MobileNetV1 : ImageClassifier
     {
         clip = clips ? new Relu6() : null;
         var channels = CommonOptions.Scaled(32, width);
-        conv1 = nn.Conv2d(shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
+        conv1 = nn.Conv2d(
+            shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
         bn1 = new BatchNormalization(channels, dtype);
         blocks = nn.Sequential();
         foreach (var block in Blocks)

@@ -5,10 +5,12 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.MobileNet;
 
-/// <summary>MobileNetV2: Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks", arXiv:1801.04381, §4, Table 2.</summary>
+/// <summary>
+/// MobileNetV2: Sandler et al. 2018, "MobileNetV2: inverted residuals and linear bottlenecks", arXiv:1801.04381, §4, Table 2.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's, which rounds channels to multiples of 8 and keeps at least
-/// 1280 features whatever the width. Deviation: images below 48 pixels have a stem of stride 1.
+/// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's, which rounds channels to multiples
+/// of 8 and keeps at least 1280 features whatever the width. Deviation: images below 48 pixels have a stem of stride 1.
 /// </remarks>
 public sealed class MobileNetV2 : ImageClassifier
 {
@@ -40,7 +42,8 @@ public sealed class MobileNetV2 : ImageClassifier
         }
 
         features.append(InvertedResidual.Filter(channels, last, 1, 1, 1, dtype));
-        classifier = nn.Sequential(new CounterDropout("classifier.0", dropout, last, 0, position), nn.Linear(last, shape.Classes, dtype: dtype));
+        classifier = nn.Sequential(
+            new CounterDropout("classifier.0", dropout, last, 0, position), nn.Linear(last, shape.Classes, dtype: dtype));
         RegisterComponents();
         Initialize(paperInit ? Torchvision : Distribution.He);
     }
@@ -49,7 +52,9 @@ public sealed class MobileNetV2 : ImageClassifier
     public override IReadOnlyList<NetworkUnit> Units =>
         [.. NetworkUnit.Blocks(nameof(features), features), new([nameof(avgpool), nameof(classifier)], Head)];
 
-    /// <summary>Builds the net from the options <c>inputSize channels classes widthMultiplier dropout bottleneckActivation init</c>.</summary>
+    /// <summary>
+    /// Builds the net from the options <c>inputSize channels classes widthMultiplier dropout bottleneckActivation init</c>.
+    /// </summary>
     public static MobileNetV2 Create(ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.AnySize(options);

@@ -8,7 +8,8 @@ namespace Cluster.Models.ResNet;
 /// <param name="Output">Channels that go out.</param>
 /// <param name="Stride">Of the block as a whole.</param>
 /// <param name="Shortcut">What goes round the block.</param>
-/// <param name="StrideFirst">Bottlenecks: whether the first 1×1 convolution strides, as in the paper, or the 3×3, as in torchvision.</param>
+/// <param name="StrideFirst">Bottlenecks: whether the first 1×1 convolution strides, as in the paper, or the 3×3, as in
+/// torchvision.</param>
 /// <param name="Dtype">Float32 or float64.</param>
 public sealed record BlockShape(int Input, int Planes, int Output, int Stride, ShortcutKind Shortcut, bool StrideFirst, ScalarType Dtype)
 {

@@ -5,8 +5,10 @@ using static TorchSharp.torch;
 namespace Cluster.Models.ResNet;
 
 /// <summary>Bottleneck residual block: He et al. 2015, arXiv:1512.03385, §4.1, Fig. 5 right.</summary>
-/// <remarks>(N, Input, H, W) → (N, Output, H/stride, W/stride), Output four times Planes. Deviation unless <see cref="BlockShape.StrideFirst"/>: the stride is on
-/// the 3×3 convolution, as in torchvision; the paper strides the first 1×1.</remarks>
+/// <remarks>
+/// (N, Input, H, W) → (N, Output, H/stride, W/stride), Output four times Planes. Deviation unless <see cref="BlockShape.StrideFirst"/>: the
+/// stride is on the 3×3 convolution, as in torchvision; the paper strides the first 1×1.
+/// </remarks>
 public sealed class Bottleneck : nn.Module<Tensor, Tensor>
 {
     /// <summary>Output channels over those of the 3×3 convolution.</summary>

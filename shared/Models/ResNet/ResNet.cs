@@ -6,11 +6,14 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 
 namespace Cluster.Models.ResNet;
 
-/// <summary>ResNet: He, Zhang, Ren and Sun 2015, "Deep residual learning for image recognition", arXiv:1512.03385, §3.3, Table 1, Figs. 3 and 5.</summary>
+/// <summary>
+/// ResNet: He, Zhang, Ren and Sun 2015, "Deep residual learning for image recognition", arXiv:1512.03385, §3.3, Table 1, Figs. 3 and 5.
+/// </summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's. Deviations: bottlenecks stride in the 3×3 convolution
-/// unless the option <c>stridePlacement</c> is <c>paper</c>; images of 28 to 64 pixels have a 3×3 stem without pooling (stride 1 below 48 pixels, else 2), like the
-/// paper's nets for CIFAR (§4.2). <c>residual: false</c> gives the plain nets that the paper compares with (Fig. 3 middle).
+/// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's. Deviations: bottlenecks stride in
+/// the 3×3 convolution unless the option <c>stridePlacement</c> is <c>paper</c>; images of 28 to 64 pixels have a 3×3 stem without pooling
+/// (stride 1 below 48 pixels, else 2), like the paper's nets for CIFAR (§4.2). <c>residual: false</c> gives the plain nets that the paper
+/// compares with (Fig. 3 middle).
 /// </remarks>
 public sealed class ResNet : ImageClassifier
 {
@@ -24,7 +27,8 @@ public sealed class ResNet : ImageClassifier
     private readonly AdaptiveAvgPool2d avgpool = nn.AdaptiveAvgPool2d(1);
     private readonly Linear fc;
 
-    private ResNet(ResNetDepth depth, ClassifierShape shape, double width, ShortcutKind shortcut, bool strideFirst, StepPosition position, ScalarType dtype)
+    private ResNet(ResNetDepth depth, ClassifierShape shape, double width, ShortcutKind shortcut, bool strideFirst, StepPosition position,
+        ScalarType dtype)
         : base(depth.Name, shape, position)
     {
         var channels = CommonOptions.Scaled(64, width);
@@ -32,7 +36,8 @@ public sealed class ResNet : ImageClassifier
         maxpool = large ? nn.MaxPool2d(3, 2, 1) : null;
         conv1 = large
             ? nn.Conv2d(shape.Channels, channels, 7, 2, 3, bias: false, dtype: dtype)
-            : nn.Conv2d(shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
+            : nn.Conv2d(
+                shape.Channels, channels, 3, shape.InputSize < CommonOptions.HalvedSmallInput ? 1 : 2, 1, bias: false, dtype: dtype);
         bn1 = new BatchNormalization(channels, dtype);
         layer1 = Stage(0, stride: 1);
         layer2 = Stage(1, stride: 2);
@@ -67,7 +72,10 @@ public sealed class ResNet : ImageClassifier
         new([nameof(avgpool), nameof(fc)], Head),
     ];
 
-    /// <summary>Builds the net from the options <c>inputSize channels classes width residual shortcut init</c> and, with bottlenecks, <c>stridePlacement</c>.</summary>
+    /// <summary>
+    /// Builds the net from the options <c>inputSize channels classes width residual shortcut init</c> and, with bottlenecks,
+    /// <c>stridePlacement</c>.
+    /// </summary>
     public static ResNet Create(ResNetDepth depth, ModelOptions options, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.AnySize(options);

@@ -22,7 +22,9 @@ internal static class Shortcut
         return x.add_(projection is null ? Pad(input, shape) : projection.call(input)).relu_();
     }
 
-    /// <summary>Option A: every stride-th pixel, and zeros for the channels that the input lacks; the input itself where the shapes agree.</summary>
+    /// <summary>
+    /// Option A: every stride-th pixel, and zeros for the channels that the input lacks; the input itself where the shapes agree.
+    /// </summary>
     private static Tensor Pad(Tensor input, BlockShape shape)
     {
         if (!shape.Reshapes)

@@ -8,7 +8,8 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 namespace Cluster.Models.Summary;
 
 /// <summary>What one image leaves behind when it goes through a network that trains.</summary>
-/// <param name="KeptBytes">Alive when the forward pass ends: what autograd needs, and what the pass's dispose scope holds whether needed or not.</param>
+/// <param name="KeptBytes">Alive when the forward pass ends: what autograd needs, and what the pass's dispose scope holds whether needed or
+/// not.</param>
 /// <param name="TransientBytes">Of the layer that needs most while backward passes it.</param>
 internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
 {
@@ -56,7 +57,8 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
             }
 
             network.train();
-            // Normalisation over a 1×1 map needs more values than one. Without it one image tells as much, in half the time, which is seconds for the largest nets.
+            // Normalisation over a 1×1 map needs more values than one. Without it one image tells as much, in half the time, which is
+            // seconds for the largest nets.
             var images = network.modules().OfType<BatchNorm>().Any() ? 2 : 1;
             var (shape, parameter) = (network.Shape, network.parameters().First());
             var outputs = network.Outputs(zeros(images, shape.Channels, shape.InputSize, shape.InputSize, parameter.dtype));
@@ -72,11 +74,12 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
         }
     }
 
-    private static bool SavesInput(Layer layer) => layer is Convolution or BatchNorm or Linear or MaxPool2d or AvgPool2d or AdaptiveAvgPool2d;
+    private static bool SavesInput(Layer layer) =>
+        layer is Convolution or BatchNorm or Linear or MaxPool2d or AvgPool2d or AdaptiveAvgPool2d;
 
     /// <summary>
-    /// The gradients of a layer's output and input, and the copies of them that a convolution computes on: oneDNN brings each into blocks of channels, and in float64, which it
-    /// lacks, libtorch spreads the input's windows out (im2col).
+    /// The gradients of a layer's output and input, and the copies of them that a convolution computes on: oneDNN brings each into blocks
+    /// of channels, and in float64, which it lacks, libtorch spreads the input's windows out (im2col).
     /// </summary>
     private static long Transient(Layer layer, Tensor input, Tensor output)
     {

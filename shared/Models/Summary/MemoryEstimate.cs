@@ -11,31 +11,43 @@ namespace Cluster.Models.Summary;
 /// <param name="Images">A batch as it is loaded, in float32.</param>
 public sealed record MemoryEstimate(long Parameters, long Gradients, long OptimizerState, long Activations, long Transient, long Images)
 {
-    /// <summary>What a trainer's process takes before it has a network: the runtime, libtorch and their heaps, most of it pages of the libraries' files.</summary>
+    /// <summary>
+    /// What a trainer's process takes before it has a network: the runtime, libtorch and their heaps, most of it pages of the libraries'
+    /// files.
+    /// </summary>
     public const long ProcessBytes = 256L << 20;
 
     /// <summary>On the device.</summary>
     public long Total => Parameters + Gradients + OptimizerState + Activations + Transient;
 
-    /// <summary>On a GPU beside the total: two batches are on their way there, and an optimizer steps with all gradients in one piece.</summary>
+    /// <summary>
+    /// On a GPU beside the total: two batches are on their way there, and an optimizer steps with all gradients in one piece.
+    /// </summary>
     public long GpuOnly => (2 * Images) + Gradients;
 
-    /// <summary>What is copied for a checkpoint, and held while steps go on until it is stored; in the CPU's memory wherever the device is.</summary>
+    /// <summary>
+    /// What is copied for a checkpoint, and held while steps go on until it is stored; in the CPU's memory wherever the device is.
+    /// </summary>
     public long Snapshot => Parameters + OptimizerState;
 
-    /// <summary>What a trainer's heap takes for a byte that comes and goes with each step: its size classes, and what freed memory is cut into. Measured by <c>./cluster bench memory</c>.</summary>
+    /// <summary>
+    /// What a trainer's heap takes for a byte that comes and goes with each step: its size classes, and what freed memory is cut into.
+    /// Measured by <c>./cluster bench memory</c>.
+    /// </summary>
     private const double HeapOverhead = 1.2;
 
     /// <summary>Of a process whose device is the CPU; the data set comes on top.</summary>
-    public long Resident => ProcessBytes + Parameters + OptimizerState + Snapshot + (long)(HeapOverhead * (Gradients + Activations + Transient));
+    public long Resident =>
+        ProcessBytes + Parameters + OptimizerState + Snapshot + (long)(HeapOverhead * (Gradients + Activations + Transient));
 
     /// <summary>Sends an image or two through <paramref name="network"/> and counts for <paramref name="batch"/>.</summary>
     /// <param name="network">
-    /// As it will train: with its options, its type and, under parallelism, this rank's part only. It must be in the CPU's memory; its parameters may hold anything
-    /// (<see cref="ModelRegistry.CreateToLoad"/>), and its running statistics move.
+    /// As it will train: with its options, its type and, under parallelism, this rank's part only. It must be in the CPU's memory; its
+    /// parameters may hold anything (<see cref="ModelRegistry.CreateToLoad"/>), and its running statistics move.
     /// </param>
     /// <param name="batch">Images that this rank sees in one forward pass.</param>
-    /// <param name="statesPerParameter">Tensors that the optimizer keeps for each parameter: none for SGD without momentum, 1 with it, 2 for Adam.</param>
+    /// <param name="statesPerParameter">Tensors that the optimizer keeps for each parameter: none for SGD without momentum, 1 with it, 2
+    /// for Adam.</param>
     public static MemoryEstimate Of(ImageClassifier network, int batch, int statesPerParameter)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
@@ -46,8 +58,8 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
         var trace = ActivationTrace.Of(network);
         var shape = network.Shape;
         return new MemoryEstimate(
-            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * optimized, batch * trace.KeptBytes, batch * trace.TransientBytes,
-            (long)batch * shape.Channels * shape.InputSize * shape.InputSize * sizeof(float));
+            parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, statesPerParameter * optimized, batch * trace.KeptBytes,
+            batch * trace.TransientBytes, (long)batch * shape.Channels * shape.InputSize * shape.InputSize * sizeof(float));
     }
 
     internal static long Bytes(Tensor tensor) => tensor.numel() * tensor.ElementSize;

@@ -6,7 +6,8 @@ using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.tor
 namespace Cluster.Models.Summary;
 
 /// <summary>A network layer by layer, with what each costs, found by sending one image through it.</summary>
-/// <param name="Layers">Convolutions, normalisations, poolings, fully connected layers and dropouts, in the order in which they ran; no activations.</param>
+/// <param name="Layers">Convolutions, normalisations, poolings, fully connected layers and dropouts, in the order in which they ran; no
+/// activations.</param>
 /// <param name="Parameters">Trainable, of the whole net, auxiliary heads included.</param>
 /// <param name="MultiplyAdds">Of convolutions and fully connected layers for one image, without auxiliary heads.</param>
 public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Parameters, long MultiplyAdds)
@@ -24,7 +25,8 @@ public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Par
             if (network.AuxiliaryWeights.Count > 0)
                 layers = WithHeads(network, layers);
             return new NetworkSummary(
-                layers, network.parameters().Sum(p => p.numel()), layers.Where(layer => !layer.OnlyInTraining).Sum(layer => layer.MultiplyAdds));
+                layers, network.parameters().Sum(p => p.numel()),
+                layers.Where(layer => !layer.OnlyInTraining).Sum(layer => layer.MultiplyAdds));
         }
         finally
         {
@@ -42,7 +44,10 @@ public sealed record NetworkSummary(IReadOnlyList<LayerSummary> Layers, long Par
         }
     }
 
-    /// <summary>The net itself trains, so that it uses its heads; its layers do not, so that running statistics stay as they are and one image is enough.</summary>
+    /// <summary>
+    /// The net itself trains, so that it uses its heads; its layers do not, so that running statistics stay as they are and one image is
+    /// enough.
+    /// </summary>
     private static List<LayerSummary> WithHeads(ImageClassifier network, List<LayerSummary> evaluated)
     {
         network.train();

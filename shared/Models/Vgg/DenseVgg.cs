@@ -3,10 +3,12 @@ using static TorchSharp.torch;
 namespace Cluster.Models.Vgg;
 
 /// <summary>
-/// Dense evaluation of a trained <see cref="Vgg"/> on images of any size: Simonyan and Zisserman 2014, §3.2. The fully connected layers become
-/// convolutions (7×7, 1×1, 1×1), which slide over the last map; the scores of the places are averaged.
+/// Dense evaluation of a trained <see cref="Vgg"/> on images of any size: Simonyan and Zisserman 2014, §3.2. The fully connected layers
+/// become convolutions (7×7, 1×1, 1×1), which slide over the last map; the scores of the places are averaged.
 /// </summary>
-/// <remarks>The convolutions are views of the net's own weights: they cost no memory and follow its training. There is no dropout, as at test.</remarks>
+/// <remarks>
+/// The convolutions are views of the net's own weights: they cost no memory and follow its training. There is no dropout, as at test.
+/// </remarks>
 public sealed class DenseVgg
 {
     private readonly Vgg net;
@@ -20,7 +22,8 @@ public sealed class DenseVgg
         if (images.shape[2] < net.Shape.InputSize || images.shape[3] < net.Shape.InputSize)
         {
             throw new ArgumentException(
-                $"images of {images.shape[2]}×{images.shape[3]} are smaller than the net's {net.Shape.InputSize}×{net.Shape.InputSize}; enlarge them", nameof(images));
+                $"images of {images.shape[2]}×{images.shape[3]} are smaller than the net's {net.Shape.InputSize}×{net.Shape.InputSize}; "
+                    + "enlarge them", nameof(images));
         }
 
         var x = net.Features(images);                            // N×512×h×w

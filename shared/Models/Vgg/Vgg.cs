@@ -9,9 +9,9 @@ namespace Cluster.Models.Vgg;
 
 /// <summary>VGG: Simonyan and Zisserman 2014, arXiv:1409.1556, §2.1 and Table 1.</summary>
 /// <remarks>
-/// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's. Deviations: torchvision averages the last map to
-/// 7×7 at any size, which is the identity at 224, the one large size built here (other sizes: <see cref="DenseVgg"/>); images of 28 to 64 pixels round
-/// odd maps up when pooling, so that five poolings leave 1×1 or 2×2.
+/// (N, channels, inputSize, inputSize) → (N, classes); state-dict names and numerics are torchvision's. Deviations: torchvision averages
+/// the last map to 7×7 at any size, which is the identity at 224, the one large size built here (other sizes: <see cref="DenseVgg"/>);
+/// images of 28 to 64 pixels round odd maps up when pooling, so that five poolings leave 1×1 or 2×2.
 /// </remarks>
 public sealed class Vgg : ImageClassifier
 {
@@ -19,7 +19,8 @@ public sealed class Vgg : ImageClassifier
     private readonly Sequential classifier;
 
     private Vgg(
-        VggNet net, ClassifierShape shape, double width, double dropout, bool paperInit, ChannelSplit split, StepPosition position, ScalarType dtype)
+        VggNet net, ClassifierShape shape, double width, double dropout, bool paperInit, ChannelSplit split, StepPosition position,
+        ScalarType dtype)
         : base(net.Name, shape, position, split)
     {
         MapSize = (shape.InputSize + 31) / 32;
@@ -50,7 +51,8 @@ public sealed class Vgg : ImageClassifier
     public static Vgg Create(VggNet net, ModelOptions options, ChannelSplit split, StepPosition position, ScalarType dtype)
     {
         var shape = CommonOptions.FixedSize(options);
-        var (width, dropout, paperInit) = (CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
+        var (width, dropout, paperInit) = (
+            CommonOptions.Width(options), CommonOptions.Dropout(options, 0.5), CommonOptions.PaperInit(options));
         options.EnsureAllRead();
         return new Vgg(net, shape, width, dropout, paperInit, split, position, dtype);
     }
@@ -63,7 +65,9 @@ public sealed class Vgg : ImageClassifier
         return Split.Finish(x);
     }
 
-    /// <summary>The five stages, for images of any size: N×3×224×224 → N×64×112×112 → N×128×56×56 → N×256×28×28 → N×512×14×14 → N×512×7×7.</summary>
+    /// <summary>
+    /// The five stages, for images of any size: N×3×224×224 → N×64×112×112 → N×128×56×56 → N×256×28×28 → N×512×14×14 → N×512×7×7.
+    /// </summary>
     internal Tensor Features(Tensor images) => features.call(images);
 
     private static IEnumerable<Layer> Features(VggNet net, int inputChannels, double width, ChannelSplit split, ScalarType dtype)

@@ -12,7 +12,9 @@ public sealed class CheckpointVerbsTests : IDisposable
 
     public void Dispose() => folder.Delete(recursive: true);
 
-    /// <summary>A 4×3 matrix of which two ranks hold two rows each, in chunks that cut header and rows anywhere; batch statistics beside it.</summary>
+    /// <summary>
+    /// A 4×3 matrix of which two ranks hold two rows each, in chunks that cut header and rows anywhere; batch statistics beside it.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(13)]
@@ -30,7 +32,8 @@ public sealed class CheckpointVerbsTests : IDisposable
         var header = SafetensorsReader.HeaderBytes(bytes, bytes.Length);
         var entries = SafetensorsReader.ParseHeader(bytes.AsMemory(8, header), bytes.Length - 8 - header).ToDictionary(entry => entry.Name);
         T[] Values<T>(string name) where T : struct =>
-            [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(bytes.AsSpan(8 + header + (int)entries[name].Begin, (int)(entries[name].End - entries[name].Begin)))];
+            [.. System.Runtime.InteropServices.MemoryMarshal.Cast<byte, T>(
+                bytes.AsSpan(8 + header + (int)entries[name].Begin, (int)(entries[name].End - entries[name].Begin)))];
         Values<float>("fc.weight").ShouldBe(Enumerable.Range(0, 12).Select(i => (float)i));
         entries["fc.weight"].Shape.ShouldBe([4, 3]);
         Values<float>("bn.running_var").ShouldBe([1, 2]);
@@ -46,10 +49,13 @@ public sealed class CheckpointVerbsTests : IDisposable
         AddRank(cluster, 1, 100);
         cluster.Weights.Add("position.json", ["{}"u8.ToArray()]);
 
-        (await new CliRun(cluster).RunAsync(Cancellation, "checkpoint", "download", "0198f00d", "--with-optimizer", "--output", folder.FullName)).ShouldBe(ExitCode.Done);
+        (await new CliRun(cluster).RunAsync(
+            Cancellation, "checkpoint", "download", "0198f00d", "--with-optimizer", "--output", folder.FullName)).ShouldBe(ExitCode.Done);
 
-        Directory.GetFiles(folder.FullName).Select(Path.GetFileName).Order().ShouldBe(["model.safetensors", "optimizer.safetensors", "position.json"]);
-        (await File.ReadAllTextAsync(Path.Combine(folder.FullName, "optimizer.safetensors"), Cancellation)).ShouldContain("momentum_buffer.fc.weight");
+        Directory.GetFiles(folder.FullName).Select(Path.GetFileName).Order()
+            .ShouldBe(["model.safetensors", "optimizer.safetensors", "position.json"]);
+        (await File.ReadAllTextAsync(Path.Combine(folder.FullName, "optimizer.safetensors"), Cancellation))
+            .ShouldContain("momentum_buffer.fc.weight");
     }
 
     [Theory]
@@ -63,7 +69,8 @@ public sealed class CheckpointVerbsTests : IDisposable
         (cluster.Weights.CutAfter, cluster.Weights.LastChunkIsChanged) = (cutAfter, changed);
         var run = new CliRun(cluster);
 
-        (await run.RunAsync(Cancellation, "checkpoint", "download", "0198f00d", "--output", Path.Combine(folder.FullName, "w.safetensors"))).ShouldBe(exitCode);
+        (await run.RunAsync(Cancellation, "checkpoint", "download", "0198f00d", "--output", Path.Combine(folder.FullName, "w.safetensors")))
+            .ShouldBe(exitCode);
 
         run.Error.ShouldContain(message);
         Directory.GetFiles(folder.FullName).ShouldBeEmpty();
@@ -120,7 +127,8 @@ public sealed class CheckpointVerbsTests : IDisposable
         await File.WriteAllBytesAsync(path, content, Cancellation);
         var run = new CliRun(cluster);
 
-        (await run.RunAsync(Cancellation, "checkpoint", "import", path, "--model", "alexnet", "--option", "width=0.5", "--option", "lrn=false")).ShouldBe(ExitCode.Done, run.Error);
+        (await run.RunAsync(Cancellation, "checkpoint", "import", path, "--model", "alexnet", "--option", "width=0.5", "--option",
+            "lrn=false")).ShouldBe(ExitCode.Done, run.Error);
 
         cluster.Weights.Imported!.Model.Options["width"].DoubleValue.ShouldBe(0.5);
         cluster.Weights.Imported.Model.Options["lrn"].BoolValue.ShouldBeFalse();
@@ -161,10 +169,13 @@ public sealed class CheckpointVerbsTests : IDisposable
     {
         var rows = Enumerable.Range(rank * 6, 6).SelectMany(i => BitConverter.GetBytes((float)i)).ToArray();
         byte[] statistics = rank == 0 ? [.. BitConverter.GetBytes(1f), .. BitConverter.GetBytes(2f)] : [];
-        (string, string, long[])[] tensors = rank == 0 ? [("bn.running_var", "F32", [2]), ("fc.weight", "F32", [2, 3])] : [("fc.weight", "F32", [2, 3])];
+        (string, string, long[])[] tensors = rank == 0
+            ? [("bn.running_var", "F32", [2]), ("fc.weight", "F32", [2, 3])]
+            : [("fc.weight", "F32", [2, 3])];
         var (model, optimizer) = ($"model-{rank}.safetensors", $"optimizer-{rank}.safetensors");
         cluster.Weights.Add(model, ((byte[])[.. SafetensorsWriter.Header(tensors), .. statistics, .. rows]).Chunk(chunkBytes));
-        cluster.Weights.Add(optimizer, ((byte[])[.. SafetensorsWriter.Header([("momentum_buffer.fc.weight", "F32", [2, 3])]), .. rows]).Chunk(chunkBytes));
+        cluster.Weights.Add(
+            optimizer, ((byte[])[.. SafetensorsWriter.Header([("momentum_buffer.fc.weight", "F32", [2, 3])]), .. rows]).Chunk(chunkBytes));
         cluster.Weights.Manifest.Tensors.Add(Shard("fc.weight", model, [4, 3], [rank * 2, 0], [2, 3]));
         cluster.Weights.Manifest.Tensors.Add(Shard("momentum_buffer.fc.weight", optimizer, [4, 3], [rank * 2, 0], [2, 3]));
         if (rank == 0)

@@ -31,29 +31,39 @@ internal sealed class FakeCheckpoints : CheckpointService.CheckpointServiceBase
         {
             Name = name,
             Bytes = files[name].Sum(chunk => (long)chunk.Length),
-            Chunks = { files[name].Select(chunk => new ChunkRef { Sha256 = ByteString.CopyFrom(SHA256.HashData(chunk)), Bytes = chunk.Length }) },
+            Chunks =
+            {
+                files[name].Select(chunk => new ChunkRef { Sha256 = ByteString.CopyFrom(SHA256.HashData(chunk)), Bytes = chunk.Length }),
+            },
         });
     }
 
     public override Task<DescribeCheckpointResponse> DescribeCheckpoint(DescribeCheckpointRequest request, ServerCallContext context) =>
-        Id.StartsWith(request.CheckpointId, StringComparison.Ordinal) ? Task.FromResult(new DescribeCheckpointResponse { Checkpoint = new Checkpoint { Id = Id }, Manifest = Manifest })
+        Id.StartsWith(request.CheckpointId, StringComparison.Ordinal)
+            ? Task.FromResult(new DescribeCheckpointResponse { Checkpoint = new Checkpoint { Id = Id }, Manifest = Manifest })
             : throw new RpcException(new Status(StatusCode.NotFound, $"no checkpoint has an id that begins with {request.CheckpointId}"));
 
     public override Task<DeleteCheckpointResponse> DeleteCheckpoint(DeleteCheckpointRequest request, ServerCallContext context) =>
-        Task.FromResult(new DeleteCheckpointResponse { Checkpoint = new Checkpoint { Id = Id, Source = request.CheckpointId + ".safetensors", Step = 40, Bytes = 246_824 } });
+        Task.FromResult(new DeleteCheckpointResponse
+        {
+            Checkpoint = new Checkpoint { Id = Id, Source = request.CheckpointId + ".safetensors", Step = 40, Bytes = 246_824 },
+        });
 
-    public override async Task DownloadFile(DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
+    public override async Task DownloadFile(
+        DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
     {
         foreach (var (index, chunk) in files[request.File].Index())
         {
             if (index == CutAfter)
                 throw new RpcException(new Status(StatusCode.Unavailable, "gone"));
             var data = LastChunkIsChanged && index == files[request.File].Count - 1 ? [.. chunk.Select(b => (byte)(b + 1))] : chunk;
-            await responseStream.WriteAsync(new DownloadFileResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
+            await responseStream.WriteAsync(
+                new DownloadFileResponse { Data = UnsafeByteOperations.UnsafeWrap(data) }, context.CancellationToken);
         }
     }
 
-    public override async Task<ImportCheckpointResponse> ImportCheckpoint(IAsyncStreamReader<ImportCheckpointRequest> requestStream, ServerCallContext context)
+    public override async Task<ImportCheckpointResponse> ImportCheckpoint(
+        IAsyncStreamReader<ImportCheckpointRequest> requestStream, ServerCallContext context)
     {
         while (await requestStream.MoveNext(context.CancellationToken))
         {
@@ -65,6 +75,9 @@ internal sealed class FakeCheckpoints : CheckpointService.CheckpointServiceBase
             }
         }
 
-        return new ImportCheckpointResponse { Checkpoint = new Checkpoint { Id = Id, Source = Imported!.Name, Bytes = Imported.Bytes, Model = Imported.Model } };
+        return new ImportCheckpointResponse
+        {
+            Checkpoint = new Checkpoint { Id = Id, Source = Imported!.Name, Bytes = Imported.Bytes, Model = Imported.Model },
+        };
     }
 }

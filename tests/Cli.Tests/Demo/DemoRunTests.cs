@@ -27,8 +27,11 @@ public sealed class DemoRunTests : IDisposable
 
         error.ToString().ShouldBeEmpty();
         killed.ShouldBe([31]);
-        run.Out.ShouldContain("lenet5-killed: rank 1 (process 31) killed with SIGKILL at step 600, 500 steps past the checkpoint of step 100; attempt 1 went on at step 101");
-        run.Out.ShouldContain("lenet5-data-parallel  00000000  succeeded  89.3 %         88.0 %  1m 10s  8,512     0         worker-1 cpu:0, worker-2 cpu:0");
+        run.Out.ShouldContain(
+            "lenet5-killed: rank 1 (process 31) killed with SIGKILL at step 600, 500 steps past the checkpoint of step 100; "
+                + "attempt 1 went on at step 101");
+        run.Out.ShouldContain(
+            "lenet5-data-parallel  00000000  succeeded  89.3 %         88.0 %  1m 10s  8,512     0         worker-1 cpu:0, worker-2 cpu:0");
         run.Out.ShouldContain("dashboard: http://127.0.0.1:7080/");
     }
 
@@ -40,7 +43,8 @@ public sealed class DemoRunTests : IDisposable
 
         (await DemoAsync(cluster, run, error)).ShouldBe(ExitCode.Failed);
 
-        error.ToString().ShouldStartWith("the demo failed: lenet5-data-parallel reached 79.0 % test accuracy and needs 88.0 %; ./cluster job logs shows why\n");
+        error.ToString().ShouldStartWith(
+            "the demo failed: lenet5-data-parallel reached 79.0 % test accuracy and needs 88.0 %; ./cluster job logs shows why\n");
     }
 
     [Fact]
@@ -51,7 +55,8 @@ public sealed class DemoRunTests : IDisposable
 
         (await DemoAsync(cluster, run, error)).ShouldBe(ExitCode.Failed);
 
-        error.ToString().ShouldBe("the demo failed: lenet5-killed ended before one of its trainers could be killed; ./cluster job logs shows why\n");
+        error.ToString()
+            .ShouldBe("the demo failed: lenet5-killed ended before one of its trainers could be killed; ./cluster job logs shows why\n");
     }
 
     [Fact]
@@ -59,7 +64,8 @@ public sealed class DemoRunTests : IDisposable
     {
         await using var cluster = await ClusterAsync();
         cluster.Get = request => new GetJobResponse { Job = Builders.AJob(job => job.Id = request.JobId) };
-        var (run, error) = (new CliRun(cluster) { Time = new NoonTime(haste: 100) }.With("CLUSTER_ROOT", Repository.Root), new StringWriter());
+        var (run, error) = (
+            new CliRun(cluster) { Time = new NoonTime(haste: 100) }.With("CLUSTER_ROOT", Repository.Root), new StringWriter());
 
         var end = await Should.ThrowAsync<CliException>(() => DemoAsync(cluster, run, error));
 
@@ -78,7 +84,8 @@ public sealed class DemoRunTests : IDisposable
         var job = Builders.AFinishedJob(state, accuracy);
         job.Restarts = restarts;
 
-        new DemoJob("x.yaml", 0.8, LosesATrainer: true).Shortfall(job, wasKilled ? new KilledTrainer(1, 0, 1, 100, 200, resumedAt) : null).ShouldBe(shortfall);
+        new DemoJob("x.yaml", 0.8, LosesATrainer: true).Shortfall(job, wasKilled ? new KilledTrainer(1, 0, 1, 100, 200, resumedAt) : null)
+            .ShouldBe(shortfall);
     }
 
     public void Dispose() => proc.Delete(recursive: true);
@@ -108,7 +115,9 @@ public sealed class DemoRunTests : IDisposable
             var (spec, looks) = jobs[request.JobId];
             jobs[request.JobId] = (spec, looks + 1);
             // Too near the checkpoint, not yet a quarter of the way, far enough to be killed, then still running, then ended.
-            var job = looks < 4 ? Builders.ARunningJob(step: looks switch { 0 => 105, 1 => 300, _ => 600 }) : Builders.AFinishedJob(testAccuracy: accuracy);
+            var job = looks < 4
+                ? Builders.ARunningJob(step: looks switch { 0 => 105, 1 => 300, _ => 600 })
+                : Builders.AFinishedJob(testAccuracy: accuracy);
             (job.Id, job.Spec, job.Restarts) = (request.JobId, spec, killed.Count > 0 && spec.Name == "lenet5-killed" ? 1 : 0);
             return new GetJobResponse
             {
@@ -123,12 +132,14 @@ public sealed class DemoRunTests : IDisposable
         cluster.Points.Add(new MetricPoint { Step = 1, Time = Builders.At(-70) });
         cluster.Points.Add(new MetricPoint { Step = 103, Time = Builders.At(-40) });
         cluster.Points.Add(new MetricPoint { Step = 101, Time = Builders.At(-41) });
-        cluster.Checkpoints = _ => new ListCheckpointsResponse { Checkpoints = { new Checkpoint { Step = 50 }, new Checkpoint { Step = 100 } } };
+        cluster.Checkpoints = _ =>
+            new ListCheckpointsResponse { Checkpoints = { new Checkpoint { Step = 50 }, new Checkpoint { Step = 100 } } };
         return cluster;
     }
 
     private void Trainer(string jobId) => File.WriteAllText(
-        Path.Combine(proc.CreateSubdirectory("31").FullName, "cmdline"), $"/opt/Cluster.Worker\0trainer\0--job\0{jobId}\0--attempt\01\0--rank\01\0");
+        Path.Combine(proc.CreateSubdirectory("31").FullName, "cmdline"),
+        $"/opt/Cluster.Worker\0trainer\0--job\0{jobId}\0--attempt\01\0--rank\01\0");
 
     private bool Kill(int processId)
     {

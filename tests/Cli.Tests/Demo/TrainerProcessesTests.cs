@@ -24,7 +24,8 @@ public sealed class TrainerProcessesTests : IDisposable
     [Fact]
     public void Kill_EndsARealProcessAtOnce()
     {
-        using var process = System.Diagnostics.Process.Start(new ProcessStartInfo("cat") { RedirectStandardInput = true, UseShellExecute = false })!;
+        using var process = System.Diagnostics.Process.Start(
+            new ProcessStartInfo("cat") { RedirectStandardInput = true, UseShellExecute = false })!;
 
         TrainerProcesses.Kill(process.Id).ShouldBeTrue();
 

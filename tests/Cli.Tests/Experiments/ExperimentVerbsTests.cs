@@ -30,7 +30,8 @@ public sealed class ExperimentVerbsTests
 
         (await run.RunAsync(Cancellation, "job", "submit", "-")).ShouldBe(ExitCode.Usage);
 
-        run.Error.ShouldBe("line 4: variant activation=tahn: model.options.activation is tahn but must be relu or tanh; did you mean tanh?\n");
+        run.Error.ShouldBe(
+            "line 4: variant activation=tahn: model.options.activation is tahn but must be relu or tanh; did you mean tanh?\n");
         cluster.SubmittedExperiments.ShouldBeEmpty();
     }
 
@@ -79,7 +80,8 @@ public sealed class ExperimentVerbsTests
     public async Task Follow_AsJson_PrintsAMessageALine()
     {
         await using var cluster = await FakeCluster.StartAsync();
-        cluster.WatchExperiment = stream => stream.WriteAsync(Message(Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded)), Cancellation);
+        cluster.WatchExperiment = stream =>
+            stream.WriteAsync(Message(Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded)), Cancellation);
         var run = new CliRun(cluster);
 
         (await run.RunAsync(Cancellation, "experiment", "watch", "7b1e", "--json")).ShouldBe(ExitCode.Done);
@@ -128,11 +130,17 @@ public sealed class ExperimentVerbsTests
     {
         await using var cluster = await FakeCluster.StartAsync();
         var progress = cluster.Experiment.Jobs[0].Progress;
-        (progress.TrainLoss, progress.TestAccuracy, progress.SamplesPerSecond) = (double.NegativeInfinity, double.NaN, double.PositiveInfinity);
+        (progress.TrainLoss, progress.TestAccuracy, progress.SamplesPerSecond) = (
+            double.NegativeInfinity, double.NaN, double.PositiveInfinity);
         foreach (var (epoch, value) in new[] { (1, double.NegativeInfinity), (2, double.NaN), (2, 0.1), (3, 0.5) })
-            cluster.Points.Add(new MetricPoint { Name = "train/loss", Epoch = epoch, Step = epoch, Value = value, Time = Builders.At(epoch - 75) });
+            cluster.Points.Add(
+                new MetricPoint { Name = "train/loss", Epoch = epoch, Step = epoch, Value = value, Time = Builders.At(epoch - 75) });
         cluster.WatchExperiment = stream => stream.WriteAsync(
-            new WatchExperimentResponse { Experiment = Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded).Experiment, Jobs = { Ended(cluster.Experiment.Jobs) } }, Cancellation);
+            new WatchExperimentResponse
+            {
+                Experiment = Builders.AnExperiment(JobState.Succeeded, JobState.Succeeded).Experiment,
+                Jobs = { Ended(cluster.Experiment.Jobs) },
+            }, Cancellation);
         var (table, json, live) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster) { IsTerminal = true });
 
         await table.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", "train/loss=0.7");
@@ -166,7 +174,8 @@ public sealed class ExperimentVerbsTests
         (await both.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--json", "--markdown")).ShouldBe(ExitCode.Usage);
 
         text.Out.ShouldContain("jobs        2 jobs, 1 succeeded, 1 running\n");
-        text.Out.ShouldContain("relu     0f3c9a1b  succeeded  5/5    -      86.0 %      89.3 %  0.4313      -                -          1m 10s  8,512\n");
+        text.Out.ShouldContain(
+            "relu     0f3c9a1b  succeeded  5/5    -      86.0 %      89.3 %  0.4313      -                -          1m 10s  8,512\n");
         text.Out.ShouldContain("  matrix: {model.options.activation: [relu, tanh]}\n");
         markdown.Out.ShouldContain("| relu | 0f3c9a1b | succeeded | 5/5 |  | 86.0 % | 89.3 % | 0.4313 |  |  | 1m 10s | 8,512 |\n");
         markdown.Out.ShouldContain("|---|---|---|---:|");
@@ -180,7 +189,8 @@ public sealed class ExperimentVerbsTests
         await using var cluster = await FakeCluster.StartAsync();
         // One batch of the first epoch is good enough, its mean is not; the second epoch's is.
         foreach (var (epoch, step, value) in new[] { (1, 10, 0.8), (1, 20, 0.6), (2, 30, 0.7), (2, 40, 0.9), (3, 50, 1.0) })
-            cluster.Points.Add(new MetricPoint { Name = "train/accuracy", Epoch = epoch, Step = step, Value = value, Time = Builders.At(step - 75) });
+            cluster.Points.Add(
+                new MetricPoint { Name = "train/accuracy", Epoch = epoch, Step = step, Value = value, Time = Builders.At(step - 75) });
         var (near, far, less) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster));
 
         await near.RunAsync(Cancellation, "experiment", "describe", "7b1e", "--reach", "train/accuracy=0.75");
@@ -196,7 +206,8 @@ public sealed class ExperimentVerbsTests
 
     [Theory]
     [InlineData("train/accuracy", "--reach is train/accuracy but must be a series and a value; write it as train/accuracy=0.75\n")]
-    [InlineData("train/acuracy=0.75", "--reach names the series train/acuracy, of which there is none to reach; did you mean train/accuracy?\n")]
+    [InlineData(
+        "train/acuracy=0.75", "--reach names the series train/acuracy, of which there is none to reach; did you mean train/accuracy?\n")]
     public async Task Describe_WithNoGoal_SaysHowToWriteOne(string goal, string error)
     {
         var run = new CliRun();
@@ -227,7 +238,8 @@ public sealed class ExperimentVerbsTests
 
         (await run.RunAsync(Cancellation, "experiment", "cancel", "7b1e", "--reason", "seen enough")).ShouldBe(ExitCode.Done);
 
-        cluster.CancelledExperiments.ShouldHaveSingleItem().ShouldBe(new CancelExperimentRequest { ExperimentId = "7b1e", Reason = "seen enough" });
+        cluster.CancelledExperiments.ShouldHaveSingleItem()
+            .ShouldBe(new CancelExperimentRequest { ExperimentId = "7b1e", Reason = "seen enough" });
         run.Out.ShouldStartWith($"experiment {Builders.ExperimentId} activations");
     }
 
@@ -243,10 +255,12 @@ public sealed class ExperimentVerbsTests
         await json.RunAsync(Cancellation, "validate", "-", "--json");
 
         online.Out.ShouldBe(offline.Out);
-        online.Out.ShouldStartWith("# - is valid; its 2 jobs with every default written down:\n---\n# variant activation=relu\nname: activations-activation-relu\n");
+        online.Out.ShouldStartWith("# - is valid; its 2 jobs with every default written down:\n---\n# variant activation=relu\nname: "
+            + "activations-activation-relu\n");
         online.Out.ShouldContain("# variant activation=tanh\n");
         JsonParser.Default.Parse<ValidateExperimentResponse>(json.Out).Variants.Count.ShouldBe(2);
     }
 
-    private static WatchExperimentResponse Message(GetExperimentResponse experiment) => new() { Experiment = experiment.Experiment, Jobs = { experiment.Jobs } };
+    private static WatchExperimentResponse Message(GetExperimentResponse experiment) =>
+        new() { Experiment = experiment.Experiment, Jobs = { experiment.Jobs } };
 }

@@ -31,10 +31,12 @@ public sealed class JobVerbsTests
     public async Task List_AsksForPagesUntilItHasEnough()
     {
         await using var cluster = await FakeCluster.StartAsync();
-        cluster.List = request => new ListJobsResponse { Jobs = { Enumerable.Repeat(Builders.AJob(), Math.Min(request.PageSize, 2)) }, NextPageToken = "more" };
+        cluster.List = request =>
+            new ListJobsResponse { Jobs = { Enumerable.Repeat(Builders.AJob(), Math.Min(request.PageSize, 2)) }, NextPageToken = "more" };
         var run = new CliRun(cluster);
 
-        await run.RunAsync(Cancellation, "job", "list", "--limit", "5", "--state", "queued", "--state", "running", "--workspace", "vision", "--json");
+        await run.RunAsync(
+            Cancellation, "job", "list", "--limit", "5", "--state", "queued", "--state", "running", "--workspace", "vision", "--json");
 
         cluster.Listed.Select(request => (request.PageSize, request.PageToken)).ShouldBe([(5, ""), (3, "more"), (1, "more")]);
         cluster.Listed.ShouldAllBe(request => request.Workspace == "vision" && request.States.Count == 2);
@@ -47,10 +49,12 @@ public sealed class JobVerbsTests
         await using var cluster = await FakeCluster.StartAsync();
         var job = Builders.AFinishedJob();
         job.Restarts = 1;
-        cluster.Get = _ => new GetJobResponse { Job = job, Events = { Builders.AnEvent(1, JobState.Queued, "submitted"), Builders.AnEvent(2, JobState.Starting) } };
+        cluster.Get = _ => new GetJobResponse { Job = job, Events = { Builders.AnEvent(1, JobState.Queued, "submitted"),
+            Builders.AnEvent(2, JobState.Starting) } };
         cluster.Checkpoints = request => new ListCheckpointsResponse
         {
-            Checkpoints = { new Checkpoint { Id = request.JobId, Step = 430, Epoch = 1, Bytes = 524288, ValidationAccuracy = 0.85, CreatedAt = Builders.At(-50) } },
+            Checkpoints = { new Checkpoint { Id =
+                request.JobId, Step = 430, Epoch = 1, Bytes = 524288, ValidationAccuracy = 0.85, CreatedAt = Builders.At(-50) } },
         };
         var run = new CliRun(cluster);
 

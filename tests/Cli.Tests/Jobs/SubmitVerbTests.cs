@@ -41,7 +41,8 @@ public sealed class SubmitVerbTests
         await using var cluster = await FakeCluster.StartAsync();
         var run = new CliRun(cluster) { In = Builders.Yaml };
 
-        await run.RunAsync(Cancellation, "job", "submit", "-", "--wait-for-capacity", "--request-id", "0F3C9A1B-77E2-4C01-9D8E-0123456789AB");
+        await run.RunAsync(
+            Cancellation, "job", "submit", "-", "--wait-for-capacity", "--request-id", "0F3C9A1B-77E2-4C01-9D8E-0123456789AB");
 
         cluster.Submitted.ShouldHaveSingleItem().RequestId.ShouldBe(Builders.JobId);
         cluster.Submitted[0].WaitForCapacity.ShouldBeTrue();
@@ -59,8 +60,10 @@ public sealed class SubmitVerbTests
     }
 
     [Theory]
-    [InlineData("model: lenet6\ndata: fashion-mnist\n", "line 1: model is lenet6 but no model of that name is known; did you mean lenet5?\n")]
-    [InlineData(Builders.Yaml + "resources: { devices: 0 }\n", "line 3: resources.devices is 0 but must be a whole number from 1 to 65536; use 1 or more\n")]
+    [InlineData(
+        "model: lenet6\ndata: fashion-mnist\n", "line 1: model is lenet6 but no model of that name is known; did you mean lenet5?\n")]
+    [InlineData(Builders.Yaml + "resources: { devices: 0 }\n",
+        "line 3: resources.devices is 0 but must be a whole number from 1 to 65536; use 1 or more\n")]
     [InlineData(Builders.Yaml + "sed: 3\nseed: -1\n", "line 3: sed is 3 but no such key exists; did you mean seed?\n"
         + "line 4: seed is -1 but must be a whole number of at most 64 bits and not negative; write a number such as 1\n")]
     public async Task Submit_OfAWrongFile_SaysSoAndAsksNobody(string yaml, string error)
@@ -80,7 +83,8 @@ public sealed class SubmitVerbTests
     [InlineData(StatusCode.ResourceExhausted, 2, "devices is 12 but the largest node has 8; lower it\n")]
     [InlineData(StatusCode.FailedPrecondition, 5, "devices is 12 but the largest node has 8; lower it\n")]
     [InlineData(StatusCode.PermissionDenied, 4, "the token does not allow this: devices is 12 but the largest node has 8; lower it\n")]
-    [InlineData(StatusCode.Internal, 1, "the scheduler failed: devices is 12 but the largest node has 8; lower it (Internal); its log says more\n")]
+    [InlineData(
+        StatusCode.Internal, 1, "the scheduler failed: devices is 12 but the largest node has 8; lower it (Internal); its log says more\n")]
     public async Task Submit_RefusedByTheScheduler_SaysWhyInOneLine(StatusCode status, int code, string error)
     {
         await using var cluster = await FakeCluster.StartAsync();
@@ -101,7 +105,8 @@ public sealed class SubmitVerbTests
 
         (await run.RunAsync(Cancellation, "job", "submit", "-", "--request-id", Builders.JobId)).ShouldBe(ExitCode.Unreachable);
 
-        run.Error.ShouldStartWith($"the job may have been queued; to try again without making a second one, add --request-id {Builders.JobId}\n");
+        run.Error.ShouldStartWith(
+            $"the job may have been queued; to try again without making a second one, add --request-id {Builders.JobId}\n");
     }
 
     [Fact]
@@ -109,7 +114,8 @@ public sealed class SubmitVerbTests
     {
         await using var cluster = await FakeCluster.StartAsync();
         cluster.Watch = (_, stream, cancellation) =>
-            stream.WriteAsync(new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(4, JobState.Succeeded) }, cancellation);
+            stream.WriteAsync(
+                new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(4, JobState.Succeeded) }, cancellation);
         var run = new CliRun(cluster) { In = Builders.Yaml };
 
         (await run.RunAsync(Cancellation, "job", "submit", "-", "-f")).ShouldBe(ExitCode.Done);
@@ -147,7 +153,8 @@ public sealed class SubmitVerbTests
 
             await FailsAsync("nowhere.yaml", "FILE is nowhere.yaml but no such file exists; examples/ holds some to begin with\n");
             await FailsAsync(latin, $"FILE is {latin} but holds no UTF-8 text; save it as UTF-8\n");
-            await FailsAsync(large, "job file is 10000000 bytes long but must be at most 1048576; name models and data by their catalogue names instead of writing them out\n");
+            await FailsAsync(large, "job file is 10000000 bytes long but must be at most 1048576; "
+                + "name models and data by their catalogue names instead of writing them out\n");
         }
         finally
         {

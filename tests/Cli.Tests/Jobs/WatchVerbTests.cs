@@ -41,7 +41,8 @@ public sealed class WatchVerbTests
     public async Task Watch_AsJson_PrintsOneMessageALine()
     {
         await using var cluster = await FakeCluster.StartAsync();
-        WatchJobResponse[] messages = [new() { Job = Builders.ARunningJob() }, new() { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(2, JobState.Succeeded) }];
+        WatchJobResponse[] messages = [new() { Job = Builders.ARunningJob() },
+            new() { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(2, JobState.Succeeded) }];
         cluster.Watch = Sends(messages);
         var run = new CliRun(cluster);
 
@@ -74,11 +75,13 @@ public sealed class WatchVerbTests
         {
             if (cluster.Watched.Count == 1)
             {
-                await stream.WriteAsync(new WatchJobResponse { Job = Builders.ARunningJob(), Event = Builders.AnEvent(7, JobState.Running) }, cancellation);
+                await stream.WriteAsync(
+                    new WatchJobResponse { Job = Builders.ARunningJob(), Event = Builders.AnEvent(7, JobState.Running) }, cancellation);
                 throw new RpcException(new Status(StatusCode.Unavailable, "shutting down"));
             }
 
-            await stream.WriteAsync(new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(8, JobState.Succeeded) }, cancellation);
+            await stream.WriteAsync(
+                new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(8, JobState.Succeeded) }, cancellation);
         };
         var run = new CliRun(cluster);
 
@@ -136,11 +139,13 @@ public sealed class WatchVerbTests
 
         (await run.RunAsync(interrupt.Token, "job", "watch", "0f3c")).ShouldBe(ExitCode.Interrupted);
 
-        run.Error.ShouldBe("detached; the job goes on. Follow it again: ./cluster job watch 0f3c9a1b   Cancel it: ./cluster job cancel 0f3c9a1b\n");
+        run.Error.ShouldBe(
+            "detached; the job goes on. Follow it again: ./cluster job watch 0f3c9a1b   Cancel it: ./cluster job cancel 0f3c9a1b\n");
         cluster.Cancelled.ShouldBeEmpty();
     }
 
-    private static Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Sends(params WatchJobResponse[] messages) =>
+    private static Func<WatchJobRequest, IServerStreamWriter<WatchJobResponse>, CancellationToken, Task> Sends(
+        params WatchJobResponse[] messages) =>
         async (_, stream, cancellation) =>
         {
             foreach (var message in messages)

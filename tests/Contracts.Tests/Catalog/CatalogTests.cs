@@ -20,7 +20,8 @@ public sealed class CatalogTests
     public void Models_HaveTheThreeOptionsThatFollowFromTheData()
     {
         foreach (var model in ModelCatalog.All)
-            model.Options.Take(3).Select(option => option.Name).ShouldBe([ModelCatalog.Classes, ModelCatalog.Channels, ModelCatalog.InputSize], model.Name);
+            model.Options.Take(3).Select(option => option.Name)
+                .ShouldBe([ModelCatalog.Classes, ModelCatalog.Channels, ModelCatalog.InputSize], model.Name);
     }
 
     [Fact]

@@ -6,7 +6,8 @@ public sealed class ExamplesTests
 {
     private static readonly string Folder = Path.Combine(Repository.Root, "examples");
 
-    public static TheoryData<string> Files => [.. Directory.EnumerateFiles(Folder, "*.yaml", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(Folder, file))];
+    public static TheoryData<string> Files =>
+        [.. Directory.EnumerateFiles(Folder, "*.yaml", SearchOption.AllDirectories).Select(file => Path.GetRelativePath(Folder, file))];
 
     [Theory]
     [MemberData(nameof(Files))]

@@ -44,10 +44,12 @@ public sealed class ExperimentFileTests
     [Fact]
     public void Parse_OfAMatrix_MakesEveryCombination_TheLastKeyFastest()
     {
-        var plan = ExperimentFile.Parse(Shared + "matrix:\n  hyperparameters.labelSmoothing: [0, 0.1]\n  model.name: [fourlayer_cnn, lenet5]\n");
+        var plan = ExperimentFile.Parse(
+            Shared + "matrix:\n  hyperparameters.labelSmoothing: [0, 0.1]\n  model.name: [fourlayer_cnn, lenet5]\n");
 
         plan.Members.Select(member => member.Variant).ShouldBe(
-            ["labelSmoothing=0,model=fourlayer_cnn", "labelSmoothing=0,model=lenet5", "labelSmoothing=0.1,model=fourlayer_cnn", "labelSmoothing=0.1,model=lenet5"]);
+            ["labelSmoothing=0,model=fourlayer_cnn", "labelSmoothing=0,model=lenet5", "labelSmoothing=0.1,model=fourlayer_cnn",
+                "labelSmoothing=0.1,model=lenet5"]);
         plan.Members.Select(member => (member.Spec.Hyperparameters.LabelSmoothing, member.Spec.Model.Name)).ShouldBe(
             [(0, "fourlayer_cnn"), (0, "lenet5"), (0.1, "fourlayer_cnn"), (0.1, "lenet5")]);
         plan.Members[3].Spec.Name.ShouldBe("trial-labelSmoothing-0.1-model-lenet5");
@@ -73,12 +75,14 @@ public sealed class ExperimentFileTests
         var plan = ExperimentFile.Parse(Shared + "hyperparameters: {optimizer: {momentum: 0.5}}\nvariants:\n"
             + "  - {name: adam, set: {hyperparameters.optimizer: {name: adam}}}\n");
 
-        plan.Members[0].Spec.Hyperparameters.Optimizer.ShouldBe(JobFile.Parse(Shared + "hyperparameters: {optimizer: adam}\n").Hyperparameters.Optimizer);
+        plan.Members[0].Spec.Hyperparameters.Optimizer.ShouldBe(
+            JobFile.Parse(Shared + "hyperparameters: {optimizer: adam}\n").Hyperparameters.Optimizer);
     }
 
     [Fact]
     public void Parse_OfASettingBeforeItsPlaceIsThere_MakesThePlace() =>
-        ExperimentFile.Parse("data: mnist\nvariants:\n  - {name: a, set: {model.name: lenet5, resources.nodeLabels.example.org/rack: r1}}\n")
+        ExperimentFile.Parse(
+            "data: mnist\nvariants:\n  - {name: a, set: {model.name: lenet5, resources.nodeLabels.example.org/rack: r1}}\n")
             .Members[0].Spec.Resources.NodeLabels["example.org/rack"].ShouldBe("r1");
 
     [Fact]
@@ -87,30 +91,42 @@ public sealed class ExperimentFileTests
 
     [Fact]
     public void Parse_OfALongName_CutsTheJobsName() =>
-        ExperimentFile.Parse(Variants.Replace("name: trial", "name: " + new string('x', 60))).Members[0].Spec.Name.ShouldBe(new string('x', 60) + "-re");
+        ExperimentFile.Parse(Variants.Replace("name: trial", "name: " + new string('x', 60))).Members[0]
+            .Spec.Name.ShouldBe(new string('x', 60) + "-re");
 
     [Theory]
-    [InlineData("variants: []\n", "line 4: variants is a list but must not be empty; write lines such as \"- {name: relu, set: {model.options.activation: relu}}\" under it")]
-    [InlineData("variants: 3\n", "line 4: variants is 3 but must be a list; write lines such as \"- {name: relu, set: {model.options.activation: relu}}\" under it")]
+    [InlineData("variants: []\n", "line 4: variants is a list but must not be empty; write lines such as \"- {name: relu, set: "
+        + "{model.options.activation: relu}}\" under it")]
+    [InlineData("variants: 3\n",
+        "line 4: variants is 3 but must be a list; write lines such as \"- {name: relu, set: {model.options.activation: relu}}\" under it")]
     [InlineData("variants: [relu]\n", "line 4: variants[1] is relu but must be a mapping; give it a name and, under set, what it changes")]
     [InlineData("variants: [{set: {seed: 2}}]\n", "line 4: variants[1].name is missing; use a name such as relu")]
     [InlineData("variants: [{name: 'a/b', set: {seed: 2}}]\n",
-        "line 4: variants[1].name is \"a/b\" but must be 1 to 40 letters, digits, blanks or any of . _ , = + × -, the first a letter or digit; use a name such as relu")]
-    [InlineData("variants: [{name: a}]\n", "line 4: variant a: variants[1].set changes nothing; write what differs, such as \"set: {hyperparameters.labelSmoothing: 0.1}\"")]
-    [InlineData("variants: [{name: a, set: {}}]\n", "line 4: variant a: variants[1].set changes nothing; write what differs, such as \"set: {hyperparameters.labelSmoothing: 0.1}\"")]
-    [InlineData("variants: [{name: a, seed: 3, set: {priority: 1}}]\n", "line 4: variants[1].seed is 3 but no such key exists; put seed under set")]
-    [InlineData("variants: [{name: a, colour: red, set: {priority: 1}}]\n", "line 4: variants[1].colour is red but no such key exists; the keys here are name, set")]
+        "line 4: variants[1].name is \"a/b\" but must be 1 to 40 letters, digits, blanks or any of . "
+            + "_ , = + × -, the first a letter or digit; use a name such as relu")]
+    [InlineData("variants: [{name: a}]\n",
+        "line 4: variant a: variants[1].set changes nothing; write what differs, such as \"set: {hyperparameters.labelSmoothing: 0.1}\"")]
+    [InlineData("variants: [{name: a, set: {}}]\n",
+        "line 4: variant a: variants[1].set changes nothing; write what differs, such as \"set: {hyperparameters.labelSmoothing: 0.1}\"")]
+    [InlineData(
+        "variants: [{name: a, seed: 3, set: {priority: 1}}]\n", "line 4: variants[1].seed is 3 but no such key exists; put seed under set")]
+    [InlineData("variants: [{name: a, colour: red, set: {priority: 1}}]\n",
+        "line 4: variants[1].colour is red but no such key exists; the keys here are name, set")]
     [InlineData("variants: [{name: a, set: {model.option.activation: relu}}]\n",
         "line 4: variant a: model.option.activation is relu but no job file has such a key; did you mean model.options.activation?")]
     [InlineData("variants: [{name: a, set: {learningRate: 1}}]\n",
         "line 4: variant a: learningRate is 1 but no job file has such a key; did you mean hyperparameters.optimizer.learningRate?")]
     [InlineData("variants: [{name: a, set: {zzz: 1}}]\n",
-        "line 4: variant a: zzz is 1 but no job file has such a key; write the keys on the way to it with dots between, as in hyperparameters.epochs")]
-    [InlineData("variants: [{name: a, set: {name: b}}]\n", "line 4: variant a: name is b but is the experiment's and the same for all of its jobs; name the variant instead")]
-    [InlineData("variants:\n- {name: a, set: {seed: 2}}\n- {name: a, set: {seed: 3}}\n", "line 6: variants is a but is the name of two variants; give each its own")]
+        "line 4: variant a: zzz is 1 but no job file has such a key; write the keys on the way to it with dots between, "
+            + "as in hyperparameters.epochs")]
+    [InlineData("variants: [{name: a, set: {name: b}}]\n",
+        "line 4: variant a: name is b but is the experiment's and the same for all of its jobs; name the variant instead")]
+    [InlineData("variants:\n- {name: a, set: {seed: 2}}\n- {name: a, set: {seed: 3}}\n",
+        "line 6: variants is a but is the name of two variants; give each its own")]
     [InlineData("variants:\n- {name: a, set: {seed: 2}}\n- {name: b, set: {seed: 2}}\n",
         "line 6: variant b: variants would train the same job as variant a; change a value in one of them or remove it")]
-    [InlineData("matrix: {seed: []}\n", "line 4: matrix: seed is a list but must be a list of one or more single values; write it as [1, 2, 3]")]
+    [InlineData(
+        "matrix: {seed: []}\n", "line 4: matrix: seed is a list but must be a list of one or more single values; write it as [1, 2, 3]")]
     [InlineData("matrix: {seed: 3}\n", "line 4: matrix: seed is 3 but must be a list of one or more single values; write it as [1, 2, 3]")]
     [InlineData("matrix: {}\n", "line 4: matrix is empty; write lines such as \"seed: [1, 2, 3]\" under it")]
     [InlineData("matrix: {sede: [3]}\n", "line 4: matrix: sede is a list but no job file has such a key; did you mean seed?")]
@@ -144,7 +160,8 @@ public sealed class ExperimentFileTests
     [InlineData(Shared + "matrix: 3", true)]
     [InlineData(Shared, false)]
     [InlineData("[", false)]
-    public void Describes_TellsAnExperimentFromAJob(string yaml, bool isExperiment) => ExperimentFile.Describes(yaml).ShouldBe(isExperiment);
+    public void Describes_TellsAnExperimentFromAJob(string yaml, bool isExperiment) =>
+        ExperimentFile.Describes(yaml).ShouldBe(isExperiment);
 
     private static void Refused(string yaml, string message) =>
         Should.Throw<JobFileException>(() => ExperimentFile.Parse(yaml)).Message.ShouldBe(message);

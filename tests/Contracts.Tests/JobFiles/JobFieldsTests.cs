@@ -18,7 +18,8 @@ public sealed class JobFieldsTests
     {
         var spec = JobFile.Parse("model: lenet5\ndata: fashion-mnist");
         // Those whose default depends on others say so in words.
-        var plain = JobFields.All.Where(field => field.AppliesTo(spec) && field.DefaultText != "required" && !field.DefaultText.Contains(' '));
+        var plain = JobFields.All.Where(
+            field => field.AppliesTo(spec) && field.DefaultText != "required" && !field.DefaultText.Contains(' '));
 
         foreach (var field in plain)
             field.Text(field.Get(spec)!).ShouldBe(field.DefaultText, field.Path);

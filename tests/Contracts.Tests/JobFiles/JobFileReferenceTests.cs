@@ -45,7 +45,9 @@ public sealed class JobFileReferenceTests
         var table = new StringBuilder("| data | training, test samples | classes | what it is |\n|---|---|---|---|\n");
         foreach (var data in DataCatalog.All)
         {
-            var (samples, classes) = data.IsFolder ? ("the folder's", "the job file's") : ($"{data.TrainSamples}, {data.TestSamples}", $"{data.Classes}");
+            var (samples, classes) = data.IsFolder
+                ? ("the folder's", "the job file's")
+                : ($"{data.TrainSamples}, {data.TestSamples}", $"{data.Classes}");
             table.Append($"| `{data.Name}` | {samples} | {classes} | {data.Summary} |\n");
         }
 

@@ -35,7 +35,8 @@ public sealed class JobFileRoundTripTests
 
     // Pieces of YAML in any order reach the parser's corners more often than letters do.
     private static Gen<string> Texts() => Gen
-        .Elements("model", "data", "lenet5", ": ", ":", "\n", "  ", "- ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "!x ", "|", ">", "? ", "---\n", "%", "@", "\t", "0", "-", "ü", "\0")
+        .Elements("model", "data", "lenet5", ": ", ":", "\n", "  ", "- ", "[", "]", "{", "}", "\"", "'", "#", "&a ", "*a", "!x ", "|", ">",
+            "? ", "---\n", "%", "@", "\t", "0", "-", "ü", "\0")
         .ListOf()
         .Select(string.Concat);
 
@@ -48,7 +49,9 @@ public sealed class JobFileRoundTripTests
         from training in Training()
         from devices in Gen.Choose(1, 8)
         from perNode in Gen.Choose(0, 4)
-        from kind in training.Precision == Precision.Tf32 ? Gen.Elements(DeviceKind.Cuda, DeviceKind.Any) : Gen.Elements(DeviceKind.Cpu, DeviceKind.Cuda, DeviceKind.Any)
+        from kind in training.Precision == Precision.Tf32
+            ? Gen.Elements(DeviceKind.Cuda, DeviceKind.Any)
+            : Gen.Elements(DeviceKind.Cpu, DeviceKind.Cuda, DeviceKind.Any)
         from seed in Gen.Elements(1UL, 42UL, ulong.MaxValue)
         from backoff in Gen.Choose(0, 5_000_000)
         select new JobSpec
@@ -118,6 +121,7 @@ public sealed class JobFileRoundTripTests
     // Values that YAML would take for something else unless they are quoted.
     private static Gen<Dictionary<string, string>> Labels() =>
         from keys in Gen.Elements("team", "1", "true", "null", "no", "a/b", "1.5", "on").ListOf()
-        from values in Gen.Elements("", "x", "~", "null", "true", "1e3", "- a", "a: b", "\"", "'", "#", "ü", "{}", " x ", "*a", "!t", "%", "\\").ListOf(8)
+        from values in Gen.Elements("", "x", "~", "null", "true", "1e3", "- a", "a: b", "\"", "'", "#", "ü", "{}", " x ", "*a", "!t", "%",
+            "\\").ListOf(8)
         select keys.Distinct().Zip(values).ToDictionary(pair => pair.First, pair => pair.Second);
 }

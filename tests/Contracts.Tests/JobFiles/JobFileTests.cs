@@ -208,7 +208,8 @@ public sealed class JobFileTests
     {
         var spec = JobFile.Parse("model: alexnet\ndata: mnist\n" + given);
 
-        (spec.Parallelism, spec.Resources.Devices, spec.Mesh).ShouldBe((parallelism, devices, new MeshSpec { Data = data, Model = model, Pipeline = pipeline }));
+        (spec.Parallelism, spec.Resources.Devices, spec.Mesh).ShouldBe(
+            (parallelism, devices, new MeshSpec { Data = data, Model = model, Pipeline = pipeline }));
     }
 
     [Theory]
@@ -222,14 +223,16 @@ public sealed class JobFileTests
     [Theory]
     [MemberData(nameof(Optimizers))]
     public void Parse_OfAnOptimizer_GivesItsOwnDefaultsAndNoneOfOthers(OptimizerSpec optimizer) =>
-        JobFile.Parse($"model: lenet5\ndata: synthetic\nhyperparameters: {{ optimizer: {optimizer.Name} }}").Hyperparameters.Optimizer.ShouldBe(optimizer);
+        JobFile.Parse($"model: lenet5\ndata: synthetic\nhyperparameters: {{ optimizer: {optimizer.Name} }}")
+            .Hyperparameters.Optimizer.ShouldBe(optimizer);
 
     [Theory]
     [InlineData("constant", 0, 0.0, 0, 0.0)]
     [InlineData("cosine", 0, 0.0, 0, 0.0)]
     [InlineData("step", 10, 0.1, 0, 0.0)]
     [InlineData("plateau", 0, 0.1, 10, 0.0001)]
-    public void Parse_OfASchedule_GivesItsOwnDefaultsAndNoneOfOthers(string name, int stepEpochs, double gamma, int patienceEpochs, double threshold) =>
+    public void Parse_OfASchedule_GivesItsOwnDefaultsAndNoneOfOthers(
+        string name, int stepEpochs, double gamma, int patienceEpochs, double threshold) =>
         JobFile.Parse($"model: lenet5\ndata: synthetic\nhyperparameters: {{ schedule: {name} }}").Hyperparameters.Schedule.ShouldBe(
             new() { Name = name, StepEpochs = stepEpochs, Gamma = gamma, PatienceEpochs = patienceEpochs, Threshold = threshold });
 
@@ -263,7 +266,8 @@ public sealed class JobFileTests
         var fault = Should.Throw<JobFileException>(() => JobFile.Parse(yaml));
 
         fault.IsTooLarge.ShouldBeTrue();
-        fault.Message.ShouldBe("job file is 1048578 bytes long but must be at most 1048576; name models and data by their catalogue names instead of writing them out");
+        fault.Message.ShouldBe("job file is 1048578 bytes long but must be at most 1048576; "
+            + "name models and data by their catalogue names instead of writing them out");
     }
 
     [Fact]
@@ -279,6 +283,7 @@ public sealed class JobFileTests
     {
         var fault = Should.Throw<JobFileException>(() => JobFile.Parse($"model: \"{new string('x', 500)}\\n\\e[31m\"\ndata: mnist"));
 
-        fault.Message.ShouldBe($"line 1: model is {new string('x', 60)}… but no model of that name is known; the known ones are {string.Join(", ", ModelCatalog.All.Select(model => model.Name))}");
+        fault.Message.ShouldBe($"line 1: model is {new string('x', 60)}… but no model of that name is known; "
+            + $"the known ones are {string.Join(", ", ModelCatalog.All.Select(model => model.Name))}");
     }
 }

@@ -30,7 +30,12 @@ public sealed class JobSpecValidatorTests
     {
         var received = Received();
         received.Resources = new ResourceSpec { Devices = 2 };
-        received.Hyperparameters = new Hyperparameters { Epochs = 1, GlobalBatchSize = 8, Optimizer = new OptimizerSpec { LearningRate = 0.1 } };
+        received.Hyperparameters = new Hyperparameters
+        {
+            Epochs = 1,
+            GlobalBatchSize = 8,
+            Optimizer = new OptimizerSpec { LearningRate = 0.1 },
+        };
 
         var complete = JobSpecValidator.Complete(received);
 
@@ -42,7 +47,8 @@ public sealed class JobSpecValidatorTests
     [Fact]
     public void Complete_OfACompleteSpec_ChangesNothing()
     {
-        var complete = JobFile.Parse("model: { name: alexnet, options: { width: 0.5 } }\ndata: mnist\nparallelism: model\nresources: { devices: 2 }");
+        var complete = JobFile.Parse(
+            "model: { name: alexnet, options: { width: 0.5 } }\ndata: mnist\nparallelism: model\nresources: { devices: 2 }");
 
         JobSpecValidator.Complete(complete).ShouldBe(complete);
     }
@@ -63,10 +69,16 @@ public sealed class JobSpecValidatorTests
     public void Complete_OfANumberThatIsNone_RefusesIt(double rate, string shown)
     {
         var received = Received();
-        received.Hyperparameters = new Hyperparameters { Epochs = 1, GlobalBatchSize = 1, Optimizer = new OptimizerSpec { LearningRate = rate } };
+        received.Hyperparameters = new Hyperparameters
+        {
+            Epochs = 1,
+            GlobalBatchSize = 1,
+            Optimizer = new OptimizerSpec { LearningRate = rate },
+        };
 
         Should.Throw<JobFileException>(() => JobSpecValidator.Complete(received)).Message
-            .ShouldBe($"hyperparameters.optimizer.learningRate is {shown} but must be more than 0 and at most 100; use a positive number such as 0.01");
+            .ShouldBe($"hyperparameters.optimizer.learningRate is {shown} but must be more than 0 and at most 100; "
+                + "use a positive number such as 0.01");
     }
 
     [Fact]
@@ -107,5 +119,6 @@ public sealed class JobSpecValidatorTests
             .ShouldBe(["model", "data"]);
     }
 
-    private static JobSpec Received() => new() { Model = new ModelSpec { Name = "lenet5" }, Data = new DataSpec { Name = "fashion-mnist" } };
+    private static JobSpec Received() =>
+        new() { Model = new ModelSpec { Name = "lenet5" }, Data = new DataSpec { Name = "fashion-mnist" } };
 }

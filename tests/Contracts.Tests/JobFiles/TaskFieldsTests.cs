@@ -16,9 +16,11 @@ public sealed class TaskFieldsTests
 
         var written = JobFile.Write(spec);
 
-        foreach (var key in (string[])["epochs", "optimizer", "schedule", "checkpoints", "augmentation", "seed", "trainSamples", "newHead", "part"])
+        foreach (var key in (string[])["epochs", "optimizer", "schedule", "checkpoints", "augmentation", "seed", "trainSamples", "newHead",
+            "part"])
             written.ShouldNotContain(key);
-        foreach (var key in (string[])["globalBatchSize: 128", "precision: float32", "validationSamples: 5000", "file: lenet.safetensors", "name: evaluate"])
+        foreach (var key in (string[])["globalBatchSize: 128", "precision: float32", "validationSamples: 5000", "file: lenet.safetensors",
+            "name: evaluate"])
             written.ShouldContain(key);
         JobFile.Parse(written).ShouldBe(spec);
     }
@@ -35,12 +37,16 @@ public sealed class TaskFieldsTests
     }
 
     [Theory]
-    [InlineData("task: evaluate\nhyperparameters: { epochs: 3 }", "hyperparameters.epochs is 3 but has no effect in task evaluate; remove it")]
-    [InlineData("task: evaluate\nhyperparameters: { optimizer: { momentum: 0.9 } }", "hyperparameters.optimizer.momentum is 0.9 but has no effect in task evaluate; remove it")]
+    [InlineData(
+        "task: evaluate\nhyperparameters: { epochs: 3 }", "hyperparameters.epochs is 3 but has no effect in task evaluate; remove it")]
+    [InlineData("task: evaluate\nhyperparameters: { optimizer: { momentum: 0.9 } }",
+        "hyperparameters.optimizer.momentum is 0.9 but has no effect in task evaluate; remove it")]
     [InlineData("task: evaluate\nseed: 3", "seed is 3 but has no effect in task evaluate; remove it")]
-    [InlineData("task: evaluate\ncheckpoints: { keepLatest: 3 }", "checkpoints.keepLatest is 3 but has no effect in task evaluate; remove it")]
+    [InlineData(
+        "task: evaluate\ncheckpoints: { keepLatest: 3 }", "checkpoints.keepLatest is 3 but has no effect in task evaluate; remove it")]
     [InlineData("task: { name: evaluate, part: test }", "task.part is test but belongs to task predict only; remove it")]
-    [InlineData("task: predict\nparallelism: model", "parallelism is model but task predict splits its samples over the devices and nothing else; use data or leave it out")]
+    [InlineData("task: predict\nparallelism: model",
+        "parallelism is model but task predict splits its samples over the devices and nothing else; use data or leave it out")]
     [InlineData("task: evalute", "task is evalute but no task of that name is known; did you mean evaluate?")]
     public void WhatATaskDoesNotRead_IsRefused(string lines, string message) => Refused(Sound + Weights + lines, message);
 
@@ -51,7 +57,8 @@ public sealed class TaskFieldsTests
         "data.trainSamples is 3 but has no effect in task predict of the validation part; remove it")]
     [InlineData("task: { name: predict, part: validation }\ndata: { name: mnist, validationSamples: 0 }",
         "task.part is validation but data.validationSamples is 0; set validation samples aside or predict another part")]
-    public void SamplesOfPartsThatAreNotLookedAt_AreRefused(string lines, string message) => Refused("model: lenet5\n" + Weights + lines, message);
+    public void SamplesOfPartsThatAreNotLookedAt_AreRefused(string lines, string message) =>
+        Refused("model: lenet5\n" + Weights + lines, message);
 
     [Fact]
     public void Predict_TakesNoStandInsForBrokenPictures() => Refused(
@@ -60,14 +67,18 @@ public sealed class TaskFieldsTests
 
     [Theory]
     [InlineData("task: evaluate", "initFrom is missing and task evaluate needs weights; add initFrom with a checkpoint, job or file")]
-    [InlineData("initFrom: { job: 0f3c9a1b, file: a.safetensors }", "initFrom names more than one of checkpoint, job and file; keep one of them")]
+    [InlineData(
+        "initFrom: { job: 0f3c9a1b, file: a.safetensors }", "initFrom names more than one of checkpoint, job and file; keep one of them")]
     [InlineData("initFrom: { checkpoint: newest }",
-        "initFrom.checkpoint is newest but must be a checkpoint's id or its first 4 or more hexadecimal digits; copy it from ./cluster checkpoint list")]
-    [InlineData("initFrom: { file: ../secrets.safetensors }", "initFrom.file is ../secrets.safetensors but must be the name of a .safetensors file, without folders; "
-        + "put the file into the folder weights of the nodes' data folder and give its name")]
+        "initFrom.checkpoint is newest but must be a checkpoint's id or its first 4 or more hexadecimal digits; "
+            + "copy it from ./cluster checkpoint list")]
+    [InlineData("initFrom: { file: ../secrets.safetensors }",
+        "initFrom.file is ../secrets.safetensors but must be the name of a .safetensors file, without folders; "
+            + "put the file into the folder weights of the nodes' data folder and give its name")]
     [InlineData("initFrom: { file: a.safetensors, which: best }", "initFrom.which is best but belongs to initFrom.job only; remove it")]
     [InlineData("initFrom: { newHead: true }", "initFrom.newHead is true but belongs to weights to begin with only; remove it")]
-    [InlineData("initFrom: { file: a.safetensors, newHead: true }\ntask: evaluate", "initFrom.newHead is true but has no effect in task evaluate; remove it")]
+    [InlineData("initFrom: { file: a.safetensors, newHead: true }\ntask: evaluate",
+        "initFrom.newHead is true but has no effect in task evaluate; remove it")]
     public void WrongInitFrom_IsRefused(string lines, string message) => Refused(Sound + lines, message);
 
     private static void Refused(string yaml, string message)

@@ -8,7 +8,8 @@ namespace Cluster.Contracts.Tests.Safetensors;
 /// <summary>Headers from strangers: each is read, and then describes its file exactly, or is refused with a reason.</summary>
 public sealed class SafetensorsFuzzTests
 {
-    private static readonly byte[] Sound = SafetensorsWriter.Header([("position", "I64", []), ("conv1.weight", "F32", [6, 1, 5, 5]), ("fc.bias", "BF16", [3])])[8..];
+    private static readonly byte[] Sound = SafetensorsWriter.Header(
+        [("position", "I64", []), ("conv1.weight", "F32", [6, 1, 5, 5]), ("fc.bias", "BF16", [3])])[8..];
 
     private const long DataBytes = 8 + 600 + 6;
 
@@ -20,7 +21,8 @@ public sealed class SafetensorsFuzzTests
     /// <summary>Pieces of headers in any order reach the parser's corners more often than bytes do.</summary>
     [Fact]
     public void PiecesOfHeaders_AreReadOrRefused() =>
-        Prop.ForAll(Pieces().ToArbitrary(), text => ReadOrRefuse(Encoding.UTF8.GetBytes(text))).Check(Config.QuickThrowOnFailure.WithMaxTest(3000));
+        Prop.ForAll(Pieces().ToArbitrary(), text => ReadOrRefuse(Encoding.UTF8.GetBytes(text)))
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(3000));
 
     [Theory]
     [InlineData("é.weight")]
@@ -28,7 +30,9 @@ public sealed class SafetensorsFuzzTests
     [InlineData("a\\nb")]
     [InlineData("")]
     public void AName_ThatNoParameterHas_IsRefused(string name) => Should.Throw<InvalidDataException>(
-        () => SafetensorsReader.ParseHeader(Encoding.UTF8.GetBytes($$$"""{"{{{name}}}":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"""), 8)).Message.ShouldContain("is no parameter's");
+        () => SafetensorsReader.ParseHeader(
+            Encoding.UTF8.GetBytes($$$"""{"{{{name}}}":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"""), 8))
+        .Message.ShouldContain("is no parameter's");
 
     private static void ReadOrRefuse(byte[] json)
     {
@@ -78,7 +82,8 @@ public sealed class SafetensorsFuzzTests
 
     private static Gen<string> Pieces() =>
         from pieces in Gen.Elements(
-            "{", "}", "[", "]", ",", ":", "\"a\"", "\"dtype\"", "\"F32\"", "\"shape\"", "\"data_offsets\"", "[0,8]", "[2]", "[-1]", "[9223372036854775807,2]", "1e400", "null", "{\"a\":",
+            "{", "}", "[", "]", ",", ":", "\"a\"", "\"dtype\"", "\"F32\"", "\"shape\"", "\"data_offsets\"", "[0,8]", "[2]", "[-1]",
+            "[9223372036854775807,2]", "1e400", "null", "{\"a\":",
             "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}", "\"__metadata__\"", "0", "1.5").ListOf()
         select string.Concat(pieces);
 }

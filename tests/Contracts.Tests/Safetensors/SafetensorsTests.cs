@@ -27,10 +27,12 @@ public sealed class SafetensorsTests
         .Select(tensor => tensor.Item1).ShouldBe(["d", "a", "c", "b"]);
 
     [Theory]
-    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 8, "twice")]
+    [InlineData(
+        """{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 8, "twice")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,12]}}""", 12, "needs 8 bytes and has 12")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}""", 12, "begins at byte 4")]
-    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}""", 12, "begins at byte 4")]
+    [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}""", 12,
+        "begins at byte 4")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}""", 9, "describes 8 bytes of data and the file has 9")]
     [InlineData("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}""", 8, "data_offsets [8, 0]")]
     [InlineData("""{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}""", 8, "negative size")]
@@ -43,7 +45,8 @@ public sealed class SafetensorsTests
     [InlineData("""{"a":{"dtype":"F32",""", 8, "cannot be read")]
     [InlineData("""{"a":{"dtype":[[[[[[[[[[1]]]]]]]]]]}}""", 8, "cannot be read")]
     public void ParseHeader_OfAHostileFile_SaysWhatIsWrong(string json, long dataBytes, string message) =>
-        Should.Throw<InvalidDataException>(() => SafetensorsReader.ParseHeader(Encoding.UTF8.GetBytes(json), dataBytes)).Message.ShouldContain(message);
+        Should.Throw<InvalidDataException>(() => SafetensorsReader.ParseHeader(Encoding.UTF8.GetBytes(json), dataBytes))
+            .Message.ShouldContain(message);
 
     [Theory]
     [InlineData(-1L, 100L)]
@@ -56,7 +59,8 @@ public sealed class SafetensorsTests
         var bytes = new byte[Length];
         BinaryPrimitives.WriteInt64LittleEndian(bytes, claimed);
 
-        Should.Throw<InvalidDataException>(() => SafetensorsReader.HeaderBytes(bytes, fileBytes)).Message.ShouldContain($"claims {claimed} bytes");
+        Should.Throw<InvalidDataException>(() => SafetensorsReader.HeaderBytes(bytes, fileBytes))
+            .Message.ShouldContain($"claims {claimed} bytes");
     }
 
     [Theory]
@@ -81,7 +85,8 @@ public sealed class SafetensorsTests
     [Fact]
     public void Header_WithATypeThatIsNotRead_NamesTheTensor() =>
         Should.Throw<InvalidDataException>(
-                () => SafetensorsReader.ParseHeader("""{"conv1.weight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"""u8.ToArray(), 2))
+                () => SafetensorsReader.ParseHeader(
+                    """{"conv1.weight":{"dtype":"F8_E4M3","shape":[2],"data_offsets":[0,2]}}"""u8.ToArray(), 2))
             .Message.ShouldStartWith("tensor 'conv1.weight': dtype 'F8_E4M3' is none of");
 
     [Fact]

@@ -31,7 +31,8 @@ internal sealed class Collector : IAsyncDisposable
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Services.AddGrpc();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(
+            kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         Collector? collector = null;
         builder.Services.AddSingleton(_ => collector!);
         var app = builder.Build();
@@ -55,7 +56,8 @@ internal sealed class Collector : IAsyncDisposable
         {
             foreach (var resource in request.ResourceSpans)
             {
-                var service = resource.Resource?.Attributes.FirstOrDefault(attribute => attribute.Key == "service.name")?.Value.StringValue ?? "";
+                var service = resource.Resource?.Attributes.FirstOrDefault(attribute => attribute.Key == "service.name")?.Value.StringValue
+                    ?? "";
                 foreach (var span in resource.ScopeSpans.SelectMany(scope => scope.Spans))
                 {
                     collector.Spans.Add(new ReceivedSpan(service, span));

@@ -83,7 +83,8 @@ public sealed class AlexNetTests
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        using var original = ModelRegistry.Create("alexnet", new Dictionary<string, object>(Small) { ["dropoutForm"] = "original", ["dropout"] = 0.25 }, seed: 1);
+        using var original = ModelRegistry.Create(
+            "alexnet", new Dictionary<string, object>(Small) { ["dropoutForm"] = "original", ["dropout"] = 0.25 }, seed: 1);
         using var inverted = ModelRegistry.Create("alexnet", new Dictionary<string, object>(Small) { ["dropout"] = 0.25 }, seed: 1);
         foreach (var weight in (string[])["fc7.weight", "fc8.weight"])
             inverted.get_parameter(weight)!.mul_(0.75);
@@ -102,7 +103,8 @@ public sealed class AlexNetTests
         using var scope = NewDisposeScope();
         using var network = ModelRegistry.Create("alexnet", Small, seed: 1);
 
-        network.named_parameters().ToDictionary(p => p.name, p => p.parameter.shape[0]).Where(p => p.Key.EndsWith("weight", StringComparison.Ordinal))
+        network.named_parameters().ToDictionary(p => p.name, p => p.parameter.shape[0])
+            .Where(p => p.Key.EndsWith("weight", StringComparison.Ordinal))
             .Select(p => p.Value).ShouldBe([6, 16, 24, 24, 16, 256, 256, 10]);
     }
 

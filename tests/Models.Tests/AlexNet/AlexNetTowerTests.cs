@@ -60,7 +60,8 @@ public sealed class AlexNetTowerTests
             },
             TestContext.Current.CancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
 
-        // Dropout is on: both sides drop the same units. Sums of at most 2000 products in another order: 2000 · 2⁻⁵³ ≈ 2e-13 of the largest term.
+        // Dropout is on: both sides drop the same units. Sums of at most 2000 products in another order: 2000 · 2⁻⁵³ ≈ 2e-13 of the largest
+        // term.
         for (var t = 0; t < 2; t++)
         {
             logits[t].Length.ShouldBe(expected.Length);

@@ -2,7 +2,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Tests.Initialization;
 
-/// <summary>The initial deviation of each kind of weight, by the model's paper (or, where it is silent, the code that its class names).</summary>
+/// <summary>
+/// The initial deviation of each kind of weight, by the model's paper (or, where it is silent, the code that its class names).
+/// </summary>
 public sealed class PaperInitTests
 {
     [Theory]
@@ -74,6 +76,8 @@ public sealed class PaperInitTests
 
     private static double MeanSquare(Tensor parameter) => parameter.detach().pow(2).mean().item<double>();
 
-    /// <summary>Six standard errors of a normal's mean square, which is more than a uniform's: of a few hundred weights none is further off.</summary>
+    /// <summary>
+    /// Six standard errors of a normal's mean square, which is more than a uniform's: of a few hundred weights none is further off.
+    /// </summary>
     private static double Tolerance(double variance, Tensor parameter) => 6 * variance * Math.Sqrt(2.0 / parameter.numel());
 }

@@ -11,7 +11,8 @@ public sealed class BatchNormalizationTests
         using var layer = new BatchNormalization(3, ScalarType.Float32);
         using var one = randn(1, 3, 1, 1);
 
-        Should.Throw<ModelOptionException>(() => layer.forward(one)).Message.ShouldContain("one value has no variance; raise hyperparameters.globalBatchSize");
+        Should.Throw<ModelOptionException>(() => layer.forward(one))
+            .Message.ShouldContain("one value has no variance; raise hyperparameters.globalBatchSize");
 
         layer.running_var!.data<float>().ToArray().ShouldBe([1, 1, 1]);
         layer.eval();

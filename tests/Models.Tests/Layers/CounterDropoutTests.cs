@@ -84,7 +84,8 @@ public sealed class CounterDropoutTests
     public void Mask_ByOperators_IsTheSame(double probability, ScalarType type)
     {
         using var scope = NewDisposeScope();
-        using var dropout = new CounterDropout("fc", probability, 1000, firstUnit: 300, new StepPosition(7) { Step = 3, FirstSample = 1L << 40 });
+        using var dropout = new CounterDropout(
+            "fc", probability, 1000, firstUnit: 300, new StepPosition(7) { Step = 3, FirstSample = 1L << 40 });
 
         var mask = dropout.MaskByOperators([50, 700], type, CPU);
 
@@ -113,7 +114,8 @@ public sealed class CounterDropoutTests
         Values(input.grad!).ShouldBe(Values(output.detach()));
     }
 
-    private static Tensor Mask(StepPosition position, int samples, int units, int firstUnit, string layer = "layer", double probability = 0.5) =>
+    private static Tensor Mask(
+        StepPosition position, int samples, int units, int firstUnit, string layer = "layer", double probability = 0.5) =>
         new CounterDropout(layer, probability, Math.Max(units, Units), firstUnit, position).call(ones(samples, units));
 
     private static float[] Values(Tensor tensor) => tensor.contiguous().data<float>().ToArray();

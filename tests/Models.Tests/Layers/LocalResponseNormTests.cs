@@ -77,14 +77,17 @@ public sealed class LocalResponseNormTests
         }
     }
 
-    /// <summary>Our kernel in float32 beside the matrix product in float64: planes and rows that fill no vector or no block, and groups.</summary>
+    /// <summary>
+    /// Our kernel in float32 beside the matrix product in float64: planes and rows that fill no vector or no block, and groups.
+    /// </summary>
     [Theory]
     [InlineData(2, 7, 1, 3, 1, 5)]
     [InlineData(3, 48, 9, 9, 1, 5)]
     [InlineData(2, 40, 5, 13, 2, 5)]
     [InlineData(1, 16, 1, 1, 1, 3)]
     [InlineData(2, 66, 8, 8, 3, 7)]
-    public void Kernel_InEitherLayout_EqualsTheMatrixInDoublePrecision(int samples, int channels, int height, int width, int groups, int size)
+    public void Kernel_InEitherLayout_EqualsTheMatrixInDoublePrecision(
+        int samples, int channels, int height, int width, int groups, int size)
     {
         using var scope = NewDisposeScope();
         using var generator = new TorchSharp.torch.Generator(1);
@@ -111,7 +114,8 @@ public sealed class LocalResponseNormTests
         var alone = full([1, 5, 1, 1], 2f);
         var among = cat([alone, full([1, 5, 1, 1], float.NaN)], 0);
 
-        LocalResponseNorm.AsInPaper().call(among)[0].data<float>().ToArray().ShouldBe(LocalResponseNorm.AsInPaper().call(alone)[0].data<float>().ToArray());
+        LocalResponseNorm.AsInPaper().call(among)[0].data<float>().ToArray()
+            .ShouldBe(LocalResponseNorm.AsInPaper().call(alone)[0].data<float>().ToArray());
     }
 
     private static (Tensor Output, Tensor Gradient) Both(Func<Tensor, Tensor> forward, Tensor input, Tensor gradient)

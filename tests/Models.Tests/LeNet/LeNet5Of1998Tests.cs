@@ -14,7 +14,8 @@ public sealed class LeNet5Of1998Tests
 
         summary.Layers.Select(layer => (layer.Name, layer.Parameters, string.Join('×', layer.OutputShape))).ShouldBe(
         [
-            ("c1", 156, "6×28×28"), ("s2", 12, "6×14×14"), ("c3", 1_516, "16×10×10"), ("s4", 32, "16×5×5"), ("c5", 48_120, "120×1×1"), ("f6", 10_164, "84"),
+            ("c1", 156, "6×28×28"), ("s2", 12, "6×14×14"), ("c3", 1_516, "16×10×10"), ("s4", 32, "16×5×5"), ("c5", 48_120, "120×1×1"),
+            ("f6", 10_164, "84"),
         ]);
         network.training.ShouldBeTrue("the walk leaves the mode as it was");
     }

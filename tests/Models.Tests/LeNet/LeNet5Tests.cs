@@ -12,7 +12,8 @@ public sealed class LeNet5Tests
 
         network.parameters().Sum(p => p.numel()).ShouldBe(61_706);
         network.named_parameters().Select(p => p.name).ShouldBe(
-            ["conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight", "fc3.bias"]);
+            ["conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias", "fc3.weight",
+                "fc3.bias"]);
     }
 
     [Theory]

@@ -4,8 +4,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Models.Tests.Reference;
 
-/// <summary>Logits and gradients of the zoo's nets beside those of nets written from the papers in Python: all cases in one Python process, since importing
-/// torch takes longer than the nets.</summary>
+/// <summary>
+/// Logits and gradients of the zoo's nets beside those of nets written from the papers in Python: all cases in one Python process, since
+/// importing torch takes longer than the nets.
+/// </summary>
 public sealed class PaperNets : IAsyncLifetime
 {
     /// <summary>Small enough to be quick; between them every branch of the two forward bodies.</summary>
@@ -29,7 +31,8 @@ public sealed class PaperNets : IAsyncLifetime
             var ours = Cases.Select((c, i) => Compute(c, root.CreateSubdirectory(i.ToString()).FullName)).ToList();
             var folders = Enumerable.Range(0, Cases.Count).Select(i => Path.Combine(root.FullName, i.ToString())).ToList();
             await PythonTorch.RunAsync("Reference/paper_nets.py", folders, CancellationToken.None);
-            Comparisons = [.. ours.Zip(folders, (tensors, folder) => Pair(tensors, File.ReadAllBytes(Path.Combine(folder, "results.bin"))))];
+            Comparisons = [
+                .. ours.Zip(folders, (tensors, folder) => Pair(tensors, File.ReadAllBytes(Path.Combine(folder, "results.bin"))))];
         }
         finally
         {
@@ -55,7 +58,9 @@ public sealed class PaperNets : IAsyncLifetime
     {
         using var scope = NewDisposeScope();
         using var network = ModelRegistry.Create(@case.Model, @case.Options, seed: 5, ScalarType.Float64);
-        var input = tensor(Enumerable.Range(0, (int)@case.Input.Aggregate((a, b) => a * b)).Select(i => CounterRandom.Normal(17, (ulong)i)).ToArray(), @case.Input);
+        var input = tensor(
+            Enumerable.Range(0, (int)@case.Input.Aggregate((a, b) => a * b)).Select(i => CounterRandom.Normal(17, (ulong)i)).ToArray(),
+            @case.Input);
         var logits = network.call(input);
         (logits * arange(logits.numel(), dtype: ScalarType.Float64).view(logits.shape)).sum().backward();
 

@@ -11,7 +11,8 @@ namespace Cluster.Models.Tests.Reference;
 public sealed record ReferenceCase(string Model, Dictionary<string, object> Options, long[] Input, bool Training, bool Single = false)
 {
     public override string ToString() => string.Create(
-        CultureInfo.InvariantCulture, $"{Model} {string.Join('×', Input)} {(Training ? "train" : "eval")} {(Single ? "float32" : "float64")}");
+        CultureInfo.InvariantCulture,
+        $"{Model} {string.Join('×', Input)} {(Training ? "train" : "eval")} {(Single ? "float32" : "float64")}");
 
     /// <summary>Runs all cases in one Python process, since importing torch takes longer than many of the nets.</summary>
     internal static async Task<IReadOnlyList<IReadOnlyList<TensorComparison>>> CompareAsync(
@@ -32,7 +33,10 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
         }
     }
 
-    /// <summary>Our logits, gradients and, in training, running statistics, by name; leaves the net's values in <paramref name="folder"/> for Python.</summary>
+    /// <summary>
+    /// Our logits, gradients and, in training, running statistics, by name; leaves the net's values in <paramref name="folder"/> for
+    /// Python.
+    /// </summary>
     private List<(string Name, double[] Values)> Compute(string folder)
     {
         using var scope = NewDisposeScope();
@@ -74,19 +78,24 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
             .Aggregate((sum, loss) => sum + loss).backward();
         return
         [
-            .. outputs.Select((logits, i) => (i == 0 ? "logits" : string.Create(CultureInfo.InvariantCulture, $"logits of head {i}"), Doubles(logits))),
+            .. outputs.Select(
+                (logits, i) => (i == 0 ? "logits" : string.Create(CultureInfo.InvariantCulture, $"logits of head {i}"), Doubles(logits))),
             .. parameters.Select(p => (p.name, Doubles(p.parameter.grad!))),
             .. Training ? network.Buffers().Select(b => (b.Name, Doubles(b.Buffer))) : [],
         ];
     }
 
-    /// <summary>Python leaves its tensors in our order as float64: at our precision and, where that is float32, computed in float64 throughout after them.</summary>
+    /// <summary>
+    /// Python leaves its tensors in our order as float64: at our precision and, where that is float32, computed in float64 throughout after
+    /// them.
+    /// </summary>
     private List<TensorComparison> Pair(List<(string Name, double[] Values)> ours, string folder)
     {
         using var file = File.OpenRead(Path.Combine(folder, "results.bin"));
         file.Length.ShouldBe(ours.Sum(tensor => (long)tensor.Values.Length) * sizeof(double) * (Single ? 2 : 1), ToString());
         var theirs = Read();
-        return [.. ours.Zip(theirs, Single ? Read() : theirs).Select(c => new TensorComparison(c.First.Name, c.First.Values, c.Second, c.Third))];
+        return [.. ours.Zip(theirs, Single ? Read() : theirs)
+            .Select(c => new TensorComparison(c.First.Name, c.First.Values, c.Second, c.Third))];
 
         List<double[]> Read() => [.. ours.Select(tensor =>
         {
@@ -97,8 +106,8 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
     }
 
     /// <summary>
-    /// Python's nets need the memory next, and the following case other sizes than this one: glibc and the garbage collector keep what was freed, which came to
-    /// 19 GB over the zoo at full input.
+    /// Python's nets need the memory next, and the following case other sizes than this one: glibc and the garbage collector keep what was
+    /// freed, which came to 19 GB over the zoo at full input.
     /// </summary>
     private static void GiveBackFreedMemory()
     {
@@ -110,7 +119,8 @@ public sealed record ReferenceCase(string Model, Dictionary<string, object> Opti
     private static extern int TrimHeap(nuint kept);
 
     private static Tensor Normals(ulong key, long[] shape) =>
-        tensor(Enumerable.Range(0, (int)shape.Aggregate(1L, (a, b) => a * b)).Select(i => CounterRandom.Normal(key, (ulong)i)).ToArray(), shape);
+        tensor(Enumerable.Range(0, (int)shape.Aggregate(1L, (a, b) => a * b)).Select(i => CounterRandom.Normal(key, (ulong)i)).ToArray(),
+            shape);
 
     private static double[] Doubles(Tensor tensor)
     {

@@ -1,7 +1,9 @@
-"""The Inception line written from its papers, apart from the C# code: f(images, parameters, buffers, case) -> logits, then those of the heads in training.
+"""The Inception line written from its papers, apart from the C# code.
 
-A convolution is (channels, height, width[, stride[, padding]]) with the paper's numbers; each is asserted to be what the C# net has, so that widths and kernels are
-compared as well as values. Padding keeps the size unless it is given.
+f(images, parameters, buffers, case) -> logits, then those of the heads in training.
+
+A convolution is (channels, height, width[, stride[, padding]]) with the paper's numbers; each is asserted to be what the C# net has, so
+that widths and kernels are compared as well as values. Padding keeps the size unless it is given.
 """
 import torch
 import torch.nn.functional as F
@@ -96,7 +98,8 @@ def googlenet_with(five, pool4, lrn):
         x = after_4d = module(module(module(x, "4b"), "4c"), "4d")
         x = pool(module(x, "4e"), pool4)
         logits = n.classify(module(module(x, "5a"), "5b"))
-        return [logits, head(after_4a, "aux1"), head(after_4d, "aux2")] if case["training"] and case["options"].get("auxiliaryHeads", True) else [logits]
+        heads = case["training"] and case["options"].get("auxiliaryHeads", True)
+        return [logits, head(after_4a, "aux1"), head(after_4d, "aux2")] if heads else [logits]
 
     return net
 
@@ -118,7 +121,8 @@ def inception_v2(x, p, b, case):
     x = x if n.small else F.max_pool2d(x, 3, 2, padding=1)
     for which, one, r, c, rr, cc, proj, pool in [
             ("3a", 64, 64, 64, 64, 96, 32, (AVG,)), ("3b", 64, 64, 96, 64, 96, 64, (AVG,)), ("3c", 0, 128, 160, 64, 96, 0, None),
-            ("4a", 224, 64, 96, 96, 128, 128, (AVG,)), ("4b", 192, 96, 128, 96, 128, 128, (AVG,)), ("4c", 160, 128, 160, 128, 160, 128, (AVG,)),
+            ("4a", 224, 64, 96, 96, 128, 128, (AVG,)), ("4b", 192, 96, 128, 96, 128, 128, (AVG,)),
+            ("4c", 160, 128, 160, 128, 160, 128, (AVG,)),
             ("4d", 96, 128, 192, 160, 192, 128, (AVG,)), ("4e", 0, 128, 192, 192, 256, 0, None),
             ("5a", 352, 192, 320, 160, 224, 128, (AVG,)), ("5b", 352, 192, 320, 192, 224, 128, (MAX, 1, 1))]:
         name = "inception" + which
@@ -126,7 +130,8 @@ def inception_v2(x, p, b, case):
             x = n.rows(x, name, [[(r, 1, 1), (c, 3, 3, 2)], [(rr, 1, 1), (cc, 3, 3), (cc, 3, 3, 2)], [(MAX, 2, 1)]], start=2)
         else:
             x = torch.cat([n.conv(x, name + ".branch1", one, 1, 1),
-                           n.rows(x, name, [[(r, 1, 1), (c, 3, 3)], [(rr, 1, 1), (cc, 3, 3), (cc, 3, 3)], [pool, (proj, 1, 1)]], start=2)], 1)
+                           n.rows(x, name, [[(r, 1, 1), (c, 3, 3)], [(rr, 1, 1), (cc, 3, 3), (cc, 3, 3)], [pool, (proj, 1, 1)]],
+                                  start=2)], 1)
     return [n.classify(x)]
 
 
@@ -173,7 +178,8 @@ def inception_v3(x, p, b, case):
 
     def b_block(x, m, c):
         return torch.cat([
-            n.conv(x, m + "branch1x1", 192, 1, 1), chain(x, (m + "branch7x7_1", c, 1, 1), (m + "branch7x7_2", c, 1, 7), (m + "branch7x7_3", 192, 7, 1)),
+            n.conv(x, m + "branch1x1", 192, 1, 1),
+            chain(x, (m + "branch7x7_1", c, 1, 1), (m + "branch7x7_2", c, 1, 7), (m + "branch7x7_3", 192, 7, 1)),
             chain(x, (m + "branch7x7dbl_1", c, 1, 1), (m + "branch7x7dbl_2", c, 7, 1), (m + "branch7x7dbl_3", c, 1, 7),
                   (m + "branch7x7dbl_4", c, 7, 1), (m + "branch7x7dbl_5", 192, 1, 7)),
             n.conv(avg(x), m + "branch_pool", 192, 1, 1)], 1)
@@ -182,7 +188,8 @@ def inception_v3(x, p, b, case):
         three = n.conv(x, m + "branch3x3_1", 384, 1, 1)
         double = chain(x, (m + "branch3x3dbl_1", 448, 1, 1), (m + "branch3x3dbl_2", 384, 3, 3))
         return torch.cat([
-            n.conv(x, m + "branch1x1", 320, 1, 1), n.conv(three, m + "branch3x3_2a", 384, 1, 3), n.conv(three, m + "branch3x3_2b", 384, 3, 1),
+            n.conv(x, m + "branch1x1", 320, 1, 1), n.conv(three, m + "branch3x3_2a", 384, 1, 3),
+            n.conv(three, m + "branch3x3_2b", 384, 3, 1),
             n.conv(double, m + "branch3x3dbl_3a", 384, 1, 3), n.conv(double, m + "branch3x3dbl_3b", 384, 3, 1),
             n.conv(avg(x), m + "branch_pool", 192, 1, 1)], 1)
 
@@ -200,7 +207,9 @@ def inception_v3(x, p, b, case):
     x = x if n.small else F.max_pool2d(x, 3, 2)
     for m, pool in (("Mixed_5b.", 32), ("Mixed_5c.", 64), ("Mixed_5d.", 64)):
         x = a_block(x, m, pool)
-    x = reduction(x, "Mixed_6a.", [("branch3x3", 384, 3, 3)], [("branch3x3dbl_1", 64, 1, 1), ("branch3x3dbl_2", 96, 3, 3), ("branch3x3dbl_3", 96, 3, 3)])
+    x = reduction(
+        x, "Mixed_6a.", [("branch3x3", 384, 3, 3)],
+        [("branch3x3dbl_1", 64, 1, 1), ("branch3x3dbl_2", 96, 3, 3), ("branch3x3dbl_3", 96, 3, 3)])
     for m, c in (("Mixed_6b.", 128), ("Mixed_6c.", 160), ("Mixed_6d.", 160), ("Mixed_6e.", 192)):
         x = b_block(x, m, c)
     auxiliary = []
@@ -222,7 +231,9 @@ def inception_v4(x, p, b, case):
     n = Net(p, b, case)
     x = v4_stem(n, x)
     for m in "bcde":
-        x = n.rows(x, "Mixed_5" + m, [[(96, 1, 1)], [(64, 1, 1), (96, 3, 3)], [(64, 1, 1), (96, 3, 3), (96, 3, 3)], [(AVG_INSIDE,), (96, 1, 1)]])
+        x = n.rows(
+            x, "Mixed_5" + m,
+            [[(96, 1, 1)], [(64, 1, 1), (96, 3, 3)], [(64, 1, 1), (96, 3, 3), (96, 3, 3)], [(AVG_INSIDE,), (96, 1, 1)]])
     x = reduction_a(n, x, 192, 224, 256, 384)
     for m in "bcdefgh":
         x = n.rows(x, "Mixed_6" + m, [
@@ -284,7 +295,9 @@ def inception_resnet_v2(x, p, b, case):
     else:
         x, (a, bb, c) = plain_stem(n, x), (10, 20, 9)
         x = x if n.small else F.max_pool2d(x, 3, 2)
-        x = n.rows(x, "Mixed_5b", [[(96, 1, 1)], [(48, 1, 1), (64, 5, 5)], [(64, 1, 1), (96, 3, 3), (96, 3, 3)], [(AVG_INSIDE,), (64, 1, 1)]])
+        x = n.rows(
+            x, "Mixed_5b",
+            [[(96, 1, 1)], [(48, 1, 1), (64, 5, 5)], [(64, 1, 1), (96, 3, 3), (96, 3, 3)], [(AVG_INSIDE,), (64, 1, 1)]])
     for i in range(a):
         x = residual(n, x, "repeat_a.%d" % i, 0.17, True, [[(32, 1, 1)], [(32, 1, 1), (32, 3, 3)], [(32, 1, 1), (48, 3, 3), (64, 3, 3)]])
     x = reduction_a(n, x, 256, 256, 384, 384)

@@ -1,7 +1,7 @@
 """LeNet-5 and AlexNet written from their papers, apart from the C# code: what the tests compare logits and gradients with.
 
-For each folder given, reads FOLDER/case.json and FOLDER/values.bin (float64, little-endian: the input, then every parameter), writes FOLDER/results.bin
-(the logits, then the gradient of every parameter) for the loss sum(logits * arange).
+For each folder given, reads FOLDER/case.json and FOLDER/values.bin (float64, little-endian: the input, then every parameter), writes
+FOLDER/results.bin (the logits, then the gradient of every parameter) for the loss sum(logits * arange).
 """
 import json
 import sys

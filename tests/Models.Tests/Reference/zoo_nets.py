@@ -1,8 +1,9 @@
 """The zoo in torchvision, and written from the papers where torchvision lacks a net, apart from the C# code.
 
-For each folder given, reads FOLDER/case.json and FOLDER/values.bin (little-endian, the case's precision: the input, every parameter, every buffer), writes
-FOLDER/results.bin (float64: the logits, those of each auxiliary head, the gradient of every parameter and, in training, every buffer afterwards, for the loss
-sum(logits * sin(arange))), computed at the case's precision and, where that is float32, in float64 after it.
+For each folder given, reads FOLDER/case.json and FOLDER/values.bin (little-endian, the case's precision: the input, every parameter, every
+buffer), writes FOLDER/results.bin (float64: the logits, those of each auxiliary head, the gradient of every parameter and, in training,
+every buffer afterwards, for the loss sum(logits * sin(arange))), computed at the case's precision and, where that is float32, in float64
+after it.
 """
 import json
 import sys
@@ -69,13 +70,14 @@ def resnet(name, options, classes):
 def vgg(name, options, classes):
     cfg = cfgs[{"vgg11": "A", "vgg13": "B", "vgg16": "D", "vgg19": "E"}[name[:5]]]
     width, size = options.get("width", 1), options.get("inputSize", 224)
-    net = VGG(make_layers([c if c == "M" else int(c * width) for c in cfg], name.endswith("_bn")), num_classes=classes, init_weights=False, dropout=0)
+    layers = make_layers([c if c == "M" else int(c * width) for c in cfg], name.endswith("_bn"))
+    net = VGG(layers, num_classes=classes, init_weights=False, dropout=0)
     if size != 224:
         cells, hidden = size // 32, int(4096 * width)
         net.avgpool = nn.Identity()
         net.classifier = nn.Sequential(
-            nn.Linear(int(512 * width) * cells * cells, hidden), nn.ReLU(), nn.Identity(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Identity(),
-            nn.Linear(hidden, classes))
+            nn.Linear(int(512 * width) * cells * cells, hidden), nn.ReLU(), nn.Identity(),
+            nn.Linear(hidden, hidden), nn.ReLU(), nn.Identity(), nn.Linear(hidden, classes))
     return net
 
 
@@ -99,7 +101,8 @@ def torchvision_net(case):
     if name == "mobilenet_v2":
         return mobilenet_v2(name, options, classes)
     if name == "googlenet_tv" and options.get("inputSize", 224) > 64:
-        return tv.GoogLeNet(num_classes=classes, aux_logits=options.get("auxiliaryHeads", True), init_weights=False, dropout=0, dropout_aux=0)
+        return tv.GoogLeNet(
+            num_classes=classes, aux_logits=options.get("auxiliaryHeads", True), init_weights=False, dropout=0, dropout_aux=0)
     if name == "inception_v3" and options.get("inputSize", 299) > 64 and "gridReduction" not in options:
         return tv.Inception3(num_classes=classes, aux_logits=options.get("auxiliaryHeads", True), init_weights=False, dropout=0)
     if name == "alexnet_owt":

@@ -2,7 +2,9 @@ using Cluster.Models.Summary;
 
 namespace Cluster.Models.Tests.Summary;
 
-/// <summary>What an estimate counts; the sizes of processes that train are held against it where those are started, in the worker's tests.</summary>
+/// <summary>
+/// What an estimate counts; the sizes of processes that train are held against it where those are started, in the worker's tests.
+/// </summary>
 public sealed class MemoryEstimateTests
 {
     [Fact]
@@ -26,10 +28,12 @@ public sealed class MemoryEstimateTests
     {
         var options = new Dictionary<string, object> { ["inputSize"] = 32L, ["activation"] = "relu" };
         using var rectified = ModelRegistry.CreateToLoad("mobilenet_v1", options);
-        using var clipped = ModelRegistry.CreateToLoad("mobilenet_v1", new Dictionary<string, object>(options) { ["activation"] = "relu6" });
+        using var clipped = ModelRegistry.CreateToLoad(
+            "mobilenet_v1", new Dictionary<string, object>(options) { ["activation"] = "relu6" });
 
         // Of convolution, normalisation and activation, ReLU in place keeps the first two's outputs.
-        var (expected, estimate) = (MemoryEstimate.Of(rectified, 8, statesPerParameter: 1), MemoryEstimate.Of(clipped, 8, statesPerParameter: 1));
+        var (expected, estimate) = (
+            MemoryEstimate.Of(rectified, 8, statesPerParameter: 1), MemoryEstimate.Of(clipped, 8, statesPerParameter: 1));
 
         ((double)estimate.Activations / expected.Activations).ShouldBeInRange(1.45, 1.5);
     }
@@ -42,7 +46,8 @@ public sealed class MemoryEstimateTests
         using var narrow = ModelRegistry.CreateToLoad("mobilenet_v2", options);
         MixedPrecision.Narrow(narrow);
 
-        // Of an activated convolution 2 bytes for its output, 4 for the normalised and 2 for the activated one, where float32 has 4 for each; of the others 2 and 4.
+        // Of an activated convolution 2 bytes for its output, 4 for the normalised and 2 for the activated one, where float32 has 4 for
+        // each; of the others 2 and 4.
         var (expected, estimate) = (MemoryEstimate.Of(wide, 8, statesPerParameter: 1), MemoryEstimate.Of(narrow, 8, statesPerParameter: 1));
 
         ((double)estimate.Activations / expected.Activations).ShouldBeInRange(0.6, 2.0 / 3);

@@ -49,7 +49,8 @@ public sealed class DenseVggTests
         for (var y = 0L; y < map.shape[2]; y++)
         {
             for (var x = 0L; x < map.shape[3]; x++)
-                ShouldBeClose(map[.., .., TensorIndex.Single(y), TensorIndex.Single(x)], classifier.call(features.narrow(2, y, cells).narrow(3, x, cells).flatten(1)));
+                ShouldBeClose(map[.., .., TensorIndex.Single(y), TensorIndex.Single(x)],
+                    classifier.call(features.narrow(2, y, cells).narrow(3, x, cells).flatten(1)));
         }
 
         ShouldBeClose(dense.Scores(images), map.flatten(2).mean([2]));
@@ -76,17 +77,20 @@ public sealed class DenseVggTests
         using var scope = NewDisposeScope();
         using var net = Net("vgg11", 64);
 
-        Should.Throw<ArgumentException>(() => new DenseVgg(net).ScoreMap(Images(63, 64))).Message.ShouldContain("63×64 are smaller than the net's 64×64");
+        Should.Throw<ArgumentException>(() => new DenseVgg(net).ScoreMap(Images(63, 64)))
+            .Message.ShouldContain("63×64 are smaller than the net's 64×64");
     }
 
     private static Cluster.Models.Vgg.Vgg Net(string name, int size)
     {
-        var net = (Cluster.Models.Vgg.Vgg)ModelRegistry.Create(name, new Dictionary<string, object>(Options) { ["inputSize"] = size }, seed: 1, ScalarType.Float64);
+        var net = (Cluster.Models.Vgg.Vgg)ModelRegistry.Create(
+            name, new Dictionary<string, object>(Options) { ["inputSize"] = size }, seed: 1, ScalarType.Float64);
         net.eval();
         return net;
     }
 
-    private static nn.Module<Tensor, Tensor> Child(ImageClassifier net, string name) => (nn.Module<Tensor, Tensor>)net.named_children().Single(child => child.name == name).module;
+    private static nn.Module<Tensor, Tensor> Child(ImageClassifier net, string name) =>
+        (nn.Module<Tensor, Tensor>)net.named_children().Single(child => child.name == name).module;
 
     private static Tensor Images(int height, int width) => tensor(
         Enumerable.Range(0, 2 * 3 * height * width).Select(i => CounterRandom.Normal(3, (ulong)i)).ToArray(), [2, 3, height, width]);

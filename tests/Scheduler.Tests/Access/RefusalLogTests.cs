@@ -25,7 +25,8 @@ public sealed class RefusalLogTests
         captured.Entries.Select(entry => entry.Message).ShouldBe(
         [
             "Refused /cluster.v1.JobService/GetJob from ipv4:10.0.0.9:1234: the token is not known here (0 more since the last such line)",
-            "Refused /cluster.v1.JobService/ListJobs from ipv4:10.0.0.9:1234: the token is not known here (999 more since the last such line)",
+            "Refused /cluster.v1.JobService/ListJobs from ipv4:10.0.0.9:1234: "
+                + "the token is not known here (999 more since the last such line)",
         ]);
         captured.Entries.ShouldAllBe(entry => entry.Level == LogLevel.Warning);
     }

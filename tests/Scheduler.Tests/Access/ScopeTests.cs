@@ -16,8 +16,8 @@ public sealed class ScopeTests(SharedScheduler shared)
 
     private static readonly (string Token, Scope Scope)[] Tokens =
     [
-        (TestScheduler.ViewerToken, Scope.Viewer), (TestScheduler.SubmitterToken, Scope.Submitter), (TestScheduler.OperatorToken, Scope.Operator),
-        (TestScheduler.AdminToken, Scope.Admin), (TestScheduler.NodeToken, Scope.Node),
+        (TestScheduler.ViewerToken, Scope.Viewer), (TestScheduler.SubmitterToken, Scope.Submitter),
+        (TestScheduler.OperatorToken, Scope.Operator), (TestScheduler.AdminToken, Scope.Admin), (TestScheduler.NodeToken, Scope.Node),
     ];
 
     /// <summary>Who may make the calls that need a scope, written out: not by the rule that is under test.</summary>
@@ -40,20 +40,24 @@ public sealed class ScopeTests(SharedScheduler shared)
     [Fact]
     public void EveryRpc_OfClusterV1_DeclaresAScope()
     {
-        var files = typeof(JobsReflection).Assembly.GetTypes().Where(type => type.Namespace == typeof(JobsReflection).Namespace && type.Name.EndsWith("Reflection", StringComparison.Ordinal))
+        var files = typeof(JobsReflection).Assembly.GetTypes()
+            .Where(type => type.Namespace == typeof(JobsReflection).Namespace && type.Name.EndsWith("Reflection", StringComparison.Ordinal))
             .Select(type => (FileDescriptor)type.GetProperty("Descriptor")!.GetValue(null)!).ToList();
         var declared = files.SelectMany(file => file.Services).SelectMany(service => service.Methods)
             .ToDictionary(method => $"/{method.Service.FullName}/{method.Name}", RequiredScope.Of);
 
         declared.Count.ShouldBeGreaterThan(20);
-        RequiredScope.ByPath.OrderBy(rpc => rpc.Key, StringComparer.Ordinal).ShouldBe(declared.OrderBy(rpc => rpc.Key, StringComparer.Ordinal));
+        RequiredScope.ByPath.OrderBy(rpc => rpc.Key, StringComparer.Ordinal)
+            .ShouldBe(declared.OrderBy(rpc => rpc.Key, StringComparer.Ordinal));
     }
 
     [Fact]
     public void EveryMappedMethod_NeedsAScope_ButForHealthAndReflection()
     {
-        var open = Mapped.Where(method => !RequiredScope.ByPath.ContainsKey(method.FullName)).Select(method => method.ServiceName).Distinct().ToList();
-        var guarded = Mapped.Where(method => RequiredScope.ByPath.ContainsKey(method.FullName)).Select(method => method.ServiceName).Distinct();
+        var open = Mapped.Where(method => !RequiredScope.ByPath.ContainsKey(method.FullName)).Select(method => method.ServiceName)
+            .Distinct().ToList();
+        var guarded = Mapped.Where(method => RequiredScope.ByPath.ContainsKey(method.FullName)).Select(method => method.ServiceName)
+            .Distinct();
 
         open.ShouldBeSubsetOf(["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]);
         open.ShouldContain("grpc.health.v1.Health");
@@ -70,7 +74,8 @@ public sealed class ScopeTests(SharedScheduler shared)
     public async Task EachRpc_AdmitsTheTokensOfItsScopeAndOfThoseAbove_AndNoOther()
     {
         var wrong = new List<string>();
-        foreach (var (path, needed) in Mapped.Where(m => RequiredScope.ByPath.ContainsKey(m.FullName)).Select(m => (m.FullName, RequiredScope.ByPath[m.FullName])))
+        foreach (var (path, needed) in Mapped.Where(m => RequiredScope.ByPath.ContainsKey(m.FullName))
+            .Select(m => (m.FullName, RequiredScope.ByPath[m.FullName])))
         {
             await ExpectAsync(path, null, StatusCode.Unauthenticated);
             await ExpectAsync(path, "a token that nobody gave out", StatusCode.Unauthenticated);
@@ -101,16 +106,19 @@ public sealed class ScopeTests(SharedScheduler shared)
         var trainer = await Scheduler.RunAsync("scope-node");
         var report = new ReportRequest { Sequence = 100 };
 
-        (await Should.ThrowAsync<RpcException>(async () => await new AttemptService.AttemptServiceClient(Scheduler.As("secret")).ReportAsync(report)))
+        (await Should.ThrowAsync<RpcException>(
+            async () => await new AttemptService.AttemptServiceClient(Scheduler.As("secret")).ReportAsync(report)))
             .ShouldSatisfyAllConditions(
                 refusal => refusal.StatusCode.ShouldBe(StatusCode.Unauthenticated),
                 refusal => refusal.Status.Detail.ShouldContain(CallMetadata.Job));
-        (await Should.ThrowAsync<RpcException>(async () => await trainer.Client("another secret").ReportAsync(report))).StatusCode.ShouldBe(StatusCode.Unauthenticated);
+        (await Should.ThrowAsync<RpcException>(async () => await trainer.Client("another secret").ReportAsync(report)))
+            .StatusCode.ShouldBe(StatusCode.Unauthenticated);
         await trainer.Client().ReportAsync(report);
 
         await trainer.ExitAsync();
 
-        (await Should.ThrowAsync<RpcException>(async () => await trainer.Client().ReportAsync(report))).StatusCode.ShouldBe(StatusCode.Aborted);
+        (await Should.ThrowAsync<RpcException>(async () => await trainer.Client().ReportAsync(report)))
+            .StatusCode.ShouldBe(StatusCode.Aborted);
     }
 
     private async Task<StatusCode> CallAsync(string path, string? token)

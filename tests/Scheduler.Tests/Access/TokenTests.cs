@@ -83,7 +83,8 @@ public sealed class TokenTests(PostgresServer postgres) : IAsyncLifetime
     [Fact]
     public async Task Scheduler_WithoutATokenFile_DoesNotStart()
     {
-        var refusal = await Should.ThrowAsync<OptionsValidationException>(() => TestScheduler.StartAsync(postgres, ("Access:AdminTokenFile", "/nowhere/token")));
+        var refusal = await Should.ThrowAsync<OptionsValidationException>(
+            () => TestScheduler.StartAsync(postgres, ("Access:AdminTokenFile", "/nowhere/token")));
 
         refusal.Message.ShouldContain("Access:AdminTokenFile is '/nowhere/token'");
     }

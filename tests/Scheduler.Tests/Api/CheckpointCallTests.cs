@@ -17,16 +17,19 @@ public sealed class CheckpointCallTests(SharedScheduler shared)
         var theirs = await ImportAsync();
 
         var refusal = await Should.ThrowAsync<RpcException>(() => DeleteAsync(mine, TestScheduler.OtherSubmitterToken));
-        (refusal.StatusCode, refusal.Status.Detail).ShouldBe((StatusCode.PermissionDenied, $"checkpoint {mine} belongs to alice; deleting it needs the scope operator"));
+        (refusal.StatusCode, refusal.Status.Detail).ShouldBe(
+            (StatusCode.PermissionDenied, $"checkpoint {mine} belongs to alice; deleting it needs the scope operator"));
         (await DeleteAsync(mine, TestScheduler.SubmitterToken)).Checkpoint.Source.ShouldBe("w.safetensors");
         (await DeleteAsync(theirs, TestScheduler.OperatorToken)).Checkpoint.Id.ShouldBe(theirs);
 
-        (await Should.ThrowAsync<RpcException>(() => DeleteAsync(mine, TestScheduler.SubmitterToken))).StatusCode.ShouldBe(StatusCode.NotFound);
+        (await Should.ThrowAsync<RpcException>(() => DeleteAsync(mine, TestScheduler.SubmitterToken)))
+            .StatusCode.ShouldBe(StatusCode.NotFound);
     }
 
     private CheckpointService.CheckpointServiceClient As(string token) => new(shared.Scheduler.As(token));
 
-    private async Task<DeleteCheckpointResponse> DeleteAsync(string id, string token) => await As(token).DeleteCheckpointAsync(new DeleteCheckpointRequest { CheckpointId = id });
+    private async Task<DeleteCheckpointResponse> DeleteAsync(string id, string token) =>
+        await As(token).DeleteCheckpointAsync(new DeleteCheckpointRequest { CheckpointId = id });
 
     private async Task<string> ImportAsync()
     {

@@ -68,7 +68,8 @@ public sealed class ExperimentTests(SharedScheduler shared)
     {
         var before = await Scheduler.QueryAsync("select count(*) from jobs");
 
-        await RefusedAsync(Request(Yaml.Replace("tanh", "tahn")), StatusCode.InvalidArgument, "variant activation=tahn: model.options.activation is tahn", "did you mean tanh?");
+        await RefusedAsync(Request(Yaml.Replace("tanh", "tahn")), StatusCode.InvalidArgument,
+            "variant activation=tahn: model.options.activation is tahn", "did you mean tanh?");
         await RefusedAsync(Request(""), StatusCode.InvalidArgument, "job file is empty");
         await RefusedAsync(Request(Yaml + "\n# " + new string('x', 2 << 20)), StatusCode.ResourceExhausted, "at most 1048576");
 
@@ -79,13 +80,15 @@ public sealed class ExperimentTests(SharedScheduler shared)
     public async Task Submit_OfAVariantThatTheClusterCanNeverRun_StoresNothingAndNamesIt()
     {
         await Scheduler.AddNodeAsync("experiment-node");
-        var yaml = Yaml.Replace("nowhere", "experiment-node").Replace("[relu, tanh, sigmoid]", "[relu]") + "\n  resources.devices: [1, 2]\n";
+        var yaml = Yaml.Replace("nowhere", "experiment-node").Replace("[relu, tanh, sigmoid]", "[relu]")
+            + "\n  resources.devices: [1, 2]\n";
         var request = Request(yaml);
         request.WaitForCapacity = false;
 
         await RefusedAsync(request, StatusCode.FailedPrecondition, "variant activation=relu,devices=2: resources.devices is 2");
         var validated = await Should.ThrowAsync<RpcException>(
-            async () => await Scheduler.Experiments(TestScheduler.ViewerToken).ValidateExperimentAsync(new ValidateExperimentRequest { Yaml = yaml }));
+            async () => await Scheduler.Experiments(TestScheduler.ViewerToken)
+                .ValidateExperimentAsync(new ValidateExperimentRequest { Yaml = yaml }));
         validated.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
         (await Scheduler.QueryAsync($"select count(*) from jobs where request_id like '{request.RequestId}%'")).ShouldBe(0L);
     }
@@ -117,7 +120,8 @@ public sealed class ExperimentTests(SharedScheduler shared)
         (await stream.MoveNext(TestContext.Current.CancellationToken)).ShouldBeTrue();
         stream.Current.Jobs.Count.ShouldBe(3);
         await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = submitted.Jobs[1].Id });
-        (await NextAboutAsync(JobState.Cancelled)).Jobs.Where(job => job.State == JobState.Cancelled).ShouldHaveSingleItem().Id.ShouldBe(submitted.Jobs[1].Id);
+        (await NextAboutAsync(JobState.Cancelled)).Jobs.Where(job => job.State == JobState.Cancelled).ShouldHaveSingleItem()
+            .Id.ShouldBe(submitted.Jobs[1].Id);
         await Experiments.CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = submitted.Experiment.Id });
         var last = stream.Current;
         while (await stream.MoveNext(TestContext.Current.CancellationToken))
@@ -149,7 +153,8 @@ public sealed class ExperimentTests(SharedScheduler shared)
         first.Experiments.ShouldHaveSingleItem().Id.ShouldBe(newer.Experiment.Id);
         second.Experiments.ShouldHaveSingleItem().Id.ShouldBe(older.Experiment.Id);
         second.Experiments[0].States.Sum(count => count.Jobs).ShouldBe(3);
-        var wrong = await Should.ThrowAsync<RpcException>(async () => await Experiments.ListExperimentsAsync(new ListExperimentsRequest { PageToken = "x" }));
+        var wrong = await Should.ThrowAsync<RpcException>(
+            async () => await Experiments.ListExperimentsAsync(new ListExperimentsRequest { PageToken = "x" }));
         wrong.StatusCode.ShouldBe(StatusCode.InvalidArgument);
     }
 
@@ -158,7 +163,8 @@ public sealed class ExperimentTests(SharedScheduler shared)
     [InlineData("0123456789", StatusCode.NotFound, "no experiment has an id that begins with")]
     public async Task Get_OfNoSuchExperiment_SaysSo(string id, StatusCode code, string message)
     {
-        var refusal = await Should.ThrowAsync<RpcException>(async () => await Experiments.GetExperimentAsync(new GetExperimentRequest { ExperimentId = id }));
+        var refusal = await Should.ThrowAsync<RpcException>(
+            async () => await Experiments.GetExperimentAsync(new GetExperimentRequest { ExperimentId = id }));
 
         refusal.StatusCode.ShouldBe(code);
         refusal.Status.Detail.ShouldContain(message);

@@ -29,7 +29,9 @@ public sealed class FaultTests(SharedScheduler shared)
 
         answer.StatusCode.ShouldBe(StatusCode.Internal);
         answer.Status.Detail.ShouldBe("/cluster.v1.RunService/ListCheckpoints failed inside the scheduler; its log says why");
-        var logged = Errors().Skip(before).Where(entry => entry.Category != "Microsoft.EntityFrameworkCore.Query" && entry.Category != "Microsoft.EntityFrameworkCore.Database.Command").ShouldHaveSingleItem();
+        var logged = Errors().Skip(before).Where(entry =>
+            entry.Category != "Microsoft.EntityFrameworkCore.Query" && entry.Category != "Microsoft.EntityFrameworkCore.Database.Command")
+            .ShouldHaveSingleItem();
         logged.Category.ShouldBe(typeof(ErrorInterceptor).FullName);
         logged.Message.ShouldBe("/cluster.v1.RunService/ListCheckpoints failed");
         logged.Exception!.GetBaseException().ShouldBeOfType<PostgresException>().MessageText.ShouldContain("checkpoints");

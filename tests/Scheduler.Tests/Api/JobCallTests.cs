@@ -19,7 +19,8 @@ public sealed class JobCallTests(SharedScheduler shared)
         // Ids follow from a hash, so a second one with the same beginning is written by hand.
         var twin = job.Id[..30] + (job.Id[30] == '0' ? '1' : '0') + job.Id[31..];
         await Scheduler.ExecuteAsync(
-            $"create temp table t as select * from jobs where id = '{job.Id}'; update t set id = '{twin}', request_id = 'twin {twin}', state = 'Cancelled'; insert into jobs select * from t");
+            $"create temp table t as select * from jobs where id = '{job.Id}'; update t set id = '{twin}', request_id = 'twin {twin}', "
+                + "state = 'Cancelled'; insert into jobs select * from t");
 
         (await GetAsync(job.Id[..31].ToUpperInvariant())).ShouldBe(job.Id);
         (await GetAsync(job.Id.Replace("-", "", StringComparison.Ordinal))).ShouldBe(job.Id);
@@ -69,7 +70,8 @@ public sealed class JobCallTests(SharedScheduler shared)
         await RefusedAsync(new ListJobsRequest { PageToken = "next" }, "page_token is 'next'");
         await RefusedAsync(new ListJobsRequest { PageSize = -1 }, "page_size is -1");
         await RefusedAsync(new ListJobsRequest { Workspace = "a\0b" }, "workspace");
-        (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Runs().ListRunsAsync(new ListRunsRequest { PageToken = "next" })))
+        (await Should.ThrowAsync<RpcException>(
+            async () => await Scheduler.Runs().ListRunsAsync(new ListRunsRequest { PageToken = "next" })))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
 
         async Task RefusedAsync(ListJobsRequest request, string said)
@@ -100,7 +102,8 @@ public sealed class JobCallTests(SharedScheduler shared)
     {
         var job = await Scheduler.SubmitWaitingAsync();
 
-        (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id, Reason = "a\nb" })))
+        (await Should.ThrowAsync<RpcException>(
+            async () => await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id, Reason = "a\nb" })))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
         (await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id })).Job.State.ShouldBe(JobState.Cancelled);
     }
@@ -133,8 +136,10 @@ public sealed class JobCallTests(SharedScheduler shared)
         var nonsense = heartbeat.Clone();
         nonsense.Devices.Add(new DeviceUtilization { Device = "cpu:0", Utilization = double.NaN });
 
-        (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().RegisterAsync(twice))).Status.Detail.ShouldContain("cpu:0");
-        (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().HeartbeatAsync(nonsense))).StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().RegisterAsync(twice)))
+            .Status.Detail.ShouldContain("cpu:0");
+        (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().HeartbeatAsync(nonsense)))
+            .StatusCode.ShouldBe(StatusCode.InvalidArgument);
         await Scheduler.Registry().HeartbeatAsync(heartbeat);
     }
 }

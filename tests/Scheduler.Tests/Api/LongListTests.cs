@@ -141,7 +141,8 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     public async Task Experiments_AreListedInPagesThatClientsAccept_EachOnce()
     {
         await _scheduler.ExecuteAsync("""
-            insert into experiments select gen_random_uuid(), repeat('o', 6000), 'r' || n, 'name', 'default', '', now() + n * interval '1 second'
+            insert into experiments
+            select gen_random_uuid(), repeat('o', 6000), 'r' || n, 'name', 'default', '', now() + n * interval '1 second'
             from generate_series(1, 1000) n
             """);
 

@@ -30,7 +30,8 @@ public sealed class StreamTests(SharedScheduler shared)
         rest[^1].Job.State.ShouldBe(JobState.Cancelled);
 
         using var resumed = Watch(job.Id, now.Event.Sequence);
-        (await resumed.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).ShouldHaveSingleItem().Event.ToState.ShouldBe(JobState.Cancelled);
+        (await resumed.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).ShouldHaveSingleItem()
+            .Event.ToState.ShouldBe(JobState.Cancelled);
         using var past = Watch(job.Id, 2);
         (await past.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).ShouldHaveSingleItem().Job.State.ShouldBe(JobState.Cancelled);
     }
@@ -45,15 +46,18 @@ public sealed class StreamTests(SharedScheduler shared)
         (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Tail = 2 })).ShouldBe(["two", "three"]);
         (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Rank = 0 })).ShouldBe(["one", "two", "three"]);
         (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Rank = 1 })).ShouldBeEmpty();
-        (await Should.ThrowAsync<RpcException>(() => LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Tail = -1 }))).StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        (await Should.ThrowAsync<RpcException>(() => LinesAsync(new StreamLogsRequest { JobId = trainer.Job, Tail = -1 })))
+            .StatusCode.ShouldBe(StatusCode.InvalidArgument);
 
-        using var follow = Scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(new StreamLogsRequest { JobId = trainer.Job, Follow = true, Tail = 1 });
+        using var follow = Scheduler.Jobs(TestScheduler.ViewerToken)
+            .StreamLogs(new StreamLogsRequest { JobId = trainer.Job, Follow = true, Tail = 1 });
         (await NextAsync(follow.ResponseStream)).Lines.ShouldHaveSingleItem().Text.ShouldBe("three");
         await trainer.LogAsync("four");
         var four = (await NextAsync(follow.ResponseStream)).Lines.ShouldHaveSingleItem();
         await trainer.LogAsync("five");
         await trainer.ExitAsync();
-        (await follow.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).SelectMany(m => m.Lines).Select(l => l.Text).ShouldBe(["five"]);
+        (await follow.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).SelectMany(m => m.Lines).Select(l => l.Text)
+            .ShouldBe(["five"]);
         (await LinesAsync(new StreamLogsRequest { JobId = trainer.Job, AfterSequence = four.Sequence })).ShouldBe(["five"]);
     }
 
@@ -74,20 +78,25 @@ public sealed class StreamTests(SharedScheduler shared)
     public async Task Metrics_AreChosenByNameAndStep_AndFollowUntilTheJobIsFinal()
     {
         var trainer = await Scheduler.RunAsync("metric-node");
-        await trainer.ReportAsync(Point(MetricNames.TrainLoss, 1, 2.5), Point(MetricNames.TrainLoss, 2, 2.25), Point(MetricNames.TrainAccuracy, 2, 0.5));
+        await trainer.ReportAsync(
+            Point(MetricNames.TrainLoss, 1, 2.5), Point(MetricNames.TrainLoss, 2, 2.25), Point(MetricNames.TrainAccuracy, 2, 0.5));
 
         (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job })).Count.ShouldBe(3);
-        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss } })).ShouldBe([(1, 2.5), (2, 2.25)]);
-        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss }, AfterStep = 1 })).ShouldBe([(2, 2.25)]);
+        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss } }))
+            .ShouldBe([(1, 2.5), (2, 2.25)]);
+        (await PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss }, AfterStep = 1 }))
+            .ShouldBe([(2, 2.25)]);
         (await Should.ThrowAsync<RpcException>(() => PointsAsync(new StreamMetricsRequest { JobId = trainer.Job, Names = { "a\0" } })))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
 
-        using var follow = Scheduler.Runs().StreamMetrics(new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss }, Follow = true, AfterStep = 2 });
+        using var follow = Scheduler.Runs().StreamMetrics(
+            new StreamMetricsRequest { JobId = trainer.Job, Names = { MetricNames.TrainLoss }, Follow = true, AfterStep = 2 });
         await trainer.ReportAsync(Point(MetricNames.TrainLoss, 3, 2.0));
         (await NextAsync(follow.ResponseStream)).Points.ShouldHaveSingleItem().Value.ShouldBe(2.0);
         await trainer.ReportAsync(Point(MetricNames.TrainLoss, 4, 1.75));
         await trainer.ExitAsync();
-        (await follow.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).SelectMany(m => m.Points).ShouldHaveSingleItem().Step.ShouldBe(4);
+        (await follow.ResponseStream.ReadAllAsync(Token).ToListAsync(Token)).SelectMany(m => m.Points).ShouldHaveSingleItem()
+            .Step.ShouldBe(4);
         (await Scheduler.Runs().GetRunAsync(new GetRunRequest { JobId = trainer.Job })).Run.State.ShouldBe(JobState.Succeeded);
     }
 
@@ -100,7 +109,8 @@ public sealed class StreamTests(SharedScheduler shared)
         var name = new string('n', 200);
         await Scheduler.ExecuteAsync($"""
             insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
-            select '{trainer.Job}', 1, 0, series, step, 1, now(), step from generate_series(1, {Steps}) step, (values ('{name}'), ('a')) names (series)
+            select '{trainer.Job}', 1, 0, series, step, 1, now(), step
+            from generate_series(1, {Steps}) step, (values ('{name}'), ('a')) names (series)
             """);
         using var call = Scheduler.Runs().StreamMetrics(new StreamMetricsRequest { JobId = trainer.Job, Follow = true });
         var points = new List<MetricPoint>();
@@ -112,7 +122,8 @@ public sealed class StreamTests(SharedScheduler shared)
         }
 
         points.Select(point => (point.Name, point.Step)).ShouldBe(
-            Enumerable.Range(1, Steps).Select(step => ("a", (long)step)).Concat(Enumerable.Range(1, Steps).Select(step => (name, (long)step))));
+            Enumerable.Range(1, Steps).Select(step => ("a", (long)step))
+                .Concat(Enumerable.Range(1, Steps).Select(step => (name, (long)step))));
         await trainer.ReportAsync(Point("a", Steps + 1, double.NaN));
         (await NextAsync(call.ResponseStream)).Points.ShouldHaveSingleItem().Value.ShouldBe(double.NaN);
         // A reader who was held up gets what has arrived meanwhile, in messages just as small.
@@ -123,7 +134,8 @@ public sealed class StreamTests(SharedScheduler shared)
         await trainer.ExitAsync();
         var rest = await call.ResponseStream.ReadAllAsync(Token).ToListAsync(Token);
         rest.ShouldAllBe(message => message.CalculateSize() < 2 << 20);
-        rest.SelectMany(message => message.Points).Select(point => point.Step).ShouldBe(Enumerable.Range(Steps + 1, Steps).Select(step => (long)step));
+        rest.SelectMany(message => message.Points).Select(point => point.Step)
+            .ShouldBe(Enumerable.Range(Steps + 1, Steps).Select(step => (long)step));
     }
 
     [Fact]
@@ -134,9 +146,12 @@ public sealed class StreamTests(SharedScheduler shared)
         var job = await Scheduler.SubmitWaitingAsync();
         using (var left = CancellationTokenSource.CreateLinkedTokenSource(Token))
         {
-            using var watch = Scheduler.Jobs(TestScheduler.ViewerToken).WatchJob(new WatchJobRequest { JobId = job.Id }, cancellationToken: left.Token);
-            using var logs = Scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(new StreamLogsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
-            using var metrics = Scheduler.Runs().StreamMetrics(new StreamMetricsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
+            using var watch = Scheduler.Jobs(TestScheduler.ViewerToken)
+                .WatchJob(new WatchJobRequest { JobId = job.Id }, cancellationToken: left.Token);
+            using var logs = Scheduler.Jobs(TestScheduler.ViewerToken)
+                .StreamLogs(new StreamLogsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
+            using var metrics = Scheduler.Runs()
+                .StreamMetrics(new StreamMetricsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
             await NextAsync(watch.ResponseStream);
             await Eventually.HoldsAsync(() => feed.Subscriptions == 3);
             await left.CancelAsync();
@@ -151,13 +166,15 @@ public sealed class StreamTests(SharedScheduler shared)
     private async Task<List<string>> LinesAsync(StreamLogsRequest request)
     {
         using var call = Scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(request);
-        return await call.ResponseStream.ReadAllAsync(Token).SelectMany(message => message.Lines).Select(line => line.Text).ToListAsync(Token);
+        return await call.ResponseStream.ReadAllAsync(Token).SelectMany(message => message.Lines).Select(line => line.Text)
+            .ToListAsync(Token);
     }
 
     private async Task<List<(long Step, double Value)>> PointsAsync(StreamMetricsRequest request)
     {
         using var call = Scheduler.Runs().StreamMetrics(request);
-        return await call.ResponseStream.ReadAllAsync(Token).SelectMany(message => message.Points).Select(point => (point.Step, point.Value)).ToListAsync(Token);
+        return await call.ResponseStream.ReadAllAsync(Token).SelectMany(message => message.Points)
+            .Select(point => (point.Step, point.Value)).ToListAsync(Token);
     }
 
     private static MetricPoint Point(string name, long step, double value) => new() { Name = name, Step = step, Epoch = 1, Value = value };

@@ -61,7 +61,8 @@ public sealed class SubmitJobTests(SharedScheduler shared)
     public async Task Submit_WithoutARequestId_OrWithOneThatCannotBeKept_IsInvalid()
     {
         await RefusedAsync(new SubmitJobRequest { Yaml = Yaml }, StatusCode.InvalidArgument, "request_id is empty");
-        await RefusedAsync(new SubmitJobRequest { Yaml = Yaml, RequestId = new string('x', 3000) }, StatusCode.InvalidArgument, "request_id has 3000 characters");
+        await RefusedAsync(new SubmitJobRequest { Yaml = Yaml, RequestId = new string('x', 3000) }, StatusCode.InvalidArgument,
+            "request_id has 3000 characters");
         await RefusedAsync(new SubmitJobRequest { Yaml = Yaml, RequestId = "a\0b" }, StatusCode.InvalidArgument, "U+0000");
     }
 
@@ -88,7 +89,8 @@ public sealed class SubmitJobTests(SharedScheduler shared)
     [Fact]
     public async Task Submit_OfAFileWithAFault_NamesLineFieldValueAndRemedy()
     {
-        await RefusedAsync(Request(yaml: Yaml.Replace("devices: 1", "devices: 0")), StatusCode.InvalidArgument, "line 5", "resources.devices is 0", "use 1 or more");
+        await RefusedAsync(Request(yaml: Yaml.Replace("devices: 1", "devices: 0")), StatusCode.InvalidArgument, "line 5",
+            "resources.devices is 0", "use 1 or more");
         await RefusedAsync(Request(yaml: Yaml.Replace("lenet5", "lenet6")), StatusCode.InvalidArgument, "lenet6", "did you mean lenet5?");
         await RefusedAsync(Request(spec: JobSpecBuilder.AJob().With(s => s.Name = "a\0b").Build()), StatusCode.InvalidArgument, "name is");
     }
@@ -103,8 +105,10 @@ public sealed class SubmitJobTests(SharedScheduler shared)
         var placeable = Yaml.Replace("nowhere", "validating-node");
 
         (await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = placeable })).Spec.Hyperparameters.Epochs.ShouldBeGreaterThan(0);
-        var infeasible = await Should.ThrowAsync<RpcException>(async () => await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = Yaml }));
-        var fault = await Should.ThrowAsync<RpcException>(async () => await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = "modle: lenet5" }));
+        var infeasible = await Should.ThrowAsync<RpcException>(
+            async () => await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = Yaml }));
+        var fault = await Should.ThrowAsync<RpcException>(
+            async () => await jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = "modle: lenet5" }));
         var nothing = await Should.ThrowAsync<RpcException>(async () => await jobs.ValidateJobAsync(new ValidateJobRequest()));
 
         infeasible.StatusCode.ShouldBe(StatusCode.FailedPrecondition);

@@ -28,7 +28,8 @@ public sealed class FencingTests(PostgresServer postgres)
         (await cluster.Get<AttemptFence>().StandingAsync(old, Token)).ShouldBe(AttemptStanding.Over);
         await RefusedAsync(() => cluster.Get<AttemptReports>().ReportAsync(
             old, new ReportRequest { Sequence = 2, Points = { new MetricPoint { Name = "train/loss", Step = 1, Value = 666 } } }, Token));
-        await RefusedAsync(() => cluster.Get<Rendezvous>().JoinAsync(old, new RendezvousRequest { Name = "collectives", Endpoint = new RankEndpoint { Address = "zombie:1" } }, TimeSpan.Zero, Token));
+        await RefusedAsync(() => cluster.Get<Rendezvous>().JoinAsync(old,
+            new RendezvousRequest { Name = "collectives", Endpoint = new RankEndpoint { Address = "zombie:1" } }, TimeSpan.Zero, Token));
         await RefusedAsync(() => cluster.Get<ChunkStore>().PutAsync(old, Chunks.Stream(Chunks.Of(1)), Token));
         await RefusedAsync(() => cluster.Get<CheckpointStore>().CommitAsync(old, new CheckpointManifest { Step = 1 }, 1, Token));
         await RefusedAsync(() => cluster.Get<LogStore>().AppendAsync(node.Id, job, 1, 2, [new LogLine { Text = "zombie" }], Token));
@@ -49,8 +50,10 @@ public sealed class FencingTests(PostgresServer postgres)
 
         (await fence.StandingAsync(cluster.Credential(job, 1), Token)).ShouldBe(AttemptStanding.Current);
         (await fence.StandingAsync(AttemptCredential.Of(job, 1, 0, "guess"), Token)).ShouldBe(AttemptStanding.Unknown);
-        (await fence.StandingAsync(AttemptCredential.Of(job, 2, 0, cluster.Agents.SecretOf(job.ToString(), 1)), Token)).ShouldBe(AttemptStanding.Unknown);
-        await RefusedAsync(() => cluster.Get<AttemptReports>().ReportAsync(AttemptCredential.Of(job, 1, 0, "guess"), new ReportRequest { Sequence = 9 }, Token));
+        (await fence.StandingAsync(AttemptCredential.Of(job, 2, 0, cluster.Agents.SecretOf(job.ToString(), 1)), Token))
+            .ShouldBe(AttemptStanding.Unknown);
+        await RefusedAsync(() =>
+            cluster.Get<AttemptReports>().ReportAsync(AttemptCredential.Of(job, 1, 0, "guess"), new ReportRequest { Sequence = 9 }, Token));
     }
 
     /// <summary>A write that passed the fence holds the attempt open: it is not concluded under the write's feet.</summary>
@@ -88,7 +91,8 @@ public sealed class FencingTests(PostgresServer postgres)
         while (!unlessDone.IsCompleted && !await cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
         {
             await using var command = new Npgsql.NpgsqlCommand(
-                "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())", connection);
+                "select exists (select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database())",
+                connection);
             return (bool)(await command.ExecuteScalarAsync(token))!;
         }, Token))
         {
@@ -147,8 +151,10 @@ public sealed class ReportTests(PostgresServer postgres)
         await cluster.RunAsync(job);
         var environment = new RunEnvironment { WorldSize = 1, ThreadsPerRank = 2, CpuModel = "test", ParameterCount = 61706 };
 
-        await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 2, Environment = environment }, Token);
-        await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 3, Progress = new Progress { Step = 1 } }, Token);
+        await cluster.Get<AttemptReports>()
+            .ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 2, Environment = environment }, Token);
+        await cluster.Get<AttemptReports>()
+            .ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 3, Progress = new Progress { Step = 1 } }, Token);
 
         var run = (await cluster.Get<RunQueries>().GetAsync(job, Token))!;
         run.Environment.ShouldBe(environment);
@@ -184,9 +190,11 @@ public sealed class ReportTests(PostgresServer postgres)
         await cluster.Get<CheckpointStore>().CommitAsync(cluster.Credential(job, 1), new CheckpointManifest { Step = 4 }, 1, Token);
         await node.ExitAsync(job, 1, 0, exitCode: 1);
         await cluster.RunAsync(job);
-        cluster.Agents.Launches[^1].Request.ResumeCheckpointId.ShouldBe((await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).Single().Id);
+        cluster.Agents.Launches[^1].Request.ResumeCheckpointId.ShouldBe(
+            (await cluster.Get<CheckpointQueries>().ListAsync(job, 100, Token)).Single().Id);
 
-        (await ReadAsync()).Select(p => (p.Step, p.Value)).ShouldBe([(1L, 1d), (2, 1), (3, 1), (4, 1)], "what is to be done anew does not count");
+        (await ReadAsync()).Select(p => (p.Step, p.Value))
+            .ShouldBe([(1L, 1d), (2, 1), (3, 1), (4, 1)], "what is to be done anew does not count");
         await ReportAsync(2, 2, [5], 2);
         (await ReadAsync()).Select(p => (p.Step, p.Value)).ShouldBe([(1L, 1d), (2, 1), (3, 1), (4, 1), (5, 2)]);
         (await cluster.Get<MetricStore>().ReadAsync(job, [], 3, 0, Token).SingleAsync(Token)).Points.Select(p => p.Step).ShouldBe([4L, 5]);
@@ -194,9 +202,14 @@ public sealed class ReportTests(PostgresServer postgres)
 
         Task ReportAsync(int attempt, int sequence, int[] steps, double value) => cluster.Get<AttemptReports>().ReportAsync(
             cluster.Credential(job, attempt),
-            new ReportRequest { Sequence = sequence, Points = { steps.Select(s => new MetricPoint { Name = "train/loss", Step = s, Value = value }) } }, Token);
+            new ReportRequest
+            {
+                Sequence = sequence,
+                Points = { steps.Select(s => new MetricPoint { Name = "train/loss", Step = s, Value = value }) },
+            }, Token);
 
-        async Task<IReadOnlyList<MetricPoint>> ReadAsync() => (await cluster.Get<MetricStore>().ReadAsync(job, ["train/loss"], 0, 0, Token).SingleAsync(Token)).Points;
+        async Task<IReadOnlyList<MetricPoint>> ReadAsync() =>
+            (await cluster.Get<MetricStore>().ReadAsync(job, ["train/loss"], 0, 0, Token).SingleAsync(Token)).Points;
     }
 
     [Fact]
@@ -214,7 +227,8 @@ public sealed class ReportTests(PostgresServer postgres)
             Value = double.NaN,
             Time = Timestamp.FromDateTimeOffset(cluster.Time.GetUtcNow()),
         };
-        await cluster.Get<AttemptReports>().ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 2, Points = { point } }, Token);
+        await cluster.Get<AttemptReports>()
+            .ReportAsync(cluster.Credential(job, 1), new ReportRequest { Sequence = 2, Points = { point } }, Token);
 
         var first = await cluster.Get<MetricStore>().ReadAsync(job, [], 0, 0, Token).SingleAsync(Token);
         var nothing = await cluster.Get<MetricStore>().ReadAsync(job, [], 0, first.Cursor, Token).ToListAsync(Token);
@@ -231,11 +245,12 @@ public sealed class ReportTests(PostgresServer postgres)
 
     private static Task<long> CountAsync(TestCluster cluster, string table) => ScalarAsync(cluster, $"select count(*) from {table}");
 
-    private static Task<long> ScalarAsync(TestCluster cluster, string sql) => cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
-    {
-        await using var command = new Npgsql.NpgsqlCommand(sql, connection);
-        return (long)(await command.ExecuteScalarAsync(token))!;
-    }, Token);
+    private static Task<long> ScalarAsync(TestCluster cluster, string sql) =>
+        cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
+        {
+            await using var command = new Npgsql.NpgsqlCommand(sql, connection);
+            return (long)(await command.ExecuteScalarAsync(token))!;
+        }, Token);
 }
 
 public sealed class RendezvousTests(PostgresServer postgres)
@@ -296,7 +311,8 @@ public sealed class RendezvousTests(PostgresServer postgres)
         await cluster.ReconcileAsync();
         var rendezvous = cluster.Get<Rendezvous>();
 
-        var preparing = await rendezvous.JoinAsync(cluster.Credential(job, 1, 1), Request(1, "reading photos: 7 entries so far"), Long, Token);
+        var preparing = await rendezvous.JoinAsync(
+            cluster.Credential(job, 1, 1), Request(1, "reading photos: 7 entries so far"), Long, Token);
         var waiting = await rendezvous.JoinAsync(cluster.Credential(job, 1, 0), Request(0), TimeSpan.Zero, Token);
         var two = JoinAsync(cluster, job, 2);
         await JoinAsync(cluster, job, 1);
@@ -304,7 +320,8 @@ public sealed class RendezvousTests(PostgresServer postgres)
 
         preparing.ShouldBe(new RendezvousResponse());
         waiting.Endpoints.ShouldBeEmpty();
-        waiting.Missing.Select(rank => (rank.Rank, rank.NodeName, rank.Preparing)).ShouldBe([(1, "node-a", "reading photos: 7 entries so far"), (2, "node-a", "")]);
+        waiting.Missing.Select(rank => (rank.Rank, rank.NodeName, rank.Preparing))
+            .ShouldBe([(1, "node-a", "reading photos: 7 entries so far"), (2, "node-a", "")]);
         again.Endpoints.Select(endpoint => endpoint.Address).ShouldBe(["host:0", "host:1", "host:2"]);
         (await two).ShouldBe(again.Endpoints);
     }
@@ -339,5 +356,10 @@ public sealed class RendezvousTests(PostgresServer postgres)
     }
 
     private static RendezvousRequest Request(int rank, string preparing = "") =>
-        new() { Name = "collectives", Endpoint = new RankEndpoint { Rank = rank, NodeId = "node", Address = $"host:{rank}" }, Preparing = preparing };
+        new()
+        {
+            Name = "collectives",
+            Endpoint = new RankEndpoint { Rank = rank, NodeId = "node", Address = $"host:{rank}" },
+            Preparing = preparing,
+        };
 }

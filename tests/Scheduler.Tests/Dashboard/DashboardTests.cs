@@ -68,13 +68,15 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
         page.Headers.GetValues("X-Content-Type-Options").ShouldHaveSingleItem().ShouldBe("nosniff");
     }
 
-    public static TheoryData<string> Scripts => [.. Directory.EnumerateFiles(DashboardHosting.WebRoot, "*.js").Select(file => Path.GetFileName(file))];
+    public static TheoryData<string> Scripts =>
+        [.. Directory.EnumerateFiles(DashboardHosting.WebRoot, "*.js").Select(file => Path.GetFileName(file))];
 
     [Theory]
     [MemberData(nameof(Scripts))]
     public async Task Script_IsAModuleThatParses(string name)
     {
-        var start = new ProcessStartInfo("node") { RedirectStandardInput = true, RedirectStandardError = true, ArgumentList = { "--check", "--input-type=module" } };
+        var start = new ProcessStartInfo("node") { RedirectStandardInput = true, RedirectStandardError = true, ArgumentList = { "--check",
+            "--input-type=module" } };
         using var node = Process.Start(start)!;
         await node.StandardInput.WriteAsync(await File.ReadAllTextAsync(Path.Combine(DashboardHosting.WebRoot, name), Token));
         node.StandardInput.Close();
@@ -138,7 +140,14 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
         await trainer.ReportAsync(new ReportRequest
         {
             Points = { Point(MetricNames.ValidationLoss, 7, double.NaN) },
-            Progress = new Progress { Step = 7, Steps = 9, TrainLoss = double.NaN, ValidationLoss = double.NegativeInfinity, SamplesPerSecond = double.PositiveInfinity },
+            Progress = new Progress
+            {
+                Step = 7,
+                Steps = 9,
+                TrainLoss = double.NaN,
+                ValidationLoss = double.NegativeInfinity,
+                SamplesPerSecond = double.PositiveInfinity,
+            },
         });
         await trainer.ExitAsync();
 
@@ -156,7 +165,8 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
         Job.Parser.ParseJson(job.All.Last(item => item.EventType == "job").Data).Progress.TrainLoss.ShouldBe(double.NaN);
         // The mean of an epoch of which a value is NaN; the other curve's is untouched.
         several.All.Where(item => item.EventType == "epochs").Select(item => item.Data).ShouldContain(data => data.Contains("NaN"));
-        several.All.Where(item => item.EventType == "epochs").Select(item => item.Data).ShouldContain(data => data.Contains("\"value\":0.5"));
+        several.All.Where(item => item.EventType == "epochs").Select(item => item.Data)
+            .ShouldContain(data => data.Contains("\"value\":0.5"));
 
         static MetricPoint Point(string name, long step, double value) => new() { Name = name, Step = step, Epoch = 1, Value = value };
     }
@@ -195,13 +205,15 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
     public async Task Restart_TakesBackThePointsAfterItsCheckpoint()
     {
         var trainer = await Scheduler.RunAsync("restarted-page-node");
-        await trainer.ReportAsync([.. Enumerable.Range(1, 4).Select(step => new MetricPoint { Name = MetricNames.TrainLoss, Step = step, Value = 1 })]);
+        await trainer.ReportAsync(
+            [.. Enumerable.Range(1, 4).Select(step => new MetricPoint { Name = MetricNames.TrainLoss, Step = step, Value = 1 })]);
         await using var page = await OpenAsync($"/api/jobs/{trainer.Job}/stream");
         while (page.All.All(item => item.EventType != "metrics"))
             await page.NextAsync();
 
         var second = await trainer.RestartAsync();
-        await second.ReportAsync([.. Enumerable.Range(1, 2).Select(step => new MetricPoint { Name = MetricNames.TrainLoss, Step = step, Value = 2 })]);
+        await second.ReportAsync(
+            [.. Enumerable.Range(1, 2).Select(step => new MetricPoint { Name = MetricNames.TrainLoss, Step = step, Value = 2 })]);
         await second.ExitAsync();
 
         await page.RestAsync();
@@ -236,7 +248,8 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
     [Fact]
     public async Task WebSocket_FromAPageOfAnotherOrigin_OrWithoutAToken_IsRefused()
     {
-        (await Should.ThrowAsync<WebSocketException>(() => ConnectAsync("/api/jobs/stream", origin: "http://127.0.0.1:1"))).Message.ShouldContain("403");
+        (await Should.ThrowAsync<WebSocketException>(() => ConnectAsync("/api/jobs/stream", origin: "http://127.0.0.1:1")))
+            .Message.ShouldContain("403");
         (await Should.ThrowAsync<WebSocketException>(() => ConnectAsync("/api/jobs/stream", token: "wrong"))).Message.ShouldContain("401");
         (await ConnectAsync("/api/jobs/stream", origin: Scheduler.HttpAddress.GetLeftPart(UriPartial.Authority))).Dispose();
     }
@@ -302,7 +315,8 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
             {
                 shown.Clear();
             }
-            else if (item.EventType == "thin" && data.GetProperty("what").GetString() == "metrics" && shown.TryGetValue(data.GetProperty("name").GetString()!, out var series))
+            else if (item.EventType == "thin" && data.GetProperty("what").GetString() == "metrics"
+                && shown.TryGetValue(data.GetProperty("name").GetString()!, out var series))
             {
                 var from = data.TryGetProperty("from", out var low) ? low.GetInt64() : long.MinValue;
                 var to = data.TryGetProperty("to", out var high) ? high.GetInt64() : long.MaxValue;
@@ -316,7 +330,8 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
                     var name = point.GetProperty("name").GetString()!;
                     if (!shown.TryGetValue(name, out var points))
                         shown.Add(name, points = []);
-                    points[point.GetProperty("step").GetInt64()] = double.Parse(point.GetProperty("value").ToString(), CultureInfo.InvariantCulture);
+                    points[point.GetProperty("step").GetInt64()] = double.Parse(
+                        point.GetProperty("value").ToString(), CultureInfo.InvariantCulture);
                 }
             }
         }
@@ -363,7 +378,8 @@ public sealed class DashboardTests(SharedScheduler shared) : IDisposable
 
     private sealed class EventSource(HttpResponseMessage response, Stream stream) : IAsyncDisposable
     {
-        private readonly IAsyncEnumerator<SseItem<string>> _items = SseParser.Create(stream).EnumerateAsync(Token).GetAsyncEnumerator(Token);
+        private readonly IAsyncEnumerator<SseItem<string>> _items = SseParser.Create(stream).EnumerateAsync(Token)
+            .GetAsyncEnumerator(Token);
         private readonly List<SseItem<string>> _all = [];
 
         public IReadOnlyList<SseItem<string>> All => _all;

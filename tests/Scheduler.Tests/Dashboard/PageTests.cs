@@ -70,7 +70,8 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
     public async Task JobPage_OfVeryLargeValues_DrawsThemOrMarksThem(double value, string remark)
     {
         var trainer = await Scheduler.RunAsync($"large-page-node-{remark.Length}");
-        await trainer.ReportAsync([.. Enumerable.Range(1, 100).Select(step => Point(MetricNames.TrainLoss, step, step is 1 ? -value : step is 100 ? value : 1))]);
+        await trainer.ReportAsync(
+            [.. Enumerable.Range(1, 100).Select(step => Point(MetricNames.TrainLoss, step, step is 1 ? -value : step is 100 ? value : 1))]);
 
         var page = await OpenAsync($"#/jobs/{trainer.Job}");
 
@@ -86,14 +87,17 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
     {
         var experiment = await Scheduler.RunExperimentAsync("odd-experiment-node", "[relu, tanh]");
         await ReportOddLossAsync(experiment.Trainers[0]);
-        await experiment.Trainers[1].ReportAsync([.. Enumerable.Range(1, 200).Select(step => Point(MetricNames.TrainLoss, step, 1.0 / step))]);
+        await experiment.Trainers[1].ReportAsync(
+            [.. Enumerable.Range(1, 200).Select(step => Point(MetricNames.TrainLoss, step, 1.0 / step))]);
 
         var page = await OpenAsync($"#/experiments/{experiment.Id}");
         await page.Locator("select[name=part]").SelectOptionAsync("train");
-        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at epoch 1, and has no place on the axis at others");
+        await Assertions.Expect(page.Locator(".overlay .odd"))
+            .ToHaveTextAsync("activation=relu is NaN (×) at epoch 1, and has no place on the axis at others");
         await page.Locator("select[name=by]").SelectOptionAsync("step");
 
-        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at step 1, and has no place on the axis at others");
+        await Assertions.Expect(page.Locator(".overlay .odd"))
+            .ToHaveTextAsync("activation=relu is NaN (×) at step 1, and has no place on the axis at others");
         (await DotsAsync(page, ".overlay", FirstColour)).ShouldBeGreaterThan(200, "the finite part of the curve");
         (await DotsAsync(page, ".overlay", SecondColour)).ShouldBeGreaterThan(200, "the other job's curve");
         _faults.ShouldBeEmpty();
@@ -106,16 +110,19 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
         var job = experiment.Trainers[0].Job;
         await Scheduler.ExecuteAsync($"""
             insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
-            select '{job}', 1, 0, '{MetricNames.TrainLoss}', step, 1 + step / 100, now(), case step when 77777 then 'NaN' when 33333 then 1000 else 0.5 end
+            select '{job}', 1, 0, '{MetricNames.TrainLoss}', step, 1 + step / 100, now(),
+                case step when 77777 then 'NaN' when 33333 then 1000 else 0.5 end
             from generate_series(1, 200000) step
             """);
 
         var page = await OpenAsync($"#/jobs/{job}");
-        await Assertions.Expect(page.Locator("[data-chart=loss] .odd")).ToHaveTextAsync("train/loss is NaN (×) at step 77777", new() { Timeout = 60_000 });
+        await Assertions.Expect(page.Locator("[data-chart=loss] .odd"))
+            .ToHaveTextAsync("train/loss is NaN (×) at step 77777", new() { Timeout = 60_000 });
         (await DotsAsync(page, "[data-chart=loss]", FirstColour)).ShouldBeGreaterThan(400, "a line as wide as the chart, and one as high");
         await page.GotoAsync($"{Scheduler.HttpAddress}#/experiments/{experiment.Id}");
         await page.Locator("select[name=part]").SelectOptionAsync("train");
-        await Assertions.Expect(page.Locator(".overlay .odd")).ToHaveTextAsync("activation=relu is NaN (×) at epoch 778", new() { Timeout = 60_000 });
+        await Assertions.Expect(page.Locator(".overlay .odd"))
+            .ToHaveTextAsync("activation=relu is NaN (×) at epoch 778", new() { Timeout = 60_000 });
         _faults.ShouldBeEmpty();
     }
 
@@ -133,13 +140,15 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
         {
             Points =
             {
-                Point(MetricNames.ValidationLoss, 100, 1.5), Point(MetricNames.ValidationLoss, 200, 1.2), Point(MetricNames.TestLoss, 200, double.NegativeInfinity),
+                Point(MetricNames.ValidationLoss, 100, 1.5), Point(MetricNames.ValidationLoss, 200, 1.2),
+                Point(MetricNames.TestLoss, 200, double.NegativeInfinity),
             },
             Progress = new Progress { Epoch = 2, Epochs = 2, Step = 200, Steps = 200, TrainLoss = double.NaN },
         });
     }
 
-    private static MetricPoint Point(string name, int step, double value) => new() { Name = name, Step = step, Epoch = 1 + (step / 101), Value = value };
+    private static MetricPoint Point(string name, int step, double value) =>
+        new() { Name = name, Step = step, Epoch = 1 + (step / 101), Value = value };
 
     private async Task<IPage> OpenAsync(string address)
     {
@@ -152,5 +161,6 @@ public sealed class PageTests(SharedScheduler shared) : IAsyncLifetime
     }
 
     /// <summary>How many dots of a chart have a curve's colour, or nearly so: a thin line is blended with the ground.</summary>
-    private static Task<int> DotsAsync(IPage page, string chart, string colour) => page.EvaluateAsync<int>(DotsScript, new[] { chart, colour });
+    private static Task<int> DotsAsync(IPage page, string chart, string colour) =>
+        page.EvaluateAsync<int>(DotsScript, new[] { chart, colour });
 }

@@ -7,7 +7,8 @@ namespace Cluster.Scheduler.Tests.Fixtures;
 /// <summary>Lists that a test knows to be short.</summary>
 internal static class FirstPages
 {
-    public static async Task<IReadOnlyList<Checkpoint>> ListAsync(this CheckpointQueries checkpoints, JobId? job, int limit, CancellationToken cancellationToken) =>
+    public static async Task<IReadOnlyList<Checkpoint>> ListAsync(
+        this CheckpointQueries checkpoints, JobId? job, int limit, CancellationToken cancellationToken) =>
         (await checkpoints.ListAsync(job, limit, pageToken: "", cancellationToken)).Entries;
 
     public static async Task<IReadOnlyList<Node>> ListAsync(this NodeQueries nodes, CancellationToken cancellationToken) =>

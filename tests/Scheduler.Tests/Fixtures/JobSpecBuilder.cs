@@ -12,7 +12,12 @@ public sealed class JobSpecBuilder
         Workspace = "default",
         Model = new ModelSpec { Name = "lenet5" },
         Data = new DataSpec { Name = "fashion-mnist", ValidationSamples = 1000 },
-        Hyperparameters = new Hyperparameters { Epochs = 1, GlobalBatchSize = 8, Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.1 } },
+        Hyperparameters = new Hyperparameters
+        {
+            Epochs = 1,
+            GlobalBatchSize = 8,
+            Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.1 },
+        },
         Resources = new ResourceSpec { Devices = 1, DeviceKind = DeviceKind.Cpu },
         Parallelism = Parallelism.Data,
         Checkpoints = new CheckpointPolicy { EveryEpochs = 1, KeepLatest = 2, KeepBest = true },

@@ -8,7 +8,9 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
 
-/// <summary>A real Postgres of the test run's own: in a temporary folder, on a Unix socket only, gone with this process however it ends.</summary>
+/// <summary>
+/// A real Postgres of the test run's own: in a temporary folder, on a Unix socket only, gone with this process however it ends.
+/// </summary>
 public sealed class PostgresServer : IAsyncLifetime
 {
     private const string Template = "migrated";
@@ -27,19 +29,27 @@ public sealed class PostgresServer : IAsyncLifetime
     {
         var bin = Directory.EnumerateDirectories("/usr/lib/postgresql").Select(d => Path.Combine(d, "bin"))
             .LastOrDefault(d => File.Exists(Path.Combine(d, "initdb")))
-            ?? throw new InvalidOperationException("Postgres is not installed: no /usr/lib/postgresql/*/bin/initdb; ./cluster setup installs it");
+            ?? throw new InvalidOperationException(
+                "Postgres is not installed: no /usr/lib/postgresql/*/bin/initdb; ./cluster setup installs it");
         // initdb refuses root, so as root all of it belongs to user postgres.
         var asPostgres = Environment.UserName == "root" ? new[] { "runuser", "-u", "postgres", "--" } : [];
         await RunAsync(Environment.UserName == "root" ? ["install", "-d", "-o", "postgres", _folder] : ["mkdir", "-p", _folder]);
-        await RunAsync([.. asPostgres, Path.Combine(bin, "initdb"), "-D", $"{_folder}/data", "-A", "trust", "-U", "postgres", "--no-sync", "-E", "UTF8", "--locale=C"]);
+        await RunAsync([.. asPostgres, Path.Combine(bin, "initdb"), "-D", $"{_folder}/data", "-A", "trust", "-U", "postgres", "--no-sync",
+            "-E", "UTF8", "--locale=C"]);
         // When this process ends, however it does, the shell's input closes and it takes the server down.
         string[] server =
         [
             .. asPostgres, "sh", "-c",
-            $"'{bin}/postgres' -D '{_folder}/data' -k '{_folder}' -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300 "
+            $"'{bin}/postgres' -D '{_folder}/data' -k '{_folder}' -c listen_addresses= -c fsync=off -c full_page_writes=off "
+                + "-c max_connections=300 "
             + $">'{_folder}/log' 2>&1 & server=$!; cat; kill -QUIT $server; wait $server; rm -rf '{_folder}'",
         ];
-        _server = Process.Start(new ProcessStartInfo(server[0], server[1..]) { RedirectStandardInput = true, UseShellExecute = false, WorkingDirectory = "/" })!;
+        _server = Process.Start(new ProcessStartInfo(server[0], server[1..])
+        {
+            RedirectStandardInput = true,
+            UseShellExecute = false,
+            WorkingDirectory = "/",
+        })!;
         await WaitUntilReadyAsync();
         await ExecuteAsync($"create database {Template}", default);
         await using var source = NpgsqlDataSource.Create(ConnectionString(Template) + ";Pooling=false");
@@ -63,7 +73,7 @@ public sealed class PostgresServer : IAsyncLifetime
     }
 
     private string ConnectionString(string database) =>
-        $"Host={_folder};Username=postgres;Database={database};Maximum Pool Size=20;Connection Idle Lifetime=5;Connection Pruning Interval=2";
+        $"Host={_folder};Username=postgres;Database={database};Connection Idle Lifetime=5;Connection Pruning Interval=2";
 
     private async Task WaitUntilReadyAsync()
     {

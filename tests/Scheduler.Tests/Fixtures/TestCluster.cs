@@ -37,7 +37,8 @@ public sealed class TestCluster : IAsyncDisposable
 
     /// <summary>A scheduler on a database of its own.</summary>
     public static async Task<TestCluster> StartAsync(PostgresServer postgres, Action<IServiceCollection>? configure = null) =>
-        await StartAsync(await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken), new FakeTimeProvider(Start), new FakeAgents(), configure);
+        await StartAsync(await postgres.CreateDatabaseAsync(TestContext.Current.CancellationToken), new FakeTimeProvider(Start),
+            new FakeAgents(), configure);
 
     /// <summary>A scheduler on the database given; the clock and the agents are the world, which outlives it.</summary>
     public static async Task<TestCluster> StartAsync(
@@ -69,7 +70,10 @@ public sealed class TestCluster : IAsyncDisposable
         return cluster;
     }
 
-    /// <summary>To be configured with for a second scheduler on the same database that does not find the first: then each runs every grain, as may be while membership changes.</summary>
+    /// <summary>
+    /// To be configured with for a second scheduler on the same database that does not find the first: then each runs every grain, as may
+    /// be while membership changes.
+    /// </summary>
     public static void ClusteredApart(IServiceCollection services) => services.Configure<SiloOptions>(silo => silo.ClusterId = "apart");
 
     public T Get<T>() where T : notnull => _host.Services.GetRequiredService<T>();
@@ -84,7 +88,8 @@ public sealed class TestCluster : IAsyncDisposable
         return node;
     }
 
-    public async Task<JobId> SubmitAsync(JobSpecBuilder? job = null, string? requestId = null, bool waitForCapacity = false, long rankBytes = 0)
+    public async Task<JobId> SubmitAsync(
+        JobSpecBuilder? job = null, string? requestId = null, bool waitForCapacity = false, long rankBytes = 0)
     {
         requestId ??= Guid.NewGuid().ToString();
         var id = JobIds.ForRequest("alice", requestId);
@@ -117,7 +122,8 @@ public sealed class TestCluster : IAsyncDisposable
         await ReconcileAsync();
         var attempt = (await GetAsync(job)).Attempt;
         for (var rank = 0; rank < ranks; rank++)
-            await Get<AttemptReports>().ReportAsync(Credential(job, attempt, rank), new ReportRequest { Sequence = 1, Started = true }, TestContext.Current.CancellationToken);
+            await Get<AttemptReports>().ReportAsync(
+                Credential(job, attempt, rank), new ReportRequest { Sequence = 1, Started = true }, TestContext.Current.CancellationToken);
         (await GetAsync(job)).State.ShouldBe(JobState.Running);
         return attempt;
     }
@@ -126,7 +132,8 @@ public sealed class TestCluster : IAsyncDisposable
         AttemptCredential.Of(job, attempt, rank, Agents.SecretOf(job.ToString(), attempt));
 
     public async Task<Job> GetAsync(JobId job) =>
-        await Get<JobQueries>().GetAsync(job, TestContext.Current.CancellationToken) ?? throw new InvalidOperationException($"no job {job}");
+        await Get<JobQueries>().GetAsync(job, TestContext.Current.CancellationToken)
+        ?? throw new InvalidOperationException($"no job {job}");
 
     public async Task<IReadOnlyList<JobState>> StatesAsync(JobId job) =>
         [.. (await Get<JobQueries>().EventsAsync(job, 0, TestContext.Current.CancellationToken)).Select(e => e.ToState)];

@@ -89,7 +89,8 @@ public sealed class TestScheduler : IAsyncDisposable
             AgentVersion = "test",
             Labels = { ["only"] = name },
             DataSets = { "fashion-mnist" },
-            Devices = { Enumerable.Range(0, devices).Select(i => new Device { Id = $"cpu:{i}", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 }) },
+            Devices = { Enumerable.Range(0, devices)
+                .Select(i => new Device { Id = $"cpu:{i}", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 }) },
         };
         await Registry().RegisterAsync(node);
         return node;
@@ -107,7 +108,8 @@ public sealed class TestScheduler : IAsyncDisposable
     public async Task<TestTrainer> RunAsync(string node)
     {
         var registration = await AddNodeAsync(node);
-        var spec = JobSpecBuilder.AJob().With(s => s.Resources.NodeLabels["only"] = node).With(s => s.Restarts.InitialBackoff = new Duration()).Build();
+        var spec = JobSpecBuilder.AJob().With(s => s.Resources.NodeLabels["only"] = node)
+            .With(s => s.Restarts.InitialBackoff = new Duration()).Build();
         var job = (await Jobs().SubmitJobAsync(new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec })).Job;
         return await TrainAsync(registration, job.Id, attempt: 1);
     }
@@ -122,7 +124,8 @@ public sealed class TestScheduler : IAsyncDisposable
             resources: {devices: 1, deviceKind: cpu, nodeLabels: {only: "{{node}}" } }
             matrix: {model.options.activation: {{activations}} }
             """;
-        var submitted = await Experiments().SubmitExperimentAsync(new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml });
+        var submitted = await Experiments()
+            .SubmitExperimentAsync(new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml });
         return (submitted.Experiment.Id, await Task.WhenAll(submitted.Jobs.Select(job => TrainAsync(registration, job.Id, attempt: 1))));
     }
 
@@ -170,7 +173,8 @@ public sealed class TestScheduler : IAsyncDisposable
         }
     }
 
-    public CallInvoker As(string token) => new WithMetadata(Channel.CreateCallInvoker(), new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(token) } });
+    public CallInvoker As(string token) =>
+        new WithMetadata(Channel.CreateCallInvoker(), new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(token) } });
 
     public Task StopAsync() => _app!.StopAsync();
 
@@ -179,7 +183,9 @@ public sealed class TestScheduler : IAsyncDisposable
         Channel?.Dispose();
         if (_app is not null)
         {
-            await _app.StopAsync();
+            // One that was refused its settings never started.
+            if (Channel is not null)
+                await _app.StopAsync();
             await _app.DisposeAsync();
         }
 
@@ -233,7 +239,8 @@ public sealed class TestScheduler : IAsyncDisposable
     }
 
     private TaskCompletionSource<LaunchRequest> Launch(string job, int attempt) =>
-        _launches.GetOrAdd((job, attempt), _ => new TaskCompletionSource<LaunchRequest>(TaskCreationOptions.RunContinuationsAsynchronously));
+        _launches.GetOrAdd(
+            (job, attempt), _ => new TaskCompletionSource<LaunchRequest>(TaskCreationOptions.RunContinuationsAsynchronously));
 }
 
 /// <summary>The one scheduler that tests share which change nothing for each other.</summary>

@@ -16,10 +16,11 @@ public sealed class TestTrainer(TestScheduler scheduler, RegisterRequest node, s
 
     public string Secret => secret;
 
-    public AttemptService.AttemptServiceClient Client(string? otherSecret = null) => new(new WithMetadata(scheduler.As(otherSecret ?? secret), new Metadata
-    {
-        { CallMetadata.Job, job }, { CallMetadata.Attempt, $"{attempt}" }, { CallMetadata.Rank, "0" },
-    }));
+    public AttemptService.AttemptServiceClient Client(string? otherSecret = null) =>
+        new(new WithMetadata(scheduler.As(otherSecret ?? secret), new Metadata
+        {
+            { CallMetadata.Job, job }, { CallMetadata.Attempt, $"{attempt}" }, { CallMetadata.Rank, "0" },
+        }));
 
     public async Task ReportAsync(ReportRequest report)
     {

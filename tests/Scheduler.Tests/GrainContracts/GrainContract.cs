@@ -5,11 +5,14 @@ using Orleans;
 
 namespace Cluster.Scheduler.Tests.GrainContracts;
 
-/// <summary>By which types the contract is spoken. The tests of the check itself speak a look-alike, which no code generator acts on.</summary>
+/// <summary>
+/// By which types the contract is spoken. The tests of the check itself speak a look-alike, which no code generator acts on.
+/// </summary>
 internal sealed record GrainVocabulary(Type GrainRoot, Type GenerateSerializer, Type Id, Type RegisterConverter, Type Converter)
 {
     public static GrainVocabulary Orleans { get; } =
-        new(typeof(IGrain), typeof(GenerateSerializerAttribute), typeof(IdAttribute), typeof(RegisterConverterAttribute), typeof(IConverter<,>));
+        new(typeof(IGrain), typeof(GenerateSerializerAttribute), typeof(IdAttribute), typeof(RegisterConverterAttribute),
+            typeof(IConverter<,>));
 }
 
 /// <summary>
@@ -22,13 +25,14 @@ internal sealed class GrainContract(Assembly assembly, GrainVocabulary words)
 
     private static readonly HashSet<Type> Plain =
     [
-        typeof(string), typeof(decimal), typeof(Guid), typeof(DateTime), typeof(DateTimeOffset), typeof(TimeSpan), typeof(DateOnly), typeof(TimeOnly),
-        typeof(Uri), typeof(Version), typeof(Half), typeof(Int128), typeof(UInt128),
+        typeof(string), typeof(decimal), typeof(Guid), typeof(DateTime), typeof(DateTimeOffset), typeof(TimeSpan), typeof(DateOnly),
+        typeof(TimeOnly), typeof(Uri), typeof(Version), typeof(Half), typeof(Int128), typeof(UInt128),
     ];
 
     private static readonly HashSet<Type> ImmutableShapes =
     [
-        typeof(Nullable<>), typeof(KeyValuePair<,>), typeof(ValueTuple<,>), typeof(ValueTuple<,,>), typeof(ValueTuple<,,,>), typeof(ImmutableArray<>),
+        typeof(Nullable<>), typeof(KeyValuePair<,>), typeof(ValueTuple<,>), typeof(ValueTuple<,,>), typeof(ValueTuple<,,,>),
+        typeof(ImmutableArray<>),
         typeof(ImmutableList<>), typeof(ImmutableHashSet<>), typeof(ImmutableSortedSet<>), typeof(ImmutableDictionary<,>),
         typeof(ImmutableSortedDictionary<,>), typeof(FrozenSet<>), typeof(FrozenDictionary<,>),
     ];
@@ -36,7 +40,8 @@ internal sealed class GrainContract(Assembly assembly, GrainVocabulary words)
     private readonly HashSet<Type> _seen = [];
     private readonly List<string> _violations = [];
 
-    public IEnumerable<Type> GrainInterfaces => assembly.GetTypes().Where(type => type.IsInterface && type != words.GrainRoot && words.GrainRoot.IsAssignableFrom(type));
+    public IEnumerable<Type> GrainInterfaces =>
+        assembly.GetTypes().Where(type => type.IsInterface && type != words.GrainRoot && words.GrainRoot.IsAssignableFrom(type));
 
     /// <summary>Each breach of the contract in words; none when all is well.</summary>
     public IReadOnlyList<string> Violations()
@@ -92,7 +97,8 @@ internal sealed class GrainContract(Assembly assembly, GrainVocabulary words)
         }
         else
         {
-            _violations.Add($"{place}: {type} is neither an immutable [GenerateSerializer] type, nor one with a surrogate, nor an immutable collection");
+            _violations.Add($"{place}: {type} is neither an immutable [GenerateSerializer] type, nor one with a surrogate, "
+                + "nor an immutable collection");
         }
     }
 
@@ -139,7 +145,8 @@ internal sealed class GrainContract(Assembly assembly, GrainVocabulary words)
 
     private static IEnumerable<FieldInfo> FieldsOf(Type type)
     {
-        for (var level = type; level is not null && level.Namespace?.StartsWith("System", StringComparison.Ordinal) != true; level = level.BaseType)
+        for (var level = type; level is not null
+            && level.Namespace?.StartsWith("System", StringComparison.Ordinal) != true; level = level.BaseType)
         {
             foreach (var field in level.GetFields(Declared).Where(field => !field.IsDefined(typeof(NonSerializedAttribute))))
                 yield return field;
@@ -149,7 +156,8 @@ internal sealed class GrainContract(Assembly assembly, GrainVocabulary words)
     private uint? IdOf(FieldInfo field)
     {
         IEnumerable<MemberInfo?> holders = [field, field.DeclaringType!.GetProperty(NameOf(field), Declared)];
-        var id = holders.OfType<MemberInfo>().SelectMany(member => member.GetCustomAttributesData()).FirstOrDefault(data => data.AttributeType == words.Id);
+        var id = holders.OfType<MemberInfo>().SelectMany(member => member.GetCustomAttributesData())
+            .FirstOrDefault(data => data.AttributeType == words.Id);
         return (uint?)id?.ConstructorArguments[0].Value;
     }
 

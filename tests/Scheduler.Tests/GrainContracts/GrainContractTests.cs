@@ -35,7 +35,8 @@ public sealed class GrainContractTests
         Samples().ShouldContain(violation => violation.Contains(breach, StringComparison.Ordinal));
 
     [Fact]
-    public void TheCheck_LetsAGoodGrainPass() => Samples().ShouldAllBe(violation => !violation.Contains("IGoodGrain", StringComparison.Ordinal));
+    public void TheCheck_LetsAGoodGrainPass() =>
+        Samples().ShouldAllBe(violation => !violation.Contains("IGoodGrain", StringComparison.Ordinal));
 
     private static IReadOnlyList<string> Samples() => new GrainContract(typeof(Samples.IGrain).Assembly, LookAlike).Violations();
 }

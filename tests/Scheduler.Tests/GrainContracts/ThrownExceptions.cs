@@ -5,12 +5,13 @@ using System.Runtime.CompilerServices;
 namespace Cluster.Scheduler.Tests.GrainContracts;
 
 /// <summary>
-/// Finds in the compiled code which of an assembly's own exceptions the grains can throw: every <c>new</c> of one in a grain's methods, and in
-/// whatever of the assembly they call. Catching is not followed, so it finds rather too many.
+/// Finds in the compiled code which of an assembly's own exceptions the grains can throw: every <c>new</c> of one in a grain's methods, and
+/// in whatever of the assembly they call. Catching is not followed, so it finds rather too many.
 /// </summary>
 internal static class ThrownExceptions
 {
-    private const BindingFlags Everything = BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
+    private const BindingFlags Everything = BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic
+        | BindingFlags.DeclaredOnly;
 
     private static readonly Dictionary<short, OpCode> OpCodesByValue = typeof(OpCodes).GetFields()
         .Select(field => (OpCode)field.GetValue(null)!)
@@ -26,7 +27,8 @@ internal static class ThrownExceptions
         {
             if (!known.Add(method))
                 continue;
-            foreach (var called in Callees(method).SelectMany(callee => WithImplementations(assembly, grainRoot, callee)).Where(callee => callee.Module.Assembly == assembly))
+            foreach (var called in Callees(method).SelectMany(callee => WithImplementations(assembly, grainRoot, callee))
+                .Where(callee => callee.Module.Assembly == assembly))
             {
                 if (called is ConstructorInfo && typeof(Exception).IsAssignableFrom(called.DeclaringType))
                     thrown.TryAdd(called.DeclaringType!, $"{method.DeclaringType!.FullName}.{method.Name}");
@@ -40,7 +42,8 @@ internal static class ThrownExceptions
     private static IEnumerable<MethodBase> WithImplementations(Assembly assembly, Type grainRoot, MethodBase method)
     {
         yield return method;
-        if (method is not MethodInfo { DeclaringType: { IsInterface: true } declaring } || declaring.Assembly != assembly || grainRoot.IsAssignableFrom(declaring))
+        if (method is not MethodInfo { DeclaringType: { IsInterface: true } declaring } || declaring.Assembly != assembly
+            || grainRoot.IsAssignableFrom(declaring))
             yield break;
         foreach (var type in assembly.GetTypes().Where(type => type is { IsInterface: false } && declaring.IsAssignableFrom(type)))
         {

@@ -22,7 +22,8 @@ public sealed class HostingTests(PostgresServer postgres)
         line.Level.ShouldBe(LogLevel.Information);
         line.Message.ShouldContain($"gRPC on http://{scheduler.Channel.Target},");
         line.Message.ShouldContain($"dashboard on {scheduler.HttpAddress.OriginalString},");
-        scheduler.Log.Entries.Where(entry => entry.Level >= LogLevel.Warning).Select(entry => $"{entry.Category}: {entry.Message}").ShouldBeEmpty();
+        scheduler.Log.Entries.Where(entry => entry.Level >= LogLevel.Warning).Select(entry => $"{entry.Category}: {entry.Message}")
+            .ShouldBeEmpty();
     }
 
     [Fact]
@@ -33,7 +34,10 @@ public sealed class HostingTests(PostgresServer postgres)
         using var watch = scheduler.Jobs().WatchJob(new WatchJobRequest { JobId = job.Id });
         (await watch.ResponseStream.MoveNext(Token)).ShouldBeTrue();
         using var browser = scheduler.Browser();
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"/api/jobs/{job.Id}/stream") { Headers = { { "Authorization", $"Bearer {TestScheduler.ViewerToken}" } } };
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"/api/jobs/{job.Id}/stream")
+        {
+            Headers = { { "Authorization", $"Bearer {TestScheduler.ViewerToken}" } },
+        };
         using var page = await browser.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, Token);
         page.EnsureSuccessStatusCode();
         var reading = page.Content.ReadAsStringAsync(Token);
@@ -101,6 +105,7 @@ public sealed class HostingTests(PostgresServer postgres)
     [Theory]
     [InlineData("Scheduler:ListenAddress", "localhost", "must be an IP address")]
     [InlineData("Scheduler:GrpcPort", "70700", "between 1 and 65535")]
+    [InlineData("Persistence:ConnectionString", "Host=here;MaxPoolSize=50", "take it out and set ControlConnections")]
     public async Task Setting_ThatCannotBe_IsRefusedByItsName(string setting, string value, string said)
     {
         var refusal = await Should.ThrowAsync<OptionsValidationException>(() => TestScheduler.StartAsync(postgres, (setting, value)));

@@ -25,7 +25,8 @@ public sealed class EvictionTests(PostgresServer postgres)
         await cluster.ReconcileAsync();
 
         (evicted.State, evicted.Restarts, evicted.Reason).ShouldBe((JobState.Queued, 0, "node node-a is shutting down"));
-        (await cluster.StatesAsync(job)).ShouldBe([JobState.Queued, JobState.Starting, JobState.Running, JobState.Stopping, JobState.Queued]);
+        (await cluster.StatesAsync(job))
+            .ShouldBe([JobState.Queued, JobState.Starting, JobState.Running, JobState.Stopping, JobState.Queued]);
         var waiting = await cluster.GetAsync(job);
         waiting.State.ShouldBe(JobState.Queued, waiting.Reason);
         waiting.Reason.ShouldContain("0 of the 1 that it could use are free");

@@ -37,7 +37,8 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
             (await Should.ThrowAsync<InitialCheckpointException>(() => SubmitAsync(cluster, from, model))).Message.ShouldContain(message);
         await Refused(new InitFrom { Checkpoint = "0000" }, "initFrom.checkpoint is 0000 but no checkpoint's id begins so");
         await Refused(new InitFrom { Job = "0000" }, "initFrom.job is 0000 but no job's id begins so");
-        await Refused(new InitFrom { Job = $"{source}", Which = CheckpointChoice.Best }, "but none of its checkpoints was validated; use which: latest");
+        await Refused(new InitFrom { Job = $"{source}", Which = CheckpointChoice.Best },
+            "but none of its checkpoints was validated; use which: latest");
         await Refused(new InitFrom { Checkpoint = $"{checkpoints[0]}" }, "holds weights of lenet5, but model.name is alexnet", "alexnet");
     }
 
@@ -65,7 +66,8 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
         var user = await SubmitAsync(cluster, new InitFrom { Checkpoint = $"{checkpoints[0]}" });
 
         (await cluster.Get<CheckpointStore>().GetManifestAsync(user, checkpoints[0], Token)).Step.ShouldBe(1);
-        await Should.ThrowAsync<CheckpointNotFoundException>(() => cluster.Get<CheckpointStore>().GetManifestAsync(user, checkpoints[1], Token));
+        await Should.ThrowAsync<CheckpointNotFoundException>(
+            () => cluster.Get<CheckpointStore>().GetManifestAsync(user, checkpoints[1], Token));
     }
 
     [Fact]
@@ -90,16 +92,22 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
             .Message.ShouldContain("no checkpoint's id begins so");
     }
 
-    private static Task<long> ChunksOfAsync(TestCluster cluster, JobId job) => cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
-    {
-        await using var command = new Npgsql.NpgsqlCommand("select count(*) from checkpoint_chunks where holder = $1", connection) { Parameters = { new() { Value = job.Value } } };
-        return (long)(await command.ExecuteScalarAsync(token))!;
-    }, Token);
+    private static Task<long> ChunksOfAsync(TestCluster cluster, JobId job) =>
+        cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
+        {
+            await using var command = new Npgsql.NpgsqlCommand("select count(*) from checkpoint_chunks where holder = $1", connection)
+            {
+                Parameters = { new() { Value = job.Value } },
+            };
+            return (long)(await command.ExecuteScalarAsync(token))!;
+        }, Token);
 
-    private static async Task<(TestNode Node, JobId Job, List<Guid> Checkpoints)> TrainedAsync(TestCluster cluster, params double[] accuracies)
+    private static async Task<(TestNode Node, JobId Job, List<Guid> Checkpoints)> TrainedAsync(
+        TestCluster cluster, params double[] accuracies)
     {
         var node = await cluster.AddNodeAsync();
-        var job = await cluster.SubmitAsync(AJob().With(s => s.Checkpoints = new CheckpointPolicy { KeepLatest = accuracies.Length == 3 ? 3 : 2 }));
+        var job = await cluster.SubmitAsync(
+            AJob().With(s => s.Checkpoints = new CheckpointPolicy { KeepLatest = accuracies.Length == 3 ? 3 : 2 }));
         await cluster.RunAsync(job);
         var checkpoints = new List<Guid>();
         foreach (var accuracy in accuracies)
@@ -111,7 +119,13 @@ public sealed class InitialCheckpointTests(PostgresServer postgres)
     {
         var chunk = Chunks.Of((byte)step);
         await cluster.Get<ChunkStore>().PutAsync(cluster.Credential(job, 1), Chunks.Stream(chunk), Token);
-        var manifest = new CheckpointManifest { Step = step, Epoch = 1, WorldSize = 1, Files = { Chunks.File("model.safetensors", chunk) } };
+        var manifest = new CheckpointManifest
+        {
+            Step = step,
+            Epoch = 1,
+            WorldSize = 1,
+            Files = { Chunks.File("model.safetensors", chunk) },
+        };
         if (!double.IsNaN(accuracy))
             manifest.ValidationAccuracy = accuracy;
         return await cluster.Get<CheckpointStore>().CommitAsync(cluster.Credential(job, 1), manifest, 1, Token);

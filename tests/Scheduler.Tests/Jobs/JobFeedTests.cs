@@ -57,7 +57,8 @@ public sealed class JobFeedTests
     {
         using var subscription = new JobFeed(_time).Subscribe(_job);
 
-        await Should.ThrowAsync<OperationCanceledException>(() => subscription.WaitAsync(TimeSpan.FromSeconds(1), new CancellationToken(canceled: true)));
+        await Should.ThrowAsync<OperationCanceledException>(
+            () => subscription.WaitAsync(TimeSpan.FromSeconds(1), new CancellationToken(canceled: true)));
     }
 
     [Fact]

@@ -44,7 +44,8 @@ public sealed class LaunchTests(PostgresServer postgres)
 
         var rows = await cluster.Get<ClusterDatabase>().RunAsync(async (connection, token) =>
         {
-            await using var command = new Npgsql.NpgsqlCommand("select string_agg(a::text, '') || (select string_agg(n::text, '') from nodes n) from attempts a", connection);
+            await using var command = new Npgsql.NpgsqlCommand(
+                "select string_agg(a::text, '') || (select string_agg(n::text, '') from nodes n) from attempts a", connection);
             return (string)(await command.ExecuteScalarAsync(token))!;
         }, TestContext.Current.CancellationToken);
 
@@ -123,7 +124,8 @@ public sealed class LaunchTests(PostgresServer postgres)
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
         var job = await cluster.SubmitAsync();
-        await using var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.ClusteredApart);
+        await using var other = await TestCluster.StartAsync(
+            cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.ClusteredApart);
         // Both hold the job in memory; then one of them moves it.
         await cluster.Job(job).TouchAsync();
         await other.Job(job).TouchAsync();

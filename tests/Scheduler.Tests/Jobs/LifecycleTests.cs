@@ -26,7 +26,8 @@ public sealed class LifecycleTests(PostgresServer postgres)
         done.FinishedAt.ShouldNotBeNull();
         done.Placement.Select(p => (p.Rank, p.NodeName, p.Device)).ShouldBe([(0, "node-a", "cpu:0"), (1, "node-b", "cpu:0")]);
         (await cluster.StatesAsync(job)).ShouldBe([JobState.Queued, JobState.Starting, JobState.Running, JobState.Succeeded]);
-        (await cluster.Get<NodeQueries>().ListAsync(TestContext.Current.CancellationToken)).SelectMany(n => n.Devices).ShouldAllBe(d => d.JobId == "");
+        (await cluster.Get<NodeQueries>().ListAsync(TestContext.Current.CancellationToken)).SelectMany(n => n.Devices)
+            .ShouldAllBe(d => d.JobId == "");
     }
 
     [Fact]

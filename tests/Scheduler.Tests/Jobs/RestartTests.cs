@@ -117,11 +117,13 @@ public sealed class RestartTests(PostgresServer postgres)
         var job = await cluster.SubmitAsync();
         await cluster.ReconcileAsync();
 
-        await node.ExitAsync(job, 1, 0, TrainerExit.Misconfigured, message: "model.options.width is 0.001, which leaves conv1 without channels");
+        await node.ExitAsync(
+            job, 1, 0, TrainerExit.Misconfigured, message: "model.options.width is 0.001, which leaves conv1 without channels");
 
         var failed = await cluster.GetAsync(job);
         failed.State.ShouldBe(JobState.Failed);
-        failed.Reason.ShouldBe("rank 0 on node-a (cpu:0) exited with code 78: model.options.width is 0.001, which leaves conv1 without channels");
+        failed.Reason.ShouldBe(
+            "rank 0 on node-a (cpu:0) exited with code 78: model.options.width is 0.001, which leaves conv1 without channels");
         failed.Restarts.ShouldBe(0);
     }
 
@@ -170,7 +172,8 @@ public sealed class RestartTests(PostgresServer postgres)
         await AdvanceAliveAsync(cluster, node, new JobOptions().FinishGrace);
         await cluster.ReconcileAsync();
 
-        cluster.Agents.Stops.ShouldHaveSingleItem().Request.Reason.ShouldBe("rank 1 on node-a (cpu:1) goes on though rank 0 was done 300 s ago");
+        cluster.Agents.Stops.ShouldHaveSingleItem()
+            .Request.Reason.ShouldBe("rank 1 on node-a (cpu:1) goes on though rank 0 was done 300 s ago");
     }
 
     [Fact]
@@ -190,7 +193,9 @@ public sealed class RestartTests(PostgresServer postgres)
         queued.Reason.ShouldBe("rank 0 on node-a (cpu:0) does not train yet, and has said nothing for 600 s; restart 1 of 3");
     }
 
-    /// <summary>A node may read its data for longer than the deadline; its peers then wait as long as it says so, and it as long as they do.</summary>
+    /// <summary>
+    /// A node may read its data for longer than the deadline; its peers then wait as long as it says so, and it as long as they do.
+    /// </summary>
     [Fact]
     public async Task RanksThatSayThatTheyAreThere_MayTakeLongerToBegin_ButNotTheOneThatFallsSilent()
     {
@@ -215,7 +220,8 @@ public sealed class RestartTests(PostgresServer postgres)
         await AdvanceAliveAsync(cluster, node, half);
         await cluster.ReconcileAsync();
 
-        cluster.Agents.Stops.ShouldHaveSingleItem().Request.Reason.ShouldBe("rank 1 on node-a (cpu:1) does not train yet, and has said nothing for 600 s");
+        cluster.Agents.Stops.ShouldHaveSingleItem()
+            .Request.Reason.ShouldBe("rank 1 on node-a (cpu:1) does not train yet, and has said nothing for 600 s");
     }
 
     [Fact]

@@ -99,7 +99,8 @@ public sealed class SubmitTests(PostgresServer postgres)
         var check = cluster.Get<CapacityCheck>();
 
         await check.EnsureFitsAsync(AJob().WithDevices(4).Build(), memory: null, TestContext.Current.CancellationToken);
-        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => check.EnsureFitsAsync(AJob().WithDevices(12).Build(), memory: null, TestContext.Current.CancellationToken));
+        var refusal = await Should.ThrowAsync<InfeasibleJobException>(
+            () => check.EnsureFitsAsync(AJob().WithDevices(12).Build(), memory: null, TestContext.Current.CancellationToken));
 
         refusal.Message.ShouldStartWith("resources.devices is 12 but the registered cluster has 4 cpu devices; lower devices, add nodes");
     }
@@ -110,7 +111,8 @@ public sealed class SubmitTests(PostgresServer postgres)
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
 
-        var refusal = await Should.ThrowAsync<InfeasibleJobException>(() => cluster.SubmitAsync(AJob().With(s => s.Data.Name = "imagenet")));
+        var refusal = await Should.ThrowAsync<InfeasibleJobException>(
+            () => cluster.SubmitAsync(AJob().With(s => s.Data.Name = "imagenet")));
 
         refusal.Message.ShouldStartWith("data.name is 'imagenet', which no registered node has (they have fashion-mnist)");
     }
@@ -146,7 +148,8 @@ public sealed class SubmitTests(PostgresServer postgres)
         var attempt = await cluster.RunAsync(first);
 
         (await cluster.GetAsync(second)).Reason.ShouldBe(
-            "needs 1 cpu devices at once; 0 of the 1 that it could use are free; others take the memory beside 1 idle ones: each rank needs 2.0 GiB");
+            "needs 1 cpu devices at once; 0 of the 1 that it could use are free; others take the memory beside 1 idle ones: "
+                + "each rank needs 2.0 GiB");
         (await cluster.GetAsync(small)).State.ShouldBe(JobState.Queued, "it came later and could delay the one before it");
         await node.ExitAsync(first, attempt, rank: 0, exitCode: 0);
         await cluster.ReconcileAsync();

@@ -82,7 +82,8 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         await scheduler.AddNodeAsync("node");
         scheduler.Agents.OnDescribe = AnswerAsync(_ => 5);
 
-        var jobs = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => SubmitAsync(scheduler, AJob().With(s => s.Seed = (ulong)i + 1).Build())));
+        var jobs = await Task.WhenAll(
+            Enumerable.Range(0, 20).Select(i => SubmitAsync(scheduler, AJob().With(s => s.Seed = (ulong)i + 1).Build())));
 
         jobs.ShouldAllBe(job => job.Memory.Total == 5 + FashionMnistBytes);
         scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.Count.ShouldBe(1);
@@ -108,7 +109,8 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         answer.SetResult();
 
         (await first)!.Answer!.Description.Memory.Total.ShouldBe(1);
-        (await Task.WhenAll(others)).Select(finding => finding!.Answer!.Description.Memory.Total).ShouldBe(Enumerable.Range(2, 10).Select(batch => (long)batch));
+        (await Task.WhenAll(others)).Select(finding => finding!.Answer!.Description.Memory.Total)
+            .ShouldBe(Enumerable.Range(2, 10).Select(batch => (long)batch));
         scheduler.Agents.Descriptions.Select(request => request.Queries.Count).ShouldBe([1, 10]);
     }
 
@@ -172,7 +174,9 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         var experiment = await Should.ThrowAsync<RpcException>(async () => await scheduler.Experiments().SubmitExperimentAsync(request));
 
         job.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
-        job.Status.Detail.ShouldStartWith("each of 1 ranks is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have room for 0 (the largest has 2.0 GiB in all)");
+        job.Status.Detail.ShouldStartWith(
+            "each of 1 ranks is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have room for 0 "
+                + "(the largest has 2.0 GiB in all)");
         experiment.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
         experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: each of 1 ranks is expected to take 3.1 GiB");
         (await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true)).State.ShouldBe(JobState.Queued);
@@ -188,19 +192,23 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         await RefusedAsync(request, StatusCode.FailedPrecondition, "no node is ready; start a worker");
         await scheduler.AddNodeAsync("node");
         await RefusedAsync(request, StatusCode.FailedPrecondition, "node node gave no answer (a test's agent builds no models)");
-        await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "alexnat" } }, StatusCode.InvalidArgument, "did you mean alexnet?");
-        await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "alexnet" }, BatchSize = -1 }, StatusCode.InvalidArgument, "batch_size is -1");
+        await RefusedAsync(
+            new DescribeModelRequest { Model = new ModelSpec { Name = "alexnat" } }, StatusCode.InvalidArgument, "did you mean alexnet?");
+        await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "alexnet" }, BatchSize = -1 },
+            StatusCode.InvalidArgument, "batch_size is -1");
         scheduler.Agents.OnDescribe = AnswerAsync(query => query.Layers ? query.RankBatchSize : 0);
         var described = await models.DescribeModelAsync(request, cancellationToken: Token);
 
         described.Description.Memory.Total.ShouldBe(7);
         described.Model.Options["inputSize"].IntValue.ShouldBe(224);
-        scheduler.Agents.OnDescribe = (_, _) => Task.FromResult(DescribeResult.Of(new DescribeModelsResponse { Answers = { new ModelAnswer { Fault = "too wide" } } }));
+        scheduler.Agents.OnDescribe = (_, _) =>
+            Task.FromResult(DescribeResult.Of(new DescribeModelsResponse { Answers = { new ModelAnswer { Fault = "too wide" } } }));
         await RefusedAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } }, StatusCode.InvalidArgument, "too wide");
 
         async Task RefusedAsync(DescribeModelRequest wrong, StatusCode code, string detail)
         {
-            var refusal = await Should.ThrowAsync<RpcException>(async () => await models.DescribeModelAsync(wrong, cancellationToken: Token));
+            var refusal = await Should.ThrowAsync<RpcException>(
+                async () => await models.DescribeModelAsync(wrong, cancellationToken: Token));
             refusal.StatusCode.ShouldBe(code);
             refusal.Status.Detail.ShouldContain(detail);
         }
@@ -208,11 +216,15 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
 
     private static ModelQuery Query(int batch) => new() { Model = new ModelSpec { Name = "lenet5" }, RankBatchSize = batch };
 
-    private static Func<AgentEndpoint, DescribeModelsRequest, Task<DescribeResult>> AnswerAsync(Func<ModelQuery, long> bytes) => (_, request) =>
-        Task.FromResult(DescribeResult.Of(new DescribeModelsResponse { Answers = { request.Queries.Select(query => Answer(bytes(query))) } }));
+    private static Func<AgentEndpoint, DescribeModelsRequest, Task<DescribeResult>> AnswerAsync(
+        Func<ModelQuery, long> bytes) => (_, request) =>
+        Task.FromResult(
+            DescribeResult.Of(new DescribeModelsResponse { Answers = { request.Queries.Select(query => Answer(bytes(query))) } }));
 
-    private static ModelAnswer Answer(long bytes) => new() { Description = new ModelDescription { Memory = new MemoryEstimate { Total = bytes } } };
+    private static ModelAnswer Answer(long bytes) =>
+        new() { Description = new ModelDescription { Memory = new MemoryEstimate { Total = bytes } } };
 
-    private static async Task<Job> SubmitAsync(TestScheduler scheduler, JobSpec spec, bool waitForCapacity = false) => (await scheduler.Jobs().SubmitJobAsync(
-        new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = waitForCapacity })).Job;
+    private static async Task<Job> SubmitAsync(TestScheduler scheduler, JobSpec spec, bool waitForCapacity = false) =>
+        (await scheduler.Jobs().SubmitJobAsync(
+            new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = waitForCapacity })).Job;
 }

@@ -29,7 +29,8 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(
+            kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(_agent);
         _server = builder.Build();
@@ -46,7 +47,8 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
     {
         using var client = Client();
 
-        (await client.LaunchAsync(_endpoint, new LaunchRequest { JobId = "job", Attempt = 3 }, Token)).Status.ShouldBe(LaunchStatus.Launched);
+        (await client.LaunchAsync(_endpoint, new LaunchRequest { JobId = "job", Attempt = 3 }, Token))
+            .Status.ShouldBe(LaunchStatus.Launched);
 
         _agent.Launched.ShouldHaveSingleItem().Attempt.ShouldBe(3);
         _agent.Authorization.ShouldBe("Bearer agent secret");
@@ -190,8 +192,12 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         public override Task<StopResponse> Stop(StopRequest request, ServerCallContext context) =>
             Fail is { } failure ? Task.FromException<StopResponse>(failure) : Task.FromResult(new StopResponse());
 
-        public override Task<DescribeModelsResponse> DescribeModels(DescribeModelsRequest request, ServerCallContext context) => Fail is { } failure
+        public override Task<DescribeModelsResponse> DescribeModels(
+            DescribeModelsRequest request, ServerCallContext context) => Fail is { } failure
             ? Task.FromException<DescribeModelsResponse>(failure)
-            : Task.FromResult(new DescribeModelsResponse { Answers = { request.Queries.Select(query => new ModelAnswer { Fault = $"no {query.Model.Name} here" }) } });
+            : Task.FromResult(new DescribeModelsResponse
+            {
+                Answers = { request.Queries.Select(query => new ModelAnswer { Fault = $"no {query.Model.Name} here" }) },
+            });
     }
 }

@@ -13,7 +13,8 @@ public sealed class ModelTests
         using var captured = new CapturedLog();
         using var factory = LoggerFactory.Create(logging => logging.AddProvider(captured));
         // Without the cache, or the model would be one that another test has built.
-        var options = new DbContextOptionsBuilder<ClusterDbContext>().UseNpgsql("Host=nowhere").UseLoggerFactory(factory).EnableServiceProviderCaching(false).Options;
+        var options = new DbContextOptionsBuilder<ClusterDbContext>().UseNpgsql("Host=nowhere").UseLoggerFactory(factory)
+            .EnableServiceProviderCaching(false).Options;
         using var context = new ClusterDbContext(options);
 
         context.Model.GetEntityTypes().ShouldNotBeEmpty();

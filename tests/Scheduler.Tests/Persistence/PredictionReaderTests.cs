@@ -37,7 +37,8 @@ public sealed class PredictionReaderTests(PostgresServer postgres)
         await using var cluster = await TestCluster.StartAsync(postgres);
         var job = await cluster.SubmitAsync(waitForCapacity: true);
 
-        await Should.ThrowAsync<NoPredictionsException>(async () => await cluster.Get<PredictionReader>().ReadAsync(job, Token).ToListAsync(Token));
+        await Should.ThrowAsync<NoPredictionsException>(
+            async () => await cluster.Get<PredictionReader>().ReadAsync(job, Token).ToListAsync(Token));
     }
 
     private static async Task StoreAsync(TestCluster cluster, JobId job, int rank, int chunkBytes)
@@ -50,7 +51,8 @@ public sealed class PredictionReaderTests(PostgresServer postgres)
         }
 
         var chunks = content.ToArray().Chunk(chunkBytes)
-            .Select(data => new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(data)), Data = ByteString.CopyFrom(data) }).ToArray();
+            .Select(data => new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(data)), Data = ByteString.CopyFrom(data) })
+            .ToArray();
         await cluster.Get<ChunkStore>().PutAsync(cluster.Credential(job, 1, rank), Chunks.Stream(chunks), Token);
         await cluster.Get<CheckpointStore>().CommitAsync(cluster.Credential(job, 1, rank), new CheckpointManifest
         {
@@ -65,6 +67,7 @@ public sealed class PredictionReaderTests(PostgresServer postgres)
         Index = index,
         Label = index % 10,
         Predicted = 3,
-        Likeliest = { new ClassProbability { Class = 3, Probability = 0.75f }, new ClassProbability { Class = index % 3, Probability = 0.125f } },
+        Likeliest = { new ClassProbability { Class = 3, Probability = 0.75f },
+            new ClassProbability { Class = index % 3, Probability = 0.125f } },
     };
 }

@@ -94,7 +94,8 @@ public sealed class QueryTests(PostgresServer postgres)
             () => seen.Devices.Select(d => (d.Device.Id, d.JobId, d.Attempt)).ShouldBe([("cpu:0", job.ToString(), 1), ("cpu:1", "", 0)]),
             () => seen.Devices[0].Utilization.ShouldBe(0.5),
             () => seen.Devices[1].HasUtilization.ShouldBeFalse(),
-            () => seen.Devices[0].Device.ShouldBe(new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30, Model = "test cpu" }));
+            () => seen.Devices[0].Device.ShouldBe(
+                new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30, Model = "test cpu" }));
     }
 
     [Fact]

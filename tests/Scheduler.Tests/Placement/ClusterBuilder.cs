@@ -12,8 +12,8 @@ internal static class ClusterBuilder
     public static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
     public static NodeCapacity ANode(
-        string name, int free = 0, int busy = 0, DeviceKind kind = DeviceKind.Cpu, string[]? dataSets = null, Dictionary<string, string>? labels = null,
-        long bytes = 0, long freeBytes = 0, DateTimeOffset? lostAt = null)
+        string name, int free = 0, int busy = 0, DeviceKind kind = DeviceKind.Cpu, string[]? dataSets = null,
+        Dictionary<string, string>? labels = null, long bytes = 0, long freeBytes = 0, DateTimeOffset? lostAt = null)
     {
         var prefix = kind == DeviceKind.Cuda ? "cuda" : "cpu";
         return new NodeCapacity(
@@ -34,8 +34,8 @@ internal static class ClusterBuilder
         int devices, DeviceKind kind = DeviceKind.Cpu, int maxPerNode = 0, int priority = 0, Dictionary<string, string>? labels = null,
         string dataSet = "fashion-mnist", DateTimeOffset? notBefore = null, NodeId[]? avoid = null, int age = 0,
         long rankBytes = 0) =>
-        new(JobId.New(), new DeviceNeed(devices, kind, maxPerNode, labels ?? [], dataSet, new RankMemory(rankBytes, rankBytes)), priority, Now - TimeSpan.FromSeconds(age), notBefore,
-            (avoid ?? []).ToHashSet(), "why it was queued");
+        new(JobId.New(), new DeviceNeed(devices, kind, maxPerNode, labels ?? [], dataSet, new RankMemory(rankBytes, rankBytes)), priority,
+            Now - TimeSpan.FromSeconds(age), notBefore, (avoid ?? []).ToHashSet(), "why it was queued");
 
     public static IReadOnlyList<PlacementDecision> Decide(NodeCapacity[] nodes, params WaitingJob[] jobs) =>
         GangPlacement.Decide(new ClusterSnapshot(Now, nodes, jobs), jobs, LongestHold);

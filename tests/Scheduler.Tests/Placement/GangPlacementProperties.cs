@@ -60,13 +60,15 @@ public sealed class GangPlacementProperties
 
     // Below zero too: ranks may take more than was expected of them.
     private static NodeMemory RandomMemory(NodeCapacity node, Random random) => new(
-        random.Next(0, 20), random.Next(-5, 20), Enumerable.Range(0, node.All.GetValueOrDefault(DeviceKind.Cuda)).ToImmutableDictionary(i => $"cuda:{i}", _ => (long)random.Next(0, 6)));
+        random.Next(0, 20), random.Next(-5, 20), Enumerable.Range(0, node.All.GetValueOrDefault(DeviceKind.Cuda))
+            .ToImmutableDictionary(i => $"cuda:{i}", _ => (long)random.Next(0, 6)));
 
     private static WaitingJob RandomJob(List<NodeCapacity> nodes, Random random) => AJob(
         random.Next(1, 20), (DeviceKind)random.Next(1, 4), random.Next(3) == 0 ? random.Next(1, 5) : 0, random.Next(3),
         random.Next(3) == 0 ? new() { ["zone"] = Zones[random.Next(2)] } : [], Sets[random.Next(2)],
         random.Next(5) == 0 ? Now.AddSeconds(random.Next(-5, 5)) : null,
-        nodes.Count > 0 && random.Next(4) == 0 ? [nodes[random.Next(nodes.Count)].Id] : [], random.Next(100), random.Next(2) == 0 ? 0 : random.Next(1, 7));
+        nodes.Count > 0 && random.Next(4) == 0 ? [nodes[random.Next(nodes.Count)].Id] : [], random.Next(100),
+        random.Next(2) == 0 ? 0 : random.Next(1, 7));
 
     private static void Check(ClusterSnapshot snapshot)
     {
@@ -130,8 +132,8 @@ public sealed class GangPlacementProperties
     }
 
     private static void CheckPlaced(
-        WaitingJob job, PlacementDecision.Placed placed, Dictionary<NodeId, NodeCapacity> nodes, HashSet<(NodeId, string)> given, List<DeviceNeed> passed,
-        Dictionary<NodeId, long> taken)
+        WaitingJob job, PlacementDecision.Placed placed, Dictionary<NodeId, NodeCapacity> nodes, HashSet<(NodeId, string)> given,
+        List<DeviceNeed> passed, Dictionary<NodeId, long> taken)
     {
         (job.NotBefore > Now).ShouldBeFalse("a backoff is waited out");
         placed.Ranks.Length.ShouldBe(job.Need.Devices, "all or none");
@@ -146,7 +148,8 @@ public sealed class GangPlacementProperties
             job.Need.Kinds.ShouldContain(kind);
             job.Need.Labels.All(l => node.Labels.Contains(l)).ShouldBeTrue("labels");
             node.DataSets.ShouldContain(job.Need.DataSet);
-            passed.Any(p => p.CouldUse(node, kind) && p.Kinds.Contains(kind)).ShouldBeFalse("nobody is passed on a device that they could use");
+            passed.Any(p => p.CouldUse(node, kind) && p.Kinds.Contains(kind))
+                .ShouldBeFalse("nobody is passed on a device that they could use");
             CheckMemory(job.Need.Memory.On(kind), node, kind, rank.Device, taken);
         }
 
@@ -154,7 +157,8 @@ public sealed class GangPlacementProperties
         var perNode = placed.Ranks.GroupBy(r => r.Node).ToList();
         if (job.Need.MaxPerNode > 0)
             perNode.Max(g => g.Count()).ShouldBeLessThanOrEqualTo(job.Need.MaxPerNode);
-        placed.Ranks.Zip(placed.Ranks.Skip(1)).Count(p => p.First.Node != p.Second.Node).ShouldBe(perNode.Count - 1, "a node's ranks stand together");
+        placed.Ranks.Zip(placed.Ranks.Skip(1)).Count(p => p.First.Node != p.Second.Node)
+            .ShouldBe(perNode.Count - 1, "a node's ranks stand together");
     }
 
     private static void CheckMemory(long rankBytes, NodeCapacity node, DeviceKind kind, string device, Dictionary<NodeId, long> taken)
@@ -172,18 +176,22 @@ public sealed class GangPlacementProperties
 
     /// <summary>The first that waits really does not fit on what those before it left.</summary>
     private static void CheckHead(
-        ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, IReadOnlyList<PlacementDecision> decisions, HashSet<(NodeId, string)> given)
+        ClusterSnapshot snapshot, IReadOnlyList<WaitingJob> ordered, IReadOnlyList<PlacementDecision> decisions,
+        HashSet<(NodeId, string)> given)
     {
         var head = Enumerable.Range(0, ordered.Count).FirstOrDefault(i => decisions[i] is PlacementDecision.Waits { Position: 1 }, -1);
         // Where a job pauses before it, that one's devices may be what it lacks.
         if (head < 0 || ordered.Take(head).Any(job => job.NotBefore > Now))
             return;
         var before = decisions.Take(head).Zip(ordered).Where(pair => pair.First is PlacementDecision.Placed)
-            .SelectMany(pair => ((PlacementDecision.Placed)pair.First).Ranks.Select(r => (r.Node, r.Device, pair.Second.Need.Memory.Cpu))).ToList();
+            .SelectMany(pair => ((PlacementDecision.Placed)pair.First).Ranks.Select(r => (r.Node, r.Device, pair.Second.Need.Memory.Cpu)))
+            .ToList();
         given.IsSupersetOf(before.Select(r => (r.Node, r.Device))).ShouldBeTrue();
         var need = ordered[head].Need;
         foreach (var kind in need.Kinds)
-            snapshot.Nodes.Where(need.Admits).Sum(n => need.Capped(Room(n, kind, need.Memory.On(kind), before.Where(r => r.Node == n.Id).ToList()))).ShouldBeLessThan(need.Devices);
+            snapshot.Nodes.Where(need.Admits)
+                .Sum(n => need.Capped(Room(n, kind, need.Memory.On(kind), before.Where(r => r.Node == n.Id).ToList())))
+                .ShouldBeLessThan(need.Devices);
     }
 
     /// <summary>How many ranks a node still has room for, counted one by one.</summary>
@@ -193,7 +201,8 @@ public sealed class GangPlacementProperties
         var room = 0;
         foreach (var device in (node.Free.GetValueOrDefault(kind) ?? []).Where(d => before.All(r => r.Device != d)))
         {
-            if (rankBytes > 0 && kind == DeviceKind.Cuda && node.Memory.Gpus.GetValueOrDefault(device) is var bytes and > 0 && bytes < rankBytes)
+            if (rankBytes > 0 && kind == DeviceKind.Cuda && node.Memory.Gpus.GetValueOrDefault(device) is var bytes and > 0
+                && bytes < rankBytes)
                 continue;
             if (rankBytes > 0 && kind == DeviceKind.Cpu && node.Memory.Cpu > 0 && (left -= rankBytes) < 0)
                 break;

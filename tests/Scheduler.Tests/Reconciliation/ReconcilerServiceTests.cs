@@ -50,7 +50,8 @@ public sealed class ReconcilerServiceTests(PostgresServer postgres)
         async Task UntilAsync(Func<bool> condition)
         {
             while (!condition())
-                await changes.WaitAsync(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken).WaitAsync(Patience, TestContext.Current.CancellationToken);
+                await changes.WaitAsync(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken)
+                    .WaitAsync(Patience, TestContext.Current.CancellationToken);
         }
     }
 
@@ -78,7 +79,8 @@ public sealed class ReconcilerServiceTests(PostgresServer postgres)
     }
 
     private static async Task<TestCluster> StartAsync(
-        PostgresServer postgres, TaskCompletionSource<LaunchRequest> launched, int attempt = 1, string? host = null, Func<Task>? slow = null)
+        PostgresServer postgres, TaskCompletionSource<LaunchRequest> launched, int attempt = 1, string? host = null,
+        Func<Task>? slow = null)
     {
         var agents = new FakeAgents
         {

@@ -32,7 +32,8 @@ public sealed class SchedulerRestartTests(PostgresServer postgres)
         (await reborn.HeartbeatAsync()).Status.ShouldBe(HeartbeatStatus.Unknown, "the secret to call the agent with is not stored");
         (await reborn.RegisterAsync()).Stale.ShouldBeEmpty();
         await second.Get<AttemptReports>().ReportAsync(
-            second.Credential(job, 1), new ReportRequest { Sequence = 2, Progress = new Progress { Step = 7 } }, TestContext.Current.CancellationToken);
+            second.Credential(job, 1), new ReportRequest { Sequence = 2, Progress = new Progress { Step = 7 } },
+            TestContext.Current.CancellationToken);
         await reborn.ExitAsync(job, 1, 0, TrainerExit.Done);
 
         var done = await second.GetAsync(job);

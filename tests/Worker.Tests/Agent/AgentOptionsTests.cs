@@ -35,15 +35,18 @@ public sealed class AgentOptionsTests
         Faults(options => options.TrainerPorts = "20000-20015").ShouldBeEmpty();
         Faults(options => options.SchedulerAddress = "ftp://scheduler").ShouldBe(
             ["Agent:SchedulerAddress is 'ftp://scheduler'; give an address such as http://127.0.0.1:7070, or several with commas between"]);
-        Faults(options => options.PinnedCores = "one").ShouldBe(["Agent:PinnedCores is 'one'; give core numbers and ranges, such as 0-3,8"]);
+        Faults(options => options.PinnedCores = "one")
+            .ShouldBe(["Agent:PinnedCores is 'one'; give core numbers and ranges, such as 0-3,8"]);
         Faults(options => (options.PinnedCores, options.CpuSlots, options.CoresPerSlot) = ($"{Libc.ThreadCores()[0]}", 2, 1)).ShouldBe(
             ["Agent:PinnedCores has 1 cores and 2 slots of 1 need 2; add cores or lower Agent:CpuSlots"]);
-        Faults(options => options.PinnedCores = "1000").ShouldContain(fault => fault.Contains("may not use core 1000", StringComparison.Ordinal));
+        Faults(options => options.PinnedCores = "1000")
+            .ShouldContain(fault => fault.Contains("may not use core 1000", StringComparison.Ordinal));
     }
 
     [Fact]
     public void Host_WithASettingOutOfRange_IsNotBuilt() => Should.Throw<OptionsValidationException>(() => AgentHost.Build(
-        [$"--Agent:NodeTokenFile={typeof(AgentOptionsTests).Assembly.Location}", "--Agent:StateFolder=/tmp/unused", "--Agent:CoresPerSlot=0"]))
+        [$"--Agent:NodeTokenFile={typeof(AgentOptionsTests).Assembly.Location}", "--Agent:StateFolder=/tmp/unused",
+            "--Agent:CoresPerSlot=0"]))
         .Message.ShouldContain("CoresPerSlot");
 
     private static IEnumerable<string> Faults(Action<AgentOptions> change)

@@ -251,10 +251,16 @@ public sealed class AgentProcessTests : AgentTest
         public AgentProcess(FakeScheduler scheduler, string? script, string token = FakeScheduler.NodeToken, params string[] settings)
         {
             _folder = Directory.CreateTempSubdirectory("agent-tests-");
-            var all = RunningAgent.Settings(_folder, scheduler, script ?? "").Where(setting => script is not null || !setting.Contains("TrainerCommand", StringComparison.Ordinal));
+            var all = RunningAgent.Settings(_folder, scheduler, script ?? "")
+                .Where(setting => script is not null || !setting.Contains("TrainerCommand", StringComparison.Ordinal));
             File.WriteAllText(Path.Combine(_folder.FullName, "token"), token);
             // A process group of its own, as service managers make, under the number of the process.
-            _start = new ProcessStartInfo("setsid", ["dotnet"]) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+            _start = new ProcessStartInfo("setsid", ["dotnet"])
+            {
+                UseShellExecute = false,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            };
             foreach (var argument in new[] { typeof(AgentHost).Assembly.Location, "agent" }.Concat(all).Concat(settings))
                 _start.ArgumentList.Add(argument);
             Process = Process.Start(_start)!;

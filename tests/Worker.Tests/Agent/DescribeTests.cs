@@ -17,14 +17,20 @@ public sealed class DescribeTests : AgentTest
     {
         await using var agent = await StartAsync(Scheduler, $"echo started >>\"$(dirname \"$0\")/started\"; {Real}", End);
         var whole = Query("alexnet", batch: 4, ("inputSize", "28"), ("channels", "1"), ("classes", "10"), ("width", "0.25"));
-        var (tower, hybrid) = (whole.Clone(), Query("alexnet_owt", batch: 4, ("inputSize", "28"), ("channels", "1"), ("classes", "10"), ("width", "0.25")));
+        var (tower, hybrid) = (
+            whole.Clone(), Query("alexnet_owt", batch: 4, ("inputSize", "28"), ("channels", "1"), ("classes", "10"), ("width", "0.25")));
         tower.Parts = 2;
         (hybrid.Parts, hybrid.Hybrid) = (2, true);
         var layers = Query("lenet5", batch: 0);
         layers.Layers = true;
-        var wrong = new ModelQuery { Model = new ModelSpec { Name = "lenet5", Options = { ["colour"] = new OptionValue { StringValue = "red" } } }, Layers = true };
+        var wrong = new ModelQuery
+        {
+            Model = new ModelSpec { Name = "lenet5", Options = { ["colour"] = new OptionValue { StringValue = "red" } } },
+            Layers = true,
+        };
 
-        var answers = (await agent.Client.DescribeModelsAsync(new DescribeModelsRequest { Queries = { layers, whole, wrong, tower, hybrid } }, agent.Options(End))).Answers;
+        var answers = (await agent.Client.DescribeModelsAsync(
+            new DescribeModelsRequest { Queries = { layers, whole, wrong, tower, hybrid } }, agent.Options(End))).Answers;
 
         answers.Count.ShouldBe(5);
         answers[0].Description.Parameters.ShouldBe(61_706);
@@ -59,9 +65,11 @@ public sealed class DescribeTests : AgentTest
     [Fact]
     public async Task Describe_ThatNobodyWaitsForAnyMore_IsKilled()
     {
-        await using var agent = await StartAsync(Scheduler, "echo $$ >\"$(dirname \"$0\")/pid.new\"; mv \"$(dirname \"$0\")/pid.new\" \"$(dirname \"$0\")/pid\"; exec sleep 1000", End);
+        await using var agent = await StartAsync(Scheduler,
+            "echo $$ >\"$(dirname \"$0\")/pid.new\"; mv \"$(dirname \"$0\")/pid.new\" \"$(dirname \"$0\")/pid\"; exec sleep 1000", End);
         using var impatience = CancellationTokenSource.CreateLinkedTokenSource(End);
-        var call = agent.Client.DescribeModelsAsync(new DescribeModelsRequest { Queries = { Query("lenet5", 1) } }, agent.Options(impatience.Token)).ResponseAsync;
+        var call = agent.Client.DescribeModelsAsync(new DescribeModelsRequest { Queries = { Query("lenet5", 1) } },
+            agent.Options(impatience.Token)).ResponseAsync;
         var file = Path.Combine(Path.GetDirectoryName(agent.StateFolder)!, "pid");
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(10));
         while (!File.Exists(file))
@@ -80,7 +88,8 @@ public sealed class DescribeTests : AgentTest
     {
         await using var agent = await StartAsync(Scheduler, "exit 1", End);
 
-        var refusal = await Should.ThrowAsync<RpcException>(async () => await agent.Client.DescribeModelsAsync(new DescribeModelsRequest(), agent.Options(End, "wrong")));
+        var refusal = await Should.ThrowAsync<RpcException>(
+            async () => await agent.Client.DescribeModelsAsync(new DescribeModelsRequest(), agent.Options(End, "wrong")));
 
         refusal.StatusCode.ShouldBe(StatusCode.Unauthenticated);
     }

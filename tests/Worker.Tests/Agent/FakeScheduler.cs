@@ -15,7 +15,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Cluster.Worker.Tests.Agent;
 
-/// <summary>The scheduler as agents see it, over real gRPC. It can go away and come back on the same port, and remembers what it was told.</summary>
+/// <summary>
+/// The scheduler as agents see it, over real gRPC. It can go away and come back on the same port, and remembers what it was told.
+/// </summary>
 internal sealed class FakeScheduler : IAsyncDisposable
 {
     public const string NodeToken = "node-token";
@@ -85,7 +87,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, Port, listen => listen.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(
+            kestrel => kestrel.Listen(IPAddress.Loopback, Port, listen => listen.Protocols = HttpProtocols.Http2));
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(this);
         _app = builder.Build();
@@ -180,7 +183,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return new RendezvousResponse { Endpoints = { scheduler.Endpoints.Values.OrderBy(endpoint => endpoint.Rank) } };
         }
 
-        public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
+        public override async Task<PutChunksResponse> PutChunks(
+            IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
         {
             var response = new PutChunksResponse();
             while (await requestStream.MoveNext(context.CancellationToken))
@@ -200,13 +204,15 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return Task.FromResult(new CommitCheckpointResponse { CheckpointId = Guid.NewGuid().ToString() });
         }
 
-        public override async Task GetChunks(GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
+        public override async Task GetChunks(
+            GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
         {
             for (var i = 0; i < request.Sha256.Count; i++)
             {
                 scheduler.OnChunkOut(i);
                 scheduler.ChunksOut.AddOrUpdate(request.Sha256[i], 1, (_, before) => before + 1);
-                await responseStream.WriteAsync(new GetChunksResponse { Data = scheduler.Chunks[request.Sha256[i]] }, context.CancellationToken);
+                await responseStream.WriteAsync(
+                    new GetChunksResponse { Data = scheduler.Chunks[request.Sha256[i]] }, context.CancellationToken);
             }
         }
     }

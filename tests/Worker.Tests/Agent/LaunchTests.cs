@@ -11,10 +11,12 @@ public sealed class LaunchTests : AgentTest
     [Fact]
     public async Task Registration_TellsDevicesDataSetsAndWhereTheAgentListens()
     {
-        await using var agent = await StartAsync(Scheduler, Waiting, End, "--Agent:Labels:rack=r1", "--Agent:CoresPerSlot=1", "--Agent:DataRoot=/nonexistent");
+        await using var agent = await StartAsync(
+            Scheduler, Waiting, End, "--Agent:Labels:rack=r1", "--Agent:CoresPerSlot=1", "--Agent:DataRoot=/nonexistent");
 
         agent.Registration.Name.ShouldBe("node-a");
-        agent.Registration.Devices.Select(device => (device.Id, device.Kind, device.Cores)).ShouldBe([("cpu:0", DeviceKind.Cpu, 1), ("cpu:1", DeviceKind.Cpu, 1)]);
+        agent.Registration.Devices.Select(device => (device.Id, device.Kind, device.Cores))
+            .ShouldBe([("cpu:0", DeviceKind.Cpu, 1), ("cpu:1", DeviceKind.Cpu, 1)]);
         agent.Registration.Devices.ShouldAllBe(device => device.MemoryBytes > 0 && device.Model.Length > 0);
         agent.Registration.Labels["rack"].ShouldBe("r1");
         agent.Registration.DataSets.ShouldBe(["synthetic"]);
@@ -44,7 +46,8 @@ public sealed class LaunchTests : AgentTest
         text.ShouldContain("env WORLD_SIZE=2");
         text.ShouldContain("env OMP_NUM_THREADS=1");
         text.ShouldContain("env MALLOC_ARENA_MAX=1");
-        text.ShouldNotContain(line => line.Contains("attempt-secret", StringComparison.Ordinal) || line.Contains(agent.Registration.AgentSecret, StringComparison.Ordinal));
+        text.ShouldNotContain(line => line.Contains("attempt-secret", StringComparison.Ordinal)
+            || line.Contains(agent.Registration.AgentSecret, StringComparison.Ordinal));
     }
 
     [Fact]
@@ -104,7 +107,8 @@ public sealed class LaunchTests : AgentTest
     {
         await using var agent = await StartAsync(Scheduler, Waiting, End);
 
-        var refusal = await Should.ThrowAsync<RpcException>(async () => await agent.Client.LaunchAsync(ALaunch(), agent.Options(End, "another")));
+        var refusal = await Should.ThrowAsync<RpcException>(
+            async () => await agent.Client.LaunchAsync(ALaunch(), agent.Options(End, "another")));
 
         refusal.StatusCode.ShouldBe(StatusCode.Unauthenticated);
     }
@@ -118,7 +122,8 @@ public sealed class LaunchTests : AgentTest
 
         (exit.ExitCode, exit.Signal, exit.Rank).ShouldBe((78, 0, 0));
         exit.NodeId.ShouldBe(agent.Registration.NodeId);
-        Scheduler.LogBatches.SelectMany(batch => batch.Lines).Select(line => line.Text).ShouldBe(["last words", "trainer of rank 0 ended: exit code 78"]);
+        Scheduler.LogBatches.SelectMany(batch => batch.Lines).Select(line => line.Text)
+            .ShouldBe(["last words", "trainer of rank 0 ended: exit code 78"]);
         Scheduler.Order.Last().ShouldBe("exit");
     }
 

@@ -14,7 +14,8 @@ public sealed class LogShippingTests : AgentTest
     {
         const int lines = 3000;
         await using var agent = await StartAsync(
-            Scheduler, $"head -c 1 >/dev/null; for i in $(seq {lines}); do echo out $i; done; echo to stderr >&2; printf 'no line end'", End);
+            Scheduler, $"head -c 1 >/dev/null; for i in $(seq {lines}); do echo out $i; done; echo to stderr >&2; printf 'no line end'",
+            End);
         await agent.LaunchAsync(ALaunch(), End);
         await Scheduler.Exits.Reader.ReadAsync(End);
         var arrived = Scheduler.LogBatches.SelectMany(batch => batch.Lines).ToList();
@@ -35,7 +36,8 @@ public sealed class LogShippingTests : AgentTest
     [Fact]
     public async Task Output_OfAnOutage_ArrivesWhenTheSchedulerIsBackAndSoDoesTheExit()
     {
-        await using var agent = await StartAsync(Scheduler, "head -c 1 >/dev/null; echo before; read -r _ </dev/null; echo after; exit 3", End);
+        await using var agent = await StartAsync(
+            Scheduler, "head -c 1 >/dev/null; echo before; read -r _ </dev/null; echo after; exit 3", End);
         await Scheduler.GoAwayAsync();
         // The order cannot come over the wire of a scheduler that is away, but the agent listens still.
         await agent.LaunchAsync(ALaunch(), End);
@@ -59,7 +61,8 @@ public sealed class LogShippingTests : AgentTest
             "150 lines dropped here: they were written faster than the scheduler takes them, "
             + $"and the agent keeps {HundredLines} bytes (Agent:LogSpoolBytes)");
         (batch.Lines[0].Stream, batch.Lines[0].Rank, batch.Lines[0].Attempt).ShouldBe((LogStream.Agent, 2, 5));
-        batch.Lines.Skip(1).Select(line => int.Parse(line.Text, System.Globalization.CultureInfo.InvariantCulture)).ShouldBe(Enumerable.Range(150, 100));
+        batch.Lines.Skip(1).Select(line => int.Parse(line.Text, System.Globalization.CultureInfo.InvariantCulture))
+            .ShouldBe(Enumerable.Range(150, 100));
         batch.Lines.Skip(1).ShouldAllBe(line => line.Stream == LogStream.Stdout && line.Rank == 2 && line.Attempt == 5);
     }
 

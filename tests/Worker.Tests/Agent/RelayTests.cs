@@ -93,9 +93,11 @@ public sealed class RelayTests : AgentTest
         await agent.LaunchAsync(launch, End);
         using var link = agent.LinkOf(launch, rank, secret);
 
-        (await Should.ThrowAsync<RpcException>(() => link.ReportAsync(new ReportRequest(), End))).StatusCode.ShouldBe(StatusCode.Unauthenticated);
+        (await Should.ThrowAsync<RpcException>(() => link.ReportAsync(new ReportRequest(), End)))
+            .StatusCode.ShouldBe(StatusCode.Unauthenticated);
         (await Should.ThrowAsync<RpcException>(() => link.RendezvousAsync("a", "b", End))).StatusCode.ShouldBe(StatusCode.Unauthenticated);
-        (await Should.ThrowAsync<RpcException>(() => link.AttachAsync(new TrainerStop(TimeProvider.System), End))).StatusCode.ShouldBe(StatusCode.Unauthenticated);
+        (await Should.ThrowAsync<RpcException>(() => link.AttachAsync(new TrainerStop(TimeProvider.System), End)))
+            .StatusCode.ShouldBe(StatusCode.Unauthenticated);
     }
 
     [Fact]
@@ -107,15 +109,18 @@ public sealed class RelayTests : AgentTest
         using var channel = global::Grpc.Net.Client.GrpcChannel.ForAddress(agent.Registration.AgentAddress);
         var headers = new Metadata
         {
-            { CallMetadata.Job, launch.JobId }, { CallMetadata.Attempt, "1" }, { CallMetadata.Rank, "0" }, { CallMetadata.Authorization, "Bearer attempt-secret" },
+            { CallMetadata.Job, launch.JobId }, { CallMetadata.Attempt, "1" }, { CallMetadata.Rank, "0" },
+            { CallMetadata.Authorization, "Bearer attempt-secret" },
         };
 
         var refusal = await Should.ThrowAsync<RpcException>(async () =>
-            await new AttemptService.AttemptServiceClient(channel).ReportAsync(new ReportRequest(), new CallOptions(headers, cancellationToken: End)));
+            await new AttemptService.AttemptServiceClient(channel).ReportAsync(
+                new ReportRequest(), new CallOptions(headers, cancellationToken: End)));
 
         refusal.StatusCode.ShouldBe(StatusCode.Unimplemented);
         File.GetUnixFileMode(agent.Socket).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
-        File.GetUnixFileMode(Path.GetDirectoryName(agent.Socket)!).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        File.GetUnixFileMode(Path.GetDirectoryName(agent.Socket)!)
+            .ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
     [Fact]
@@ -130,7 +135,9 @@ public sealed class RelayTests : AgentTest
         Scheduler.OnChunk = stored => failure.At(stored == 11);
 
         await link.PutChunksAsync(
-            sent.Select(data => new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(data)), Data = ByteString.CopyFrom(data) }).ToAsyncEnumerable(), End);
+            sent.Select(
+                data => new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(data)), Data = ByteString.CopyFrom(data) })
+                .ToAsyncEnumerable(), End);
 
         failure.Happened.ShouldBeTrue();
         Scheduler.Chunks.Count.ShouldBe(20);
@@ -138,7 +145,8 @@ public sealed class RelayTests : AgentTest
         failure = new OneFailure();
         Scheduler.OnChunkOut = index => failure.At(index == 7);
         var received = new List<byte[]>();
-        await foreach (var chunk in link.GetChunksAsync("checkpoint", [.. sent.Select(data => ByteString.CopyFrom(SHA256.HashData(data)))], End))
+        await foreach (var chunk in link.GetChunksAsync(
+            "checkpoint", [.. sent.Select(data => ByteString.CopyFrom(SHA256.HashData(data)))], End))
             received.Add(chunk.ToArray());
 
         failure.Happened.ShouldBeTrue();
@@ -152,7 +160,8 @@ public sealed class RelayTests : AgentTest
     {
         const int uploads = 300;
         var data = ByteString.CopyFrom(new byte[1 << 20]);
-        var chunks = Enumerable.Range(0, 8).Select(_ => new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(data.Span)), Data = data }).ToList();
+        var chunks = Enumerable.Range(0, 8)
+            .Select(_ => new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(data.Span)), Data = data }).ToList();
         Scheduler.OnChunk = stored => throw new RpcException(new Status(StatusCode.Unavailable, "the connection broke"));
         for (var i = 0; i < uploads; i++)
         {

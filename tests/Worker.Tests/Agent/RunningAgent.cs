@@ -11,7 +11,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Cluster.Worker.Tests.Agent;
 
-/// <summary>An agent in this process, registered with a <see cref="FakeScheduler"/>; its trainers are shell scripts in processes of their own.</summary>
+/// <summary>
+/// An agent in this process, registered with a <see cref="FakeScheduler"/>; its trainers are shell scripts in processes of their own.
+/// </summary>
 internal sealed class RunningAgent : IAsyncDisposable
 {
     /// <summary>Reads its orders, then waits for its agent to end.</summary>
@@ -67,7 +69,8 @@ internal sealed class RunningAgent : IAsyncDisposable
         File.WriteAllText(scriptFile, script + "\n");
         return
         [
-            $"--Agent:SchedulerAddress=http://127.0.0.1:{scheduler.Port}", $"--Agent:NodeTokenFile={tokenFile}", $"--Agent:StateFolder={folder.FullName}/state",
+            $"--Agent:SchedulerAddress=http://127.0.0.1:{scheduler.Port}", $"--Agent:NodeTokenFile={tokenFile}",
+            $"--Agent:StateFolder={folder.FullName}/state",
             "--Agent:Name=node-a", "--Agent:CpuSlots=2", "--Agent:TrainerCommand:0=/bin/bash", $"--Agent:TrainerCommand:1={scriptFile}",
             "--Agent:ShutdownGrace=00:00:00",
         ];
@@ -88,23 +91,27 @@ internal sealed class RunningAgent : IAsyncDisposable
         return request;
     }
 
-    public async Task LaunchAsync(LaunchRequest request, CancellationToken cancellationToken) => await Client.LaunchAsync(request, Options(cancellationToken));
+    public async Task LaunchAsync(LaunchRequest request, CancellationToken cancellationToken) =>
+        await Client.LaunchAsync(request, Options(cancellationToken));
 
-    public async Task StopAsync(LaunchRequest launched, TimeSpan grace, string reason, CancellationToken cancellationToken) => await Client.StopAsync(
-        new StopRequest
-        {
-            JobId = launched.JobId,
-            Attempt = launched.Attempt,
-            Reason = reason,
-            Grace = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(grace),
-        },
-        Options(cancellationToken));
+    public async Task StopAsync(LaunchRequest launched, TimeSpan grace, string reason, CancellationToken cancellationToken) =>
+        await Client.StopAsync(
+            new StopRequest
+            {
+                JobId = launched.JobId,
+                Attempt = launched.Attempt,
+                Reason = reason,
+                Grace = Google.Protobuf.WellKnownTypes.Duration.FromTimeSpan(grace),
+            },
+            Options(cancellationToken));
 
     public CallOptions Options(CancellationToken cancellationToken, string? secret = null) =>
-        new(new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(secret ?? Registration.AgentSecret) } }, cancellationToken: cancellationToken);
+        new(new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(secret ?? Registration.AgentSecret) } },
+            cancellationToken: cancellationToken);
 
     /// <summary>A rank's way to this agent, as its trainer would use it.</summary>
-    public TrainerHostLink LinkOf(LaunchRequest launched, int rank = 0, string? secret = null) => new(OrdersOf(launched, rank, secret), TimeProvider.System);
+    public TrainerHostLink LinkOf(LaunchRequest launched, int rank = 0, string? secret = null) =>
+        new(OrdersOf(launched, rank, secret), TimeProvider.System);
 
     public TrainerLaunch OrdersOf(LaunchRequest launched, int rank = 0, string? secret = null) => new()
     {

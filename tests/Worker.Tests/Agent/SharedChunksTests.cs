@@ -25,7 +25,8 @@ public sealed class SharedChunksTests : AgentTest
         await a.LaunchAsync(launch, End);
         await b.LaunchAsync(launch, End);
 
-        var read = await Task.WhenAll(new[] { a, b }.SelectMany(agent => Enumerable.Range(0, 4).Select(rank => ReadAsync(agent, launch, rank))));
+        var read = await Task.WhenAll(
+            new[] { a, b }.SelectMany(agent => Enumerable.Range(0, 4).Select(rank => ReadAsync(agent, launch, rank))));
 
         read.ShouldAllBe(chunks => chunks.Zip(_checkpoint).All(pair => pair.First.SequenceEqual(pair.Second)));
         Scheduler.ChunksOut.Count.ShouldBe(_checkpoint.Count);
@@ -76,7 +77,8 @@ public sealed class SharedChunksTests : AgentTest
 
         var first = shared.GetAsync(chunk, () => failing.Task, End);
         var second = shared.GetAsync(chunk, () => Task.FromResult(chunk), End);
-        var impatient = shared.GetAsync(chunk, () => throw new InvalidOperationException("it was to wait"), new CancellationToken(canceled: true));
+        var impatient = shared.GetAsync(
+            chunk, () => throw new InvalidOperationException("it was to wait"), new CancellationToken(canceled: true));
         await Should.ThrowAsync<OperationCanceledException>(() => impatient);
         second.IsCompleted.ShouldBeFalse();
         failing.SetException(new RpcException(new Status(StatusCode.Cancelled, "the rank has died")));
@@ -87,7 +89,9 @@ public sealed class SharedChunksTests : AgentTest
     }
 
     private static IEnumerable<string> Files(RunningAgent agent) =>
-        Directory.Exists(Path.Combine(agent.StateFolder, "chunks")) ? Directory.EnumerateFiles(Path.Combine(agent.StateFolder, "chunks"), "*", SearchOption.AllDirectories) : [];
+        Directory.Exists(Path.Combine(agent.StateFolder, "chunks"))
+            ? Directory.EnumerateFiles(Path.Combine(agent.StateFolder, "chunks"), "*", SearchOption.AllDirectories)
+            : [];
 
     private void Store()
     {

@@ -58,7 +58,8 @@ public sealed class StopTests : AgentTest
         var exits = new[] { await Scheduler.Exits.Reader.ReadAsync(End), await Scheduler.Exits.Reader.ReadAsync(End) };
 
         exits.Select(exit => exit.Rank).Order().ShouldBe([0, 1]);
-        exits.ShouldAllBe(exit => exit.Signal == 9 && exit.Message == "killed by the agent: still running 0.1 s after it was asked to stop: preempted");
+        exits.ShouldAllBe(
+            exit => exit.Signal == 9 && exit.Message == "killed by the agent: still running 0.1 s after it was asked to stop: preempted");
     }
 
     [Fact]
@@ -90,7 +91,9 @@ public sealed class StopTests : AgentTest
         await agent.LaunchAsync(launch, End);
         var forgotten = 0;
         Scheduler.OnHeartbeat = _ =>
-            Interlocked.Exchange(ref forgotten, 1) == 0 ? throw new RpcException(new Status(StatusCode.NotFound, "who?")) : new HeartbeatResponse();
+            Interlocked.Exchange(ref forgotten, 1) == 0
+                ? throw new RpcException(new Status(StatusCode.NotFound, "who?"))
+                : new HeartbeatResponse();
         var again = await Scheduler.Registrations.Reader.ReadAsync(End);
 
         again.NodeId.ShouldBe(agent.Registration.NodeId);
@@ -120,7 +123,8 @@ public sealed class StopTests : AgentTest
         try
         {
             var notes = Directory.CreateDirectory(Path.Combine(folder.FullName, "trainers")).FullName;
-            await File.WriteAllTextAsync(Path.Combine(notes, $"{leftover.Id}"), $"{ProcessTimes.TryRead(leftover.Id)!.Value.StartTicks}", End);
+            await File.WriteAllTextAsync(
+                Path.Combine(notes, $"{leftover.Id}"), $"{ProcessTimes.TryRead(leftover.Id)!.Value.StartTicks}", End);
             // The number is in use, by a process that started at another time.
             await File.WriteAllTextAsync(Path.Combine(notes, $"{stranger.Id}"), "1", End);
 

@@ -9,7 +9,8 @@ public sealed class TrainerEnvironmentTests
     [Fact]
     public void For_ACpuSlot_SetsItsThreadsAndHidesTheGpus()
     {
-        var environment = TrainerEnvironment.For(new Hashtable(), new TrainerLaunch { Device = "cpu:1", Threads = 3, Rank = 2, LocalRank = 1, WorldSize = 4 });
+        var environment = TrainerEnvironment.For(
+            new Hashtable(), new TrainerLaunch { Device = "cpu:1", Threads = 3, Rank = 2, LocalRank = 1, WorldSize = 4 });
 
         environment["OMP_NUM_THREADS"].ShouldBe("3");
         environment["MKL_NUM_THREADS"].ShouldBe("3");
@@ -29,7 +30,12 @@ public sealed class TrainerEnvironmentTests
     [Fact]
     public void For_AnyDevice_PutsOurAllocatorBehindWhatIsSet()
     {
-        var inherited = new Hashtable { ["LD_PRELOAD"] = "/opt/libtcmalloc.so", ["MALLOC_CONF"] = "thp:never", ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0" };
+        var inherited = new Hashtable
+        {
+            ["LD_PRELOAD"] = "/opt/libtcmalloc.so",
+            ["MALLOC_CONF"] = "thp:never",
+            ["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=0",
+        };
 
         var environment = TrainerEnvironment.For(inherited, new TrainerLaunch { Device = "cpu:0", Threads = 1 }, "/lib/libjemalloc.so.2");
 
@@ -51,7 +57,8 @@ public sealed class TrainerEnvironmentTests
     [Fact]
     public void Jemalloc_IsFoundInTheFirstFolderThatHasIt_OrNot()
     {
-        var (empty, first, second) = (Directory.CreateTempSubdirectory("jemalloc-"), Directory.CreateTempSubdirectory("jemalloc-"), Directory.CreateTempSubdirectory("jemalloc-"));
+        var (empty, first, second) = (Directory.CreateTempSubdirectory("jemalloc-"), Directory.CreateTempSubdirectory("jemalloc-"),
+            Directory.CreateTempSubdirectory("jemalloc-"));
         try
         {
             var files = new[] { first, second }.Select(folder => Path.Combine(folder.FullName, "libjemalloc.so.2")).ToList();
@@ -83,6 +90,7 @@ public sealed class TrainerEnvironmentTests
 
         environment["PATH"].ShouldBe("/bin");
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"].ShouldBe("http://collector:4317");
-        environment.Keys.ShouldNotContain(key => inherited.ContainsKey(key) && key != "PATH" && !key.StartsWith("OTEL", StringComparison.Ordinal));
+        environment.Keys.ShouldNotContain(
+            key => inherited.ContainsKey(key) && key != "PATH" && !key.StartsWith("OTEL", StringComparison.Ordinal));
     }
 }

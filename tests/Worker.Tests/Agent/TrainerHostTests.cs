@@ -46,7 +46,8 @@ public sealed class TrainerHostTests : AgentTest
         var launch = ALaunch();
         await agent.LaunchAsync(launch, End);
 
-        var code = await RunAsync(agent, launch, new Session((_, _) => throw new InvalidDataException("rank 1 sent nothing for 30 s in gradients/3")));
+        var code = await RunAsync(
+            agent, launch, new Session((_, _) => throw new InvalidDataException("rank 1 sent nothing for 30 s in gradients/3")));
         await agent.StopAsync(launch, TimeSpan.Zero, "over", End);
 
         code.ShouldBe(TrainerHost.Failed);
@@ -75,7 +76,9 @@ public sealed class TrainerHostTests : AgentTest
     }
 
     [Theory]
-    [InlineData("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB\nException raised from malloc at ...", true)]
+    [InlineData(
+        "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB\nException raised from malloc at ...",
+        true)]
     [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", true)]
     [InlineData("CUDA error: an illegal memory access was encountered", false)]
     public void MemoryFault_IsToldFromOtherFaultsOfLibtorch(string text, bool expected)

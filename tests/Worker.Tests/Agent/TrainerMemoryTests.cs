@@ -12,7 +12,8 @@ using MemoryEstimate = Cluster.Models.Summary.MemoryEstimate;
 namespace Cluster.Worker.Tests.Agent;
 
 /// <summary>
-/// The estimate against the resident memory of a process that trains in a trainer's environment; a process of its own for each net, since memory once used is not given back.
+/// The estimate against the resident memory of a process that trains in a trainer's environment; a process of its own for each net, since
+/// memory once used is not given back.
 /// </summary>
 public sealed class TrainerMemoryTests
 {
@@ -35,7 +36,8 @@ public sealed class TrainerMemoryTests
         estimate.Activations.ShouldBeGreaterThan(estimate.Total / 4, "else the test says little of what is hard to estimate");
         var measured = child.Bytes + MemoryEstimate.ProcessBytes;  // a trainer's, which is not this process's
         var expected = estimate.Resident - estimate.Snapshot;      // no checkpoint is written here
-        TestContext.Current.TestOutputHelper?.WriteLine($"{model}: measured {measured >> 20} MiB, estimated {expected >> 20} MiB: {estimate}");
+        TestContext.Current.TestOutputHelper
+            ?.WriteLine($"{model}: measured {measured >> 20} MiB, estimated {expected >> 20} MiB: {estimate}");
         ((double)expected / measured).ShouldBeInRange(0.8, 1.2);
     }
 
@@ -47,7 +49,8 @@ public sealed class TrainerMemoryTests
         Train(new Case("lenet5", "{}", 2, 0), steps: 1); // what the libraries allocate once
         var before = Status("VmRSS");
         Train(one, Steps);
-        File.WriteAllText(Environment.GetEnvironmentVariable(ChildResult)!, JsonSerializer.Serialize(new Result(Status("VmHWM") - before, HasJemalloc())));
+        File.WriteAllText(Environment.GetEnvironmentVariable(ChildResult)!,
+            JsonSerializer.Serialize(new Result(Status("VmHWM") - before, HasJemalloc())));
     }
 
     private static async Task<Result> MeasureAsync(Case one, CancellationToken cancellationToken)
@@ -55,12 +58,15 @@ public sealed class TrainerMemoryTests
         var result = Path.GetTempFileName();
         try
         {
-            var start = new ProcessStartInfo(Environment.ProcessPath!, ["--explicit", "only", "--filter-method", "*" + nameof(Child_Trains)])
+            var start = new ProcessStartInfo(Environment.ProcessPath!, ["--explicit", "only", "--filter-method",
+                "*" + nameof(Child_Trains)])
             {
                 RedirectStandardOutput = true,
             };
-            var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), new TrainerLaunch { Device = "cpu:0", Threads = 2, WorldSize = 1 });
-            foreach (var (name, value) in environment.Append(new(ChildCase, JsonSerializer.Serialize(one))).Append(new(ChildResult, result)))
+            var environment = TrainerEnvironment.For(
+                Environment.GetEnvironmentVariables(), new TrainerLaunch { Device = "cpu:0", Threads = 2, WorldSize = 1 });
+            foreach (var (name, value) in environment.Append(new(ChildCase, JsonSerializer.Serialize(one)))
+                .Append(new(ChildResult, result)))
                 start.Environment[name] = value;
             using var child = Process.Start(start)!;
             var output = await child.StandardOutput.ReadToEndAsync(cancellationToken);
@@ -95,7 +101,8 @@ public sealed class TrainerMemoryTests
     }
 
     private static long Status(string field) => long.Parse(
-        File.ReadLines("/proc/self/status").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
+        File.ReadLines("/proc/self/status").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal))
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2],
         CultureInfo.InvariantCulture) * 1024;
 
     private static bool HasJemalloc() => NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "mallctl", out _);

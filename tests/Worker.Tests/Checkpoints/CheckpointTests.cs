@@ -56,7 +56,8 @@ public sealed class CheckpointTests
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
 
         (await reader.ReadFileAsync("position.json", End)).SequenceEqual(content).ShouldBeTrue();
-        reader.Manifest.Files.Single(entry => entry.Name == "position.json").Chunks.Select(chunk => chunk.Bytes).ShouldBe([1 << 20, 1 << 20, 1 << 19]);
+        reader.Manifest.Files.Single(entry => entry.Name == "position.json").Chunks.Select(chunk => chunk.Bytes)
+            .ShouldBe([1 << 20, 1 << 20, 1 << 19]);
         MemoryMarshal.Cast<byte, double>(await reader.ReadTensorAsync("scalar", End))[0].ShouldBe(Math.PI);
         store.Chunks.Count.ShouldBe(3);
     }
@@ -69,10 +70,14 @@ public sealed class CheckpointTests
             writer.Begin(Part("fc-0.safetensors", [0, 0], [6, 1], Columns(0, 1), parts: 1));
         var reader = await CheckpointReader.OpenAsync(store, "1", End);
 
-        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc3.weight", End))).Message.ShouldBe("the checkpoint has no tensor 'fc3.weight'");
-        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadFileAsync("position.json", End))).Message.ShouldContain("no file 'position.json'");
-        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc.weight", End))).Message.ShouldContain("hold 24 of the 96 bytes");
-        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadSliceAsync("fc.weight", [0, 3], [6, 2], End))).Message.ShouldContain("lies outside");
+        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc3.weight", End)))
+            .Message.ShouldBe("the checkpoint has no tensor 'fc3.weight'");
+        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadFileAsync("position.json", End)))
+            .Message.ShouldContain("no file 'position.json'");
+        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc.weight", End)))
+            .Message.ShouldContain("hold 24 of the 96 bytes");
+        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadSliceAsync("fc.weight", [0, 3], [6, 2], End)))
+            .Message.ShouldContain("lies outside");
     }
 
     [Fact]
@@ -85,7 +90,8 @@ public sealed class CheckpointTests
         foreach (var chunk in store.Chunks.Values)
             chunk[^1] ^= 1;
 
-        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc.weight", End))).Message.ShouldContain("came back changed");
+        (await Should.ThrowAsync<InvalidDataException>(() => reader.ReadTensorAsync("fc.weight", End)))
+            .Message.ShouldContain("came back changed");
     }
 
     [Fact]
@@ -138,7 +144,8 @@ public sealed class CheckpointTests
     {
         using var snapshot = Snapshot(1);
 
-        Should.Throw<ArgumentException>(() => snapshot.AddTensor("f", "w", "F32", [2, 2], [1, 0], [2, 2], new byte[16])).Message.ShouldContain("lies outside");
+        Should.Throw<ArgumentException>(() => snapshot.AddTensor("f", "w", "F32", [2, 2], [1, 0], [2, 2], new byte[16]))
+            .Message.ShouldContain("lies outside");
         Should.Throw<ArgumentException>(() => snapshot.AddTensor("f", "w", "F32", [2, 2], new byte[15])).Message.ShouldContain("15 bytes");
         snapshot.AddTensor("f", "w", "F32", [2, 2], new byte[16]);
         Should.Throw<ArgumentException>(() => snapshot.AddTensor("f", "w", "F32", [2, 2], new byte[16])).Message.ShouldContain("already");
@@ -174,16 +181,19 @@ public sealed class CheckpointTests
                 for name in sorted(header):
                     entry = header[name]
                     begin, end = entry["data_offsets"]
-                    tensor = torch.frombuffer(bytearray(data[8 + n + begin:8 + n + end]), dtype=types[entry["dtype"]]).reshape(entry["shape"])
+                    values = bytearray(data[8 + n + begin:8 + n + end])
+                    tensor = torch.frombuffer(values, dtype=types[entry["dtype"]]).reshape(entry["shape"])
                     assert (8 + n + begin) % tensor.element_size() == 0
                     print(name, list(tensor.shape), tensor.double().sum().item())
                 """;
-            using var python = Process.Start(new ProcessStartInfo("/usr/bin/python3") { ArgumentList = { "-c", script, file }, RedirectStandardOutput = true })!;
+            using var python = Process.Start(
+                new ProcessStartInfo("/usr/bin/python3") { ArgumentList = { "-c", script, file }, RedirectStandardOutput = true })!;
             var output = await python.StandardOutput.ReadToEndAsync(End);
             await python.WaitForExitAsync(End);
 
             output.Trim().Split('\n').ShouldBe(
-                [$"conv1.weight [3, 2, 2] {weights.Sum().ToString("0.0", CultureInfo.InvariantCulture)}", "count [1] 42.0", "mask [3] 6.0"]);
+                [$"conv1.weight [3, 2, 2] {weights.Sum().ToString("0.0", CultureInfo.InvariantCulture)}", "count [1] 42.0",
+                    "mask [3] 6.0"]);
         }
         finally
         {

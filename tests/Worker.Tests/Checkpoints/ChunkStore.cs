@@ -39,7 +39,8 @@ internal sealed class ChunkStore : ITrainerLink
         lock (_gate)
         {
             if (!_open.TryGetValue(part.Step, out var open))
-                open = (new CheckpointManifest { Step = part.Step }, 0, new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously));
+                open = (new CheckpointManifest { Step = part.Step }, 0,
+                    new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously));
             open.Whole.Files.Add(part.Files);
             open.Whole.Tensors.Add(part.Tensors);
             _open[part.Step] = open with { Parts = open.Parts + 1 };
@@ -53,7 +54,8 @@ internal sealed class ChunkStore : ITrainerLink
         }
     }
 
-    public Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken) => Task.FromResult(Manifests[checkpointId]);
+    public Task<CheckpointManifest> GetCheckpointAsync(string checkpointId, CancellationToken cancellationToken) =>
+        Task.FromResult(Manifests[checkpointId]);
 
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> GetChunksAsync(
         string checkpointId, IReadOnlyList<ByteString> sha256, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -62,11 +64,14 @@ internal sealed class ChunkStore : ITrainerLink
             yield return await Task.FromResult(Chunks[hash]);
     }
 
-    public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
+        throw new NotSupportedException();
 
-    public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) =>
+        throw new NotSupportedException();
 
-    public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) =>
+        throw new NotSupportedException();
 
     public Task ReportAsync(ReportRequest report, CancellationToken cancellationToken) => throw new NotSupportedException();
 }

@@ -14,7 +14,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Tests.Checkpoints;
 
-/// <summary>Weights that torchvision wrote give the same logits here, and ours, split over two ranks and put together, load there strictly.</summary>
+/// <summary>
+/// Weights that torchvision wrote give the same logits here, and ours, split over two ranks and put together, load there strictly.
+/// </summary>
 public sealed class TorchvisionWeightsTests : IDisposable
 {
     private const int Step = 5;
@@ -49,14 +51,17 @@ public sealed class TorchvisionWeightsTests : IDisposable
         var folder = _data.CreateSubdirectory("weights").FullName;
         var spec = TestRuns.AJob(spec =>
         {
-            spec.Model = new ModelSpec { Name = model, Options = { ["channels"] = TestRuns.Whole(3), ["classes"] = TestRuns.Whole(10), ["inputSize"] = TestRuns.Whole(size) } };
+            spec.Model = new ModelSpec { Name = model, Options = { ["channels"] = TestRuns.Whole(3), ["classes"] = TestRuns.Whole(10),
+                ["inputSize"] = TestRuns.Whole(size) } };
             spec.Hyperparameters.Precision = precision;
             spec.InitFrom = new InitFrom { File = "theirs.safetensors" };
         });
         using var scope = NewDisposeScope();
-        using var network = ModelRegistry.Create(model, TrainingPartitions.OptionsOf(spec.Model), seed: 4, TrainingPartitions.PrecisionOf(precision));
+        using var network = ModelRegistry.Create(
+            model, TrainingPartitions.OptionsOf(spec.Model), seed: 4, TrainingPartitions.PrecisionOf(precision));
         network.eval();
-        var images = tensor(Enumerable.Range(0, 2 * 3 * size * size).Select(i => CounterRandom.Normal(9, (ulong)i)).ToArray(), 2, 3, size, size);
+        var images = tensor(
+            Enumerable.Range(0, 2 * 3 * size * size).Select(i => CounterRandom.Normal(9, (ulong)i)).ToArray(), 2, 3, size, size);
         await File.WriteAllBytesAsync(Path.Combine(folder, "input.bin"), images.bytes.ToArray(), End);
         await File.WriteAllBytesAsync(Path.Combine(folder, "ours.safetensors"), await MergedAsync(network), End);
         var ours = Logits(network, images);
@@ -83,7 +88,8 @@ public sealed class TorchvisionWeightsTests : IDisposable
         }
 
         var reader = await CheckpointReader.OpenAsync(store, $"{Step}", End);
-        var (files, headers, begins) = (new Dictionary<string, byte[]>(), new Dictionary<string, IReadOnlyList<SafetensorsEntry>>(), new Dictionary<string, int>());
+        var (files, headers, begins) = (
+            new Dictionary<string, byte[]>(), new Dictionary<string, IReadOnlyList<SafetensorsEntry>>(), new Dictionary<string, int>());
         foreach (var name in reader.Manifest.Files.Select(file => file.Name))
         {
             var bytes = files[name] = await reader.ReadFileAsync(name, End);
@@ -110,30 +116,34 @@ public sealed class TorchvisionWeightsTests : IDisposable
     {
         var snapshot = new CheckpointSnapshot { Step = Step, Epoch = 1, WorldSize = 2, Parallelism = Parallelism.Model, Parts = 2 };
         using var scope = NewDisposeScope();
-        foreach (var (name, whole) in network.named_parameters().Select(p => (p.name, p.parameter.detach())).Concat(network.Buffers().Select(b => (b.Name, b.Buffer))))
+        foreach (var (name, whole) in network.named_parameters().Select(p => (p.name, p.parameter.detach()))
+            .Concat(network.Buffers().Select(b => (b.Name, b.Buffer))))
         {
             var rows = whole.shape[0];
             var first = rank * (rows / 2);
             var part = whole.narrow(0, first, rank == 0 ? rows / 2 : rows - first).contiguous();
             snapshot.AddTensor(
-                CheckpointLayout.ModelFileOf(rank), name, TensorBytes.NameOf(whole.dtype), whole.shape, [first, .. new long[whole.dim() - 1]], part.shape, part.bytes);
+                CheckpointLayout.ModelFileOf(rank), name, TensorBytes.NameOf(whole.dtype), whole.shape,
+                [first, .. new long[whole.dim() - 1]], part.shape, part.bytes);
         }
 
         return snapshot;
     }
 
     private TrainerContext Context(JobSpec spec) => new(
-        new TrainerLaunch { JobId = Guid.NewGuid().ToString(), Spec = spec, DataRoot = _data.FullName }, new ChunkStore(), new TrainerStop(TimeProvider.System),
-        NullLoggerFactory.Instance, TimeProvider.System);
+        new TrainerLaunch { JobId = Guid.NewGuid().ToString(), Spec = spec, DataRoot = _data.FullName }, new ChunkStore(),
+        new TrainerStop(TimeProvider.System), NullLoggerFactory.Instance, TimeProvider.System);
 
     private static double[] Logits(ImageClassifier network, Tensor images)
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        return MemoryMarshal.Cast<byte, double>(network.call(images.to(network.parameters().First().dtype)).to(ScalarType.Float64).contiguous().bytes).ToArray();
+        return MemoryMarshal.Cast<byte, double>(
+            network.call(images.to(network.parameters().First().dtype)).to(ScalarType.Float64).contiguous().bytes).ToArray();
     }
 
-    private static double[] Doubles(string folder, string file) => MemoryMarshal.Cast<byte, double>(File.ReadAllBytes(Path.Combine(folder, file))).ToArray();
+    private static double[] Doubles(string folder, string file) =>
+        MemoryMarshal.Cast<byte, double>(File.ReadAllBytes(Path.Combine(folder, file))).ToArray();
 
     /// <summary>Relative to the norm.</summary>
     private static double Difference(double[] actual, double[] expected) =>
@@ -142,7 +152,8 @@ public sealed class TorchvisionWeightsTests : IDisposable
     private static async Task PythonAsync(string model, int size, Precision precision, string folder, [CallerFilePath] string here = "")
     {
         var start = new ProcessStartInfo("/usr/bin/python3",
-            [Path.Combine(Path.GetDirectoryName(here)!, "torchvision_weights.py"), model, size.ToString(CultureInfo.InvariantCulture), precision == Precision.Float64 ? "F64" : "F32", folder])
+            [Path.Combine(Path.GetDirectoryName(here)!, "torchvision_weights.py"), model, size.ToString(CultureInfo.InvariantCulture),
+                precision == Precision.Float64 ? "F64" : "F32", folder])
         {
             RedirectStandardError = true,
             Environment = { ["OMP_NUM_THREADS"] = "1", ["OPENBLAS_NUM_THREADS"] = "1", ["PYTHONDONTWRITEBYTECODE"] = "1" },

@@ -1,7 +1,8 @@
 """torchvision's weights into a safetensors file and ours out of one, with the format's reader and writer in their shortest form.
 
-torchvision_weights.py MODEL SIZE DTYPE FOLDER: reads FOLDER/input.bin (2, 3, SIZE, SIZE) and FOLDER/ours.safetensors; writes FOLDER/theirs.safetensors
-(random weights and statistics of torchvision's net of ten classes) and the logits of either net in evaluation mode, FOLDER/theirs.bin and FOLDER/ours.bin.
+torchvision_weights.py MODEL SIZE DTYPE FOLDER: reads FOLDER/input.bin (2, 3, SIZE, SIZE) and FOLDER/ours.safetensors; writes
+FOLDER/theirs.safetensors (random weights and statistics of torchvision's net of ten classes) and the logits of either net in evaluation
+mode, FOLDER/theirs.bin and FOLDER/ours.bin.
 """
 import json
 import struct

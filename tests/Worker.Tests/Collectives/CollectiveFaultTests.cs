@@ -133,7 +133,8 @@ public sealed class CollectiveFaultTests
             var second = Should.Throw<CollectiveException>(() => group.Broadcast<byte>(new byte[1], 0, "later"));
             second.InnerException.ShouldBeSameAs(first);
             second.Peer.ShouldBe(Culprit);
-            var asynchronous = Should.Throw<CollectiveException>(() => group.AllReduceAsync<float>(0, 0, "later still").GetAwaiter().GetResult());
+            var asynchronous = Should.Throw<CollectiveException>(
+                () => group.AllReduceAsync<float>(0, 0, "later still").GetAwaiter().GetResult());
             asynchronous.InnerException.ShouldBeSameAs(first);
         });
     }
@@ -155,7 +156,8 @@ public sealed class CollectiveFaultTests
         // Rank 1 has told its address, and comes no further.
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
-        var setup = ranks.Setup(0) with { Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>([mine, new PeerEndpoint(1, "b", $"{silent.LocalEndpoint}")]) };
+        var setup = ranks.Setup(0) with { Rendezvous = (mine, _) =>
+            Task.FromResult<IReadOnlyList<PeerEndpoint>>([mine, new PeerEndpoint(1, "b", $"{silent.LocalEndpoint}")]) };
 
         var failure = Should.Throw<CollectiveException>(() => CollectiveGroup.JoinAsync(setup, TestContext.Current.CancellationToken));
 
@@ -219,10 +221,13 @@ public sealed class CollectiveFaultTests
         await Should.ThrowAsync<OperationCanceledException>(accepting);
     }
 
-    /// <summary>One who says nothing, one who talks nonsense, one who hangs up, and one who gives half an answer with a wrong proof.</summary>
+    /// <summary>
+    /// One who says nothing, one who talks nonsense, one who hangs up, and one who gives half an answer with a wrong proof.
+    /// </summary>
     private static IEnumerable<Socket> Molest(IPEndPoint port)
     {
-        byte[][] words = [[], [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * 37))], [1], [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, .. new byte[64]]];
+        byte[][] words = [[], [.. Enumerable.Range(0, 5000).Select(i => (byte)(i * 37))], [1],
+            [1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, .. new byte[64]]];
         foreach (var (i, word) in words.Index())
         {
             var socket = new Socket(port.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
@@ -234,9 +239,11 @@ public sealed class CollectiveFaultTests
         }
     }
 
-    private static CollectiveOptions Patient => new() { OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) };
+    private static CollectiveOptions Patient =>
+        new() { OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) };
 
-    private static CollectiveOptions Impatient => new() { OperationTimeout = TimeSpan.FromSeconds(0.3), ConnectTimeout = TimeSpan.FromSeconds(30) };
+    private static CollectiveOptions Impatient =>
+        new() { OperationTimeout = TimeSpan.FromSeconds(0.3), ConnectTimeout = TimeSpan.FromSeconds(30) };
 
     private static IEnumerable<CollectiveException> OthersOf(Exception?[] failures)
     {

@@ -3,7 +3,9 @@ using Cluster.Worker.Collectives;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>Every operation on every transport at every small world size, with whole numbers, so that results are compared exactly.</summary>
+/// <summary>
+/// Every operation on every transport at every small world size, with whole numbers, so that results are compared exactly.
+/// </summary>
 public sealed class CollectiveTests
 {
     /// <summary>Small enough that the sizes below need several chunks, several portions and leave remainders.</summary>
@@ -54,7 +56,8 @@ public sealed class CollectiveTests
         {
             var buffers = Enumerable.Range(1, 5).Select(i => Values<float>(group.Rank, i * 1001)).ToArray();
             var pins = buffers.Select(b => GCHandle.Alloc(b, GCHandleType.Pinned)).ToArray();
-            var tasks = buffers.Select((b, i) => group.AllReduceAsync<float>(pins[i].AddrOfPinnedObject(), b.Length, $"bucket/{i}")).ToArray();
+            var tasks = buffers.Select((b, i) => group.AllReduceAsync<float>(pins[i].AddrOfPinnedObject(), b.Length, $"bucket/{i}"))
+                .ToArray();
             var last = Values<float>(group.Rank, 7);
             group.AllReduce(last.AsSpan(), "blocking");
             tasks.ShouldAllBe(t => t.IsCompletedSuccessfully);
@@ -227,9 +230,17 @@ public sealed class CollectiveTests
     }
 
     private static Ranks Small(string placement) => new(
-        placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) });
+        placement, new CollectiveOptions
+        {
+            ChunkBytes = ChunkBytes,
+            OneStepBytes = ChunkBytes,
+            OperationTimeout = TimeSpan.FromSeconds(30),
+            ConnectTimeout = TimeSpan.FromSeconds(30),
+        });
 
-    /// <summary>Whole numbers that differ by rank and by place; sums of four stay far below 2²⁴, where float32 still counts by ones.</summary>
+    /// <summary>
+    /// Whole numbers that differ by rank and by place; sums of four stay far below 2²⁴, where float32 still counts by ones.
+    /// </summary>
     private static T[] Values<T>(int rank, int size)
         where T : System.Numerics.INumber<T> =>
         [.. Enumerable.Range(0, size).Select(i => T.CreateChecked(((rank + 1) * 1000) + (i * 7 % 991)))];

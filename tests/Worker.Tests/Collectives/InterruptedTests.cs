@@ -4,7 +4,9 @@ using Cluster.Worker.Collectives;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>A peer that vanishes or falls silent in the midst of each operation, after its first byte, half-way and shortly before its end.</summary>
+/// <summary>
+/// A peer that vanishes or falls silent in the midst of each operation, after its first byte, half-way and shortly before its end.
+/// </summary>
 public sealed class InterruptedTests
 {
     private static readonly TimeSpan OperationTimeout = TimeSpan.FromSeconds(1);
@@ -12,7 +14,8 @@ public sealed class InterruptedTests
     /// <summary>What the slowest rank may take beyond the operation's own time.</summary>
     private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(5);
 
-    public static TheoryData<string, double> Short => new() { { nameof(SomeOperation.AllReduce), 0.5 }, { nameof(SomeOperation.Message), 0.5 } };
+    public static TheoryData<string, double> Short =>
+        new() { { nameof(SomeOperation.AllReduce), 0.5 }, { nameof(SomeOperation.Message), 0.5 } };
 
     public static TheoryData<string, double> All
     {
@@ -31,21 +34,25 @@ public sealed class InterruptedTests
 
     [Theory]
     [MemberData(nameof(Short))]
-    public void AnOperation_WhenThePeerHangsUp_EndsOnBothRanksAndSaysWhich(string operation, double share) => Interrupt(operation, share, hangUp: true);
+    public void AnOperation_WhenThePeerHangsUp_EndsOnBothRanksAndSaysWhich(string operation, double share) =>
+        Interrupt(operation, share, hangUp: true);
 
     [Theory]
     [MemberData(nameof(Short))]
-    public void AnOperation_WhenThePeerFallsSilent_EndsOnBothRanksAndSaysWhich(string operation, double share) => Interrupt(operation, share, hangUp: false);
+    public void AnOperation_WhenThePeerFallsSilent_EndsOnBothRanksAndSaysWhich(string operation, double share) =>
+        Interrupt(operation, share, hangUp: false);
 
     [Theory]
     [Trait("Round", "full")]
     [MemberData(nameof(All))]
-    public void EachOperation_WhenThePeerHangsUp_EndsOnBothRanksAndSaysWhich(string operation, double share) => Interrupt(operation, share, hangUp: true);
+    public void EachOperation_WhenThePeerHangsUp_EndsOnBothRanksAndSaysWhich(string operation, double share) =>
+        Interrupt(operation, share, hangUp: true);
 
     [Theory]
     [Trait("Round", "full")]
     [MemberData(nameof(All))]
-    public void EachOperation_WhenThePeerFallsSilent_EndsOnBothRanksAndSaysWhich(string operation, double share) => Interrupt(operation, share, hangUp: false);
+    public void EachOperation_WhenThePeerFallsSilent_EndsOnBothRanksAndSaysWhich(string operation, double share) =>
+        Interrupt(operation, share, hangUp: false);
 
     private static void Interrupt(string operation, double share, bool hangUp)
     {
@@ -66,7 +73,8 @@ public sealed class InterruptedTests
         {
             group.Barrier("before");
             if (group.Rank == 0)
-                relay!.After(SomeOperation.TrafficBytes(nameof(SomeOperation.Barrier)) + (long)(share * SomeOperation.TrafficBytes(operation)));
+                relay!.After(
+                    SomeOperation.TrafficBytes(nameof(SomeOperation.Barrier)) + (long)(share * SomeOperation.TrafficBytes(operation)));
             group.Barrier("counted"); // nothing passes before the relay counts
             var began = Stopwatch.GetTimestamp();
             try

@@ -3,7 +3,9 @@ using System.Net.Sockets;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>A relay in front of a rank's port that passes everything on until it is told after how many more bytes to stop, for good.</summary>
+/// <summary>
+/// A relay in front of a rank's port that passes everything on until it is told after how many more bytes to stop, for good.
+/// </summary>
 internal sealed class Interruption : IDisposable
 {
     private readonly Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
@@ -14,7 +16,8 @@ internal sealed class Interruption : IDisposable
     private long remaining = long.MaxValue;
 
     /// <param name="target">Where to relay to.</param>
-    /// <param name="hangUp">Whether to close the connections then, as when a process dies; otherwise they fall silent, as when it is stopped.</param>
+    /// <param name="hangUp">Whether to close the connections then, as when a process dies; otherwise they fall silent, as when it is
+    /// stopped.</param>
     public Interruption(IPEndPoint target, bool hangUp)
     {
         this.target = target;

@@ -6,7 +6,9 @@ using Cluster.Worker.Devices;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>A process that is killed or stopped at a phase of an operation in shared memory; its peer watches the phases that it counts.</summary>
+/// <summary>
+/// A process that is killed or stopped at a phase of an operation in shared memory; its peer watches the phases that it counts.
+/// </summary>
 public sealed class KilledTests
 {
     private const int SigStop = 19;
@@ -34,26 +36,33 @@ public sealed class KilledTests
 
     [Theory]
     [MemberData(nameof(Short))]
-    public Task AnOperation_WhenThePeerIsKilled_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, Libc.Sigkill, CollectiveFault.PeerLost);
+    public Task AnOperation_WhenThePeerIsKilled_EndsAndNamesIt(string operation, int phase) =>
+        StrikeAsync(operation, phase, Libc.Sigkill, CollectiveFault.PeerLost);
 
     [Theory]
     [MemberData(nameof(Short))]
-    public Task AnOperation_WhenThePeerIsStopped_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, SigStop, CollectiveFault.PeerLate);
+    public Task AnOperation_WhenThePeerIsStopped_EndsAndNamesIt(string operation, int phase) =>
+        StrikeAsync(operation, phase, SigStop, CollectiveFault.PeerLate);
 
     [Theory]
     [Trait("Round", "full")]
     [MemberData(nameof(All))]
-    public Task EachOperation_WhenThePeerIsKilled_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, Libc.Sigkill, CollectiveFault.PeerLost);
+    public Task EachOperation_WhenThePeerIsKilled_EndsAndNamesIt(string operation, int phase) =>
+        StrikeAsync(operation, phase, Libc.Sigkill, CollectiveFault.PeerLost);
 
     [Theory]
     [Trait("Round", "full")]
     [MemberData(nameof(All))]
-    public Task EachOperation_WhenThePeerIsStopped_EndsAndNamesIt(string operation, int phase) => StrikeAsync(operation, phase, SigStop, CollectiveFault.PeerLate);
+    public Task EachOperation_WhenThePeerIsStopped_EndsAndNamesIt(string operation, int phase) =>
+        StrikeAsync(operation, phase, SigStop, CollectiveFault.PeerLate);
 
     private static async Task StrikeAsync(string operation, int phase, int signal, CollectiveFault expected)
     {
         // A death is noticed without a deadline; without one here, to tell it from lateness.
-        var options = new CollectiveOptions { OperationTimeout = expected == CollectiveFault.PeerLate ? OperationTimeout : TimeSpan.FromMinutes(5) };
+        var options = new CollectiveOptions
+        {
+            OperationTimeout = expected == CollectiveFault.PeerLate ? OperationTimeout : TimeSpan.FromMinutes(5),
+        };
         using var segments = new SharedMemorySegments(new MachineMemory());
         var path = ProcessTests.Reserve(segments);
         using var peer = ProcessTests.StartRank1(operation, path);
@@ -63,7 +72,8 @@ public sealed class KilledTests
             using var over = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
             using var segment = new MappedFile(path, new SegmentLayout(2, options.ChunkBytes).TotalBytes);
             var strike = Task.Factory.StartNew(
-                () => StrikeAt(segment, operation, phase, peer.Id, signal, over.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                () => StrikeAt(segment, operation, phase, peer.Id, signal, over.Token), CancellationToken.None,
+                TaskCreationOptions.LongRunning, TaskScheduler.Default);
             var failure = Should.Throw<CollectiveException>(() =>
             {
                 while (true)

@@ -26,10 +26,12 @@ public sealed class MessageTests
             using var outbox = new Pinned(Messages * Elements);
             for (var i = 0; i < outbox.Values.Length; i++)
                 outbox.Values[i] = (group.Rank * 1000) + i;
-            var received = Enumerable.Range(0, Messages).Select(m => group.ReceiveAsync<float>(inbox.At(m * Elements), Elements, previous, $"activation/{m}")).ToArray();
+            var received = Enumerable.Range(0, Messages)
+                .Select(m => group.ReceiveAsync<float>(inbox.At(m * Elements), Elements, previous, $"activation/{m}")).ToArray();
             var sum = new float[] { 1 };
             group.AllReduce(sum.AsSpan(), "meanwhile"); // is not held up by what is awaited
-            var sent = Enumerable.Range(0, Messages).Select(m => group.SendAsync<float>(outbox.At(m * Elements), Elements, next, $"activation/{m}")).ToArray();
+            var sent = Enumerable.Range(0, Messages)
+                .Select(m => group.SendAsync<float>(outbox.At(m * Elements), Elements, next, $"activation/{m}")).ToArray();
 
             Task.WaitAll([.. received, .. sent], TestContext.Current.CancellationToken);
             sum[0].ShouldBe(group.WorldSize);

@@ -47,7 +47,8 @@ public sealed class ProcessTests
     {
         if (Environment.GetEnvironmentVariable(RoleVariable) is not { } role)
             return;
-        using var group = JoinAsync(1, Environment.GetEnvironmentVariable(SegmentVariable)!, new CollectiveOptions(), CancellationToken.None).GetAwaiter().GetResult();
+        using var group = JoinAsync(1, Environment.GetEnvironmentVariable(SegmentVariable)!, new CollectiveOptions(),
+            CancellationToken.None).GetAwaiter().GetResult();
         while (SomeOperation.Names.Contains(role))
             SomeOperation.Run(role, group); // until killed
         SumAndCheck(group);
@@ -72,7 +73,12 @@ public sealed class ProcessTests
     /// <summary>With a role in its environment it is a rank instead of a test run.</summary>
     internal static ProcessStartInfo ThisProgram()
     {
-        var start = new ProcessStartInfo(Environment.ProcessPath!) { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(Environment.ProcessPath!)
+        {
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
             start.ArgumentList.Add(typeof(ProcessTests).Assembly.Location);
         return start;
@@ -88,19 +94,20 @@ public sealed class ProcessTests
         return Process.Start(start)!;
     }
 
-    internal static Task<ICollectiveGroup> JoinAsync(int rank, string segment, CollectiveOptions options, CancellationToken cancellationToken) => CollectiveGroup.JoinAsync(
-        new CollectiveSetup
-        {
-            Rank = rank,
-            WorldSize = 2,
-            NodeId = "here",
-            Secret = "the attempt's secret",
-            Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>(
-                [new PeerEndpoint(0, mine.NodeId, "unused"), new PeerEndpoint(1, mine.NodeId, "unused")]),
-            ReserveSharedMemory = (_, _, _) => Task.FromResult(segment),
-            Options = options,
-        },
-        cancellationToken);
+    internal static Task<ICollectiveGroup> JoinAsync(
+        int rank, string segment, CollectiveOptions options, CancellationToken cancellationToken) => CollectiveGroup.JoinAsync(
+            new CollectiveSetup
+            {
+                Rank = rank,
+                WorldSize = 2,
+                NodeId = "here",
+                Secret = "the attempt's secret",
+                Rendezvous = (mine, _) => Task.FromResult<IReadOnlyList<PeerEndpoint>>(
+                    [new PeerEndpoint(0, mine.NodeId, "unused"), new PeerEndpoint(1, mine.NodeId, "unused")]),
+                ReserveSharedMemory = (_, _, _) => Task.FromResult(segment),
+                Options = options,
+            },
+            cancellationToken);
 
     /// <summary>What the agent would give both ranks: memory of this process, under a path that the other one opens.</summary>
     internal static string Reserve(SharedMemorySegments segments) =>

@@ -20,7 +20,8 @@ internal sealed class Ranks : IDisposable
     public Ranks(string placement, CollectiveOptions? options = null)
     {
         nodes = [.. placement.Select(c => c.ToString())];
-        Options = options ?? new CollectiveOptions { OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) };
+        Options = options
+            ?? new CollectiveOptions { OperationTimeout = TimeSpan.FromSeconds(30), ConnectTimeout = TimeSpan.FromSeconds(30) };
     }
 
     public CollectiveOptions Options { get; }

@@ -4,7 +4,10 @@ using TorchSharp;
 
 namespace Cluster.Worker.Tests.Collectives;
 
-/// <summary>Every type and operator at 1, 2, 3, 5 and 8 ranks and odd sizes, against a loop over the ranks; small whole numbers, so that results are exact in every type.</summary>
+/// <summary>
+/// Every type and operator at 1, 2, 3, 5 and 8 ranks and odd sizes, against a loop over the ranks; small whole numbers, so that results are
+/// exact in every type.
+/// </summary>
 public sealed class ReductionTests
 {
     /// <summary>Small enough that the larger sizes need several chunks, and more of them than a stream has under way.</summary>
@@ -18,7 +21,8 @@ public sealed class ReductionTests
         get
         {
             var cases = new TheoryData<string, ReduceOp>();
-            foreach (var placement in (string[])["a", "aa", "ab", "aaa", "abc", "aab", "aaaaa", "abcde", "aabbb", "aaaaaaaa", "abcdefgh", "aabbccdd"])
+            foreach (var placement in (string[])["a", "aa", "ab", "aaa", "abc", "aab", "aaaaa", "abcde", "aabbb", "aaaaaaaa", "abcdefgh",
+                "aabbccdd"])
             {
                 foreach (var op in Enum.GetValues<ReduceOp>())
                     cases.Add(placement, op);
@@ -32,7 +36,8 @@ public sealed class ReductionTests
     [MemberData(nameof(Cases))]
     public void AllReduceAndReduceScatter_OfEveryType_GiveWhatALoopOverTheRanksGives(string placement, ReduceOp op)
     {
-        using var ranks = new Ranks(placement, new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
+        using var ranks = new Ranks(placement,
+            new CollectiveOptions { ChunkBytes = ChunkBytes, OneStepBytes = ChunkBytes, OperationTimeout = TimeSpan.FromSeconds(60) });
         ranks.Run(group =>
         {
             foreach (var size in Sizes)
@@ -52,8 +57,10 @@ public sealed class ReductionTests
     public void AllReduce_WithAnotherOperatorOnAnotherRank_SaysThatItIsOutOfStep(string placement)
     {
         using var ranks = new Ranks(placement);
-        var failures = ranks.RunToFailure(group => group.AllReduce<float>(new float[5], "sum", group.Rank == 0 ? ReduceOp.Mean : ReduceOp.Max));
-        failures[0]!.Message.ShouldContain("it makes an all-reduce of 20 bytes (max of float32) where this rank makes an all-reduce of 20 bytes (mean of float32)");
+        var failures = ranks.RunToFailure(
+            group => group.AllReduce<float>(new float[5], "sum", group.Rank == 0 ? ReduceOp.Mean : ReduceOp.Max));
+        failures[0]!.Message.ShouldContain(
+            "it makes an all-reduce of 20 bytes (max of float32) where this rank makes an all-reduce of 20 bytes (mean of float32)");
     }
 
     [Fact]
@@ -90,7 +97,8 @@ public sealed class ReductionTests
         group.ReduceScatter<T>(values, part, "scatter", op);
         RequireEqual(part, expected.AsSpan(group.Rank * size, size), $"reduce-scatter {op} of {typeof(T).Name}, {size}, rank {group.Rank}");
         group.AllReduce(values.AsSpan(0, size), "reduce", op);
-        RequireEqual<T>(values.AsSpan(0, size), expected.AsSpan(0, size), $"all-reduce {op} of {typeof(T).Name}, {size}, rank {group.Rank}");
+        RequireEqual<T>(
+            values.AsSpan(0, size), expected.AsSpan(0, size), $"all-reduce {op} of {typeof(T).Name}, {size}, rank {group.Rank}");
     }
 
     private static void RequireEqual<T>(ReadOnlySpan<T> actual, ReadOnlySpan<T> expected, string what)
@@ -102,7 +110,9 @@ public sealed class ReductionTests
         }
     }
 
-    /// <summary>A multiple of the world size, so that means are whole; sums of 8 ranks stay at most 256, up to which bfloat16 counts by ones.</summary>
+    /// <summary>
+    /// A multiple of the world size, so that means are whole; sums of 8 ranks stay at most 256, up to which bfloat16 counts by ones.
+    /// </summary>
     private static double Value(int rank, int worldSize, int i) => worldSize * (((rank * 5) + (i * 3)) % 9 - 4);
 
     private static double Expected(int worldSize, int i, ReduceOp op)

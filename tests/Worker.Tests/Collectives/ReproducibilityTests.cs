@@ -27,7 +27,8 @@ public sealed class ReproducibilityTests
                     return values;
                 });
                 foreach (var result in results)
-                    MemoryMarshal.AsBytes<float>(result).SequenceEqual(MemoryMarshal.AsBytes<float>(expected)).ShouldBeTrue($"placement {placement}");
+                    MemoryMarshal.AsBytes<float>(result).SequenceEqual(MemoryMarshal.AsBytes<float>(expected))
+                        .ShouldBeTrue($"placement {placement}");
             }
         }
     }

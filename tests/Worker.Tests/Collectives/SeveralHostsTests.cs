@@ -67,7 +67,8 @@ public sealed class SeveralHostsTests
         if (Environment.GetEnvironmentVariable(RoleVariable) is not { } role)
             return;
         var rank = int.Parse(Environment.GetEnvironmentVariable(RankVariable)!);
-        using var group = CollectiveGroup.JoinAsync(Setup(rank, Environment.GetEnvironmentVariable(FolderVariable)!), CancellationToken.None).GetAwaiter().GetResult();
+        using var group = CollectiveGroup.JoinAsync(Setup(rank, Environment.GetEnvironmentVariable(FolderVariable)!),
+            CancellationToken.None).GetAwaiter().GetResult();
         try
         {
             Console.WriteLine("joined");

@@ -24,7 +24,8 @@ public sealed class SharedBufferTests
 
             // Pieces of unequal length that together are the whole, as gradient buckets are.
             (int Start, int Count)[] pieces = [(0, 1), (1, 50_000), (50_001, 2), (50_003, 50_000)];
-            Task.WaitAll([.. pieces.Select(p => group.AllReduceAsync<float>(mine.Address + (p.Start * sizeof(float)), p.Count, $"piece/{p.Start}"))]);
+            Task.WaitAll([
+                .. pieces.Select(p => group.AllReduceAsync<float>(mine.Address + (p.Start * sizeof(float)), p.Count, $"piece/{p.Start}"))]);
 
             var ofRanks = group.WorldSize * (group.WorldSize + 1) / 2;
             for (var i = 0; i < Elements; i++)

@@ -7,7 +7,8 @@ internal static class SomeOperation
 {
     private const int Elements = 1_000_000; // several chunks in shared memory, and far more than sockets hold
 
-    public static string[] Names => [nameof(AllReduce), nameof(ReduceScatter), nameof(AllGather), nameof(Broadcast), nameof(Message), nameof(Barrier)];
+    public static string[] Names =>
+        [nameof(AllReduce), nameof(ReduceScatter), nameof(AllGather), nameof(Broadcast), nameof(Message), nameof(Barrier)];
 
     /// <summary>What two ranks send each other in it, roughly.</summary>
     public static long TrafficBytes(string operation) => operation switch
@@ -46,9 +47,11 @@ internal static class SomeOperation
 
     public static void AllReduce(ICollectiveGroup group) => group.AllReduce<float>(new float[Elements], "reduce");
 
-    public static void ReduceScatter(ICollectiveGroup group) => group.ReduceScatter<float>(new float[Elements * group.WorldSize], new float[Elements], "scatter");
+    public static void ReduceScatter(ICollectiveGroup group) =>
+        group.ReduceScatter<float>(new float[Elements * group.WorldSize], new float[Elements], "scatter");
 
-    public static void AllGather(ICollectiveGroup group) => group.AllGather<float>(new float[Elements], new float[Elements * group.WorldSize], "gather");
+    public static void AllGather(ICollectiveGroup group) =>
+        group.AllGather<float>(new float[Elements], new float[Elements * group.WorldSize], "gather");
 
     public static void Broadcast(ICollectiveGroup group) => group.Broadcast<float>(new float[Elements], 0, "broadcast");
 

@@ -70,7 +70,8 @@ public sealed class SplitTests
         var failure = failures[1].ShouldBeOfType<CollectiveException>();
         failure.Peer.ShouldBe(3);
         failure.Message.ShouldContain("rank 3 ");
-        failure.Message.ShouldContain("in 'gradients/0' of group 'data': an all-reduce of 400 bytes (sum of float32), operation 1 (seen by rank 1 ");
+        failure.Message.ShouldContain(
+            "in 'gradients/0' of group 'data': an all-reduce of 400 bytes (sum of float32), operation 1 (seen by rank 1 ");
         failures[0].ShouldBeNull();
     }
 

@@ -23,11 +23,13 @@ public sealed class WireFormatTests
             group.AllReduce(values.AsSpan(), "sum");
             return values;
         });
-        Array.TrueForAll(results, r => MemoryMarshal.AsBytes<float>(r).SequenceEqual(MemoryMarshal.AsBytes<float>(results[0]))).ShouldBeTrue();
+        Array.TrueForAll(results, r => MemoryMarshal.AsBytes<float>(r).SequenceEqual(MemoryMarshal.AsBytes<float>(results[0])))
+            .ShouldBeTrue();
         var inputs = Enumerable.Range(0, ranks.WorldSize).Select(Values).ToArray();
         for (var i = 0; i < Size; i++)
         {
-            // What a rank or a node sends is rounded once and so is the result, by at most 2⁻⁸ of what they are; float32's own rounding is lost in the factor.
+            // What a rank or a node sends is rounded once and so is the result, by at most 2⁻⁸ of what they are; float32's own rounding is
+            // lost in the factor.
             var exact = inputs.Sum(values => (double)values[i]);
             var magnitude = inputs.Sum(values => Math.Abs((double)values[i]));
             Math.Abs(results[0][i] - exact).ShouldBeLessThanOrEqualTo(1.01 * 2 * magnitude / 256, $"element {i}");

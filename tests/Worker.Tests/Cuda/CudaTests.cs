@@ -19,15 +19,18 @@ namespace Cluster.Worker.Tests.Cuda;
 
 /// <summary>On the first GPU of a machine that has one, with the real CUDA and NCCL. Elsewhere all are skipped.</summary>
 /// <remarks>
-/// Ranks are threads here, and one thread of libtorch runs the backward passes of all that share a GPU: what exchanges within backward (parts of a network) needs processes,
-/// as <c>bench train --device cuda</c> starts them, which holds their gradients to PyTorch's.
+/// Ranks are threads here, and one thread of libtorch runs the backward passes of all that share a GPU: what exchanges within backward
+/// (parts of a network) needs processes, as <c>bench train --device cuda</c> starts them, which holds their gradients to PyTorch's.
 /// </remarks>
 [Trait("Device", "cuda")]
 public sealed class CudaTests
 {
     public CudaTests() => Assert.SkipUnless(cuda.is_available(), "no CUDA device");
 
-    /// <summary>Convolutions in groups, response and batch normalisation, shortcuts, separable convolutions, dropout: its mask is the same wherever it is made.</summary>
+    /// <summary>
+    /// Convolutions in groups, response and batch normalisation, shortcuts, separable convolutions, dropout: its mask is the same wherever
+    /// it is made.
+    /// </summary>
     [Theory]
     [InlineData("lenet5")]
     [InlineData("alexnet")]
@@ -51,7 +54,8 @@ public sealed class CudaTests
     public void DropoutMask_IsTheCpusToTheBit()
     {
         using var scope = NewDisposeScope();
-        using var dropout = new CounterDropout("fc", 0.3, 4096, firstUnit: 100, new Models.StepPosition(5) { Step = 9, FirstSample = 1L << 40 });
+        using var dropout = new CounterDropout(
+            "fc", 0.3, 4096, firstUnit: 100, new Models.StepPosition(5) { Step = 9, FirstSample = 1L << 40 });
 
         var onGpu = dropout.call(ones(64, 3000, device: CUDA));
 
@@ -72,7 +76,8 @@ public sealed class CudaTests
         var (images, labels) = batch.ToTensors(3, 8, ScalarType.BFloat16, CUDA, channelsLast: true);
 
         (images.device_type, images.dtype, images.stride()[1]).ShouldBe((DeviceType.CUDA, ScalarType.BFloat16, 1));
-        images.cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray().ShouldBe(tensor(batch.Images.ToArray()).bfloat16().@float().data<float>().ToArray());
+        images.cpu().to(ScalarType.Float32).contiguous().data<float>().ToArray()
+            .ShouldBe(tensor(batch.Images.ToArray()).bfloat16().@float().data<float>().ToArray());
         labels.cpu().data<long>()[1].ShouldBe(7);
     }
 
@@ -151,7 +156,8 @@ public sealed class CudaTests
         losses[40].ShouldBeLessThan(losses[1] / 2);
 
         using var resumed = new InMemoryCluster(worldSize: 1, inherited: whole);
-        (await TestRuns.RunAsync(resumed, spec, resumeFrom: whole.CheckpointIds[13], deviceKind: "cuda")).Single().ExitCode.ShouldBe(TrainerExit.Done);
+        (await TestRuns.RunAsync(resumed, spec, resumeFrom: whole.CheckpointIds[13], deviceKind: "cuda")).Single()
+            .ExitCode.ShouldBe(TrainerExit.Done);
         // cuDNN adds up gradients in an order of its own each time, and 27 steps carry that on.
         resumed.Series(MetricNames.TrainLoss)[14].ShouldBe(losses[14], 0.02);
         resumed.Series(MetricNames.TrainLoss)[40].ShouldBe(losses[40], 0.2);
@@ -202,7 +208,8 @@ public sealed class CudaTests
         {
             using var scope = NewDisposeScope();
             using var partition = DataParallel.CreateAsync(
-                Trainings.Network(network, ScalarType.Float64).to(CUDA), Trainings.CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: group.WorldSize == 1,
+                Trainings.Network(network, ScalarType.Float64).to(CUDA), Trainings.CrossEntropy, group,
+                new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: group.WorldSize == 1,
                 TestContext.Current.CancellationToken).GetAwaiter().GetResult();
             Trainings.Train(partition, ScalarType.Float64, steps: 3, change: ToGpu, group: group).ShouldBe(expected, 1e-9);
             partition.SentDuringBackward.ShouldBeGreaterThan(0);
@@ -221,7 +228,8 @@ public sealed class CudaTests
 
         devices.Select(device => (device.Id, device.Kind)).ShouldContain(("cuda:0", DeviceKind.Cuda));
         devices.ShouldAllBe(device => device.Kind == DeviceKind.Cuda && device.MemoryBytes > 1L << 30 && device.Model.Length > 0);
-        new DeviceMonitor(devices, nvml, TimeProvider.System).Measure(_ => null).ShouldAllBe(device => device.Utilization >= 0 && device.Utilization <= 1);
+        new DeviceMonitor(devices, nvml, TimeProvider.System).Measure(_ => null)
+            .ShouldAllBe(device => device.Utilization >= 0 && device.Utilization <= 1);
     }
 
     private static Ranks OnTheFirstGpu(string placement) => new(placement) { CudaDevice = _ => 0 };
@@ -260,7 +268,8 @@ public sealed class CudaTests
         if (world > 1)
         {
             Task.WaitAll(
-                group.SendAsync<float>(TensorMemory.AddressOf(mine), 3, 1 - group.Rank, "message"), group.ReceiveAsync<float>(TensorMemory.AddressOf(all), 3, 1 - group.Rank, "message"));
+                group.SendAsync<float>(TensorMemory.AddressOf(mine), 3, 1 - group.Rank, "message"),
+                group.ReceiveAsync<float>(TensorMemory.AddressOf(all), 3, 1 - group.Rank, "message"));
             Trainings.Values(all)[..3].ShouldAllBe(value => value == world);
         }
 
@@ -275,14 +284,17 @@ public sealed class CudaTests
         where T : unmanaged
     {
         foreach (var (op, expected) in (IEnumerable<(ReduceOp, Func<int, double>)>)[
-            (ReduceOp.Sum, i => Enumerable.Range(0, group.WorldSize).Sum(rank => 2.0 * (rank + i))), (ReduceOp.Mean, i => Enumerable.Range(0, group.WorldSize).Average(rank => 2.0 * (rank + i))),
+            (ReduceOp.Sum, i => Enumerable.Range(0, group.WorldSize).Sum(rank => 2.0 * (rank + i))),
+            (ReduceOp.Mean, i => Enumerable.Range(0, group.WorldSize).Average(rank => 2.0 * (rank + i))),
             (ReduceOp.Min, i => 2.0 * i), (ReduceOp.Max, i => 2.0 * (group.WorldSize - 1 + i))])
         {
             using var scope = NewDisposeScope();
             using Scalar two = 2;
             var values = arange(group.Rank, group.Rank + 37, dtype: ScalarType.Float64, device: CUDA).mul(two).to(type);
             group.AllReduceAsync<T>(TensorMemory.AddressOf(values), 37, "sum", op).GetAwaiter().GetResult();
-            Trainings.Values(values).Index().ShouldAllBe(value => type == ScalarType.Int64 ? value.Item == Math.Floor(expected(value.Index)) : value.Item == expected(value.Index), $"{op} of {type}");
+            Trainings.Values(values).Index().ShouldAllBe(
+                value => type == ScalarType.Int64 ? value.Item == Math.Floor(expected(value.Index)) : value.Item == expected(value.Index),
+                $"{op} of {type}");
         }
     }
 }

@@ -97,14 +97,17 @@ public sealed class DataSetReaderTests
     [Fact]
     public void Synthetic_TakesTheSizesOfTheJob()
     {
-        var data = DataSetReader.Read(new DataSpec { Name = DataCatalog.Synthetic, Classes = 4, Channels = 3, ImageSize = 64 }, "/nonexistent");
+        var data = DataSetReader.Read(
+            new DataSpec { Name = DataCatalog.Synthetic, Classes = 4, Channels = 3, ImageSize = 64 }, "/nonexistent");
 
         Labels(data.Train).Distinct().Order().ShouldBe([0, 1, 2, 3]);
         Pixels(data.Train, 0).Length.ShouldBe(3 * 64 * 64);
-        Enumerable.Range(0, 3).Select(c => Pixels(data.Train, 0).Where((_, i) => i % 3 == c).ToArray()).DistinctBy(Convert.ToHexString).Count().ShouldBe(3);
+        Enumerable.Range(0, 3).Select(c => Pixels(data.Train, 0).Where((_, i) => i % 3 == c).ToArray()).DistinctBy(Convert.ToHexString)
+            .Count().ShouldBe(3);
     }
 
-    private static ImageDataSet Read(string name, string dataRoot = "/nonexistent") => DataSetReader.Read(new DataSpec { Name = name, Folder = name }, dataRoot);
+    private static ImageDataSet Read(string name, string dataRoot = "/nonexistent") =>
+        DataSetReader.Read(new DataSpec { Name = name, Folder = name }, dataRoot);
 
     private static int[] Labels(ImagePart part) => [.. Enumerable.Range(0, part.Count).Select(part.Label)];
 
@@ -119,7 +122,8 @@ public sealed class DataSetReaderTests
     {
         var values = Enumerable.Range(0, 3_000)
             .SelectMany(sample => Pixels(data.Train, sample).Select(pixel => (double)data.Normalization.Apply(0, pixel))).ToArray();
-        values.Average().ShouldBe(0, 0.03, $"variance {values.Average(v => v * v)}"); // a part stands for the whole, whose constants are rounded to a hundredth
+        // a part stands for the whole, whose constants are rounded to a hundredth
+        values.Average().ShouldBe(0, 0.03, $"variance {values.Average(v => v * v)}");
         values.Average(v => v * v).ShouldBe(1, 0.05);
     }
 }

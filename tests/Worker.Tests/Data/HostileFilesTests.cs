@@ -7,10 +7,13 @@ using Cluster.Worker.Tests.Data.Pictures;
 
 namespace Cluster.Worker.Tests.Data;
 
-/// <summary>Damaged and malicious files: a broken picture or a data set that is refused, never a crash, a hang or the node's memory.</summary>
+/// <summary>
+/// Damaged and malicious files: a broken picture or a data set that is refused, never a crash, a hang or the node's memory.
+/// </summary>
 public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilPictures>
 {
-    // A picture that passes for whole is at most as large as the one that was damaged claims to be: 500 × 375, or what a flipped size still makes credible.
+    // A picture that passes for whole is at most as large as the one that was damaged claims to be: 500 × 375, or what a flipped size still
+    // makes credible.
     private const long MaxBytes = 3 * DataCatalog.DefaultMaxImagePixels;
 
     private static readonly string[] Whole =
@@ -139,7 +142,8 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
         for (var round = 0; round < rounds; round++)
         {
             var damaged = Damaged(files[round % files.Length], random);
-            if (round % 2 == 0 && damaged.AsSpan().StartsWith(PngHeader.Signature) && damaged.Length > 33 && damaged.AsSpan(8, 4).SequenceEqual<byte>([0, 0, 0, PngHeader.Bytes]))
+            if (round % 2 == 0 && damaged.AsSpan().StartsWith(PngHeader.Signature) && damaged.Length > 33
+                && damaged.AsSpan(8, 4).SequenceEqual<byte>([0, 0, 0, PngHeader.Bytes]))
                 Crc.Repair(damaged, chunkAt: 8); // so that a wrong header gets past its checksum
             try
             {
@@ -198,7 +202,8 @@ public sealed class HostileFilesTests(PilPictures pictures) : IClassFixture<PilP
         buffers.BeginSample(memory);
 
         Collected(() => Should.Throw<BrokenPictureException>(
-            () => buffers.Decoder.Decode(file, channels, _ => 1, DataCatalog.DefaultMaxImagePixels, buffers.Picture)).Message.ShouldContain(says)).ShouldBeLessThan(1 << 22);
+            () => buffers.Decoder.Decode(file, channels, _ => 1, DataCatalog.DefaultMaxImagePixels, buffers.Picture))
+            .Message.ShouldContain(says)).ShouldBeLessThan(1 << 22);
         memory.PeakBytes.ShouldBeLessThan(1 << 22);
     }
 

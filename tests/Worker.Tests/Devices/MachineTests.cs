@@ -76,7 +76,8 @@ public sealed class MachineTests : IDisposable
     {
         var devices = DeviceDiscovery.Find(new AgentOptions { CoresPerSlot = 3 }, [], cores: 8, new MachineMemory());
 
-        devices.Select(device => (device.Id, device.Kind, device.Cores)).ShouldBe([("cpu:0", DeviceKind.Cpu, 3), ("cpu:1", DeviceKind.Cpu, 3)]);
+        devices.Select(device => (device.Id, device.Kind, device.Cores))
+            .ShouldBe([("cpu:0", DeviceKind.Cpu, 3), ("cpu:1", DeviceKind.Cpu, 3)]);
         DeviceDiscovery.Find(new AgentOptions { CoresPerSlot = 9 }, [], cores: 8, new MachineMemory()).Count.ShouldBe(1);
     }
 
@@ -86,13 +87,15 @@ public sealed class MachineTests : IDisposable
         Gpu[] gpus = [new(0, "NVIDIA H200", 150_000_000_000), new(1, "NVIDIA H200", 150_000_000_000)];
 
         DeviceDiscovery.Find(new AgentOptions(), gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:1"]);
-        DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id).ShouldBe(["cuda:0", "cuda:1", "cpu:0"]);
+        DeviceDiscovery.Find(new AgentOptions { CpuSlots = 1 }, gpus, 8, new MachineMemory()).Select(device => device.Id)
+            .ShouldBe(["cuda:0", "cuda:1", "cpu:0"]);
     }
 
     [Fact]
     public void DataSets_AreThoseWithAllFourFilesPlainOrZipped()
     {
-        foreach (var file in new[] { "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz" })
+        foreach (var file in new[] { "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte.gz",
+            "t10k-labels-idx1-ubyte.gz" })
             Write($"data/{DataCatalog.FashionMnist}/{file}", "");
         Write($"data/{DataCatalog.Mnist}/train-images-idx3-ubyte", "");
 
@@ -112,7 +115,8 @@ public sealed class MachineTests : IDisposable
     [Fact]
     public void Monitor_MeasuresASlotByItsTrainersProcessorTime()
     {
-        Device[] devices = [new() { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, new() { Id = "cpu:1", Kind = DeviceKind.Cpu, Cores = 1 }];
+        Device[] devices = [new() { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 },
+            new() { Id = "cpu:1", Kind = DeviceKind.Cpu, Cores = 1 }];
         var monitor = new DeviceMonitor(devices, nvml: null, TimeProvider.System);
         int? ProcessOf(string device) => device == "cpu:0" ? Environment.ProcessId : null;
 

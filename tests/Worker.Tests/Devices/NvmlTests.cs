@@ -15,10 +15,29 @@ public sealed class NvmlTests : IDisposable
         int nvmlShutdown(void) { open_count--; return 0; }
         int nvmlDeviceGetCount_v2(unsigned int *count) { *count = 2; return 0; }
         int nvmlSystemGetDriverVersion(char *version, unsigned int length) { strncpy(version, "580.1", length); return length < 6 ? 7 : 0; }
-        int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device) { *device = (void *)(long)(index + 1); return index < 2 ? 0 : 2; }
-        int nvmlDeviceGetName(void *device, char *name, unsigned int length) { strncpy(name, device == (void *)1 ? "NVIDIA H200" : "NVIDIA L4", length); return 0; }
-        int nvmlDeviceGetMemoryInfo(void *device, unsigned long long *memory) { memory[0] = (long)device * 1000000; memory[1] = 1; memory[2] = 2; return 0; }
-        int nvmlDeviceGetUtilizationRates(void *device, unsigned int *rates) { rates[0] = 37; rates[1] = 5; return device == (void *)1 ? 0 : 3; }
+        int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device)
+        {
+            *device = (void *)(long)(index + 1);
+            return index < 2 ? 0 : 2;
+        }
+        int nvmlDeviceGetName(void *device, char *name, unsigned int length)
+        {
+            strncpy(name, device == (void *)1 ? "NVIDIA H200" : "NVIDIA L4", length);
+            return 0;
+        }
+        int nvmlDeviceGetMemoryInfo(void *device, unsigned long long *memory)
+        {
+            memory[0] = (long)device * 1000000;
+            memory[1] = 1;
+            memory[2] = 2;
+            return 0;
+        }
+        int nvmlDeviceGetUtilizationRates(void *device, unsigned int *rates)
+        {
+            rates[0] = 37;
+            rates[1] = 5;
+            return device == (void *)1 ? 0 : 3;
+        }
         """;
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("nvml-tests-");
@@ -34,7 +53,8 @@ public sealed class NvmlTests : IDisposable
         nvml.Gpus().ShouldBe([new Gpu(0, "NVIDIA H200", 1_000_000), new Gpu(1, "NVIDIA L4", 2_000_000)]);
         nvml.DriverVersion().ShouldBe("580.1");
         Device[] devices = [new() { Id = "cuda:0", Kind = DeviceKind.Cuda }, new() { Id = "cuda:1", Kind = DeviceKind.Cuda }];
-        new DeviceMonitor(devices, nvml, TimeProvider.System).Measure(_ => null).ShouldBe([new DeviceUtilization { Device = "cuda:0", Utilization = 0.37 }]);
+        new DeviceMonitor(devices, nvml, TimeProvider.System).Measure(_ => null)
+            .ShouldBe([new DeviceUtilization { Device = "cuda:0", Utilization = 0.37 }]);
         Should.Throw<InvalidOperationException>(() => nvml.Utilization(5)).Message.ShouldBe("nvmlDeviceGetHandleByIndex_v2 answered 2");
     }
 

@@ -26,8 +26,10 @@ public sealed class InferenceTests
         var outcome = (await TestRuns.RunAsync(cluster, spec)).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
-        foreach (var name in (string[])[MetricNames.ValidationLoss, MetricNames.ValidationAccuracy, MetricNames.TestLoss, MetricNames.TestAccuracy])
-            cluster.Series(name).ShouldBe(new SortedDictionary<long, double> { [1] = trained.Series(name)[40] }, name); // bit for bit: the same batches through the same weights
+        foreach (var name in (string[])[MetricNames.ValidationLoss, MetricNames.ValidationAccuracy, MetricNames.TestLoss,
+            MetricNames.TestAccuracy])
+            // bit for bit: the same batches through the same weights
+            cluster.Series(name).ShouldBe(new SortedDictionary<long, double> { [1] = trained.Series(name)[40] }, name);
         var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
         (progress.Step, progress.Steps, progress.Epochs).ShouldBe((53, 53, 0)); // 1,000 test and 50 validation samples in batches of 20
         progress.TestAccuracy.ShouldBe(trained.Series(MetricNames.TestAccuracy)[40]);
@@ -71,7 +73,8 @@ public sealed class InferenceTests
         ranks.ShouldAllBe(rows => rows.Zip(rows.Skip(1)).All(pair => pair.First.Index < pair.Second.Index));
         var rows = ranks.SelectMany(rank => rank).OrderBy(row => row.Index).ToList();
         rows.Select(row => row.Index).ShouldBe(Enumerable.Range(0, 1000).Select(i => (long)i));
-        rows.ShouldAllBe(row => row.Likeliest.Count == 5 && row.Likeliest[0].Class == row.Predicted && row.Likeliest.Sum(l => l.Probability) <= 1.0001f);
+        rows.ShouldAllBe(
+            row => row.Likeliest.Count == 5 && row.Likeliest[0].Class == row.Predicted && row.Likeliest.Sum(l => l.Probability) <= 1.0001f);
         rows.ShouldAllBe(row => row.Likeliest.Zip(row.Likeliest.Skip(1)).All(pair => pair.First.Probability >= pair.Second.Probability));
         rows.Average(row => row.Predicted == row.Label ? 1.0 : 0).ShouldBe(trained.Series(MetricNames.TestAccuracy)[40], 1e-9);
     }
@@ -85,7 +88,8 @@ public sealed class InferenceTests
         await TestRuns.RunAsync(trained, TestRuns.AJob(spec => spec.Hyperparameters.MaxSteps = 1));
         using var cluster = new InMemoryCluster(worldSize: 2, inherited: trained);
 
-        var outcomes = await TestRuns.RunAsync(cluster, Job(task, trained, TestRuns.AJob), 2, stop: stop => stop.Request("preempted", TimeSpan.FromMinutes(1)));
+        var outcomes = await TestRuns.RunAsync(
+            cluster, Job(task, trained, TestRuns.AJob), 2, stop: stop => stop.Request("preempted", TimeSpan.FromMinutes(1)));
 
         outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Stopped);
         outcomes[^1].Message.ShouldContain("preempted");

@@ -8,7 +8,9 @@ namespace Cluster.Worker.Tests.Parallel;
 /// <summary>A step in several passes is the step on the undivided batch.</summary>
 public sealed class AccumulationTests
 {
-    /// <summary>Sums of at most 8·28² terms in another order: √(8·28²)·2⁻⁵³ ≈ 10⁻¹⁴ relative to their terms, with room for terms that cancel.</summary>
+    /// <summary>
+    /// Sums of at most 8·28² terms in another order: √(8·28²)·2⁻⁵³ ≈ 10⁻¹⁴ relative to their terms, with room for terms that cancel.
+    /// </summary>
     private const double Tolerance = 1e-10;
 
     [Theory]
@@ -68,7 +70,8 @@ public sealed class AccumulationTests
             ShouldEqual(joined, whole, name);
         }
 
-        steps.ShouldAllBe(step => Math.Abs(step.Outcome.Loss - expected.Outcome.Loss) < Tolerance && step.Outcome.Correct == expected.Outcome.Correct);
+        steps.ShouldAllBe(
+            step => Math.Abs(step.Outcome.Loss - expected.Outcome.Loss) < Tolerance && step.Outcome.Correct == expected.Outcome.Correct);
     }
 
     private static (StepOutcome Outcome, Dictionary<string, double[]> Gradients) Undivided()
@@ -77,15 +80,18 @@ public sealed class AccumulationTests
         return Step(partition, passes: 1);
     }
 
-    private static (StepOutcome Outcome, Dictionary<string, double[]> Gradients) Step(ITrainingPartition partition, int passes, ICollectiveGroup? group = null)
+    private static (StepOutcome Outcome, Dictionary<string, double[]> Gradients) Step(
+        ITrainingPartition partition, int passes, ICollectiveGroup? group = null)
     {
         using var scope = NewDisposeScope();
         partition.Network.train();
-        var outcome = Trainings.Outcome(partition, Trainings.Batch(partition, ScalarType.Float64, step: 5) with { AccumulationSteps = passes }, group);
+        var outcome = Trainings.Outcome(
+            partition, Trainings.Batch(partition, ScalarType.Float64, step: 5) with { AccumulationSteps = passes }, group);
         return (outcome, Trainings.Gradients(partition).ToDictionary(g => g.Name, g => g.Values));
     }
 
-    private static void ShouldEqual((StepOutcome Outcome, Dictionary<string, double[]> Gradients) actual, (StepOutcome Outcome, Dictionary<string, double[]> Gradients) expected)
+    private static void ShouldEqual((StepOutcome Outcome, Dictionary<string, double[]> Gradients) actual,
+        (StepOutcome Outcome, Dictionary<string, double[]> Gradients) expected)
     {
         actual.Outcome.Loss.ShouldBe(expected.Outcome.Loss, Tolerance);
         actual.Outcome.Correct.ShouldBe(expected.Outcome.Correct);

@@ -28,7 +28,8 @@ public sealed class AuxiliaryHeadTests
         foreach (var (name, parameter) in network.named_parameters())
         {
             var actual = partition.Parameters.Single(p => p.Name == name).Tensor.grad!;
-            Trainings.Values(actual).ShouldBe(Trainings.Values(parameter.grad!), 1e-14, name); // sums of a few hundred terms of the order of 10⁻²
+            // sums of a few hundred terms of the order of 10⁻²
+            Trainings.Values(actual).ShouldBe(Trainings.Values(parameter.grad!), 1e-14, name);
             Trainings.Values(actual).Max(Math.Abs).ShouldBeGreaterThan(1e-4, name);
         }
     }
@@ -44,7 +45,8 @@ public sealed class AuxiliaryHeadTests
         var steps = ranks.Run(group =>
         {
             using var partition = DataParallel.CreateAsync(
-                new NetworkWithHeads(), Trainings.CrossEntropy, group, new GradientOptions { BucketBytes = 1024 }, syncBatchNorm: true, CancellationToken.None).GetAwaiter().GetResult();
+                new NetworkWithHeads(), Trainings.CrossEntropy, group, new GradientOptions { BucketBytes = 1024 }, syncBatchNorm: true,
+                CancellationToken.None).GetAwaiter().GetResult();
             var step = Step(partition, passes, group);
             partition.SentDuringBackward.ShouldBeGreaterThan(0); // the heads' hooks report too
             return step;
@@ -65,13 +67,16 @@ public sealed class AuxiliaryHeadTests
         partition.Network.eval();
         var batch = Trainings.Batch(partition, ScalarType.Float64, step: 1);
 
-        partition.Evaluate(batch).LossSum.ShouldBe(Trainings.CrossEntropy(partition.Network.call(batch.Images), batch.Labels).item<double>(), 1e-12);
+        partition.Evaluate(batch)
+            .LossSum.ShouldBe(Trainings.CrossEntropy(partition.Network.call(batch.Images), batch.Labels).item<double>(), 1e-12);
     }
 
-    private static (double Loss, Dictionary<string, double[]> Gradients) Step(ITrainingPartition partition, int passes, ICollectiveGroup? group = null)
+    private static (double Loss, Dictionary<string, double[]> Gradients) Step(
+        ITrainingPartition partition, int passes, ICollectiveGroup? group = null)
     {
         using var scope = NewDisposeScope();
-        var outcome = Trainings.Outcome(partition, Trainings.Batch(partition, ScalarType.Float64, step: 1) with { AccumulationSteps = passes }, group);
+        var outcome = Trainings.Outcome(
+            partition, Trainings.Batch(partition, ScalarType.Float64, step: 1) with { AccumulationSteps = passes }, group);
         return (outcome.Loss, Trainings.Gradients(partition).ToDictionary(g => g.Name, g => g.Values));
     }
 

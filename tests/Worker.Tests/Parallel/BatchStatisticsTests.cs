@@ -126,7 +126,8 @@ public sealed class BatchStatisticsTests
             return (Own: Running(alone), Averaged: averaged, Samples: batch.Images.shape[0]);
         });
 
-        var expected = results[0].Own.Zip(results[1].Own, (a, b) => ((a * results[0].Samples) + (b * results[1].Samples)) / BatchSize).ToArray();
+        var expected = results[0].Own.Zip(results[1].Own, (a, b) => ((a * results[0].Samples) + (b * results[1].Samples)) / BatchSize)
+            .ToArray();
         results[0].Averaged.ShouldBe(results[1].Averaged); // to the bit
         ShouldBeNear(results[0].Averaged, expected);
         results[0].Own.ShouldNotBe(results[1].Own); // or averaging would say nothing
@@ -176,7 +177,8 @@ public sealed class BatchStatisticsTests
     private static double[] Values(ulong stream, double offset) =>
         [.. Enumerable.Range(0, 6 * 3 * 2 * 2).Select(i => offset + Cluster.Models.CounterRandom.Normal(stream, (ulong)i))];
 
-    private static double[] Running(ITrainingPartition partition) => [.. partition.Network.Buffers().SelectMany(b => Trainings.Values(b.Buffer))];
+    private static double[] Running(ITrainingPartition partition) =>
+        [.. partition.Network.Buffers().SelectMany(b => Trainings.Values(b.Buffer))];
 
     private static void ShouldBeNear(double[] values, double[] expected, double tolerance = Tolerance)
     {

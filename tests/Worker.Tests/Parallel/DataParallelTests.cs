@@ -46,8 +46,8 @@ public sealed class DataParallelTests
         ranks.Run(group =>
         {
             using var partition = DataParallel.CreateAsync(
-                Trainings.Network("lenet5", ScalarType.Float32, seed: (ulong)group.Rank), Trainings.CrossEntropy, group, new GradientOptions(),
-                syncBatchNorm: true, CancellationToken.None).GetAwaiter().GetResult();
+                Trainings.Network("lenet5", ScalarType.Float32, seed: (ulong)group.Rank), Trainings.CrossEntropy, group,
+                new GradientOptions(), syncBatchNorm: true, CancellationToken.None).GetAwaiter().GetResult();
             Should.Throw<InvalidOperationException>(() => Trainings.Train(partition, ScalarType.Float32, 1))
                 .Message.ShouldStartWith("rank 1 starts with other weights than rank 0");
         });
@@ -98,7 +98,8 @@ public sealed class DataParallelTests
         using (network)
         {
             return Should.Throw<NotSupportedException>(() => DataParallel.CreateAsync(
-                network, Trainings.CrossEntropy, group, new GradientOptions(), syncBatchNorm: true, CancellationToken.None).GetAwaiter().GetResult()).Message;
+                network, Trainings.CrossEntropy, group, new GradientOptions(), syncBatchNorm: true,
+                CancellationToken.None).GetAwaiter().GetResult()).Message;
         }
     }
 

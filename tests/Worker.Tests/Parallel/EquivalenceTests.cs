@@ -13,8 +13,8 @@ public sealed class EquivalenceTests
     private const int ShortSteps = 20;
 
     /// <summary>
-    /// A float64 sum of the at most 8·28² ≈ 10⁴ terms that make up a gradient here errs by about 10⁴·2⁻⁵³ ≈ 10⁻¹² relative to its terms in the
-    /// worst order, and usually by its root, 10⁻¹⁴. Over 50 steps of rate 0.05 a difference grows by at most (1 + 0.05·λ)⁵⁰ with λ the
+    /// A float64 sum of the at most 8·28² ≈ 10⁴ terms that make up a gradient here errs by about 10⁴·2⁻⁵³ ≈ 10⁻¹² relative to its terms in
+    /// the worst order, and usually by its root, 10⁻¹⁴. Over 50 steps of rate 0.05 a difference grows by at most (1 + 0.05·λ)⁵⁰ with λ the
     /// loss's curvature, here of the order of ten: 10⁹·10⁻¹⁴ at the very worst, 10³ in practice, since the loss falls. 10⁻⁹ lies between.
     /// </summary>
     private const double TrajectoryTolerance = 1e-9;
@@ -157,7 +157,8 @@ public sealed class EquivalenceTests
         return partition.Evaluate(Trainings.Batch(partition, ScalarType.Float64, step: 3, size));
     }
 
-    private static void CompareTrajectories(string network, string placement, Func<ICollectiveGroup, ITrainingPartition> split, int steps = Steps)
+    private static void CompareTrajectories(
+        string network, string placement, Func<ICollectiveGroup, ITrainingPartition> split, int steps = Steps)
     {
         using var single = Trainings.Single(network, ScalarType.Float64);
         var expected = Trainings.Train(single, ScalarType.Float64, steps);

@@ -8,7 +8,10 @@ namespace Cluster.Worker.Tests.Parallel;
 
 public sealed class GradientHooksTests
 {
-    /// <summary>Whatever order layers run in, and though it changes: what is reported is final, and once the order is known all is reported but what runs first.</summary>
+    /// <summary>
+    /// Whatever order layers run in, and though it changes: what is reported is final, and once the order is known all is reported but what
+    /// runs first.
+    /// </summary>
     [Fact]
     public void Forward_InOrdersThatChange_NeverReportsAGradientThatIsNotFinal()
     {
@@ -43,7 +46,10 @@ public sealed class GradientHooksTests
         reported.ShouldBe([0, 3, 0, 3, 0, 3]);
     }
 
-    /// <summary>TorchSharp keeps nothing of what backward returns: without a root the collector would free it between its return and libtorch's copy.</summary>
+    /// <summary>
+    /// TorchSharp keeps nothing of what backward returns: without a root the collector would free it between its return and libtorch's
+    /// copy.
+    /// </summary>
     [Fact]
     public void HandOver_KeepsWhatBackwardReturned_UntilTheNextOneIsCalled_AndThenFreesIt()
     {

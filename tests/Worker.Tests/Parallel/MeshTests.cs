@@ -65,7 +65,8 @@ public sealed class MeshTests
             return partition.Parameters.Where(p => p.IsOwner).Select(p => (p.Name, Row: p.Offset[0], Elements: p.Tensor.numel())).ToList();
         });
 
-        owned.SelectMany(p => p).DistinctBy(p => (p.Name, p.Row)).Sum(p => p.Elements).ShouldBe(single.Parameters.Sum(p => p.Tensor.numel()));
+        owned.SelectMany(p => p).DistinctBy(p => (p.Name, p.Row)).Sum(p => p.Elements)
+            .ShouldBe(single.Parameters.Sum(p => p.Tensor.numel()));
         owned.Select(p => p.Count > 0).ShouldBe([true, true, false, false]);
     }
 

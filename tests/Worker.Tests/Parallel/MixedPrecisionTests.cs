@@ -10,10 +10,12 @@ namespace Cluster.Worker.Tests.Parallel;
 
 /// <summary>Computation in bfloat16 with float32 masters, against computation in float32.</summary>
 /// <remarks>
-/// bfloat16 has 8 significant bits: a rounding errs by at most u = 2⁻⁸ of the value. What a network makes of such errors is measured, in float64: the gradient's change, in
-/// norm, when each weight is rounded once (0.3 % for lenet5; 22 % for resnet18, whose last normalisations are over eight values and have steep slopes). Computation rounds some more times a
-/// layer: its output, its normalised output, and backward the gradients of its output, its input and its weights. Six independent errors add up to √6 of one,
-/// which is the bound (measured: 1.6 and 1.5). That the error is not less than u/4 shows that it is bfloat16 that is computed in: float32 would err by 2⁻²⁰.
+/// bfloat16 has 8 significant bits: a rounding errs by at most u = 2⁻⁸ of the value. What a network makes of such errors is measured, in
+/// float64: the gradient's change, in norm, when each weight is rounded once (0.3 % for lenet5; 22 % for resnet18, whose last
+/// normalisations are over eight values and have steep slopes). Computation rounds some more times a layer: its output, its normalised
+/// output, and backward the gradients of its output, its input and its weights. Six independent errors add up to √6 of one, which is the
+/// bound (measured: 1.6 and 1.5). That the error is not less than u/4 shows that it is bfloat16 that is computed in: float32 would err by
+/// 2⁻²⁰.
 /// </remarks>
 public sealed class MixedPrecisionTests
 {
@@ -24,7 +26,8 @@ public sealed class MixedPrecisionTests
     [InlineData("resnet18")] // with normalisation and shortcuts
     public void Gradients_AreFloat32sUpToTheRoundingsOnTheWay(string network)
     {
-        var (exact, exactLoss) = Step(new SingleDevice(Trainings.Network(network, ScalarType.Float32), Trainings.CrossEntropy), ScalarType.Float32);
+        var (exact, exactLoss) = Step(
+            new SingleDevice(Trainings.Network(network, ScalarType.Float32), Trainings.CrossEntropy), ScalarType.Float32);
         var (rounded, _) = Step(WithRoundedWeights(network), ScalarType.Float64);
         var (narrow, narrowLoss) = Step(InBFloat16(network), ScalarType.BFloat16);
 
@@ -69,7 +72,8 @@ public sealed class MixedPrecisionTests
         master.dtype.ShouldBe(ScalarType.Float32);
         master.max().item<float>().ShouldBe(1.01f, 1e-5f);
         copy.dtype.ShouldBe(ScalarType.BFloat16);
-        copy.max().to(ScalarType.Float32).item<float>().ShouldBe(1 + (1f / 128)); // the nearest to 1.01; adding to it directly would have left 1
+        // the nearest to 1.01; adding to it directly would have left 1
+        copy.max().to(ScalarType.Float32).item<float>().ShouldBe(1 + (1f / 128));
     }
 
     [Theory]
@@ -97,7 +101,8 @@ public sealed class MixedPrecisionTests
         var results = ranks.Run(group =>
         {
             using var partition = DataParallel.CreateAsync(
-                Trainings.Network("resnet18", ScalarType.Float32), Trainings.CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true,
+                Trainings.Network("resnet18", ScalarType.Float32), Trainings.CrossEntropy, group,
+                new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true,
                 CancellationToken.None, inBFloat16: true).GetAwaiter().GetResult();
             var losses = Trainings.Train(partition, ScalarType.BFloat16, 8, group: group);
             partition.SentDuringBackward.ShouldBeGreaterThan(0);
@@ -108,7 +113,8 @@ public sealed class MixedPrecisionTests
         {
             weights.ShouldBe(results[0].Item2);
             losses.ShouldBe(results[0].losses);
-            losses[0].ShouldBe(expected, 0.1 * expected); // from the same weights; statistics are summed in another order, and a last bit here is 2⁻⁸
+            // from the same weights; statistics are summed in another order, and a last bit here is 2⁻⁸
+            losses[0].ShouldBe(expected, 0.1 * expected);
         }
     }
 
@@ -120,12 +126,15 @@ public sealed class MixedPrecisionTests
         var whole = Gradients(once, accumulationSteps: 1);
         var parts = Gradients(often, accumulationSteps: Trainings.BatchSize);
 
-        // Each pass's gradient is rounded once; the sum over passes is not rounded to 8 bits again, which would show as values that bfloat16 holds exactly.
+        // Each pass's gradient is rounded once; the sum over passes is not rounded to 8 bits again, which would show as values that
+        // bfloat16 holds exactly.
         parts.ShouldContain(value => (float)value != (float)(BFloat16)(float)value);
-        Distance(parts, whole).ShouldBeLessThan(2 * Rounding); // of terms that do not cancel out: a rounding for each sample, and one for the whole batch
+        // of terms that do not cancel out: a rounding for each sample, and one for the whole batch
+        Distance(parts, whole).ShouldBeLessThan(2 * Rounding);
     }
 
-    private static SingleDevice InBFloat16(string network) => new(Trainings.Network(network, ScalarType.Float32), Trainings.CrossEntropy, inBFloat16: true);
+    private static SingleDevice InBFloat16(string network) =>
+        new(Trainings.Network(network, ScalarType.Float32), Trainings.CrossEntropy, inBFloat16: true);
 
     private static SingleDevice WithRoundedWeights(string network)
     {
@@ -147,7 +156,8 @@ public sealed class MixedPrecisionTests
 
         var normalised = network.named_modules().Where(m => m.module is BatchNormalization).Select(m => m.name + ".").ToList();
         foreach (var (parameter, tensor) in network.named_parameters())
-            tensor.dtype.ShouldBe(normalised.Exists(parameter.StartsWith) ? ScalarType.Float32 : ScalarType.BFloat16, $"{name}: {parameter}");
+            tensor.dtype.ShouldBe(
+                normalised.Exists(parameter.StartsWith) ? ScalarType.Float32 : ScalarType.BFloat16, $"{name}: {parameter}");
         partition.Parameters.ShouldAllBe(p => p.Tensor.dtype == ScalarType.Float32 && p.Tensor.grad!.isfinite().all().item<bool>(), name);
         network.Buffers().ShouldAllBe(b => b.Buffer.dtype == ScalarType.Float32, name);
     }

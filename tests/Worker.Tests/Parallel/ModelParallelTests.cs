@@ -17,7 +17,8 @@ public sealed class ModelParallelTests
         var towers = ranks.Run(group =>
         {
             using var partition = Trainings.Model("alexnet", ScalarType.Float32, group);
-            return partition.Parameters.Select(p => (p.Name, p.GlobalShape, p.Offset, p.IsOwner, Values: Trainings.Values(p.Tensor))).ToList();
+            return partition.Parameters.Select(p => (p.Name, p.GlobalShape, p.Offset, p.IsOwner, Values: Trainings.Values(p.Tensor)))
+                .ToList();
         });
         foreach (var (i, parameter) in whole.Parameters.Index())
         {

@@ -19,7 +19,8 @@ public sealed class PipelineCutTests
         for (var trial = 0; trial < 200; trial++)
         {
             var key = CounterRandom.Key(20261122, (ulong)trial);
-            var costs = Enumerable.Range(0, 1 + CounterRandom.Below(key, 0, 9)).Select(unit => (double)CounterRandom.Below(key, (ulong)unit + 2, 20)).ToList();
+            var costs = Enumerable.Range(0, 1 + CounterRandom.Below(key, 0, 9))
+                .Select(unit => (double)CounterRandom.Below(key, (ulong)unit + 2, 20)).ToList();
             var stages = 1 + CounterRandom.Below(key, 1, costs.Count);
 
             var cut = PipelineCut.Balance(costs, stages);
@@ -41,7 +42,8 @@ public sealed class PipelineCutTests
     [InlineData(1, 3)]
     public void Schedule_OfAllStages_CanRunAndHoldsNoMoreThanItMust(int stages, int microBatches)
     {
-        var queues = Enumerable.Range(0, stages).Select(stage => new Queue<StagePass>(PipelineSchedule.Of(stage, stages, microBatches))).ToList();
+        var queues = Enumerable.Range(0, stages).Select(stage => new Queue<StagePass>(PipelineSchedule.Of(stage, stages, microBatches)))
+            .ToList();
         var done = new HashSet<(int Stage, StagePass Pass)>();
         for (var progress = true; progress;)
         {
@@ -52,7 +54,8 @@ public sealed class PipelineCutTests
                     continue;
                 done.Add((stage, queues[stage].Dequeue()));
                 progress = true;
-                done.Count(d => d.Stage == stage && d.Pass.IsForward).ShouldBeLessThanOrEqualTo(done.Count(d => d.Stage == stage && !d.Pass.IsForward) + stages - stage);
+                done.Count(d => d.Stage == stage && d.Pass.IsForward)
+                    .ShouldBeLessThanOrEqualTo(done.Count(d => d.Stage == stage && !d.Pass.IsForward) + stages - stage);
             }
         }
 
@@ -69,5 +72,6 @@ public sealed class PipelineCutTests
 
     private static IEnumerable<int[]> AllCuts(int units, int stages) => stages == 1
         ? [[0]]
-        : Enumerable.Range(stages - 1, units - stages + 1).SelectMany(last => AllCuts(last, stages - 1).Select(cut => (int[])[.. cut, last]));
+        : Enumerable.Range(stages - 1, units - stages + 1)
+            .SelectMany(last => AllCuts(last, stages - 1).Select(cut => (int[])[.. cut, last]));
 }

@@ -75,7 +75,8 @@ public sealed class PipelineTests
         var running = ranks.Run(group =>
         {
             using var scope = NewDisposeScope();
-            using var partition = Trainings.Pipeline("resnet18", ScalarType.Float32, group, stages: 2, microBatches: 2, syncBatchNorm: false);
+            using var partition = Trainings.Pipeline(
+                "resnet18", ScalarType.Float32, group, stages: 2, microBatches: 2, syncBatchNorm: false);
             Trainings.Train(partition, ScalarType.Float32, 2);
             using var averaged = partition.OwnStatistics!.Average();
             return partition.Network.Buffers().SelectMany(b => Trainings.Values(b.Buffer)).ToArray();
@@ -89,7 +90,8 @@ public sealed class PipelineTests
     [Theory]
     [InlineData("vgg11", "aabb")]
     public void DataTimesPipeline_InOneStepOfFloat32_HasTheGradientsOfOneDevice(string network, string placement) =>
-        StepGradients.ShouldBeThoseOfOneDevice(network, placement, group => Trainings.Pipeline(network, ScalarType.Float32, group, stages: 2, microBatches: 4));
+        StepGradients.ShouldBeThoseOfOneDevice(
+            network, placement, group => Trainings.Pipeline(network, ScalarType.Float32, group, stages: 2, microBatches: 4));
 
     [Theory]
     [InlineData("vgg11", 61)]
@@ -128,7 +130,8 @@ public sealed class PipelineTests
         {
             using var partition = Trainings.Pipeline("vgg11", ScalarType.Float64, group, stages: 2, microBatches: 3);
             return Evaluate(partition);
-        }).ShouldAllBe(outcome => Math.Abs(outcome.LossSum - expected.LossSum) <= expected.LossSum * Tolerance && outcome.Correct == expected.Correct);
+        }).ShouldAllBe(
+            outcome => Math.Abs(outcome.LossSum - expected.LossSum) <= expected.LossSum * Tolerance && outcome.Correct == expected.Correct);
 
         // Two views of a sample: the picture and its negative.
         static EvaluationOutcome Evaluate(ITrainingPartition partition)
@@ -183,7 +186,8 @@ public sealed class PipelineTests
             using var partition = Trainings.Pipeline("mobilenet_v2", ScalarType.Float32, group, stages: 2, microBatches: 2);
             var elsewhere = partition.Network.HeldElsewhere;
             var held = partition.Parameters.Select(p => p.Name).Concat(partition.Network.Buffers().Select(b => b.Name)).ToList();
-            return (Parameters: partition.Parameters.Select(p => (p.Name, p.IsOwner, Values: Trainings.Values(p.Tensor))).ToList(), Held: held, Elsewhere: elsewhere);
+            return (Parameters: partition.Parameters.Select(p => (p.Name, p.IsOwner, Values: Trainings.Values(p.Tensor))).ToList(),
+                Held: held, Elsewhere: elsewhere);
         });
 
         stages.Select(stage => stage.Parameters.All(p => p.IsOwner)).ShouldBe([true, true, false, false]);
@@ -212,7 +216,8 @@ public sealed class PipelineTests
         failures[2].ShouldBeOfType<CollectiveException>().Peer.ShouldBe(1);
     }
 
-    private static void ShouldHaveTheBitsOfOneDevice(string network, string placement, int microBatches, int batchSize, ScalarType dtype, int steps)
+    private static void ShouldHaveTheBitsOfOneDevice(
+        string network, string placement, int microBatches, int batchSize, ScalarType dtype, int steps)
     {
         using var single = Trainings.Single(network, dtype);
         var expected = Trainings.Train(single, dtype, steps, batchSize, batch => batch with { AccumulationSteps = microBatches });

@@ -9,15 +9,16 @@ namespace Cluster.Worker.Tests.Parallel;
 /// <summary>One float32 step of a split network against the float64 gradients from the same weights.</summary>
 /// <remarks>
 /// <para>
-/// A gradient is a sum of terms, each of which has come through roundings of u = 2⁻²⁴, relative. Like a random walk these add up to c·u·Σ|terms| with c of the
-/// order of the root of their number, at most √(8·28²) ≈ 79 in the widest sum here. Σ|terms| is taken over samples, Σ_s |∂L_s|, in float64: what samples cancel
-/// is counted, since a split changes their order.
+/// A gradient is a sum of terms, each of which has come through roundings of u = 2⁻²⁴, relative. Like a random walk these add up to
+/// c·u·Σ|terms| with c of the order of the root of their number, at most √(8·28²) ≈ 79 in the widest sum here. Σ|terms| is taken over
+/// samples, Σ_s |∂L_s|, in float64: what samples cancel is counted, since a split changes their order.
 /// </para>
 /// <para>
-/// c is measured: the largest of all tensors' errors of one device in float32, over u·Σ|terms| (12 for alexnet, 30 for lenet5, whose conv1.weight has the widest
-/// sums). Each tensor's own error would be a poor yardstick: it is a single draw, and a tensor on which one device happens to err by a fraction of its usual
-/// error fails a split that errs as usual. So it was once seen, by 4.86·10⁻⁷, probably in conv3.weight, where AlexNet's second tower gathers the channels of both:
-/// its error is that much, which is 8 u·Σ|terms| and nothing out of the way. The split rounds as often, in another order: twice c.
+/// c is measured: the largest of all tensors' errors of one device in float32, over u·Σ|terms| (12 for alexnet, 30 for lenet5, whose
+/// conv1.weight has the widest sums). Each tensor's own error would be a poor yardstick: it is a single draw, and a tensor on which one
+/// device happens to err by a fraction of its usual error fails a split that errs as usual. So it was once seen, by 4.86·10⁻⁷, probably in
+/// conv3.weight, where AlexNet's second tower gathers the channels of both: its error is that much, which is 8 u·Σ|terms| and nothing out
+/// of the way. The split rounds as often, in another order: twice c.
 /// </para>
 /// </remarks>
 internal static class StepGradients
@@ -43,7 +44,8 @@ internal static class StepGradients
         {
             // Rows of the undivided tensor: a part begins at offset[0] rows and is whole in the other dims.
             var first = (int)(offset[0] * (exact[name].Length / shapes[name][0]));
-            Largest(values, exact[name].AsSpan(first, values.Length).ToArray()).ShouldBeLessThanOrEqualTo(2 * c * Rounding * terms[name].Max(), name);
+            Largest(values, exact[name].AsSpan(first, values.Length).ToArray())
+                .ShouldBeLessThanOrEqualTo(2 * c * Rounding * terms[name].Max(), name);
             exact[name].Max(Math.Abs).ShouldBeGreaterThan(0, name);
         }
 
@@ -57,7 +59,8 @@ internal static class StepGradients
         for (var sample = 0; sample < Trainings.BatchSize; sample++)
         {
             var at = sample;
-            foreach (var (name, values) in Exact(network, weights, (logits, labels) => Trainings.CrossEntropy(logits.narrow(0, at, 1), labels.narrow(0, at, 1))))
+            foreach (var (name, values) in Exact(
+                network, weights, (logits, labels) => Trainings.CrossEntropy(logits.narrow(0, at, 1), labels.narrow(0, at, 1))))
             {
                 for (var i = 0; i < values.Length; i++)
                     sums[name][i] += Math.Abs(values[i]);

@@ -84,9 +84,11 @@ internal static class Trainings
     /// <param name="group">The ranks.</param>
     /// <param name="bucketBytes">By default so that some buckets hold several layers and there are several buckets.</param>
     /// <param name="syncBatchNorm">Whether batch normalisation is over the whole batch.</param>
-    public static DataParallel Data(string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true) =>
+    public static DataParallel Data(
+        string name, ScalarType dtype, ICollectiveGroup group, int bucketBytes = 64 << 10, bool syncBatchNorm = true) =>
         DataParallel.CreateAsync(
-            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, syncBatchNorm, CancellationToken.None)
+            Network(name, dtype), CrossEntropy, group, new GradientOptions { BucketBytes = bucketBytes }, syncBatchNorm,
+            CancellationToken.None)
             .GetAwaiter().GetResult();
 
     public static ModelParallel Model(string name, ScalarType dtype, ICollectiveGroup group) =>
@@ -94,22 +96,28 @@ internal static class Trainings
 
     public static DataParallel Mesh(string name, ScalarType dtype, ICollectiveGroup group, int parts = 2) =>
         MeshParallel.CreateAsync(
-            split => Part(name, dtype, split), CrossEntropy, group, parts, new GradientOptions { BucketBytes = 64 << 10 }, CancellationToken.None)
+            split => Part(name, dtype, split), CrossEntropy, group, parts, new GradientOptions { BucketBytes = 64 << 10 },
+            CancellationToken.None)
             .GetAwaiter().GetResult();
 
     public static DataParallel Hybrid(string name, ScalarType dtype, ICollectiveGroup group) =>
         HybridParallel.CreateAsync(
-            split => Part(name, dtype, split), CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true, CancellationToken.None)
+            split => Part(name, dtype, split), CrossEntropy, group, new GradientOptions { BucketBytes = 64 << 10 }, syncBatchNorm: true,
+            CancellationToken.None)
             .GetAwaiter().GetResult();
 
     public static PipelineParallel Pipeline(
-        string name, ScalarType dtype, ICollectiveGroup group, int stages, int microBatches, bool syncBatchNorm = true, int bucketBytes = 64 << 10) =>
+        string name, ScalarType dtype, ICollectiveGroup group, int stages, int microBatches, bool syncBatchNorm = true,
+        int bucketBytes = 64 << 10) =>
         PipelineParallel.CreateAsync(
-            () => Network(name, dtype), CrossEntropy, group, new PipelineSetup(stages, microBatches, MicroBatchSamples: 1, syncBatchNorm, new GradientOptions { BucketBytes = bucketBytes }),
+            () => Network(name, dtype), CrossEntropy, group,
+            new PipelineSetup(stages, microBatches, MicroBatchSamples: 1, syncBatchNorm, new GradientOptions { BucketBytes = bucketBytes }),
             NullLogger.Instance, CancellationToken.None)
             .GetAwaiter().GetResult();
 
-    /// <summary>This rank's samples of the step's batch: a bright band, at a height that tells the class, in noise; so there is something to learn.</summary>
+    /// <summary>
+    /// This rank's samples of the step's batch: a bright band, at a height that tells the class, in noise; so there is something to learn.
+    /// </summary>
     public static TrainingBatch Batch(ITrainingPartition partition, ScalarType dtype, long step, int size = BatchSize)
     {
         var local = partition.LocalSamples(size);
@@ -134,7 +142,9 @@ internal static class Trainings
         return new TrainingBatch(tensor.to(dtype), classes, size, step);
     }
 
-    /// <summary>A step's mean loss and correct predictions over the global batch, of all ranks' shares; without a group, of one rank that has all.</summary>
+    /// <summary>
+    /// A step's mean loss and correct predictions over the global batch, of all ranks' shares; without a group, of one rank that has all.
+    /// </summary>
     public static StepOutcome Outcome(ITrainingPartition partition, TrainingBatch batch, ICollectiveGroup? group = null)
     {
         var share = partition.ForwardBackward(batch);
@@ -152,8 +162,8 @@ internal static class Trainings
     /// <param name="change">Of each batch, before it is computed.</param>
     /// <param name="group">All ranks, where the losses matter.</param>
     public static double[] Train(
-        ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize, Func<TrainingBatch, TrainingBatch>? change = null,
-        ICollectiveGroup? group = null)
+        ITrainingPartition partition, ScalarType dtype, int steps, int batchSize = BatchSize,
+        Func<TrainingBatch, TrainingBatch>? change = null, ICollectiveGroup? group = null)
     {
         partition.Network.train();
         return [.. Enumerable.Range(0, steps).Select(step =>

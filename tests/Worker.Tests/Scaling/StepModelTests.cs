@@ -9,9 +9,13 @@ public sealed class StepModelTests
 
     private static readonly Link Free = new(Latency: 0, SumRate: double.PositiveInfinity, MoveRate: double.PositiveInfinity);
 
-    /// <summary>Four units alike: 1 ms forward and 2 ms backward a sample, 1000 parameters, 500 elements coming in; the last is fully connected.</summary>
+    /// <summary>
+    /// Four units alike: 1 ms forward and 2 ms backward a sample, 1000 parameters, 500 elements coming in; the last is fully connected.
+    /// </summary>
     private static NetworkFigures Even(double rest = 0) => new(
-        "even", Batch: 10, [.. Enumerable.Range(0, 4).Select(unit => new UnitFigures(new Cost(0, 0.001), new Cost(0, 0.002), 1000, 500, IsDense: unit == 3))], Classes: 100, rest);
+        "even", Batch: 10,
+        [.. Enumerable.Range(0, 4).Select(unit => new UnitFigures(new Cost(0, 0.001), new Cost(0, 0.002), 1000, 500, IsDense: unit == 3))],
+        Classes: 100, rest);
 
     [Theory]
     [InlineData(1)]

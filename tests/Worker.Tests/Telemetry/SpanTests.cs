@@ -24,7 +24,8 @@ public sealed class SpanTests : AgentTest
         orders.Traceparent = launched.Id!;
         Activity? inSession = null;
 
-        await using var host = new TrainerHost(orders, new Session(() => inSession = Activity.Current), NullLoggerFactory.Instance, TimeProvider.System);
+        await using var host = new TrainerHost(
+            orders, new Session(() => inSession = Activity.Current), NullLoggerFactory.Instance, TimeProvider.System);
         await host.RunAsync(Task.Delay(Timeout.Infinite, End));
 
         launched.ParentId.ShouldBe(launch.Traceparent);
@@ -50,7 +51,8 @@ public sealed class SpanTests : AgentTest
             ActivitySource.AddActivityListener(_listener);
         }
 
-        public Activity Of(ActivityTraceId trace, string name) => _ended.Single(span => span.TraceId == trace && span.OperationName == name);
+        public Activity Of(ActivityTraceId trace, string name) =>
+            _ended.Single(span => span.TraceId == trace && span.OperationName == name);
 
         public void Dispose() => _listener.Dispose();
     }

@@ -20,7 +20,8 @@ public sealed class BatchPlacementTests
     [InlineData("alexnet", MemoryFormats.Auto, Precision.Float32, Parallelism.Model, false)]
     [InlineData("vgg11", MemoryFormats.ChannelsLast, Precision.Float64, Parallelism.Hybrid, true)]
     [InlineData("resnet18", MemoryFormats.Contiguous, Precision.Float32, Parallelism.Data, false)]
-    public void For_AJob_TakesTheLayoutThatItSaysOrThatSuitsTheNetwork(string model, string format, Precision precision, Parallelism parallelism, bool channelsLast) =>
+    public void For_AJob_TakesTheLayoutThatItSaysOrThatSuitsTheNetwork(
+        string model, string format, Precision precision, Parallelism parallelism, bool channelsLast) =>
         BatchPlacement.For(Job(model, format, precision, parallelism), Shape, CPU).ChannelsLast.ShouldBe(channelsLast);
 
     [Theory]
@@ -28,12 +29,15 @@ public sealed class BatchPlacementTests
     [InlineData("resnet18", Precision.Bfloat16, Parallelism.Data, true)]
     [InlineData("resnet18", Precision.Float32, Parallelism.Data, false)]
     [InlineData("alexnet", Precision.Tf32, Parallelism.Model, false)]
-    public void For_AJobOnAGpu_TakesTheLayoutThatTensorCoresWant(string model, Precision precision, Parallelism parallelism, bool channelsLast) =>
-        BatchPlacement.For(Job(model, MemoryFormats.Auto, precision, parallelism), Shape, new TorchSharp.torch.Device("cuda:0")).ChannelsLast.ShouldBe(channelsLast);
+    public void For_AJobOnAGpu_TakesTheLayoutThatTensorCoresWant(
+        string model, Precision precision, Parallelism parallelism, bool channelsLast) =>
+        BatchPlacement.For(Job(model, MemoryFormats.Auto, precision, parallelism), Shape, new TorchSharp.torch.Device("cuda:0"))
+            .ChannelsLast.ShouldBe(channelsLast);
 
     [Fact]
     public void For_AnUnknownFormat_IsRefused() =>
-        Should.Throw<JobMisconfiguredException>(() => BatchPlacement.For(Job("vgg11", "nhwc", Precision.Float32, Parallelism.Data), Shape, CPU)).Message
+        Should.Throw<JobMisconfiguredException>(
+            () => BatchPlacement.For(Job("vgg11", "nhwc", Precision.Float32, Parallelism.Data), Shape, CPU)).Message
             .ShouldBe("hyperparameters.memoryFormat is nhwc; choose auto, contiguous, channelsLast");
 
     [Theory]

@@ -87,13 +87,15 @@ public sealed class DataAsFoundTests : IDisposable
     {
         _folder.Run("..", "rm -r my-photos");
 
-        (await Should.ThrowAsync<Cluster.Worker.Data.DataUnavailableException>(() => TestRuns.RunAsync(new InMemoryCluster(1), AJob(), dataRoot: _folder.Root)))
+        (await Should.ThrowAsync<Cluster.Worker.Data.DataUnavailableException>(
+            () => TestRuns.RunAsync(new InMemoryCluster(1), AJob(), dataRoot: _folder.Root)))
             .Message.ShouldBe($"{_folder.Path("").TrimEnd('/')} does not exist; data.folder names a folder in the node's data root");
     }
 
     [Theory]
     [InlineData("rm train/class-0/1.png", "train has 8 samples on {0} and 7 on {1}; train's class class-0 has 4 on {0} and 3 on {1}")]
-    [InlineData("mv train/class-0/1.png train/class-1/9.png", "train's class class-0 has 4 on {0} and 3 on {1}; train's class class-1 has 4 on {0} and 5 on {1}; the names")]
+    [InlineData("mv train/class-0/1.png train/class-1/9.png",
+        "train's class class-0 has 4 on {0} and 3 on {1}; train's class class-1 has 4 on {0} and 5 on {1}; the names")]
     [InlineData("mv train/class-0/1.png train/class-0/9.png", ": the names of train's samples differ. ")]
     [InlineData("echo >> val/class-1/0.png", ": the sizes of val's samples differ. ")]
     [InlineData("mv train/class-0 train/class-00; mv val/class-0 val/class-00", "the names of train's samples differ; the names of val's")]
@@ -150,7 +152,9 @@ public sealed class DataAsFoundTests : IDisposable
         outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
         cluster.Series(MetricNames.TestAccuracy).ShouldBeEmpty();
         cluster.Series(MetricNames.ValidationAccuracy).ShouldNotBeEmpty();
-        _logs.Warnings.ShouldHaveSingleItem().ShouldContain("test has no class folders, so its pictures have no labels: there are no test figures"); // rank 0 says it
+        // rank 0 says it
+        _logs.Warnings.ShouldHaveSingleItem()
+            .ShouldContain("test has no class folders, so its pictures have no labels: there are no test figures");
     }
 
     [Theory]
@@ -160,10 +164,12 @@ public sealed class DataAsFoundTests : IDisposable
     {
         _folder.Run("train/class-0", "rm 1.png && touch $'caf\\xe9.png'");
 
-        var outcome = (await TestRuns.RunAsync(new InMemoryCluster(1), AJob(spec => spec.Data.MaxBrokenImages = allowed), dataRoot: _folder.Root, logs: _logs)).Single();
+        var outcome = (await TestRuns.RunAsync(
+            new InMemoryCluster(1), AJob(spec => spec.Data.MaxBrokenImages = allowed), dataRoot: _folder.Root, logs: _logs)).Single();
 
         outcome.ExitCode.ShouldBe(exitCode, outcome.Message);
-        _logs.Warnings.Append(outcome.Message).ShouldContain(said => said.StartsWith($"{_folder.Path("train/class-0/caf\\xE9.png")} has a name that is not UTF-8"));
+        _logs.Warnings.Append(outcome.Message)
+            .ShouldContain(said => said.StartsWith($"{_folder.Path("train/class-0/caf\\xE9.png")} has a name that is not UTF-8"));
     }
 
     internal static JobSpec AJob(Action<JobSpec>? change = null) => TestRuns.AJob(spec =>

@@ -16,7 +16,8 @@ public sealed unsafe class GpuKernelsTests
 
         GpuKernels.SearchForTheFastest().ShouldBeTrue();
 
-        ((delegate* unmanaged<nint, byte>)NativeLibrary.GetExport(libtorch, "_ZNK2at7Context14benchmarkCuDNNEv"))(context).ShouldBe((byte)1);
+        ((delegate* unmanaged<nint, byte>)NativeLibrary.GetExport(libtorch, "_ZNK2at7Context14benchmarkCuDNNEv"))(context)
+            .ShouldBe((byte)1);
     }
 
     [Theory]

@@ -18,7 +18,8 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
     private readonly ConcurrentDictionary<(string Name, long Step), Meeting<CheckpointManifest>> _commits = new();
     private readonly ConcurrentDictionary<string, Meeting<RankEndpoint>> _rendezvous = new();
     private readonly ConcurrentDictionary<string, string> _segments = new();
-    private readonly DirectoryInfo _memory = Directory.CreateDirectory(Path.Combine("/dev/shm", "training-tests-" + Guid.NewGuid().ToString("N")));
+    private readonly DirectoryInfo _memory = Directory.CreateDirectory(
+        Path.Combine("/dev/shm", "training-tests-" + Guid.NewGuid().ToString("N")));
 
     public ConcurrentQueue<(int Rank, ReportRequest Report)> Reports { get; } = new();
 

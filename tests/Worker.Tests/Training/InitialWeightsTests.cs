@@ -68,7 +68,8 @@ public sealed class InitialWeightsTests : IDisposable
         {
             var expected = name.StartsWith("fc8", StringComparison.Ordinal) ? drawn : before;
             // The one step moved each by less than any that is not zero.
-            Floats(await after.ReadTensorAsync(name, End)).Zip(Floats(await expected.ReadTensorAsync(name, End)), (a, b) => Math.Abs(a - b)).Max().ShouldBeLessThan(1e-20f, name);
+            Floats(await after.ReadTensorAsync(name, End)).Zip(Floats(await expected.ReadTensorAsync(name, End)), (a, b) => Math.Abs(a - b))
+                .Max().ShouldBeLessThan(1e-20f, name);
         }
 
         after.GlobalShape("fc8.weight")[0].ShouldBe(12);
@@ -86,8 +87,8 @@ public sealed class InitialWeightsTests : IDisposable
             spec.InitFrom = From(trained);
         });
 
-        message.ShouldEndWith("whose weights do not fit model.name lenet5: fc3.weight is (10, 84) there and (12, 84) here, fc3.bias is (10) there and (12) here; "
-            + "set initFrom.newHead to true to draw these anew");
+        message.ShouldEndWith("whose weights do not fit model.name lenet5: fc3.weight is (10, 84) there and (12, 84) here, "
+            + "fc3.bias is (10) there and (12) here; " + "set initFrom.newHead to true to draw these anew");
     }
 
     [Fact]
@@ -131,7 +132,8 @@ public sealed class InitialWeightsTests : IDisposable
     [InlineData("student.backbone.net.")]
     public async Task Names_WithAWrappersPrefix_AreFoundAndItIsSaid(string prefix)
     {
-        WriteFile("weights.safetensors", "F64", entry => entry == "fc3.bias" ? Encoded("F64", [0, 0, 0, 2, 0, 0, 0, 0, 0, 0]) : null, prefix);
+        WriteFile(
+            "weights.safetensors", "F64", entry => entry == "fc3.bias" ? Encoded("F64", [0, 0, 0, 2, 0, 0, 0, 0, 0, 0]) : null, prefix);
         using var cluster = new InMemoryCluster(worldSize: 1);
         var logs = new CollectedLogs();
 
@@ -177,11 +179,13 @@ public sealed class InitialWeightsTests : IDisposable
     public async Task AFile_ThatIsNoSafetensorsFile_IsRefusedWithTheReason()
     {
         Directory.CreateDirectory(Path.Combine(_data.FullName, "weights"));
-        await File.WriteAllBytesAsync(Path.Combine(_data.FullName, "weights", "broken.safetensors"), [255, 255, 255, 255, 255, 255, 255, 127, 1], End);
+        await File.WriteAllBytesAsync(
+            Path.Combine(_data.FullName, "weights", "broken.safetensors"), [255, 255, 255, 255, 255, 255, 255, 127, 1], End);
 
         var message = await RefusedAsync(null, spec => spec.InitFrom = new InitFrom { File = "broken.safetensors" });
 
-        message.ShouldContain("does not take for a safetensors file: the safetensors header claims 9223372036854775807 bytes in a file of 9");
+        message.ShouldContain(
+            "does not take for a safetensors file: the safetensors header claims 9223372036854775807 bytes in a file of 9");
     }
 
     private static InitFrom From(InMemoryCluster trained, bool newHead = false) =>
@@ -210,7 +214,8 @@ public sealed class InitialWeightsTests : IDisposable
     private void WriteFile(string name, string dtype, Func<string, byte[]?> content, string prefix = "")
     {
         using var network = Cluster.Models.ModelRegistry.CreateToLoad("lenet5", new Dictionary<string, object> { ["inputSize"] = 28 });
-        var tensors = SafetensorsWriter.DataOrder(network.Shards().Select(s => (s.Name, DType: dtype, Shape: s.GlobalShape.ToArray())), t => t.DType, t => t.Name).ToList();
+        var tensors = SafetensorsWriter.DataOrder(network.Shards().Select(s => (s.Name, DType: dtype, Shape: s.GlobalShape.ToArray())),
+            t => t.DType, t => t.Name).ToList();
         Directory.CreateDirectory(Path.Combine(_data.FullName, "weights"));
         using var file = File.Create(Path.Combine(_data.FullName, "weights", name));
         file.Write(SafetensorsWriter.Header([.. tensors.Select(t => (prefix + t.Name, t.DType, t.Shape))]));

@@ -28,7 +28,8 @@ public sealed class LearningRateScheduleTests
     public void Warmup_RisesLinearlyAndThenTheScheduleBegins()
     {
         Rates(new ScheduleSpec { Name = "constant", WarmupEpochs = 2 }).ShouldBe([0.2, 0.4, 0.6 + 1e-16, 0.8, 0.8, 0.8, 0.8, 0.8], 1e-12);
-        Rates(new ScheduleSpec { Name = "step", StepEpochs = 1, Gamma = 0.5, WarmupEpochs = 1 }).ShouldBe([0.4, 0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2], 1e-12);
+        Rates(new ScheduleSpec { Name = "step", StepEpochs = 1, Gamma = 0.5, WarmupEpochs = 1 })
+            .ShouldBe([0.4, 0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2], 1e-12);
         Rates(new ScheduleSpec { Name = "cosine", WarmupEpochs = 2 })[6].ShouldBe(0.4, 1e-12);
     }
 

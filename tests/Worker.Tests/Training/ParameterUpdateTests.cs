@@ -77,9 +77,12 @@ public sealed class ParameterUpdateTests
                 partition.Parameters[3].Tensor.grad!.mul_(notANumber);
             }
 
-            Should.Throw<JobMisconfiguredException>(() => Update(partition, group, clipNorm: 1).Apply(share, Trainings.BatchSize, Rate, 6)).Message.ShouldBe(
-                "the gradient's norm is NaN at step 7, and a step along it would ruin the weights; it would come again from any checkpoint: "
-                + "lower hyperparameters.optimizer.learningRate (now 0.1), or limit earlier gradients by hyperparameters.clipNorm (now 1)");
+            Should.Throw<JobMisconfiguredException>(() => Update(partition, group, clipNorm: 1).Apply(share, Trainings.BatchSize, Rate, 6))
+                .Message.ShouldBe(
+                    "the gradient's norm is NaN at step 7, and a step along it would ruin the weights; "
+                        + "it would come again from any checkpoint: "
+                    + "lower hyperparameters.optimizer.learningRate (now 0.1), or limit earlier gradients by "
+                    + "hyperparameters.clipNorm (now 1)");
 
             foreach (var (name, values) in Weights(partition))
                 values.ShouldBe(weights[name], name);
@@ -128,10 +131,16 @@ public sealed class ParameterUpdateTests
         return Update(partition, group, clipNorm: 0).Apply(share, Trainings.BatchSize, Rate, 0).GradientNorm;
     }
 
-    private static ParameterUpdate Update(ITrainingPartition partition, ICollectiveGroup group, double clipNorm, WeightAverage? average = null)
+    private static ParameterUpdate Update(
+        ITrainingPartition partition, ICollectiveGroup group, double clipNorm, WeightAverage? average = null)
     {
-        var hyperparameters = new Hyperparameters { ClipNorm = clipNorm, Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = Rate } };
-        return new ParameterUpdate(hyperparameters, partition, OptimizerFactory.Create(hyperparameters.Optimizer, partition.Parameters), average, group);
+        var hyperparameters = new Hyperparameters
+        {
+            ClipNorm = clipNorm,
+            Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = Rate },
+        };
+        return new ParameterUpdate(
+            hyperparameters, partition, OptimizerFactory.Create(hyperparameters.Optimizer, partition.Parameters), average, group);
     }
 
     private static Dictionary<string, double[]> Weights(ITrainingPartition partition) =>

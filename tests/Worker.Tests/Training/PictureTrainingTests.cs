@@ -27,7 +27,8 @@ public sealed class PictureTrainingTests : IDisposable
     {
         var cluster = new InMemoryCluster(1);
 
-        var outcome = (await TestRuns.RunAsync(cluster, AJob(spec => spec.Evaluation = new EvaluationSpec { Crops = crops }), dataRoot: _folder.Root)).Single();
+        var outcome = (await TestRuns.RunAsync(
+            cluster, AJob(spec => spec.Evaluation = new EvaluationSpec { Crops = crops }), dataRoot: _folder.Root)).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
         cluster.Series(MetricNames.ValidationAccuracy).Last().Value.ShouldBe(1); // dark against bright
@@ -49,7 +50,8 @@ public sealed class PictureTrainingTests : IDisposable
         var one = new InMemoryCluster(1);
         (await TestRuns.RunAsync(one, job, dataRoot: _folder.Root)).ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
         var two = new InMemoryCluster(2);
-        (await TestRuns.RunAsync(two, job, worldSize: 2, dataRoot: _folder.Root)).ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
+        (await TestRuns.RunAsync(two, job, worldSize: 2, dataRoot: _folder.Root))
+            .ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
 
         one.Series(MetricNames.DataBrokenImages).Values.ShouldAllBe(count => count == 2);
         two.Series(MetricNames.DataBrokenImages).ShouldBe(one.Series(MetricNames.DataBrokenImages));
@@ -80,7 +82,14 @@ public sealed class PictureTrainingTests : IDisposable
             Classes = 2,
             Channels = 3,
             ImageSize = 40, // more than the crop that a network has by default, 7/8 of it, would leave
-            Augmentation = new Augmentation { Crop = DataCatalog.RandomResizedCrop, MinScale = 0.5, MaxRatio = 4 / 3.0, Flip = true, PcaJitter = 0.1 },
+            Augmentation = new Augmentation
+            {
+                Crop = DataCatalog.RandomResizedCrop,
+                MinScale = 0.5,
+                MaxRatio = 4 / 3.0,
+                Flip = true,
+                PcaJitter = 0.1,
+            },
         };
         spec.Hyperparameters.GlobalBatchSize = 8;
         spec.Hyperparameters.Epochs = 3;

@@ -17,7 +17,8 @@ public sealed class SlowStartTests
     {
         using var cluster = new InMemoryCluster(worldSize: 2);
         var time = new FakeTimeProvider();
-        var launch = new TrainerLaunch { JobId = JobId.New().ToString(), Spec = TestRuns.AJob(), WorldSize = 2, LocalWorldSize = 1, Rank = 1 };
+        var launch = new TrainerLaunch { JobId = JobId.New()
+            .ToString(), Spec = TestRuns.AJob(), WorldSize = 2, LocalWorldSize = 1, Rank = 1 };
         using var stop = new TrainerStop(time);
         await using var context = new TrainerContext(launch, cluster.Link(1), stop, NullLoggerFactory.Instance, time);
 
@@ -56,13 +57,17 @@ public sealed class SlowStartTests
         var outcomes = await TestRuns.RunAsync(cluster, TestRuns.AJob(job => job.Hyperparameters.MaxSteps = 1), worldSize: 2, logs: logs);
 
         outcomes.ShouldAllBe(outcome => outcome == TrainerOutcome.Done);
-        logs.All.ShouldContain(line => line.Contains("Waiting for rank 1 on node-b, which is reading photos: 7 entries so far", StringComparison.Ordinal));
+        logs.All.ShouldContain(
+            line => line.Contains("Waiting for rank 1 on node-b, which is reading photos: 7 entries so far", StringComparison.Ordinal));
     }
 
     [Theory]
     [InlineData(1, "rank 0 on a, which has said nothing yet")]
-    [InlineData(4, "rank 0 on a, which has said nothing yet; rank 1 on a, which has said nothing yet; rank 2 on a, which has said nothing yet; and 1 more rank")]
-    [InlineData(9, "rank 0 on a, which has said nothing yet; rank 1 on a, which has said nothing yet; rank 2 on a, which has said nothing yet; and 6 more ranks")]
+    [InlineData(4, "rank 0 on a, which has said nothing yet; rank 1 on a, which has said nothing yet; "
+        + "rank 2 on a, which has said nothing yet; and 1 more rank")]
+    [InlineData(9, "rank 0 on a, which has said nothing yet; rank 1 on a, which has said nothing yet; "
+        + "rank 2 on a, which has said nothing yet; and 6 more ranks")]
     public void Missing_IsDescribedInALine(int ranks, string expected) =>
-        TrainingGroup.Describe([.. Enumerable.Range(0, ranks).Select(rank => new MissingRank { Rank = rank, NodeName = "a" })]).ShouldBe(expected);
+        TrainingGroup.Describe([.. Enumerable.Range(0, ranks).Select(rank => new MissingRank { Rank = rank, NodeName = "a" })])
+            .ShouldBe(expected);
 }

@@ -31,7 +31,8 @@ public sealed class SlowStoreTests
         cluster.Series(MetricNames.TrainLoss).ShouldBe(undisturbed.Series(MetricNames.TrainLoss));
         cluster.CheckpointIds.Keys.ShouldContain(Steps);
         cluster.CheckpointIds.Count.ShouldBeInRange(2, Steps / (10 * Interval) + 1);
-        log.Lines.Count(line => line.Contains("is skipped", StringComparison.Ordinal)).ShouldBe(ranks * ((Steps / Interval) - cluster.CheckpointIds.Count));
+        log.Lines.Count(line => line.Contains("is skipped", StringComparison.Ordinal))
+            .ShouldBe(ranks * ((Steps / Interval) - cluster.CheckpointIds.Count));
     }
 
     [Fact]
@@ -39,7 +40,9 @@ public sealed class SlowStoreTests
     {
         using var cluster = new InMemoryCluster(worldSize: 2);
         var log = new RecordedLog();
-        cluster.OnCommit = step => step < Steps ? Task.FromException(new RpcException(new Status(StatusCode.Unavailable, "away for longer than the agent waits"))) : Task.CompletedTask;
+        cluster.OnCommit = step => step < Steps
+            ? Task.FromException(new RpcException(new Status(StatusCode.Unavailable, "away for longer than the agent waits")))
+            : Task.CompletedTask;
 
         var outcomes = await TestRuns.RunAsync(cluster, AJob(), worldSize: 2, logs: log);
 
@@ -57,7 +60,8 @@ public sealed class SlowStoreTests
         await Should.ThrowAsync<RpcException>(() => TestRuns.RunAsync(cluster, AJob()));
     }
 
-    private static JobSpec AJob() => TestRuns.AJob(spec => spec.Checkpoints = new CheckpointPolicy { EverySteps = Interval, EveryEpochs = 1 });
+    private static JobSpec AJob() =>
+        TestRuns.AJob(spec => spec.Checkpoints = new CheckpointPolicy { EverySteps = Interval, EveryEpochs = 1 });
 
     /// <summary>Knows by how often it is read how many steps have been done.</summary>
     private sealed class StepClock(double readsPerStep = 1) : TimeProvider
@@ -118,7 +122,8 @@ public sealed class SlowStoreTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             lock (_lines)
                 _lines.Add(formatter(state, exception));

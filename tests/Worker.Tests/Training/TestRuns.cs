@@ -16,14 +16,22 @@ internal static class TestRuns
             Name = "test",
             Seed = 11,
             Parallelism = Parallelism.Data,
-            Model = new ModelSpec { Name = "lenet5", Options = { ["inputSize"] = Whole(28), ["activation"] = Word("relu"), ["init"] = Word("he") } },
-            Data = new DataSpec { Name = "synthetic", TrainSamples = 400, ValidationSamples = 50, Augmentation = new Augmentation { CropPadding = 1 } },
+            Model = new ModelSpec { Name = "lenet5", Options = { ["inputSize"] = Whole(28), ["activation"] = Word("relu"),
+                ["init"] = Word("he") } },
+            Data = new DataSpec
+            {
+                Name = "synthetic",
+                TrainSamples = 400,
+                ValidationSamples = 50,
+                Augmentation = new Augmentation { CropPadding = 1 },
+            },
             Hyperparameters = new Hyperparameters
             {
                 Epochs = 2,
                 GlobalBatchSize = 20,
                 Precision = Precision.Float32,
-                Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.05, Momentum = 0.9, WeightDecay = 5e-4, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8, Decay = 0.9, TrustCoefficient = 0.01 },
+                Optimizer = new OptimizerSpec { Name = "sgd", LearningRate = 0.05, Momentum =
+                    0.9, WeightDecay = 5e-4, Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8, Decay = 0.9, TrustCoefficient = 0.01 },
                 Schedule = new ScheduleSpec { Name = "cosine" },
             },
             Checkpoints = new CheckpointPolicy { EveryEpochs = 1 },
@@ -65,12 +73,14 @@ internal static class TestRuns
 
     /// <summary>Runs all ranks to their end; with <paramref name="dataRoots"/>, on nodes that have each its own.</summary>
     public static async Task<TrainerOutcome[]> RunAsync(
-        InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null, TimeProvider? time = null,
+        InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null,
+        TimeProvider? time = null,
         string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu", IReadOnlyList<string>? dataRoots = null)
     {
         var token = TestContext.Current.CancellationToken;
         return await Task.WhenAll(Enumerable.Range(0, worldSize).Select(rank => Task.Factory.StartNew(
-            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System, dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, token),
+            () => RunRankAsync(cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System,
+                dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, token),
             token, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 

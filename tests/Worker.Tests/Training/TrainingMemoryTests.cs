@@ -17,7 +17,8 @@ public sealed class TrainingMemoryTests
 
         // The loop reads the clock when a step begins, when its optimizer begins and when it ends.
         clock.TensorsAlive.Count.ShouldBeGreaterThan(100);
-        // What the first step and the first evaluation make once is left to the collector, which may take it at any time: so falls do not count.
+        // What the first step and the first evaluation make once is left to the collector, which may take it at any time: so falls do not
+        // count.
         var settled = clock.TensorsAlive.Skip(10).ToList();
         settled.Zip(settled.Skip(1)).Count(pair => pair.Second > pair.First).ShouldBeLessThanOrEqualTo(1);
     }

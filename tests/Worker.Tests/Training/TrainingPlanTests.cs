@@ -33,6 +33,8 @@ public sealed class TrainingPlanTests
 
     [Fact]
     public void From_BatchLargerThanThePart_NamesBoth() =>
-        Should.Throw<JobMisconfiguredException>(() => TrainingPlan.From(new Hyperparameters { Epochs = 1, GlobalBatchSize = 48 }, trainSamples: 47))
-            .Message.ShouldBe("hyperparameters.globalBatchSize is 48 but there are 47 training samples; lower it or raise data.trainSamples");
+        Should.Throw<JobMisconfiguredException>(
+            () => TrainingPlan.From(new Hyperparameters { Epochs = 1, GlobalBatchSize = 48 }, trainSamples: 47))
+            .Message.ShouldBe(
+                "hyperparameters.globalBatchSize is 48 but there are 47 training samples; lower it or raise data.trainSamples");
 }

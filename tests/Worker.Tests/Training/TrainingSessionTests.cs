@@ -27,7 +27,8 @@ public sealed class TrainingSessionTests
         var peaks = cluster.Series(MetricNames.MemoryPeakBytes);
         peaks.Keys.ShouldBe([20L, 40L]);
         peaks[20].ShouldBeInRange(100e6, peaks[40]); // libtorch alone takes that much
-        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64 + (1 << 20)); // the kernel counts pages in batches a processor: a later reading may be some pages lower
+        // the kernel counts pages in batches a processor: a later reading may be some pages lower
+        peaks[40].ShouldBeLessThanOrEqualTo(process.PeakWorkingSet64 + (1 << 20));
 
         var progress = cluster.Reports.Last(r => r.Report.Progress is not null).Report.Progress;
         (progress.Step, progress.Steps, progress.Epoch, progress.Epochs).ShouldBe((40, 40, 2, 2));
@@ -63,7 +64,8 @@ public sealed class TrainingSessionTests
         var outcome = (await TestRuns.RunAsync(afterCrash, spec, resumeFrom: checkpoint)).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
-        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss, MetricNames.TestLoss])
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss,
+            MetricNames.TestLoss])
         {
             var expected = cluster.Series(series).Where(point => point.Key > everySteps || series == MetricNames.TestLoss).ToArray();
             expected.ShouldNotBeEmpty();
@@ -123,7 +125,14 @@ public sealed class TrainingSessionTests
         var spec = TestRuns.AMobileNetJob(spec =>
         {
             spec.Hyperparameters.Epochs = 4;
-            spec.Hyperparameters.Optimizer = new OptimizerSpec { Name = "rmsprop", LearningRate = 0.01, Momentum = 0.9, Decay = 0.9, Epsilon = 1 };
+            spec.Hyperparameters.Optimizer = new OptimizerSpec
+            {
+                Name = "rmsprop",
+                LearningRate = 0.01,
+                Momentum = 0.9,
+                Decay = 0.9,
+                Epsilon = 1,
+            };
             spec.Hyperparameters.Schedule = new ScheduleSpec { Name = "plateau", Gamma = 0.5, PatienceEpochs = 0, Threshold = 0.9 };
             spec.Hyperparameters.ClipNorm = 1;
             spec.Hyperparameters.AccumulationSteps = 2;
@@ -138,7 +147,8 @@ public sealed class TrainingSessionTests
         var outcome = (await TestRuns.RunAsync(afterCrash, spec, resumeFrom: cluster.CheckpointIds[everySteps])).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Done, outcome.Message);
-        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainLearningRate, MetricNames.TrainGradientNorm, MetricNames.ValidationLoss, MetricNames.TestLoss])
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainLearningRate, MetricNames.TrainGradientNorm,
+            MetricNames.ValidationLoss, MetricNames.TestLoss])
             afterCrash.Series(series).ToArray().ShouldBe(cluster.Series(series).Where(point => point.Key > everySteps).ToArray(), series);
     }
 
@@ -149,12 +159,14 @@ public sealed class TrainingSessionTests
         var spec = TestRuns.AMobileNetJob(spec => spec.Hyperparameters.AverageDecay = 0.99);
         await TestRuns.RunAsync(cluster, spec);
 
-        var checkpoint = await CheckpointReader.OpenAsync(cluster.Link(0), cluster.CheckpointIds[40], TestContext.Current.CancellationToken);
+        var checkpoint = await CheckpointReader.OpenAsync(
+            cluster.Link(0), cluster.CheckpointIds[40], TestContext.Current.CancellationToken);
 
         var names = checkpoint.TensorNames.ToList();
         names.ShouldContain("current.fc.weight");
         names.Count(name => name.StartsWith("current.", StringComparison.Ordinal))
-            .ShouldBe(names.Count(name => !name.StartsWith("current.", StringComparison.Ordinal) && !name.StartsWith("momentum_buffer.", StringComparison.Ordinal)));
+            .ShouldBe(names.Count(name =>
+                !name.StartsWith("current.", StringComparison.Ordinal) && !name.StartsWith("momentum_buffer.", StringComparison.Ordinal)));
         foreach (var name in names.Where(name => name.StartsWith("current.", StringComparison.Ordinal)))
         {
             var current = await checkpoint.ReadTensorAsync(name, TestContext.Current.CancellationToken);
@@ -235,7 +247,8 @@ public sealed class TrainingSessionTests
         var expected = one.Series(MetricNames.TrainLoss);
         var actual = two.Series(MetricNames.TrainLoss);
         actual.Count.ShouldBe(50);
-        // Sums in another order differ by about 1e-15 relative in a step; training multiplies a difference by a few per cent a step at this rate.
+        // Sums in another order differ by about 1e-15 relative in a step; training multiplies a difference by a few per cent a step at this
+        // rate.
         foreach (var (step, loss) in expected)
             actual[step].ShouldBe(loss, 1e-9 * loss, $"step {step}");
         two.Series(MetricNames.TestAccuracy).ShouldBe(one.Series(MetricNames.TestAccuracy));
@@ -294,7 +307,8 @@ public sealed class TrainingSessionTests
 
         await TestRuns.RunAsync(two, spec, worldSize: 2);
 
-        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainGradientNorm, MetricNames.ValidationLoss, MetricNames.TestLoss])
+        foreach (var series in (string[])[MetricNames.TrainLoss, MetricNames.TrainGradientNorm, MetricNames.ValidationLoss,
+            MetricNames.TestLoss])
         {
             one.Series(series).ShouldNotBeEmpty();
             foreach (var (step, value) in one.Series(series))
@@ -400,7 +414,8 @@ public sealed class TrainingSessionTests
     /// <summary>Both stages have running statistics, which only their own ranks can write.</summary>
     [Theory]
     [InlineData(1, 2, Precision.Float32, 1e-12)] // one pipeline rounds as one device does
-    [InlineData(2, 2, Precision.Float64, 1e-6)] // synchronised statistics; a mobile net's narrow layers multiply a rounding by ten every step
+    // synchronised statistics; a mobile net's narrow layers multiply a rounding by ten every step
+    [InlineData(2, 2, Precision.Float64, 1e-6)]
     public async Task CheckpointOfAPipeline_ContinuesOnOneDeviceAndBack(int data, int stages, Precision precision, double tolerance)
     {
         var spec = TestRuns.AMobileNetJob(spec =>
@@ -470,12 +485,14 @@ public sealed class TrainingSessionTests
         var spec = TestRuns.AJob(spec =>
         {
             (spec.Parallelism, spec.Hyperparameters.MicroBatches) = (Parallelism.Pipeline, 1);
-            spec.Model = new ModelSpec { Name = "googlenet", Options = { ["inputSize"] = TestRuns.Whole(28), ["channels"] = TestRuns.Whole(1), ["classes"] = TestRuns.Whole(10) } };
+            spec.Model = new ModelSpec { Name = "googlenet", Options = { ["inputSize"] = TestRuns.Whole(28),
+                ["channels"] = TestRuns.Whole(1), ["classes"] = TestRuns.Whole(10) } };
         });
 
         var outcomes = await TestRuns.RunAsync(cluster, spec, worldSize: 2);
 
-        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Misconfigured && outcome.Message.Contains("model.name is googlenet, which is no sequence of units"));
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Misconfigured
+            && outcome.Message.Contains("model.name is googlenet, which is no sequence of units"));
     }
 
     [Fact]
@@ -483,7 +500,8 @@ public sealed class TrainingSessionTests
     {
         using var cluster = new InMemoryCluster(worldSize: 1);
 
-        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob(spec => spec.Hyperparameters.Optimizer.LearningRate = 1e10))).Single();
+        var outcome = (await TestRuns.RunAsync(cluster, TestRuns.AJob(spec => spec.Hyperparameters.Optimizer.LearningRate = 1e10)))
+            .Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Misconfigured);
         outcome.Message.ShouldMatch("the loss is (NaN|∞|Infinity) at step [2-9]: .*lower hyperparameters.optimizer.learningRate");

@@ -83,7 +83,8 @@ function rowCells(job) {
   return [
     [link(job.variant, `#/jobs/${job.id}`)], [stateBadge(job)], [stepsBar(job)],
     [progress.epochs ? `${progress.epoch ?? 0}/${progress.epochs}` : '', 'number'],
-    [percent(progress.trainAccuracy), 'number'], [percent(progress.validationAccuracy), 'number'], [percent(progress.testAccuracy), 'number'],
+    [percent(progress.trainAccuracy), 'number'], [percent(progress.validationAccuracy), 'number'],
+    [percent(progress.testAccuracy), 'number'],
     [decimal(progress.trainLoss, 4), 'number'], [decimal(progress.validationLoss, 4), 'number'], [decimal(progress.testLoss, 4), 'number'],
     [duration(job.startedAt, job.finishedAt), 'number'], [decimal(progress.samplesPerSecond, 0), 'number'],
   ];

@@ -59,7 +59,9 @@ function facts(job) {
     ['Ranks', placement],
     ['Memory', job.memory && `about ${(Number(job.memory.total) / 2 ** 30).toFixed(2)} GiB a rank`],
     ['Attempt', job.attempt ? `${job.attempt} (${job.restarts ?? 0} restarts)` : ''],
-    ['Queue', job.queue ? `position ${job.queue.position}` + (job.queue.estimatedStart ? `, about ${when(job.queue.estimatedStart)}` : '') : ''],
+    ['Queue', job.queue
+      ? `position ${job.queue.position}` + (job.queue.estimatedStart ? `, about ${when(job.queue.estimatedStart)}` : '')
+      : ''],
     ['Submitted', when(job.createdAt)],
     ['Time', duration(job.startedAt, job.finishedAt)],
     ['Epoch', progress.epochs ? `${progress.epoch ?? 0} of ${progress.epochs}` : ''],

@@ -1,5 +1,6 @@
 -- Orleans' cluster membership: which schedulers ("silos") run on this database. Its ADO.NET provider brings no schema; it reads the texts
--- below by their keys and runs them with its own parameters. Every change of a member raises the version, and only by whom has read the last one.
+-- below by their keys and runs them with its own parameters. Every change of a member raises the version, and only by whom has read the
+-- last one.
 
 create table orleans_versions (
     deployment_id text primary key,
@@ -45,7 +46,8 @@ $$),
 $$),
 ('UpdateMembershipKey', $$
     with raised as (
-        update orleans_versions set version = version + 1 where deployment_id = @DeploymentId and version = @Version returning deployment_id),
+        update orleans_versions set version = version + 1 where deployment_id = @DeploymentId and version = @Version
+        returning deployment_id),
     changed as (
         update orleans_members m set status = @Status, suspect_times = @SuspectTimes, i_am_alive_time = @IAmAliveTime
         from raised

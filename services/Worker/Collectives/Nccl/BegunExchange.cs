@@ -6,7 +6,10 @@ namespace Cluster.Worker.Collectives.Nccl;
 /// <summary>An exchange that is on NCCL's stream, or that could not be put there: which <see cref="Wait"/> says.</summary>
 internal sealed class BegunExchange : IBegunExchange
 {
-    /// <summary>How long to look at the event without pause. Then a millisecond's sleep between two looks is little beside what has been waited already.</summary>
+    /// <summary>
+    /// How long to look at the event without pause. Then a millisecond's sleep between two looks is little beside what has been waited
+    /// already.
+    /// </summary>
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(5);
 
     /// <summary>Longest wait between two looks at the peers.</summary>
@@ -124,7 +127,9 @@ internal sealed class BegunExchange : IBegunExchange
             Thread.Sleep(1);
     }
 
-    /// <summary>NCCL takes its time over a call only while it still connects ranks; the operation's own deadline begins with <see cref="Wait"/>.</summary>
+    /// <summary>
+    /// NCCL takes its time over a call only while it still connects ranks; the operation's own deadline begins with <see cref="Wait"/>.
+    /// </summary>
     private void LookWhileBeginning()
     {
         if (Stopwatch.GetElapsedTime(lastBeginningLook) < LookUp)
@@ -132,6 +137,7 @@ internal sealed class BegunExchange : IBegunExchange
         lastBeginningLook = Stopwatch.GetTimestamp();
         transport.LookWhileBeginning();
         if (Stopwatch.GetElapsedTime(began) >= transport.Patience)
-            throw new DeviceException(FormattableString.Invariant($"NCCL has been taking the call for {transport.Patience.TotalSeconds:0.###} s"));
+            throw new DeviceException(
+                FormattableString.Invariant($"NCCL has been taking the call for {transport.Patience.TotalSeconds:0.###} s"));
     }
 }

@@ -3,7 +3,10 @@ using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 
-/// <summary>How ranks with GPUs are joined beside the CPU's memory: by NCCL where each has a card of its own, through the CPU's memory where two share one.</summary>
+/// <summary>
+/// How ranks with GPUs are joined beside the CPU's memory: by NCCL where each has a card of its own, through the CPU's memory where two
+/// share one.
+/// </summary>
 internal static class CudaTransports
 {
     /// <summary>What a rank tells the others of itself: its card, and in words why it has none or no NCCL.</summary>
@@ -30,14 +33,16 @@ internal static class CudaTransports
             if (records.Select(record => record.Card).Distinct().Count() < records.Count)
                 return new StagedTransport(host, device!);
             RequireNone(records, members, record => record.NoNccl);
-            return NcclTransport.Join(host, nccl!, device!, members, options, Joining(OperationKind.Broadcast, NcclLibrary.UniqueId.Bytes, members, options));
+            return NcclTransport.Join(
+                host, nccl!, device!, members, options, Joining(OperationKind.Broadcast, NcclLibrary.UniqueId.Bytes, members, options));
         }
         catch (Exception e)
         {
             device?.Dispose();
             host.Dispose();
             if (e is DeviceException)
-                throw new CollectiveException(CollectiveFault.NotConnected, peer: -1, $"rank {members.JobRank(members.Me)} could not be joined to its peers by NCCL: {e.Message}", e);
+                throw new CollectiveException(CollectiveFault.NotConnected, peer: -1,
+                    $"rank {members.JobRank(members.Me)} could not be joined to its peers by NCCL: {e.Message}", e);
             throw;
         }
     }
@@ -55,7 +60,8 @@ internal static class CudaTransports
         }
     }
 
-    private static unsafe List<Record> Tell(CollectiveTransport host, GroupMembers members, CollectiveOptions options, CudaDevice? device, string noDevice, string noNccl)
+    private static unsafe List<Record> Tell(
+        CollectiveTransport host, GroupMembers members, CollectiveOptions options, CudaDevice? device, string noDevice, string noNccl)
     {
         var mine = new byte[RecordBytes];
         device?.Uuid.CopyTo(mine, 0);
@@ -65,19 +71,22 @@ internal static class CudaTransports
         fixed (byte* from = mine, to = all)
             host.AllGather((nint)from, (nint)to, RecordBytes, Joining(OperationKind.AllGather, RecordBytes, members, options));
         return [.. all.Chunk(RecordBytes).Select(record => new Record(
-            Convert.ToHexString(record.AsSpan(0, CudaDriver.UuidBytes)), Read(record.AsSpan(CudaDriver.UuidBytes, WordsBytes)), Read(record.AsSpan(CudaDriver.UuidBytes + WordsBytes))))];
+            Convert.ToHexString(record.AsSpan(0, CudaDriver.UuidBytes)), Read(record.AsSpan(CudaDriver.UuidBytes, WordsBytes)),
+            Read(record.AsSpan(CudaDriver.UuidBytes + WordsBytes))))];
     }
 
     private static void RequireNone(List<Record> records, GroupMembers members, Func<Record, string> reason)
     {
         if (records.FindIndex(record => reason(record).Length > 0) is >= 0 and var member)
-            throw new NotSupportedException($"rank {members.JobRank(member)} cannot exchange values on its GPU: {reason(records[member])}; or set resources.deviceKind to cpu");
+            throw new NotSupportedException($"rank {members.JobRank(member)} cannot exchange values on its GPU: {reason(records[member])}; "
+                + "or set resources.deviceKind to cpu");
     }
 
     private static Operation Joining(OperationKind kind, long bytes, GroupMembers members, CollectiveOptions options) =>
         new(kind, "join devices", bytes, members, options.ConnectTimeout);
 
-    private static void Write(string words, Span<byte> place) => Encoding.UTF8.GetEncoder().Convert(words, place, flush: false, out _, out _, out _);
+    private static void Write(string words, Span<byte> place) =>
+        Encoding.UTF8.GetEncoder().Convert(words, place, flush: false, out _, out _, out _);
 
     private static string Read(ReadOnlySpan<byte> place) => Encoding.UTF8.GetString(place).TrimEnd('\0');
 

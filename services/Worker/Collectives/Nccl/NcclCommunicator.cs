@@ -4,7 +4,9 @@ using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 
-/// <summary>One of NCCL's communicators, with a stream of its own. Calls put work on the stream and return; they may come from any thread.</summary>
+/// <summary>
+/// One of NCCL's communicators, with a stream of its own. Calls put work on the stream and return; they may come from any thread.
+/// </summary>
 internal sealed unsafe class NcclCommunicator : IDisposable
 {
     // By the codes of Reduction: float32, float64, bfloat16, float16, int64; and sum, mean, min, max.

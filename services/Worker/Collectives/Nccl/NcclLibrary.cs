@@ -63,7 +63,8 @@ internal sealed unsafe class NcclLibrary
             throw new DeviceException($"{call} answers {Describe(result)}");
     }
 
-    public string Describe(int result) => FormattableString.Invariant($"'{Marshal.PtrToStringUTF8((nint)errorString(result))}' (ncclResult_t {result})");
+    public string Describe(int result) =>
+        FormattableString.Invariant($"'{Marshal.PtrToStringUTF8((nint)errorString(result))}' (ncclResult_t {result})");
 
     /// <summary>ncclUniqueId, which calls take by value.</summary>
     public struct UniqueId
@@ -73,7 +74,9 @@ internal sealed unsafe class NcclLibrary
         public fixed byte Value[Bytes];
     }
 
-    /// <summary>ncclConfig_t as 2.14 has it; later versions take what it lacks by default, since size and version say which it is.</summary>
+    /// <summary>
+    /// ncclConfig_t as 2.14 has it; later versions take what it lacks by default, since size and version say which it is.
+    /// </summary>
     public struct Config
     {
         private nuint size;
@@ -81,6 +84,7 @@ internal sealed unsafe class NcclLibrary
         private uint version;
         private int blocking;
 
-        public static Config NonBlocking() => new() { size = (nuint)sizeof(Config), magic = 0xcafebeef, version = OldestVersion, blocking = 0 };
+        public static Config NonBlocking() =>
+            new() { size = (nuint)sizeof(Config), magic = 0xcafebeef, version = OldestVersion, blocking = 0 };
     }
 }

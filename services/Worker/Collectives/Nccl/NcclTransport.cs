@@ -3,10 +3,13 @@ using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 
-/// <summary>Values on GPUs go by NCCL, those in the CPU's memory as they would without; the other transport also tells who is late or dead, which NCCL does not.</summary>
+/// <summary>
+/// Values on GPUs go by NCCL, those in the CPU's memory as they would without; the other transport also tells who is late or dead, which
+/// NCCL does not.
+/// </summary>
 /// <remarks>
-/// Messages have a communicator of two ranks a direction, made with the first of them: NCCL's sends wait for their receipt, and on one stream two ranks that send to
-/// each other would wait for ever.
+/// Messages have a communicator of two ranks a direction, made with the first of them: NCCL's sends wait for their receipt, and on one
+/// stream two ranks that send to each other would wait for ever.
 /// </remarks>
 internal sealed class NcclTransport : CollectiveTransport
 {
@@ -19,7 +22,8 @@ internal sealed class NcclTransport : CollectiveTransport
     private readonly Dictionary<(int Peer, bool Sending), NcclCommunicator> pairs = [];
     private volatile int culpritOfAbort = -1;
 
-    private NcclTransport(CollectiveTransport host, NcclLibrary nccl, CudaDevice device, NcclCommunicator all, GroupMembers members, TimeSpan patience)
+    private NcclTransport(
+        CollectiveTransport host, NcclLibrary nccl, CudaDevice device, NcclCommunicator all, GroupMembers members, TimeSpan patience)
     {
         (this.host, this.nccl, this.device, this.all, this.members, Patience) = (host, nccl, device, all, members, patience);
         Name = "nccl+" + host.Name;
@@ -31,7 +35,8 @@ internal sealed class NcclTransport : CollectiveTransport
     internal TimeSpan Patience { get; }
 
     /// <summary>Joins the ranks of <paramref name="host"/>, which is the new transport's from here on. A call on every rank.</summary>
-    public static unsafe NcclTransport Join(CollectiveTransport host, NcclLibrary nccl, CudaDevice device, GroupMembers members, CollectiveOptions options, in Operation operation)
+    public static unsafe NcclTransport Join(CollectiveTransport host, NcclLibrary nccl, CudaDevice device, GroupMembers members,
+        CollectiveOptions options, in Operation operation)
     {
         var id = members.Me == 0 ? nccl.NewUniqueId() : default;
         host.Broadcast((nint)(&id), NcclLibrary.UniqueId.Bytes, root: 0, operation);
@@ -52,7 +57,8 @@ internal sealed class NcclTransport : CollectiveTransport
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         return device.Holds(values)
-            ? Begin(all, (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream), "ncclAllReduce")
+            ? Begin(all, (nccl, communicator, stream) => nccl.AllReduce(values, values, (nuint)count, type, op, communicator, stream),
+                "ncclAllReduce")
             : null;
     }
 
@@ -60,7 +66,8 @@ internal sealed class NcclTransport : CollectiveTransport
     {
         var (type, op) = (NcclCommunicator.TypeOf(reduction), NcclCommunicator.OperatorOf(reduction));
         if (device.Holds(input))
-            Begin(all, (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)count, type, op, communicator, stream), "ncclReduceScatter").Wait(operation);
+            Begin(all, (nccl, communicator, stream) => nccl.ReduceScatter(input, output, (nuint)count, type, op, communicator, stream),
+                "ncclReduceScatter").Wait(operation);
         else
             host.ReduceScatter(input, output, count, reduction, operation);
     }
@@ -68,7 +75,8 @@ internal sealed class NcclTransport : CollectiveTransport
     public override unsafe void AllGather(nint input, nint output, long bytes, in Operation operation)
     {
         if (device.Holds(input))
-            Begin(all, (nccl, communicator, stream) => nccl.AllGather(input, output, (nuint)bytes, NcclLibrary.Bytes, communicator, stream), "ncclAllGather").Wait(operation);
+            Begin(all, (nccl, communicator, stream) => nccl.AllGather(input, output, (nuint)bytes, NcclLibrary.Bytes, communicator, stream),
+                "ncclAllGather").Wait(operation);
         else
             host.AllGather(input, output, bytes, operation);
     }
@@ -76,7 +84,9 @@ internal sealed class NcclTransport : CollectiveTransport
     public override unsafe void Broadcast(nint values, long bytes, int root, in Operation operation)
     {
         if (device.Holds(values))
-            Begin(all, (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream), "ncclBroadcast").Wait(operation);
+            Begin(all,
+                (nccl, communicator, stream) => nccl.Broadcast(values, values, (nuint)bytes, NcclLibrary.Bytes, root, communicator, stream),
+                "ncclBroadcast").Wait(operation);
         else
             host.Broadcast(values, bytes, root, operation);
     }
@@ -86,7 +96,8 @@ internal sealed class NcclTransport : CollectiveTransport
         if (!device.Holds(values))
             host.Send(values, bytes, destination, operation);
         else
-            Begin(Pair(destination, sending: true, operation), (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream), "ncclSend").Wait(operation);
+            Begin(Pair(destination, sending: true, operation),
+                (nccl, pair, stream) => nccl.Send(values, (nuint)bytes, NcclLibrary.Bytes, 1, pair, stream), "ncclSend").Wait(operation);
     }
 
     public override unsafe void Receive(nint values, long bytes, int source, in Operation operation)
@@ -94,7 +105,8 @@ internal sealed class NcclTransport : CollectiveTransport
         if (!device.Holds(values))
             host.Receive(values, bytes, source, operation);
         else
-            Begin(Pair(source, sending: false, operation), (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream), "ncclRecv").Wait(operation);
+            Begin(Pair(source, sending: false, operation),
+                (nccl, pair, stream) => nccl.Receive(values, (nuint)bytes, NcclLibrary.Bytes, 0, pair, stream), "ncclRecv").Wait(operation);
     }
 
     public override void Barrier(in Operation operation) => host.Barrier(operation);
@@ -154,7 +166,8 @@ internal sealed class NcclTransport : CollectiveTransport
             throw operation.Unfinished("NCCL did not join the ranks in time");
     }
 
-    private BegunExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) => new(this, device, communicator, call, name);
+    private BegunExchange Begin(NcclCommunicator communicator, NcclCommunicator.Call call, string name) =>
+        new(this, device, communicator, call, name);
 
     /// <summary>Its id goes by the other transport, ahead of the pair's first message.</summary>
     private unsafe NcclCommunicator Pair(int peer, bool sending, in Operation operation)

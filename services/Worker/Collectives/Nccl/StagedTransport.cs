@@ -4,7 +4,9 @@ using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Collectives.Nccl;
 
-/// <summary>Values on a GPU that NCCL does not serve, since two ranks share it: copied to the CPU's memory, exchanged there, and copied back.</summary>
+/// <summary>
+/// Values on a GPU that NCCL does not serve, since two ranks share it: copied to the CPU's memory, exchanged there, and copied back.
+/// </summary>
 internal sealed class StagedTransport(CollectiveTransport host, CudaDevice device) : CollectiveTransport
 {
     private delegate void Exchange(nint input, nint output);
@@ -21,7 +23,8 @@ internal sealed class StagedTransport(CollectiveTransport host, CudaDevice devic
     public override void ReduceScatter(nint input, nint output, long count, Reduction reduction, in Operation operation)
     {
         var call = operation;
-        Staged(input, operation.Bytes, output, count * reduction.ElementBytes, operation, (from, to) => host.ReduceScatter(from, to, count, reduction, call));
+        Staged(input, operation.Bytes, output, count * reduction.ElementBytes, operation,
+            (from, to) => host.ReduceScatter(from, to, count, reduction, call));
     }
 
     /// <param name="bytes">As in the base: the output is larger by the number of ranks.</param>

@@ -3,7 +3,9 @@ using System.Numerics.Tensors;
 
 namespace Cluster.Worker.Collectives.Reductions;
 
-/// <summary>Of the types that .NET reckons with. Sums of <see cref="Half"/> are rounded after every rank, as its own addition rounds.</summary>
+/// <summary>
+/// Of the types that .NET reckons with. Sums of <see cref="Half"/> are rounded after every rank, as its own addition rounds.
+/// </summary>
 internal sealed unsafe class NumberReduction<T>(ReduceOp op, int ranks, int code) : Reduction(sizeof(T), code)
     where T : unmanaged, INumber<T>
 {

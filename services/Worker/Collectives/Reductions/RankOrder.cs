@@ -12,7 +12,8 @@ internal static class RankOrder
     /// <summary>Reduces <paramref name="count"/> elements at each address, in the order of the addresses.</summary>
     /// <param name="reduction">What to do.</param>
     /// <param name="addresses">One a rank; at least two.</param>
-    /// <param name="partial">Where intermediate results go: the first address, or the target if it is none of those after the second.</param>
+    /// <param name="partial">Where intermediate results go: the first address, or the target if it is none of those after the
+    /// second.</param>
     /// <param name="target">Where the result goes; may be any of the addresses.</param>
     /// <param name="count">Elements.</param>
     /// <param name="finish">Whether no more ranks' values will be added.</param>

@@ -28,7 +28,8 @@ internal abstract class Reduction(int elementBytes, int code)
         var type = Array.IndexOf(Types, typeof(T));
         var code = 1 + (type * Operators) + (int)op;
         if (!Enum.IsDefined(op))
-            throw new ArgumentOutOfRangeException(nameof(op), op, $"op is {(int)op}; it is one of {string.Join(", ", Enum.GetNames<ReduceOp>())}");
+            throw new ArgumentOutOfRangeException(
+                nameof(op), op, $"op is {(int)op}; it is one of {string.Join(", ", Enum.GetNames<ReduceOp>())}");
         return type switch
         {
             0 => new NumberReduction<float>(op, ranks, code),
@@ -36,7 +37,8 @@ internal abstract class Reduction(int elementBytes, int code)
             2 => new BFloat16Reduction(op, ranks, code),
             3 => new NumberReduction<Half>(op, ranks, code),
             4 => new NumberReduction<long>(op, ranks, code),
-            _ => throw new NotSupportedException($"values of type {typeof(T).Name} are not reduced; use one of {string.Join(", ", TypeNames)}"),
+            _ => throw new NotSupportedException(
+                $"values of type {typeof(T).Name} are not reduced; use one of {string.Join(", ", TypeNames)}"),
         };
     }
 

@@ -12,10 +12,13 @@ internal static partial class Futex
     {
         Architecture.X64 => 202,
         Architecture.Arm64 => 98,
-        var other => throw new PlatformNotSupportedException($"no futex call number is known for {other}; shared-memory collectives run on x64 and arm64"),
+        var other => throw new PlatformNotSupportedException(
+            $"no futex call number is known for {other}; shared-memory collectives run on x64 and arm64"),
     };
 
-    /// <summary>Sleeps while the word still holds <paramref name="value"/>, until woken, at most for <paramref name="timeout"/>; may return early.</summary>
+    /// <summary>
+    /// Sleeps while the word still holds <paramref name="value"/>, until woken, at most for <paramref name="timeout"/>; may return early.
+    /// </summary>
     public static unsafe void SleepWhile(int* word, int value, TimeSpan timeout)
     {
         // EAGAIN (the word has changed), EINTR and ETIMEDOUT all mean the same to the caller: look again.

@@ -1,6 +1,8 @@
 namespace Cluster.Worker.Collectives.SharedMemory;
 
-/// <summary>Messages from one rank to another of its node: the sender fills the pair's mailbox, the receiver empties it, portion by portion.</summary>
+/// <summary>
+/// Messages from one rank to another of its node: the sender fills the pair's mailbox, the receiver empties it, portion by portion.
+/// </summary>
 internal sealed unsafe class Mailboxes(byte* segment, SegmentLayout layout, NodeRanks ranks, int me)
 {
     public void Send(nint message, long bytes, int destination, in Operation operation)

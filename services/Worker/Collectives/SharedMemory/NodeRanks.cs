@@ -70,7 +70,9 @@ internal sealed unsafe class NodeRanks
         }
     }
 
-    /// <summary>Adds one to a word of this rank's and wakes who sleeps on it. A full fence: what was written before is seen first.</summary>
+    /// <summary>
+    /// Adds one to a word of this rank's and wakes who sleeps on it. A full fence: what was written before is seen first.
+    /// </summary>
     public static void Advance(int* word, int* sleepers)
     {
         Interlocked.Increment(ref *word);
@@ -146,7 +148,9 @@ internal sealed unsafe class NodeRanks
         return false;
     }
 
-    /// <summary>Throws if a peer is gone, unless the awaited word has come meanwhile: the peer may have left after its last phase.</summary>
+    /// <summary>
+    /// Throws if a peer is gone, unless the awaited word has come meanwhile: the peer may have left after its last phase.
+    /// </summary>
     private void CheckPeers(int* word, int target, int awaited, in Operation operation)
     {
         var mine = Header(me);

@@ -50,7 +50,8 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
     /// <param name="options">The same on every rank: they decide the layout.</param>
     /// <param name="cancellationToken">Cancels the reservation.</param>
     public static async Task<SharedMemoryTransport> JoinAsync(
-        int[] groupRanks, GroupMembers members, SharedMemoryReservation reserve, CollectiveOptions options, CancellationToken cancellationToken)
+        int[] groupRanks, GroupMembers members, SharedMemoryReservation reserve, CollectiveOptions options,
+        CancellationToken cancellationToken)
     {
         var places = new SegmentLayout(groupRanks.Length, options.ChunkBytes);
         var path = await reserve("collectives", places.TotalBytes, cancellationToken);
@@ -187,7 +188,8 @@ internal sealed class SharedMemoryTransport : CollectiveTransport
         segment.Dispose();
     }
 
-    private unsafe void ReduceInPlace(MappedFile map, SharedBuffer buffer, long position, long count, Reduction reduction, long place, in Operation operation)
+    private unsafe void ReduceInPlace(
+        MappedFile map, SharedBuffer buffer, long position, long count, Reduction reduction, long place, in Operation operation)
     {
         var slice = Slices.Of(count, ranks.Count, me);
         for (var rank = 0; rank < ranks.Count; rank++)

@@ -17,7 +17,8 @@ internal sealed unsafe class BFloat16Wire(nint scratch, int ranks, int depth, lo
 
     private readonly int places = 2 * depth;
 
-    public static long ScratchBytes(int ranks, int depth, long largest) => largest * ((ranks * sizeof(float)) + (((4 * ranks) + 2) * depth * ElementBytes));
+    public static long ScratchBytes(int ranks, int depth, long largest) =>
+        largest * ((ranks * sizeof(float)) + (((4 * ranks) + 2) * depth * ElementBytes));
 
     /// <returns>What to send of a slice.</returns>
     public nint PackSlice(int chunk, int peer, nint values, long count) => Pack(values, Place(peer, chunk), count);
@@ -44,12 +45,14 @@ internal sealed unsafe class BFloat16Wire(nint scratch, int ranks, int depth, lo
 
     public static nint Pack(nint values, nint packed, long count)
     {
-        BFloat16Conversion.Narrow(new ReadOnlySpan<float>((float*)values, checked((int)count)), new Span<BFloat16>((BFloat16*)packed, (int)count));
+        BFloat16Conversion.Narrow(
+            new ReadOnlySpan<float>((float*)values, checked((int)count)), new Span<BFloat16>((BFloat16*)packed, (int)count));
         return packed;
     }
 
     public static void Unpack(nint packed, nint values, long count) =>
-        BFloat16Conversion.Widen(new ReadOnlySpan<BFloat16>((BFloat16*)packed, checked((int)count)), new Span<float>((float*)values, (int)count));
+        BFloat16Conversion.Widen(
+            new ReadOnlySpan<BFloat16>((BFloat16*)packed, checked((int)count)), new Span<float>((float*)values, (int)count));
 
     private nint Place(int row, int chunk) =>
         scratch + (nint)((ranks * largest * sizeof(float)) + (((row * places) + (chunk % places)) * largest * ElementBytes));

@@ -158,10 +158,13 @@ internal sealed unsafe class PeerLink : IDisposable
         Span<byte> info = stackalloc byte[TcpInfoBytes];
         ReadTcpInfo(info);
         var isAsking = BinaryPrimitives.ReadUInt32LittleEndian(info[unackedAt..]) > 0 || info[probesAt] > 1;
-        return info[TcpStateAt] == TcpClosed || (isAsking && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds);
+        return info[TcpStateAt] == TcpClosed
+            || (isAsking && BinaryPrimitives.ReadUInt32LittleEndian(info[lastAckAt..]) > longest.TotalMilliseconds);
     }
 
-    /// <summary>Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.</summary>
+    /// <summary>
+    /// Gives the exchange up: what has not begun is dropped, and behind what has begun the peer is told whom this rank blames.
+    /// </summary>
     public void BeginFarewell(int culprit)
     {
         HasBegunFarewell = true;
@@ -260,7 +263,8 @@ internal sealed unsafe class PeerLink : IDisposable
             throw operation.Aborted(Peer, (int)operationBytes);
         var sequence = BinaryPrimitives.ReadInt32LittleEndian(header[4..]);
         var messageBytes = BinaryPrimitives.ReadInt64LittleEndian(header[16..]);
-        if (signature != operation.Signature || operationBytes != operation.Bytes || messageBytes != transfer.Remaining || sequence != receiveSequence)
+        if (signature != operation.Signature || operationBytes != operation.Bytes || messageBytes != transfer.Remaining
+            || sequence != receiveSequence)
             throw operation.OutOfStep(Peer, signature, operationBytes);
         receiveSequence++;
         transfer.HasBegun = true;

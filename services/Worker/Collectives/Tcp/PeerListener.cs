@@ -40,7 +40,9 @@ internal sealed class PeerListener : IDisposable
     public PeerEndpoint OnThisNode(PeerEndpoint peer) =>
         peer with { Address = new IPEndPoint(address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
 
-    /// <summary>Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.</summary>
+    /// <summary>
+    /// Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.
+    /// </summary>
     /// <param name="expected">Who will connect, and what for.</param>
     /// <param name="found">Filled as they come, also when the wait fails.</param>
     /// <param name="cancellationToken">Ends the wait.</param>

@@ -11,8 +11,8 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// </summary>
 /// <remarks>
 /// acceptor → connector: 8 bytes greeting, 32 bytes challenge A.
-/// connector → acceptor: its rank, the rank it means to reach and what the connection is for (4 bytes each, called P), 32 bytes challenge C,
-/// HMAC-SHA256(secret, "connect", P, A, C).
+/// connector → acceptor: its rank, the rank it means to reach and what the connection is for (4 bytes each, called P), 32 bytes challenge
+/// C, HMAC-SHA256(secret, "connect", P, A, C).
 /// acceptor → connector: HMAC-SHA256(secret, "accept", P, A, C).
 /// The role is part of what is signed, so an answer cannot be played back to its sender.
 /// Sockets are looked at in intervals instead of awaited: one that was awaited once wakes a thread of the framework at every later packet.
@@ -30,7 +30,8 @@ internal static class PeerProof
 
     /// <summary>The listening side.</summary>
     /// <returns>Who proved itself, and what for; null if the other side did not.</returns>
-    public static async Task<(int Rank, PeerChannel Channel)?> AcceptAsync(Socket socket, string secret, int myRank, CancellationToken cancellationToken)
+    public static async Task<(int Rank, PeerChannel Channel)?> AcceptAsync(
+        Socket socket, string secret, int myRank, CancellationToken cancellationToken)
     {
         var myChallenge = RandomNumberGenerator.GetBytes(ChallengeBytes);
         await SendAsync(socket, Joined(Greeting, myChallenge), cancellationToken);
@@ -53,7 +54,8 @@ internal static class PeerProof
 
     /// <summary>The connecting side.</summary>
     /// <returns>Whether the other side proved itself.</returns>
-    public static async Task<bool> ConnectAsync(Socket socket, string secret, int myRank, int theirRank, PeerChannel channel, CancellationToken cancellationToken)
+    public static async Task<bool> ConnectAsync(
+        Socket socket, string secret, int myRank, int theirRank, PeerChannel channel, CancellationToken cancellationToken)
     {
         var purpose = Purpose(myRank, theirRank, channel);
         var hello = await ReceiveAsync(socket, Greeting.Length + ChallengeBytes, cancellationToken);

@@ -15,7 +15,8 @@ namespace Cluster.Worker.Collectives.Tcp;
 internal sealed class StreamedReduction : ITransferObserver
 {
     /// <summary>
-    /// Enough that a result can travel out and the next slice in while another is received. More is slower: what is under way outgrows a core's cache.
+    /// Enough that a result can travel out and the next slice in while another is received. More is slower: what is under way outgrows a
+    /// core's cache.
     /// </summary>
     private const int Depth = 3;
 

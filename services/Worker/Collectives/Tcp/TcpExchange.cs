@@ -18,7 +18,9 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     /// <summary>Longest silence of a peer's machine, which answers whatever its processes do.</summary>
     private static readonly TimeSpan LongestSilence = TimeSpan.FromSeconds(4);
 
-    /// <summary>Longest wait for peers to take notice that this rank gives up. They are in the same exchange, so it is usually over at once.</summary>
+    /// <summary>
+    /// Longest wait for peers to take notice that this rank gives up. They are in the same exchange, so it is usually over at once.
+    /// </summary>
     private static readonly TimeSpan FarewellTime = TimeSpan.FromSeconds(1);
 
     private static readonly TimeSpan FarewellLookUp = TimeSpan.FromMilliseconds(10);
@@ -27,7 +29,10 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     private readonly SocketCalls.Watch[] watches = new SocketCalls.Watch[links.Length];
     private volatile int culpritOfAbort = -1;
 
-    /// <summary>Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were queued.</summary>
+    /// <summary>
+    /// Returns when all is moved. A fault is told to the other peers before it is thrown, while the values still lie where they were
+    /// queued.
+    /// </summary>
     public void Run(in Operation operation, ITransferObserver? observer = null)
     {
         lock (gate)
@@ -45,7 +50,10 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
         }
     }
 
-    /// <summary>Ends an exchange that another thread is at, and tells every peer that has not been told that this rank gives up, and because of whom.</summary>
+    /// <summary>
+    /// Ends an exchange that another thread is at, and tells every peer that has not been told that this rank gives up, and because of
+    /// whom.
+    /// </summary>
     public void Abort(int culprit)
     {
         culpritOfAbort = culprit;
@@ -137,5 +145,6 @@ internal sealed class TcpExchange(PeerLink?[] links, PeerLink?[] companions, Gro
     }
 
     /// <summary>The one that has given least so far: others may wait for it just as this rank does.</summary>
-    private int MostAwaited() => links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving).MaxBy(link => link.Awaited)!.Peer;
+    private int MostAwaited() =>
+        links.OfType<PeerLink>().Where(link => link.IsSending || link.IsReceiving).MaxBy(link => link.Awaited)!.Peer;
 }

@@ -19,7 +19,8 @@ internal static class TcpMesh
         try
         {
             var lower = Enumerable.Range(0, rank).SelectMany(peer => Channels, (peer, channel) => (peer, channel));
-            var higher = Enumerable.Range(rank + 1, endpoints.Count - rank - 1).SelectMany(peer => Channels, (peer, channel) => (peer, channel)).ToHashSet();
+            var higher = Enumerable.Range(rank + 1, endpoints.Count - rank - 1)
+                .SelectMany(peer => Channels, (peer, channel) => (peer, channel)).ToHashSet();
             var joining = lower
                 .Select(call => CallAsync(Reached(endpoints[call.peer]), call.channel, rank, secret, sockets, failed.Token))
                 .Append(listener.AcceptAsync(higher, sockets, failed.Token))

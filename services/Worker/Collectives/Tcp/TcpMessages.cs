@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace Cluster.Worker.Collectives.Tcp;
 
-/// <summary>Messages between two ranks, over connections of their own: any thread may send to one peer while others receive from it.</summary>
+/// <summary>
+/// Messages between two ranks, over connections of their own: any thread may send to one peer while others receive from it.
+/// </summary>
 /// <param name="links">One a rank; null for this one.</param>
 /// <param name="companions">See <see cref="TcpExchange"/>.</param>
 /// <param name="members">The group.</param>

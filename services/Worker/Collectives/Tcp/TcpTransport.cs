@@ -161,7 +161,8 @@ internal sealed class TcpTransport : CollectiveTransport
             HandRound: true));
 
         nint OwnSlice(int chunk) =>
-            values + (nint)(((chunk * chunkLength) + Slices.Of(Math.Min(chunkLength, count - (chunk * chunkLength)), WorldSize, rank).Start) * size);
+            values + (nint)(((chunk * chunkLength) + Slices.Of(Math.Min(chunkLength, count - (chunk * chunkLength)), WorldSize, rank).Start)
+                * size);
     }
 
     private void Stream(Reduction reduction, in Operation operation, StreamedReduction.Plan plan) =>

@@ -4,8 +4,10 @@ using Cluster.Worker.Data.Pictures;
 namespace Cluster.Worker.Data.Formats;
 
 /// <summary>CIFAR-10 and CIFAR-100, binary version: records of one or two labels and 3 × 32 × 32 bytes.</summary>
-/// <remarks>https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version". CIFAR-100's records begin with the coarse label, then the fine one.
-/// The files may lie in <c>dataRoot/NAME</c> or in the folder of the published archive, there or in the data root itself.</remarks>
+/// <remarks>
+/// https://www.cs.toronto.edu/~kriz/cifar.html, "Binary version". CIFAR-100's records begin with the coarse label, then the fine one.
+/// The files may lie in <c>dataRoot/NAME</c> or in the folder of the published archive, there or in the data root itself.
+/// </remarks>
 public static class CifarDataSet
 {
     private const int Channels = 3;
@@ -20,7 +22,8 @@ public static class CifarDataSet
         if (Folder(dataRoot, definition.Name) is not { } folder)
         {
             throw new DataUnavailableException(
-                $"{Path.Combine(dataRoot, definition.Name, train[0])} does not exist, nor is it in {ArchiveFolder(definition.Name)}; unpack the binary version of {definition.Name} on this node");
+                $"{Path.Combine(dataRoot, definition.Name, train[0])} does not exist, nor is it in {ArchiveFolder(definition.Name)}; "
+                    + $"unpack the binary version of {definition.Name} on this node");
         }
 
         return new ImageDataSet(
@@ -73,7 +76,8 @@ public static class CifarDataSet
         {
             using var file = DataFolder.OpenFile(path);
             if (file.Length != (long)labels.Length * record.Length)
-                throw new DataSetException($"{path} has {file.Length} bytes; {labels.Length} records of {record.Length} bytes have {(long)labels.Length * record.Length}");
+                throw new DataSetException($"{path} has {file.Length} bytes; {labels.Length} records of {record.Length} bytes have "
+                    + $"{(long)labels.Length * record.Length}");
             for (var i = 0; i < labels.Length; i++)
             {
                 file.ReadExactly(record);
@@ -81,7 +85,8 @@ public static class CifarDataSet
                 if (labels[i] >= definition.Classes)
                 {
                     throw new DataSetException(
-                        $"{path}, byte {((long)i * record.Length) + labelAt}: label {labels[i]}; {definition.Name} has classes 0 to {definition.Classes - 1} here");
+                        $"{path}, byte {((long)i * record.Length) + labelAt}: label {labels[i]}; "
+                            + $"{definition.Name} has classes 0 to {definition.Classes - 1} here");
                 }
 
                 Interleave(record.AsSpan(labelBytes), pixels.Slice(i * planeBytes * Channels, planeBytes * Channels));

@@ -28,7 +28,8 @@ internal static class DataFolder
         && real.AsSpan().StartsWith([.. root.AsSpan().TrimEnd((byte)'/'), (byte)'/']);
 
     /// <summary>Of a link, in words that follow its name.</summary>
-    public static string WhyRefused(string dataRoot) => $"is a link that leads out of the data root {dataRoot}; copy the files there or mount them";
+    public static string WhyRefused(string dataRoot) =>
+        $"is a link that leads out of the data root {dataRoot}; copy the files there or mount them";
 
     /// <summary>Opens what is a file, or a link to one: a FIFO would be waited for.</summary>
     /// <exception cref="DataSetException">It is something else.</exception>

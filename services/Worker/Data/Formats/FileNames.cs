@@ -10,9 +10,11 @@ internal static class FileNames
     /// <summary>What systems and archivers leave beside a user's files, by its whole name; besides, everything hidden.</summary>
     private static readonly HashSet<string> Leftovers = new(StringComparer.OrdinalIgnoreCase)
     {
-        "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "Icon\r", "$RECYCLE.BIN", "System Volume Information", // Windows, macOS
+        // Windows, macOS
+        "Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "Icon\r", "$RECYCLE.BIN", "System Volume Information",
         "__MACOSX", "Network Trash Folder", "Temporary Items", // macOS, in its archives and on shares
-        "@eaDir", "@Recycle", "@Recently-Snapshot", "@tmp", "#recycle", "#snapshot", "lost+found", "aquota.user", "aquota.group", // storage and file systems
+        // storage and file systems
+        "@eaDir", "@Recycle", "@Recently-Snapshot", "@tmp", "#recycle", "#snapshot", "lost+found", "aquota.user", "aquota.group",
         "__pycache__",
     };
 
@@ -42,7 +44,8 @@ internal static class FileNames
     }
 
     /// <summary>For messages: what would upset a terminal or a log as <c>\xHH</c>.</summary>
-    public static string Shown(string name) => name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? $"\\x{(int)c:X2}" : $"{c}")) : name;
+    public static string Shown(string name) =>
+        name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? $"\\x{(int)c:X2}" : $"{c}")) : name;
 
     private static string Escaped(byte[] name)
     {

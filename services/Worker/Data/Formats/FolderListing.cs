@@ -3,15 +3,20 @@ namespace Cluster.Worker.Data.Formats;
 /// <summary>An entry of a folder, links followed.</summary>
 /// <param name="Name">Escaped where it is not UTF-8.</param>
 /// <param name="Kind">Still a link where it leads nowhere.</param>
-/// <param name="Fault">Why it can be neither read nor entered, in words that follow its name; null where nothing is known against it.</param>
-/// <param name="LeadsOut">Whether that is because it is a link out of the data root: a job may read what the node offers and nothing else.</param>
+/// <param name="Fault">Why it can be neither read nor entered, in words that follow its name; null where nothing is known against
+/// it.</param>
+/// <param name="LeadsOut">Whether that is because it is a link out of the data root: a job may read what the node offers and nothing
+/// else.</param>
 internal readonly record struct FolderEntry(string Name, FileKind Kind, string? Fault, bool LeadsOut = false)
 {
     public bool IsFolder => Kind == FileKind.Folder;
 }
 
 /// <summary>What a folder of the data root holds.</summary>
-/// <remarks>By the C library: .NET decodes names with loss, throws at a link that goes in a circle, and takes a FIFO for a file, which it then waits for.</remarks>
+/// <remarks>
+/// By the C library: .NET decodes names with loss, throws at a link that goes in a circle, and takes a FIFO for a file, which it then waits
+/// for.
+/// </remarks>
 internal static class FolderListing
 {
     /// <summary>In ordinal order, without what systems and archivers leave (<see cref="FileNames.IsLeftover"/>).</summary>

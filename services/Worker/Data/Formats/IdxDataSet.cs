@@ -32,12 +32,14 @@ public static class IdxDataSet
         var images = IdxFile.Read(imagesPath, rank: 3);
         var labels = IdxFile.Read(labelsPath, rank: 1);
         if (!images.Dims.SequenceEqual([samples, definition.Height, definition.Width]))
-            throw new DataSetException($"{imagesPath} holds {string.Join("×", images.Dims)} values; {definition.Name} has {samples}×{definition.Height}×{definition.Width}");
+            throw new DataSetException($"{imagesPath} holds {string.Join("×", images.Dims)} values; "
+                + $"{definition.Name} has {samples}×{definition.Height}×{definition.Width}");
         if (labels.Dims[0] != samples)
             throw new DataSetException($"{labelsPath} holds {labels.Dims[0]} labels for {samples} images");
         var wrong = labels.Values.AsSpan().IndexOfAnyExceptInRange((byte)0, (byte)(definition.Classes - 1));
         if (wrong >= 0)
-            throw new DataSetException($"{labelsPath}, byte {8 + wrong}: label {labels.Values[wrong]}; {definition.Name} has classes 0 to {definition.Classes - 1}");
+            throw new DataSetException($"{labelsPath}, byte {8 + wrong}: label {labels.Values[wrong]}; "
+                + $"{definition.Name} has classes 0 to {definition.Classes - 1}");
         return new StoredPart(new PictureSize(definition.Height, definition.Width), 1, images.Values, labels.Values);
     }
 
@@ -47,6 +49,8 @@ public static class IdxDataSet
         var gzipped = plain + ".gz";
         if (File.Exists(plain))
             return plain;
-        return File.Exists(gzipped) ? gzipped : throw new DataUnavailableException($"neither {plain} nor {gzipped} exists; install the data set on this node");
+        return File.Exists(gzipped)
+            ? gzipped
+            : throw new DataUnavailableException($"neither {plain} nor {gzipped} exists; install the data set on this node");
     }
 }

@@ -3,9 +3,13 @@ using System.IO.Compression;
 
 namespace Cluster.Worker.Data.Formats;
 
-/// <summary>The IDX format of the MNIST family: a magic number, the dims as big-endian 32-bit counts, then unsigned bytes; plain or gzipped.</summary>
-/// <remarks>http://yann.lecun.com/exdb/mnist, "The IDX file format". A file is believed only once all of it has been read: a header that promises
-/// gigabytes reserves nothing.</remarks>
+/// <summary>
+/// The IDX format of the MNIST family: a magic number, the dims as big-endian 32-bit counts, then unsigned bytes; plain or gzipped.
+/// </summary>
+/// <remarks>
+/// http://yann.lecun.com/exdb/mnist, "The IDX file format". A file is believed only once all of it has been read: a header that promises
+/// gigabytes reserves nothing.
+/// </remarks>
 public static class IdxFile
 {
     /// <summary>No data set of the family comes near it; a header beyond is damage or malice.</summary>
@@ -16,7 +20,8 @@ public static class IdxFile
     private const long FirstBytes = 1 << 20, Growth = 4;
 
     /// <summary>Reads the whole file.</summary>
-    /// <exception cref="DataSetException">The file is missing, is no IDX file of bytes, ends early or goes on too long. Names file and offset.</exception>
+    /// <exception cref="DataSetException">The file is missing, is no IDX file of bytes, ends early or goes on too long. Names file and
+    /// offset.</exception>
     public static IdxArray Read(string path, int rank)
     {
         try
@@ -38,7 +43,8 @@ public static class IdxFile
         if (got < header.Length)
             throw Damaged(path, got, $"the file ends within its header of {header.Length} bytes");
         if (header is not [0, 0, UnsignedByte, _, ..])
-            throw Damaged(path, 0, $"the magic number is {Convert.ToHexString(header, 0, 4)}; an IDX file of unsigned bytes begins with 000008");
+            throw Damaged(
+                path, 0, $"the magic number is {Convert.ToHexString(header, 0, 4)}; an IDX file of unsigned bytes begins with 000008");
         if (header[3] != rank)
             throw Damaged(path, 3, $"the file has {header[3]} dims where {rank} are needed");
 

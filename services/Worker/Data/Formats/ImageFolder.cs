@@ -3,7 +3,10 @@ using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data.Formats;
 
-/// <summary><c>train/CLASS/*.jpg</c>, <c>.jpeg</c> or <c>.png</c>, likewise <c>val</c> and, perhaps, <c>test</c>: the layout of torchvision's ImageFolder.</summary>
+/// <summary>
+/// <c>train/CLASS/*.jpg</c>, <c>.jpeg</c> or <c>.png</c>, likewise <c>val</c> and, perhaps, <c>test</c>: the layout of torchvision's
+/// ImageFolder.
+/// </summary>
 /// <remarks>Classes are numbered by their folders' names in <c>train</c>, in ordinal order. Only the names are kept in memory.</remarks>
 public sealed class ImageFolder : EncodedPart
 {
@@ -71,8 +74,10 @@ public sealed class ImageFolder : EncodedPart
         if (names.Count == 0)
             throw new DataSetException($"{folder}/train has no class folders; put the pictures of each class into a folder of its own");
         if (names.Count != classes)
-            throw new JobMisconfiguredException($"data.classes is {classes} but {folder}/train has {names.Count} class folders; make them equal");
-        return (Scan(dataRoot, Path.Combine(folder, "train"), names, names, decoding, notes), Part("val"), parts.Contains("test") ? Test() : None());
+            throw new JobMisconfiguredException(
+                $"data.classes is {classes} but {folder}/train has {names.Count} class folders; make them equal");
+        return (Scan(dataRoot, Path.Combine(folder, "train"), names, names, decoding, notes), Part("val"),
+            parts.Contains("test") ? Test() : None());
 
         ImageFolder Part(string part)
         {
@@ -126,7 +131,8 @@ public sealed class ImageFolder : EncodedPart
         return folders switch
         {
             [] => "has no class folders",
-            [var only] when !classes.Contains(only) => $"has a single folder, {FileNames.Shown(only)}, which is no class of the training part",
+            [var only]
+                when !classes.Contains(only) => $"has a single folder, {FileNames.Shown(only)}, which is no class of the training part",
             _ => null,
         };
     }
@@ -171,7 +177,8 @@ public sealed class ImageFolder : EncodedPart
         if (passedOver.Count > 0)
         {
             notes.Add(
-                $"{FileNames.Shown(folder)}: {passedOver} passed over, such as {passedOver.Example}; pictures end in {Readable} and lie in the class's folder itself");
+                $"{FileNames.Shown(folder)}: {passedOver} passed over, such as {passedOver.Example}; "
+                    + $"pictures end in {Readable} and lie in the class's folder itself");
         }
 
         return samples;
@@ -185,7 +192,8 @@ public sealed class ImageFolder : EncodedPart
         if (passedOver.Count > 0)
             found.Add($"{passedOver} passed over, such as {passedOver.Example}");
         return new DataSetException(
-            $"{FileNames.Shown(folder)} is a class of which no picture can be read: {(found.Count > 0 ? string.Join("; ", found) : "the folder is empty")}. " +
+            $"{FileNames.Shown(folder)} is a class of which no picture can be read: "
+                + $"{(found.Count > 0 ? string.Join("; ", found) : "the folder is empty")}. " +
             $"Put files there that end in {Readable}, in the folder itself, or remove the class");
     }
 

@@ -2,9 +2,13 @@ using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Formats;
 
-/// <summary>Mean and deviation of pictures that nobody has published them of: over all pixels of the first <see cref="Samples"/> training samples.</summary>
-/// <remarks>Sums of whole numbers, so that every rank finds the same. Pictures in files are shrunk as far as leaves 64 pixels a side, which takes a little from
-/// the deviation. Broken pictures are passed over.</remarks>
+/// <summary>
+/// Mean and deviation of pictures that nobody has published them of: over all pixels of the first <see cref="Samples"/> training samples.
+/// </summary>
+/// <remarks>
+/// Sums of whole numbers, so that every rank finds the same. Pictures in files are shrunk as far as leaves 64 pixels a side, which takes a
+/// little from the deviation. Broken pictures are passed over.
+/// </remarks>
 internal static class MeasuredNormalization
 {
     public const int Samples = 256;

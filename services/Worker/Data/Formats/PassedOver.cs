@@ -50,7 +50,8 @@ internal sealed class PassedOver
 
     private string Endings()
     {
-        var told = endings.OrderByDescending(pair => pair.Value).Take(EndingsTold).Select(pair => $"{(pair.Key.Length > 0 ? pair.Key : "no ending")} {pair.Value}");
+        var told = endings.OrderByDescending(pair => pair.Value).Take(EndingsTold)
+            .Select(pair => $"{(pair.Key.Length > 0 ? pair.Key : "no ending")} {pair.Value}");
         return string.Join(", ", endings.Count > EndingsTold ? told.Append("…") : told);
     }
 

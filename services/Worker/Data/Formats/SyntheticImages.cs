@@ -4,8 +4,10 @@ using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Formats;
 
-/// <summary>Pictures that need no files and can be learned in seconds: a class is a fixed random pattern of coarse blocks in each channel, a sample
-/// that pattern shifted by up to two pixels, dimmed and covered with noise.</summary>
+/// <summary>
+/// Pictures that need no files and can be learned in seconds: a class is a fixed random pattern of coarse blocks in each channel, a sample
+/// that pattern shifted by up to two pixels, dimmed and covered with noise.
+/// </summary>
 /// <remarks>The same on every machine: all of it follows from counters.</remarks>
 public sealed class SyntheticImages : ImagePart
 {
@@ -51,7 +53,8 @@ public sealed class SyntheticImages : ImagePart
     private static bool[,,] Pattern(DataDefinition definition, int label)
     {
         var blockPixels = BlockPixels(definition);
-        var pattern = new bool[definition.Channels, ((definition.Height - 1) / blockPixels) + 1, ((definition.Width - 1) / blockPixels) + 1];
+        var pattern = new bool[definition.Channels, ((definition.Height - 1) / blockPixels) + 1, ((definition.Width - 1) / blockPixels)
+            + 1];
         for (var c = 0; c < definition.Channels; c++)
         {
             var key = c == 0

@@ -3,8 +3,10 @@ using System.Formats.Tar;
 namespace Cluster.Worker.Data.Formats;
 
 /// <summary>The entries of a tar file from its first byte to its last: also of several that were put one behind the other.</summary>
-/// <remarks>A tar file ends with two blocks of zeros. <see cref="TarReader"/> stops there, and at the file's end too, so that a file that was cut between two
-/// entries looks whole to it.</remarks>
+/// <remarks>
+/// A tar file ends with two blocks of zeros. <see cref="TarReader"/> stops there, and at the file's end too, so that a file that was cut
+/// between two entries looks whole to it.
+/// </remarks>
 internal static class TarDirectory
 {
     private const int BlockBytes = 512;
@@ -13,8 +15,10 @@ internal static class TarDirectory
     /// <summary>By their first bytes: what a tar file is often packed with.</summary>
     private static readonly (byte[] Begin, string Name)[] Compressions =
     [
-        ([0x1F, 0x8B], "gzip"), ([0x28, 0xB5, 0x2F, 0xFD], "zstd"), ([0xFD, .. "7zXZ"u8], "xz"), ([.. "BZh"u8], "bzip2"), ([0x04, 0x22, 0x4D, 0x18], "lz4"),
-        ([.. "LZIP"u8], "lzip"), ([0x1F, 0x9D], "compress"), ([0x5D, 0, 0], "lzma"), ([.. "PK"u8, 3, 4], "zip"), ([.. "7z"u8, 0xBC, 0xAF], "7-Zip"),
+        ([0x1F, 0x8B], "gzip"), ([0x28, 0xB5, 0x2F, 0xFD], "zstd"), ([0xFD, .. "7zXZ"u8], "xz"), ([.. "BZh"u8], "bzip2"),
+        ([0x04, 0x22, 0x4D, 0x18], "lz4"),
+        ([.. "LZIP"u8], "lzip"), ([0x1F, 0x9D], "compress"), ([0x5D, 0, 0], "lzma"), ([.. "PK"u8, 3, 4], "zip"),
+        ([.. "7z"u8, 0xBC, 0xAF], "7-Zip"),
     ];
 
     /// <summary>Reads all entries' headers; of an entry's data what <paramref name="visit"/> does.</summary>
@@ -35,7 +39,8 @@ internal static class TarDirectory
                 {
                     at = entry.DataOffset + RoundUp(entry.Length);
                     if (entry.DataOffset + entry.Length > file.Length)
-                        throw new DataSetException($"{file.Name} ends after {file.Length} bytes within {FileNames.Shown(entry.Name)}; it was cut short: copy it anew");
+                        throw new DataSetException($"{file.Name} ends after {file.Length} bytes within {FileNames.Shown(entry.Name)}; "
+                            + "it was cut short: copy it anew");
                     visit(entry);
                 }
             }
@@ -61,7 +66,8 @@ internal static class TarDirectory
         foreach (var (begin, name) in Compressions)
         {
             if (first.StartsWith(begin))
-                throw new DataSetException($"{file.Name} is compressed with {name}; pictures are read from their places in a plain tar file: unpack it to one");
+                throw new DataSetException(
+                    $"{file.Name} is compressed with {name}; pictures are read from their places in a plain tar file: unpack it to one");
         }
     }
 

@@ -5,8 +5,10 @@ using System.Text;
 namespace Cluster.Worker.Data.Formats;
 
 /// <summary>One shard's directory: which entries are pictures, which their classes, and which are neither.</summary>
-/// <remarks>WebDataset's convention: an entry's key ends at the first dot of the last name in its path, and what follows that dot is its kind.
-/// https://github.com/webdataset/webdataset</remarks>
+/// <remarks>
+/// WebDataset's convention: an entry's key ends at the first dot of the last name in its path, and what follows that dot is its kind.
+/// https://github.com/webdataset/webdataset
+/// </remarks>
 internal sealed class TarShard(string path, int classes)
 {
     private static readonly string[] PictureExtensions = ["jpg", "jpeg", "png"];
@@ -38,8 +40,8 @@ internal sealed class TarShard(string path, int classes)
         }
         // What the reader throws at damage depends on the field that is hit.
         catch (Exception e) when (
-            e is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or ArgumentException or OverflowException
-                or NotSupportedException)
+            e is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or ArgumentException
+                or OverflowException or NotSupportedException)
         {
             throw DataFolder.Unreadable(path, e, "cannot be read as a tar file");
         }
@@ -55,7 +57,8 @@ internal sealed class TarShard(string path, int classes)
         foreach (var (key, offset, bytes) in pictures)
         {
             if (!classOf.TryGetValue(key, out var label) || !keys.Add(key))
-                throw new DataSetException($"{path} has a picture {FileNames.Shown(key)} without {FileNames.Shown(key)}.cls, or two of that name{Beside(key)}");
+                throw new DataSetException(
+                    $"{path} has a picture {FileNames.Shown(key)} without {FileNames.Shown(key)}.cls, or two of that name{Beside(key)}");
             yield return (key, offset, bytes, label);
         }
 
@@ -67,7 +70,8 @@ internal sealed class TarShard(string path, int classes)
 
     private void Add(TarEntry entry)
     {
-        if (entry.EntryType is TarEntryType.Directory or TarEntryType.DirectoryList or TarEntryType.GlobalExtendedAttributes || IsLeftover(entry.Name))
+        if (entry.EntryType is TarEntryType.Directory or TarEntryType.DirectoryList or TarEntryType.GlobalExtendedAttributes
+            || IsLeftover(entry.Name))
             return;
         var (key, extension) = Split(entry.Name);
         if (entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.ContiguousFile))
@@ -102,12 +106,15 @@ internal sealed class TarShard(string path, int classes)
     {
         const int MaxDigits = 16;
         var text = new byte[MaxDigits];
-        var length = entry.Length <= MaxDigits && entry.DataStream is { } data ? data.ReadAtLeast(text, (int)entry.Length, throwOnEndOfStream: false) : 0;
+        var length = entry.Length <= MaxDigits && entry.DataStream is { } data
+            ? data.ReadAtLeast(text, (int)entry.Length, throwOnEndOfStream: false)
+            : 0;
         var written = Encoding.ASCII.GetString(text, 0, length).Trim();
         if (!int.TryParse(written, NumberStyles.None, CultureInfo.InvariantCulture, out var label) || label >= classes)
         {
             throw new DataSetException(
-                $"{path}, {entry.Name}: class '{FileNames.Shown(written)}'; data.classes is {classes}, so it must be a number from 0 to {classes - 1}");
+                $"{path}, {entry.Name}: class '{FileNames.Shown(written)}'; data.classes is {classes}, "
+                    + $"so it must be a number from 0 to {classes - 1}");
         }
 
         return label;

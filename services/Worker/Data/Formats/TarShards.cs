@@ -2,10 +2,14 @@ using Cluster.Worker.Data.Pictures;
 
 namespace Cluster.Worker.Data.Formats;
 
-/// <summary>WebDataset's layout: <c>train-*.tar</c>, <c>val-*.tar</c> and, perhaps, <c>test-*.tar</c>, in which a picture <c>KEY.jpg</c> and its class
-/// <c>KEY.cls</c> lie together.</summary>
-/// <remarks>The shards' directories are read once; pictures are read from their place when asked for. Nothing is ever unpacked, so that an entry's path is no
-/// more than a name.</remarks>
+/// <summary>
+/// WebDataset's layout: <c>train-*.tar</c>, <c>val-*.tar</c> and, perhaps, <c>test-*.tar</c>, in which a picture <c>KEY.jpg</c> and its
+/// class <c>KEY.cls</c> lie together.
+/// </summary>
+/// <remarks>
+/// The shards' directories are read once; pictures are read from their place when asked for. Nothing is ever unpacked, so that an entry's
+/// path is no more than a name.
+/// </remarks>
 public sealed class TarShards : EncodedPart
 {
     private const string Ending = ".tar";
@@ -16,7 +20,8 @@ public sealed class TarShards : EncodedPart
     private static readonly string[] PartNames = ["train", "val", "test"];
     private static readonly string[] PackedEndings =
     [
-        ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4", ".tar.lz", ".tar.lzma", ".tar.z", ".zip", ".7z",
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst", ".tar.lz4", ".tar.lz", ".tar.lzma",
+        ".tar.z", ".zip", ".7z",
     ];
 
     private readonly string[] shards;
@@ -71,7 +76,8 @@ public sealed class TarShards : EncodedPart
         return (Part("train"), Part("val"), shards["test"].Length > 0 ? Part("test") : new TarShards([], decoding, []));
 
         TarShards Part(string part) => Read(
-            shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", shards[part], classes, decoding, mayLackLabels: part == "test", notes);
+            shards[part] is [var only] ? only : $"{folder}/{part}-*.tar", shards[part], classes, decoding, mayLackLabels: part == "test",
+            notes);
     }
 
     protected override string Name(int sample) => $"{shards[samples[sample].Shard]}, the picture at byte {samples[sample].Offset},";
@@ -89,7 +95,8 @@ public sealed class TarShards : EncodedPart
     private static Dictionary<string, string[]> Shards(string dataRoot, string folder, DataNotes notes)
     {
         var entries = FolderListing.Read(dataRoot, folder).Where(entry => !entry.IsFolder).ToList();
-        var shards = entries.Where(entry => entry.Name.EndsWith(Ending, StringComparison.Ordinal) && PartOf(entry.Name) is not null).ToList();
+        var shards = entries.Where(entry => entry.Name.EndsWith(Ending, StringComparison.Ordinal) && PartOf(entry.Name) is not null)
+            .ToList();
         if (shards.FindIndex(shard => shard.Fault is not null) is var faulty and >= 0)
             throw new DataSetException($"{folder}/{FileNames.Shown(shards[faulty].Name)} {shards[faulty].Fault}");
         var passedOver = new PassedOver();
@@ -99,16 +106,19 @@ public sealed class TarShards : EncodedPart
             if (IsPacked(other.Name) && PartOf(other.Name) is { } part && !isUnpacked)
             {
                 throw new DataSetException(
-                    $"{folder}/{FileNames.Shown(other.Name)} is compressed, and pictures are read from their places in plain tar files; unpack it to {part}-*.tar, or remove it");
+                    $"{folder}/{FileNames.Shown(other.Name)} is compressed, and pictures are read from their places in plain tar files; "
+                        + $"unpack it to {part}-*.tar, or remove it");
             }
 
             passedOver.Add(other);
         }
 
         if (passedOver.Count > 0)
-            notes.Add($"{folder}: {passedOver} passed over, such as {passedOver.Example}; shards are called train-*.tar, val-*.tar and test-*.tar");
+            notes.Add($"{folder}: {passedOver} passed over, such as {passedOver.Example}; shards are called train-*.tar, "
+                + "val-*.tar and test-*.tar");
         return PartNames.ToDictionary(
-            part => part, part => shards.Where(shard => PartOf(shard.Name) == part).Select(shard => Path.Combine(folder, shard.Name)).ToArray());
+            part => part,
+            part => shards.Where(shard => PartOf(shard.Name) == part).Select(shard => Path.Combine(folder, shard.Name)).ToArray());
     }
 
     private static string? PartOf(string file) => PartNames.FirstOrDefault(part => file.StartsWith($"{part}-", StringComparison.Ordinal));
@@ -141,7 +151,8 @@ public sealed class TarShards : EncodedPart
         for (var i = 0; i < shards.Count; i++)
             samples.AddRange(shards[i].Pair(lost, unused).Select(sample => new TarSample(i, sample.Offset, sample.Bytes, sample.Class)));
         if (samples.Count == 0)
-            throw new DataSetException($"{part} has no samples{(lost.Count > 0 ? $": {lost} passed over, such as {lost.Example}" : "")}; {Convention}");
+            throw new DataSetException(
+                $"{part} has no samples{(lost.Count > 0 ? $": {lost} passed over, such as {lost.Example}" : "")}; {Convention}");
         TellPassedOver(part, samples, classes, lost, unused, notes);
         return new TarShards(paths, decoding, Mixed(samples));
     }
@@ -156,7 +167,8 @@ public sealed class TarShards : EncodedPart
         var seen = samples.Select(sample => sample.Class).ToHashSet();
         if (seen.Count == classes)
             return;
-        var absent = $"{part} has no sample of {classes - seen.Count} of {classes} classes, such as {Enumerable.Range(0, classes).First(label => !seen.Contains(label))}";
+        var absent = $"{part} has no sample of {classes - seen.Count} of {classes} classes, "
+            + $"such as {Enumerable.Range(0, classes).First(label => !seen.Contains(label))}";
         if (lost.HasAny(TarShard.ReadEndings))
             throw new DataSetException($"{absent}, but {lost} passed over, such as {lost.Example}; {Convention}");
         notes.Add(absent);

@@ -11,8 +11,10 @@ public sealed record BatchPass(ImagePart Part, ISampleRenderer Renderer, Visit V
 {
     public int SampleElements => Renderer.Views(Visit) * Renderer.ViewElements;
 
-    /// <summary>Renders a sample or, where its picture is broken, the next whole one of the part, beginning again behind its end: a function of the
-    /// data alone, the same in every epoch and on every rank.</summary>
+    /// <summary>
+    /// Renders a sample or, where its picture is broken, the next whole one of the part, beginning again behind its end: a function of the
+    /// data alone, the same in every epoch and on every rank.
+    /// </summary>
     /// <param name="sample">Its index.</param>
     /// <param name="buffers">The calling thread's.</param>
     /// <param name="output">Of <see cref="SampleElements"/>.</param>

@@ -5,12 +5,14 @@ namespace Cluster.Worker.Data.Loading;
 /// <param name="GlobalSize">Samples of all ranks together.</param>
 public readonly record struct BatchSamples(ReadOnlyMemory<int> Samples, int GlobalSize);
 
-/// <summary>Cuts an order of visits into batches. A function of its arguments alone, so every rank finds its own share without asking.</summary>
+/// <summary>
+/// Cuts an order of visits into batches. A function of its arguments alone, so every rank finds its own share without asking.
+/// </summary>
 public static class BatchSchedule
 {
     /// <summary>
-    /// Training batches: all of the same size. What is left at the epoch's end is dropped: a smaller batch would weigh its samples more, and the
-    /// next epoch's order brings others to the end.
+    /// Training batches: all of the same size. What is left at the epoch's end is dropped: a smaller batch would weigh its samples more,
+    /// and the next epoch's order brings others to the end.
     /// </summary>
     /// <param name="order">The epoch's.</param>
     /// <param name="globalBatchSize">Samples of all ranks together.</param>

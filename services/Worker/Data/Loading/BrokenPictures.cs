@@ -9,5 +9,6 @@ internal static class BrokenPictures
     /// <param name="limit">The job's.</param>
     /// <param name="last">Names the last one and says what is wrong with it.</param>
     public static JobMisconfiguredException TooMany(long broken, int limit, string last) => new(
-        $"{last}; data.maxBrokenImages is {limit} and {broken} {(broken == 1 ? "picture is" : "pictures are")} broken: replace them on every node that has the data, or raise it to leave them out");
+        $"{last}; data.maxBrokenImages is {limit} and {broken} {(broken == 1 ? "picture is" : "pictures are")} broken: "
+            + "replace them on every node that has the data, or raise it to leave them out");
 }

@@ -6,8 +6,8 @@ namespace Cluster.Worker.Data.Loading;
 
 /// <summary>Sends a batch to the GPU while the step of the one before is computed there.</summary>
 /// <remarks>
-/// Two places on the device take turns. A step reads its place until it ends, which it does by waiting for its figures; so when a step begins, the place of the one
-/// before is free for the batch after it. For one thread.
+/// Two places on the device take turns. A step reads its place until it ends, which it does by waiting for its figures; so when a step
+/// begins, the place of the one before is free for the batch after it. For one thread.
 /// </remarks>
 public sealed class DeviceFeed : IDisposable
 {
@@ -28,7 +28,10 @@ public sealed class DeviceFeed : IDisposable
         _places = [new Place(this, device), new Place(this, device)];
     }
 
-    /// <summary>Begins to send what <see cref="Take"/> will be asked for next but one at most. The batch must live until the step that takes it has ended.</summary>
+    /// <summary>
+    /// Begins to send what <see cref="Take"/> will be asked for next but one at most. The batch must live until the step that takes it has
+    /// ended.
+    /// </summary>
     public void Begin(HostBatch batch)
     {
         _cuda.Enter();
@@ -36,7 +39,10 @@ public sealed class DeviceFeed : IDisposable
         _turn = 1 - _turn;
     }
 
-    /// <summary>A batch's images and labels as it has them, flat, on the device and in the current dispose scope; null if it was not sent. What is computed with them waits for them.</summary>
+    /// <summary>
+    /// A batch's images and labels as it has them, flat, on the device and in the current dispose scope; null if it was not sent. What is
+    /// computed with them waits for them.
+    /// </summary>
     public (Tensor Images, Tensor Labels)? Take(HostBatch batch)
     {
         _cuda.Enter();
@@ -116,7 +122,8 @@ public sealed class DeviceFeed : IDisposable
         private void Send(Tensor source, Tensor place)
         {
             if (source.numel() > 0)
-                feed._cuda.Driver.CopyToDevice(TensorMemory.AddressOf(source), TensorMemory.AddressOf(place), source.numel() * source.element_size(), feed._stream);
+                feed._cuda.Driver.CopyToDevice(
+                    TensorMemory.AddressOf(source), TensorMemory.AddressOf(place), source.numel() * source.element_size(), feed._stream);
         }
     }
 }

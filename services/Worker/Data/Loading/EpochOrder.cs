@@ -2,7 +2,9 @@ using Cluster.Models;
 
 namespace Cluster.Worker.Data.Loading;
 
-/// <summary>The order in which an epoch visits the training samples: a function of (seed, epoch) alone, whatever the number of ranks.</summary>
+/// <summary>
+/// The order in which an epoch visits the training samples: a function of (seed, epoch) alone, whatever the number of ranks.
+/// </summary>
 public static class EpochOrder
 {
     /// <summary>A permutation of 0 … samples − 1 (Fisher and Yates).</summary>

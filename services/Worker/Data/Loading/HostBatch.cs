@@ -32,8 +32,9 @@ public sealed class HostBatch(int samples, int globalSize, int views, int viewEl
     internal (Tensor Images, Tensor Labels) Memory => (_images, _labels);
 
     /// <summary>
-    /// (n · views, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope. On the CPU they may be this batch's own
-    /// memory; on a GPU they are there once it has done what it was given before: until one of the two is over, the batch must live.
+    /// (n · views, channels, size, size) images of the network's precision and (n) int64 labels, in the current dispose scope. On the CPU
+    /// they may be this batch's own memory; on a GPU they are there once it has done what it was given before: until one of the two is
+    /// over, the batch must live.
     /// </summary>
     /// <param name="channels">Of an image.</param>
     /// <param name="size">Pixels a side.</param>
@@ -41,7 +42,8 @@ public sealed class HostBatch(int samples, int globalSize, int views, int viewEl
     /// <param name="device">That computes.</param>
     /// <param name="channelsLast">Whether a pixel's channels shall lie together.</param>
     /// <param name="feed">Where the batch may have been sent ahead.</param>
-    public (Tensor Images, Tensor Labels) ToTensors(int channels, int size, ScalarType precision, Device device, bool channelsLast = false, DeviceFeed? feed = null)
+    public (Tensor Images, Tensor Labels) ToTensors(
+        int channels, int size, ScalarType precision, Device device, bool channelsLast = false, DeviceFeed? feed = null)
     {
         var (flat, labels) = feed?.Take(this) ?? (_images.to(device, non_blocking: true), _labels.alias().to(device, non_blocking: true));
         // First there, then of that type: the CPU would take longer to round them than they take to travel.

@@ -4,7 +4,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Data.Loading;
 
-/// <summary>Flat tensors in the CPU's memory that are used again and again. In a process that has a GPU they are page-locked: the device then copies by itself, at several times the speed.</summary>
+/// <summary>
+/// Flat tensors in the CPU's memory that are used again and again. In a process that has a GPU they are page-locked: the device then copies
+/// by itself, at several times the speed.
+/// </summary>
 internal static class HostMemory
 {
     private static readonly ConcurrentDictionary<(ScalarType Type, long Elements), ConcurrentBag<Tensor>> Free = [];

@@ -1,6 +1,8 @@
 namespace Cluster.Worker.Data.Pictures;
 
-/// <summary>A picture cannot be read. The message says what is wrong with it, and which file or shard's entry it is once that is known.</summary>
+/// <summary>
+/// A picture cannot be read. The message says what is wrong with it, and which file or shard's entry it is once that is known.
+/// </summary>
 public sealed class BrokenPictureException : Exception
 {
     public BrokenPictureException()

@@ -12,7 +12,9 @@ internal static class CropChoice
     // Words of the sample's random stream; the first three are those of SampleView.
     private const ulong WindowWords = 16;
 
-    /// <summary>The picture with its shorter side resized to <paramref name="shorterSide"/>, and of that size × size pixels from (left, top) on.</summary>
+    /// <summary>
+    /// The picture with its shorter side resized to <paramref name="shorterSide"/>, and of that size × size pixels from (left, top) on.
+    /// </summary>
     /// <param name="place">Picks left and top: gets how many there are to choose from.</param>
     public static CropWindow OfResized(PictureSize picture, int shorterSide, int size, Func<int, int, (int Left, int Top)> place)
     {
@@ -36,8 +38,10 @@ internal static class CropChoice
     public static (int Left, int Top) Anywhere(ulong key, int lefts, int tops) =>
         (CounterRandom.Below(key, WindowWords, lefts), CounterRandom.Below(key, WindowWords + 1, tops));
 
-    /// <summary>A box of a random share of the picture's area and a random ratio of its sides, anywhere in it: Szegedy et al. 2014, arXiv:1409.4842, §6;
-    /// as torchvision's RandomResizedCrop draws it.</summary>
+    /// <summary>
+    /// A box of a random share of the picture's area and a random ratio of its sides, anywhere in it: Szegedy et al. 2014, arXiv:1409.4842,
+    /// §6; as torchvision's RandomResizedCrop draws it.
+    /// </summary>
     public static PixelBox RandomBox(ulong key, PictureSize picture, Augmentation augmentation)
     {
         var (minRatio, maxRatio) = (1 / augmentation.MaxRatio, augmentation.MaxRatio);
@@ -50,7 +54,8 @@ internal static class CropChoice
             if (width >= 1 && width <= picture.Width && height >= 1 && height <= picture.Height)
             {
                 return new PixelBox(
-                    CounterRandom.Below(key, word + 2, picture.Width - width + 1), CounterRandom.Below(key, word + 3, picture.Height - height + 1), width, height);
+                    CounterRandom.Below(key, word + 2, picture.Width - width + 1),
+                    CounterRandom.Below(key, word + 3, picture.Height - height + 1), width, height);
             }
         }
 

@@ -21,7 +21,8 @@ public readonly record struct CropWindow(double Left, double Top, double StepX, 
         var (left, top) = (Bounds.Left / picture.Shrink, Bounds.Top / picture.Shrink);
         var right = Math.Min(picture.Size.Width, (int)Math.Ceiling((Bounds.Left + Bounds.Width) * factor));
         var bottom = Math.Min(picture.Size.Height, (int)Math.Ceiling((Bounds.Top + Bounds.Height) * factor));
-        return new CropWindow(Left * factor, Top * factor, StepX * factor, StepY * factor, new PixelBox(left, top, right - left, bottom - top));
+        return new CropWindow(
+            Left * factor, Top * factor, StepX * factor, StepY * factor, new PixelBox(left, top, right - left, bottom - top));
     }
 }
 

@@ -6,13 +6,15 @@ namespace Cluster.Worker.Data.Pictures;
 
 /// <summary>For pictures of all sizes: a window of each, resized to what the network takes.</summary>
 /// <param name="normalization">Of the data set.</param>
-/// <param name="shorterSide">That a picture is resized to before a crop; a random resized crop takes its window from the stored picture instead.</param>
+/// <param name="shorterSide">That a picture is resized to before a crop; a random resized crop takes its window from the stored picture
+/// instead.</param>
 /// <param name="inputSize">Height and width that the network takes.</param>
 /// <param name="augmentation">Of training.</param>
 /// <param name="evaluationViews">1: the middle; 10: the four corners and the middle, and all five mirrored.</param>
 /// <param name="seed">The job's.</param>
 public sealed class CroppingRenderer(
-    ChannelNormalization normalization, int shorterSide, int inputSize, Augmentation augmentation, int evaluationViews, ulong seed) : ISampleRenderer
+    ChannelNormalization normalization, int shorterSide, int inputSize, Augmentation augmentation, int evaluationViews, ulong seed)
+    : ISampleRenderer
 {
     private readonly int channels = normalization.Mean.Length;
     private readonly float[] scale = [.. normalization.Deviation.Select(deviation => 1 / (255 * deviation))];
@@ -27,7 +29,8 @@ public sealed class CroppingRenderer(
     public void Render(ImagePart part, int sample, Visit visit, PictureBuffers buffers, Span<float> output)
     {
         if (visit.TrainingEpoch is { } epoch)
-            RenderTraining(part, sample, CounterRandom.Key(seed, CounterRandom.Word("augmentation"), (ulong)epoch, (ulong)sample), buffers, output);
+            RenderTraining(
+                part, sample, CounterRandom.Key(seed, CounterRandom.Word("augmentation"), (ulong)epoch, (ulong)sample), buffers, output);
         else
             RenderEvaluation(part, sample, buffers, output);
     }
@@ -61,7 +64,8 @@ public sealed class CroppingRenderer(
         for (var view = 0; view < evaluationViews; view++)
         {
             var place = evaluationViews == 1 ? Middle : view % 5;
-            Resample(buffers, Choose(buffers.Picture.StoredSize, place), flip: view >= 5, shift, output.Slice(view * ViewElements, ViewElements));
+            Resample(buffers, Choose(buffers.Picture.StoredSize, place), flip: view >= 5, shift,
+                output.Slice(view * ViewElements, ViewElements));
         }
     }
 

@@ -1,7 +1,9 @@
 namespace Cluster.Worker.Data.Pictures;
 
-/// <summary>Which source pixels make each output pixel along one axis, and with what weights: bilinear interpolation, widened by the factor of
-/// shrinking so that no pixel is passed over (PIL's BILINEAR, torchvision's antialias).</summary>
+/// <summary>
+/// Which source pixels make each output pixel along one axis, and with what weights: bilinear interpolation, widened by the factor of
+/// shrinking so that no pixel is passed over (PIL's BILINEAR, torchvision's antialias).
+/// </summary>
 internal sealed class FilterTaps
 {
     private int[] first = [];

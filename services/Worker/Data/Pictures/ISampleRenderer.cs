@@ -1,6 +1,8 @@
 namespace Cluster.Worker.Data.Pictures;
 
-/// <summary>Turns a sample's picture into the floats that a network sees: augmentation, normalisation, size. Safe from any thread.</summary>
+/// <summary>
+/// Turns a sample's picture into the floats that a network sees: augmentation, normalisation, size. Safe from any thread.
+/// </summary>
 public interface ISampleRenderer
 {
     /// <summary>Floats of one view of a sample, (C, inputSize, inputSize).</summary>

@@ -25,7 +25,8 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
             PictureDecoder.RequireCredible(stored, encoded.Length, PixelsPerByte);
             var shrink = PictureDecoder.Shrink(enough(stored));
             var coefficientBytes = JpegFrame.Read(encoded).HeldCoefficientBytes;
-            PictureDecoder.RequireRoom(stored, Math.Max(stored.Shrunk(shrink).Pixels, coefficientBytes / FullPixelCoefficientBytes), maxPixels);
+            PictureDecoder.RequireRoom(
+                stored, Math.Max(stored.Shrunk(shrink).Pixels, coefficientBytes / FullPixelCoefficientBytes), maxPixels);
             reservation.Add(coefficientBytes);
             if (colours is TurboJpeg.ColoursCmyk or TurboJpeg.ColoursYcck)
             {
@@ -62,12 +63,15 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
     {
         fixed (byte* pixels = into.Values)
         {
-            if (TurboJpeg.Decompress(handle, jpeg, (nuint)bytes, pixels, into.Size.Width, into.RowBytes, into.Size.Height, format, TurboJpeg.LimitScans) != 0)
+            if (TurboJpeg.Decompress(
+                handle, jpeg, (nuint)bytes, pixels, into.Size.Width, into.RowBytes, into.Size.Height, format, TurboJpeg.LimitScans) != 0)
                 RequireWhole();
         }
     }
 
-    /// <summary>libjpeg-turbo warns of much that harms nothing, such as bytes between markers; but rows that it had to make up are no picture.</summary>
+    /// <summary>
+    /// libjpeg-turbo warns of much that harms nothing, such as bytes between markers; but rows that it had to make up are no picture.
+    /// </summary>
     private void RequireWhole()
     {
         var error = TurboJpeg.Error(handle);

@@ -4,8 +4,8 @@ namespace Cluster.Worker.Data.Pictures;
 
 /// <summary>What a JPEG file's frame header says of the memory that decoding takes: ITU-T T.81, annex B.</summary>
 /// <param name="HeldCoefficientBytes">
-/// A file whose scans have a part of the picture each, as progressive ones, is held whole as coefficients, two bytes each, before a pixel of it is
-/// known, however far it is then shrunk. 0 for others: their rows come one after the other.
+/// A file whose scans have a part of the picture each, as progressive ones, is held whole as coefficients, two bytes each, before a pixel
+/// of it is known, however far it is then shrunk. 0 for others: their rows come one after the other.
 /// </param>
 internal readonly record struct JpegFrame(long HeldCoefficientBytes)
 {
@@ -44,7 +44,8 @@ internal readonly record struct JpegFrame(long HeldCoefficientBytes)
     /// <summary>Whole blocks of 8 × 8 for each component, at its own resolution and up to whole units of all components.</summary>
     private static long CoefficientBytes(ReadOnlySpan<byte> frame)
     {
-        var (height, width, components) = (BinaryPrimitives.ReadUInt16BigEndian(frame[1..]), BinaryPrimitives.ReadUInt16BigEndian(frame[3..]), frame[5]);
+        var (height, width, components) = (
+            BinaryPrimitives.ReadUInt16BigEndian(frame[1..]), BinaryPrimitives.ReadUInt16BigEndian(frame[3..]), frame[5]);
         var (mostAcross, mostDown, blocksOfUnit) = (1, 1, 0);
         for (var c = 0; c < components; c++)
         {

@@ -27,7 +27,10 @@ public sealed class PictureBuffers : IDisposable
         return _encoded.Memory[..bytes];
     }
 
-    /// <summary>The sample before is done with. The next one's memory is a part of <paramref name="memory"/>, if there is one, and may have to be waited for.</summary>
+    /// <summary>
+    /// The sample before is done with. The next one's memory is a part of <paramref name="memory"/>, if there is one, and may have to be
+    /// waited for.
+    /// </summary>
     public void BeginSample(PictureMemory? memory)
     {
         EndSample();

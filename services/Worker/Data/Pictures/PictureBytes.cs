@@ -3,7 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace Cluster.Worker.Data.Pictures;
 
-/// <summary>Bytes of one thread's that are filled again and again, outside of the collected heap: a large array would stay there long after its picture.</summary>
+/// <summary>
+/// Bytes of one thread's that are filled again and again, outside of the collected heap: a large array would stay there long after its
+/// picture.
+/// </summary>
 internal sealed unsafe class PictureBytes(PictureReservation reservation) : MemoryManager<byte>
 {
     /// <summary>Kept from picture to picture, and too little to be reserved.</summary>

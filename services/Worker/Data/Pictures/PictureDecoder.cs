@@ -1,8 +1,10 @@
 namespace Cluster.Worker.Data.Pictures;
 
 /// <summary>JPEG and PNG, told apart by their content. For one thread.</summary>
-/// <remarks>Pictures are taken as stored: an orientation in EXIF is not applied (nor is it by torchvision), colour profiles and transparency are
-/// left out.</remarks>
+/// <remarks>
+/// Pictures are taken as stored: an orientation in EXIF is not applied (nor is it by torchvision), colour profiles and transparency are
+/// left out.
+/// </remarks>
 public sealed class PictureDecoder : IDisposable
 {
     /// <summary>libpng's own limit; a decoder needs some rows beside the picture.</summary>
@@ -73,7 +75,8 @@ public sealed class PictureDecoder : IDisposable
         if (heldPixels > maxPixels)
         {
             throw new BrokenPictureException(
-                $"has {stored.Width}×{stored.Height} pixels, of which its decoder would hold {heldPixels}; data.maxImagePixels is {maxPixels}: raise it or shrink the picture");
+                $"has {stored.Width}×{stored.Height} pixels, of which its decoder would hold {heldPixels}; "
+                    + $"data.maxImagePixels is {maxPixels}: raise it or shrink the picture");
         }
     }
 }

@@ -2,8 +2,9 @@ namespace Cluster.Worker.Data.Pictures;
 
 /// <summary>The memory that the pictures of all loader threads take at once, kept below a limit.</summary>
 /// <remarks>
-/// A thread waits until its picture fits. One that holds a part of its picture must not wait for others that do the same: so one thread at a time may go
-/// beyond the limit, and never waits while it does. It is also how a picture that is larger than the limit is decoded: no other one goes beyond it meanwhile.
+/// A thread waits until its picture fits. One that holds a part of its picture must not wait for others that do the same: so one thread at
+/// a time may go beyond the limit, and never waits while it does. It is also how a picture that is larger than the limit is decoded: no
+/// other one goes beyond it meanwhile.
 /// </remarks>
 public sealed class PictureMemory(long limitBytes)
 {

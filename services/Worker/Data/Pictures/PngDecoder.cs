@@ -4,9 +4,11 @@ namespace Cluster.Worker.Data.Pictures;
 
 /// <summary>PNG: W3C PNG specification, third edition. Every colour type and depth, interlaced or not; 16 bits are cut to 8, transparency
 /// is left out. Shrinks by 2, 4 or 8 as a JPEG is shrunk, by the means of blocks. For one thread.</summary>
-/// <remarks>Rows become pixels one at a time, so beside the picture it takes a few rows and some KiB, and two bytes a value while it shrinks. Of the packages none is faster:
-/// SkiaSharp takes four bytes a pixel and interlaced pictures twice, libpng reports faults by longjmp, which managed frames do not
-/// survive, and libspng is no longer kept up.</remarks>
+/// <remarks>
+/// Rows become pixels one at a time, so beside the picture it takes a few rows and some KiB, and two bytes a value while it shrinks. Of the
+/// packages none is faster: SkiaSharp takes four bytes a pixel and interlaced pictures twice, libpng reports faults by longjmp, which
+/// managed frames do not survive, and libspng is no longer kept up.
+/// </remarks>
 internal sealed class PngDecoder : IDisposable
 {
     /// <summary>The most that deflate makes of a byte.</summary>

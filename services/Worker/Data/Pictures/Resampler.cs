@@ -19,7 +19,8 @@ internal sealed class Resampler
     /// <param name="offset">C.</param>
     /// <param name="output">(C, size, size).</param>
     public void Resample(
-        Picture picture, in CropWindow window, int size, bool flip, ReadOnlySpan<float> scale, ReadOnlySpan<float> offset, Span<float> output)
+        Picture picture, in CropWindow window, int size, bool flip, ReadOnlySpan<float> scale, ReadOnlySpan<float> offset,
+        Span<float> output)
     {
         var (bounds, channels) = (window.Bounds, picture.Channels);
         across.Lay(size, window.Left, window.StepX, bounds.Left, bounds.Left + bounds.Width);

@@ -16,7 +16,8 @@ public static class SampleRenderers
         var augmentation = spec.Data.Augmentation ?? new();
         return data.Definition.IsFolder
             ? new CroppingRenderer(
-                data.Normalization, data.Definition.ShorterSide, inputSize, augmentation, spec.Evaluation?.Crops == DataCatalog.TenCrops ? TenCrops : 1, spec.Seed)
+                data.Normalization, data.Definition.ShorterSide, inputSize, augmentation,
+                spec.Evaluation?.Crops == DataCatalog.TenCrops ? TenCrops : 1, spec.Seed)
             : new StoredRenderer(data.Normalization, inputSize, augmentation, spec.Seed);
     }
 }

@@ -2,7 +2,9 @@ using Cluster.Models;
 
 namespace Cluster.Worker.Data.Pictures;
 
-/// <summary>Crop offset in pixels (what was at (x + ShiftX, y + ShiftY) comes to (x, y), zeros beyond the edge) and, after it, a mirroring.</summary>
+/// <summary>
+/// Crop offset in pixels (what was at (x + ShiftX, y + ShiftY) comes to (x, y), zeros beyond the edge) and, after it, a mirroring.
+/// </summary>
 public readonly record struct SampleView(int ShiftX, int ShiftY, bool Flip)
 {
     /// <summary>As stored.</summary>

@@ -7,11 +7,13 @@ namespace Cluster.Worker.Data.Pictures;
 /// <param name="inputSize">Height and width that the network takes.</param>
 /// <param name="augmentation">Of training.</param>
 /// <param name="seed">The job's.</param>
-public sealed class StoredRenderer(ChannelNormalization normalization, int inputSize, Augmentation augmentation, ulong seed) : ISampleRenderer
+public sealed class StoredRenderer(ChannelNormalization normalization, int inputSize, Augmentation augmentation, ulong seed)
+    : ISampleRenderer
 {
     private readonly int channels = normalization.Mean.Length;
     private readonly float[][] normalized =
-        [.. Enumerable.Range(0, normalization.Mean.Length).Select(c => Enumerable.Range(0, 256).Select(pixel => normalization.Apply(c, (byte)pixel)).ToArray())];
+        [.. Enumerable.Range(0, normalization.Mean.Length)
+            .Select(c => Enumerable.Range(0, 256).Select(pixel => normalization.Apply(c, (byte)pixel)).ToArray())];
 
     /// <inheritdoc/>
     public int ViewElements { get; } = normalization.Mean.Length * inputSize * inputSize;

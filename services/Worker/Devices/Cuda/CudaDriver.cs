@@ -129,8 +129,12 @@ internal sealed unsafe class CudaDriver
     /// <inheritdoc cref="CopyToHost"/>
     public void CopyToDevice(nint host, nint device, long bytes) => Check(toDevice(device, host, (nuint)bytes), "cuMemcpyHtoD");
 
-    /// <summary>Puts a copy on the stream. Page-locked memory must keep what it holds until the copy has been made; of other memory it is read before this returns.</summary>
-    public void CopyToDevice(nint host, nint device, long bytes, nint stream) => Check(toDeviceOnStream(device, host, (nuint)bytes, stream), "cuMemcpyHtoDAsync");
+    /// <summary>
+    /// Puts a copy on the stream. Page-locked memory must keep what it holds until the copy has been made; of other memory it is read
+    /// before this returns.
+    /// </summary>
+    public void CopyToDevice(nint host, nint device, long bytes, nint stream) =>
+        Check(toDeviceOnStream(device, host, (nuint)bytes, stream), "cuMemcpyHtoDAsync");
 
     private void Check(int code, string call)
     {
@@ -145,5 +149,8 @@ internal sealed unsafe class CudaDriver
     }
 }
 
-/// <summary>CUDA or NCCL answers with an error; within an exchange it becomes a <see cref="Collectives.CollectiveException"/> that names the operation.</summary>
+/// <summary>
+/// CUDA or NCCL answers with an error; within an exchange it becomes a <see cref="Collectives.CollectiveException"/> that names the
+/// operation.
+/// </summary>
 internal sealed class DeviceException(string message) : Exception(message);

@@ -11,7 +11,8 @@ internal sealed class DeviceLibrary
 
     /// <param name="name">A file's path, or a name that the system's loader finds.</param>
     /// <param name="remedy">What to do where it is missing.</param>
-    /// <exception cref="NotSupportedException">It is not there, or lacks what is needed of it; the message names it and the remedy.</exception>
+    /// <exception cref="NotSupportedException">It is not there, or lacks what is needed of it; the message names it and the
+    /// remedy.</exception>
     public DeviceLibrary(string name, string remedy)
     {
         (this.name, this.remedy) = (name, remedy);

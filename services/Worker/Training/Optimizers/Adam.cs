@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training.Optimizers;
 
 /// <summary>
-/// Adam: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1, with PyTorch's placement of ε (added to √v̂). Weight decay is L2, in the gradient; or decoupled
-/// from it, w ← w − ηλw before the step: AdamW, Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2.
+/// Adam: Kingma and Ba 2014, arXiv:1412.6980, Algorithm 1, with PyTorch's placement of ε (added to √v̂). Weight decay is L2, in the
+/// gradient; or decoupled from it, w ← w − ηλw before the step: AdamW, Loshchilov and Hutter 2017, arXiv:1711.05101, Algorithm 2.
 /// </summary>
 public sealed class Adam : IOptimizer
 {
@@ -21,7 +21,8 @@ public sealed class Adam : IOptimizer
     private readonly double _weightDecay;
     private readonly bool _decayIsDecoupled;
 
-    public Adam(IReadOnlyList<LocalParameter> parameters, double beta1, double beta2, double epsilon, double weightDecay, bool decayIsDecoupled)
+    public Adam(
+        IReadOnlyList<LocalParameter> parameters, double beta1, double beta2, double epsilon, double weightDecay, bool decayIsDecoupled)
     {
         _parameters = parameters;
         (_beta1, _beta2, _epsilon, _weightDecay, _decayIsDecoupled) = (beta1, beta2, epsilon, weightDecay, decayIsDecoupled);

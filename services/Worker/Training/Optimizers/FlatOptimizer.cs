@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training.Optimizers;
 
 /// <summary>
-/// An optimizer of parameters that lie one after the other in one tensor, as its state does: a step is then a handful of a GPU's kernels, where a deep network's would be
-/// some hundreds, each of which takes longer to start than to run.
+/// An optimizer of parameters that lie one after the other in one tensor, as its state does: a step is then a handful of a GPU's kernels,
+/// where a deep network's would be some hundreds, each of which takes longer to start than to run.
 /// </summary>
 /// <remarks>Works element by element, so the sums are those of an optimizer of the single parameters.</remarks>
 public sealed class FlatOptimizer : IOptimizer
@@ -44,7 +44,8 @@ public sealed class FlatOptimizer : IOptimizer
         }
 
         _whole = create([new LocalParameter("", _weights, [end], [0], IsOwner: true)]);
-        State = [.. _whole.State.SelectMany(state => parameters.Zip(Places(state.Tensor), (parameter, place) => state with { Parameter = parameter.Name, Tensor = place.DetachFromDisposeScope() }))];
+        State = [.. _whole.State.SelectMany(state => parameters.Zip(Places(state.Tensor),
+            (parameter, place) => state with { Parameter = parameter.Name, Tensor = place.DetachFromDisposeScope() }))];
     }
 
     public IReadOnlyList<OptimizerState> State { get; }

@@ -21,8 +21,9 @@ internal unsafe interface IUpdateRule
 }
 
 /// <summary>
-/// An optimizer's step in one pass over gradient, weight and state, where libtorch's operators take a pass each: the step's cost is that of memory. Every sum and product
-/// is rounded by itself, so a weight's bits depend neither on its place in the tensor nor on the number of threads.
+/// An optimizer's step in one pass over gradient, weight and state, where libtorch's operators take a pass each: the step's cost is that of
+/// memory. Every sum and product is rounded by itself, so a weight's bits depend neither on its place in the tensor nor on the number of
+/// threads.
 /// </summary>
 internal static unsafe class FusedUpdate
 {
@@ -42,7 +43,8 @@ internal static unsafe class FusedUpdate
         var (weights, gradients) = (TensorMemory.AddressOf(weight), TensorMemory.AddressOf(gradient));
         var first = TRule.States > 0 ? TensorMemory.AddressOf(states[0]) : 0;
         var second = TRule.States > 1 ? TensorMemory.AddressOf(states[1]) : 0;
-        CpuWork.Split(weight.numel(), LeastAThread, (begin, end) => Run(rule, (float*)weights, (float*)gradients, (float*)first, (float*)second, begin, end));
+        CpuWork.Split(weight.numel(), LeastAThread,
+            (begin, end) => Run(rule, (float*)weights, (float*)gradients, (float*)first, (float*)second, begin, end));
     }
 
     /// <summary>Σ g² in double precision, in one pass; the same bits for any number of threads.</summary>

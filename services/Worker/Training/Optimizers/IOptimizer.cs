@@ -3,7 +3,10 @@ using TorchSharp;
 
 namespace Cluster.Worker.Training.Optimizers;
 
-/// <summary>Moves parameters along their gradients. Works element by element, so a rank that holds part of a tensor does just that part of the work; one that cannot (LARS) refuses parts.</summary>
+/// <summary>
+/// Moves parameters along their gradients. Works element by element, so a rank that holds part of a tensor does just that part of the work;
+/// one that cannot (LARS) refuses parts.
+/// </summary>
 public interface IOptimizer : IDisposable
 {
     /// <summary>One update from the parameters' gradients, which it leaves as they are.</summary>

@@ -5,13 +5,13 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training.Optimizers;
 
 /// <summary>
-/// Layer-wise adaptive rate scaling: You, Gitman and Ginsburg 2017, arXiv:1708.03888, Algorithm 1. A layer's rate is η·‖w‖/(‖g‖ + β‖w‖) times the
-/// global one: v ← μv + γ·λ·(g + βw), w ← w − v, with γ the learning rate, λ the layer's ratio and β the weight decay.
+/// Layer-wise adaptive rate scaling: You, Gitman and Ginsburg 2017, arXiv:1708.03888, Algorithm 1. A layer's rate is η·‖w‖/(‖g‖ + β‖w‖)
+/// times the global one: v ← μv + γ·λ·(g + βw), w ← w − v, with γ the learning rate, λ the layer's ratio and β the weight decay.
 /// </summary>
 /// <remarks>
-/// Biases and the scales and shifts of normalisation, which are the tensors with one dim, take plain momentum steps of rate γ without weight decay: the
-/// paper leaves open what becomes of them, and a bias that starts at zero would never leave it. A weight or gradient of norm zero takes ratio 1. Norms
-/// are of whole tensors, so a rank must hold them whole.
+/// Biases and the scales and shifts of normalisation, which are the tensors with one dim, take plain momentum steps of rate γ without
+/// weight decay: the paper leaves open what becomes of them, and a bias that starts at zero would never leave it. A weight or gradient of
+/// norm zero takes ratio 1. Norms are of whole tensors, so a rank must hold them whole.
 /// </remarks>
 public sealed class Lars : IOptimizer
 {
@@ -27,7 +27,8 @@ public sealed class Lars : IOptimizer
         if (parameters.FirstOrDefault(p => !p.Shape.SequenceEqual(p.GlobalShape)) is { } part)
         {
             throw new JobMisconfiguredException(
-                $"hyperparameters.optimizer.name is lars, which measures whole tensors, but a device holds only a part of {part.Name}; use another optimizer, or parallelism data");
+                $"hyperparameters.optimizer.name is lars, which measures whole tensors, but a device holds only a part of {part.Name}; "
+                    + "use another optimizer, or parallelism data");
         }
 
         _parameters = parameters;

@@ -30,6 +30,7 @@ public static class OptimizerFactory
         "adamw" => new Adam(parameters, spec.Beta1, spec.Beta2, spec.Epsilon, spec.WeightDecay, decayIsDecoupled: true),
         "rmsprop" => new RmsProp(parameters, spec.Decay, spec.Epsilon, spec.Momentum, spec.WeightDecay),
         OfWholeTensors => new Lars(parameters, spec.TrustCoefficient, spec.Momentum, spec.WeightDecay),
-        _ => throw new JobMisconfiguredException($"hyperparameters.optimizer.name is {spec.Name}; choose sgd, adam, adamw, rmsprop or lars"),
+        _ => throw new JobMisconfiguredException(
+            $"hyperparameters.optimizer.name is {spec.Name}; choose sgd, adam, adamw, rmsprop or lars"),
     };
 }

@@ -11,8 +11,8 @@ namespace Cluster.Worker.Training.Optimizers;
 /// arXiv:1512.00567, §8): s ← ρs + (1 − ρ)g², v ← μv + g/(√s + ε), w ← w − ηv.
 /// </summary>
 /// <remarks>
-/// PyTorch's formulas: ε is added to the root and s begins at 0. TensorFlow, which that network was trained with, takes √(s + ε), begins s at 1 and
-/// folds η into v. With the paper's ε of 1 both divide by nearly 1 while gradients are small.
+/// PyTorch's formulas: ε is added to the root and s begins at 0. TensorFlow, which that network was trained with, takes √(s + ε), begins s
+/// at 1 and folds η into v. With the paper's ε of 1 both divide by nearly 1 while gradients are small.
 /// </remarks>
 public sealed class RmsProp : IOptimizer
 {
@@ -30,7 +30,8 @@ public sealed class RmsProp : IOptimizer
         (_decay, _epsilon, _momentum, _weightDecay) = (decay, epsilon, momentum, weightDecay);
         _squares = OptimizerState.Zeros(parameters);
         _velocities = momentum == 0 ? [] : OptimizerState.Zeros(parameters);
-        State = [.. OptimizerState.Of(parameters, "square_avg", _squares), .. OptimizerState.Of(parameters, "momentum_buffer", _velocities)];
+        State = [.. OptimizerState.Of(parameters, "square_avg", _squares),
+            .. OptimizerState.Of(parameters, "momentum_buffer", _velocities)];
     }
 
     public IReadOnlyList<OptimizerState> State { get; }

@@ -6,7 +6,10 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training.Optimizers;
 
-/// <summary>Stochastic gradient descent with momentum and L2 weight decay, in PyTorch's formulation: v ← μv + (g + λw), w ← w − ηv (Nesterov: w − η(g + λw + μv)).</summary>
+/// <summary>
+/// Stochastic gradient descent with momentum and L2 weight decay, in PyTorch's formulation: v ← μv + (g + λw), w ← w − ηv (Nesterov: w −
+/// η(g + λw + μv)).
+/// </summary>
 /// <remarks>The paper's AlexNet folds η into v; the two differ only while the learning rate changes.</remarks>
 public sealed class Sgd : IOptimizer
 {
@@ -30,7 +33,8 @@ public sealed class Sgd : IOptimizer
     {
         using var scope = NewDisposeScope();
         using var guard = no_grad();
-        var (rate, momentum, weightDecay) = (Vector512.Create((float)learningRate), Vector512.Create((float)_momentum), Vector512.Create((float)_weightDecay));
+        var (rate, momentum, weightDecay) = (
+            Vector512.Create((float)learningRate), Vector512.Create((float)_momentum), Vector512.Create((float)_weightDecay));
         for (var i = 0; i < _parameters.Count; i++)
         {
             var weight = _parameters[i].Tensor;

@@ -5,8 +5,14 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Training.Optimizers;
 
-/// <summary>An optimizer whose state is divided over ranks with the same parameters: ZeRO, Rajbhandari et al. 2019, arXiv:1910.02054, §5.1 (stage 1).</summary>
-/// <remarks>Each rank updates its rows of every parameter and then gathers the others'. The sums are those of an undivided optimizer, so are the bits.</remarks>
+/// <summary>
+/// An optimizer whose state is divided over ranks with the same parameters: ZeRO, Rajbhandari et al. 2019, arXiv:1910.02054, §5.1 (stage
+/// 1).
+/// </summary>
+/// <remarks>
+/// Each rank updates its rows of every parameter and then gathers the others'. The sums are those of an undivided optimizer, so are the
+/// bits.
+/// </remarks>
 public sealed class ShardedOptimizer : IOptimizer
 {
     private readonly ICollectiveGroup _group;
@@ -18,14 +24,16 @@ public sealed class ShardedOptimizer : IOptimizer
     /// <param name="parameters">The same on every rank, their gradients in place for good.</param>
     /// <param name="group">The ranks that share the work.</param>
     /// <param name="create">Makes the optimizer of some rows.</param>
-    public ShardedOptimizer(IReadOnlyList<LocalParameter> parameters, ICollectiveGroup group, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
+    public ShardedOptimizer(
+        IReadOnlyList<LocalParameter> parameters, ICollectiveGroup group, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
     {
         _group = group;
         _rows = [.. Enumerable.Range(0, group.WorldSize).Select(rank => RowShares.Of(parameters, rank, group.WorldSize))];
         _own = create(Parameters);
         var longest = _rows.Max(rows => rows.Sum(row => row.Tensor.numel()));
         _sent = zeros(longest, dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
-        _received = zeros([group.WorldSize, longest], dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device).DetachFromDisposeScope();
+        _received = zeros([group.WorldSize, longest], dtype: parameters[0].Tensor.dtype, device: parameters[0].Tensor.device)
+            .DetachFromDisposeScope();
     }
 
     /// <summary>This rank's rows, to which <see cref="State"/> belongs.</summary>

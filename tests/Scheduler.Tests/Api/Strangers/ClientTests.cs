@@ -241,7 +241,8 @@ public abstract class ClientTests(StrangersScheduler shared, ForeignClient forei
         seen.Services!.Order().ShouldBe(Services);
         var files = Parse(seen.Files!);
         files.SelectMany(file => file.Dependency).ShouldBeSubsetOf(files.Select(file => file.Name));
-        var submit = files.SelectMany(file => file.Service).SelectMany(service => service.Method).Single(method => method.Name == "SubmitJob");
+        var submit = files.SelectMany(file => file.Service).SelectMany(service => service.Method)
+            .Single(method => method.Name == "SubmitJob");
         submit.Options.GetExtension(AccessExtensions.RequiredScope).ShouldBe(Scope.Submitter);
         Parse(seen.Named!).Single(file => file.Name == "cluster/v1/access.proto").Extension.Single().Name.ShouldBe("required_scope");
     }

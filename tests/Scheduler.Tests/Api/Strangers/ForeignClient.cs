@@ -4,7 +4,9 @@ using Cluster.Scheduler.Tests.Fixtures;
 
 namespace Cluster.Scheduler.Tests.Api.Strangers;
 
-/// <summary>A foreign implementation of gRPC: one client for the tests of a class, and further ones for tests that leave a call open.</summary>
+/// <summary>
+/// A foreign implementation of gRPC: one client for the tests of a class, and further ones for tests that leave a call open.
+/// </summary>
 public abstract class ForeignClient(StrangersScheduler scheduler) : IAsyncLifetime
 {
     private protected const string GrpcProtos = "/usr/share/grpc-proto/grpc";

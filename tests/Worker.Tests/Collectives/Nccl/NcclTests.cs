@@ -6,7 +6,9 @@ using TorchSharp;
 
 namespace Cluster.Worker.Tests.Collectives.Nccl;
 
-/// <summary>Exchanges between GPUs, which a stand-in for CUDA and NCCL plays in the CPU's memory: it checks every call, but is neither of them.</summary>
+/// <summary>
+/// Exchanges between GPUs, which a stand-in for CUDA and NCCL plays in the CPU's memory: it checks every call, but is neither of them.
+/// </summary>
 public sealed class NcclTests
 {
     private const int RemoteError = 6; // ncclResult_t
@@ -34,8 +36,10 @@ public sealed class NcclTests
             AllReduce(group, x => (Half)x);
             AllReduce(group, x => (long)x);
         });
-        var types = StandIn.TakeLog().Where(line => line.Contains("ncclAllReduce", StringComparison.Ordinal)).Select(line => line[line.IndexOf("type", StringComparison.Ordinal)..]).Distinct();
-        types.ShouldBe(from type in (int[])[7, 8, 9, 6, 4] from op in (int[])[0, 4, 3, 2] select $"type {type} op {op}", ignoreOrder: true); // nccl.h's
+        var types = StandIn.TakeLog().Where(line => line.Contains("ncclAllReduce", StringComparison.Ordinal))
+            .Select(line => line[line.IndexOf("type", StringComparison.Ordinal)..]).Distinct();
+        // nccl.h's
+        types.ShouldBe(from type in (int[])[7, 8, 9, 6, 4] from op in (int[])[0, 4, 3, 2] select $"type {type} op {op}", ignoreOrder: true);
     }
 
     [Theory]
@@ -83,7 +87,8 @@ public sealed class NcclTests
                 using var fromNext = new DeviceValues<int>(9, 9);
                 Task.WaitAll(
                     group.SendAsync<int>(forth.Address, 2, next, "forth"), group.SendAsync<int>(back.Address, 2, previous, "back"),
-                    group.ReceiveAsync<int>(fromPrevious.Address, 2, previous, "forth"), group.ReceiveAsync<int>(fromNext.Address, 2, next, "back"));
+                    group.ReceiveAsync<int>(fromPrevious.Address, 2, previous, "forth"),
+                    group.ReceiveAsync<int>(fromNext.Address, 2, next, "back"));
                 fromPrevious.Span.ToArray().ShouldBe([previous, round]);
                 fromNext.Span.ToArray().ShouldBe([-next, round]);
             }
@@ -107,7 +112,8 @@ public sealed class NcclTests
             sums.IsCompleted.ShouldBeFalse();
             begun.SignalAndWait(TestContext.Current.CancellationToken);
             if (group.Rank == 0)
-                StandIn.TakeLog().Count(line => line.Contains("ncclAllReduce", StringComparison.Ordinal)).ShouldBe(4); // all four are with NCCL, and none is done
+                // all four are with NCCL, and none is done
+                StandIn.TakeLog().Count(line => line.Contains("ncclAllReduce", StringComparison.Ordinal)).ShouldBe(4);
             Task.WaitAll(sums, more);
             first.Span.ToArray().ShouldBe([3, 3, 3]);
             second.Span.ToArray().ShouldBe([30, 30, 30]);
@@ -131,7 +137,8 @@ public sealed class NcclTests
             mine.Span[0].ShouldBe(2 * (group.Rank + 1));
             group.Broadcast(mine.Span, root: 1, "broadcast");
             mine.Span[0].ShouldBe(4);
-            Task.WaitAll(group.SendAsync<long>(all.Address, 2, 1 - group.Rank, "message"), group.ReceiveAsync<long>(all.Address, 2, 1 - group.Rank, "message"));
+            Task.WaitAll(group.SendAsync<long>(all.Address, 2, 1 - group.Rank, "message"),
+                group.ReceiveAsync<long>(all.Address, 2, 1 - group.Rank, "message"));
             Span<double> host = [1];
             group.AllReduce(host, "host");
             host[0].ShouldBe(2);
@@ -230,8 +237,11 @@ public sealed class NcclTests
     }
 
     [Theory]
-    [InlineData(true, "cannot exchange values on its GPU: /nowhere/libcuda.so.1 is not on this machine; install NVIDIA's driver, or set Collectives__CudaLibrary to the file")]
-    [InlineData(false, "cannot exchange values on its GPU: /nowhere/libnccl.so.2 is not on this machine; install NCCL 2.14 or later (libnccl2), or set Collectives__NcclLibrary to the file")]
+    [InlineData(true, "cannot exchange values on its GPU: /nowhere/libcuda.so.1 is not on this machine; "
+        + "install NVIDIA's driver, or set Collectives__CudaLibrary to the file")]
+    [InlineData(
+        false, "cannot exchange values on its GPU: /nowhere/libnccl.so.2 is not on this machine; install NCCL 2.14 or later (libnccl2), "
+            + "or set Collectives__NcclLibrary to the file")]
     public void Join_WhereARankLacksALibrary_IsRefusedOnAllWithItsName(bool driver, string reason)
     {
         var complete = StandIn.Options();
@@ -242,11 +252,15 @@ public sealed class NcclTests
             lacking.NcclLibrary = "/nowhere/libnccl.so.2";
         using var ranks = new Ranks("ab", complete) { CudaDevice = rank => rank };
         var messages = ranks.Collect(rank => Should.Throw<NotSupportedException>(() => CollectiveGroup.JoinAsync(
-            ranks.Setup(rank) with { Options = rank == 1 ? lacking : complete }, TestContext.Current.CancellationToken).GetAwaiter().GetResult()).Message);
+            ranks.Setup(rank) with { Options = rank == 1 ? lacking : complete },
+            TestContext.Current.CancellationToken).GetAwaiter().GetResult()).Message);
         messages.ShouldAllBe(message => message == $"rank 1 {reason}; or set resources.deviceKind to cpu");
     }
 
-    /// <summary>A training step whose gradients NCCL sums while backward still runs: the tensors are the CPU's, the memory of their buckets passes for a GPU's.</summary>
+    /// <summary>
+    /// A training step whose gradients NCCL sums while backward still runs: the tensors are the CPU's, the memory of their buckets passes
+    /// for a GPU's.
+    /// </summary>
     [Theory]
     [InlineData("lenet5")]
     [InlineData("resnet18")]
@@ -283,7 +297,8 @@ public sealed class NcclTests
     {
         var world = group.WorldSize;
         foreach (var (op, result) in (IEnumerable<(ReduceOp, Func<int, int>)>)[
-            (ReduceOp.Sum, i => Enumerable.Range(0, world).Sum(r => world * (r + i))), (ReduceOp.Mean, i => Enumerable.Range(0, world).Sum(r => r + i)),
+            (ReduceOp.Sum, i => Enumerable.Range(0, world).Sum(r => world * (r + i))),
+            (ReduceOp.Mean, i => Enumerable.Range(0, world).Sum(r => r + i)),
             (ReduceOp.Min, i => world * i), (ReduceOp.Max, i => world * (i + world - 1))])
         {
             foreach (var size in (int[])[1, 5])

@@ -22,11 +22,13 @@ internal static unsafe class StandIn
     };
 
     /// <summary>Makes this memory a GPU's, as far as CUDA is asked.</summary>
-    public static void SetDevice(nint start, long bytes) => ((delegate* unmanaged<nint, nuint, void>)Function("standinSetDevice"))(start, (nuint)bytes);
+    public static void SetDevice(nint start, long bytes) =>
+        ((delegate* unmanaged<nint, nuint, void>)Function("standinSetDevice"))(start, (nuint)bytes);
 
     /// <summary>A kernel on a device's compute stream that takes its time and then fills.</summary>
     public static void Fill(int device, nint values, int count, float value, int milliseconds) =>
-        ((delegate* unmanaged<int, nint, nuint, float, int, void>)Function("standinFill"))(device, values, (nuint)count, value, milliseconds);
+        ((delegate* unmanaged<int, nint, nuint, float, int, void>)Function("standinFill"))(
+            device, values, (nuint)count, value, milliseconds);
 
     /// <summary>From now on the device's last communicator has met this error.</summary>
     public static void Fail(int device, int code) => ((delegate* unmanaged<int, int, void>)Function("standinFail"))(device, code);
@@ -36,7 +38,8 @@ internal static unsafe class StandIn
     {
         var text = new byte[1 << 20];
         fixed (byte* start = text)
-            return Encoding.UTF8.GetString(text, 0, ((delegate* unmanaged<byte*, int, int>)Function("standinLog"))(start, text.Length)).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+            return Encoding.UTF8.GetString(text, 0, ((delegate* unmanaged<byte*, int, int>)Function("standinLog"))(start, text.Length))
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     private static nint Function(string name) => NativeLibrary.GetExport(Library.Value.Handle, name);
@@ -44,7 +47,8 @@ internal static unsafe class StandIn
     private static (string Path, nint Handle) Build()
     {
         var path = Path.Combine(AppContext.BaseDirectory, "libstandin.so");
-        using var compiler = Process.Start("/usr/bin/g++", ["-std=c++17", "-O1", "-mf16c", "-Wall", "-Werror", "-shared", "-fPIC", "-pthread", "-o", path, Source()]);
+        using var compiler = Process.Start(
+            "/usr/bin/g++", ["-std=c++17", "-O1", "-mf16c", "-Wall", "-Werror", "-shared", "-fPIC", "-pthread", "-o", path, Source()]);
         compiler.WaitForExit();
         compiler.ExitCode.ShouldBe(0);
         return (path, NativeLibrary.Load(path));

@@ -1,6 +1,7 @@
-// A stand-in for libcuda.so.1 and libnccl.so.2 in one library: their C ABI on the CPU's memory, for ranks that are threads of one process. It is as strict as
-// the real ones where a caller can be wrong (contexts, streams, by-value ids, configurations, enum values) and stricter about order: an exchange must come right
-// after a wait of its stream for an event of the compute stream. Streams are threads, so that work on them runs beside the caller.
+// A stand-in for libcuda.so.1 and libnccl.so.2 in one library: their C ABI on the CPU's memory, for ranks that are threads of one process.
+// It is as strict as the real ones where a caller can be wrong (contexts, streams, by-value ids, configurations, enum values) and stricter
+// about order: an exchange must come right after a wait of its stream for an event of the compute stream. Streams are threads, so that work
+// on them runs beside the caller.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -25,7 +26,8 @@ enum { OK = 0, InvalidValue = 1, InvalidContext = 201, NotReady = 600 };        
 enum { Success = 0, UnhandledCuda = 1, InvalidArgument = 4, InvalidUsage = 5, InProgress = 7 };  // ncclResult_t
 constexpr int Devices = 8;
 
-// Never destroyed: the compute streams wait at them until the process is gone, and the end of a condition variable waits for those who wait at it.
+// Never destroyed: the compute streams wait at them until the process is gone, and the end of a condition variable waits for those who wait
+// at it.
 std::mutex& gate = *new std::mutex;
 std::condition_variable& changed = *new std::condition_variable;
 std::map<uintptr_t, size_t> deviceMemory;
@@ -126,8 +128,8 @@ API int cuInit(unsigned flags) { return flags == 0 ? OK : InvalidValue; }
 
 API int cuGetErrorName(int code, const char** name)
 {
-    static std::map<int, const char*> names = { { OK, "CUDA_SUCCESS" }, { InvalidValue, "CUDA_ERROR_INVALID_VALUE" }, { 101, "CUDA_ERROR_INVALID_DEVICE" },
-        { InvalidContext, "CUDA_ERROR_INVALID_CONTEXT" }, { NotReady, "CUDA_ERROR_NOT_READY" } };
+    static std::map<int, const char*> names = { { OK, "CUDA_SUCCESS" }, { InvalidValue, "CUDA_ERROR_INVALID_VALUE" },
+        { 101, "CUDA_ERROR_INVALID_DEVICE" }, { InvalidContext, "CUDA_ERROR_INVALID_CONTEXT" }, { NotReady, "CUDA_ERROR_NOT_READY" } };
     auto found = names.find(code);
     if (found == names.end())
         return InvalidValue;
@@ -440,7 +442,8 @@ int exchange(Comm* comm, void* streamHandle, std::string kind, const void* input
         first = number == 1;
         comm->asked = !first;
     }
-    note("device " + std::to_string(current - 1) + " rank " + std::to_string(comm->rank) + " of " + std::to_string(comm->clique->ranks) + ": " + kind);
+    note("device " + std::to_string(current - 1) + " rank " + std::to_string(comm->rank)
+        + " of " + std::to_string(comm->clique->ranks) + ": " + kind);
     auto clique = comm->clique;
     stream->put([=] {
         std::unique_lock lock(gate);
@@ -464,7 +467,10 @@ int exchange(Comm* comm, void* streamHandle, std::string kind, const void* input
     return first ? InProgress : Success;
 }
 
-std::string words(const char* call, size_t count, int type) { return std::string(call) + " count " + std::to_string(count) + " type " + std::to_string(type); }
+std::string words(const char* call, size_t count, int type)
+{
+    return std::string(call) + " count " + std::to_string(count) + " type " + std::to_string(type);
+}
 
 }  // namespace
 
@@ -515,7 +521,10 @@ API int ncclCommInitRankConfig(Comm** comm, int ranks, UniqueId id, int rank, Co
 API int ncclCommGetAsyncError(Comm* comm, int* state)
 {
     std::lock_guard lock(gate);
-    *state = comm->error ? comm->error : comm->duplicate ? InvalidUsage : comm->clique->joined < comm->clique->ranks || !comm->asked ? InProgress : Success;
+    *state = comm->error ? comm->error
+        : comm->duplicate ? InvalidUsage
+        : comm->clique->joined < comm->clique->ranks || !comm->asked ? InProgress
+        : Success;
     comm->asked = true;
     return Success;
 }
@@ -598,6 +607,12 @@ static int message(const void* input, void* output, size_t count, int type, int 
     });
 }
 
-API int ncclSend(const void* input, size_t count, int type, int peer, Comm* comm, void* stream) { return message(input, nullptr, count, type, peer, comm, stream); }
+API int ncclSend(const void* input, size_t count, int type, int peer, Comm* comm, void* stream)
+{
+    return message(input, nullptr, count, type, peer, comm, stream);
+}
 
-API int ncclRecv(void* output, size_t count, int type, int peer, Comm* comm, void* stream) { return message(nullptr, output, count, type, peer, comm, stream); }
+API int ncclRecv(void* output, size_t count, int type, int peer, Comm* comm, void* stream)
+{
+    return message(nullptr, output, count, type, peer, comm, stream);
+}

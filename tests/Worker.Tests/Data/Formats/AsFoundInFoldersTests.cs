@@ -71,7 +71,8 @@ public sealed partial class AsFoundInFoldersTests : IDisposable
 
         _notes.Told.ShouldBe(
         [
-            $"{_folder.Path("train/class-0")}: 2 files (.webp 2) and 1 folder passed over, such as a.webp; pictures end in .jpg, .jpeg or .png and lie in the class's folder itself",
+            $"{_folder.Path("train/class-0")}: 2 files (.webp 2) and 1 folder passed over, such as a.webp; "
+                + "pictures end in .jpg, .jpeg or .png and lie in the class's folder itself",
             $"{_folder.Path("val")}: 1 file (.png 1) beside the class folders passed over, such as stray.png",
             $"{_folder.Path("val")} has no folder for 1 of 2 classes, such as class-1",
         ]);
@@ -172,7 +173,8 @@ public sealed partial class AsFoundInFoldersTests : IDisposable
     [InlineData(".", "ln -s / out", "out is a link that leads out of the data root")]
     [InlineData(".", "mkdir $'caf\\xe9'", "caf\\xE9 has a name that is not UTF-8; rename it")]
     [InlineData("other", "mkdir train && ln -s val val", "other/val is a link that goes in a circle")]
-    [InlineData("other", "mkdir train val && ln -s gone train/class-0", "train/class-0 is a link to gone, which does not exist; it may be a class")]
+    [InlineData(
+        "other", "mkdir train val && ln -s gone train/class-0", "train/class-0 is a link to gone, which does not exist; it may be a class")]
     [InlineData("other", "mkdir train val train/$'caf\\xe9'", "train/caf\\xE9 has a name that is not UTF-8; rename it; it may be a class")]
     [InlineData("other", "mkdir train", "other has no folders train and val")]
     [InlineData("other", "touch train-0.tar && ln -s train-1.tar train-1.tar", "other/train-1.tar is a link that goes in a circle")]
@@ -199,7 +201,8 @@ public sealed partial class AsFoundInFoldersTests : IDisposable
         {
             DataSets.Find(_folder.Root, unusable.Add).ShouldContain($"image-folder/{PictureFolder.Name}");
             Should.Throw<DataSetException>(() => Open()).Message.ShouldBe(
-                $"{_folder.Path("train/class-1")} cannot be listed: permission denied; it must be a folder that the agent's user may read and enter");
+                $"{_folder.Path("train/class-1")} cannot be listed: permission denied; "
+                    + "it must be a folder that the agent's user may read and enter");
         });
 
         unusable.ShouldHaveSingleItem().ShouldContain("closed cannot be listed: permission denied");

@@ -28,15 +28,16 @@ public sealed class AsFoundInShardsTests : IDisposable
     {
         _folder.WriteTar("train-0.tar",
         [
-            .. Sample("0", 0), .. Sample("1", 1), .. Sample("img.v2.0001", 0), .. Sample("img.v2.0002", 1), ("0.json", [1]), ("1.seg.png", APicture),
-            ("README", [1]), (".DS_Store", [1]), ("__MACOSX/._0.png", [1]), ("./._1.png", [1]),
+            .. Sample("0", 0), .. Sample("1", 1), .. Sample("img.v2.0001", 0), .. Sample("img.v2.0002", 1), ("0.json", [1]),
+            ("1.seg.png", APicture), ("README", [1]), (".DS_Store", [1]), ("__MACOSX/._0.png", [1]), ("./._1.png", [1]),
         ]);
 
         Open().Train.Count.ShouldBe(2);
 
         _notes.Told.Count.ShouldBe(2);
         _notes.Told[0].ShouldStartWith(
-            $"{_folder.Path("train-0.tar")}: 5 files (.cls 2, .png 2, no ending 1) passed over, such as img.v2.0001.png, since no sample has their key; " +
+            $"{_folder.Path("train-0.tar")}: 5 files (.cls 2, .png 2, no ending 1) passed over, such as img.v2.0001.png, "
+                + "since no sample has their key; " +
             "a sample is a picture KEY.jpg, KEY.jpeg or KEY.png and its class KEY.cls, and a key ends at the first dot of a file's name");
         _notes.Told[1].ShouldBe($"{_folder.Path("train-0.tar")}: 2 files (.json 1, .png 1) beside samples not used, such as 0.json");
     }
@@ -68,7 +69,8 @@ public sealed class AsFoundInShardsTests : IDisposable
     {
         _folder.WriteTar($"{part}-0.tar", [.. Sample("img.v2.0001", 0), .. Sample("img.v2.0002", 1)]);
 
-        Refused().ShouldStartWith($"{_folder.Path($"{part}-0.tar")} has no samples: 4 files (.cls 2, .png 2) passed over, such as img.v2.0001.png; a sample is");
+        Refused().ShouldStartWith(
+            $"{_folder.Path($"{part}-0.tar")} has no samples: 4 files (.cls 2, .png 2) passed over, such as img.v2.0001.png; a sample is");
     }
 
     [Fact]
@@ -76,7 +78,8 @@ public sealed class AsFoundInShardsTests : IDisposable
     {
         _folder.WriteTar("train-0.tar", [.. Sample("0", 0), .. Sample("img.v2.0001", 1)]);
 
-        Refused().ShouldStartWith($"{_folder.Path("train-0.tar")} has no sample of 1 of 2 classes, such as 1, but 2 files (.cls 1, .png 1) passed over");
+        Refused().ShouldStartWith(
+            $"{_folder.Path("train-0.tar")} has no sample of 1 of 2 classes, such as 1, but 2 files (.cls 1, .png 1) passed over");
     }
 
     [Fact]
@@ -157,7 +160,8 @@ public sealed class AsFoundInShardsTests : IDisposable
     {
         _folder.Run("", $"{command} train-0.tar > packed && mv packed train-0.tar");
 
-        Refused().ShouldBe($"{_folder.Path("train-0.tar")} is compressed with {name}; pictures are read from their places in a plain tar file: unpack it to one");
+        Refused().ShouldBe($"{_folder.Path("train-0.tar")} is compressed with {name}; "
+            + "pictures are read from their places in a plain tar file: unpack it to one");
     }
 
     [Theory]
@@ -178,11 +182,13 @@ public sealed class AsFoundInShardsTests : IDisposable
         _folder.Write("train_1.tar", [1]);
         Open();
         _notes.Told.ShouldHaveSingleItem().ShouldBe(
-            $"{_folder.Path("").TrimEnd('/')}: 2 files (.gz 1, .tar 1) passed over, such as train-0.tar.gz; shards are called train-*.tar, val-*.tar and test-*.tar");
+            $"{_folder.Path("").TrimEnd('/')}: 2 files (.gz 1, .tar 1) passed over, such as train-0.tar.gz; shards are called train-*.tar, "
+                + "val-*.tar and test-*.tar");
 
         _folder.Write("train-1.tgz", [0x1F, 0x8B]);
         Refused().ShouldBe(
-            $"{_folder.Path("train-1.tgz")} is compressed, and pictures are read from their places in plain tar files; unpack it to train-*.tar, or remove it");
+            $"{_folder.Path("train-1.tgz")} is compressed, and pictures are read from their places in plain tar files; "
+                + "unpack it to train-*.tar, or remove it");
     }
 
     [Theory]
@@ -199,7 +205,8 @@ public sealed class AsFoundInShardsTests : IDisposable
     [Fact]
     public void LinksInATar_AreCountedAndTold()
     {
-        _folder.Run("", "cp train-0.tar t.tar && mkdir x && (cd x && ln -s 0.png 9.png && tar -rf ../t.tar 9.png) && mv t.tar train-0.tar && rm -r x");
+        _folder.Run("",
+            "cp train-0.tar t.tar && mkdir x && (cd x && ln -s 0.png 9.png && tar -rf ../t.tar 9.png) && mv t.tar train-0.tar && rm -r x");
 
         Open().Train.Count.ShouldBe(2);
 
@@ -237,7 +244,8 @@ public sealed class AsFoundInShardsTests : IDisposable
 
         Open().Test.Count.ShouldBe(0);
 
-        _notes.Told.ShouldHaveSingleItem().ShouldBe($"{_folder.Path("test-0.tar")} has pictures without classes (KEY.cls), so there are no test figures");
+        _notes.Told.ShouldHaveSingleItem()
+            .ShouldBe($"{_folder.Path("test-0.tar")} has pictures without classes (KEY.cls), so there are no test figures");
     }
 
     [Fact]

@@ -72,7 +72,8 @@ public sealed class CifarDataSetTests : IDisposable
 
     /// <summary>As published but for its number of samples, a thousandth.</summary>
     private ImageDataSet Read(string name, string labels = "") =>
-        CifarDataSet.Read(DataCatalog.Of(new DataSpec { Name = name, Labels = labels })! with { TrainSamples = 50, TestSamples = 10 }, _root.FullName);
+        CifarDataSet.Read(
+            DataCatalog.Of(new DataSpec { Name = name, Labels = labels })! with { TrainSamples = 50, TestSamples = 10 }, _root.FullName);
 
     /// <summary>Record i begins with its labels; the pixels of its planes count up from i, 100 + i and 200 + i.</summary>
     private static byte[] Records(int count, Func<int, byte[]> labels)

@@ -82,7 +82,8 @@ public sealed class IdxFileTests : IDisposable
 
     [Fact]
     public void Read_MissingFile_NamesIt() =>
-        Should.Throw<DataSetException>(() => IdxFile.Read(Path.Combine(_folder.FullName, "none"), rank: 3)).Message.ShouldContain("none cannot be read");
+        Should.Throw<DataSetException>(() => IdxFile.Read(Path.Combine(_folder.FullName, "none"), rank: 3))
+            .Message.ShouldContain("none cannot be read");
 
     internal static byte[] Idx(int[] dims, byte[] values)
     {

@@ -26,7 +26,8 @@ public sealed class ImageFolderTests : IDisposable
         (train.Count, validation.Count, test.Count).ShouldBe((15, 2, 0));
         Labels(train).CountBy(label => label).OrderBy(pair => pair.Key).Select(pair => pair.Value).ShouldBe([5, 5, 5]);
         Labels(train)[..5].Distinct().Count().ShouldBeGreaterThan(1); // the first samples stand for all
-        Enumerable.Range(0, 15).Select(sample => Level(train, sample)).Order().ShouldBe([0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24]);
+        Enumerable.Range(0, 15).Select(sample => Level(train, sample)).Order()
+            .ShouldBe([0, 1, 2, 3, 4, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24]);
         Enumerable.Range(0, 15).ShouldAllBe(sample => Level(train, sample) / 10 == train.Label(sample));
         Labels(Open(classes: 3).Train).ShouldBe(Labels(train));
     }
@@ -47,7 +48,8 @@ public sealed class ImageFolderTests : IDisposable
         _folder.WriteClasses("train", 3, 1);
         _folder.WriteClasses("val", 3, 1);
 
-        Should.Throw<JobMisconfiguredException>(() => Open(classes: 4)).Message.ShouldBe($"data.classes is 4 but {_folder.Path("train")} has 3 class folders; make them equal");
+        Should.Throw<JobMisconfiguredException>(() => Open(classes: 4))
+            .Message.ShouldBe($"data.classes is 4 but {_folder.Path("train")} has 3 class folders; make them equal");
     }
 
     [Fact]
@@ -56,7 +58,8 @@ public sealed class ImageFolderTests : IDisposable
         _folder.WriteClasses("train", 2, 1);
         _folder.WriteClasses("val", 3, 1);
 
-        Should.Throw<DataSetException>(() => Open(classes: 2)).Message.ShouldContain("val/class-2 is a class that the training part has not");
+        Should.Throw<DataSetException>(() => Open(classes: 2))
+            .Message.ShouldContain("val/class-2 is a class that the training part has not");
     }
 
     [Theory]
@@ -65,7 +68,8 @@ public sealed class ImageFolderTests : IDisposable
     [InlineData("/etc")]
     [InlineData("")]
     public void Open_OfAPath_IsRefused(string name) =>
-        Should.Throw<DataSetException>(() => ImageFolder.Open(_folder.Root, name, 2, new Decoding(3))).Message.ShouldContain("data.folder is");
+        Should.Throw<DataSetException>(() => ImageFolder.Open(_folder.Root, name, 2, new Decoding(3)))
+            .Message.ShouldContain("data.folder is");
 
     [Theory]
     [InlineData("")]
@@ -112,13 +116,15 @@ public sealed class ImageFolderTests : IDisposable
         var train = Open(classes: 2).Train;
         using var buffers = new PictureBuffers();
 
-        var faults = Enumerable.Range(0, 2).Select(sample => Should.Throw<BrokenPictureException>(() => train.Load(sample, buffers, _ => 1)).Message).ToArray();
+        var faults = Enumerable.Range(0, 2)
+            .Select(sample => Should.Throw<BrokenPictureException>(() => train.Load(sample, buffers, _ => 1)).Message).ToArray();
 
         faults.ShouldContain(fault => fault.StartsWith($"{_folder.Path("train/a/1.jpg")} claims 0×0 pixels"));
         faults.ShouldContain($"{_folder.Path("train/b/1.jpg")} is neither a JPEG nor a PNG file");
     }
 
-    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) => ImageFolder.Open(_folder.Root, PictureFolder.Name, classes, new Decoding(3));
+    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) =>
+        ImageFolder.Open(_folder.Root, PictureFolder.Name, classes, new Decoding(3));
 
     private static int[] Labels(ImagePart part) => [.. Enumerable.Range(0, part.Count).Select(part.Label)];
 

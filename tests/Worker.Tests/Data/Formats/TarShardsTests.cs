@@ -17,14 +17,16 @@ public sealed class TarShardsTests : IDisposable
     [Fact]
     public void Open_PairsPicturesWithTheirClassesOverAllShards()
     {
-        _folder.WriteTar("train-000.tar", ("000000.png", Png.Of(new PictureSize(3, 4), 200)), ("000000.cls", [.. "300"u8]), ("000001.cls", [.. "7\n"u8]), ("000001.json", [1]), ("000001.png", Png.Of(new PictureSize(3, 4), 7)));
+        _folder.WriteTar("train-000.tar", ("000000.png", Png.Of(new PictureSize(3, 4), 200)), ("000000.cls", [.. "300"u8]),
+            ("000001.cls", [.. "7\n"u8]), ("000001.json", [1]), ("000001.png", Png.Of(new PictureSize(3, 4), 7)));
         _folder.WriteTar("train-001.tar", ("sub/000000.png", Png.Of(new PictureSize(3, 4), 9)), ("sub/000000.cls", [.. "9"u8]));
         _folder.WriteTar("val-000.tar", ("a.png", APicture), ("a.cls", [.. "0"u8]));
 
         var (train, validation, test) = Open(classes: 1000);
 
         (train.Count, validation.Count, test.Count).ShouldBe((3, 1, 0));
-        Enumerable.Range(0, 3).Select(sample => (train.Label(sample), Level(train, sample))).Order().ShouldBe([(7, 7), (9, 9), (300, 200)]); // wider than a byte
+        // wider than a byte
+        Enumerable.Range(0, 3).Select(sample => (train.Label(sample), Level(train, sample))).Order().ShouldBe([(7, 7), (9, 9), (300, 200)]);
         DataSets.Find(_folder.Root).ShouldContain($"tar-shards/{PictureFolder.Name}");
     }
 
@@ -57,7 +59,8 @@ public sealed class TarShardsTests : IDisposable
     [Fact]
     public void Open_OfPathsThatWouldLeadOut_TakesThemForNames()
     {
-        _folder.WriteTar("train-0.tar", ("../../../etc/7.png", APicture), ("../../../etc/7.cls", [.. "1"u8]), ("/abs/8.png", APicture), ("/abs/8.cls", [.. "1"u8]));
+        _folder.WriteTar("train-0.tar", ("../../../etc/7.png", APicture), ("../../../etc/7.cls", [.. "1"u8]), ("/abs/8.png", APicture),
+            ("/abs/8.cls", [.. "1"u8]));
         _folder.WriteTar("val-0.tar", ("7.png", APicture), ("7.cls", [.. "1"u8]));
 
         Open(classes: 12).Train.Count.ShouldBe(2);
@@ -78,7 +81,8 @@ public sealed class TarShardsTests : IDisposable
         return Should.Throw<DataSetException>(() => Open(classes: 12)).Message;
     }
 
-    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) => TarShards.Open(_folder.Root, PictureFolder.Name, classes, new Decoding(3));
+    private (ImagePart Train, ImagePart Validation, ImagePart Test) Open(int classes) =>
+        TarShards.Open(_folder.Root, PictureFolder.Name, classes, new Decoding(3));
 
     private static int Level(ImagePart part, int sample)
     {

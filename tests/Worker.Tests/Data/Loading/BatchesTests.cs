@@ -169,7 +169,8 @@ public sealed class BatchesTests
         using var cancellation = new CancellationTokenSource();
         using var release = new ManualResetEventSlim();
         var part = new BlockedPart(release);
-        using (var prefetcher = new BatchPrefetcher(new BatchPass(part, Renderer(), Visit.Evaluation), [new BatchSamples(new[] { 0 }, 1)], threads: 1))
+        using (var prefetcher = new BatchPrefetcher(
+            new BatchPass(part, Renderer(), Visit.Evaluation), [new BatchSamples(new[] { 0 }, 1)], threads: 1))
         {
             part.Reached.Wait(TestContext.Current.CancellationToken);
             cancellation.Cancel();
@@ -183,7 +184,8 @@ public sealed class BatchesTests
     private static BatchPrefetcher Prefetch(IEnumerable<int[]> batches, int threads = 1)
     {
         var part = new StoredPart(new PictureSize(1, 1), 1, new byte[] { 0, 1, 2, 3 }, new byte[] { 10, 11, 12, 13 });
-        return new BatchPrefetcher(new BatchPass(part, Renderer(), Visit.Evaluation), batches.Select(b => new BatchSamples(b, b.Length)), threads);
+        return new BatchPrefetcher(
+            new BatchPass(part, Renderer(), Visit.Evaluation), batches.Select(b => new BatchSamples(b, b.Length)), threads);
     }
 
     private static StoredRenderer Renderer() => new(ChannelNormalization.Uniform(1, 0, 1 / 255f), 1, new Augmentation(), seed: 1);

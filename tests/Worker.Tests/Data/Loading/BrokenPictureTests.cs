@@ -33,7 +33,8 @@ public sealed class BrokenPictureTests
         using var prefetcher = Prefetch(broken: [1, 5], maxBroken: 1, threads: 2);
 
         Should.Throw<JobMisconfiguredException>(() => prefetcher.TryTake(out _, TestContext.Current.CancellationToken)).Message.ShouldBe(
-            "picture 5 is broken; data.maxBrokenImages is 1 and 2 pictures are broken: replace them on every node that has the data, or raise it to leave them out");
+            "picture 5 is broken; data.maxBrokenImages is 1 and 2 pictures are broken: replace them on every node that has the data, "
+                + "or raise it to leave them out");
     }
 
     [Fact]
@@ -50,7 +51,8 @@ public sealed class BrokenPictureTests
     {
         using var prefetcher = Prefetch(broken: [0, 1, 2, 3, 4, 5], maxBroken: 1000, threads: 1);
 
-        Should.Throw<JobMisconfiguredException>(() => prefetcher.TryTake(out _, TestContext.Current.CancellationToken)).Message.ShouldContain("6 pictures are broken");
+        Should.Throw<JobMisconfiguredException>(() => prefetcher.TryTake(out _, TestContext.Current.CancellationToken))
+            .Message.ShouldContain("6 pictures are broken");
     }
 
     [Fact]
@@ -64,7 +66,8 @@ public sealed class BrokenPictureTests
         count.Agree(2);
         count.InPass.ShouldBe(2);
 
-        Should.Throw<JobMisconfiguredException>(() => count.Agree(1)).Message.ShouldStartWith("picture 7 is broken; data.maxBrokenImages is 2 and 3 pictures");
+        Should.Throw<JobMisconfiguredException>(() => count.Agree(1))
+            .Message.ShouldStartWith("picture 7 is broken; data.maxBrokenImages is 2 and 3 pictures");
 
         count.BeginPass();
         count.Agree(2); // the next pass counts from the beginning
@@ -74,7 +77,8 @@ public sealed class BrokenPictureTests
     private static BatchPrefetcher Prefetch(int[] broken, int maxBroken, int threads)
     {
         var renderer = new StoredRenderer(ChannelNormalization.Uniform(1, 0, 1 / 255f), 1, new Augmentation(), seed: 1);
-        return new BatchPrefetcher(new BatchPass(new SixPictures(broken), renderer, Visit.Evaluation, maxBroken), [new BatchSamples(new[] { 0, 1, 2, 3, 4, 5 }, 6)], threads);
+        return new BatchPrefetcher(new BatchPass(new SixPictures(broken), renderer, Visit.Evaluation, maxBroken),
+            [new BatchSamples(new[] { 0, 1, 2, 3, 4, 5 }, 6)], threads);
     }
 
     /// <summary>Picture i has one pixel of level i and is of class i.</summary>

@@ -6,7 +6,9 @@ using static TorchSharp.torch;
 
 namespace Cluster.Worker.Tests.Data.Loading;
 
-/// <summary>Against the stand-in for CUDA, which plays the GPU in the CPU's memory and copies slowly; <c>CudaTests</c> is for a real one.</summary>
+/// <summary>
+/// Against the stand-in for CUDA, which plays the GPU in the CPU's memory and copies slowly; <c>CudaTests</c> is for a real one.
+/// </summary>
 public sealed class DeviceFeedTests : IDisposable
 {
     private const int Pixels = 6;

@@ -29,14 +29,17 @@ public sealed class CroppingRendererTests
         var picture = new PictureSize(375, 500);
         var augmentation = new Augmentation { MinScale = 0.08, MaxRatio = 4 / 3.0 };
 
-        var boxes = Enumerable.Range(0, 2000).Select(i => CropChoice.RandomBox(CounterRandom.Key((ulong)i), picture, augmentation)).ToArray();
+        var boxes = Enumerable.Range(0, 2000).Select(i => CropChoice.RandomBox(CounterRandom.Key((ulong)i), picture, augmentation))
+            .ToArray();
 
         boxes.ShouldAllBe(box => box.Left >= 0 && box.Top >= 0 && box.Left + box.Width <= 500 && box.Top + box.Height <= 375);
         var areas = boxes.Select(box => box.Width * box.Height / (375.0 * 500)).ToArray();
         areas.Min().ShouldBeInRange(0.075, 0.1);
         areas.Max().ShouldBeInRange(0.9, 1);
-        areas.Average().ShouldBeInRange(0.4, 0.54); // 0.54 if uniform from 0.08 to 1, but of the largest many do not fit and are drawn again
-        boxes.Select(box => (double)box.Width / box.Height).ShouldAllBe(ratio => ratio > 0.72 && ratio < 1.39); // 3/4 to 4/3, rounded to pixels
+        // 0.54 if uniform from 0.08 to 1, but of the largest many do not fit and are drawn again
+        areas.Average().ShouldBeInRange(0.4, 0.54);
+        // 3/4 to 4/3, rounded to pixels
+        boxes.Select(box => (double)box.Width / box.Height).ShouldAllBe(ratio => ratio > 0.72 && ratio < 1.39);
         boxes.Select(box => box.Left).Max().ShouldBeGreaterThan(300);
     }
 
@@ -50,7 +53,8 @@ public sealed class CroppingRendererTests
     [Fact]
     public void TenCrops_AreTheCornersTheMiddleAndTheirMirrorImages()
     {
-        // 30 × 40 pixels resized to 32 × 42, of which 28 × 28 are seen: a picture whose level grows with column and row tells where a crop lies.
+        // 30 × 40 pixels resized to 32 × 42, of which 28 × 28 are seen: a picture whose level grows with column and row tells where a crop
+        // lies.
         var renderer = Renderer("random", seed: 1, views: 10);
         var output = new float[10 * renderer.ViewElements];
         using var buffers = new PictureBuffers();
@@ -83,7 +87,8 @@ public sealed class CroppingRendererTests
         var expected = 0.01 * (Math.Pow(0.5675 * 0.2175, 2) + Math.Pow(0.7192 * 0.0188, 2) + Math.Pow(0.4009 * 0.0045, 2));
         shifts.Average(shift => shift[0] * shift[0]).ShouldBe(expected, 0.05 * expected);
         shifts.Average(shift => shift[0]).ShouldBe(0, 5 * Math.Sqrt(expected / 20_000));
-        var brightness = shifts.Average(shift => shift[0] * shift[1]) / Math.Sqrt(shifts.Average(s => s[0] * s[0]) * shifts.Average(s => s[1] * s[1]));
+        var brightness =
+            shifts.Average(shift => shift[0] * shift[1]) / Math.Sqrt(shifts.Average(s => s[0] * s[0]) * shifts.Average(s => s[1] * s[1]));
         brightness.ShouldBeGreaterThan(0.95); // the first component moves all three together
     }
 

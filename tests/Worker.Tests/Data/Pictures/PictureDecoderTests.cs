@@ -94,7 +94,8 @@ public sealed class PictureDecoderTests(PilPictures pictures) : IClassFixture<Pi
 
         Decode(pictures.File(name), 3, enough: 1, maxPixels: whole).Size.ShouldBe(stored);
         Should.Throw<BrokenPictureException>(() => Decode(pictures.File(name), 3, enough: 1, maxPixels: whole - 1)).Message.ShouldBe(
-            $"has {stored.Width}×{stored.Height} pixels, of which its decoder would hold {whole}; data.maxImagePixels is {whole - 1}: raise it or shrink the picture");
+            $"has {stored.Width}×{stored.Height} pixels, of which its decoder would hold {whole}; data.maxImagePixels is {whole - 1}: "
+                + "raise it or shrink the picture");
         Decode(pictures.File(name), 3, enough: 0.25, maxPixels: quarter).Shrink.ShouldBe(4);
         Should.Throw<BrokenPictureException>(() => Decode(pictures.File(name), 3, enough: 0.25, maxPixels: quarter - 1));
     }
@@ -114,7 +115,8 @@ public sealed class PictureDecoderTests(PilPictures pictures) : IClassFixture<Pi
 
         (buffers.Picture.StoredSize, buffers.Picture.Size).ShouldBe((new PictureSize(9000, 12000), new PictureSize(1125, 1500)));
         memory.PeakBytes.ShouldBe(bytes);
-        buffers.Picture.Values[^1].ShouldBeGreaterThan(buffers.Picture.Values[(1125 / 2 * buffers.Picture.RowBytes) + (buffers.Picture.RowBytes / 2)]);
+        buffers.Picture.Values[^1].ShouldBeGreaterThan(
+            buffers.Picture.Values[(1125 / 2 * buffers.Picture.RowBytes) + (buffers.Picture.RowBytes / 2)]);
     }
 
     /// <summary>It is held as coefficients whole, however little of it is wanted.</summary>

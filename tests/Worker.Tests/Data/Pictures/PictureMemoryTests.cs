@@ -59,8 +59,10 @@ public sealed class PictureMemoryTests
             folder.Write($"train/red/{i}.png", Png.Of(new PictureSize(Side, Side), interlaced: i % 2 == 0, (y, x) => (byte)(x ^ y ^ i)));
         folder.Write("val/red/0.png", Png.Of(new PictureSize(8, 8), 1));
         var memory = new PictureMemory(2 * PictureBytes);
-        var train = Cluster.Worker.Data.Formats.ImageFolder.Open(folder.Root, PictureFolder.Name, classes: 1, new Decoding(3, Memory: memory)).Train;
-        var renderer = new CroppingRenderer(ChannelNormalization.Uniform(3, 0, 1), Side, inputSize: Side, new() { Crop = "center" }, evaluationViews: 1, seed: 1);
+        var train = Cluster.Worker.Data.Formats.ImageFolder.Open(folder.Root, PictureFolder.Name, classes: 1,
+            new Decoding(3, Memory: memory)).Train;
+        var renderer = new CroppingRenderer(
+            ChannelNormalization.Uniform(3, 0, 1), Side, inputSize: Side, new() { Crop = "center" }, evaluationViews: 1, seed: 1);
         var batches = Enumerable.Range(0, 3).Select(i => new BatchSamples(Enumerable.Range(16 * i, 16).ToArray(), 16));
 
         using var prefetcher = new BatchPrefetcher(new BatchPass(train, renderer, Visit.Evaluation), batches, threads: 16);

@@ -22,7 +22,8 @@ public sealed class PilPictures : IDisposable
     {
         const string Name = "photograph.jpg";
         var options = progressive ? ", progressive=True" : "";
-        Run(["-c", $"from PIL import Image; Image.radial_gradient('L').resize((12000, 9000)).convert('RGB').save('{Path.Combine(Folder, Name)}'{options})"]);
+        Run(["-c", "from PIL import Image; Image.radial_gradient('L').resize((12000, "
+            + $"9000)).convert('RGB').save('{Path.Combine(Folder, Name)}'{options})"]);
         return File(Name);
     }
 

@@ -45,7 +45,8 @@ public sealed class ResamplerTests(PilPictures pictures) : IClassFixture<PilPict
         var window = CropWindow.OfBox(new PixelBox(77, 31, 250, 290), Size);
         var picture = PictureDecoderTests.Decode(pictures.File("photo.jpg"), 3);
 
-        Resample(picture, window, Size, flip: true).ShouldBe(Resample(picture, window, Size, flip: false).Chunk(Size).SelectMany(row => row.Reverse()));
+        Resample(picture, window, Size, flip: true)
+            .ShouldBe(Resample(picture, window, Size, flip: false).Chunk(Size).SelectMany(row => row.Reverse()));
     }
 
     [Fact]

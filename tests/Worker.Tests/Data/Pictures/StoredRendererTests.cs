@@ -54,7 +54,8 @@ public sealed class StoredRendererTests
 
     [Fact]
     public void NoAugmentation_IsPlain() =>
-        Enumerable.Range(0, 100).Select(sample => SampleView.Random(1, 1, sample, cropPadding: 0, flip: false)).ShouldAllBe(v => v == SampleView.Plain);
+        Enumerable.Range(0, 100).Select(sample => SampleView.Random(1, 1, sample, cropPadding: 0, flip: false))
+            .ShouldAllBe(v => v == SampleView.Plain);
 
     [Fact]
     public void Colours_AreNormalizedEachByItself_AndComeInPlanes()
@@ -64,7 +65,8 @@ public sealed class StoredRendererTests
         new byte[] { 10, 20, 30, 40, 50, 60 }.CopyTo(picture.Values);
         var output = new float[3 * 4];
 
-        Renderer(new ChannelNormalization([0f, 0f, 0f], [1 / 255f, 2 / 255f, 10 / 255f]), 2).Render(picture, new SampleView(0, 0, Flip: true), output);
+        Renderer(new ChannelNormalization([0f, 0f, 0f], [1 / 255f, 2 / 255f, 10 / 255f]), 2)
+            .Render(picture, new SampleView(0, 0, Flip: true), output);
 
         output.Select(value => MathF.Round(value)).ShouldBe([40, 10, 0, 0, 25, 10, 0, 0, 6, 3, 0, 0]);
     }
@@ -76,7 +78,8 @@ public sealed class StoredRendererTests
         return [.. output.Select(value => MathF.Round(value))]; // pixel / 255 · 255
     }
 
-    private static StoredRenderer Renderer(ChannelNormalization normalization, int size) => new(normalization, size, new Augmentation(), seed: 1);
+    private static StoredRenderer Renderer(ChannelNormalization normalization, int size) =>
+        new(normalization, size, new Augmentation(), seed: 1);
 
     private static Picture Nine()
     {

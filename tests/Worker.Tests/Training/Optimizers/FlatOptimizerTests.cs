@@ -15,7 +15,8 @@ public sealed class FlatOptimizerTests
     [MemberData(nameof(Names))]
     public void Steps_AreThoseOfTheSingleParametersToTheBit(string name)
     {
-        var spec = new OptimizerSpec { Name = name, Momentum = 0.9, WeightDecay = 1e-2, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8, Decay = 0.9 };
+        var spec =
+            new OptimizerSpec { Name = name, Momentum = 0.9, WeightDecay = 1e-2, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8, Decay = 0.9 };
         using var scope = NewDisposeScope();
         using var flat = Trainings.Single("resnet18", ScalarType.Float32);
         using var single = Trainings.Single("resnet18", ScalarType.Float32);
@@ -30,7 +31,8 @@ public sealed class FlatOptimizerTests
         }
 
         Values(flat.Parameters).ShouldBe(Values(single.Parameters));
-        optimizer.State.Select(state => (state.Parameter, state.Slot)).ShouldBe(expected.State.Select(state => (state.Parameter, state.Slot)));
+        optimizer.State.Select(state => (state.Parameter, state.Slot))
+            .ShouldBe(expected.State.Select(state => (state.Parameter, state.Slot)));
         foreach (var (state, other) in optimizer.State.Zip(expected.State))
         {
             state.Tensor.shape.ShouldBe(other.Tensor.shape, state.Parameter);
@@ -45,7 +47,8 @@ public sealed class FlatOptimizerTests
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         var weights = (Tensor[])[ones(3), ones(2, 2)];
-        LocalParameter[] parameters = [.. weights.Select((weight, i) => new LocalParameter($"p{i}", weight, weight.shape, new long[weight.dim()], IsOwner: true))];
+        LocalParameter[] parameters = [
+            .. weights.Select((weight, i) => new LocalParameter($"p{i}", weight, weight.shape, new long[weight.dim()], IsOwner: true))];
         using var optimizer = new FlatOptimizer(parameters, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
         weights[1].fill_(5);
         optimizer.State[1].Tensor.fill_(2);
@@ -65,7 +68,8 @@ public sealed class FlatOptimizerTests
         using var ranks = new Ranks("a");
         ranks.Run(group =>
         {
-            using var optimizer = OptimizerFactory.Create(new Hyperparameters { Optimizer = new OptimizerSpec { Name = "sgd", Momentum = 0.9 } }, [], group);
+            using var optimizer = OptimizerFactory.Create(
+                new Hyperparameters { Optimizer = new OptimizerSpec { Name = "sgd", Momentum = 0.9 } }, [], group);
             optimizer.Step(0.1, 0);
             optimizer.State.ShouldBeEmpty();
         });

@@ -65,6 +65,7 @@ public sealed class FusedUpdateTests
     {
         public static int States => 0;
 
-        public void Apply(float* gradient, float* weight, float* first, float* second) => (Vector512.Load(weight) + Vector512.Load(gradient)).Store(weight);
+        public void Apply(float* gradient, float* weight, float* first, float* second) =>
+            (Vector512.Load(weight) + Vector512.Load(gradient)).Store(weight);
     }
 }

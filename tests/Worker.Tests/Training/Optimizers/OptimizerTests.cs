@@ -44,7 +44,9 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
             values.ShouldBe(wholeState[slot][8..18]);
     }
 
-    /// <summary>In float32 a step is one pass of our own; in float64 it is libtorch's operators, which the tests above hold to PyTorch.</summary>
+    /// <summary>
+    /// In float32 a step is one pass of our own; in float64 it is libtorch's operators, which the tests above hold to PyTorch.
+    /// </summary>
     [Theory]
     [MemberData(nameof(CasesByElement))]
     public void FusedSteps_AreTheOperatorsStepsUpToRounding(int which)
@@ -54,7 +56,8 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
 
         var (weight, state) = Train(PyTorchOptimizers.Cases[which].Spec, 0, PyTorchOptimizers.Elements, dtype: ScalarType.Float32);
 
-        // Twelve steps of at most ten roundings of 2⁻²⁴ each on values of a few units: 7e-6 · |value|. Adam's first steps divide a gradient by its own root: relative too.
+        // Twelve steps of at most ten roundings of 2⁻²⁴ each on values of a few units: 7e-6 · |value|. Adam's first steps divide a gradient
+        // by its own root: relative too.
         weight.ShouldBe(expected, 5e-5);
         foreach (var (slot, values) in state)
             values.ShouldBe(expectedState[slot], 5e-5, slot);
@@ -101,7 +104,8 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
     {
         using var scope = NewDisposeScope();
         var weight = zeros(2, 2, dtype: ScalarType.Float64).requires_grad_();
-        using var optimizer = new Lars([new LocalParameter("w", weight, [2, 2], [0, 0], IsOwner: true)], trustCoefficient: 0.02, momentum: 0, weightDecay: 0.1);
+        using var optimizer = new Lars(
+            [new LocalParameter("w", weight, [2, 2], [0, 0], IsOwner: true)], trustCoefficient: 0.02, momentum: 0, weightDecay: 0.1);
         weight.grad = ones(2, 2, dtype: ScalarType.Float64);
 
         optimizer.Step(0.5, 0);
@@ -115,8 +119,10 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
         using var scope = NewDisposeScope();
         var half = new LocalParameter("fc6.weight", zeros(2, 2), [4, 2], [2, 0], IsOwner: true);
 
-        Should.Throw<JobMisconfiguredException>(() => OptimizerFactory.Create(new OptimizerSpec { Name = "lars" }, [half])).Message.ShouldBe(
-            "hyperparameters.optimizer.name is lars, which measures whole tensors, but a device holds only a part of fc6.weight; use another optimizer, or parallelism data");
+        Should.Throw<JobMisconfiguredException>(() => OptimizerFactory.Create(new OptimizerSpec { Name = "lars" }, [half]))
+            .Message.ShouldBe(
+                "hyperparameters.optimizer.name is lars, which measures whole tensors, but a device holds only a part of fc6.weight; "
+                    + "use another optimizer, or parallelism data");
     }
 
     /// <param name="spec">The optimizer.</param>
@@ -130,7 +136,8 @@ public sealed class OptimizerTests(PyTorchOptimizers pyTorch) : IClassFixture<Py
         long[] shape = spec.Name == "lars" && isMatrix ? [4, count / 4] : [count];
         long[] whole = spec.Name == "lars" ? shape : [PyTorchOptimizers.Elements];
         var weight = tensor(PyTorchOptimizers.Weight()[first..(first + count)], dtype: dtype).reshape(shape).requires_grad_();
-        using var optimizer = OptimizerFactory.Create(spec, [new LocalParameter("w", weight, whole, [first, .. new long[shape.Length - 1]], IsOwner: true)]);
+        using var optimizer = OptimizerFactory.Create(
+            spec, [new LocalParameter("w", weight, whole, [first, .. new long[shape.Length - 1]], IsOwner: true)]);
         for (var step = 0; step < PyTorchOptimizers.Steps; step++)
         {
             weight.grad = tensor(PyTorchOptimizers.Gradient(step)[first..(first + count)], dtype: dtype).reshape(shape);

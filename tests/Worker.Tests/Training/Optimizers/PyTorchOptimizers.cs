@@ -7,8 +7,8 @@ using Cluster.Models;
 namespace Cluster.Worker.Tests.Training.Optimizers;
 
 /// <summary>
-/// What torch.optim makes of the same weight, rates and gradients: all cases in one Python process, since importing torch takes longer than the steps.
-/// LARS, which it lacks, is written there from its paper.
+/// What torch.optim makes of the same weight, rates and gradients: all cases in one Python process, since importing torch takes longer than
+/// the steps. LARS, which it lacks, is written there from its paper.
 /// </summary>
 public sealed class PyTorchOptimizers : IAsyncLifetime
 {
@@ -21,19 +21,26 @@ public sealed class PyTorchOptimizers : IAsyncLifetime
         (new() { Name = "sgd" }, "{}"),
         (new() { Name = "sgd", WeightDecay = 0.1 }, """{"weight_decay":0.1}"""),
         (new() { Name = "sgd", Momentum = 0.9, WeightDecay = 0.1 }, """{"momentum":0.9,"weight_decay":0.1}"""),
-        (new() { Name = "sgd", Momentum = 0.9, WeightDecay = 0.1, Nesterov = true }, """{"momentum":0.9,"weight_decay":0.1,"nesterov":true}"""),
+        (new() { Name = "sgd", Momentum = 0.9, WeightDecay = 0.1, Nesterov = true },
+            """{"momentum":0.9,"weight_decay":0.1,"nesterov":true}"""),
         (new() { Name = "adam", Beta1 = 0.9, Beta2 = 0.999, Epsilon = 1e-8 }, "{}"),
-        (new() { Name = "adam", Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-3, WeightDecay = 0.1 }, """{"betas":[0.8,0.9],"eps":1e-3,"weight_decay":0.1}"""),
-        (new() { Name = "adamw", Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-3, WeightDecay = 0.1 }, """{"betas":[0.8,0.9],"eps":1e-3,"weight_decay":0.1}"""),
+        (new() { Name = "adam", Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-3, WeightDecay = 0.1 },
+            """{"betas":[0.8,0.9],"eps":1e-3,"weight_decay":0.1}"""),
+        (new() { Name = "adamw", Beta1 = 0.8, Beta2 = 0.9, Epsilon = 1e-3, WeightDecay = 0.1 },
+            """{"betas":[0.8,0.9],"eps":1e-3,"weight_decay":0.1}"""),
         (new() { Name = "rmsprop", Decay = 0.9, Epsilon = 1e-3 }, """{"alpha":0.9,"eps":1e-3}"""),
-        (new() { Name = "rmsprop", Decay = 0.8, Epsilon = 1, Momentum = 0.9, WeightDecay = 0.1 }, """{"alpha":0.8,"eps":1,"momentum":0.9,"weight_decay":0.1}"""),
-        (new() { Name = "lars", TrustCoefficient = 0.02, Momentum = 0.9, WeightDecay = 0.1 }, """{"trust":0.02,"momentum":0.9,"weight_decay":0.1}"""),
-        (new() { Name = "lars", TrustCoefficient = 0.02, Momentum = 0, WeightDecay = 0 }, """{"trust":0.02,"momentum":0,"weight_decay":0}"""),
+        (new() { Name = "rmsprop", Decay = 0.8, Epsilon = 1, Momentum = 0.9, WeightDecay = 0.1 },
+            """{"alpha":0.8,"eps":1,"momentum":0.9,"weight_decay":0.1}"""),
+        (new() { Name = "lars", TrustCoefficient = 0.02, Momentum = 0.9, WeightDecay = 0.1 },
+            """{"trust":0.02,"momentum":0.9,"weight_decay":0.1}"""),
+        (new() { Name = "lars", TrustCoefficient = 0.02, Momentum = 0, WeightDecay = 0 },
+            """{"trust":0.02,"momentum":0,"weight_decay":0}"""),
     ];
 
     /// <summary>Falls, stays, falls by less than the threshold, rises.</summary>
     public static double[] ValidationLosses { get; } =
-        [2, 1.5, 1.5, 1.4999, 1.495, 1.2, 1.21, 1.19, 1.2, 1.3, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9, 0.95, 0.91, 0.899, 0.8, 0.8, 0.8, 0.8];
+        [2, 1.5, 1.5, 1.4999, 1.495, 1.2, 1.21, 1.19, 1.2, 1.3, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9, 0.95, 0.91, 0.899, 0.8, 0.8,
+            0.8, 0.8];
 
     public static ScheduleSpec PlateauSchedule { get; } = new() { Name = "plateau", Gamma = 0.5, PatienceEpochs = 2, Threshold = 0.01 };
 
@@ -63,10 +70,15 @@ public sealed class PyTorchOptimizers : IAsyncLifetime
                     weight = Weight(),
                     rates = steps.Select(Rate),
                     gradients = steps.Select(Gradient),
-                    plateau = new { factor = PlateauSchedule.Gamma, patience = PlateauSchedule.PatienceEpochs, threshold = PlateauSchedule.Threshold },
+                    plateau = new { factor = PlateauSchedule.Gamma, patience = PlateauSchedule.PatienceEpochs,
+                        threshold = PlateauSchedule.Threshold },
                     losses = ValidationLosses,
                 }));
-            var start = new ProcessStartInfo("/usr/bin/python3", [Script(), folder.FullName]) { RedirectStandardError = true, UseShellExecute = false };
+            var start = new ProcessStartInfo("/usr/bin/python3", [Script(), folder.FullName])
+            {
+                RedirectStandardError = true,
+                UseShellExecute = false,
+            };
             using var python = Process.Start(start)!;
             var errors = await python.StandardError.ReadToEndAsync();
             await python.WaitForExitAsync();

@@ -16,10 +16,13 @@ public sealed class ShardedOptimizerTests
         var shares = ranks.Run(group =>
         {
             using var partition = Trainings.Data("lenet5", ScalarType.Float32, group);
-            using var optimizer = new ShardedOptimizer(partition.Parameters, group, rows => new Adam(rows, 0.9, 0.999, 1e-8, 0, decayIsDecoupled: false));
-            var rows = optimizer.Parameters.SelectMany(p => Enumerable.Range((int)p.Offset[0], (int)p.Shape[0]).Select(row => (p.Name, row))).ToList();
+            using var optimizer = new ShardedOptimizer(
+                partition.Parameters, group, rows => new Adam(rows, 0.9, 0.999, 1e-8, 0, decayIsDecoupled: false));
+            var rows = optimizer.Parameters
+                .SelectMany(p => Enumerable.Range((int)p.Offset[0], (int)p.Shape[0]).Select(row => (p.Name, row))).ToList();
             var whole = partition.Parameters.SelectMany(p => Enumerable.Range(0, (int)p.Shape[0]).Select(row => (p.Name, row))).ToList();
-            return (Rows: rows, Whole: whole, StateElements: optimizer.State.Sum(s => s.Tensor.numel()), Elements: partition.Parameters.Sum(p => p.Tensor.numel()));
+            return (Rows: rows, Whole: whole, StateElements: optimizer.State.Sum(s => s.Tensor.numel()),
+                Elements: partition.Parameters.Sum(p => p.Tensor.numel()));
         });
 
         shares.SelectMany(share => share.Rows).ShouldBe(shares[0].Whole, ignoreOrder: true);

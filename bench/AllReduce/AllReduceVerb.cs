@@ -38,7 +38,7 @@ internal static class AllReduceVerb
         };
         var twoHosts = new Option<bool>("--two-hosts")
         {
-            Description = "ranks in two network namespaces (root makes them): over a plain line, a long one, and a long one that loses frames",
+            Description = "ranks in two network namespaces (root makes them): over a plain line, a long one, and one that loses frames",
         };
         var command = new Command(
             "allreduce",

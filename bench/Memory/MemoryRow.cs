@@ -30,7 +30,8 @@ internal sealed record MemoryRow(
         foreach (var job in rows.GroupBy(row => (row.Model, row.Input, row.Batch, row.Split)))
         {
             var cells = job.ToDictionary(
-                row => $"{row.Optimizer}, {row.Precision}", row => $"{row.EstimatedBytes >> 20} / {row.MeasuredBytes >> 20} {row.RatioText}");
+                row => $"{row.Optimizer}, {row.Precision}",
+                row => $"{row.EstimatedBytes >> 20} / {row.MeasuredBytes >> 20} {row.RatioText}");
             var figures = Settings.Select(setting => cells.GetValueOrDefault(setting, ""));
             table.Add([$"`{job.Key.Model}`", job.Key.Input, $"{job.Key.Batch}", job.Key.Split, .. figures]);
         }

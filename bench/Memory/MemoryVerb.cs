@@ -58,8 +58,8 @@ internal static class MemoryVerb
         report.Note(
             "peak resident memory (VmHWM) of trainer processes in a trainer's own environment, "
             + $"{threads} {(threads == 1 ? "thread" : "threads")} each: "
-            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with the gradients' shared "
-            + "memory; estimated / measured MiB, ratio");
+            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with the gradients' "
+            + "shared memory; estimated / measured MiB, ratio");
         report.Say(MemoryRow.Head);
         var rows = new List<MemoryRow>();
         foreach (var one in cases)

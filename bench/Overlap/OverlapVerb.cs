@@ -37,7 +37,10 @@ internal static class OverlapVerb
         };
         command.SetAction((arguments, cancellationToken) =>
             RunAsync(
-                arguments.GetValue(models)!, arguments.GetValue(steps), RatioReport.For(arguments, "Exchange within backward"), cancellationToken));
+                arguments.GetValue(models)!,
+                arguments.GetValue(steps),
+                RatioReport.For(arguments, "Exchange within backward"),
+                cancellationToken));
         return command;
     }
 
@@ -60,7 +63,8 @@ internal static class OverlapVerb
                 string[] cells =
                 [
                     $"{network.Model}, batch {network.Batch} a rank", synchronised ? "of the whole batch" : "of each rank",
-                    Text(profile.Backward), Text(profile.Exchange), Text(profile.Hidden), Percent(profile.HiddenShare), Percent(profile.Begun),
+                    Text(profile.Backward), Text(profile.Exchange), Text(profile.Hidden),
+                    Percent(profile.HiddenShare), Percent(profile.Begun),
                     Text(profile.Statistics),
                 ];
                 report.Say(string.Join("  ", cells));
@@ -74,8 +78,6 @@ internal static class OverlapVerb
     }
 
     private static string Text(double seconds) => RatioReport.Figure(seconds * Milli);
-
-    private static string Percent(double share) => share.ToString("P0", CultureInfo.InvariantCulture);
 
     private static string Percent(double share) => share.ToString("P0", CultureInfo.InvariantCulture);
 

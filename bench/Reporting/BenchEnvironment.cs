@@ -29,7 +29,8 @@ internal static class BenchEnvironment
             $"Processor: {EnvironmentReport.CpuModel("/proc/cpuinfo")}, {Libc.ThreadCores().Count} cores; "
             + $"instruction sets: {InstructionSetsOf("/proc/cpuinfo")}");
         report.Note(
-            $"ours: TorchSharp {VersionOf(typeof(torch))} on libtorch {torch.__version__}, .NET {Environment.Version}, {Environment.OSVersion}");
+            $"ours: TorchSharp {VersionOf(typeof(torch))} on libtorch {torch.__version__}, "
+            + $".NET {Environment.Version}, {Environment.OSVersion}");
         if (peers)
             report.Note($"peers: {PeerVersions()}");
         using (var nvml = Nvml.TryOpen(out _))

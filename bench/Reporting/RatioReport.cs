@@ -18,14 +18,18 @@ internal sealed class RatioReport
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    private readonly string heading;
+    /// <summary>Of the lines of RESULTS.md.</summary>
+    private const int MaxLineLength = 140;
+
+    private readonly string title;
+    private readonly string command;
     private readonly bool isMarkdown;
     private readonly List<string> notes = [];
     private readonly MarkdownTable table = new("what", "ours", "peer", "ratio", "unit");
     private bool headed;
 
-    private RatioReport(string heading, bool isJson, bool isMarkdown) =>
-        (this.heading, IsJson, this.isMarkdown) = (heading, isJson, isMarkdown);
+    private RatioReport(string title, string command, bool isJson, bool isMarkdown) =>
+        (this.title, this.command, IsJson, this.isMarkdown) = (title, command, isJson, isMarkdown);
 
     public static Option<bool> JsonOption { get; } = new("--json")
     {
@@ -42,7 +46,7 @@ internal sealed class RatioReport
     /// <param name="arguments">With both options.</param>
     /// <param name="title">Of the section.</param>
     public static RatioReport For(ParseResult arguments, string title) => new(
-        $"## {title}: `./cluster bench {string.Join(' ', arguments.Tokens.Select(token => token.Value))}`",
+        title, $"./cluster bench {string.Join(' ', arguments.Tokens.Select(token => token.Value))}",
         arguments.GetValue(JsonOption), arguments.GetValue(MarkdownOption));
 
     /// <summary>What the reader must know to judge the rows.</summary>
@@ -80,12 +84,30 @@ internal sealed class RatioReport
     {
         if (!isMarkdown)
             return;
-        Console.Out.WriteLine(heading);
+        Console.Out.WriteLine($"## {title}");
         Console.Out.WriteLine();
-        foreach (var note in notes)
-            Console.Out.WriteLine($"- {note}");
+        foreach (var line in notes.Prepend($"`{command}`").SelectMany(Wrapped))
+            Console.Out.WriteLine(line);
         Console.Out.WriteLine();
         (ofItsOwn ?? table).Print(Console.Out);
+    }
+
+    /// <summary>An item of a list.</summary>
+    private static IEnumerable<string> Wrapped(string item)
+    {
+        var line = "-";
+        foreach (var word in item.Split(' '))
+        {
+            if (line.Length + 1 + word.Length > MaxLineLength)
+            {
+                yield return line;
+                line = " ";
+            }
+
+            line += " " + word;
+        }
+
+        yield return line;
     }
 
     /// <summary>Three significant digits, written out.</summary>

@@ -108,9 +108,11 @@ internal sealed class TrainContest : IAsyncDisposable
         List<Task<Contestant>> starts =
         [
             StartPyTorchAsync(
-                PyTorchAsInstalled, tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, asInstalled, arguments), cancellationToken),
+                PyTorchAsInstalled, tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, asInstalled, arguments),
+                cancellationToken),
             StartPyTorchAsync(
-                PyTorchInOurs, tuned: true, (rank, arguments) => MeasuredProcess.StartPeer(PlaceOf(rank), Script, arguments), cancellationToken),
+                PyTorchInOurs, tuned: true, (rank, arguments) => MeasuredProcess.StartPeer(PlaceOf(rank), Script, arguments),
+                cancellationToken),
         ];
         if (entry.Ranks == 1 && !Network.IsOnGpu)
         {

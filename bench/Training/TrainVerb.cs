@@ -66,8 +66,8 @@ internal static class TrainVerb
         format.AcceptOnlyFromAmong([.. MemoryFormats.All]);
         var command = new Command(
             "train",
-            "training steps, against plain TorchSharp and PyTorch with torchvision's models (python3-torchvision); about --minutes, "
-            + "half of it for one rank")
+            "training steps, against plain TorchSharp and PyTorch with torchvision's models (python3-torchvision); "
+            + "for about as long as --minutes says")
         {
             models, device, ranks, threads, sets, rounds, seconds, minutes, format, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
@@ -125,7 +125,8 @@ internal static class TrainVerb
             if (!areEqual)
             {
                 report.Note(
-                    $"{entry.Name}: the steps differ by more than rounding, so their speed is not compared: {string.Join("; ", differences)}");
+                    $"{entry.Name}: the steps differ by more than rounding, so their speed is not compared: "
+                    + string.Join("; ", differences));
                 allEqual = false;
                 continue;
             }

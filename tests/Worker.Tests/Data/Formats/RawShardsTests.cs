@@ -207,7 +207,7 @@ public sealed class RawShardsTests : IDisposable
 
         static string Tensor(string name, string words) => words.Split(' ') is [var dtype, var shape, var offsets]
             ? $$"""  "{{name}}":{"dtype":"{{dtype}}","shape":[{{shape}}],"data_offsets":[{{offsets}}]}"""
-            : throw new ArgumentException(words);
+            : throw new ArgumentException("type, shape and offsets are needed", nameof(words));
     }
 
     private static byte[] WithHeader(string header, int dataBytes) =>

@@ -158,11 +158,10 @@ internal static class TrainVerb
             + "and cuDNN's search for the fastest kernels; TorchSharp is a plain program on our libtorch; two ranks of PyTorch are "
             + "DistributedDataParallel over Gloo");
         foreach (var set in plan.Entries.Select(entry => entry.Sets).Distinct().Where(set => set.Variables.Count > 0))
-            {
-                var variables = string.Join(" ", set.Variables.Select(variable => $"{variable.Key}={variable.Value}"));
-                report.Note($"instruction set {set.Name}: {variables} for every contestant");
-            }
-
+        {
+            var variables = string.Join(" ", set.Variables.Select(variable => $"{variable.Key}={variable.Value}"));
+            report.Note($"instruction set {set.Name}: {variables} for every contestant");
+        }
 
         report.Note("before a row counts, each contestant's loss and gradients are held against float64 of the same network");
     }

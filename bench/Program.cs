@@ -2,8 +2,10 @@ using System.CommandLine;
 using Cluster.Bench.AllReduce;
 using Cluster.Bench.Loader;
 using Cluster.Bench.Memory;
+using Cluster.Bench.Overlap;
 using Cluster.Bench.Scaling;
 using Cluster.Bench.Training;
+using Cluster.Bench.Training.Plain;
 using Cluster.Bench.Zoo;
 
 var root = new RootCommand("Measures this system beside what its users would run instead, in turn and in one run.")
@@ -17,6 +19,8 @@ var root = new RootCommand("Measures this system beside what its users would run
     MemoryTrainer.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),
+    PlainRank.Build(),
+    OverlapVerb.Build(),
     ZooVerb.Build(),
     ZooTrainer.Build(),
 };

@@ -8,9 +8,10 @@ using Cluster.Worker.Data.Pictures;
 namespace Cluster.Bench.Loader;
 
 /// <summary>One pass over the pictures, to be measured.</summary>
+/// <param name="Source">A data set's name: "image-folder" or "raw-shards".</param>
 /// <param name="View">"training": a random resized crop, flipped; "evaluation": the middle.</param>
-/// <param name="Threads">That decode.</param>
-internal sealed record LoaderOrder(string View, int Threads);
+/// <param name="Threads">That make batches ready.</param>
+internal sealed record LoaderOrder(string Source, string View, int Threads);
 
 /// <summary>What a pass took.</summary>
 internal sealed record LoaderTime(double Seconds, int Images);
@@ -24,14 +25,18 @@ internal sealed class LoaderPass
     private readonly ImageDataSet _data;
     private readonly ISampleRenderer _renderer;
 
-    public LoaderPass(string dataRoot, string folder, int classes)
+    /// <param name="dataRoot">Where the folder is.</param>
+    /// <param name="source">Its layout.</param>
+    /// <param name="folder">Its name.</param>
+    /// <param name="classes">Of its pictures.</param>
+    public LoaderPass(string dataRoot, string source, string folder, int classes)
     {
         var spec = new JobSpec
         {
             Seed = 1,
             Data = new DataSpec
             {
-                Name = DataCatalog.ImageFolder,
+                Name = source,
                 Folder = folder,
                 Classes = classes,
                 Normalization = new Normalization { Mean = "0.485 0.456 0.406", Deviation = "0.229 0.224 0.225" },

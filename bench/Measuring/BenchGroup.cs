@@ -35,32 +35,45 @@ internal static class BenchGroup
                 Secret = folder,
                 CudaDevice = cudaDevice,
                 Rendezvous = (mine, token) => MeetAsync(folder, worldSize, mine, token),
-                ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve(Path.Combine(folder, $"{node}-{name}"), bytes)),
+                ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve(folder, $"{node}-{name}", bytes)),
                 Options = options,
             },
             cancellationToken);
 
-    private static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(
+    /// <summary>Tells the others of a group.</summary>
+    public static void Signal(string folder, string what) => File.Create(Path.Combine(folder, what)).Dispose();
+
+    /// <summary>Waits for one of the group's.</summary>
+    public static async Task WaitForAsync(string folder, string what, CancellationToken cancellationToken)
+    {
+        while (!File.Exists(Path.Combine(folder, what)))
+            await Task.Delay(Look, cancellationToken);
+    }
+
+    /// <summary>Every rank posts where it listens, and gets what all have posted.</summary>
+    public static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(
         string folder, int worldSize, PeerEndpoint mine, CancellationToken cancellationToken)
     {
         var unfinished = Path.Combine(folder, $"unfinished-{mine.Rank}");
         await File.WriteAllTextAsync(unfinished, JsonSerializer.Serialize(mine), cancellationToken);
-        File.Move(unfinished, PostOf(mine.Rank)); // at once and whole
+        File.Move(unfinished, Path.Combine(folder, PostOf(mine.Rank))); // at once and whole
         var endpoints = new List<PeerEndpoint>();
         for (var rank = 0; rank < worldSize; rank++)
         {
-            while (!File.Exists(PostOf(rank)))
-                await Task.Delay(Look, cancellationToken);
-            endpoints.Add(JsonSerializer.Deserialize<PeerEndpoint>(await File.ReadAllTextAsync(PostOf(rank), cancellationToken))!);
+            await WaitForAsync(folder, PostOf(rank), cancellationToken);
+            var post = await File.ReadAllTextAsync(Path.Combine(folder, PostOf(rank)), cancellationToken);
+            endpoints.Add(JsonSerializer.Deserialize<PeerEndpoint>(post)!);
         }
 
         return endpoints;
 
-        string PostOf(int rank) => Path.Combine(folder, $"rank-{rank}");
+        static string PostOf(int rank) => $"rank-{rank}";
     }
 
-    private static string Reserve(string path, long bytes)
+    /// <returns>A file of shared memory, the same for all that ask for it.</returns>
+    public static string Reserve(string folder, string name, long bytes)
     {
+        var path = Path.Combine(folder, name);
         // The first rank makes it and the others find it: all give the same length.
         using var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
         file.SetLength(bytes);

@@ -27,6 +27,12 @@ internal sealed class MeasuredProcess : IAsyncDisposable
     public static MeasuredProcess StartOurs(params IEnumerable<string> arguments) =>
         new(Ours(arguments), "this program's " + arguments.First());
 
+    /// <summary>The same with settings of its own.</summary>
+    /// <param name="environment">Added to this process's own.</param>
+    /// <param name="arguments">Verb and what follows it.</param>
+    public static MeasuredProcess StartOurs(IReadOnlyDictionary<string, string> environment, params IEnumerable<string> arguments) =>
+        new(With(environment, Ours(arguments)), "this program's " + arguments.First());
+
     /// <summary>The same on one of two hosts.</summary>
     public static MeasuredProcess StartOursOn(TwoHosts hosts, int host, params IEnumerable<string> arguments) =>
         new(hosts.On(host, Ours(arguments)), $"this program's {arguments.First()} on host {host}");
@@ -96,11 +102,24 @@ internal sealed class MeasuredProcess : IAsyncDisposable
 
     private static ProcessStartInfo Ours(IEnumerable<string> arguments) => new(Environment.ProcessPath!, arguments);
 
-    private static ProcessStartInfo Peer(string script, IReadOnlyDictionary<string, string>? environment, IEnumerable<string> arguments)
+    /// <summary>How to start a script of <c>bench/peers</c>.</summary>
+    /// <param name="script">File name.</param>
+    /// <param name="redirected">Whether this process reads its output.</param>
+    /// <param name="arguments">For the script.</param>
+    public static ProcessStartInfo Python(string script, bool redirected, params IEnumerable<string> arguments) =>
+        new(
+            Environment.GetEnvironmentVariable("CLUSTER_BENCH_PYTHON") ?? "/usr/bin/python3",
+            [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments])
+        {
+            RedirectStandardOutput = redirected,
+        };
+
+    private static ProcessStartInfo Peer(string script, IReadOnlyDictionary<string, string>? environment, IEnumerable<string> arguments) =>
+        With(environment ?? new Dictionary<string, string>(), Python(script, redirected: true, arguments));
+
+    private static ProcessStartInfo With(IReadOnlyDictionary<string, string> environment, ProcessStartInfo start)
     {
-        var start = new ProcessStartInfo(Environment.GetEnvironmentVariable("CLUSTER_BENCH_PYTHON") ?? "/usr/bin/python3",
-            [Path.Combine(AppContext.BaseDirectory, "peers", script), .. arguments]);
-        foreach (var (key, value) in environment ?? new Dictionary<string, string>())
+        foreach (var (key, value) in environment)
             start.Environment[key] = value;
         return start;
     }

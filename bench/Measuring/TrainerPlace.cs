@@ -21,6 +21,15 @@ internal sealed record TrainerPlace(IReadOnlyDictionary<string, string> Environm
             [.. Enumerable.Range(first, launch.Threads).Select(place => cores[place % cores.Count]).Distinct()]);
     }
 
+    /// <summary>The same with further settings.</summary>
+    public TrainerPlace With(IReadOnlyDictionary<string, string> variables)
+    {
+        var environment = new Dictionary<string, string>(Environment);
+        foreach (var (name, value) in variables)
+            environment[name] = value;
+        return this with { Environment = environment };
+    }
+
     /// <summary>A job's only rank, with one thread, on the core of that number among this process's.</summary>
     public static TrainerPlace Alone(int core) =>
         Of(new TrainerLaunch { LocalRank = core, WorldSize = 1, Threads = 1, Device = $"cpu:{core}" });

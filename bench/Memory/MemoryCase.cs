@@ -11,10 +11,14 @@ namespace Cluster.Bench.Memory;
 /// <param name="Batch">Pictures in a step.</param>
 /// <param name="Optimizer">Its name.</param>
 /// <param name="Precision">Its name.</param>
-internal sealed record MemoryCase(string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer, string Precision)
+/// <param name="Split">Empty for one rank alone; otherwise how two share the work.</param>
+internal sealed record MemoryCase(
+    string Model, string Options, int Pixels, int Channels, int Batch, string Optimizer, string Precision, string Split = "")
 {
-    private static readonly (string Optimizer, string Precision)[] Settings = [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"),
-        ("adam", "bfloat16")];
+    private const string ByData = "data", Sharded = "data, shardOptimizer", Hybrid = "hybrid";
+
+    private static readonly (string Optimizer, string Precision)[] Settings =
+        [("sgd", "float32"), ("adam", "float32"), ("sgd", "float64"), ("adam", "bfloat16")];
 
     /// <summary>Each family, small and published builds, those whose parameters take most and those whose activations do.</summary>
     public static MemoryCase[] All { get; } =
@@ -30,7 +34,17 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
         .. Of("resnet50", "", 96, 3, 4, 16),
         .. Of("mobilenet_v1", "widthMultiplier: 0.5", 64, 3, 16, 64),
         .. Of("mobilenet_v2", "", 96, 3, 8, 32),
+        .. ByTwo("lenet5", "", 28, 1, 250, ByData),
+        .. ByTwo("fourlayer_cnn", "", 32, 3, 128, ByData),
+        .. ByTwo("alexnet_owt", "", 224, 3, 8, ByData, Sharded, Hybrid),
+        .. ByTwo("resnet18", "", 96, 3, 16, ByData),
+        .. ByTwo("resnet50", "", 96, 3, 16, ByData, Sharded),
+        .. ByTwo("mobilenet_v2", "", 96, 3, 32, ByData),
     ];
+
+    public int Ranks => Split.Length == 0 ? 1 : 2;
+
+    public bool IsHybrid => Split == Hybrid;
 
     public string Input => $"{Channels}×{Pixels}×{Pixels}";
 
@@ -38,11 +52,18 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
         name: memory
         model: {name: {{{Model}}}, options: {{{{Options}}}}}
         data:
-          {name: synthetic, imageSize: {{{Pixels}}}, channels: {{{Channels}}}, trainSamples: {{{MemoryTrainer.Steps * Batch}}},
-            validationSamples: 0}
+          name: synthetic
+          imageSize: {{{Pixels}}}
+          channels: {{{Channels}}}
+          trainSamples: {{{MemoryTrainer.Steps * Ranks * Batch}}}
+          validationSamples: 0
+        resources: {devices: {{{Ranks}}}}
+        parallelism: {{{(IsHybrid ? Hybrid : ByData)}}}
         hyperparameters:
-          {epochs: 1, globalBatchSize: {{{Batch}}}, precision: {{{Precision}}},
-            optimizer: {name: {{{Optimizer}}}, learningRate: 0.00001}}
+          epochs: 1
+          globalBatchSize: {{{Ranks * Batch}}}
+          precision: {{{Precision}}}
+          optimizer: {name: {{{Optimizer}}}, learningRate: 0.00001}{{{(Split == Sharded ? "\n  shardOptimizer: true" : "")}}}
         checkpoints: {everySteps: {{{MemoryTrainer.CheckpointAfterSteps}}}}
         """;
 
@@ -52,4 +73,11 @@ internal sealed record MemoryCase(string Model, string Options, int Pixels, int 
         from size in (int[])[batch, larger]
         from setting in Settings
         select new MemoryCase(model, options, pixels, channels, size, setting.Optimizer, setting.Precision);
+
+    /// <summary>As the job's default optimizer is, and one with more state.</summary>
+    private static IEnumerable<MemoryCase> ByTwo(
+        string model, string options, int pixels, int channels, int batch, params string[] splits) =>
+        from split in splits
+        from optimizer in (string[])["sgd", "adam"]
+        select new MemoryCase(model, options, pixels, channels, batch, optimizer, "float32", split);
 }

@@ -5,6 +5,7 @@ using Cluster.Bench.Measuring;
 using Cluster.Bench.Zoo;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -22,6 +23,9 @@ internal static class MemoryTrainer
     /// <summary>A heap has settled after three or four.</summary>
     public const int Steps = 6;
 
+    /// <summary>What rank 0, which alone hears of progress, tells the others.</summary>
+    private const string Trained = "trained";
+
     /// <summary>Written while the steps after it run.</summary>
     public const int CheckpointAfterSteps = 3;
 
@@ -31,19 +35,29 @@ internal static class MemoryTrainer
         command.SetAction(async (_, cancellationToken) =>
         {
             var line = await Console.In.ReadLineAsync(cancellationToken) ?? throw new EndOfStreamException("no order came");
-            Console.WriteLine(JsonSerializer.Serialize(await PeakAsync(JsonSerializer.Deserialize<ZooOrder>(line)!, cancellationToken)));
+            Console.WriteLine(JsonSerializer.Serialize(await PeakAsync(JsonSerializer.Deserialize<MemoryOrder>(line)!, cancellationToken)));
         });
         return command;
     }
 
-    private static async Task<long> PeakAsync(ZooOrder order, CancellationToken cancellationToken)
+    /// <summary>What an agent would start a rank with.</summary>
+    public static TrainerLaunch Launch(MemoryOrder order)
+    {
+        var launch = ZooTrainer.Launch(JobFile.Parse(order.Yaml), order.Threads, order.DataRoot);
+        (launch.Rank, launch.LocalRank, launch.Device) = (order.Rank, order.Rank, $"cpu:{order.Rank}");
+        launch.WorldSize = launch.LocalWorldSize = order.Ranks;
+        return launch;
+    }
+
+    private static async Task<long> PeakAsync(MemoryOrder order, CancellationToken cancellationToken)
     {
         using var stop = new TrainerStop(TimeProvider.System);
-        var trained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var link = new LoneTrainerLink { Progressed = steps => End(steps, stop, trained), StoreTakes = trained.Task };
-        await using (var context = new TrainerContext(
-            ZooTrainer.Launch(JobFile.Parse(order.Yaml), order.Threads, order.DataRoot), link, stop, NullLoggerFactory.Instance,
-            TimeProvider.System))
+        var link = new BenchTrainerLink(order.Rank, order.Ranks, order.Folder)
+        {
+            Progressed = steps => End(steps, stop, order.Folder),
+            StoreTakes = BenchGroup.WaitForAsync(order.Folder, Trained, cancellationToken),
+        };
+        await using (var context = new TrainerContext(Launch(order), link, stop, NullLoggerFactory.Instance, TimeProvider.System))
         {
             var outcome = await TrainingThread.Run(() => new TrainingSession().Run(context, cancellationToken));
             if (outcome.ExitCode != TrainerExit.Stopped)
@@ -55,11 +69,20 @@ internal static class MemoryTrainer
     }
 
     /// <summary>The test that would follow takes no more memory than the steps, and long.</summary>
-    private static void End(long steps, TrainerStop stop, TaskCompletionSource trained)
+    private static void End(long steps, TrainerStop stop, string folder)
     {
         if (steps < Steps)
             return;
         stop.Request("all steps are done", TimeSpan.FromMinutes(1));
-        trained.TrySetResult();
+        BenchGroup.Signal(folder, Trained);
     }
 }
+
+/// <summary>A rank of one job of <c>bench memory</c>.</summary>
+/// <param name="Yaml">The job file.</param>
+/// <param name="Threads">Of the trainer.</param>
+/// <param name="DataRoot">Where the data sets are.</param>
+/// <param name="Rank">From 0.</param>
+/// <param name="Ranks">In all.</param>
+/// <param name="Folder">Where they meet.</param>
+internal sealed record MemoryOrder(string Yaml, int Threads, string DataRoot, int Rank, int Ranks, string Folder);

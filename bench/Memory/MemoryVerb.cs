@@ -1,11 +1,6 @@
 using System.CommandLine;
-using System.Globalization;
-using System.Text.Json;
-using System.Text.Json.Serialization;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
-using Cluster.Bench.Zoo;
-using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Describing;
@@ -18,104 +13,107 @@ internal static class MemoryVerb
     /// <summary>By how much of what is measured an estimate may be off.</summary>
     private const double Allowed = 0.2;
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerOptions.Web)
-    {
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     public static Command Build()
     {
-        var json = new Option<bool>("--json")
-        {
-            Description = "print one JSON object a line: model, input, batch, optimizer, precision, estimatedBytes, measuredBytes",
-        };
         var only = new Option<string[]>("--only")
         {
             Description = "models to measure instead of all",
             AllowMultipleArgumentsPerToken = true,
         };
+        var ranks = new Option<int[]>("--ranks")
+        {
+            Description = "1: jobs of one rank; 2: those that two ranks share",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => [1, 2],
+        };
+        ranks.AcceptOnlyFromAmong("1", "2");
         var threads = new Option<int>("--threads") { Description = "threads of a trainer", DefaultValueFactory = _ => 1 };
         var command = new Command(
-            "memory", $"what training takes beside what is estimated; exit code 1 if an estimate is off by more than {Allowed:P0}")
+            "memory",
+            $"what training takes beside what is estimated; exit code 1 if an estimate is off by more than {Allowed:P0}; "
+            + "about 12 minutes on two cores")
         {
-            json,
-            only,
-            threads,
+            only, ranks, threads, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var chosen = arguments.GetValue(only) ?? [];
+            var (chosen, counts) = (arguments.GetValue(only) ?? [], arguments.GetValue(ranks)!);
             if (chosen.FirstOrDefault(name => !Array.Exists(MemoryCase.All, one => one.Model == name)) is { } unknown)
             {
-                await Console.Error.WriteLineAsync($"--only is {unknown} but that is not measured; "
-                    + $"choose of {string.Join(", ", MemoryCase.All.Select(one => one.Model).Distinct())}");
+                var known = MemoryCase.All.Select(one => one.Model).Distinct();
+                await Console.Error.WriteLineAsync($"--only is {unknown} but that is not measured; choose of {string.Join(", ", known)}");
                 return 2;
             }
 
-            return await RunAsync(Array.FindAll(MemoryCase.All, one => chosen.Length == 0 || chosen.Contains(one.Model)),
-                arguments.GetValue(threads), arguments.GetValue(json), cancellationToken);
+            var cases = Array.FindAll(
+                MemoryCase.All, one => (chosen.Length == 0 || chosen.Contains(one.Model)) && counts.Contains(one.Ranks));
+            return await RunAsync(cases, arguments.GetValue(threads), RatioReport.For(arguments, "Memory"), cancellationToken);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(MemoryCase[] cases, int threads, bool json, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(MemoryCase[] cases, int threads, RatioReport report, CancellationToken cancellationToken)
     {
-        var report = new RatioReport(json, Console.Out, Console.Error);
-        BenchEnvironment.Print(report);
+        BenchEnvironment.Print(report, peers: false);
         report.Note(
-            $"one trainer process of one rank each, {threads} threads, in a trainer's own environment: {MemoryTrainer.Steps} steps, "
-                + "a checkpoint on its way in the last of them");
-        if (!json)
-            Console.WriteLine(MemoryRow.Head);
-        var passed = true;
+            "peak resident memory (VmHWM) of trainer processes in a trainer's own environment, "
+            + $"{threads} {(threads == 1 ? "thread" : "threads")} each: "
+            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with the gradients' "
+            + "shared memory; estimated / measured MiB, ratio");
+        report.Say(MemoryRow.Head);
+        var rows = new List<MemoryRow>();
         foreach (var one in cases)
         {
-            var row = new MemoryRow(one.Model, one.Input, one.Batch, one.Optimizer, one.Precision, Estimate(one.Spec),
-                await MeasureAsync(one, threads, cancellationToken));
-            Console.WriteLine(json ? JsonSerializer.Serialize(row, Json) : row.ToString());
-            passed &= Math.Abs(row.Ratio - 1) <= Allowed;
+            var measured = await MeasureAsync(one, threads, cancellationToken);
+            var row = new MemoryRow(one.Model, one.Input, one.Batch, one.Split, one.Optimizer, one.Precision, Estimate(one), measured);
+            rows.Add(row);
+            report.Say(row.ToString());
+            if (report.IsJson)
+                RatioReport.AddJson(row);
         }
 
-        return passed ? 0 : 1;
+        var off = rows.Count(row => Math.Abs(row.Ratio - 1) > Allowed);
+        report.Note($"{rows.Count - off} of {rows.Count} estimates within {Allowed:P0} of what was taken");
+        report.Finish(MemoryRow.Table(rows));
+        return off == 0 ? 0 : 1;
     }
 
     /// <summary>As a node answers when a job is submitted.</summary>
-    private static long Estimate(JobSpec spec)
+    private static long Estimate(MemoryCase one)
     {
+        var spec = one.Spec;
         var answer = ModelDescriber.Answer(new ModelQuery
         {
             Model = spec.Model,
-            RankBatchSize = spec.Hyperparameters.GlobalBatchSize,
+            RankBatchSize = one.Batch,
             Optimizer = spec.Hyperparameters.Optimizer,
             Precision = spec.Hyperparameters.Precision,
+            Parts = one.IsHybrid ? one.Ranks : 1,
+            Hybrid = one.IsHybrid,
         });
         return answer.Description?.Memory.Total ?? throw new InvalidOperationException(answer.Fault);
     }
 
     private static async Task<long> MeasureAsync(MemoryCase one, int threads, CancellationToken cancellationToken)
     {
-        var dataRoot = new AgentOptions().DataRoot;
-        await using var trainer = MeasuredProcess.StartOurs(
-            TrainerPlace.Of(ZooTrainer.Launch(one.Spec, threads, dataRoot)), MemoryTrainer.Verb);
-        await trainer.SendAsync(new ZooOrder(one.Yaml, threads, dataRoot));
-        return await trainer.ReceiveAsync<long>(cancellationToken);
+        var folder = BenchGroup.MakeFolder();
+        try
+        {
+            var orders = Enumerable.Range(0, one.Ranks)
+                .Select(rank => new MemoryOrder(one.Yaml, threads, new AgentOptions().DataRoot, rank, one.Ranks, folder)).ToList();
+            var peaks = await Task.WhenAll(orders.Select(order => PeakAsync(order, cancellationToken)));
+            return peaks.Max();
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
-    private sealed record MemoryRow(
-        string Model, string Input, int Batch, string Optimizer, string Precision, long EstimatedBytes, long MeasuredBytes)
+    private static async Task<long> PeakAsync(MemoryOrder order, CancellationToken cancellationToken)
     {
-        private const string Layout = "{0,-20} {1,-14} {2,6} {3,-9} {4,-9} {5,14} {6,13} {7,7}";
-
-        [JsonIgnore]
-        public static string Head => string.Format(CultureInfo.InvariantCulture, Layout, "model", "input", "batch", "optimizer",
-            "precision", "estimated MiB", "measured MiB", "ratio");
-
-        /// <summary>Above 1: more was estimated than taken.</summary>
-        [JsonIgnore]
-        public double Ratio => (double)EstimatedBytes / MeasuredBytes;
-
-        public override string ToString() => string.Format(
-            CultureInfo.InvariantCulture, Layout, Model, Input, Batch, Optimizer, Precision, EstimatedBytes >> 20, MeasuredBytes >> 20,
-            Ratio.ToString("F2", CultureInfo.InvariantCulture));
+        await using var trainer = MeasuredProcess.StartOurs(TrainerPlace.Of(MemoryTrainer.Launch(order)), MemoryTrainer.Verb);
+        await trainer.SendAsync(order);
+        return await trainer.ReceiveAsync<long>(cancellationToken);
     }
 }

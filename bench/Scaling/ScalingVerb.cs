@@ -49,19 +49,15 @@ internal static class ScalingVerb
         {
             Description = "µs of a small exchange between nodes (measured: TCP on this machine)",
         };
-        var command = new Command("scaling", "step time on many devices, by a cost model from measured computation and links")
+        var command = new Command(
+            "scaling", "step time on many devices, by a cost model from measured computation and links; about 10 minutes on two cores")
         {
-            models,
-            devices,
-            ranks,
-            bandwidth,
-            latency,
-            RatioReport.Option,
+            models, devices, ranks, bandwidth, latency, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction(async (arguments, cancellationToken) =>
         {
-            var report = RatioReport.For(arguments);
-            BenchEnvironment.Print(report);
+            var report = RatioReport.For(arguments, "Scaling");
+            BenchEnvironment.Print(report, peers: false);
             var (memory, tcp) = await LinkMeasurement.RunAsync(cancellationToken);
             var between = new Link(
                 arguments.GetValue(latency) / Micro ?? tcp.Latency, arguments.GetValue(bandwidth) * Giga ?? tcp.SumRate,
@@ -83,6 +79,8 @@ internal static class ScalingVerb
                 foreach (var count in arguments.GetValue(devices)!)
                     Project(figures, between, count, report);
             }
+
+            report.Finish();
         });
         return command;
     }

@@ -21,11 +21,30 @@ internal static class TensorFile
             file.Write(tensor.detach().contiguous().bytes);
     }
 
-    /// <summary>Every tensor's elements.</summary>
-    public static Dictionary<string, float[]> ReadFloats(string path)
+    /// <summary>Every tensor's elements, of float32 or float64.</summary>
+    public static Dictionary<string, double[]> ReadElements(string path)
     {
         using var file = SafetensorsFile.Open(path);
-        return file.WeightNames.ToDictionary(name => name, name => Read(file, name));
+        return file.WeightNames.ToDictionary(name => name, name =>
+        {
+            var bytes = ReadBytes(file, name);
+            return file.DTypeAsync(name, CancellationToken.None).GetAwaiter().GetResult() == "F64"
+                ? MemoryMarshal.Cast<byte, double>(bytes).ToArray()
+                : Array.ConvertAll(MemoryMarshal.Cast<byte, float>(bytes).ToArray(), element => (double)element);
+        });
+    }
+
+    /// <summary>Every tensor, of float32 or int64.</summary>
+    public static Dictionary<string, Tensor> Read(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return file.WeightNames.ToDictionary(name => name, name =>
+        {
+            var (bytes, shape) = (ReadBytes(file, name), file.GlobalShape(name).ToArray());
+            return file.DTypeAsync(name, CancellationToken.None).GetAwaiter().GetResult() == "I64"
+                ? tensor(MemoryMarshal.Cast<byte, long>(bytes).ToArray()).reshape(shape)
+                : tensor(MemoryMarshal.Cast<byte, float>(bytes).ToArray()).reshape(shape);
+        });
     }
 
     /// <summary>Of files that hold rows of the same tensors: one with all of them.</summary>
@@ -48,18 +67,17 @@ internal static class TensorFile
             {
                 if (!rows.TryGetValue(name, out var known))
                     rows.Add(name, known = []);
-                known.Add(tensor(Read(file, name)).reshape([.. file.GlobalShape(name)]));
+                known.Add(tensor(MemoryMarshal.Cast<byte, float>(ReadBytes(file, name)).ToArray()).reshape([.. file.GlobalShape(name)]));
             }
         }
 
         Write(path, rows.Select(pair => (pair.Key, cat(pair.Value.ToArray(), 0))));
     }
 
-    private static float[] Read(SafetensorsFile file, string name)
+    private static byte[] ReadBytes(SafetensorsFile file, string name)
     {
         var shape = file.GlobalShape(name);
-        var bytes = file.ReadSliceAsync(name, new long[shape.Count], shape, CancellationToken.None).GetAwaiter().GetResult();
-        return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
+        return file.ReadSliceAsync(name, new long[shape.Count], shape, CancellationToken.None).GetAwaiter().GetResult();
     }
 
     private static string NameOf(Tensor tensor) => tensor.dtype == ScalarType.Int64 ? "I64" : "F32";

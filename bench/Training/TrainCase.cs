@@ -35,13 +35,13 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
     public static IReadOnlyList<TrainCase> All { get; } =
     [
         new("lenet5", 128, 1, 28, 10),
-        ImageNet("alexnet_owt", 32),
-        ImageNet("vgg11", 8),
-        ImageNet("resnet18", 16),
-        ImageNet("googlenet_tv", 16),
-        ImageNet("mobilenet_v2", 16),
-        ImageNet("alexnet", 32),
-        ImageNet("googlenet", 16),
+        ImageNet("alexnet_owt", 32) with { Kinks = 10 },
+        ImageNet("vgg11", 8) with { Kinks = 15 },
+        ImageNet("resnet18", 16) with { Kinks = 18 },
+        ImageNet("googlenet_tv", 16) with { Kinks = 25 },
+        ImageNet("mobilenet_v2", 16) with { Kinks = 70 }, // 35 ReLU6, which have two each
+        ImageNet("alexnet", 32) with { Kinks = 10 },
+        ImageNet("googlenet", 16) with { Kinks = 25 },
     ];
 
     /// <summary>Batches that keep a data centre's GPU busy for some tens of milliseconds a step.</summary>
@@ -55,6 +55,15 @@ internal sealed record TrainCase(string Model, int Batch, int Channels, int Inpu
 
     /// <summary>How our images lie in memory; the peer's are as PyTorch makes them.</summary>
     public string MemoryFormat { get; init; } = MemoryFormats.Auto;
+
+    /// <summary>Kinks that a sample's value passes one behind the other: of ReLUs, and of poolings by the largest.</summary>
+    public int Kinks { get; init; }
+
+    /// <summary>
+    /// Whether several ranks normalise by the whole batch's statistics. The default of jobs, and of DistributedDataParallel, is that
+    /// they do not.
+    /// </summary>
+    public bool SyncBatchNorm { get; init; }
 
     /// <summary>How several ranks share the work, in a job file's word.</summary>
     public string Split { get; init; } = ByData;

@@ -24,7 +24,6 @@ internal sealed class TrainRank : IDisposable
 
     private readonly ITrainingPartition _partition;
     private readonly IOptimizer _optimizer;
-    private readonly Func<string, TrainingStep> _stepOf; // by memory format
     private readonly TrainingStep _step;
     private readonly HostBatch _batch;
     private readonly DeviceFeed? _feed;
@@ -46,18 +45,12 @@ internal sealed class TrainRank : IDisposable
         _feed = network.IsOnGpu
             ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device)
             : null;
-        // As a job finds it, once.
-        var channelsLast = new Lazy<bool>(
-            () => AgreedLayout.IsChannelsLast(spec, _partition, group, LayoutMeasurement.Take, NullLogger.Instance, cancellationToken));
-        _stepOf = format =>
-        {
-            var formatted = spec.Clone();
-            formatted.Hyperparameters.MemoryFormat = format;
-            bool? measured = BatchPlacement.IsOpen(formatted, device) ? channelsLast.Value : null;
-            var placement = BatchPlacement.For(formatted, _partition.Network.Shape, device, measured);
-            return new TrainingStep(training, _partition, update, placement, _feed, TimeProvider.System);
-        };
-        _step = _stepOf(network.MemoryFormat);
+        // As a job finds it.
+        bool? channelsLast = BatchPlacement.IsOpen(spec, device)
+            ? AgreedLayout.IsChannelsLast(spec, _partition, group, LayoutMeasurement.Take, NullLogger.Instance, cancellationToken)
+            : null;
+        var placement = BatchPlacement.For(spec, _partition.Network.Shape, device, channelsLast);
+        _step = new TrainingStep(training, _partition, update, placement, _feed, TimeProvider.System);
         _batch = MakeBatch(network, group, _partition);
     }
 
@@ -68,6 +61,12 @@ internal sealed class TrainRank : IDisposable
 
     /// <summary>Where a rank leaves what the peer must begin with: the parameters that it owns.</summary>
     public static string WeightsFile(string folder, int rank) => Path.Combine(folder, $"weights-{rank}.safetensors");
+
+    /// <summary>Where all of them are, once they have been put together.</summary>
+    public static string WholeWeightsFile(string folder) => Path.Combine(folder, "weights.safetensors");
+
+    /// <summary>Where a rank leaves its samples.</summary>
+    public static string BatchFile(string folder, int rank) => Path.Combine(folder, $"batch-{rank}.safetensors");
 
     /// <summary>Where it leaves the gradients of these.</summary>
     public static string GradientsFile(string folder, int rank) => Path.Combine(folder, $"gradients-{rank}.safetensors");
@@ -113,7 +112,12 @@ internal sealed class TrainRank : IDisposable
         while (Console.In.ReadLine() is { } line)
         {
             var order = JsonSerializer.Deserialize<TrainOrder>(line)!;
-            Console.WriteLine(JsonSerializer.Serialize(order.Steps == 0 ? me.Check(order) : me.Train(order.Steps)));
+            Console.WriteLine(JsonSerializer.Serialize(order switch
+            {
+                { Steps: 0 } => me.Check(order),
+                { ProfilesExchange: true } => me.Profile(order.Steps),
+                _ => me.Train(order.Steps),
+            }));
         }
 
         return 0;
@@ -142,8 +146,8 @@ internal sealed class TrainRank : IDisposable
             GlobalBatchSize = network.Batch * worldSize,
             MicroBatches = StepModel.MicroBatchesAStage * worldSize,
             Precision = Enum.Parse<Precision>(network.Precision, ignoreCase: true),
-            // Each replica by its own slice's statistics, as DistributedDataParallel does unless told.
-            SyncBatchNorm = false,
+            MemoryFormat = network.MemoryFormat,
+            SyncBatchNorm = network.SyncBatchNorm,
             Schedule = new ScheduleSpec(),
             Optimizer = new OptimizerSpec
             {
@@ -174,16 +178,16 @@ internal sealed class TrainRank : IDisposable
     {
         using var scope = torch.NewDisposeScope();
         var (images, labels) = _batch.ToTensors(network.Channels, network.InputSize, torch.ScalarType.Float32, torch.CPU);
-        TensorFile.Write(Path.Combine(folder, $"batch-{_group.Rank}.safetensors"), [("images", images), ("labels", labels)]);
-        TensorFile.Write(WeightsFile(folder, _group.Rank),
-            _partition.Parameters.Where(parameter => parameter.IsOwner).Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
+        TensorFile.Write(BatchFile(folder, _group.Rank), [("images", images), ("labels", labels)]);
+        var owned = _partition.Parameters.Where(parameter => parameter.IsOwner);
+        TensorFile.Write(WeightsFile(folder, _group.Rank), owned.Select(parameter => (parameter.Name, parameter.Tensor.cpu())));
     }
 
     private TrainAnswer Check(TrainOrder order)
     {
         var dropouts = _partition.Network.modules().OfType<CounterDropout>().ToList();
         dropouts.ForEach(layer => layer.eval());
-        Span<double> lossSum = [_stepOf(order.MemoryFormat).ForwardBackward(_batch, _stepsDone).LossSum];
+        Span<double> lossSum = [_step.ForwardBackward(_batch, _stepsDone).LossSum];
         if (_group.WorldSize > 1)
             _group.AllReduce(lossSum, "check");
         dropouts.ForEach(layer => layer.train());
@@ -203,6 +207,22 @@ internal sealed class TrainRank : IDisposable
             loss = _step.Run(_batch, _stepsDone++, _learningRate, next: _batch).Outcome.Loss;
         WaitForUpdate();
         return new TrainAnswer(Stopwatch.GetElapsedTime(began).TotalSeconds / steps, loss);
+    }
+
+    /// <summary>Without updates, which exchange nothing that backward could hide.</summary>
+    private TrainAnswer Profile(int steps)
+    {
+        using var exchanges = new ExchangeRecorder();
+        var profiles = new List<ExchangeProfile>();
+        for (var i = 0; i <= steps; i++)
+        {
+            exchanges.Begin();
+            var share = _step.ForwardBackward(_batch, _stepsDone++);
+            if (i > 0) // the first warms up
+                profiles.Add(exchanges.End(share.Times));
+        }
+
+        return new TrainAnswer(0, 0, ExchangeProfile.Median(profiles));
     }
 
     /// <summary>A GPU may be at the last update still.</summary>

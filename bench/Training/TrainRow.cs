@@ -3,41 +3,32 @@ using Cluster.Bench.Reporting;
 
 namespace Cluster.Bench.Training;
 
-/// <summary>One network on so many ranks, in images a second of all ranks together.</summary>
-/// <param name="Name">Model and ranks.</param>
-/// <param name="Network">What was trained.</param>
-/// <param name="Threads">Of a rank.</param>
+/// <summary>One row, in images a second of all ranks together.</summary>
+/// <param name="Entry">What was measured.</param>
 /// <param name="Ours">This system's trainers.</param>
-/// <param name="AsInstalled">PyTorch in the environment of whoever ran the bench.</param>
-/// <param name="SameEnvironment">PyTorch in our trainers' environment.</param>
-internal sealed record TrainRow(string Name, TrainCase Network, int Threads, double Ours, double AsInstalled, double SameEnvironment)
+/// <param name="Peers">The others, by name.</param>
+/// <param name="Rounds">That the medians are of.</param>
+internal sealed record TrainRow(TrainEntry Entry, double Ours, IReadOnlyDictionary<string, double> Peers, int Rounds)
 {
-    public List<RatioRow> Comparisons =>
+    public IEnumerable<RatioRow> Comparisons =>
+        TrainContest.Peers.Where(Peers.ContainsKey)
+            .Select(peer => RatioRow.MoreIsBetter($"{Entry.Name} vs {peer}", Ours, Peers[peer], "images/s"));
+
+    public static MarkdownTable Table() => new(
+        [
+            "network", "batch a rank", "threads a rank", "instruction sets", "rounds", "ours, images/s",
+            .. TrainContest.Peers.SelectMany(peer => (string[])[peer, "ratio"]),
+        ]);
+
+    public IReadOnlyList<string> Cells() =>
     [
-        RatioRow.MoreIsBetter($"{Name} vs as installed", Ours, AsInstalled, "images/s"),
-        RatioRow.MoreIsBetter($"{Name} vs same environment", Ours, SameEnvironment, "images/s"),
+        Entry.Name, $"{Entry.Network.Batch} × {Entry.Network.Channels} × {Entry.Network.InputSize}²", $"{Entry.Threads}", Entry.Sets.Name,
+        $"{Rounds}",
+        RatioReport.Figure(Ours), .. TrainContest.Peers.SelectMany(CellsOf),
     ];
-}
 
-/// <summary>All rows as a Markdown table.</summary>
-internal sealed class TrainTable(TextWriter output)
-{
-    private readonly List<TrainRow> _rows = [];
-
-    public void Add(TrainRow row) => _rows.Add(row);
-
-    public void Print()
-    {
-        output.WriteLine("| network | batch a rank | threads a rank | ours, images/s | PyTorch as installed | ratio | PyTorch, "
-            + "same environment | ratio |");
-        output.WriteLine("|---|---|---|---|---|---|---|---|");
-        foreach (var row in _rows)
-        {
-            output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture,
-                $"| {row.Name} | {row.Network.Batch} × {row.Network.Channels} × {row.Network.InputSize}² | {row.Threads} | {row.Ours:0.0} "
-                    + $"| {row.AsInstalled:0.0} | {row.Ours / row.AsInstalled:0.00} | {row.SameEnvironment:0.0} | "
-                    + $"{row.Ours / row.SameEnvironment:0.00} |"));
-        }
-    }
+    private string[] CellsOf(string peer) =>
+        Peers.TryGetValue(peer, out var figure)
+            ? [RatioReport.Figure(figure), (Ours / figure).ToString("0.00", CultureInfo.InvariantCulture)]
+            : ["", ""];
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
 using Cluster.Contracts;
 using TorchSharp;
@@ -6,7 +7,8 @@ using TorchSharp;
 namespace Cluster.Bench.Training;
 
 /// <summary>
-/// <c>bench train</c>: a trainer's step against PyTorch's, on one rank and against two-process DistributedDataParallel over Gloo.
+/// <c>bench train</c>: a trainer's step against a plain TorchSharp program's and PyTorch's, on two ranks against
+/// DistributedDataParallel over Gloo.
 /// </summary>
 internal static class TrainVerb
 {
@@ -37,9 +39,17 @@ internal static class TrainVerb
             Description = "of one rank alone; of several each has one",
             DefaultValueFactory = _ => Environment.ProcessorCount,
         };
+        var sets = new Option<string[]>("--instruction-set")
+        {
+            Description = "up to which oneDNN, MKL, OpenBLAS, ATen and .NET compute, for every contestant: "
+                + "native is what the processor has; each given makes rows of its own",
+            AllowMultipleArgumentsPerToken = true,
+            DefaultValueFactory = _ => [InstructionSets.Native.Name],
+        };
+        sets.AcceptOnlyFromAmong([.. InstructionSets.All.Select(one => one.Name)]);
         var rounds = new Option<int>("--rounds")
         {
-            Description = "turns of each contestant; medians are printed",
+            Description = "turns of each contestant at most; medians are printed",
             DefaultValueFactory = _ => 9,
         };
         var seconds = new Option<double>("--seconds")
@@ -47,15 +57,19 @@ internal static class TrainVerb
             Description = "that a turn takes about; at least one step",
             DefaultValueFactory = _ => 1,
         };
+        var minutes = new Option<double>("--minutes")
+        {
+            Description = "that all rows take about: each has an equal share, in which it makes its rounds, but three in any case",
+            DefaultValueFactory = _ => 25,
+        };
         var format = new Option<string>("--memory-format") { Description = "of our images", DefaultValueFactory = _ => MemoryFormats.Auto };
         format.AcceptOnlyFromAmong([.. MemoryFormats.All]);
-        var markdown = new Option<bool>("--markdown")
+        var command = new Command(
+            "train",
+            "training steps, against plain TorchSharp and PyTorch with torchvision's models (python3-torchvision); "
+            + "for about as long as --minutes says")
         {
-            Description = "print a Markdown table at the end, and what is measured meanwhile on standard error",
-        };
-        var command = new Command("train", "training steps, against PyTorch with torchvision's models (python3-torch, python3-torchvision)")
-        {
-            models, device, ranks, threads, rounds, seconds, format, markdown, RatioReport.Option,
+            models, device, ranks, threads, sets, rounds, seconds, minutes, format, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction((arguments, cancellationToken) =>
         {
@@ -68,16 +82,22 @@ internal static class TrainVerb
                 .Where(network => arguments.GetValue(models)!.Contains(network.Model))
                 .Select(network => network with { MemoryFormat = arguments.GetValue(format)! })];
             if (networks.Length == 0)
+            {
                 return RefuseAsync(
-                    $"--models is {string.Join(" ", arguments.GetValue(models)!)} but with --device {arguments.GetValue(device)} these are "
-                        + $"measured: {string.Join(" ", measured.Select(network => network.Model).Distinct())}");
-            var rows = onGpu
-                ? networks.Select(network => (network, network.Split == TrainCase.ByData ? 1 : 2))
-                : arguments.GetValue(ranks)!.SelectMany(worldSize => networks, (worldSize, network) => (network, worldSize));
-            var plan = new TrainPlan([.. rows], arguments.GetValue(threads), arguments.GetValue(rounds), arguments.GetValue(seconds));
-            return arguments.GetValue(markdown)
-                ? RunAsync(plan, new RatioReport(json: false, Console.Error, Console.Error), new TrainTable(Console.Out), cancellationToken)
-                : RunAsync(plan, RatioReport.For(arguments), table: null, cancellationToken);
+                    $"--models is {string.Join(" ", arguments.GetValue(models)!)} "
+                    + $"but with --device {arguments.GetValue(device)} these are measured: "
+                    + string.Join(" ", measured.Select(network => network.Model).Distinct()));
+            }
+
+            var entries =
+                from set in InstructionSets.All.Where(one => arguments.GetValue(sets)!.Contains(one.Name))
+                from count in onGpu ? [0] : arguments.GetValue(ranks)!
+                from network in networks
+                let worldSize = !onGpu ? count : network.Split == TrainCase.ByData ? 1 : 2
+                select new TrainEntry(network, worldSize, worldSize == 1 ? arguments.GetValue(threads) : 1, set);
+            var budget = TimeSpan.FromMinutes(arguments.GetValue(minutes));
+            var plan = new TrainPlan([.. entries], arguments.GetValue(rounds), arguments.GetValue(seconds), budget);
+            return RunAsync(plan, RatioReport.For(arguments, "Training"), cancellationToken);
         });
         return command;
     }
@@ -88,48 +108,63 @@ internal static class TrainVerb
         return 2;
     }
 
-    /// <returns>The exit code: 1 if a step of ours is not PyTorch's, and so no row was reported for it.</returns>
-    private static async Task<int> RunAsync(TrainPlan plan, RatioReport report, TrainTable? table, CancellationToken cancellationToken)
+    /// <returns>The exit code: 1 if somebody's step is not the network's, and so no row was reported for it.</returns>
+    private static async Task<int> RunAsync(TrainPlan plan, RatioReport report, CancellationToken cancellationToken)
     {
-        BenchEnvironment.Print(report);
-        report.Note(
-            $"float32 unless another type is named, SGD with momentum {TrainCase.Momentum} and weight decay {TrainCase.WeightDecay}, "
-                + "one batch in memory; images a second of all ranks together; "
-                + $"medians of {plan.Rounds} interleaved turns of about {plan.Seconds} s");
-        report.Note("\"as installed\": this process's environment and the number of threads; \"same environment\": "
-            + "that of our trainers, and on a GPU channels-last and cuDNN's search for the fastest kernels");
-        var allEqual = true;
+        Begin(plan, report);
+        var (clock, table, allEqual) = (new TrainClock(plan.Budget, plan.Entries.Count), TrainRow.Table(), true);
         Task<TrainContest>? next = null;
-        foreach (var (i, (network, worldSize)) in plan.Rows.Index())
+        foreach (var (i, entry) in plan.Entries.Index())
         {
+            clock.BeginRow(i);
             await using var contest = await (next ?? StartAsync(i));
             // On a GPU the next row's processes start meanwhile; the CPU's memory is for one row's at a time.
-            next = network.IsOnGpu && i + 1 < plan.Rows.Count ? StartAsync(i + 1) : null;
-            var (areEqual, difference) = await contest.CompareStepsAsync(cancellationToken);
-            report.Note($"{contest.Name}: batch {network.Batch} a rank, {network.InputSize} pixels, "
-                + $"{ThreadsOf(worldSize)} {(ThreadsOf(worldSize) == 1 ? "thread" : "threads")} a rank; "
-                + $"one step beside PyTorch's, {difference}");
+            next = entry.Network.IsOnGpu && i + 1 < plan.Entries.Count ? StartAsync(i + 1) : null;
+            var (areEqual, differences) = await contest.CompareStepsAsync(cancellationToken);
+            report.Say($"{entry.Name}: one step beside the same in float64: {string.Join("; ", differences)}");
             if (!areEqual)
             {
-                report.Note($"{contest.Name}: the steps differ by more than rounding, so their speed is not compared");
+                report.Note(
+                    $"{entry.Name}: the steps differ by more than rounding, so their speed is not compared: "
+                    + string.Join("; ", differences));
                 allEqual = false;
                 continue;
             }
 
             if (next is not null)
                 await next; // nothing is timed beside a start
-            var row = await contest.MeasureAsync(plan.Rounds, plan.Seconds, cancellationToken);
-            row.Comparisons.ForEach(report.Add);
-            table?.Add(row);
+            var row = await contest.MeasureAsync(plan.Rounds, plan.Seconds, clock.LeftForRow, cancellationToken);
+            foreach (var comparison in row.Comparisons)
+                report.Add(comparison);
+            table.Add(row.Cells());
         }
 
-        table?.Print();
+        report.Finish(table);
         return allEqual ? 0 : 1;
 
-        int ThreadsOf(int worldSize) => worldSize == 1 ? plan.Threads : 1;
-        Task<TrainContest> StartAsync(int row) => TrainContest.StartAsync(
-            plan.Rows[row].Network, plan.Rows[row].WorldSize, ThreadsOf(plan.Rows[row].WorldSize), cancellationToken);
+        Task<TrainContest> StartAsync(int row) => TrainContest.StartAsync(plan.Entries[row], cancellationToken);
     }
 
-    private sealed record TrainPlan(IReadOnlyList<(TrainCase Network, int WorldSize)> Rows, int Threads, int Rounds, double Seconds);
+    private static void Begin(TrainPlan plan, RatioReport report)
+    {
+        BenchEnvironment.Print(report);
+        report.Note(
+            $"float32 unless another type is named, SGD with momentum {TrainCase.Momentum} and weight decay {TrainCase.WeightDecay}, "
+            + "one batch in memory; images a second of "
+            + $"all ranks together; medians of at most {plan.Rounds} interleaved turns of about {plan.Seconds} s");
+        report.Note(
+            "\"as installed\": this process's environment and the number of threads; \"same environment\": that of our trainers, cores "
+            + "included, and on a GPU channels-last "
+            + "and cuDNN's search for the fastest kernels; TorchSharp is a plain program on our libtorch; two ranks of PyTorch are "
+            + "DistributedDataParallel over Gloo");
+        foreach (var set in plan.Entries.Select(entry => entry.Sets).Distinct().Where(set => set.Variables.Count > 0))
+        {
+            var variables = string.Join(" ", set.Variables.Select(variable => $"{variable.Key}={variable.Value}"));
+            report.Note($"instruction set {set.Name}: {variables} for every contestant");
+        }
+
+        report.Note("before a row counts, each contestant's loss and gradients are held against float64 of the same network");
+    }
+
+    private sealed record TrainPlan(IReadOnlyList<TrainEntry> Entries, int Rounds, double Seconds, TimeSpan Budget);
 }

@@ -38,14 +38,14 @@ internal static class ZooTrainer
         Spec = spec,
         WorldSize = 1,
         Device = "cpu:0",
-        NodeId = "bench",
+        NodeId = BenchTrainerLink.Node,
         DataRoot = dataRoot,
         Threads = threads,
     };
 
     private static async Task<ZooAnswer> TrainAsync(ZooOrder order, CancellationToken cancellationToken)
     {
-        var link = new LoneTrainerLink();
+        var link = new BenchTrainerLink();
         using var stop = new TrainerStop(TimeProvider.System);
         var began = Stopwatch.GetTimestamp();
         await using (var context = new TrainerContext(

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Serialization;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
@@ -20,17 +19,8 @@ internal static class ZooVerb
     /// <summary>What each must reach on Fashion-MNIST's test part; chance is 0.1.</summary>
     private const double RequiredAccuracy = 0.8;
 
-    private static readonly JsonSerializerOptions Json = new(JsonSerializerOptions.Web)
-    {
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     public static Command Build()
     {
-        var json = new Option<bool>("--json")
-        {
-            Description = "print one JSON object a line: name, family, testAccuracy, trainSamples, epochs, parameters, seconds, peakBytes",
-        };
         var only = new Option<string[]>("--only") { Description = "models to train instead of all", AllowMultipleArgumentsPerToken = true };
         var threads = new Option<int>("--threads")
         {
@@ -45,10 +35,7 @@ internal static class ZooVerb
         var command = new Command(
             "zoo", $"each family's small build on Fashion-MNIST to a stated budget; exit code 1 if one is under {RequiredAccuracy:P0}")
         {
-            json,
-            only,
-            threads,
-            dataRoot,
+            only, threads, dataRoot, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction(async (arguments, cancellationToken) =>
         {
@@ -61,32 +48,36 @@ internal static class ZooVerb
             }
 
             var recipes = all.FindAll(recipe => chosen.Length == 0 || chosen.Contains(recipe.Spec.Model.Name));
-            return await RunAsync(
-                recipes, arguments.GetValue(threads), arguments.GetValue(dataRoot)!, arguments.GetValue(json), cancellationToken);
+            var report = RatioReport.For(arguments, "Zoo");
+            return await RunAsync(recipes, arguments.GetValue(threads), arguments.GetValue(dataRoot)!, report, cancellationToken);
         });
         return command;
     }
 
     private static async Task<int> RunAsync(
-        List<Recipe> recipes, int threads, string dataRoot, bool json, CancellationToken cancellationToken)
+        List<Recipe> recipes, int threads, string dataRoot, RatioReport report, CancellationToken cancellationToken)
     {
-        var report = new RatioReport(json, Console.Out, Console.Error);
-        BenchEnvironment.Print(report);
-        report.Note($"one trainer process of one rank each, {threads} threads, in a trainer's own environment; "
+        BenchEnvironment.Print(report, peers: false);
+        report.Note(
+            $"one trainer process of one rank each, {threads} threads, in a trainer's own environment; "
             + "accuracy on Fashion-MNIST's 10000 test pictures");
-        if (!json)
-            Console.WriteLine(ZooRow.Head);
+        report.Say(ZooRow.Head);
+        var table = new MarkdownTable("model", "family", "accuracy", "samples × epochs", "parameters", "seconds", "peak MiB");
         var passed = true;
         foreach (var recipe in recipes)
         {
             var row = await TrainAsync(recipe, threads, dataRoot, cancellationToken);
-            Console.WriteLine(json ? JsonSerializer.Serialize(row, Json) : row.ToString());
+            report.Say(row.ToString());
+            if (report.IsJson)
+                RatioReport.AddJson(row);
+            table.Add(row.Cells());
             if (row.TestAccuracy >= RequiredAccuracy)
                 continue;
             passed = false;
             report.Note($"{row.Name} has {row.TestAccuracy:P1}, under the {RequiredAccuracy:P0} that its budget must give");
         }
 
+        report.Finish(table);
         return passed ? 0 : 1;
     }
 
@@ -130,8 +121,12 @@ internal static class ZooVerb
         public static string Head => string.Format(
             CultureInfo.InvariantCulture, Layout, "model", "family", "accuracy", "samples × epochs", "parameters", "seconds", "peak MiB");
 
-        public override string ToString() => string.Format(
-            CultureInfo.InvariantCulture, Layout, Name, Family, TestAccuracy.ToString("P2", CultureInfo.InvariantCulture),
-            $"{TrainSamples} × {Epochs}", Parameters, Seconds.ToString("F0", CultureInfo.InvariantCulture), PeakBytes >> 20);
+        public string[] Cells() =>
+        [
+            Name, Family, TestAccuracy.ToString("P2", CultureInfo.InvariantCulture), $"{TrainSamples} × {Epochs}", $"{Parameters}",
+            Seconds.ToString("F0", CultureInfo.InvariantCulture), $"{PeakBytes >> 20}",
+        ];
+
+        public override string ToString() => string.Format(CultureInfo.InvariantCulture, Layout, Cells());
     }
 }

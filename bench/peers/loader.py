@@ -1,7 +1,8 @@
 """torch.utils.data.DataLoader with torchvision's transforms.
 
 usage: loader.py make FOLDER IMAGES    writes JPEG files as FOLDER/{train,val}/CLASS/*.jpg
-       loader.py run FOLDER            then orders on standard input: one pass over the training part each
+       loader.py run ROOT              then orders on standard input: one pass over the training part each, of ROOT/pictures (JPEG)
+                                       or ROOT/packed (raw)
 """
 import json
 import pathlib
@@ -26,23 +27,59 @@ def make(folder, images):
             Image.fromarray(pixels).save(path, quality=90)
 
 
-def run(folder):
+def raw(folder, transform):
+    """Pictures that lie decoded in safetensors files, mapped, as one would read them without FFCV."""
+    import numpy as np
+    import torch
+
+    def mapped(path):
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size))
+        return [np.memmap(path, dtype, "r", 8 + size + header[name]["data_offsets"][0], tuple(header[name]["shape"]))
+                for name, dtype in [("images", np.uint8), ("labels", np.int64)]]
+
+    class Pictures(torch.utils.data.Dataset):
+        def __init__(self):
+            self.shards = [mapped(path) for path in sorted(folder.glob("train-*.safetensors"))]
+            self.places = [(shard, i) for shard, (images, _) in enumerate(self.shards) for i in range(len(images))]
+
+        def __len__(self):
+            return len(self.places)
+
+        def __getitem__(self, sample):
+            shard, i = self.places[sample]
+            images, labels = self.shards[shard]
+            return transform(torch.from_numpy(np.array(images[i])).permute(2, 0, 1)), int(labels[i])
+
+    return Pictures()
+
+
+def run(root):
+    import torch
     from torch.utils.data import DataLoader
     from torchvision import datasets, transforms
 
-    normalize = [transforms.ToTensor(), transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))]
+    normalize = transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     views = {
-        "training": [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), *normalize],
-        "evaluation": [transforms.Resize(256), transforms.CenterCrop(224), *normalize],
+        "training": [transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip()],
+        "evaluation": [transforms.Resize(256), transforms.CenterCrop(224)],
+    }
+    sources = {
+        "image-folder": lambda view: datasets.ImageFolder(
+            root / "pictures" / "train", transforms.Compose([*view, transforms.ToTensor(), normalize])),
+        "raw-shards": lambda view: raw(
+            root / "packed", transforms.Compose([*view, transforms.ConvertImageDtype(torch.float32), normalize])),
     }
     loaders = {}
     print(json.dumps({"Seconds": 0, "Images": 0}), flush=True)
     for line in sys.stdin:
         order = json.loads(line)
-        key = order["View"], order["Threads"]
+        key = order["Source"], order["View"], order["Threads"]
         if key not in loaders:
-            data = datasets.ImageFolder(folder / "train", transforms.Compose(views[order["View"]]))
-            loaders[key] = DataLoader(data, BATCH, shuffle=True, num_workers=order["Threads"], persistent_workers=True)
+            loaders.clear()  # ends the workers of the one before
+            loaders[key] = DataLoader(
+                sources[order["Source"]](views[order["View"]]), BATCH, shuffle=True, num_workers=order["Threads"], persistent_workers=True)
         began = time.perf_counter()
         seen = sum(len(labels) for _, labels in loaders[key])
         print(json.dumps({"Seconds": time.perf_counter() - began, "Images": seen}), flush=True)

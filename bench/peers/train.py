@@ -3,6 +3,7 @@
 CASE and SETTINGS are JSON: the network and its images; learning rate, momentum and weight decay. Networks are torchvision's, or written
 from their papers in plain torch.nn where it has none; with two ranks and more they are wrapped in DistributedDataParallel over Gloo.
 """
+import copy
 import json
 import sys
 import time
@@ -137,8 +138,9 @@ def read(path):
 def write(path, tensors):
     header, begin = {}, 0
     for name, tensor in tensors.items():
-        end = begin + 4 * tensor.numel()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        end = begin + tensor.element_size() * tensor.numel()
+        dtype = "F64" if tensor.dtype == torch.float64 else "F32"
+        header[name] = {"dtype": dtype, "shape": list(tensor.shape), "data_offsets": [begin, end]}
         begin = end
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
@@ -179,13 +181,27 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             outputs = self.model(images)
             self.optimizer.zero_grad()
-            if torch.is_tensor(outputs):
-                loss = main = self.criterion(outputs, labels)
-            else:
-                main = self.criterion(outputs.logits, labels)
-                loss = main + 0.3 * (self.criterion(outputs.aux_logits1, labels) + self.criterion(outputs.aux_logits2, labels))
+            loss, main = self.losses(outputs, labels)
         loss.backward()
         return main
+
+    def losses(self, outputs, labels):
+        if torch.is_tensor(outputs):
+            return (self.criterion(outputs, labels),) * 2
+        main = self.criterion(outputs.logits, labels)
+        return main + 0.3 * (self.criterion(outputs.aux_logits1, labels) + self.criterion(outputs.aux_logits2, labels)), main
+
+    def reference(self):
+        """The step in float64, of a copy that no wrapper has touched: each contestant's is held against it."""
+        self.net.zero_grad()
+        net = copy.deepcopy(self.net).double().to(memory_format=torch.contiguous_format)
+        loss, main = self.losses(net(self.images.to(self.device).double()), self.labels.to(self.device))
+        loss.backward()
+        if self.world_size > 1:
+            for parameter in net.parameters():
+                torch.distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.world_size
+        return net, main
 
     def train(self, steps):
         self.step()
@@ -209,12 +225,13 @@ class Trainer:
         dropouts = [module for module in self.net.modules() if isinstance(module, nn.Dropout)]
         for module in dropouts:
             module.eval()
-        loss = self.gradients(precision).detach()
+        net, loss = self.reference() if precision == "float64" else (self.net, self.gradients(precision))
+        loss = loss.detach()
         for module in dropouts:
             module.train()
         if self.world_size > 1:
             torch.distributed.all_reduce(loss)
-        owned = self.net.named_parameters() if self.rank == 0 else []
+        owned = net.named_parameters() if self.rank == 0 else []
         write(f"{folder}/gradients-{self.rank}.safetensors", {name: parameter.grad for name, parameter in owned})
         return loss.item() / self.world_size
 

@@ -41,6 +41,10 @@ public static class DataSetReader
                 definition,
                 TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
                 spec, index),
+            DataLayout.RawShards => OfFolder(
+                definition,
+                RawShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes),
+                spec, index),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };

@@ -90,6 +90,8 @@ internal static class DataSets
             layouts.Add(DataCatalog.ImageFolder);
         if (TarShards.IsIn(dataRoot, name))
             layouts.Add(DataCatalog.TarShards);
+        if (RawShards.IsIn(dataRoot, name))
+            layouts.Add(DataCatalog.RawShards);
         return layouts;
     }
 

@@ -8,7 +8,7 @@ namespace Cluster.Contracts.Catalog;
 public static class DataCatalog
 {
     public const string FashionMnist = "fashion-mnist", Mnist = "mnist", Cifar10 = "cifar-10", Cifar100 = "cifar-100",
-        Synthetic = "synthetic", ImageFolder = "image-folder", TarShards = "tar-shards";
+        Synthetic = "synthetic", ImageFolder = "image-folder", TarShards = "tar-shards", RawShards = "raw-shards";
 
     /// <summary>CIFAR-100's 20 superclasses instead of its 100 classes.</summary>
     public const string CoarseLabels = "coarse";
@@ -44,6 +44,8 @@ public static class DataCatalog
             "JPEG and PNG files as train/CLASS/*.jpg and val/CLASS/*.jpg, test likewise if it is there"),
         Folder(TarShards, DataLayout.TarShards,
             "JPEG and PNG files as pairs of 0001.jpg and 0001.cls in train-*.tar and val-*.tar, test likewise if it is there"),
+        Folder(RawShards, DataLayout.RawShards,
+            "decoded pictures in train-*.safetensors and val-*.safetensors, which ./cluster data pack makes, test likewise if it is there"),
     ];
 
     public static bool TryGet(string name, [NotNullWhen(true)] out DataDefinition? data)

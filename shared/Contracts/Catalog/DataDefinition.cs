@@ -14,7 +14,7 @@ public sealed record DataDefinition(
     public bool IsGenerated => Layout == DataLayout.Generated;
 
     /// <summary>Pictures of all sizes in a folder that the job file names.</summary>
-    public bool IsFolder => Layout is DataLayout.ImageFolder or DataLayout.TarShards;
+    public bool IsFolder => Layout is DataLayout.ImageFolder or DataLayout.TarShards or DataLayout.RawShards;
 
     /// <summary>Whether the job file says how many classes, channels and pixels there are.</summary>
     public bool HasOpenSizes => IsGenerated || IsFolder;
@@ -47,4 +47,7 @@ public enum DataLayout
 
     /// <summary>JPEG and PNG files in tar files, each with its class beside it.</summary>
     TarShards,
+
+    /// <summary>Decoded pictures of one size in safetensors files, with their classes.</summary>
+    RawShards,
 }

@@ -18,7 +18,7 @@ internal static partial class JobFields
     /// </summary>
     private const int MicroBatchesAStage = 4;
 
-    private const string Folders = $"{DataCatalog.ImageFolder} or {DataCatalog.TarShards}";
+    private const string Folders = $"{DataCatalog.ImageFolder}, {DataCatalog.TarShards} or {DataCatalog.RawShards}";
 
     /// <summary>In the order of filling: a default that follows from another field stands behind it.</summary>
     public static ImmutableArray<JobField> All { get; } = TaskFields.Restrict(
@@ -263,7 +263,7 @@ internal static partial class JobFields
     private static JobField OfOpenSizes(JobField field) => field with
     {
         AppliesTo = spec => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.HasOpenSizes,
-        BelongsTo = $"data {DataCatalog.Synthetic} or {Folders}",
+        BelongsTo = $"data {DataCatalog.Synthetic}, {Folders}",
         ZeroIsAbsent = true,
     };
 

@@ -36,6 +36,7 @@ public sealed class CatalogTests
     [InlineData("synthetic", 0, 0)]
     [InlineData("image-folder", 0, 64 << 20)] // stored before it could be said
     [InlineData("tar-shards", 200, 200 << 20)]
+    [InlineData("raw-shards", 0, 64 << 20)]
     public void DecodingBytes_AreThoseOfPicturesInFiles(string name, int mib, long bytes) =>
         DataCatalog.DecodingBytes(new() { Name = name, DecodingMemoryMib = mib }).ShouldBe(bytes);
 

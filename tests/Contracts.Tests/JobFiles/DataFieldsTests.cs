@@ -75,8 +75,8 @@ public sealed class DataFieldsTests
     [InlineData("{ name: image-folder, folder: x, classes: 5, channels: 1, augmentation: { pcaJitter: 0.1 } }",
         "data.augmentation.pcaJitter is 0.1 but image-folder is grey here")]
     [InlineData("{ name: cifar-10, labels: coarse }", "data.labels is coarse but belongs to data cifar-100 only; remove it")]
-    [InlineData(
-        "{ name: cifar-10, classes: 5 }", "data.classes is 5 but belongs to data synthetic or image-folder or tar-shards only; remove it")]
+    [InlineData("{ name: cifar-10, classes: 5 }",
+        "data.classes is 5 but belongs to data synthetic, image-folder, tar-shards or raw-shards only; remove it")]
     public void Data_ThatDoesNotFit_IsRefused(string data, string message)
     {
         var file = $"model: resnet18\ndata: {data}";

@@ -123,7 +123,7 @@ public sealed class JobFileFaultTests
     [Theory]
     [InlineData("data: fashion-mnist", "line 1: model is missing; name one of {models}")]
     [InlineData("model: lenet5",
-        "line 1: data is missing; name one of fashion-mnist, mnist, cifar-10, cifar-100, synthetic, image-folder, tar-shards")]
+        "line 1: data is missing; name one of fashion-mnist, mnist, cifar-10, cifar-100, synthetic, image-folder, tar-shards, raw-shards")]
     [InlineData("model: lenet6\ndata: mnist", "line 1: model is lenet6 but no model of that name is known; did you mean lenet5?")]
     [InlineData(
         "model: { name: LeNet-5 }\ndata: mnist", "line 1: model.name is LeNet-5 but no model of that name is known; did you mean lenet5?")]

@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Data.Packing;
 using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Tests.Data.Formats;
 using Cluster.Worker.Tests.Data.Pictures;
@@ -65,6 +66,20 @@ public sealed class DataAsFoundTests : IDisposable
         var outcome = (await TestRuns.RunAsync(new InMemoryCluster(1), job, dataRoot: _folder.Root)).Single();
 
         outcome.ExitCode.ShouldBe(TrainerExit.Misconfigured, outcome.Message);
+    }
+
+    [Fact]
+    public async Task PackedPictures_AreTrainedOn_ByRanksOfNodesOfTheirOwn()
+    {
+        var order = new PackOrder(_folder.Path("").TrimEnd('/'), Path.Combine(_folder.Root, "packed"), Side: 32, ShardMib: 1, Channels: 3);
+        new PicturePacker(order, TextWriter.Null).Run();
+        using var other = new PictureFolder();
+        _folder.Run("..", $"cp -r packed {other.Root}");
+        var job = AJob(spec => (spec.Data.Name, spec.Data.Folder) = (DataCatalog.RawShards, "packed"));
+
+        var outcomes = await TestRuns.RunAsync(new InMemoryCluster(2), job, worldSize: 2, dataRoots: [_folder.Root, other.Root]);
+
+        outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
     }
 
     [Fact]

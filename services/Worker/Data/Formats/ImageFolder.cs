@@ -97,6 +97,16 @@ public sealed class ImageFolder : EncodedPart
         }
     }
 
+    /// <summary>Class folders of the training part, for whoever has no job that says how many there are.</summary>
+    /// <exception cref="DataSetException">There is no such part.</exception>
+    internal static int CountClasses(string dataRoot, string name)
+    {
+        var (folder, listing) = (DataFolder.Open(dataRoot, name), new FolderListing(dataRoot));
+        return PartFolders(listing, folder).Contains("train")
+            ? ClassFolders(listing, Path.Combine(folder, "train"), new DataNotes()).Count
+            : throw Incomplete(folder);
+    }
+
     protected override string Name(int sample) => FileNames.Shown(PathOf(sample));
 
     protected override Memory<byte> Read(int sample, PictureBuffers buffers) =>

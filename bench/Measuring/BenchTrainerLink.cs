@@ -1,12 +1,20 @@
 using Cluster.Contracts.V1;
 using Cluster.Worker;
+using Cluster.Worker.Collectives;
 using Google.Protobuf;
 
-namespace Cluster.Bench.Zoo;
+namespace Cluster.Bench.Measuring;
 
-/// <summary>An agent for a trainer without peers: keeps each series' last point, and takes checkpoints without storing them.</summary>
-internal sealed class LoneTrainerLink : ITrainerLink
+/// <summary>
+/// An agent for the trainers of one bench on this machine: keeps each series' last point, and takes checkpoints without storing them.
+/// </summary>
+/// <param name="rank">This trainer's.</param>
+/// <param name="worldSize">Trainers in all.</param>
+/// <param name="folder">Where they meet, from <see cref="BenchGroup.MakeFolder"/>; empty for one alone.</param>
+internal sealed class BenchTrainerLink(int rank = 0, int worldSize = 1, string folder = "") : ITrainerLink
 {
+    public const string Node = "bench";
+
     private readonly Dictionary<string, double> _last = [];
 
     public long Parameters { get; private set; }
@@ -19,13 +27,20 @@ internal sealed class LoneTrainerLink : ITrainerLink
 
     public double Last(string series) => _last[series];
 
-    public Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken) =>
-        Task.FromResult(new RendezvousResponse { Endpoints = { new RankEndpoint { NodeId = "bench", Address = address } } });
+    public async Task<RendezvousResponse> RendezvousAsync(string name, string address, CancellationToken cancellationToken)
+    {
+        var mine = new PeerEndpoint(rank, Node, address);
+        var all = worldSize == 1 ? [mine] : await BenchGroup.MeetAsync(folder, worldSize, mine, cancellationToken);
+        return new RendezvousResponse
+        {
+            Endpoints = { all.Select(one => new RankEndpoint { Rank = one.Rank, NodeId = one.NodeId, Address = one.Address }) },
+        };
+    }
 
     public Task PrepareRendezvousAsync(string name, string preparing, CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task<string> ReserveSharedMemoryAsync(string name, long bytes, CancellationToken cancellationToken) =>
-        throw new NotSupportedException("a rank without peers shares no memory");
+        Task.FromResult(BenchGroup.Reserve(folder, name, bytes));
 
     public Task ReportAsync(ReportRequest report, CancellationToken cancellationToken)
     {

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Cluster.Bench.AllReduce;
 using Cluster.Bench.Loader;
 using Cluster.Bench.Memory;
+using Cluster.Bench.Placement;
 using Cluster.Bench.Scaling;
 using Cluster.Bench.Training;
 using Cluster.Bench.Zoo;
@@ -15,6 +16,7 @@ var root = new RootCommand("Measures this system beside what its users would run
     LoaderVerb.Build(),
     MemoryVerb.Build(),
     MemoryTrainer.Build(),
+    PlacementVerb.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),
     ZooVerb.Build(),

@@ -37,11 +37,9 @@ internal sealed class Node(RegisteredNode registered, NodeGroup group)
     /// <summary>How many devices can be given out now.</summary>
     public int Left(DeviceClass kind) => Usable ? Devices(kind).Left : 0;
 
-    /// <summary>How many of them, and of those held if so asked, can each hold a rank beside what is given.</summary>
+    /// <summary>How many of a usable node's, and of those held if so asked, can each hold a rank beside what is given.</summary>
     public int Room(DeviceClass kind, RankMemory memory, bool heldToo = false)
     {
-        if (!Usable)
-            return 0;
         var (devices, rankBytes) = (Devices(kind), memory.On(kind));
         var free = devices.Left + (heldToo ? devices.Held : 0);
         if (group.Profile.HoldsOnEach(kind, rankBytes))

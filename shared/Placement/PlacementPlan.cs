@@ -9,7 +9,13 @@ namespace Cluster.Placement;
 public sealed record PlacementPlan(ImmutableArray<JobStart> Starts, ImmutableArray<WaitingShape> Waiting, int BackingOff);
 
 /// <param name="Ranks">In rank order, ranks of one node next to each other.</param>
-public sealed record JobStart(JobKey Job, ImmutableArray<PlannedRank> Ranks);
+public sealed record JobStart(JobKey Job, ImmutableArray<PlannedRank> Ranks)
+{
+    /// <summary>What becomes of the job when the plan is carried out.</summary>
+    /// <param name="memory">What each of its ranks is expected to take.</param>
+    public ClusterChange Granted(RankMemory memory) =>
+        new ClusterChange.JobGranted(Job, memory, [.. Ranks.Select(rank => new GrantedDevice(rank.Node, rank.Device))]);
+}
 
 /// <param name="NodeEpoch">The node's, when it was chosen.</param>
 public readonly record struct PlannedRank(NodeKey Node, string NodeName, long NodeEpoch, string Device);

@@ -21,7 +21,7 @@ public sealed partial class DependencyRuleTests
         { "services/Scheduler/Scheduler.csproj", ["Contracts"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
-        { "bench/Bench.csproj", ["Worker"], [] },
+        { "bench/Bench.csproj", ["Worker", "Placement"], [] },
     };
 
     [Theory]

@@ -76,9 +76,8 @@ internal static class Histories
 
     private static List<ClusterChange> Starts(ClusterPicture picture, ClusterState state) =>
     [
-        .. state.Decide(ClusterBuilder.Now, ClusterBuilder.Policy).Starts.Select(start => new ClusterChange.JobGranted(
-            start.Job, picture.Waiting[start.Job].Need.Memory,
-            [.. start.Ranks.Select(rank => new GrantedDevice(rank.Node, rank.Device))])),
+        .. state.Decide(ClusterBuilder.Now, ClusterBuilder.Policy).Starts
+            .Select(start => start.Granted(picture.Waiting[start.Job].Need.Memory)),
     ];
 
     private static DateTimeOffset? Pause(int pause) => pause switch

@@ -43,8 +43,8 @@ internal static class PlacementVerb
         }
 
         report.Note(
-            $"a cycle: {Nodes} nodes of {GpusPerNode} GPUs, nearly full; in each cycle 8 jobs come and one ends, and who starts and why the "
-            + $"others wait is decided; median of {rounds}, against the {AimMilliseconds:F0} ms that we allow it");
+            $"a cycle: {Nodes} nodes of {GpusPerNode} GPUs, nearly full; in each cycle 8 jobs come and one ends, and who starts and why "
+            + $"the others wait is decided; median of {rounds}, against the {AimMilliseconds:F0} ms that we allow it");
         foreach (var waiting in new[] { 1_000, 10_000, 100_000 })
         {
             var busy = new BusyCluster(Nodes, GpusPerNode, waiting);

@@ -39,6 +39,9 @@ public sealed class ClusterState
         }
     }
 
+    /// <summary>With whom a job waits: its queue, and its <see cref="DeviceNeed.Shape"/>. Null if it does not wait.</summary>
+    public (QueueKey Queue, string Shape)? ShapeOf(JobKey job) => _waiting.ShapeOf(job);
+
     /// <summary>
     /// Decides who starts where, and why the others wait. Pure: the same state and time give the same plan, and the state stays as it is.
     /// </summary>

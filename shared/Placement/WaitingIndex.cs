@@ -37,6 +37,9 @@ internal sealed class WaitingIndex
             _shapes.Remove(bucket.Shape.Key);
     }
 
+    public (QueueKey Queue, string Shape)? ShapeOf(JobKey id) =>
+        _bucketOf.TryGetValue(id, out var bucket) ? (bucket.Queue, bucket.Shape.Key) : null;
+
     /// <summary>How many jobs of each bucket wait out a pause; a bucket without any is left out.</summary>
     public Dictionary<WaitingBucket, int> Pausing(DateTimeOffset now) =>
         _withPause.Reverse().TakeWhile(job => job.Pauses(now)).CountBy(job => _bucketOf[job.Id]).ToDictionary();

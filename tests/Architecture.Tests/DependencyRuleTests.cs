@@ -18,7 +18,7 @@ public sealed partial class DependencyRuleTests
         { "shared/Contracts/Contracts.csproj", [], ["Grpc."] },
         { "shared/Models/Models.csproj", [], ["TorchSharp"] },
         { "shared/Placement/Placement.csproj", [], [] },
-        { "services/Scheduler/Scheduler.csproj", ["Contracts"], ["Grpc.", "Microsoft.Orleans."] },
+        { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
         { "bench/Bench.csproj", ["Worker", "Placement"], [] },

@@ -3,6 +3,7 @@ using Cluster.Bench.AllReduce;
 using Cluster.Bench.Loader;
 using Cluster.Bench.Memory;
 using Cluster.Bench.Overlap;
+using Cluster.Bench.Placement;
 using Cluster.Bench.Scaling;
 using Cluster.Bench.Training;
 using Cluster.Bench.Training.Plain;
@@ -17,6 +18,7 @@ var root = new RootCommand("Measures this system beside what its users would run
     LoaderVerb.Build(),
     MemoryVerb.Build(),
     MemoryTrainer.Build(),
+    PlacementVerb.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),
     PlainRank.Build(),

@@ -1,13 +1,15 @@
 using System.Reflection;
+using System.Text.RegularExpressions;
 using System.Xml.Linq;
 
 namespace Cluster.Architecture.Tests;
 
 /// <summary>
-/// Dependencies point one way: Scheduler → Contracts; Worker → Contracts, Models; Cli → Contracts; Models → TorchSharp.
+/// Dependencies point one way: Scheduler → Contracts, Placement; Placement → nothing; Worker → Contracts, Models;
+/// Cli → Contracts; Models → TorchSharp.
 /// The Scheduler never sees a tensor; Contracts knows neither Orleans nor TorchSharp.
 /// </summary>
-public sealed class DependencyRuleTests
+public sealed partial class DependencyRuleTests
 {
     private static readonly string[] Families = ["Grpc.", "Microsoft.Orleans.", "TorchSharp"];
 
@@ -15,10 +17,11 @@ public sealed class DependencyRuleTests
     {
         { "shared/Contracts/Contracts.csproj", [], ["Grpc."] },
         { "shared/Models/Models.csproj", [], ["TorchSharp"] },
-        { "services/Scheduler/Scheduler.csproj", ["Contracts"], ["Grpc.", "Microsoft.Orleans."] },
+        { "shared/Placement/Placement.csproj", [], [] },
+        { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
-        { "bench/Bench.csproj", ["Worker"], [] },
+        { "bench/Bench.csproj", ["Worker", "Placement"], [] },
     };
 
     [Theory]
@@ -39,6 +42,7 @@ public sealed class DependencyRuleTests
     [InlineData("Cluster.Worker", "Orleans", "Npgsql", "Cluster.Scheduler")]
     [InlineData("Cluster.Cli", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Contracts", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
+    [InlineData("Cluster.Placement", "Orleans", "Grpc", "Google", "Microsoft.EntityFrameworkCore", "Npgsql", "Cluster.Contracts")]
     [InlineData("Cluster.Models", "Orleans", "Grpc", "Cluster.Contracts", "Cluster.Scheduler", "Cluster.Worker")]
     public void Assembly_NeverReaches(string assembly, params string[] forbidden)
     {
@@ -49,6 +53,21 @@ public sealed class DependencyRuleTests
             reached.ShouldNotContain(other => other == name || other.StartsWith(name + ".", StringComparison.Ordinal));
         }
     }
+
+    /// <summary>What placement decides depends on what it is told, time included.</summary>
+    [Fact]
+    public void Placement_HasNoClock()
+    {
+        var sources = Directory.GetFiles(Repository.PathOf("shared/Placement"), "*.cs").Select(File.ReadAllText).ToList();
+
+        sources.ShouldNotBeEmpty();
+        sources.ShouldAllBe(source => !Clock().IsMatch(source));
+    }
+
+    [GeneratedRegex(
+        @"\b(?:UtcNow|Now|Today|TimeProvider|Stopwatch|TickCount|TickCount64|GetTimestamp)\b",
+        RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Clock();
 
     private static IEnumerable<string> Includes(XDocument project, string item) =>
         project.Descendants(item).Select(element => element.Attribute("Include")!.Value);

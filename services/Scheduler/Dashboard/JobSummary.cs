@@ -10,6 +10,7 @@ internal static class JobSummary
         Id = job.Id,
         State = job.State,
         Reason = job.Reason,
+        ReasonCode = job.ReasonCode,
         CreatedAt = job.CreatedAt,
         StartedAt = job.StartedAt,
         FinishedAt = job.FinishedAt,

@@ -1,5 +1,5 @@
-using System.Collections.Frozen;
 using Cluster.Contracts.V1;
+using Cluster.Placement;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Placement;
 
@@ -17,11 +17,12 @@ internal sealed class CapacityCheck(NodeStore nodes)
     public async Task EnsureAllFitAsync(
         IEnumerable<(string Variant, JobSpec Spec, MemoryEstimate? Memory)> jobs, CancellationToken cancellationToken)
     {
-        var registered = (await nodes.AllAsync(cancellationToken))
-            .ConvertAll(row => NodeCapacity.Of(row, held: FrozenDictionary<string, long>.Empty));
-        foreach (var (variant, spec, memory) in jobs)
+        var registered = (await nodes.AllAsync(cancellationToken)).ConvertAll(PlacementNames.NodeOf);
+        var members = jobs.ToList();
+        var reasons = Feasibility.Explain(members.Select(job => PlacementNames.NeedOf(job.Spec, job.Memory)), registered);
+        foreach (var ((variant, _, _), reason) in members.Zip(reasons))
         {
-            if (Feasibility.Explain(DeviceNeed.Of(spec, memory), registered) is { } reason)
+            if (reason is not null)
                 throw new InfeasibleJobException(variant.Length == 0 ? reason : $"variant {variant}: {reason}");
         }
     }

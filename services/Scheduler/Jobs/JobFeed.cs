@@ -27,6 +27,17 @@ public sealed class JobFeed(TimeProvider time)
         }
     }
 
+    /// <inheritdoc cref="Publish(JobId)"/>
+    /// <param name="which">The jobs of which something is new; asked about those only that are watched.</param>
+    public void Publish(Func<JobId, bool> which)
+    {
+        foreach (var (subscription, wanted) in _subscriptions)
+        {
+            if (wanted is not { } job || which(job))
+                subscription.Signal();
+        }
+    }
+
     /// <summary>Subscribe first, then read, then wait: so nothing falls between.</summary>
     public JobFeedSubscription Subscribe(JobId job) => Add(job);
 

@@ -15,8 +15,6 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
 
     internal DbSet<JobEventRow> JobEvents => Set<JobEventRow>();
 
-    internal DbSet<QueueStandingRow> QueueStandings => Set<QueueStandingRow>();
-
     internal DbSet<AttemptRow> Attempts => Set<AttemptRow>();
 
     internal DbSet<DeviceGrantRow> DeviceGrants => Set<DeviceGrantRow>();
@@ -58,7 +56,6 @@ public sealed class ClusterDbContext(DbContextOptions<ClusterDbContext> options)
             row.ToTable("job_events").HasKey(e => new { e.JobId, e.Sequence });
             row.HasOne<JobRow>().WithMany().HasForeignKey(e => e.JobId);
         });
-        modelBuilder.Entity<QueueStandingRow>().ToTable("queue_standings").HasKey(s => s.JobId);
         modelBuilder.Entity<AttemptRow>(row =>
         {
             row.ToTable("attempts").HasKey(a => new { a.JobId, a.Number });

@@ -6,7 +6,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Experiments: stored once, whole, and never changed; what becomes of them is what becomes of their jobs.</summary>
-public sealed class ExperimentStore(ClusterDatabase database)
+public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
 {
     /// <summary>Stores the experiment with all of its jobs, or nothing.</summary>
     /// <returns>False when it is there already.</returns>
@@ -40,7 +40,7 @@ public sealed class ExperimentStore(ClusterDatabase database)
             if (await context.Experiments.SingleOrDefaultAsync(e => e.Id == id.Value, token) is not { } row)
                 return null;
             var members = await context.Jobs.Where(j => j.ExperimentId == id.Value).OrderBy(j => j.CreatedAt).ToListAsync(token);
-            var jobs = await JobQueries.DescribeAsync(context, members, token);
+            var jobs = await JobQueries.DescribeAsync(context, members, time.GetUtcNow(), token);
             var states = jobs.GroupBy(j => j.State).Select(same => new JobStateCount { State = same.Key, Jobs = same.Count() });
             return new StoredExperiment(JobMapping.ToExperiment(row, states), jobs, row.Yaml);
         }, cancellationToken);

@@ -6,7 +6,7 @@ namespace Cluster.Scheduler.Persistence;
 /// <summary>Rows to messages; the one place where that is written down.</summary>
 internal static class JobMapping
 {
-    public static Job ToJob(JobRow row, IEnumerable<DeviceGrantRow> grants, Progress? progress, QueueStandingRow? standing)
+    public static Job ToJob(JobRow row, IEnumerable<DeviceGrantRow> grants, Progress? progress, QueuePlace? place)
     {
         var job = new Job
         {
@@ -27,12 +27,10 @@ internal static class JobMapping
             Memory = row.Memory,
         };
         // Placement knows better than the job's row what a queued job waits for; the row says only why it was queued.
-        if (row.State == JobState.Queued && standing is not null)
-        {
-            job.Reason = standing.Reason;
-            if (standing.Position > 0)
-                job.Queue = new QueueStanding { Position = standing.Position };
-        }
+        if (place?.Reason is { } reason)
+            (job.Reason, job.ReasonCode) = (reason.Words, reason.Code);
+        if (place?.Position is { } position)
+            job.Queue = new QueueStanding { Position = position };
 
         return job;
     }

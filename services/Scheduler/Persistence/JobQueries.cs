@@ -7,7 +7,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Jobs as people see them, read straight from Postgres and never from a grain.</summary>
-public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
+public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database, TimeProvider time)
 {
     private const int NewestEvents = 1000;
 
@@ -15,7 +15,7 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
     public Task<Job?> GetAsync(JobId id, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
             await context.Jobs.SingleOrDefaultAsync(j => j.Id == id.Value, token) is { } job
-                ? (await DescribeAsync(context, [job], token))[0]
+                ? (await DescribeAsync(context, [job], time.GetUtcNow(), token))[0]
                 : null,
             cancellationToken);
 
@@ -65,7 +65,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                 jobs = jobs.Where(j => j.Workspace == filter.Workspace);
             if (filter.Experiment is { } experiment)
                 jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
-            return PageAsync(jobs, filter.PageSize, filter.PageToken, rows => DescribeAsync(context, rows, token), token);
+            return PageAsync(
+                jobs, filter.PageSize, filter.PageToken, rows => DescribeAsync(context, rows, time.GetUtcNow(), token), token);
         }, cancellationToken);
 
     /// <summary>The newest jobs of those given, as what they are described as.</summary>
@@ -86,14 +87,14 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
         }, describeAsync, last => PageToken.Write(last.CreatedAt, last.Id));
 
     internal static async Task<List<Job>> DescribeAsync(
-        ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)
+        ClusterDbContext context, IReadOnlyList<JobRow> jobs, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var ids = jobs.Select(j => j.Id).ToArray();
         var grants = await CurrentGrantsAsync(context, ids, cancellationToken);
         var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
-        var standings = await context.QueueStandings.Where(s => ids.Contains(s.JobId)).ToDictionaryAsync(s => s.JobId, cancellationToken);
-        return [.. jobs.Select(
-            j => JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, standings.GetValueOrDefault(j.Id)))];
+        var places = await QueuePlaces.OfAsync(context, jobs, now, cancellationToken);
+        return [.. jobs.Select(j =>
+            JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, places.GetValueOrDefault(j.Id)))];
     }
 
     internal static async Task<ILookup<Guid, DeviceGrantRow>> CurrentGrantsAsync(

@@ -57,13 +57,6 @@ internal sealed class ExperimentRow
     public required DateTimeOffset CreatedAt { get; init; }
 }
 
-internal sealed class QueueStandingRow
-{
-    public required Guid JobId { get; init; }
-    public required int Position { get; set; }
-    public required string Reason { get; set; }
-}
-
 internal sealed class AttemptRow
 {
     public required Guid JobId { get; init; }

@@ -17,6 +17,10 @@ public static class SchedulerTelemetry
     public static Histogram<double> QueueWait { get; } = Meter.CreateHistogram<double>(
         "scheduler.queue.wait.duration", "s", "Time a job waited for its devices.");
 
+    /// <summary>How many jobs wait, by <see cref="Cluster.Placement.WaitCauses.Code"/> ("reason").</summary>
+    public static Gauge<int> WaitingJobs { get; } = Meter.CreateGauge<int>(
+        "scheduler.queue.jobs", "{job}", "Jobs that wait, by the reason's code.");
+
     /// <summary>State changes of jobs, by the state that follows ("to").</summary>
     public static Counter<long> Transitions { get; } = Meter.CreateCounter<long>(
         "scheduler.job.transitions", "{transition}", "State changes of jobs, by the state that follows.");

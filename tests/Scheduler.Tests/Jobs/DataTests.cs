@@ -40,7 +40,7 @@ public sealed class DataTests(PostgresServer postgres)
         await cluster.RunAsync(running);
         var waiting = await cluster.SubmitAsync(Photo());
         await cluster.ReconcileAsync();
-        (await cluster.GetAsync(waiting)).Reason.ShouldContain("0 of the 1 that it could use are free");
+        (await cluster.GetAsync(waiting)).Reason.ShouldContain("the one that it could use is not free");
 
         await node.OfferAsync(Fashion);
         await node.ExitAsync(running, 1, 0, TrainerExit.Done);

@@ -72,7 +72,8 @@ public sealed class LaunchTests(PostgresServer postgres)
         var queued = await cluster.GetAsync(job);
         queued.State.ShouldBe(JobState.Queued);
         queued.Restarts.ShouldBe(0);
-        queued.Reason.ShouldBe("the launch on node-b failed: ResourceExhausted: cpu:0 is in use");
+        queued.Reason.ShouldBe(
+            "waits until 00:00:05 UTC after a failure: the launch on node-b failed: ResourceExhausted: cpu:0 is in use");
     }
 
     [Fact]

@@ -31,7 +31,8 @@ public sealed class RestartTests(PostgresServer postgres)
         var queued = await cluster.GetAsync(job);
         queued.State.ShouldBe(JobState.Queued);
         queued.Restarts.ShouldBe(1);
-        queued.Reason.ShouldBe("rank 1 on node-b (cpu:0) was ended by signal 9 (killed); restart 1 of 3");
+        queued.Reason.ShouldBe(
+            "waits until 00:00:05 UTC after a failure: rank 1 on node-b (cpu:0) was ended by signal 9 (killed); restart 1 of 3");
 
         cluster.Time.Advance(TimeSpan.FromSeconds(5));
         await a.HeartbeatAsync();
@@ -82,7 +83,7 @@ public sealed class RestartTests(PostgresServer postgres)
         await node.ExitAsync(job, 1, 0, exitCode: 1);
         await cluster.ReconcileAsync();
         (await cluster.GetAsync(lower)).Reason.ShouldBe(
-            $"waits its turn: the free devices are kept for job {job}, which starts again at 00:00:05 UTC after a failure");
+            $"waits its turn: the free device is kept for job {job}, which starts again at 00:00:05 UTC after a failure");
         cluster.Time.Advance(TimeSpan.FromSeconds(5));
         await node.HeartbeatAsync();
         await cluster.ReconcileAsync();
@@ -139,7 +140,7 @@ public sealed class RestartTests(PostgresServer postgres)
         await a.ExitAsync(job, 1, 0, exitCode: 1, message: "rank 1 did not take part in all_reduce");
         await b.ExitAsync(job, 1, 1, 0, Killed);
 
-        (await cluster.GetAsync(job)).Reason.ShouldStartWith("rank 1 on node-b (cpu:0) was ended by signal 9");
+        (await cluster.GetAsync(job)).Reason.ShouldContain(": rank 1 on node-b (cpu:0) was ended by signal 9");
     }
 
     [Fact]
@@ -190,7 +191,7 @@ public sealed class RestartTests(PostgresServer postgres)
 
         var queued = await cluster.GetAsync(job);
         queued.State.ShouldBe(JobState.Queued);
-        queued.Reason.ShouldBe("rank 0 on node-a (cpu:0) does not train yet, and has said nothing for 600 s; restart 1 of 3");
+        queued.Reason.ShouldEndWith(": rank 0 on node-a (cpu:0) does not train yet, and has said nothing for 600 s; restart 1 of 3");
     }
 
     /// <summary>

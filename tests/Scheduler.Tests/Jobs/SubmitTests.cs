@@ -148,8 +148,8 @@ public sealed class SubmitTests(PostgresServer postgres)
         var attempt = await cluster.RunAsync(first);
 
         (await cluster.GetAsync(second)).Reason.ShouldBe(
-            "needs 1 cpu devices at once; 0 of the 1 that it could use are free; others take the memory beside 1 idle ones: "
-                + "each rank needs 2.0 GiB");
+            "needs 1 cpu device; the one that it could use is not free; "
+            + "others take the memory beside 1 idle one: each rank needs 2.0 GiB");
         (await cluster.GetAsync(small)).State.ShouldBe(JobState.Queued, "it came later and could delay the one before it");
         await node.ExitAsync(first, attempt, rank: 0, exitCode: 0);
         await cluster.ReconcileAsync();

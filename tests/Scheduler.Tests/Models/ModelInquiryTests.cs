@@ -194,10 +194,10 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
 
         job.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
         job.Status.Detail.ShouldStartWith(
-            "each of 1 ranks is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have room for 0 "
-                + "(the largest has 2.0 GiB in all)");
+            "its rank is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have no room "
+            + "(the largest has 2.0 GiB in all)");
         experiment.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
-        experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: each of 1 ranks is expected to take 3.1 GiB");
+        experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: its rank is expected to take 3.1 GiB");
         (await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true)).State.ShouldBe(JobState.Queued);
     }
 

@@ -106,14 +106,14 @@ public sealed class GoneNodeTests(PostgresServer postgres)
         cluster.Time.Advance(TimeSpan.FromSeconds(1));
         var single = await cluster.SubmitAsync();
         await cluster.ReconcileAsync();
-        (await cluster.GetAsync(single)).Reason.ShouldStartWith($"waits its turn: the free devices are kept for job {gang}");
+        (await cluster.GetAsync(single)).Reason.ShouldStartWith($"waits its turn: the free device is kept for job {gang}");
 
         await PassAsync(cluster, hold, stays);
         (await cluster.GetAsync(single)).State.ShouldBe(JobState.Starting);
         (await cluster.GetAsync(gang)).Reason.ShouldContain("on a lost node (node-b); others may start before it");
 
         await PassAsync(cluster, TimeSpan.FromMinutes(1), stays);
-        (await cluster.GetAsync(gang)).Reason.ShouldStartWith("resources.devices is 2 but the registered cluster has 1 cpu devices");
+        (await cluster.GetAsync(gang)).Reason.ShouldStartWith("resources.devices is 2 but the registered cluster has 1 cpu device;");
         await Should.ThrowAsync<InfeasibleJobException>(() => cluster.SubmitAsync(AJob().WithDevices(2)));
     }
 

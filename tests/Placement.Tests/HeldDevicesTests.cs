@@ -1,8 +1,6 @@
-using Cluster.Contracts.V1;
-using Cluster.Scheduler.Placement;
-using static Cluster.Scheduler.Tests.Placement.ClusterBuilder;
+using static Cluster.Placement.Tests.ClusterBuilder;
 
-namespace Cluster.Scheduler.Tests.Placement;
+namespace Cluster.Placement.Tests;
 
 /// <summary>What stands idle for a job that something befell: its pause after a failure, the loss of a node.</summary>
 public sealed class HeldDevicesTests
@@ -18,16 +16,14 @@ public sealed class HeldDevicesTests
 
         var decisions = Decide([ANode("a", free: 2)], paused, AJob(2), AJob(1));
 
-        decisions[0].Waiting().ShouldSatisfyAllConditions(
-            w => w.Position.ShouldBe(0), w => w.Reason.ShouldBe("waits until 00:00:05 UTC after a failure: why it was queued"));
-        decisions.Skip(1).Select(d => d.Waiting().Position).ShouldBe([1, 2]);
+        decisions[0].Devices.ShouldBeNull();
         var why = $"waits its turn: the free devices are kept for job {paused.Id}, which starts again at 00:00:05 UTC after a failure";
-        decisions.Skip(1).Select(d => d.Waiting().Reason).ShouldAllBe(reason => reason == why);
+        decisions.Skip(1).Select(d => d.Words).ShouldAllBe(reason => reason == why);
     }
 
     [Fact]
     public void Decide_InAJobsPause_GivesTheRestToOthers() =>
-        Decide([ANode("a", free: 3), ANode("b", free: 2)], AJob(2, notBefore: Soon), AJob(3), AJob(2)).Select(d => d.Devices()).ShouldBe(
+        Decide([ANode("a", free: 3), ANode("b", free: 2)], AJob(2, notBefore: Soon), AJob(3), AJob(2)).Select(d => d.Devices).ShouldBe(
             [null, ["a/cpu:0", "a/cpu:1", "a/cpu:2"], null]);
 
     [Fact]
@@ -35,8 +31,8 @@ public sealed class HeldDevicesTests
     {
         var decisions = Decide([ANode("a", free: 2)], AJob(1, priority: 5), AJob(2, notBefore: Soon), AJob(1));
 
-        decisions[0].Devices().ShouldBe(["a/cpu:0"]);
-        decisions[2].Devices().ShouldBeNull("what is left is kept for the gang, which does not fit now");
+        decisions[0].Devices.ShouldBe(["a/cpu:0"]);
+        decisions[2].Devices.ShouldBeNull("what is left is kept for the gang, which does not fit now");
     }
 
     [Fact]
@@ -44,7 +40,7 @@ public sealed class HeldDevicesTests
     {
         var decisions = Decide([ANode("a", free: 3)], AJob(2, notBefore: Now), AJob(1));
 
-        decisions.Select(d => d.Devices()).ShouldBe([["a/cpu:0", "a/cpu:1"], ["a/cpu:2"]]);
+        decisions.Select(d => d.Devices).ShouldBe([["a/cpu:0", "a/cpu:1"], ["a/cpu:2"]]);
     }
 
     [Fact]
@@ -52,8 +48,8 @@ public sealed class HeldDevicesTests
     {
         var free = ANode("a", free: 1);
 
-        Decide([free], AJob(1, notBefore: Now + LongestHold + TimeSpan.FromSeconds(1)), AJob(1))[1].Devices().ShouldBe(["a/cpu:0"]);
-        Decide([free], AJob(1, notBefore: Now + LongestHold), AJob(1))[1].Devices().ShouldBeNull();
+        Decide([free], AJob(1, notBefore: Now + LongestHold + TimeSpan.FromSeconds(1)), AJob(1))[1].Devices.ShouldBe(["a/cpu:0"]);
+        Decide([free], AJob(1, notBefore: Now + LongestHold), AJob(1))[1].Devices.ShouldBeNull();
     }
 
     [Fact]
@@ -61,16 +57,16 @@ public sealed class HeldDevicesTests
     {
         var (a, b) = (ANode("a", free: 1), ANode("b", free: 1));
 
-        Decide([a, b], AJob(1, notBefore: Soon, avoid: [a.Id]), AJob(1))[1].Devices().ShouldBe(["a/cpu:0"]);
-        Decide([a], AJob(1, notBefore: Soon, avoid: [a.Id]), AJob(1))[1].Devices().ShouldBeNull("there is no other node");
+        Decide([a, b], AJob(1, notBefore: Soon, avoid: [a.Id]), AJob(1))[1].Devices.ShouldBe(["a/cpu:0"]);
+        Decide([a], AJob(1, notBefore: Soon, avoid: [a.Id]), AJob(1))[1].Devices.ShouldBeNull("there is no other node");
     }
 
     [Fact]
     public void Decide_HoldsTheKindThatTheJobWouldTake()
     {
-        var nodes = new[] { ANode("gpu", free: 1, kind: DeviceKind.Cuda), ANode("cpu", free: 1) };
+        var nodes = new[] { ANode("gpu", free: 1, kind: DeviceClass.Cuda), ANode("cpu", free: 1) };
 
-        Decide(nodes, AJob(1, DeviceKind.Any, notBefore: Soon), AJob(1, DeviceKind.Cuda), AJob(1)).Select(d => d.Devices()?[0])
+        Decide(nodes, AJob(1, kind: null, notBefore: Soon), AJob(1, DeviceClass.Cuda), AJob(1)).Select(d => d.Devices?[0])
             .ShouldBe([null, null, "cpu/cpu:0"]);
     }
 
@@ -81,8 +77,8 @@ public sealed class HeldDevicesTests
 
         var decisions = Decide([node], AJob(1, notBefore: Soon, rankBytes: 6 * Gib), AJob(1, rankBytes: 3 * Gib), AJob(1, rankBytes: Gib));
 
-        decisions[1].Waiting().Reason.ShouldContain("kept for job");
-        decisions[2].Devices().ShouldBeNull("the one before it could use every device of the node");
+        decisions[1].Words.ShouldContain("kept for job");
+        decisions[2].Devices.ShouldBeNull("the one before it could use every device of the node");
     }
 
     [Fact]
@@ -90,7 +86,7 @@ public sealed class HeldDevicesTests
     {
         var decisions = Decide([ANode("a", free: 3)], AJob(1, notBefore: Soon), AJob(1, notBefore: Soon), AJob(1), AJob(1));
 
-        decisions.Select(d => d.Devices()?[0]).ShouldBe([null, null, "a/cpu:2", null]);
+        decisions.Select(d => d.Devices?[0]).ShouldBe([null, null, "a/cpu:2", null]);
     }
 
     /// <summary>A gang whose one node has just gone: the devices on the others must be there when it returns.</summary>
@@ -103,11 +99,11 @@ public sealed class HeldDevicesTests
         {
             var gang = AJob(2, notBefore: notBefore);
             var decisions = Decide(nodes, gang, AJob(1));
-            decisions[1].Waiting().Reason.ShouldBe($"waits its turn: the free devices are kept for job {gang.Id}");
+            decisions[1].Words.ShouldBe($"waits its turn: the free device is kept for job {gang.Id}");
         }
 
-        Decide(nodes, AJob(2)).Single().Waiting().Reason.ShouldBe(
-            "needs 2 cpu devices at once; 1 of the 2 that it could use are free, 1 is on a lost node (b)");
+        Decide(nodes, AJob(2)).Single().Words.ShouldBe(
+            "needs 2 cpu devices at once; 1 of the 2 that it could use is free, 1 is on a lost node (b)");
     }
 
     [Fact]
@@ -117,8 +113,8 @@ public sealed class HeldDevicesTests
 
         var decisions = Decide(nodes, AJob(2), AJob(1));
 
-        decisions[0].Waiting().Reason.ShouldBe(
-            "needs 2 cpu devices at once; 1 of the 2 that it could use are free, 1 is on a lost node (b); others may start before it");
-        decisions[1].Devices().ShouldBe(["a/cpu:0"]);
+        decisions[0].Words.ShouldBe(
+            "needs 2 cpu devices at once; 1 of the 2 that it could use is free, 1 is on a lost node (b); others may start before it");
+        decisions[1].Devices.ShouldBe(["a/cpu:0"]);
     }
 }

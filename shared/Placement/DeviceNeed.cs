@@ -1,0 +1,38 @@
+using System.Globalization;
+
+namespace Cluster.Placement;
+
+/// <summary>What a job asks of the cluster: the part of its spec that placement looks at.</summary>
+/// <param name="Devices">All of them or none.</param>
+/// <param name="Only">Null leaves open which class; never a mixture.</param>
+/// <param name="MaxPerNode">0: no limit.</param>
+/// <param name="Labels">Each of them must be on a node.</param>
+/// <param name="DataSet">A node must have it; empty: none is needed.</param>
+/// <param name="Memory">What each rank is expected to take.</param>
+public sealed record DeviceNeed(
+    int Devices, DeviceClass? Only, int MaxPerNode, IReadOnlyDictionary<string, string> Labels, string DataSet, RankMemory Memory)
+{
+    private static readonly DeviceClass[] Either = [DeviceClass.Cuda, DeviceClass.Cpu];
+
+    /// <summary>The classes that it may be given, the preferred one first.</summary>
+    public IReadOnlyList<DeviceClass> Kinds => Only is { } only ? [only] : Either;
+
+    /// <summary>Two jobs of the same shape can be placed on the same devices, and wait for the same.</summary>
+    public string Shape() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{Devices}|{Only}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{Text.Counted(DataSet)}|{Text.Counted(Labels)}");
+
+    /// <summary>How many of <paramref name="count"/> devices on one node count.</summary>
+    internal int Capped(int count) => MaxPerNode > 0 ? Math.Min(MaxPerNode, count) : count;
+
+    /// <summary>"cpu device", "cuda devices", "devices of one kind".</summary>
+    internal string Noun(int count) => (Only, count) switch
+    {
+        (DeviceClass.Cpu, 1) => "cpu device",
+        (DeviceClass.Cpu, _) => "cpu devices",
+        (DeviceClass.Cuda, 1) => "cuda device",
+        (DeviceClass.Cuda, _) => "cuda devices",
+        (_, 1) => "device",
+        _ => "devices of one kind",
+    };
+}

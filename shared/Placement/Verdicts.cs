@@ -1,0 +1,73 @@
+namespace Cluster.Placement;
+
+/// <summary>Why a shape that does not fit waits.</summary>
+internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset now, PlacementPolicy policy)
+{
+    // Of lost nodes, in a reason.
+    private const int MostNames = 3;
+
+    public Verdict Judge(Shape shape)
+    {
+        var need = shape.Need;
+        if (!Feasibility.Suffices(need, Registered(_ => true)))
+            return new Verdict(false, new WaitReason(WaitCause.Infeasible, Feasibility.Describe(need, [.. Registered(_ => true)])));
+        var (unclaimed, idle, total) = free.Count(shape);
+        if (unclaimed >= need.Devices && free.ClaimOn(shape) is { } claim)
+        {
+            return new Verdict(true, new WaitReason(
+                WaitCause.WaitingForTurn, $"waits its turn: the free {(unclaimed == 1 ? "device is" : "devices are")} kept for {claim}"));
+        }
+
+        var words = $"needs {need.Devices} {need.Noun(need.Devices)}{(need.Devices == 1 ? "" : " at once")}"
+            + $"{(need.MaxPerNode > 0 ? $", at most {need.MaxPerNode} a node" : "")}; {Available(unclaimed, total)}{DescribeLost(need)}";
+        if (!Feasibility.Suffices(need, Registered(IsExpected)))
+            return new Verdict(false, new WaitReason(WaitCause.WaitingForNode, $"{words}; others may start before it"));
+        if (!Feasibility.Suffices(need, Registered(node => node.LostAt is null)))
+            return new Verdict(true, new WaitReason(WaitCause.WaitingForNode, words));
+        if (idle <= unclaimed)
+            return new Verdict(true, new WaitReason(WaitCause.WaitingForDevices, words));
+        var memory = $"; others take the memory beside {Idle(idle - unclaimed)}: each rank needs {need.Memory.Text(need.Kinds)}";
+        return new Verdict(true, new WaitReason(
+            idle >= need.Devices ? WaitCause.WaitingForMemory : WaitCause.WaitingForDevices, words + memory));
+    }
+
+    private static string Available(int free, int all) => (free, all) switch
+    {
+        (0, 1) => "the one that it could use is not free",
+        (0, _) => $"none of the {all} that it could use is free",
+        (1, _) => $"1 of the {all} that it could use is free",
+        _ => $"{free} of the {all} that it could use are free",
+    };
+
+    private static string Idle(int devices) => devices == 1 ? "1 idle one" : $"{devices} idle ones";
+
+    private bool IsExpected(Node node) => node.LostAt is null || now - node.LostAt < policy.LongestHold;
+
+    /// <summary>How many nodes of each profile there are, of the lost ones only those asked for.</summary>
+    private IEnumerable<(NodeProfile Profile, int Nodes)> Registered(Func<Node, bool> which)
+    {
+        var without = nodes.Lost.Where(node => !which(node)).CountBy(node => node.Group).ToDictionary();
+        return nodes.Groups.Select(group => (group.Profile, group.Nodes.Count - without.GetValueOrDefault(group)));
+    }
+
+    /// <summary>", 2 are on a lost node (node-b)", or nothing.</summary>
+    private string DescribeLost(DeviceNeed need)
+    {
+        var (devices, lost) = need.Kinds.Select(Lost).MaxBy(each => each.Devices);
+        if (devices == 0)
+            return "";
+        var names = string.Join(", ", lost.Take(MostNames)) + (lost.Count > MostNames ? ", …" : "");
+        return $", {devices} {(devices == 1 ? "is" : "are")} on {(lost.Count == 1 ? "a lost node" : "lost nodes")} ({names})";
+
+        (int Devices, List<string> Nodes) Lost(DeviceClass kind)
+        {
+            var usable = nodes.Lost.Where(node => node.Group.Profile.Admits(need) && Could(node) > 0).ToList();
+            return (usable.Sum(node => need.Capped(Could(node))), usable.ConvertAll(node => node.Name));
+
+            int Could(Node node) => node.Group.Profile.Count(kind, need.Memory.On(kind));
+        }
+    }
+}
+
+/// <param name="Keeps">Nobody behind it may take what it could use.</param>
+internal sealed record Verdict(bool Keeps, WaitReason Reason);

@@ -1,0 +1,28 @@
+namespace Cluster.Placement;
+
+/// <summary>A job that waits for devices.</summary>
+/// <param name="Priority">A larger number comes first.</param>
+/// <param name="Age">When it was submitted; a restart keeps its place.</param>
+/// <param name="NotBefore">It waits until then after a failure; null: it may start.</param>
+/// <param name="Avoid">Nodes that failed it last; taken only if there is no other way.</param>
+public sealed record WaitingJob(
+    JobKey Id, QueueKey Queue, DeviceNeed Need, int Priority, DateTimeOffset Age, DateTimeOffset? NotBefore, IReadOnlySet<NodeKey> Avoid)
+{
+    /// <summary>Whether it waits out its pause after a failure.</summary>
+    public bool Pauses(DateTimeOffset now) => NotBefore > now;
+}
+
+/// <summary>Who comes first: priority, a larger number first; then age; then id, so that every scheduler sorts alike.</summary>
+public sealed class QueueOrder : IComparer<WaitingJob>
+{
+    public static QueueOrder Instance { get; } = new();
+
+    public int Compare(WaitingJob? x, WaitingJob? y)
+    {
+        var byPriority = y!.Priority.CompareTo(x!.Priority);
+        if (byPriority != 0)
+            return byPriority;
+        var byAge = x.Age.CompareTo(y.Age);
+        return byAge != 0 ? byAge : x.Id.Value.CompareTo(y.Id.Value);
+    }
+}

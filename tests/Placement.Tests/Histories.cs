@@ -1,0 +1,96 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using CsCheck;
+
+namespace Cluster.Placement.Tests;
+
+/// <summary>
+/// Random lives of small clusters, in which the same few nodes and jobs come and go so often that they meet in every way.
+/// </summary>
+internal static class Histories
+{
+    private const int Nodes = 7;
+    private const int Jobs = 14;
+
+    private static readonly string[] Zones = ["east", "west"];
+    private static readonly string[] Sets = ["fashion-mnist", "imagenet"];
+
+    private static readonly Gen<IReadOnlyDictionary<string, string>> Labels = Gen.Int[0, 2].Select(
+        IReadOnlyDictionary<string, string> (zone) => zone == 2 ? new Dictionary<string, string>() : new() { ["zone"] = Zones[zone] });
+
+    private static readonly Gen<DeviceNeed> Needs = Gen.Select(
+        Gen.Int[1, 9], Gen.Int[0, 2], Gen.Int[0, 4], Labels, Gen.Int[0, 2], Gen.Int[0, 6],
+        (devices, kind, cap, labels, set, bytes) => new DeviceNeed(
+            devices, kind == 2 ? null : (DeviceClass)kind, cap > 2 ? 0 : cap, labels, set == 2 ? "" : Sets[set],
+            new RankMemory(bytes, Math.Max(0, bytes - 1))));
+
+    private static readonly Gen<WaitingJob> Queued = Gen.Select(
+        Gen.Int[0, Jobs - 1], Needs, Gen.Int[0, 2], Gen.Int[0, 20], Gen.Int[-2, 6], Gen.Int[-6, Nodes - 1], Gen.Int[0, 2],
+        (job, need, priority, age, pause, avoid, queue) => new WaitingJob(
+            JobOf(job), new QueueKey($"q{queue}"), need, priority, ClusterBuilder.Now.AddSeconds(-age), Pause(pause),
+            avoid < 0 ? ImmutableHashSet<NodeKey>.Empty : [NodeOf(avoid)]));
+
+    private static readonly Gen<RegisteredNode> Registered = Gen.Select(
+        Gen.Int[0, Nodes - 1], Gen.Int[0, 4], Gen.Int[0, 3], Gen.Int[0, 18], Gen.Int[0, 5].Array[3], Labels, Gen.Int[0, 2], Gen.Int[0, 7],
+        (node, cpus, gpus, cpuBytes, gpuBytes, labels, sets, state) => new RegisteredNode(
+            NodeOf(node), $"node-{node % 5}", state, state > 1, state == 0 ? ClusterBuilder.Now - TimeSpan.FromMinutes(cpuBytes) : null,
+            labels, (sets == 2 ? Sets : Sets[..1]).ToHashSet(),
+            [
+                .. Enumerable.Range(0, cpus).Select(i => new RegisteredDevice($"cpu:{i}", DeviceClass.Cpu, cpuBytes / cpus)),
+                .. Enumerable.Range(0, gpus).Select(i => new RegisteredDevice($"cuda:{i}", DeviceClass.Cuda, gpuBytes[i])),
+            ]));
+
+    // Devices that the node has not, or has no more, among them.
+    private static readonly Gen<ClusterChange> Granted = Gen.Select(
+        Gen.Int[0, Jobs - 1], Gen.Int[0, 5], Gen.Select(Gen.Int[0, Nodes - 1], Gen.Int[0, 4], Gen.Bool).Array[1, 3],
+        ClusterChange (job, bytes, devices) => new ClusterChange.JobGranted(
+            JobOf(job), new RankMemory(bytes, bytes),
+            [.. devices.Select(d => new GrantedDevice(NodeOf(d.Item1), $"{(d.Item3 ? "cpu" : "cuda")}:{d.Item2}")).Distinct()]));
+
+    private static readonly Gen<ClusterChange> Changes = Gen.Frequency(
+        (8, Queued.Select(ClusterChange (job) => new ClusterChange.JobQueued(job))),
+        (4, Registered.Select(ClusterChange (node) => new ClusterChange.NodeChanged(node))),
+        (2, Granted),
+        (2, Gen.Int[0, Jobs - 1].Select(ClusterChange (job) => new ClusterChange.JobEnded(JobOf(job)))),
+        (1, Gen.Int[0, Nodes - 1].Select(ClusterChange (node) => new ClusterChange.NodeRemoved(NodeOf(node)))));
+
+    /// <summary>Changes; null: the plan of that moment is carried out.</summary>
+    public static Gen<ClusterChange?[]> Any { get; } = Gen.Frequency(
+        (10, Changes.Select(ClusterChange? (change) => change)), (1, Gen.Const((ClusterChange?)null))).Array[0, 60];
+
+    /// <summary>Lives a history, and tells of the picture and the state after it.</summary>
+    public static (ClusterPicture Picture, ClusterState State) Live(ClusterChange?[] history)
+    {
+        var (picture, state) = (new ClusterPicture(), new ClusterState());
+        foreach (var change in history.SelectMany(change => change is null ? Starts(picture, state) : [change]))
+        {
+            if (picture.Write(change))
+                state.Apply(change);
+        }
+
+        return (picture, state);
+    }
+
+    public static string Print(ClusterChange?[] history) =>
+        string.Join('\n', history.Select(change => change?.ToString() ?? "the plan is carried out"));
+
+    private static List<ClusterChange> Starts(ClusterPicture picture, ClusterState state) =>
+    [
+        .. state.Decide(ClusterBuilder.Now, ClusterBuilder.Policy).Starts
+            .Select(start => start.Granted(picture.Waiting[start.Job].Need.Memory)),
+    ];
+
+    private static DateTimeOffset? Pause(int pause) => pause switch
+    {
+        -2 => ClusterBuilder.Now + ClusterBuilder.LongestHold + TimeSpan.FromSeconds(1),
+        < 2 => ClusterBuilder.Now.AddSeconds(pause),
+        _ => null,
+    };
+
+    private static NodeKey NodeOf(int node) => new(Id(1, node));
+
+    private static JobKey JobOf(int job) => new(Id(2, job));
+
+    private static Guid Id(int kind, int number) =>
+        Guid.Parse(string.Create(CultureInfo.InvariantCulture, $"{kind:D8}-0000-0000-0000-{number:D12}"));
+}

@@ -1,0 +1,167 @@
+using System.Diagnostics.Metrics;
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Placement;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Telemetry;
+using Cluster.Scheduler.Tests.Fixtures;
+using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
+
+namespace Cluster.Scheduler.Tests.Placement;
+
+public sealed class PlacementGrainTests(PostgresServer postgres)
+{
+    [Fact]
+    public async Task Waiting_HasAPlaceInLine_AReasonAndItsCode()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync(devices: 2);
+        var failing = await cluster.SubmitAsync(AJob().WithPriority(9));
+        await cluster.RunAsync(failing);
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
+        var gang = await cluster.SubmitAsync(AJob().WithDevices(2));
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
+        var later = await cluster.SubmitAsync();
+        var urgent = await cluster.SubmitAsync(AJob().WithDevices(3).WithPriority(1), waitForCapacity: true);
+        await cluster.ReconcileAsync();
+
+        await CheckAsync(urgent, 1, "infeasible");
+        await CheckAsync(gang, 2, "waiting_for_devices");
+        await CheckAsync(later, 3, "waiting_for_turn");
+        (await cluster.GetAsync(failing)).ReasonCode.ShouldBeEmpty("it does not wait");
+
+        await node.ExitAsync(failing, 1, 0, exitCode: 1);
+        await cluster.ReconcileAsync();
+        await CheckAsync(failing, null, "backing_off");
+        (await cluster.GetAsync(failing)).Reason
+            .ShouldStartWith("waits until 00:00:07 UTC after a failure: rank 0 on node-a (cpu:0) exited");
+        await CheckAsync(gang, 2, "waiting_for_turn");
+
+        async Task CheckAsync(JobId id, int? position, string code)
+        {
+            var job = await cluster.GetAsync(id);
+            (job.Queue?.Position, job.ReasonCode).ShouldBe((position, code), job.Reason);
+        }
+    }
+
+    [Fact]
+    public async Task Job_ThatWasQueuedSinceTheLastCycle_WaitsForWhatItsLikeDo()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+        await cluster.RunAsync(await cluster.SubmitAsync());
+        var first = await cluster.SubmitAsync();
+        (await cluster.GetAsync(first)).Reason.ShouldBe("submitted by alice");
+        await cluster.ReconcileAsync();
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
+        var second = await cluster.SubmitAsync();
+
+        var waiting = await cluster.GetAsync(second);
+        waiting.Reason.ShouldBe("needs 1 cpu device; the one that it could use is not free");
+        waiting.Queue.Position.ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task Reasons_ThatNobodyHasAnyMore_Go()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var job = await cluster.SubmitAsync(waitForCapacity: true);
+        var other = await cluster.SubmitAsync(AJob().WithDevices(2), waitForCapacity: true);
+        await cluster.ReconcileAsync();
+        (await TestDatabase.CountAsync(cluster, "waiting_reasons")).ShouldBe(2);
+
+        await cluster.Job(job).CancelAsync(new CancelJob("alice", ""));
+        await cluster.ReconcileAsync();
+
+        (await TestDatabase.CountAsync(cluster, "waiting_reasons")).ShouldBe(1);
+        (await TestDatabase.CountAsync(cluster, "placement_changes")).ShouldBe(0);
+        (await cluster.GetAsync(other)).ReasonCode.ShouldBe("infeasible");
+    }
+
+    /// <summary>What the database refuses to one job, as a broken row would.</summary>
+    [Fact]
+    public async Task Fault_OfOneJob_LetsTheOthersStart()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 3);
+        var faulty = await cluster.SubmitAsync(AJob().WithPriority(5));
+        var (second, third) = (await cluster.SubmitAsync(), await cluster.SubmitAsync());
+        await TestDatabase.ExecuteAsync(cluster, $"alter table attempts add constraint fault check (job_id <> '{faulty}')");
+
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(faulty)).State.ShouldBe(JobState.Queued);
+        (await cluster.GetAsync(second)).State.ShouldBe(JobState.Starting);
+        (await cluster.GetAsync(third)).State.ShouldBe(JobState.Starting);
+
+        await TestDatabase.ExecuteAsync(cluster, "alter table attempts drop constraint fault");
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(faulty)).State.ShouldBe(JobState.Starting);
+    }
+
+    [Fact]
+    public async Task Row_ThatCannotBeRead_KeepsNoOtherFromStarting()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 2);
+        var broken = await cluster.SubmitAsync(AJob().WithPriority(5));
+        var sound = await cluster.SubmitAsync();
+        await TestDatabase.ExecuteAsync(cluster, $$"""update jobs set spec = '{"resources": 7}' where id = '{{broken}}'""");
+
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(sound)).State.ShouldBe(JobState.Starting);
+    }
+
+    /// <summary>Each takes over from the other, and neither gives out what the other has given.</summary>
+    [Fact]
+    public async Task TwoPlacements_InTurn_BothSeeWhatTheOtherHasDone()
+    {
+        await using var first = await TestCluster.StartAsync(postgres);
+        await using var second = await TestCluster.StartAsync(
+            first.ConnectionString, first.Time, first.Agents, TestCluster.ClusteredApart);
+        await first.AddNodeAsync(devices: 3);
+        foreach (var cluster in new[] { first, second, first })
+        {
+            var job = await cluster.SubmitAsync();
+            await cluster.Grains.GetGrain<Scheduler.Placement.IPlacementGrain>(0).RunCycleAsync();
+            (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+        }
+
+        var last = await second.SubmitAsync();
+        await second.Grains.GetGrain<Scheduler.Placement.IPlacementGrain>(0).RunCycleAsync();
+        (await second.GetAsync(last)).Reason.ShouldBe("needs 1 cpu device; none of the 3 that it could use is free");
+    }
+
+    [Fact]
+    public void Gauge_CountsWaitingJobsByReason()
+    {
+        var (mine, counted) = (Environment.CurrentManagedThreadId, new Dictionary<string, int>());
+        using var listener = new MeterListener();
+        listener.InstrumentPublished = (instrument, self) =>
+        {
+            if (instrument == SchedulerTelemetry.WaitingJobs)
+                self.EnableMeasurementEvents(instrument);
+        };
+        // Other tests' placements count on other threads.
+        listener.SetMeasurementEventCallback<int>((_, jobs, tags, _) =>
+        {
+            if (Environment.CurrentManagedThreadId == mine)
+                counted[(string)tags[0].Value!] = jobs;
+        });
+        listener.Start();
+
+        WaitingShape[] waiting =
+            [Waits("a", WaitCause.Infeasible, 2), Waits("b", WaitCause.WaitingForTurn, 3), Waits("c", WaitCause.WaitingForTurn, 4)];
+
+        QueueGauge.Record(new PlacementPlan([], [.. waiting], BackingOff: 5));
+
+        counted.Where(count => count.Value > 0).Select(count => $"{count.Key} {count.Value}")
+            .ShouldBe(["infeasible 2", "waiting_for_turn 7", "backing_off 5"], ignoreOrder: true);
+        QueueGauge.Clear();
+        counted.Values.ShouldAllBe(jobs => jobs == 0);
+
+        static WaitingShape Waits(string shape, WaitCause cause, int jobs) =>
+            new(QueueKey.Default, shape, new WaitReason(cause, ""), jobs);
+    }
+}

@@ -154,7 +154,8 @@ internal sealed class TrainContest : IAsyncDisposable
     private async Task<(double Loss, Dictionary<string, double[]> Gradients)> CheckAsync(
         Contestant contestant, string precision, CancellationToken cancellationToken)
     {
-        var answers = await contestant.Processes.AskAsync<TrainOrder, TrainAnswer>(new TrainOrder(0, _folder, precision), cancellationToken);
+        var order = new TrainOrder(0, _folder, precision);
+        var answers = await contestant.Processes.AskAsync<TrainOrder, TrainAnswer>(order, cancellationToken);
         // Replicas have the same gradients, and their first owns all; parts of a network have each their own.
         if (contestant.Ranks == 1 || Network.Split == TrainCase.ByData)
             return (answers[0].Loss, TensorFile.ReadElements(TrainRank.GradientsFile(_folder, rank: 0)));

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using Cluster.Contracts.Safetensors;
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Training;
 using Microsoft.Win32.SafeHandles;
 
 namespace Cluster.Worker.Data.Formats;

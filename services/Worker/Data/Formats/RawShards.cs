@@ -1,6 +1,5 @@
 using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data.Formats;
 

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using Cluster.Contracts.Catalog;
 using Cluster.Worker.Data.Formats;
 using Cluster.Worker.Data.Pictures;
-using Cluster.Worker.Training;
 
 namespace Cluster.Worker.Data.Packing;
 

@@ -100,8 +100,7 @@ internal static class TrainingCheckpoint
         {
             throw new JobMisconfiguredException(
                 $"{name} holds values that are not finite after step {step}, so no checkpoint is made of them; "
-                    + "lower hyperparameters.optimizer.learningRate, " +
-                "and go on from a checkpoint before that step");
+                    + "lower hyperparameters.optimizer.learningRate, and go on from a checkpoint before that step");
         }
     }
 

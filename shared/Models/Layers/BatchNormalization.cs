@@ -34,8 +34,7 @@ public sealed class BatchNormalization : BatchNorm
         {
             throw new ModelOptionException(
                 $"batch normalisation of {num_features} channels sees one sample of 1×1 here, and one value has no variance; "
-                    + "raise hyperparameters.globalBatchSize " +
-                "so that every rank and micro-batch has 2 samples, or model.options.inputSize");
+                    + "raise hyperparameters.globalBatchSize so that every rank and micro-batch has 2 samples, or model.options.inputSize");
         }
 
         // Not the base's, which also counts batches, as nobody asks: by a number whose memory TorchSharp may free while libtorch reads it.

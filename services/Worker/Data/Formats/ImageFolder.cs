@@ -194,8 +194,8 @@ public sealed class ImageFolder : EncodedPart
             found.Add($"{passedOver} passed over, such as {passedOver.Example}");
         return new DataSetException(
             $"{FileNames.Shown(folder)} is a class of which no picture can be read: "
-                + $"{(found.Count > 0 ? string.Join("; ", found) : "the folder is empty")}. " +
-            $"Put files there that end in {Readable}, in the folder itself, or remove the class");
+                + $"{(found.Count > 0 ? string.Join("; ", found) : "the folder is empty")}. "
+                + $"Put files there that end in {Readable}, in the folder itself, or remove the class");
     }
 
     private static List<string> ClassFolders(FolderListing listing, string folder, DataNotes notes)

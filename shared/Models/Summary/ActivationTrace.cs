@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
+using LocalResponseNorm = Cluster.Models.Layers.LocalResponseNorm;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
 
 namespace Cluster.Models.Summary;
@@ -81,9 +82,16 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
     /// The gradients of a layer's output and input, and the copies of them that a convolution computes on: oneDNN brings each into blocks
     /// of channels, and in float64, which it lacks, libtorch spreads the input's windows out (im2col).
     /// </summary>
-    private static long Transient(Layer layer, Tensor input, Tensor output)
+    /// <remarks>
+    /// In backward TorchSharp makes a tensor like each output of an autograd function in managed code, which nobody fills: of our own
+    /// layers, and of what stands before a layer, with an output like its input, to tell ranks that the layer's gradients are there.
+    /// </remarks>
+    internal static long Transient(Layer layer, Tensor input, Tensor output)
     {
-        var gradients = MemoryEstimate.Bytes(input) + MemoryEstimate.Bytes(output);
+        var (ofInput, ofOutput) = (MemoryEstimate.Bytes(input), MemoryEstimate.Bytes(output));
+        var gradients = Math.Max(ofInput + ofOutput, ofInput + ofInput);
+        if (layer is LocalResponseNorm or TanhPool)
+            return gradients + ofOutput;
         if (layer is not Convolution convolution)
             return gradients;
         if (input.dtype != ScalarType.Float64)

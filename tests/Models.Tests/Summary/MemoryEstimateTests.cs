@@ -1,4 +1,6 @@
+using Cluster.Models.Layers;
 using Cluster.Models.Summary;
+using static TorchSharp.torch;
 
 namespace Cluster.Models.Tests.Summary;
 
@@ -61,5 +63,19 @@ public sealed class MemoryEstimateTests
         var estimate = MemoryEstimate.Of(network, 8, statesPerParameter: 2);
 
         estimate.GpuOnly.ShouldBe((2 * 8 * 28 * 28 * sizeof(float)) + estimate.Gradients);
+    }
+
+    [Fact]
+    public void Transient_CountsWhatTorchSharpMakesLikeTheOutputOfAFunction()
+    {
+        using var scope = NewDisposeScope();
+        var (input, output) = (zeros(1, 2, 4, 4), zeros(1, 2, 2, 2));
+        const long OfInput = 2 * 4 * 4 * sizeof(float), OfOutput = 2 * 2 * 2 * sizeof(float);
+        using var fused = new TanhPool();
+        using var library = nn.MaxPool2d(2);
+
+        // What stands before a layer has an output like the layer's input; a function of our own has its output besides.
+        ActivationTrace.Transient(library, input, output).ShouldBe(2 * OfInput);
+        ActivationTrace.Transient(fused, input, output).ShouldBe((2 * OfInput) + OfOutput);
     }
 }

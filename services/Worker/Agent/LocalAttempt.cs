@@ -17,7 +17,6 @@ internal sealed partial class LocalAttempt : IDisposable
     private readonly Lock _gate = new();
     private readonly List<LocalRank> _ranks = [];
     private readonly HashSet<string> _devices;
-    private readonly string _dataSet;
     private readonly List<ITimer> _graceTimers = [];
     private readonly LogSpool _logs;
     private readonly byte[] _secret;
@@ -33,7 +32,7 @@ internal sealed partial class LocalAttempt : IDisposable
     public LocalAttempt(AttemptKey key, string secret, IEnumerable<string> devices, string dataSet, AttemptServices services)
     {
         Key = key;
-        _dataSet = dataSet;
+        DataSet = dataSet;
         _devices = [.. devices];
         _agentEnds = services.AgentEnds.Register(_stale.Cancel);
         Secret = secret;
@@ -48,6 +47,9 @@ internal sealed partial class LocalAttempt : IDisposable
     public AttemptKey Key { get; }
 
     public string Secret { get; }
+
+    /// <summary>That it trains on, as nodes offer it; empty where the job needs none.</summary>
+    public string DataSet { get; }
 
     public SharedMemorySegments SharedMemory { get; }
 
@@ -184,7 +186,7 @@ internal sealed partial class LocalAttempt : IDisposable
     {
         using var logsEnd = new CancellationTokenSource();
         var shipping = ShipLogsAsync(logsEnd.Token);
-        var ranks = Ranks.Select(FollowAsync).ToList();
+        var ranks = Ranks.Select(rank => new RankFollower(this, rank, _logs, _services).RunAsync()).ToList();
         await Task.WhenAll(ranks.Append(FreeSharedMemoryAsync()));
         _exitsAcknowledged = true;
         await _logs.DrainedAsync();
@@ -196,128 +198,6 @@ internal sealed partial class LocalAttempt : IDisposable
     {
         await Task.WhenAll(Ranks.Select(rank => rank.Process.Ended));
         SharedMemory.Dispose();
-    }
-
-    private async Task FollowAsync(LocalRank rank)
-    {
-        var killsBefore = _services.Memory.OutOfMemoryKills();
-        var sending = SendReportsAsync(rank);
-        var end = await rank.Process.Ended;
-        rank.Close();
-        _services.Notes.Remove(rank.Process);
-        AgentMetrics.Ended(end);
-        var message = ExitMessage.For(rank, end, _services.Memory.OutOfMemoryKills() - killsBefore);
-        LogExit(Key.Job, Key.Attempt, rank.Key.Rank, rank.Process.Id, end, message);
-        Say(rank.Key.Rank, message.Length == 0
-            ? $"trainer of rank {rank.Key.Rank} ended: {end}"
-            : $"trainer of rank {rank.Key.Rank} ended: {end}: {message}");
-
-        // The scheduler closes the attempt on its last exit; what a rank reported before must be there by then.
-        await sending;
-        var linesLeft = await ShipLastLinesAsync(rank.Key.Rank);
-        var dataIsGone = await FailedForWantOfDataAsync(rank, end);
-        if (dataIsGone)
-            message = Joined($"{_dataSet} is no longer in {_services.Options.DataRoot}", message);
-        await ReportExitAsync(new ReportExitRequest
-        {
-            NodeId = _services.Identity.NodeId.ToString(),
-            JobId = Key.Job.ToString(),
-            Attempt = Key.Attempt,
-            Rank = rank.Key.Rank,
-            ExitCode = dataIsGone ? TrainerExit.DataGone : end.ExitCode,
-            Signal = dataIsGone ? 0 : end.Signal,
-            Message = Joined(message, linesLeft),
-            Evicted = rank.IsEvicted,
-        });
-    }
-
-    private static string Joined(params string[] parts) => string.Join("; ", parts.Where(part => part.Length > 0));
-
-    /// <summary>Whether the rank failed by itself, and its data is gone: then that is why, and it is no fault of the job.</summary>
-    private async Task<bool> FailedForWantOfDataAsync(LocalRank rank, ProcessEnd end)
-    {
-        if (_dataSet.Length == 0 || rank.IsEvicted || rank.KilledBecause.Length > 0)
-            return false;
-        var mayBe = end.Signal != 0 || end.ExitCode is not (TrainerExit.Done or TrainerExit.Stopped or TrainerExit.OutOfMemory);
-        try
-        {
-            return mayBe && await _services.Data.IsGoneAsync(_dataSet, Stale);
-        }
-        catch (OperationCanceledException) when (Stale.IsCancellationRequested)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>Waits for the rank's own lines, for a while: other ranks may write on for as long as they train.</summary>
-    /// <returns>How many are still on their way then, in words; empty when none are. The scheduler takes them after the exit too.</returns>
-    private async Task<string> ShipLastLinesAsync(int rank)
-    {
-        try
-        {
-            await _logs.DrainedAsync(rank).WaitAsync(_services.Options.LastLinesPatience, _services.TimeProvider);
-            return "";
-        }
-        catch (TimeoutException)
-        {
-            var left = _logs.Waiting(rank);
-            LogLinesLate(Key.Job, Key.Attempt, rank, left);
-            return left == 1 ? "1 line of its log is still on its way" : $"{left} lines of its log are still on their way";
-        }
-    }
-
-    private async Task SendReportsAsync(LocalRank rank)
-    {
-        try
-        {
-            await rank.Reports.SendAllAsync(report => SendReportAsync(rank, report), Stale);
-        }
-        catch (Exception e) when (e is OperationCanceledException or RpcException && Stale.IsCancellationRequested)
-        {
-            // What a stale attempt reports counts no more.
-        }
-    }
-
-    private async Task SendReportAsync(LocalRank rank, ReportRequest report)
-    {
-        try
-        {
-            await _services.Retry.WithinOutageLimitAsync(
-                "Report", async token => await _services.Scheduler.Attempts.ReportAsync(
-                    report, SchedulerLink.AsRank(rank.Key, Secret, _services.CallDeadline(), token)), Stale);
-        }
-        catch (RpcException e) when (e.StatusCode == StatusCode.Aborted)
-        {
-            EndStale($"the attempt is no longer current: {e.Status.Detail}");
-        }
-        catch (RpcException e) when (SchedulerRetry.IsOutage(e))
-        {
-            Kill($"the scheduler has been away for {_services.Options.OutageLimit} (Agent:OutageLimit)");
-        }
-        catch (RpcException e) when (!Stale.IsCancellationRequested)
-        {
-            LogReportRefused(Key.Job, Key.Attempt, rank.Key.Rank, report.Sequence, e.Status);
-            Say(rank.Key.Rank, $"report {report.Sequence} was refused and is lost: {e.Status.StatusCode}: {e.Status.Detail}");
-        }
-    }
-
-    private async Task ReportExitAsync(ReportExitRequest exit)
-    {
-        try
-        {
-            await _services.Retry.UntilAcknowledgedAsync(
-                "ReportExit", async token => await _services.Scheduler.Registry.ReportExitAsync(exit, _services.Scheduler.AsNode(token)),
-                _services.AgentEnds);
-        }
-        catch (RpcException e)
-        {
-            // The scheduler frees the device when this node's lease, or its list of running attempts, says so.
-            LogExitRefused(Key.Job, Key.Attempt, exit.Rank, e.Status);
-        }
-        catch (OperationCanceledException) when (_services.AgentEnds.IsCancellationRequested)
-        {
-            LogExitUnsent(Key.Job, Key.Attempt, exit.Rank);
-        }
     }
 
     private async Task ShipLogsAsync(CancellationToken cancellationToken)

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
-using LocalResponseNorm = Cluster.Models.Layers.LocalResponseNorm;
 using Layer = TorchSharp.torch.nn.Module<TorchSharp.torch.Tensor, TorchSharp.torch.Tensor>;
+using LocalResponseNorm = Cluster.Models.Layers.LocalResponseNorm;
 
 namespace Cluster.Models.Summary;
 

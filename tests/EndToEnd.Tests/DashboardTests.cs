@@ -18,7 +18,7 @@ public sealed class DashboardTests(LocalCluster cluster)
         page.PageError += (_, fault) => faults.Add(fault);
 
         await page.GotoAsync($"{cluster.HttpAddress}/#token={cluster.Token}");
-        var job = await cluster.SubmitAsync(JobFiles.LeNet("on-the-page", epochs: 6), Cancelled);
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("on-the-page", epochs: 14), Cancelled);
         // The table was open before the job was submitted: the row arrives by itself.
         var row = page.Locator("table.jobs tr", new() { HasText = "on-the-page" });
         await Assertions.Expect(row.Locator(".state")).ToHaveTextAsync("running");

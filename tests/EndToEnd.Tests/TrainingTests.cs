@@ -94,13 +94,14 @@ public sealed class TrainingTests(LocalCluster cluster)
         }
 
         // Two jobs that measure might not find the same layout.
-        static string Job(string name) => JobFiles.LeNet(name, epochs: 4, everySteps: 20, memoryFormat: MemoryFormats.Contiguous);
+        static string Job(string name) => JobFiles.LeNet(name, epochs: 10, everySteps: 20, memoryFormat: MemoryFormats.Contiguous);
     }
 
     [Fact]
     public async Task SchedulerKilledInMidRun_LosesNothingAndTheRunGoesOn()
     {
-        var job = await cluster.SubmitAsync(JobFiles.LeNet("orphaned", epochs: 6), Cancelled);
+        // Far longer than a scheduler takes to start.
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("orphaned", epochs: 30), Cancelled);
         await cluster.WaitAsync(job.Id, watched => watched.Progress?.Step > 20, Cancelled);
         var trainers = Processes.TrainersOf(job.Id);
 
@@ -119,7 +120,7 @@ public sealed class TrainingTests(LocalCluster cluster)
     [Fact]
     public async Task KilledAgent_TakesItsTrainersAlong_AndTheJobRunsOnceTheNodeIsBack()
     {
-        var job = await cluster.SubmitAsync(JobFiles.LeNet("lost-node", epochs: 6, everySteps: 20), Cancelled);
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("lost-node", epochs: 14, everySteps: 20), Cancelled);
         await cluster.WaitAsync(job.Id, watched => watched.Progress?.Step > 30, Cancelled);
 
         await Processes.KillAsync(cluster.ProcessId("worker-2"), Cancelled);

@@ -38,7 +38,8 @@ public sealed class AsFoundInShardsTests : IDisposable
         _notes.Told[0].ShouldStartWith(
             $"{_folder.Path("train-0.tar")}: 5 files (.cls 2, .png 2, no ending 1) passed over, such as img.v2.0001.png, "
                 + "since no sample has their key; "
-                + "a sample is a picture KEY.jpg, KEY.jpeg or KEY.png and its class KEY.cls, and a key ends at the first dot of a file's name");
+                + "a sample is a picture KEY.jpg, KEY.jpeg or KEY.png and its class KEY.cls, "
+                + "and a key ends at the first dot of a file's name");
         _notes.Told[1].ShouldBe($"{_folder.Path("train-0.tar")}: 2 files (.json 1, .png 1) beside samples not used, such as 0.json");
     }
 

@@ -69,8 +69,8 @@ public sealed unsafe class NvmlTests : IDisposable
             *errors = kind ? 2 : 40 + d;
             return since || d > 2 ? 3 : 0;
         }
-        int nvmlEventSetCreate(void **set) { *set = &xid; return 0; }
-        int nvmlDeviceRegisterEvents(device d, unsigned long long types, void *set) { return set != &xid || types != 8 ? 2 : WATCH; }
+        int nvmlEventSetCreate(void **set) { *set = (void *)&xid; return 0; }
+        int nvmlDeviceRegisterEvents(device d, unsigned long long types, void *set) { return set != (void *)&xid || types != 8 ? 2 : WATCH; }
         int nvmlEventSetWait_v2(void *set, void *data, unsigned int milliseconds)
         {
             for (; !xid && milliseconds; milliseconds--)

@@ -70,7 +70,10 @@ public sealed unsafe class NvmlTests : IDisposable
             return since || d > 2 ? 3 : 0;
         }
         int nvmlEventSetCreate(void **set) { *set = (void *)&xid; return 0; }
-        int nvmlDeviceRegisterEvents(device d, unsigned long long types, void *set) { return set != (void *)&xid || types != 8 ? 2 : WATCH; }
+        int nvmlDeviceRegisterEvents(device d, unsigned long long types, void *set)
+        {
+            return set != (void *)&xid || types != 8 ? 2 : WATCH;
+        }
         int nvmlEventSetWait_v2(void *set, void *data, unsigned int milliseconds)
         {
             for (; !xid && milliseconds; milliseconds--)

@@ -55,6 +55,9 @@ internal sealed class TrainContest : IAsyncDisposable
         {
             var (loss, gradients) = await CheckAsync(one, Network.Precision, cancellationToken);
             differences[one.Name] = StepDifference.Between(loss, gradients, exact.Loss, exact.Gradients);
+            // A gigabyte each of the largest networks, which the contestants need.
+            gradients.Clear();
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         }
 
         // In a GPU's short types there is nothing to derive a limit from but what the same rounding does to PyTorch's step.

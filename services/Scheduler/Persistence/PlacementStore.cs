@@ -118,7 +118,9 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         return active.ToLookup(g => g.JobId, g => new GrantedDevice(new NodeKey(g.NodeId), g.Device));
     }
 
-    /// <summary>Row by row: one that cannot be read keeps no other job from being placed.</summary>
+    /// <summary>
+    /// Row by row: one that cannot be read is not placed and keeps no other job from it, and what it holds already stays taken.
+    /// </summary>
     /// <param name="which">A condition, with the ids as its one parameter or none.</param>
     private async Task<Dictionary<Guid, ClusterChange>> JobsAsync(
         ClusterDbContext context, string which, Guid[] ids, ILookup<Guid, GrantedDevice> grants, CancellationToken cancellationToken)
@@ -140,6 +142,9 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
             catch (Exception fault) when (fault is not (NpgsqlException or OperationCanceledException))
             {
                 LogUnreadable(fault, new JobId(id));
+                jobs.Add(id, grants.Contains(id)
+                    ? new ClusterChange.JobGranted(new JobKey(id), default, [.. grants[id]])
+                    : new ClusterChange.JobEnded(new JobKey(id)));
             }
         }
 

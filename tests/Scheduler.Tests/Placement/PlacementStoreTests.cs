@@ -49,6 +49,22 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task Row_ThatCannotBeRead_KeepsTheDevicesThatItHolds()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync(rankBytes: 7);
+        await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token);
+        await cluster.Job(job).StartAsync(new StartAttempt([new RankDevice(node.Id, node.Name, 1, "cpu:0")]));
+        await TestDatabase.ExecuteAsync(cluster, $"update jobs set memory = '[]' where id = '{job}'");
+
+        var granted = (await ReadAsync(cluster)).ShouldHaveSingleItem().ShouldBeOfType<ClusterChange.JobGranted>();
+        granted.Devices.ShouldBe([new GrantedDevice(new NodeKey(node.Id.Value), "cpu:0")]);
+        (await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token)).Select(Subject)
+            .ShouldBe([$"NodeChanged {node.Id}", $"JobGranted {job}"]);
+    }
+
+    [Fact]
     public async Task Changes_OfANode_AreThoseThatPlacementKnows()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);

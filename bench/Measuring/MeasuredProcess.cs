@@ -58,25 +58,25 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         TwoHosts hosts, int host, string script, IReadOnlyDictionary<string, string>? environment, params IEnumerable<string> arguments) =>
         new(hosts.On(host, Peer(script, environment, arguments)), $"{script} on host {host}");
 
+    /// <exception cref="ProcessEndedException">The process has ended.</exception>
     public async Task SendAsync<T>(T order)
     {
-        await _process.StandardInput.WriteLineAsync(JsonSerializer.Serialize(order));
-        await _process.StandardInput.FlushAsync();
+        try
+        {
+            await _process.StandardInput.WriteLineAsync(JsonSerializer.Serialize(order));
+            await _process.StandardInput.FlushAsync();
+        }
+        catch (IOException)
+        {
+            throw await EndedAsync(CancellationToken.None);
+        }
     }
 
-    /// <exception cref="InvalidOperationException">The process ended instead of answering; what it said stands on standard
-    /// error.</exception>
+    /// <exception cref="ProcessEndedException">The process ended instead of answering.</exception>
     public async Task<T> ReceiveAsync<T>(CancellationToken cancellationToken)
     {
         var line = await _process.StandardOutput.ReadLineAsync(cancellationToken);
-        if (line is null)
-        {
-            await _process.WaitForExitAsync(cancellationToken);
-            throw new InvalidOperationException(
-                $"{_name} ended with exit code {_process.ExitCode} where an answer was expected; see its message above");
-        }
-
-        return JsonSerializer.Deserialize<T>(line)!;
+        return line is null ? throw await EndedAsync(cancellationToken) : JsonSerializer.Deserialize<T>(line)!;
     }
 
     /// <summary>Closing its input ends the process; it is killed if it has not ended soon after.</summary>
@@ -98,6 +98,14 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         }
 
         _process.Dispose();
+    }
+
+    private async Task<ProcessEndedException> EndedAsync(CancellationToken cancellationToken)
+    {
+        await _process.WaitForExitAsync(cancellationToken);
+        return new ProcessEndedException(
+            $"{_name} ended with exit code {_process.ExitCode} where an answer was expected; see its message above, "
+            + "or the kernel's if there is none: 137 is what it kills with when memory runs out");
     }
 
     private static ProcessStartInfo Ours(IEnumerable<string> arguments) => new(Environment.ProcessPath!, arguments);
@@ -133,3 +141,6 @@ internal sealed class MeasuredProcess : IAsyncDisposable
         return bound;
     }
 }
+
+/// <summary>A process that is to be measured has ended; what it said stands on standard error.</summary>
+internal sealed class ProcessEndedException(string message) : Exception(message);

@@ -108,7 +108,7 @@ internal static class TrainVerb
         return 2;
     }
 
-    /// <returns>The exit code: 1 if somebody's step is not the network's, and so no row was reported for it.</returns>
+    /// <returns>The exit code: 1 if a row is missing: somebody's step is not the network's, or somebody ended.</returns>
     private static async Task<int> RunAsync(TrainPlan plan, RatioReport report, CancellationToken cancellationToken)
     {
         Begin(plan, report);
@@ -117,7 +117,26 @@ internal static class TrainVerb
         foreach (var (i, entry) in plan.Entries.Index())
         {
             clock.BeginRow(i);
-            await using var contest = await (next ?? StartAsync(i));
+            try
+            {
+                allEqual &= await MeasureAsync(i, entry);
+            }
+            catch (ProcessEndedException ended)
+            {
+                // Such as when memory runs out: the other rows are measured all the same.
+                report.Note($"{entry.Name}: not measured: {ended.Message}");
+                allEqual = false;
+            }
+        }
+
+        report.Finish(table);
+        return allEqual ? 0 : 1;
+
+        async Task<bool> MeasureAsync(int i, TrainEntry entry)
+        {
+            var started = next ?? StartAsync(i);
+            next = null;
+            await using var contest = await started;
             // On a GPU the next row's processes start meanwhile; the CPU's memory is for one row's at a time.
             next = entry.Network.IsOnGpu && i + 1 < plan.Entries.Count ? StartAsync(i + 1) : null;
             var (areEqual, differences) = await contest.CompareStepsAsync(cancellationToken);
@@ -127,20 +146,17 @@ internal static class TrainVerb
                 report.Note(
                     $"{entry.Name}: the steps differ by more than rounding, so their speed is not compared: "
                     + string.Join("; ", differences));
-                allEqual = false;
-                continue;
+                return false;
             }
 
             if (next is not null)
-                await next; // nothing is timed beside a start
+                await Task.WhenAny(next); // nothing is timed beside a start
             var row = await contest.MeasureAsync(plan.Rounds, plan.Seconds, clock.LeftForRow, cancellationToken);
             foreach (var comparison in row.Comparisons)
                 report.Add(comparison);
             table.Add(row.Cells());
+            return true;
         }
-
-        report.Finish(table);
-        return allEqual ? 0 : 1;
 
         Task<TrainContest> StartAsync(int row) => TrainContest.StartAsync(plan.Entries[row], cancellationToken);
     }

@@ -1,12 +1,17 @@
 using Cluster.Contracts.Access;
 using Cluster.Scheduler.Api;
+using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dashboard;
+using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Telemetry;
 using Orleans.Runtime;
 
@@ -45,7 +50,12 @@ internal static class Program
         builder.AddTelemetry();
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddPersistence(builder.Configuration);
+        builder.Services.AddCheckpoints(builder.Configuration);
+        builder.Services.AddLogs(builder.Configuration);
+        builder.Services.AddRuns();
         builder.Services.AddJobs(builder.Configuration);
+        builder.Services.AddRanks();
+        builder.Services.AddExperiments();
         builder.Services.AddNodes(builder.Configuration);
         builder.Services.AddModels(builder.Configuration);
         builder.AddSilo();

@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using System.Security.Cryptography;
 using System.Text;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Access;

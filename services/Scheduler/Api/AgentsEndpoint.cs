@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 

@@ -1,5 +1,5 @@
 using Cluster.Scheduler.Access;
-using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Changes;
 
 namespace Cluster.Scheduler.Api;
 
@@ -10,6 +10,7 @@ public static class ApiHosting
     {
         services.AddOptions<AccessOptions>().Bind(configuration.GetSection(AccessOptions.SectionName)).ValidateDataAnnotations()
             .ValidateOnStart();
+        services.AddSingleton<TokenStore>();
         services.AddSingleton<TokenRegister>();
         services.AddSingleton<RefusalLog>();
         services.AddHostedService<TokenBootstrap>();

@@ -1,7 +1,8 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Attempts;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Ranks;
 using Google.Protobuf;
 using Grpc.Core;
 
@@ -18,7 +19,7 @@ public sealed class AttemptsEndpoint(
         if (request.Endpoint is null || request.Endpoint.Rank != credential.Rank)
             throw new InvalidRequestException(
                 $"endpoint.rank is {request.Endpoint?.Rank.ToString() ?? "unset"}; rank {credential.Rank} posts its own endpoint");
-        return await rendezvous.JoinAsync(credential, request, Cluster.Scheduler.Attempts.Rendezvous.Patience, context.CancellationToken);
+        return await rendezvous.JoinAsync(credential, request, Cluster.Scheduler.Ranks.Rendezvous.Patience, context.CancellationToken);
     }
 
     public override async Task<ReportResponse> Report(ReportRequest request, ServerCallContext context)

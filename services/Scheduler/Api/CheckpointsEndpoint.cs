@@ -3,7 +3,7 @@ using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Checkpoints;
 using Google.Protobuf;
 using Grpc.Core;
 

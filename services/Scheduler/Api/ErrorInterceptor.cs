@@ -1,5 +1,9 @@
 using Cluster.Contracts.JobFiles;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;

@@ -1,6 +1,5 @@
 using Cluster.Contracts;
-using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Experiments;
 
 namespace Cluster.Scheduler.Api;
 

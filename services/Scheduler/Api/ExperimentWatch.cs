@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Api;

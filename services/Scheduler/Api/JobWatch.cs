@@ -1,8 +1,10 @@
 using System.Runtime.CompilerServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Logs;
+using Cluster.Scheduler.Runs;
 
 namespace Cluster.Scheduler.Api;
 

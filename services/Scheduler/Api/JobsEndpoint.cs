@@ -3,6 +3,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Persistence;

@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Grpc.Core;
 

@@ -1,7 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Runs;
 using Grpc.Core;
 
 namespace Cluster.Scheduler.Api;

@@ -2,6 +2,7 @@ using System.Net.ServerSentEvents;
 using System.Net.WebSockets;
 using System.Text;
 using Cluster.Scheduler.Api;
+using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 
 namespace Cluster.Scheduler.Dashboard;

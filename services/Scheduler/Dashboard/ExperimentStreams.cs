@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Api;
-using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Runs;
 using Google.Protobuf;
 
 namespace Cluster.Scheduler.Dashboard;

@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Runs;
 
 namespace Cluster.Scheduler.Dashboard;
 

@@ -4,8 +4,11 @@ using System.Threading.Channels;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Api;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Runs;
 using Google.Protobuf;
 
 namespace Cluster.Scheduler.Dashboard;

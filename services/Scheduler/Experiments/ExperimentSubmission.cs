@@ -2,10 +2,11 @@ using System.Diagnostics;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
-using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Reconciliation;
 
 namespace Cluster.Scheduler.Experiments;
 

@@ -1,7 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
-using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Jobs;
 

@@ -1,4 +1,6 @@
 using Cluster.Contracts;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Checkpoints;
 
 namespace Cluster.Scheduler.Jobs;
 

@@ -3,16 +3,9 @@ using Cluster.Contracts;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Checkpoints;
 
 namespace Cluster.Scheduler.Jobs;
-
-/// <summary>
-/// What a job is to begin with cannot be found, or is of another model. gRPC: FailedPrecondition; the message names field, value and
-/// remedy.
-/// </summary>
-[GenerateSerializer, Alias("cluster.InitialCheckpointException")]
-public sealed class InitialCheckpointException(string message) : Exception(message);
 
 /// <summary>Settles at submit which checkpoint a job begins with: a later one of the same job changes nothing any more.</summary>
 internal sealed class InitialCheckpoint(CheckpointQueries checkpoints, JobQueries jobs)

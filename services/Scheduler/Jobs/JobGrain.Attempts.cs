@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Telemetry;
 
 namespace Cluster.Scheduler.Jobs;

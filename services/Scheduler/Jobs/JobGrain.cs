@@ -1,8 +1,11 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 

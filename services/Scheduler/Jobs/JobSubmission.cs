@@ -1,6 +1,5 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Jobs;
 

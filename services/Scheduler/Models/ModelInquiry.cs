@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Models;
 
@@ -12,7 +13,8 @@ namespace Cluster.Scheduler.Models;
 /// node answers them. What was answered is remembered, since the same question has the same answer everywhere.
 /// </remarks>
 internal sealed partial class ModelInquiry(
-    NodeStore nodes, IGrainFactory grains, TimeProvider time, ILogger<ModelInquiry> logger) : BackgroundService
+    NodeStore nodes, IGrainFactory grains, IOptions<ModelInquiryOptions> options, TimeProvider time, ILogger<ModelInquiry> logger)
+    : BackgroundService
 {
     private const int QuestionsAtOnce = 32;
     private const int NodesTried = 3;
@@ -76,7 +78,8 @@ internal sealed partial class ModelInquiry(
             foreach (var node in (await nodes.AllAsync(cancellationToken)).Where(node => node.State == NodeState.Ready).Take(NodesTried))
             {
                 var request = new DescribeModelsRequest { Queries = { questions.Select(question => question.Query) } };
-                var result = await grains.GetGrain<INodeGrain>(node.Id).DescribeAsync(DescribeOrder.For(request));
+                var order = DescribeOrder.For(request, options.Value.AnswerDeadline);
+                var result = await grains.GetGrain<INodeGrain>(node.Id).DescribeAsync(order);
                 if (result.Read() is { Answers.Count: > 0 } response)
                 {
                     Settle(questions, response.Answers, node.Name);

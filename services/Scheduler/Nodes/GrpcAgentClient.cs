@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Models;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Microsoft.Extensions.Options;
@@ -19,15 +18,12 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
     private readonly ResiliencePipeline _retry;
     private readonly NodeOptions _options;
-    private readonly TimeSpan _describeDeadline;
     private readonly TimeProvider _time;
     private readonly ILogger<GrpcAgentClient> _logger;
 
     public GrpcAgentClient(
-        IOptions<NodeOptions> options, IOptions<ModelInquiryOptions> models, ResiliencePipelineProvider<string> pipelines,
-        TimeProvider time, ILogger<GrpcAgentClient> logger)
+        IOptions<NodeOptions> options, ResiliencePipelineProvider<string> pipelines, TimeProvider time, ILogger<GrpcAgentClient> logger)
     {
-        _describeDeadline = models.Value.AnswerDeadline;
         (_options, _time, _logger) = (options.Value, time, logger);
         _retry = pipelines.GetPipeline(RetryName);
     }
@@ -80,12 +76,13 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     }
 
     /// <inheritdoc/>
-    public async Task<DescribeResult> DescribeAsync(AgentEndpoint agent, DescribeModelsRequest request, CancellationToken cancellationToken)
+    public async Task<DescribeResult> DescribeAsync(
+        AgentEndpoint agent, DescribeModelsRequest request, TimeSpan deadline, CancellationToken cancellationToken)
     {
         try
         {
             return DescribeResult.Of(
-                await Client(agent).DescribeModelsAsync(request, Options(agent, _describeDeadline, cancellationToken)));
+                await Client(agent).DescribeModelsAsync(request, Options(agent, deadline, cancellationToken)));
         }
         catch (RpcException failure)
         {

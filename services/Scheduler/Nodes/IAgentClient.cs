@@ -13,7 +13,8 @@ public interface IAgentClient
     Task<bool> StopAsync(AgentEndpoint agent, StopRequest request, CancellationToken cancellationToken);
 
     /// <summary>Has the node take models apart. That there is no answer is a result too.</summary>
-    Task<DescribeResult> DescribeAsync(AgentEndpoint agent, DescribeModelsRequest request, CancellationToken cancellationToken);
+    Task<DescribeResult> DescribeAsync(
+        AgentEndpoint agent, DescribeModelsRequest request, TimeSpan deadline, CancellationToken cancellationToken);
 }
 
 /// <param name="Address">Where its AgentService listens.</param>

@@ -1,7 +1,6 @@
 using Cluster.Contracts;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Hosting;
-using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Reconciliation;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Nodes;

@@ -3,8 +3,7 @@ using System.Net;
 using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Changes;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.Extensions.Options;
 
@@ -90,7 +89,7 @@ internal sealed partial class NodeGrain(
     /// <inheritdoc/>
     public async Task<DescribeResult> DescribeAsync(DescribeOrder order) =>
         _connection is { } connection
-            ? await agents.DescribeAsync(connection.Endpoint, order.Read(), CancellationToken.None)
+            ? await agents.DescribeAsync(connection.Endpoint, order.Read(), order.Deadline, CancellationToken.None)
             : DescribeResult.None("the agent has not registered since the scheduler started");
 
     private static Uri AddressOf(NodeRegistration registration) =>

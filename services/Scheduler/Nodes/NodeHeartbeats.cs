@@ -1,6 +1,5 @@
 using Cluster.Contracts;
-using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Changes;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Nodes;

@@ -116,12 +116,12 @@ public sealed record StopOrder([property: Id(0)] AttemptKey Attempt, [property: 
 [GenerateSerializer, Immutable, Alias("cluster.StopResult")]
 public sealed record StopResult([property: Id(0)] bool Acknowledged, [property: Id(1)] int AbsentHeartbeats);
 
-/// <summary>A <see cref="DescribeModelsRequest"/> on its way to the node's grain.</summary>
+/// <summary>A <see cref="DescribeModelsRequest"/> on its way to the node's grain, and how long its answer may take.</summary>
 [GenerateSerializer, Immutable, Alias("cluster.DescribeOrder")]
-public sealed record DescribeOrder([property: Id(0)] ImmutableArray<byte> Request)
+public sealed record DescribeOrder([property: Id(0)] ImmutableArray<byte> Request, [property: Id(1)] TimeSpan Deadline)
 {
-    public static DescribeOrder For(DescribeModelsRequest request) =>
-        new(ImmutableCollectionsMarshal.AsImmutableArray(request.ToByteArray()));
+    public static DescribeOrder For(DescribeModelsRequest request, TimeSpan deadline) =>
+        new(ImmutableCollectionsMarshal.AsImmutableArray(request.ToByteArray()), deadline);
 
     public DescribeModelsRequest Read() => DescribeModelsRequest.Parser.ParseFrom(Request.AsSpan());
 }

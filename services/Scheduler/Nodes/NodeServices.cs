@@ -11,6 +11,9 @@ public static class NodeServices
             .ValidateOnStart();
         GrpcAgentClient.AddRetry(services);
         services.TryAddSingleton<IAgentClient, GrpcAgentClient>();
+        services.AddSingleton<NodeStore>();
+        services.AddSingleton<NodeQueries>();
+        services.AddSingleton<SchedulerStore>();
         services.AddSingleton<NodeHeartbeats>();
         services.AddSingleton<LeaseWatch>();
         return services;

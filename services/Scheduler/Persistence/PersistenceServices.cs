@@ -1,3 +1,4 @@
+
 namespace Cluster.Scheduler.Persistence;
 
 /// <summary>Registers the store.</summary>
@@ -8,31 +9,9 @@ public static class PersistenceServices
     {
         services.AddOptions<PersistenceOptions>().Bind(configuration.GetSection(PersistenceOptions.SectionName)).ValidateDataAnnotations()
             .ValidateOnStart();
-        services.AddOptions<CheckpointOptions>().Bind(configuration.GetSection(CheckpointOptions.SectionName)).ValidateDataAnnotations()
-            .ValidateOnStart();
-        services.AddOptions<LogOptions>().Bind(configuration.GetSection(LogOptions.SectionName))
-            .ValidateDataAnnotations().ValidateOnStart();
         StorePools.Add(services);
         ClusterDatabase.AddRetry(services);
         services.AddSingleton<Migrator>();
-        services.AddSingleton<JobStore>();
-        services.AddSingleton<JobQueries>();
-        services.AddSingleton<ExperimentStore>();
-        services.AddSingleton<RunQueries>();
-        services.AddSingleton<NodeStore>();
-        services.AddSingleton<SchedulerStore>();
-        services.AddSingleton<NodeQueries>();
-        services.AddSingleton<MetricStore>();
-        services.AddSingleton<LogRetention>();
-        services.AddSingleton<LogStore>();
-        services.AddSingleton<ChunkStore>();
-        services.AddSingleton<CheckpointStore>();
-        services.AddSingleton<CheckpointRetention>();
-        services.AddSingleton<CheckpointQueries>();
-        services.AddSingleton<CheckpointImport>();
-        services.AddSingleton<CheckpointDeletion>();
-        services.AddSingleton<PredictionReader>();
-        services.AddSingleton<TokenStore>();
         services.AddHostedService<MigrateAtStart>();
         return services;
     }

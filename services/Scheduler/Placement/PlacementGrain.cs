@@ -1,8 +1,9 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Placement;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 
@@ -81,7 +82,7 @@ internal sealed partial class PlacementGrain(
         var job = new JobId(start.Job.Value);
         try
         {
-            return await GrainFactory.GetGrain<IJobGrain>(job.Value).StartAsync(PlacementNames.AttemptOf(start)) ? job : null;
+            return await GrainFactory.GetGrain<IJobGrain>(job.Value).StartAsync(StartAttempt.Of(start)) ? job : null;
         }
         catch (Exception fault)
         {

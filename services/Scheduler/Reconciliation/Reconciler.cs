@@ -1,7 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Placement;
 using Microsoft.Extensions.Options;
 

@@ -1,4 +1,5 @@
 using Cluster.Contracts;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Hosting;
 using Microsoft.Extensions.Options;
 

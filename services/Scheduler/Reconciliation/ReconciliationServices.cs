@@ -1,5 +1,6 @@
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;

@@ -1,5 +1,6 @@
 using System.Net.ServerSentEvents;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;
 using Google.Protobuf;
 using Grpc.Core;

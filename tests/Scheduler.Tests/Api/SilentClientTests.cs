@@ -1,6 +1,6 @@
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 using Cluster.Tests.Shared;
 using Grpc.Core;

@@ -1,6 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 using Grpc.Core;
 

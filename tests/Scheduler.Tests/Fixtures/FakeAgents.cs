@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Nodes;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
@@ -43,7 +44,8 @@ public sealed class FakeAgents : IAgentClient
         return OnStop(agent, request);
     }
 
-    public Task<DescribeResult> DescribeAsync(AgentEndpoint agent, DescribeModelsRequest request, CancellationToken cancellationToken)
+    public Task<DescribeResult> DescribeAsync(
+        AgentEndpoint agent, DescribeModelsRequest request, TimeSpan deadline, CancellationToken cancellationToken)
     {
         _descriptions.Enqueue(request);
         return OnDescribe(agent, request);

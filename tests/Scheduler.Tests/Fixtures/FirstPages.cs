@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Nodes;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
 

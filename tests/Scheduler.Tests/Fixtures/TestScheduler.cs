@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Nodes;
 using Cluster.Tests.Shared;
 using Google.Protobuf.WellKnownTypes;

@@ -1,7 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 

@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;

@@ -1,7 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 

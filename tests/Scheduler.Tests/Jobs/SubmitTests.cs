@@ -1,4 +1,5 @@
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;

@@ -1,7 +1,6 @@
 using System.Net;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Tests.Shared;
 using Grpc.Core;
@@ -139,9 +138,11 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         using var client = Client();
         var request = new DescribeModelsRequest { Queries = { new ModelQuery { Model = new ModelSpec { Name = "lenet5" } } } };
 
-        (await client.DescribeAsync(_endpoint, request, Token)).Read().Answers.ShouldHaveSingleItem().Fault.ShouldBe("no lenet5 here");
+        (await DescribeAsync()).Read().Answers.ShouldHaveSingleItem().Fault.ShouldBe("no lenet5 here");
         _agent.Fail = new RpcException(new Status(StatusCode.Internal, "it ended with signal 9"));
-        (await client.DescribeAsync(_endpoint, request, Token)).Detail.ShouldBe("Internal: it ended with signal 9");
+        (await DescribeAsync()).Detail.ShouldBe("Internal: it ended with signal 9");
+
+        Task<DescribeResult> DescribeAsync() => client.DescribeAsync(_endpoint, request, TimeSpan.FromSeconds(25), Token);
     }
 
     private LaunchResult NoAnswerInTime() => new(
@@ -154,7 +155,6 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         services.AddLogging();
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(Options.Create(new NodeOptions { AgentDeadline = deadline ?? TimeSpan.FromSeconds(30), AgentRetries = 2 }));
-        services.AddSingleton(Options.Create(new ModelInquiryOptions { AnswerDeadline = deadline ?? TimeSpan.FromSeconds(25) }));
         GrpcAgentClient.AddRetry(services);
         services.AddSingleton<GrpcAgentClient>();
         return services.BuildServiceProvider().GetRequiredService<GrpcAgentClient>();

@@ -1,8 +1,8 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;
 using Google.Protobuf.WellKnownTypes;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;

@@ -1,6 +1,5 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

@@ -1,6 +1,10 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Logs;
+using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 

@@ -3,6 +3,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Placement;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Telemetry;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;

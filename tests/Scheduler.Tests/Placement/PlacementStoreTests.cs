@@ -1,6 +1,6 @@
 using Cluster.Placement;
 using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Tests.Fixtures;
 using Npgsql;
 

@@ -1,8 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;

@@ -1,9 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
+using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
 using Cluster.Scheduler.Api;
-using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 
 namespace Cluster.Scheduler.Tests.Api.Strangers;

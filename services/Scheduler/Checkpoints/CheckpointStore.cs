@@ -1,0 +1,99 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Npgsql;
+
+namespace Cluster.Scheduler.Checkpoints;
+
+/// <summary>Checkpoints: nobody sees one before all of its parts, and all chunks that they name, are stored.</summary>
+public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetention retention, JobFeed feed, TimeProvider time)
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// Posts a rank's part, and waits until the parts of all ranks that have one are in; whoever completes the set makes the
+    /// checkpoint visible. Idempotent under (attempt, step), also after the checkpoint is whole.
+    /// </summary>
+    /// <param name="part">This rank's files and tensors; the rest of the manifest is the same from every rank.</param>
+    /// <param name="parts">How many ranks store a part; 0 and 1: this part is the whole.</param>
+    /// <returns>The checkpoint's id, the same for every rank.</returns>
+    /// <exception cref="AttemptFencedException">The attempt is over, perhaps while waiting.</exception>
+    /// <exception cref="ChunkMissingException">A chunk that the manifest names is not stored.</exception>
+    /// <exception cref="ManifestConflictException">The parts do not fit together.</exception>
+    public async Task<Guid> CommitAsync(
+        AttemptCredential credential, CheckpointManifest part, int parts, CancellationToken cancellationToken)
+    {
+        using var subscription = feed.Subscribe(credential.Job);
+        while (true)
+        {
+            var (id, isNew) = await database.TransactAsync(
+                (connection, token) => TryCommitAsync(connection, credential, part, Math.Max(1, parts), token), cancellationToken);
+            if (isNew)
+            {
+                feed.Publish(credential.Job);
+                await retention.ApplyAsync(credential.Job, cancellationToken);
+            }
+
+            if (id is { } committed)
+                return committed;
+            await subscription.WaitAsync(Poll, cancellationToken);
+        }
+    }
+
+    /// <summary>The manifest of one of the job's checkpoints, or of the one that it begins with.</summary>
+    /// <exception cref="CheckpointNotFoundException">There is none by that id, or it is another job's affair.</exception>
+    public Task<CheckpointManifest> GetManifestAsync(JobId job, Guid checkpoint, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                """
+                select manifest from checkpoints c where c.id = $1
+                    and (c.job_id = $2 or exists (select 1 from jobs j where j.id = $2 and j.spec->'initFrom'->>'checkpoint' = c.id::text))
+                """, connection)
+            {
+                Parameters = { new() { Value = checkpoint }, new() { Value = job.Value } },
+            };
+            return await command.ExecuteScalarAsync(token) is byte[] manifest
+                ? CheckpointManifest.Parser.ParseFrom(manifest)
+                : throw new CheckpointNotFoundException($"job {job} has no checkpoint {checkpoint}");
+        }, cancellationToken);
+
+    /// <summary>The checkpoint that a new attempt resumes from.</summary>
+    /// <returns>Null when the job has none.</returns>
+    internal Task<ResumePoint?> NewestAsync(JobId job, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "select id, step from checkpoints where job_id = $1 and kind = 'Weights' order by step desc, created_at desc limit 1",
+                connection)
+            {
+                Parameters = { new() { Value = job.Value } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            return await reader.ReadAsync(token) ? new ResumePoint(reader.GetGuid(0), reader.GetInt64(1)) : null;
+        }, cancellationToken);
+
+    private async Task<(Guid? Id, bool IsNew)> TryCommitAsync(
+        NpgsqlConnection connection, AttemptCredential credential, CheckpointManifest part, int parts, CancellationToken cancellationToken)
+    {
+        await AttemptFence.HoldAsync(connection, credential, cancellationToken);
+        await AdvisoryLocks.LockCheckpointsAsync(connection, credential.Job, cancellationToken);
+        if (await CheckpointSql.FindAsync(connection, credential, part.Step, cancellationToken) is { } existing)
+            return (existing, false);
+        await CheckpointSql.PutPartAsync(connection, credential, part, parts, cancellationToken);
+        var received = await CheckpointSql.ReadPartsAsync(connection, credential, part.Step, cancellationToken);
+        if (received.Count < parts)
+            return (null, false);
+        var manifest = ManifestMerge.Merge(received);
+        await CheckpointSql.RequireChunksAsync(connection, credential.Job.Value, manifest, cancellationToken);
+        var id = Guid.CreateVersion7(time.GetUtcNow());
+        await CheckpointSql.InsertAsync(connection, credential, id, manifest, time.GetUtcNow(), cancellationToken);
+        return (id, true);
+    }
+}
+
+/// <param name="Step">Optimizer steps that the checkpoint includes.</param>
+internal sealed record ResumePoint(Guid Checkpoint, long Step);

@@ -1,0 +1,104 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf.WellKnownTypes;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+
+namespace Cluster.Scheduler.Experiments;
+
+/// <summary>Experiments: stored once, whole, and never changed; what becomes of them is what becomes of their jobs.</summary>
+public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
+{
+    /// <summary>Stores the experiment with all of its jobs, or nothing.</summary>
+    /// <returns>False when it is there already.</returns>
+    internal Task<bool> InsertAsync(
+        ExperimentRow experiment, IReadOnlyCollection<JobRow> jobs, IReadOnlyCollection<JobEventRow> firstEvents,
+        CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            await using var transaction = await context.Database.BeginTransactionAsync(token);
+            await JobStore.HoldCheckpointsAsync(context, jobs, token);
+            context.Experiments.Add(experiment);
+            context.Jobs.AddRange(jobs);
+            context.JobEvents.AddRange(firstEvents);
+            try
+            {
+                await context.SaveChangesAsync(token);
+                await transaction.CommitAsync(token);
+                return true;
+            }
+            catch (DbUpdateException failure)
+                when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
+            {
+                return false;
+            }
+        }, cancellationToken);
+
+    /// <returns>Null when there is no such experiment.</returns>
+    public Task<StoredExperiment?> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            if (await context.Experiments.SingleOrDefaultAsync(e => e.Id == id.Value, token) is not { } row)
+                return null;
+            var members = await context.Jobs.Where(j => j.ExperimentId == id.Value).OrderBy(j => j.CreatedAt).ToListAsync(token);
+            var jobs = await JobQueries.DescribeAsync(context, members, time.GetUtcNow(), token);
+            var states = jobs.GroupBy(j => j.State).Select(same => new JobStateCount { State = same.Key, Jobs = same.Count() });
+            return new StoredExperiment(ToExperiment(row, states), jobs, row.Yaml);
+        }, cancellationToken);
+
+    /// <summary>The experiments that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
+    public Task<IReadOnlyList<ExperimentId>> FindAsync(IdPrefix prefix, int limit, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<ExperimentId>>(async (context, token) =>
+        {
+            var (low, high) = IdRange.Of(prefix);
+            var found = await context.Experiments.Where(e => e.Id >= low && e.Id <= high).OrderBy(e => e.Id).Take(limit).Select(e => e.Id)
+                .ToListAsync(token);
+            return [.. found.Select(id => new ExperimentId(id))];
+        }, cancellationToken);
+
+    /// <summary>Newest first.</summary>
+    /// <exception cref="FormatException">The page token is not one that this made.</exception>
+    public Task<Page<Experiment>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
+            {
+                var experiments = context.Experiments.AsQueryable();
+                if (after.Length > 0)
+                {
+                    var (before, id) = PageToken.Read(after);
+                    experiments = experiments.Where(
+                        e => EF.Functions.LessThan(ValueTuple.Create(e.CreatedAt, e.Id), ValueTuple.Create(before, id)));
+                }
+
+                return experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(count).ToListAsync(token);
+            }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.CreatedAt, last.Id)), cancellationToken);
+
+    private static async Task<List<Experiment>> DescribeAsync(
+        ClusterDbContext context, List<ExperimentRow> experiments, CancellationToken cancellationToken)
+    {
+        var ids = experiments.ConvertAll(e => (Guid?)e.Id);
+        var counts = await context.Jobs.Where(j => ids.Contains(j.ExperimentId))
+            .GroupBy(j => new { j.ExperimentId, j.State })
+            .Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
+            .ToListAsync(cancellationToken);
+        var states = counts.ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
+        return experiments.ConvertAll(row => ToExperiment(row, states[row.Id]));
+    }
+
+    /// <param name="states">How many of its jobs are in each state.</param>
+    private static Experiment ToExperiment(ExperimentRow row, IEnumerable<JobStateCount> states) => new()
+    {
+        Id = row.Id.ToString("D"),
+        Name = row.Name,
+        Owner = row.Owner,
+        Workspace = row.Workspace,
+        CreatedAt = row.CreatedAt.ToTimestamp(),
+        States = { states.OrderBy(count => count.State) },
+    };
+}
+
+/// <param name="Jobs">In the file's order.</param>
+/// <param name="Yaml">The file as it was submitted.</param>
+public sealed record StoredExperiment(Experiment Experiment, IReadOnlyList<Job> Jobs, string Yaml);

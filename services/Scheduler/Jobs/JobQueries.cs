@@ -1,0 +1,120 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+
+namespace Cluster.Scheduler.Jobs;
+
+/// <summary>Jobs as people see them, read straight from Postgres and never from a grain.</summary>
+public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database, TimeProvider time)
+{
+    private const int NewestEvents = 1000;
+
+    /// <returns>Null when there is no such job.</returns>
+    public Task<Job?> GetAsync(JobId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+            await context.Jobs.SingleOrDefaultAsync(j => j.Id == id.Value, token) is { } job
+                ? (await DescribeAsync(context, [job], time.GetUtcNow(), token))[0]
+                : null,
+            cancellationToken);
+
+    /// <summary>The jobs that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
+    public Task<IReadOnlyList<JobId>> FindAsync(IdPrefix prefix, int limit, CancellationToken cancellationToken) =>
+        database.RunAsync<IReadOnlyList<JobId>>(async (connection, token) =>
+        {
+            var (low, high) = IdRange.Of(prefix);
+            await using var command = new NpgsqlCommand("select id from jobs where id between $1 and $2 order by id limit $3", connection)
+            {
+                Parameters = { new() { Value = low }, new() { Value = high }, new() { Value = limit } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var found = new List<JobId>();
+            while (await reader.ReadAsync(token))
+                found.Add(new JobId(reader.GetGuid(0)));
+            return found;
+        }, cancellationToken);
+
+    /// <summary>The job's transitions after <paramref name="afterSequence"/>, in order.</summary>
+    public Task<IReadOnlyList<JobEvent>> EventsAsync(JobId id, long afterSequence, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<JobEvent>>(async (context, token) =>
+        {
+            var rows = await context.JobEvents.Where(e => e.JobId == id.Value && e.Sequence > afterSequence).OrderBy(e => e.Sequence)
+                .ToListAsync(token);
+            return [.. rows.Select(JobMapping.ToEvent)];
+        }, cancellationToken);
+
+    /// <summary>The job's newest transitions, as many as a message holds, in order.</summary>
+    public Task<IReadOnlyList<JobEvent>> NewestEventsAsync(JobId id, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync<IReadOnlyList<JobEvent>>(async (context, token) =>
+        {
+            var rows = await context.JobEvents.Where(e => e.JobId == id.Value)
+                .OrderByDescending(e => e.Sequence).Take(NewestEvents).ToListAsync(token);
+            return [.. rows.Select(JobMapping.ToEvent).InMessages().First().Reverse()];
+        }, cancellationToken);
+
+    /// <summary>Newest first.</summary>
+    /// <exception cref="FormatException">The page token is not one that this made.</exception>
+    public Task<Page<Job>> ListAsync(JobFilter filter, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync((context, token) =>
+        {
+            var jobs = context.Jobs.AsQueryable();
+            if (filter.States.Count > 0)
+                jobs = jobs.Where(j => filter.States.Contains(j.State));
+            if (filter.Workspace.Length > 0)
+                jobs = jobs.Where(j => j.Workspace == filter.Workspace);
+            if (filter.Experiment is { } experiment)
+                jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
+            return PageAsync(
+                jobs, filter.PageSize, filter.PageToken, rows => DescribeAsync(context, rows, time.GetUtcNow(), token), token);
+        }, cancellationToken);
+
+    /// <summary>The newest jobs of those given, as what they are described as.</summary>
+    internal static Task<Page<T>> PageAsync<T>(
+        IQueryable<JobRow> jobs, int pageSize, string pageToken, Func<List<JobRow>, Task<List<T>>> describeAsync,
+        CancellationToken cancellationToken)
+        where T : IMessage =>
+        Page.FillAsync(pageSize, pageToken, (after, count) =>
+        {
+            var rest = jobs;
+            if (after.Length > 0)
+            {
+                var (before, id) = PageToken.Read(after);
+                rest = rest.Where(j => EF.Functions.LessThan(ValueTuple.Create(j.CreatedAt, j.Id), ValueTuple.Create(before, id)));
+            }
+
+            return rest.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(count).ToListAsync(cancellationToken);
+        }, describeAsync, last => PageToken.Write(last.CreatedAt, last.Id));
+
+    internal static async Task<List<Job>> DescribeAsync(
+        ClusterDbContext context, IReadOnlyList<JobRow> jobs, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        var ids = jobs.Select(j => j.Id).ToArray();
+        var grants = await CurrentGrantsAsync(context, ids, cancellationToken);
+        var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
+        var places = await QueuePlaces.OfAsync(context, jobs, now, cancellationToken);
+        return [.. jobs.Select(j =>
+            JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, places.GetValueOrDefault(j.Id)))];
+    }
+
+    internal static async Task<ILookup<Guid, DeviceGrantRow>> CurrentGrantsAsync(
+        ClusterDbContext context, Guid[] jobs, CancellationToken cancellationToken)
+    {
+        var rows = await (
+            from grant in context.DeviceGrants
+            join job in context.Jobs on new { Id = grant.JobId, grant.Attempt } equals new { job.Id, job.Attempt }
+            where jobs.Contains(job.Id)
+            orderby grant.Rank
+            select grant).ToListAsync(cancellationToken);
+        return rows.ToLookup(g => g.JobId);
+    }
+}
+
+/// <param name="States">Empty: all.</param>
+/// <param name="Workspace">Empty: all.</param>
+/// <param name="PageToken">Empty: the first page.</param>
+/// <param name="Experiment">Null: all.</param>
+public sealed record JobFilter(
+    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);

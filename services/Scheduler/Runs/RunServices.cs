@@ -1,0 +1,12 @@
+namespace Cluster.Scheduler.Runs;
+
+/// <summary>Registers what is kept of runs.</summary>
+public static class RunServices
+{
+    public static IServiceCollection AddRuns(this IServiceCollection services)
+    {
+        services.AddSingleton<MetricStore>();
+        services.AddSingleton<RunQueries>();
+        return services;
+    }
+}

@@ -67,8 +67,7 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
         var began = UnixTime.Now();
         var submitted = await SubmitAsync(jobs, clients, cancellationToken);
         var rate = jobs / (UnixTime.Now() - began);
-        await EachClientAsync(submitted, (channel, job) => new JobService.JobServiceClient(channel)
-            .CancelJobAsync(new CancelJobRequest { JobId = job }, _options.WithCancellationToken(cancellationToken)).ResponseAsync);
+        await CancelAsync(submitted, cancellationToken);
         return rate;
     }
 
@@ -96,7 +95,12 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
         return state == JobState.Succeeded ? started - began : throw new InvalidOperationException($"job {job.Id} has become {state}");
     }
 
-    /// <summary>The same in experiments.</summary>
+    public Task CancelAsync(IReadOnlyCollection<string> jobs, CancellationToken cancellationToken) => EachClientAsync(
+        jobs,
+        (channel, job) => new JobService.JobServiceClient(channel).CancelJobAsync(
+            new CancelJobRequest { JobId = job }, _options.WithCancellationToken(cancellationToken)).ResponseAsync);
+
+    /// <summary>Submits jobs, in experiments, for the device that is taken, and leaves them.</summary>
     public Task LetWaitAsync(int jobs, CancellationToken cancellationToken) => EachClientAsync(
         Enumerable.Range(0, jobs / JobTexts.JobsOfAnExperiment),
         (channel, _) => new ExperimentService.ExperimentServiceClient(channel).SubmitExperimentAsync(

@@ -9,6 +9,9 @@ namespace Cluster.Bench.Scheduling;
 /// <summary>Debian's Slurm as processes of this bench: munged, slurmctld and slurmd, with a folder and ports of their own.</summary>
 internal sealed class SlurmCluster : IContestant, IAsyncDisposable
 {
+    // Not in the path of users who are not root.
+    private const string Munge = "/usr/sbin/munged", Controller = "/usr/sbin/slurmctld", Node = "/usr/sbin/slurmd";
+
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
@@ -19,6 +22,7 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
 
     private SlurmCluster() => _environment["SLURM_CONF"] = Path.Combine(_folder, "slurm.conf");
 
+    /// <summary>Of the package: "slurm-wlm 22.05.8".</summary>
     public string Version { get; private set; } = "";
 
     /// <exception cref="InvalidOperationException">It cannot be started; the message has what it said.</exception>
@@ -41,7 +45,7 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
     public async Task<double> SubmitRateAsync(int jobs, int clients, CancellationToken cancellationToken)
     {
         await RunAsync(cancellationToken, ["sbatch", "--quiet", "--exclusive", .. Job(Scripts.Hold, "-")]);
-        await UntilAsync(async () => (await JobsAsync("RUNNING", cancellationToken)).Length > 0, "a job runs", cancellationToken);
+        await UntilAsync(async () => await CountAsync("RUNNING", cancellationToken) > 0, "a job runs", cancellationToken);
         var (began, ended) = await SubmitAsync(jobs, clients, Job(Scripts.Hold, "-"), cancellationToken);
         await CancelAllAsync(cancellationToken);
         return jobs / (ended - began);
@@ -120,8 +124,6 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
     {
         foreach (var part in (string[])["state", "spool"])
             Directory.CreateDirectory(Path.Combine(_folder, part));
-        // slurmd starts jobs there as whoever submitted them, and munge's clients are anybody.
-        File.SetUnixFileMode(_folder, (UnixFileMode)Convert.ToInt32("755", 8));
         var key = Path.Combine(_folder, "munge.key");
         await File.WriteAllBytesAsync(key, RandomNumberGenerator.GetBytes(128), cancellationToken);
         File.SetUnixFileMode(key, UnixFileMode.UserRead);
@@ -130,13 +132,13 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
         await File.WriteAllTextAsync(
             _environment["SLURM_CONF"],
             SlurmConfiguration.Text(_folder, host, Environment.UserName, Libc.ThreadCores().Count, ports), cancellationToken);
-        Version = (await RunAsync(cancellationToken, "slurmctld", "-V")).Trim();
+        Version = (await RunAsync(cancellationToken, Controller, "-V")).Trim();
         Start(
-            "munged", "--foreground", "--force", $"--key-file={key}", $"--socket={_folder}/munge.socket", $"--pid-file={_folder}/munged.pid",
+            Munge, "--foreground", "--force", $"--key-file={key}", $"--socket={_folder}/munge.socket", $"--pid-file={_folder}/munged.pid",
             $"--seed-file={_folder}/munged.seed", $"--log-file={_folder}/munged.log");
         await UntilAsync(() => Task.FromResult(Path.Exists($"{_folder}/munge.socket")), "munged listens", cancellationToken);
-        Start("slurmctld", "-D");
-        Start("slurmd", "-D", "-N", "bench");
+        Start(Controller, "-D");
+        Start(Node, "-D", "-N", "bench");
         await UntilAsync(IsIdleAsync, "its node is idle", cancellationToken);
 
         async Task<bool> IsIdleAsync()
@@ -161,7 +163,7 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
         _daemons.Add(Process.Start(start)!);
     }
 
-    private string LogOf(string daemon) => Path.Combine(_folder, daemon + ".out");
+    private string LogOf(string daemon) => Path.Combine(_folder, Path.GetFileName(daemon) + ".out");
 
     private async Task<(double Began, double Ended)> SubmitAsync(int jobs, int clients, string[] job, CancellationToken cancellationToken)
     {
@@ -176,14 +178,13 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
         await NoJobsAsync(cancellationToken);
     }
 
-    private Task NoJobsAsync(CancellationToken cancellationToken) =>
-        UntilAsync(async () => (await JobsAsync("all", cancellationToken)).Length == 0, "no job is left", cancellationToken);
+    private Task NoJobsAsync(CancellationToken cancellationToken) => UntilAsync(
+        async () => await CountAsync("PENDING,CONFIGURING,RUNNING,SUSPENDED,COMPLETING", cancellationToken) == 0, "no job is left",
+        cancellationToken);
 
-    /// <summary>"all" leaves out the finished ones only where they are not listed: so the states are named.</summary>
-    private async Task<string> JobsAsync(string states, CancellationToken cancellationToken) =>
-        (await RunAsync(
-            cancellationToken, "squeue", "--noheader", "--format=%i",
-            $"--states={(states == "all" ? "PENDING,RUNNING,COMPLETING,CONFIGURING,SUSPENDED" : states)}")).Trim();
+    private async Task<int> CountAsync(string states, CancellationToken cancellationToken) =>
+        (await RunAsync(cancellationToken, "squeue", "--noheader", "--format=%i", $"--states={states}"))
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries).Length;
 
     private Task<string> RunAsync(CancellationToken cancellationToken, params IReadOnlyList<string> command) =>
         Shell.RunAsync(_environment, cancellationToken, command);
@@ -200,5 +201,5 @@ internal sealed class SlurmCluster : IContestant, IAsyncDisposable
     }
 
     private string Said() =>
-        string.Concat(((string[])["munged", "slurmctld", "slurmd"]).Select(LogOf).Where(File.Exists).Select(File.ReadAllText));
+        string.Concat(((string[])[Munge, Controller, Node]).Select(LogOf).Where(File.Exists).Select(File.ReadAllText));
 }

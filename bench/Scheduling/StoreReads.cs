@@ -27,5 +27,5 @@ internal sealed record StoreReads(IReadOnlyDictionary<string, long> RowsByTable)
     public string Words(double operations) => string.Join(
         ", ",
         RowsByTable.OrderByDescending(table => table.Value).Take(3)
-            .Select(table => string.Create(CultureInfo.InvariantCulture, $"{table.Key} {table.Value / operations:0}")));
+            .Select(table => string.Create(CultureInfo.InvariantCulture, $"{table.Key} {table.Value / operations:0.#}")));
 }

@@ -129,7 +129,8 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
 
     private async Task UpAsync(CancellationToken cancellationToken)
     {
-        await RunAsync(AgentOf(JobTexts.Idle, $"{_starts.Port}"), cancellationToken, Path.Combine(_root, "cluster"), "up", "--workers", "1");
+        await RunAsync(
+            AgentOf(JobTexts.Idle, $"{_starts.Port}"), cancellationToken, Path.Combine(_root, "cluster"), "up", "--workers", "1");
         await ScriptAsync(
             AgentOf(JobTexts.Busy, Scripts.Hold),
             $"""
@@ -141,8 +142,13 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
         var address = (await File.ReadAllTextAsync(Path.Combine(_state, "server"), cancellationToken)).Trim();
         var token = (await File.ReadAllTextAsync(Path.Combine(_state, "token"), cancellationToken)).Trim();
         _options = new CallOptions(new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(token) } });
+        // A connection of its own for each client.
         for (var client = 0; client < Clients; client++)
-            _channels.Add(GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = new SocketsHttpHandler { UseProxy = false } }));
+        {
+            var connection = new SocketsHttpHandler { UseProxy = false };
+            _channels.Add(GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = connection, DisposeHttpClient = true }));
+        }
+
         var holder = await SubmitAsync(_channels[0], JobTexts.Busy, cancellationToken);
         await WatchAsync(holder.Id, state => state == JobState.Starting, cancellationToken);
     }

@@ -67,8 +67,8 @@ internal static class SchedulerVerb
                 + $"auth/munge, proctrack/linuxproc, SchedulerParameters={SlurmConfiguration.SchedulerParameters} and else its defaults; a "
                 + "submit is an sbatch, which is answered before slurmctld has saved its state");
             report.Note(
-                $"medians of {amounts.Rounds} interleaved turns of {amounts.Submits} submits of jobs that have to wait; a start is from just "
-                + "before the submit to the first line of the job's process, the same script for both, on a device that is free");
+                $"medians of {amounts.Rounds} interleaved turns of {amounts.Submits} submits of jobs that have to wait; a start is from "
+                + "just before the submit to the first line of the job's process, the same script for both, on a device that is free");
             report.Note(
                 "aims: 10 against sbatch one by one, and of submit to start; with many jobs waiting 0.5 of submits and starts, and about "
                 + "as many rows read as with none");

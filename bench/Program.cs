@@ -5,6 +5,7 @@ using Cluster.Bench.Memory;
 using Cluster.Bench.Overlap;
 using Cluster.Bench.Placement;
 using Cluster.Bench.Scaling;
+using Cluster.Bench.Scheduling;
 using Cluster.Bench.Training;
 using Cluster.Bench.Training.Plain;
 using Cluster.Bench.Zoo;
@@ -19,6 +20,7 @@ var root = new RootCommand("Measures this system beside what its users would run
     MemoryVerb.Build(),
     MemoryTrainer.Build(),
     PlacementVerb.Build(),
+    SchedulerVerb.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),
     PlainRank.Build(),
@@ -26,4 +28,5 @@ var root = new RootCommand("Measures this system beside what its users would run
     ZooVerb.Build(),
     ZooTrainer.Build(),
 };
-return await root.Parse(args).InvokeAsync();
+// Interrupted, a verb ends what it started before it is ended itself.
+return await root.Parse(args).InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromMinutes(1) });

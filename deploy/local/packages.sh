@@ -20,8 +20,12 @@ packages_test=(
   iproute2:/usr/sbin/ip
   npm:/usr/bin/npm
 )
+packages_slurm=(
+  slurm-wlm:/usr/sbin/slurmd
+  munge:/usr/sbin/munged
+)
 
-install_packages() { # run | test
+install_packages() { # run | test | slurm
   local -n wanted=packages_$1
   local missing=() entry
   for entry in "${wanted[@]}"; do

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -7,7 +8,9 @@ namespace Cluster.Models.Layers;
 /// Normalises each channel over the batch: Ioffe and Szegedy 2015, arXiv:1502.03167, Algorithms 1 and 2. PyTorch's <c>BatchNorm2d</c>, and
 /// a seam for ranks that share the batch.
 /// </summary>
-/// <remarks>(N, C, H, W) → the same.</remarks>
+/// <remarks>
+/// (N, C, H, W) → the same. In training, in float32 on the CPU and channels-last, by a kernel of our own, whose sums round less.
+/// </remarks>
 public sealed class BatchNormalization : BatchNorm
 {
     /// <param name="channels">C.</param>
@@ -37,8 +40,28 @@ public sealed class BatchNormalization : BatchNorm
                     + "raise hyperparameters.globalBatchSize so that every rank and micro-batch has 2 samples, or model.options.inputSize");
         }
 
+        if (training && FusedBatchNorm.Takes(input))
+            return FusedBatchNorm.Apply(input, this);
         // Not the base's, which also counts batches, as nobody asks: by a number whose memory TorchSharp may free while libtorch reads it.
         return nn.functional.batch_norm(input, running_mean!, running_var!, weight, bias, training, momentum!.Value, eps);
+    }
+
+    /// <summary>Running averages, of the unbiased variance (§3.1).</summary>
+    /// <param name="mean">Of each channel.</param>
+    /// <param name="squares">The sum of squared distances from it.</param>
+    /// <param name="count">Values a channel, at least two.</param>
+    internal void MoveRunningStatistics(double[] mean, double[] squares, long count)
+    {
+        var means = Values(running_mean!);
+        var variances = Values(running_var!);
+        var taken = momentum!.Value;
+        for (var c = 0; c < mean.Length; c++)
+        {
+            means[c] = (float)(((1 - taken) * means[c]) + (taken * mean[c]));
+            variances[c] = (float)(((1 - taken) * variances[c]) + (taken * squares[c] / (count - 1)));
+        }
+
+        static Span<float> Values(Tensor statistics) => MemoryMarshal.Cast<byte, float>(statistics.bytes);
     }
 
     /// <inheritdoc/>

@@ -90,7 +90,7 @@ internal sealed record ActivationTrace(long KeptBytes, long TransientBytes)
     {
         var (ofInput, ofOutput) = (MemoryEstimate.Bytes(input), MemoryEstimate.Bytes(output));
         var gradients = Math.Max(ofInput + ofOutput, ofInput + ofInput);
-        if (layer is LocalResponseNorm or TanhPool)
+        if (layer is LocalResponseNorm or TanhPool or BatchNormalization)
             return gradients + ofOutput;
         if (layer is not Convolution convolution)
             return gradients;

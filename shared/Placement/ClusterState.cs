@@ -95,6 +95,7 @@ public sealed class ClusterState
     {
         var (waiting, running) = (_waiting.Jobs.ToList(), _running.Jobs.ToList());
         _running.Clear();
+        waiting.ForEach(job => _waiting.Remove(job.Id));
         change();
         waiting.ForEach(_waiting.Put);
         foreach (var job in running)

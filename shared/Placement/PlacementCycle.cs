@@ -35,6 +35,7 @@ internal sealed class PlacementCycle
     private readonly Reserver _reserver;
     private readonly Preemptor _preemptor;
     private readonly Restarts _restarts;
+    private readonly bool _othersWait;
 
     // Devices only get fewer during a cycle: what did not fit once fits no more, nor does what runs longer.
     private readonly Dictionary<(Shape Shape, int RuntimeClass), Verdict> _settled = [];
@@ -42,6 +43,7 @@ internal sealed class PlacementCycle
 
     // Lines of which a job waits that could run: those behind it are owed nothing, or it would never come to its turn.
     private readonly HashSet<QueueNode> _blocked = [];
+    private readonly Dictionary<QueueNode, WaitReason> _closed = [];
     private readonly Dictionary<WaitingBucket, WaitReason> _reasons = [];
     private readonly HashSet<(NodeGroup Group, DeviceClass Kind)> _wanted = [];
     private readonly HashSet<(QueueNode Line, DeviceClass Kind)> _lacking = [];
@@ -56,6 +58,7 @@ internal sealed class PlacementCycle
         _reserver = new Reserver(input.Nodes, input.Running, free, terms.Now, terms.Policy);
         _preemptor = new Preemptor(input.Running, free, ledger, _reserver, terms);
         _restarts = new Restarts(input.Waiting, free, terms);
+        _othersWait = !input.Queues.IsOneLine && input.Waiting.Buckets.DistinctBy(bucket => bucket.Line).Skip(1).Any();
     }
 
     public static PlacementPlan Run(CycleInput input, CycleTerms terms)
@@ -69,12 +72,13 @@ internal sealed class PlacementCycle
     private PlacementPlan Run()
     {
         _restarts.Begin(TryStartOnItsOwn);
-        var lines = new QueueLines(_input.Waiting.Buckets, _input.Queues.Root, _shares);
+        var lines = new QueueLines(_input.Waiting.Buckets, _input.Queues.Root, _shares, (bucket, job) =>
+            Waits(bucket, QuotaGate.Explain(bucket.Line, job.Owner, bucket.Shape.Need.Kinds[0], bucket.Shape.Need.Fewest)));
         while (lines.Next() is { } head)
             lines.Return(head, GoesOn(head.Bucket, head.Jobs.Current));
 
         var grown = _input.Running.Growable.Count == 0 ? [] : new Growth(_input.Running, _free, _ledger, _shares, _terms)
-            .Grow(_reserver.IsStopped, (group, kind) => _wanted.Contains((group, kind)), _input.Nodes).ToList();
+            .Grow(_reserver.IsStopped, (group, kind) => _wanted.Contains((group, kind))).ToList();
         var pausing = _input.Waiting.Pausing(_terms.Now);
         return new PlacementPlan(_starts.DrainToImmutable(), Waiting(pausing), pausing.Values.Sum())
         {
@@ -110,7 +114,9 @@ internal sealed class PlacementCycle
         if (_restarts.IsSettled(job))
             return true;
         var (shape, settled) = (bucket.Shape, _settled.GetValueOrDefault((bucket.Shape, bucket.Key.RuntimeClass)));
-        if (settled is not null && !settled.Keeps)
+        if (_closed.Count > 0 && ClosedFor(bucket.Line) is { } closed)
+            return Waits(bucket, closed);
+        if (settled is not null && (!settled.Keeps || IsSettledForAll(bucket, job)))
             return Waits(bucket, settled.Reason);
         if (job.Pauses(_terms.Now))
         {
@@ -129,11 +135,16 @@ internal sealed class PlacementCycle
             }
 
             if (most.Count == 0)
-                return Waits(bucket, QuotaGate.Explain(bucket.Line, job.Owner, shape.Need.Kinds[0], shape.Need.Fewest));
+                return WaitsForQuota(bucket, job);
         }
 
         return Settle(bucket, job, settled);
     }
+
+    /// <summary>Whether no queue, and no running or paused job, makes the job another one than the first of its shape.</summary>
+    private bool IsSettledForAll(WaitingBucket bucket, WaitingJob job) =>
+        _input.Queues.IsOneLine && _kept.Contains(bucket.Shape) && !_restarts.HoldsBelow(job.Priority)
+        && !_input.Running.RunsBelow(bucket.Line, job.Priority);
 
     /// <summary>How many devices of each kind quotas leave it, of the kinds of which they leave it enough.</summary>
     private List<(DeviceClass Kind, int Most)> Most(WaitingBucket bucket, WaitingJob job)
@@ -142,13 +153,17 @@ internal sealed class PlacementCycle
         var most = new List<(DeviceClass, int)>(need.Kinds.Count);
         foreach (var kind in need.Kinds)
         {
-            var room = _input.Queues.IsOneLine ? need.Devices : QuotaGate.Room(bucket.Line, job.Owner, kind, _free.Left(kind));
+            var room = _input.Queues.IsOneLine ? need.Devices : QuotaGate.Room(bucket.Line, job.Owner, kind, _free.Left(kind) - _ledger.Promised(kind));
             if (room >= need.Fewest)
-                most.Add((kind, (int)Math.Min(room, need.Devices)));
+                most.Add((kind, (int)Math.Min(Math.Min(room, need.Devices), Unshared(bucket.Line, kind, need))));
         }
 
         return most;
     }
+
+    /// <summary>While other queues wait, a job that could do with less takes no more than its queue is owed; it grows when they do not.</summary>
+    private long Unshared(QueueNode line, DeviceClass kind, DeviceNeed need) =>
+        need.MinDevices > 0 && _othersWait ? Math.Max(need.Fewest, line.Nominal(kind) - line.Used(kind)) : long.MaxValue;
 
     private bool TryStart(WaitingBucket bucket, WaitingJob job, List<(DeviceClass Kind, int Most)> most)
     {
@@ -206,6 +221,27 @@ internal sealed class PlacementCycle
         }
 
         return Waits(bucket, unsettled ? Verdicts.NotSettled(verdict.Reason) : verdict.Reason);
+    }
+
+    /// <summary>Those behind it in a queue that is full wait, too: or it would wait for ever for enough of the limit at once.</summary>
+    private bool WaitsForQuota(WaitingBucket bucket, WaitingJob job)
+    {
+        var need = bucket.Shape.Need;
+        _blocked.Add(bucket.Line);
+        if (QuotaGate.FullFor(bucket.Line, need.Kinds[0], need.Fewest) is { } full)
+            _closed.TryAdd(full, new WaitReason(WaitCause.WaitingForTurn, $"waits its turn: what queue '{full.Key}' may have is kept for job {job.Id}"));
+        return Waits(bucket, QuotaGate.Explain(bucket.Line, job.Owner, need.Kinds[0], need.Fewest));
+    }
+
+    private WaitReason? ClosedFor(QueueNode line)
+    {
+        foreach (var queue in line.Path)
+        {
+            if (_closed.TryGetValue(queue, out var reason))
+                return reason;
+        }
+
+        return null;
     }
 
     private bool Waits(WaitingBucket bucket, WaitReason reason)

@@ -27,10 +27,6 @@ internal sealed class ReservationBook
         return sum;
     }
 
-    /// <summary>How many devices are promised in all.</summary>
-    public long Promised(DeviceClass kind) =>
-        _entries.Where(each => each.Key.Kind == kind).Sum(each => each.Value.Sum(entry => entry.Wanted.Devices));
-
     /// <summary>How many ranks may run on the node until then, for all that is promised.</summary>
     public long Allowed(Node node, DeviceClass kind, RankMemory memory, DateTimeOffset until)
     {

@@ -9,13 +9,14 @@ internal sealed class Growth(RunningIndex running, FreeDevices free, QueueLedger
 {
     /// <param name="isStopped">Whether the job has just been told to release devices.</param>
     /// <param name="wanted">Nodes whose devices of a kind somebody waits for.</param>
-    public IEnumerable<JobResize> Grow(Func<JobKey, bool> isStopped, Func<NodeGroup, DeviceClass, bool> wanted, NodeIndex nodes)
+    public IEnumerable<JobResize> Grow(Func<JobKey, bool> isStopped, Func<NodeGroup, DeviceClass, bool> wanted)
     {
         var may = running.Growable.Where(job => MayGrow(job) && !isStopped(job.Id)).ToList();
         foreach (var job in may.OrderBy(job => shares.Of(job.Queue)).ThenBy(job => job.Facts!.StartedAt).ThenBy(job => job.Id.Value))
         {
             var need = job.Facts!.Need!;
-            var more = Math.Min(need.Devices - job.Devices.Length, QuotaGate.Room(job.Queue, job.Owner, job.Kind, free.Left(job.Kind)));
+            var room = QuotaGate.Room(job.Queue, job.Owner, job.Kind, free.Left(job.Kind) - ledger.Promised(job.Kind));
+            var more = Math.Min(need.Devices - job.Devices.Length, room);
             if (more <= 0)
                 continue;
             var open = free.Open(new Shape(need.Shape(), need), job.Kind).Where(group => !wanted(group, job.Kind)).ToList();

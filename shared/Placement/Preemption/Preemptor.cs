@@ -51,7 +51,7 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
         var fewest = job.Need.Fewest;
         var tally = reserver.Tally(bucket.Shape, kind);
         FreeSoon(tally);
-        var promised = free.Book.Promised(kind);
+        var promised = ledger.Promised(kind);
         if (tally.Fits && IsWithinQuotas())
         {
             Promise(job, bucket, kind, tally);
@@ -84,7 +84,7 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
             return found is null ? null : Shrunk(found, tally, IsWithinQuotas);
         }
 
-        Victim Whole(Victim victim) => !victim.Shrinks ? victim
+        Victim Whole(Victim victim) => !victim.Shrinks || job.YieldedTo.Contains(victim.Job.Id) ? victim
             : victim with { Frees = victim.Job.Devices, Useful = victim.Job.Devices.Count(tally.Counts) };
     }
 
@@ -147,7 +147,7 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
     private void Promise(WaitingJob job, WaitingBucket bucket, DeviceClass kind, RoomTally tally)
     {
         reserver.Reserve(job, bucket, kind, tally, _soon);
-        ledger.Charge(bucket.Line, job.Owner, kind, job.Need.Fewest);
+        ledger.Promise(bucket.Line, job.Owner, kind, job.Need.Fewest);
     }
 
     private void Stop(Victim victim, JobKey by)

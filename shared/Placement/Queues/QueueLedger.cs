@@ -6,6 +6,18 @@ internal sealed class QueueLedger : IDisposable
     private readonly List<(QueueNode Queue, string Owner, DeviceClass Kind, long Devices)> _charged = [];
     private readonly List<(QueueNode Queue, DeviceClass Kind, long Devices)> _leaving = [];
 
+    private readonly long[] _promised = new long[2];
+
+    /// <summary>Of what is charged, devices that are not given yet.</summary>
+    public long Promised(DeviceClass kind) => _promised[(int)kind];
+
+    /// <summary>Charges devices that are on their way to a job.</summary>
+    public void Promise(QueueNode queue, string owner, DeviceClass kind, long devices)
+    {
+        Charge(queue, owner, kind, devices);
+        _promised[(int)kind] += devices;
+    }
+
     public void Charge(QueueNode queue, string owner, DeviceClass kind, long devices)
     {
         queue.Charge(owner, kind, devices);

@@ -8,13 +8,15 @@ namespace Cluster.Placement.Queues;
 internal sealed class QueueLines
 {
     private readonly Shares _shares;
+    private readonly Action<WaitingBucket, WaitingJob> _passed;
     private readonly QueueNode _root;
     private readonly Dictionary<QueueNode, PriorityQueue<Head, WaitingJob>> _heads = [];
     private readonly Dictionary<QueueNode, PriorityQueue<QueueNode, Standing>> _below = [];
 
-    public QueueLines(IEnumerable<WaitingBucket> buckets, QueueNode root, Shares shares)
+    /// <param name="passed">Told of who is passed over: no queue stands by a job that is out of the question.</param>
+    public QueueLines(IEnumerable<WaitingBucket> buckets, QueueNode root, Shares shares, Action<WaitingBucket, WaitingJob> passed)
     {
-        (_shares, _root) = (shares, root);
+        (_shares, _root, _passed) = (shares, root, passed);
         foreach (var bucket in buckets)
             Add(new Head(bucket, bucket.Jobs.GetEnumerator()));
         Enter(root);
@@ -76,7 +78,17 @@ internal sealed class QueueLines
     {
         if (_below.TryGetValue(queue, out var below))
             return below.TryPeek(out _, out var standing) ? standing.First : null;
-        return _heads.TryGetValue(queue, out var heads) && heads.TryPeek(out _, out var job) ? job : null;
+        if (!_heads.TryGetValue(queue, out var heads))
+            return null;
+        while (heads.TryPeek(out var head, out var job))
+        {
+            if (!QuotaGate.IsOutOfQuestion(queue, job))
+                return job;
+            heads.Dequeue();
+            _passed(head.Bucket, job);
+        }
+
+        return null;
     }
 
     private Standing Stand(QueueNode queue, WaitingJob first) =>

@@ -52,7 +52,7 @@ internal sealed class QueueNode
     public long Kept(DeviceClass kind)
     {
         var unlent = _spec.Quotas.TryGetValue(kind, out var quota) && quota.LendingLimit is { } lent ? quota.Nominal - lent : 0;
-        return Math.Max(Math.Max(0, unlent - Used(kind)), _keptBelow[(int)kind]);
+        return Math.Max(Math.Max(0, unlent - Staying(kind)), _keptBelow[(int)kind]);
     }
 
     /// <summary>What its siblings may not use though it is idle.</summary>
@@ -80,28 +80,32 @@ internal sealed class QueueNode
     }
 
     /// <summary>So many devices more are used, of this queue and all that it lies in; less if negative.</summary>
-    public void Charge(string owner, DeviceClass kind, long devices) => Charge(owner, kind, devices, keptBelow: 0);
+    public void Charge(string owner, DeviceClass kind, long devices)
+    {
+        foreach (var queue in Path)
+        {
+            if (queue.OwnerLimit(kind) is not null)
+                queue._byOwner[(owner, kind)] = queue.UsedBy(owner, kind) + devices;
+        }
+
+        Change(kind, devices, leaving: 0, keptBelow: 0);
+    }
 
     /// <summary>So many of the devices in use are on their way out.</summary>
-    public void Leave(DeviceClass kind, long devices)
-    {
-        for (var node = this; node is not null; node = node.Parent)
-            node._leaving[(int)kind] += devices;
-    }
+    public void Leave(DeviceClass kind, long devices) => Change(kind, used: 0, devices, keptBelow: 0);
 
     public string Describe() =>
         $"{_spec.Describe()} used {string.Join(' ', _used)} leaving {string.Join(' ', _leaving)} {Past} "
         + string.Join(", ", _byOwner.Where(o => o.Value != 0).OrderBy(o => o.Key.Owner, StringComparer.Ordinal).ThenBy(o => o.Key.Kind)
             .Select(o => $"{o.Key.Owner} {o.Key.Kind} {o.Value}"));
 
-    private void Charge(string owner, DeviceClass kind, long devices, long keptBelow)
+    private void Change(DeviceClass kind, long used, long leaving, long keptBelow)
     {
         var kept = Kept(kind);
-        _used[(int)kind] += devices;
+        _used[(int)kind] += used;
+        _leaving[(int)kind] += leaving;
         _keptBelow[(int)kind] += keptBelow;
-        if (OwnerLimit(kind) is not null)
-            _byOwner[(owner, kind)] = UsedBy(owner, kind) + devices;
-        Parent?.Charge(owner, kind, devices, Kept(kind) - kept);
+        Parent?.Change(kind, used, leaving, Kept(kind) - kept);
     }
 
     private IEnumerable<QueueNode> Upwards()

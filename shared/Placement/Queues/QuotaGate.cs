@@ -18,6 +18,36 @@ internal static class QuotaGate
         return KeptByOthers(line, kind) is var kept and > 0 ? Math.Min(room, free - kept) : room;
     }
 
+    /// <summary>
+    /// Whether the job cannot start for a limit that no other queue and no other owner has a part in: it is more than they allow at all, or
+    /// its owner has what the limit allows.
+    /// </summary>
+    public static bool IsOutOfQuestion(QueueNode line, WaitingJob job)
+    {
+        foreach (var kind in job.Need.Kinds)
+        {
+            var (may, devices) = (true, job.Need.Fewest);
+            foreach (var queue in line.Path)
+                may &= !(queue.Ceiling(kind) < devices) && !(queue.OwnerLimit(kind) - queue.UsedBy(job.Owner, kind) < devices);
+            if (may)
+                return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>The queue of whose limit the job could have so many devices, once others of it have ended; null if it is no limit.</summary>
+    public static QueueNode? FullFor(QueueNode line, DeviceClass kind, int devices)
+    {
+        foreach (var queue in line.Path)
+        {
+            if (queue.Ceiling(kind) - queue.Used(kind) < devices)
+                return queue;
+        }
+
+        return null;
+    }
+
     /// <summary>Of a job for which there is no room: why.</summary>
     public static WaitReason Explain(QueueNode line, string owner, DeviceClass kind, int devices)
     {

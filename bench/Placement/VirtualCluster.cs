@@ -11,7 +11,7 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
 {
     private static readonly TimeSpan Backoff = TimeSpan.FromSeconds(30);
 
-    private readonly PriorityQueue<Action, (DateTimeOffset At, long Number)> _events = new();
+    private readonly PriorityQueue<(Action Happens, bool IsQuiet), (DateTimeOffset At, long Number)> _events = new();
     private readonly Dictionary<JobKey, Life> _lives = [];
     private long _number;
 
@@ -28,10 +28,16 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
 
     public IReadOnlyDictionary<JobKey, Life> Lives => _lives;
 
+    /// <summary>How many devices jobs hold.</summary>
+    public int Held { get; private set; }
+
     public IEnumerable<Life> Running => _lives.Values.Where(life => life.Devices.Length > 0);
 
     /// <summary>Whether a checkpoint is told of; newest-first preemption looks at none.</summary>
     public bool TellsCheckpoints { get; init; } = true;
+
+    /// <summary>Whether it is told how long jobs run and when they are expected to end.</summary>
+    public bool TellsEnds { get; init; } = true;
 
     /// <summary>Called before each cycle.</summary>
     public Action? Observe { get; set; }
@@ -44,21 +50,30 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     {
         var life = new Life(job, at) { Left = job.Work };
         _lives.Add(job.Terms.Id, life);
-        State.Apply(new ClusterChange.JobQueued(life.Waiting));
+        Queue(life.Waiting);
     });
 
     /// <summary>Has something happen, and a cycle after it.</summary>
-    public void At(DateTimeOffset at, Action happens) => _events.Enqueue(happens, (at, _number++));
+    public void At(DateTimeOffset at, Action happens) => _events.Enqueue((happens, false), (at, _number++));
 
     /// <summary>All that happens next at one moment, and the cycle after it.</summary>
     /// <returns>The plan, carried out; null when nothing happens any more.</returns>
     public PlacementPlan? Step()
     {
-        if (!_events.TryPeek(out _, out var next))
-            return null;
-        Now = next.At;
-        while (_events.TryPeek(out _, out var due) && due.At == Now)
-            _events.Dequeue()();
+        var isQuiet = true;
+        while (isQuiet)
+        {
+            if (!_events.TryPeek(out _, out var next))
+                return null;
+            Now = next.At;
+            while (_events.TryPeek(out var due, out var at) && at.At == Now)
+            {
+                _events.Dequeue();
+                due.Happens();
+                isQuiet &= due.IsQuiet;
+            }
+        }
+
         Observe?.Invoke();
         var plan = decide(this);
         CarryOut(plan);
@@ -104,6 +119,7 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     {
         var job = life.Job;
         life.Devices = devices;
+        Held += devices.Length;
         life.Release = null;
         life.CommittedAt = null;
         life.Begun = life.Safe > TimeSpan.Zero || life.Starts > 1 || life.ResizedAt is not null ? Now + job.Restarting : Now;
@@ -116,7 +132,7 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         else
             At(life.Ends, () => If(life, attempt, () => End(life)));
         if (job.CheckpointEvery > TimeSpan.Zero)
-            At(life.Begun + job.CheckpointEvery, () => If(life, attempt, () => Commit(life, attempt)));
+            CommitAt(life.Begun + job.CheckpointEvery, life, attempt);
         Tell(life);
     }
 
@@ -124,8 +140,12 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     {
         life.CommittedAt = Now;
         Tell(life);
-        At(Now + life.Job.CheckpointEvery, () => If(life, attempt, () => Commit(life, attempt)));
+        CommitAt(Now + life.Job.CheckpointEvery, life, attempt);
     }
+
+    /// <summary>A checkpoint alone is no reason to decide anything.</summary>
+    private void CommitAt(DateTimeOffset at, Life life, long attempt) =>
+        _events.Enqueue((() => If(life, attempt, () => Commit(life, attempt)), true), (at, _number++));
 
     private void Release(Life life, ImmutableArray<GrantedDevice> devices, JobKey other)
     {
@@ -139,7 +159,7 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
             if (all)
             {
                 Stop(life);
-                State.Apply(new ClusterChange.JobQueued(life.Waiting));
+                Queue(life.Waiting);
             }
             else
             {
@@ -159,13 +179,14 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         }
 
         Stop(life);
-        State.Apply(new ClusterChange.JobQueued(life.Waiting with { Own = own, NotBefore = Now + Backoff }));
+        Queue(life.Waiting with { Own = own, NotBefore = Now + Backoff });
         At(Now + Backoff, () => { });
     }
 
     private void End(Life life)
     {
         life.Used += (Now - life.LastRun) * life.Devices.Length;
+        Held -= life.Devices.Length;
         life.Devices = [];
         life.Attempt++;
         life.EndedAt = Now;
@@ -180,9 +201,12 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         life.LostDeviceTime += done - safe;
         life.Used += (Now - life.LastRun) * life.Devices.Length;
         life.Safe += safe;
+        Held -= life.Devices.Length;
         life.Devices = [];
         life.Attempt++;
     }
+
+    private void Queue(WaitingJob job) => State.Apply(new ClusterChange.JobQueued(TellsEnds ? job : job with { Runtime = null }));
 
     private void Tell(Life life)
     {
@@ -200,7 +224,7 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
                 Restarting = job.Restarting,
                 MinRuntime = job.MinRuntime,
                 Preemptible = job.Preemptible,
-                End = new Estimate(likely, Now + (left * job.EndError * job.LateFactor)),
+                End = TellsEnds ? new Estimate(likely, Now + (left * job.EndError * job.LateFactor)) : null,
                 ResizedAt = life.ResizedAt,
                 Release = life.Release,
             },

@@ -1,3 +1,4 @@
+using Cluster.Placement.Forecasts;
 using Cluster.Placement.Queues;
 using Cluster.Placement.Running;
 
@@ -13,6 +14,8 @@ public sealed class ClusterState
     private readonly WaitingIndex _waiting;
 
     public ClusterState() => _waiting = new WaitingIndex(_queues);
+
+    private CycleInput Input => new(_nodes, _waiting, _running, _queues);
 
     /// <summary>How many jobs wait.</summary>
     public int Waiting => _waiting.Count;
@@ -66,7 +69,11 @@ public sealed class ClusterState
     /// starts, times what is free, and not what waits. What it looks at of running jobs is bounded by the policy.
     /// </remarks>
     public PlacementPlan Decide(DateTimeOffset now, PlacementPolicy policy) =>
-        PlacementCycle.Run(new CycleInput(_nodes, _waiting, _running, _queues), new CycleTerms(now, policy));
+        PlacementCycle.Run(Input, new CycleTerms(now, policy));
+
+    /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, as <see cref="Decide"/> is.</summary>
+    /// <remarks>Unlike a decision it costs what waits, up to the policy's bound: so it is not for every cycle.</remarks>
+    public Forecast Forecast(PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) => Forecaster.Run(Input, plan, now, policy);
 
     /// <summary>All that decisions depend on, in words: two states of the same words decide alike.</summary>
     internal string Describe() => $"{_nodes.Describe()}\n{_queues.Describe()}\n{_waiting.Describe()}\n{_running.Describe()}";

@@ -30,4 +30,7 @@ public sealed record PlacementPolicy(TimeSpan LongestHold)
 
     /// <summary>The most starts that are promised in a cycle; the cost of each start grows with them.</summary>
     public int Reservations { get; init; } = 64;
+
+    /// <summary>The most steps that each way of a forecast takes; who has not started by then is not settled.</summary>
+    public int ForecastWork { get; init; } = 500_000;
 }

@@ -19,15 +19,20 @@ internal static class PlacementVerb
             Description = "cycles of each size; medians are printed",
             DefaultValueFactory = _ => 101,
         };
-        var command = new Command("placement", "admissions a second and the time of a cycle, against Kueue's published figures")
+        var jobs = new Option<int>("--jobs")
         {
-            rounds, RatioReport.MarkdownOption, RatioReport.JsonOption,
+            Description = "jobs of the trace",
+            DefaultValueFactory = _ => 12_000,
         };
-        command.SetAction(arguments => Run(arguments.GetValue(rounds), RatioReport.For(arguments, "Placement")));
+        var command = new Command("placement", "admissions a second and the time of a cycle, against Kueue's published figures; a trace under several rules")
+        {
+            rounds, jobs, RatioReport.MarkdownOption, RatioReport.JsonOption,
+        };
+        command.SetAction(arguments => Run(arguments.GetValue(rounds), arguments.GetValue(jobs), RatioReport.For(arguments, "Placement")));
         return command;
     }
 
-    private static void Run(int rounds, RatioReport report)
+    private static void Run(int rounds, int jobs, RatioReport report)
     {
         BenchEnvironment.Print(report);
         report.Note("ours: Apply and Decide alone, one thread, a cycle after every change of the virtual clock; no store, no network");
@@ -53,6 +58,7 @@ internal static class PlacementVerb
             report.Add(RatioRow.LessIsBetter($"cycle with {waiting} jobs waiting vs the aim", median, AimMilliseconds, "ms"));
         }
 
+        TraceComparison.Run(jobs, report);
         report.Finish();
     }
 }

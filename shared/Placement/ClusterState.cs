@@ -1,11 +1,21 @@
+using Cluster.Placement.Forecasts;
+using Cluster.Placement.Queues;
+using Cluster.Placement.Running;
+
 namespace Cluster.Placement;
 
-/// <summary>Who waits and what is free, kept up to date by what changes.</summary>
+/// <summary>Who waits, who runs and what is free, kept up to date by what changes.</summary>
 /// <remarks>Not safe for use by several threads.</remarks>
 public sealed class ClusterState
 {
     private readonly NodeIndex _nodes = new();
-    private readonly WaitingIndex _waiting = new();
+    private readonly RunningIndex _running = new();
+    private readonly QueueTree _queues = new();
+    private readonly WaitingIndex _waiting;
+
+    public ClusterState() => _waiting = new WaitingIndex(_queues);
+
+    private CycleInput Input => new(_nodes, _waiting, _running, _queues);
 
     /// <summary>How many jobs wait.</summary>
     public int Waiting => _waiting.Count;
@@ -16,23 +26,32 @@ public sealed class ClusterState
         switch (change)
         {
             case ClusterChange.JobQueued queued:
-                _nodes.Release(queued.Job.Id);
+                Release(queued.Job.Id);
                 _waiting.Put(queued.Job);
                 break;
             case ClusterChange.JobGranted granted:
                 _waiting.Remove(granted.Job);
-                _nodes.Release(granted.Job);
-                _nodes.Grant(granted);
+                Grant(granted);
                 break;
             case ClusterChange.JobEnded ended:
                 _waiting.Remove(ended.Job);
-                _nodes.Release(ended.Job);
+                Release(ended.Job);
                 break;
             case ClusterChange.NodeChanged changed:
                 _nodes.Put(changed.Node);
                 break;
             case ClusterChange.NodeRemoved removed:
                 _nodes.Remove(removed.Node);
+                break;
+            case ClusterChange.QueueChanged changed:
+                if (!_queues.Contains(changed.Queue))
+                    Regroup(() => _queues.Put(changed.Queue));
+                break;
+            case ClusterChange.QueueRemoved removed:
+                Regroup(() => _queues.Remove(removed.Queue));
+                break;
+            case ClusterChange.QueueUsed used:
+                _queues.Use(used.Queue, used.Use);
                 break;
             default:
                 throw new ArgumentException($"{change.GetType().Name} is no change that placement knows", nameof(change));
@@ -47,10 +66,46 @@ public sealed class ClusterState
     /// </summary>
     /// <remarks>
     /// Looks at jobs until the first of each queue and shape that does not fit, and at nodes that have devices left: so it costs what
-    /// starts, times what is free, and not what waits.
+    /// starts, times what is free, and not what waits. What it looks at of running jobs is bounded by the policy.
     /// </remarks>
-    public PlacementPlan Decide(DateTimeOffset now, PlacementPolicy policy) => PlacementCycle.Run(_nodes, _waiting, now, policy);
+    public PlacementPlan Decide(DateTimeOffset now, PlacementPolicy policy) =>
+        PlacementCycle.Run(Input, new CycleTerms(now, policy));
+
+    /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, as <see cref="Decide"/> is.</summary>
+    /// <remarks>Unlike a decision it costs what waits, up to the policy's bound: so it is not for every cycle.</remarks>
+    public Forecast Forecast(PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) => Forecaster.Run(Input, plan, now, policy);
 
     /// <summary>All that decisions depend on, in words: two states of the same words decide alike.</summary>
-    internal string Describe() => $"{_nodes.Describe()}\n{_waiting.Describe()}";
+    internal string Describe() => $"{_nodes.Describe()}\n{_queues.Describe()}\n{_waiting.Describe()}\n{_running.Describe()}";
+
+    private void Grant(ClusterChange.JobGranted granted)
+    {
+        // Only what is known of it has changed, which happens often.
+        if (_running.Find(granted.Job)?.HoldsTheSame(granted) != true)
+        {
+            _nodes.Release(granted.Job);
+            _nodes.Grant(granted);
+        }
+
+        _running.Put(new RunningJob(granted, LineOf(granted)));
+    }
+
+    private void Release(JobKey job)
+    {
+        _nodes.Release(job);
+        _running.Remove(job);
+    }
+
+    private QueueNode LineOf(ClusterChange.JobGranted granted) => _queues.LineOf(granted.Facts?.Queue ?? QueueKey.Default);
+
+    private void Regroup(Action change)
+    {
+        var (waiting, running) = (_waiting.Jobs.ToList(), _running.Jobs.ToList());
+        _running.Clear();
+        waiting.ForEach(job => _waiting.Remove(job.Id));
+        change();
+        waiting.ForEach(_waiting.Put);
+        foreach (var job in running)
+            _running.Put(new RunningJob(job.Granted, LineOf(job.Granted)));
+    }
 }

@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Cluster.Placement;
 
 /// <summary>What a job asks of the cluster: the part of its spec that placement looks at.</summary>
-/// <param name="Devices">All of them or none.</param>
+/// <param name="Devices">All of them or none, unless <see cref="MinDevices"/> says otherwise.</param>
 /// <param name="Only">Null leaves open which class; never a mixture.</param>
 /// <param name="MaxPerNode">0: no limit.</param>
 /// <param name="Labels">Each of them must be on a node.</param>
@@ -14,13 +14,22 @@ public sealed record DeviceNeed(
 {
     private static readonly DeviceClass[] Either = [DeviceClass.Cuda, DeviceClass.Cpu];
 
+    /// <summary>It runs with so many as well, or any number between; 0: with all of them only.</summary>
+    public int MinDevices { get; init; }
+
+    /// <summary>The fewest that it runs with.</summary>
+    public int Fewest => MinDevices > 0 ? Math.Min(MinDevices, Devices) : Devices;
+
     /// <summary>The classes that it may be given, the preferred one first.</summary>
     public IReadOnlyList<DeviceClass> Kinds => Only is { } only ? [only] : Either;
 
     /// <summary>Two jobs of the same shape can be placed on the same devices, and wait for the same.</summary>
     public string Shape() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Devices}|{Only}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{Text.Counted(DataSet)}|{Text.Counted(Labels)}");
+        $"{Devices}|{Only}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{Text.Counted(DataSet)}|{Text.Counted(Labels)}{Elastic()}");
+
+    /// <summary>The same with the fewest that it runs with.</summary>
+    internal DeviceNeed AtFewest() => Fewest == Devices ? this : this with { Devices = Fewest, MinDevices = 0 };
 
     /// <summary>How many of <paramref name="count"/> devices on one node count.</summary>
     internal int Capped(int count) => MaxPerNode > 0 ? Math.Min(MaxPerNode, count) : count;
@@ -35,4 +44,6 @@ public sealed record DeviceNeed(
         (_, 1) => "device",
         _ => "devices of one kind",
     };
+
+    private string Elastic() => MinDevices > 0 ? string.Create(CultureInfo.InvariantCulture, $"|{MinDevices}..") : "";
 }

@@ -10,7 +10,7 @@ public static class Feasibility
     {
         var alike = nodes.GroupBy(NodeProfile.KeyOf);
         List<(NodeProfile, int)> registered = [.. alike.Select(same => (new NodeProfile(same.First()), same.Count()))];
-        return [.. needs.Select(need => Suffices(need, registered) ? null : Describe(need, registered))];
+        return [.. needs.Select(need => need.AtFewest()).Select(need => Suffices(need, registered) ? null : Describe(need, registered))];
     }
 
     /// <param name="nodes">How many of each profile.</param>

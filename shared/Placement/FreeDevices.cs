@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Cluster.Placement.Backfill;
 
 namespace Cluster.Placement;
 
@@ -7,26 +8,72 @@ namespace Cluster.Placement;
 /// </summary>
 internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
 {
-    private readonly Stack<Taken> _taken = [];
+    private readonly List<Taken> _taken = [];
     private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), Claim> _kept = [];
     private readonly Dictionary<(Node Node, DeviceClass Kind), Claim> _held = [];
+    private readonly Dictionary<JobKey, List<Taken>> _own = [];
+
+    /// <summary>Starts that are promised for later.</summary>
+    public ReservationBook Book { get; } = new();
 
     /// <summary>Takes what the job needs: on the fewest nodes, and of those on the ones that it fills best.</summary>
+    /// <param name="until">When it has ended: it is in the way of no start that is promised before.</param>
+    /// <param name="most">Of each kind that it may have, how many; as many as possible are taken, down to the fewest that do.</param>
     /// <returns>
     /// The devices in rank order, ranks of one node next to each other; null if they are not there, and nothing is taken.
     /// </returns>
-    public ImmutableArray<PlannedRank>? Take(WaitingJob job, Shape shape)
+    public Placed? Take(WaitingJob job, Shape shape, DateTimeOffset until, IReadOnlyList<(DeviceClass Kind, int Most)> most)
     {
-        if (Choose(job, shape) is not var (kind, chosen))
-            return null;
-        var ranks = ImmutableArray.CreateBuilder<PlannedRank>(shape.Need.Devices);
-        foreach (var (node, count) in chosen)
+        foreach (var (kind, limit) in most)
         {
-            foreach (var index in Use(node, kind, count, shape.Need.Memory, DeviceUse.Given))
-                ranks.Add(new PlannedRank(node.Id, node.Name, node.Epoch, node.Devices(kind).Id(index)));
+            if (Widest(job, shape, kind, limit, until) is { } chosen)
+                return new Placed(kind, Give(chosen, kind, shape.Need.Memory, until));
         }
 
-        return ranks.DrainToImmutable();
+        return null;
+    }
+
+    /// <summary>Takes the devices that the job had, if every one of them is free.</summary>
+    public Placed? TakeOwn(WaitingJob job, Shape shape, DateTimeOffset until, IReadOnlyList<(DeviceClass Kind, int Most)> most)
+    {
+        if (OwnOf(job, shape, until) is not var (kind, chosen) || !most.Any(each => each.Kind == kind && each.Most >= job.Own.Length))
+            return null;
+        foreach (var (node, devices) in chosen)
+            Use(node, kind, devices, shape.Need.Memory, DeviceUse.Given, until);
+        return new Placed(kind, [.. job.Own.Select(own => Rank(nodes.Find(own.Node)!, own.Device))]);
+    }
+
+    /// <summary>Sets aside the devices that the job had, for a moment and against those of no higher priority.</summary>
+    public void HoldOwn(WaitingJob job, Shape shape, string claim)
+    {
+        if (OwnOf(job, shape, DateTimeOffset.MaxValue) is not var (kind, chosen))
+            return;
+        var before = _taken.Count;
+        foreach (var (node, devices) in chosen)
+        {
+            Use(node, kind, devices, shape.Need.Memory, DeviceUse.Held, DateTimeOffset.MaxValue);
+            _held.TryAdd((node, kind), new Claim(_kept.Count + _held.Count, claim));
+        }
+
+        _own.Add(job.Id, _taken[before..]);
+    }
+
+    /// <summary>Whether its own devices are set aside for the job.</summary>
+    public bool HoldsOwn(JobKey job) => _own.ContainsKey(job);
+
+    /// <summary>Gives up what is set aside for the job, to one of a higher priority.</summary>
+    public void YieldOwn(JobKey job)
+    {
+        if (!_own.Remove(job, out var own))
+            return;
+        foreach (var taken in own)
+        {
+            _taken.Remove(taken);
+            taken.Node.Group.Change(taken.Node, taken.Kind, taken.Devices, DeviceUse.Free);
+            taken.Node.CpuLeft += taken.CpuBytes;
+            taken.Node.CpuHeld -= taken.CpuBytes;
+            _held.Remove((taken.Node, taken.Kind));
+        }
     }
 
     /// <summary>Sets aside what the job would take now: nobody after it gets that in this cycle.</summary>
@@ -34,16 +81,43 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
     /// <returns>False if it would not fit now; then nothing is set aside.</returns>
     public bool Hold(WaitingJob job, Shape shape, string claim)
     {
-        if (Choose(job, shape) is not var (kind, chosen))
-            return false;
-        foreach (var (node, count) in chosen)
+        foreach (var kind in shape.Need.Kinds)
         {
-            Use(node, kind, count, shape.Need.Memory, DeviceUse.Held);
-            _held.TryAdd((node, kind), new Claim(_kept.Count + _held.Count, claim));
+            if (Choose(job, shape, shape.Need.AtFewest(), kind, DateTimeOffset.MaxValue) is not { } chosen)
+                continue;
+            foreach (var (node, count) in chosen)
+            {
+                Use(node, kind, Pick(node, kind, count, shape.Need.Memory), shape.Need.Memory, DeviceUse.Held, DateTimeOffset.MaxValue);
+                _held.TryAdd((node, kind), new Claim(_kept.Count + _held.Count, claim));
+            }
+
+            return true;
         }
 
-        return true;
+        return false;
     }
+
+    /// <summary>More devices for a job that runs, as many as are there; nothing is promised of them and nobody waits for them.</summary>
+    /// <param name="avoid">Not on these nodes.</param>
+    /// <param name="open">On those of these groups.</param>
+    public ImmutableArray<PlannedRank> Extend(DeviceNeed need, DeviceClass kind, IReadOnlyList<NodeGroup> open, IReadOnlySet<NodeKey> avoid)
+    {
+        for (var count = (int)Math.Min(need.Devices, Room(open, kind)); count > 0; count--)
+        {
+            var fewer = need with { Devices = count, MinDevices = 0 };
+            if (new GangChoice(fewer, kind, open, avoid, Book, DateTimeOffset.MaxValue).Find() is { } chosen)
+                return Give(chosen, kind, need.Memory, DateTimeOffset.MaxValue);
+        }
+
+        return [];
+    }
+
+    /// <summary>The groups of nodes that the shape may have, without those that are kept for others.</summary>
+    public List<NodeGroup> Unkept(Shape shape, DeviceClass kind) =>
+        [.. shape.Admitted(nodes.Groups, nodes.GroupsVersion).Where(group => !_kept.ContainsKey((group, kind)))];
+
+    /// <summary>How many devices are free in all.</summary>
+    public long Left(DeviceClass kind) => nodes.Groups.Sum(group => group.Left(kind));
 
     /// <summary>Leaves to those of a shape that wait every device that they could use.</summary>
     /// <param name="claim">Whom they are left to, in words.</param>
@@ -64,8 +138,9 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
             var usable = Usable(shape, kind).ToHashSet();
             var kept = usable.Where(group => _kept.ContainsKey((group, kind))).Select(group => group.Nodes.Min!);
             var held = _held.Keys.Where(each => each.Kind == kind && usable.Contains(each.Node.Group)).Select(each => each.Node);
-            if (kept.Concat(held).Min(NodeOrder.Instance) is { } claimed)
-                return FirstOn(claimed, kind);
+            var promised = Book.Claims(kind).Where(each => usable.Contains(each.Node.Group)).ToDictionary(each => each.Node, each => each.Claim);
+            if (kept.Concat(held).Concat(promised.Keys).Min(NodeOrder.Instance) is { } claimed)
+                return FirstOn(claimed, kind) ?? promised[claimed];
         }
 
         return null;
@@ -79,7 +154,7 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
 
     public void Dispose()
     {
-        while (_taken.TryPop(out var taken))
+        foreach (var taken in _taken)
         {
             taken.Node.Group.Change(taken.Node, taken.Kind, taken.Devices, DeviceUse.Free);
             taken.Node.CpuLeft += taken.CpuBytes;
@@ -87,7 +162,7 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
         }
     }
 
-    private string FirstOn(Node node, DeviceClass kind)
+    private string? FirstOn(Node node, DeviceClass kind)
     {
         var kept = _kept.TryGetValue((node.Group, kind), out var whole) ? whole : Claim.None;
         var held = _held.TryGetValue((node, kind), out var part) ? part : Claim.None;
@@ -123,44 +198,100 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
         return (open, idle, all);
     }
 
-    /// <summary>The preferred kind that does, without the nodes to avoid if possible.</summary>
-    private (DeviceClass Kind, List<(Node Node, int Count)> Chosen)? Choose(WaitingJob job, Shape shape)
+    /// <summary>As many devices as there are, up to a limit.</summary>
+    private List<(Node Node, int Count)>? Widest(WaitingJob job, Shape shape, DeviceClass kind, int most, DateTimeOffset until)
     {
-        foreach (var kind in shape.Need.Kinds)
+        var (fits, fewest) = (default(List<(Node, int)>), shape.Need.Fewest);
+        // More devices never fit better: so the most that do are found by halving.
+        for (var (low, high) = (fewest, most); low <= high;)
         {
-            var open = shape.Admitted(nodes.Groups, nodes.GroupsVersion)
-                .Where(group => group.Left(kind) > 0 && !_kept.ContainsKey((group, kind))).ToList();
-            if (open.Sum(group => group.Left(kind)) < shape.Need.Devices)
-                continue;
-            var chosen = new GangChoice(shape.Need, kind, open, job.Avoid).Find();
-            if (chosen is null && job.Avoid.Count > 0)
-                chosen = new GangChoice(shape.Need, kind, open, GangChoice.None).Find();
-            if (chosen is not null)
-                return (kind, chosen);
+            var count = fits is null && low == fewest && high == most ? most : (low + high) / 2;
+            if (Choose(job, shape, shape.Need with { Devices = count, MinDevices = 0 }, kind, until) is { } chosen)
+                (fits, low) = (chosen, count + 1);
+            else
+                high = count - 1;
         }
 
-        return null;
+        return fits;
     }
 
-    private IEnumerable<NodeGroup> Usable(Shape shape, DeviceClass kind) =>
+    /// <summary>Without the nodes to avoid if possible.</summary>
+    private List<(Node Node, int Count)>? Choose(WaitingJob job, Shape shape, DeviceNeed need, DeviceClass kind, DateTimeOffset until)
+    {
+        var open = Open(shape, kind);
+        if (Room(open, kind) < need.Devices)
+            return null;
+        var chosen = new GangChoice(need, kind, open, job.Avoid, Book, until).Find();
+        return chosen is null && job.Avoid.Count > 0 ? new GangChoice(need, kind, open, GangChoice.None, Book, until).Find() : chosen;
+    }
+
+    /// <summary>Those of which something is left that is not kept.</summary>
+    public List<NodeGroup> Open(Shape shape, DeviceClass kind) =>
+        [.. shape.Admitted(nodes.Groups, nodes.GroupsVersion).Where(group => group.Left(kind) > 0 && !_kept.ContainsKey((group, kind)))];
+
+    private static long Room(IReadOnlyList<NodeGroup> open, DeviceClass kind) => open.Sum(group => group.Left(kind));
+
+    private (DeviceClass Kind, List<(Node Node, int[] Devices)> Chosen)? OwnOf(WaitingJob job, Shape shape, DateTimeOffset until)
+    {
+        var (need, kind) = (shape.Need, job.Own[0].Kind);
+        if (job.Own.Length < need.Fewest || job.Own.Length > need.Devices || !need.Kinds.Contains(kind))
+            return null;
+        var chosen = new List<(Node, int[])>();
+        foreach (var same in job.Own.GroupBy(own => own.Node))
+        {
+            if (nodes.Find(same.Key) is not { Usable: true } node || job.Avoid.Contains(node.Id) || !node.Group.Profile.Admits(need))
+                return null;
+            int[] devices = [.. same.Select(own => node.Find(own.Device) is var (its, index) && its == kind ? index : -1)];
+            var room = Math.Min(need.Capped(node.Room(kind, need.Memory)), Book.Allowed(node, kind, need.Memory, until));
+            var free = devices.All(index => node.Devices(kind).IsFreeFor(index, need.Memory.On(kind)));
+            if (!free || room < devices.Length || _kept.ContainsKey((node.Group, kind)))
+                return null;
+            chosen.Add((node, devices));
+        }
+
+        return (kind, chosen);
+    }
+
+    /// <summary>The groups whose nodes could hold a rank of the shape.</summary>
+    public IEnumerable<NodeGroup> Usable(Shape shape, DeviceClass kind) =>
         shape.Admitted(nodes.Groups, nodes.GroupsVersion).Where(group => group.Profile.Count(kind, shape.Need.Memory.On(kind)) > 0);
 
-    private int[] Use(Node node, DeviceClass kind, int count, RankMemory memory, DeviceUse use)
+    private ImmutableArray<PlannedRank> Give(List<(Node Node, int Count)> chosen, DeviceClass kind, RankMemory memory, DateTimeOffset until)
     {
-        int[] picked = [.. node.Devices(kind).Pick(count, kind == DeviceClass.Cpu ? 0 : memory.Gpu)];
-        var cpuBytes = kind == DeviceClass.Cpu ? count * memory.Cpu : 0;
-        node.Group.Change(node, kind, picked, use);
-        node.CpuLeft -= cpuBytes;
-        node.CpuHeld += use == DeviceUse.Held ? cpuBytes : 0;
-        _taken.Push(new Taken(node, kind, picked, cpuBytes));
-        return picked;
+        var ranks = ImmutableArray.CreateBuilder<PlannedRank>(chosen.Sum(each => each.Count));
+        foreach (var (node, count) in chosen)
+        {
+            var picked = Pick(node, kind, count, memory);
+            Use(node, kind, picked, memory, DeviceUse.Given, until);
+            ranks.AddRange(picked.Select(index => Rank(node, node.Devices(kind).Id(index))));
+        }
+
+        return ranks.DrainToImmutable();
+    }
+
+    private static int[] Pick(Node node, DeviceClass kind, int count, RankMemory memory) =>
+        [.. node.Devices(kind).Pick(count, kind == DeviceClass.Cpu ? 0 : memory.Gpu)];
+
+    private static PlannedRank Rank(Node node, string device) => new(node.Id, node.Name, node.Epoch, device);
+
+    private void Use(Node node, DeviceClass kind, int[] devices, RankMemory memory, DeviceUse use, DateTimeOffset until)
+    {
+        var amount = Amount.Of(devices.Length, kind, memory);
+        node.Group.Change(node, kind, devices, use);
+        node.CpuLeft -= amount.CpuBytes;
+        node.CpuHeld += use == DeviceUse.Held ? amount.CpuBytes : 0;
+        Book.Take(node, kind, until, amount);
+        _taken.Add(new Taken(node, kind, devices, amount.CpuBytes));
     }
 
     private readonly record struct Taken(Node Node, DeviceClass Kind, int[] Devices, long CpuBytes);
 
     /// <param name="Order">Who came first has the smallest.</param>
-    private readonly record struct Claim(int Order, string Words)
+    private readonly record struct Claim(int Order, string? Words)
     {
-        public static Claim None { get; } = new(int.MaxValue, "");
+        public static Claim None { get; } = new(int.MaxValue, null);
     }
 }
+
+/// <summary>Devices that a job is given.</summary>
+internal sealed record Placed(DeviceClass Kind, ImmutableArray<PlannedRank> Ranks);

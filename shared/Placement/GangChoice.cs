@@ -1,11 +1,14 @@
+using Cluster.Placement.Backfill;
+
 namespace Cluster.Placement;
 
 /// <summary>Which nodes a gang would take: the fewest, and of those the ones that it fills best.</summary>
 /// <remarks>
 /// Nodes are met by how many devices are left on them, so that only those are looked at that may be taken, and those with too little
-/// memory for what is left.
+/// memory for what is left. What is promised to others by the time the gang ends counts as taken.
 /// </remarks>
-internal sealed class GangChoice(DeviceNeed need, DeviceClass kind, IReadOnlyList<NodeGroup> open, IReadOnlySet<NodeKey> avoid)
+internal sealed class GangChoice(
+    DeviceNeed need, DeviceClass kind, IReadOnlyList<NodeGroup> open, IReadOnlySet<NodeKey> avoid, ReservationBook book, DateTimeOffset until)
 {
     public static readonly IReadOnlySet<NodeKey> None = new HashSet<NodeKey>();
 
@@ -86,7 +89,13 @@ internal sealed class GangChoice(DeviceNeed need, DeviceClass kind, IReadOnlyLis
 
     private int Most() => open.Max(group => group.Most(kind));
 
-    private int Room(Node node) => avoid.Contains(node.Id) ? 0 : need.Capped(node.Room(kind, need.Memory));
+    private int Room(Node node)
+    {
+        if (avoid.Contains(node.Id))
+            return 0;
+        var room = node.Room(kind, need.Memory);
+        return need.Capped(book.IsEmpty ? room : (int)Math.Min(room, book.Allowed(node, kind, need.Memory, until)));
+    }
 
     private static IEnumerable<Node> Merged(IEnumerable<SortedSet<Node>> sets)
     {

@@ -5,11 +5,13 @@ namespace Cluster.Placement;
 /// <summary>A node's devices of one class, lowest number first.</summary>
 internal sealed class NodeDevices
 {
+    private readonly DeviceClass _kind;
     private readonly RegisteredDevice[] _devices;
     private readonly DeviceUse[] _uses;
 
     public NodeDevices(DeviceClass kind, IEnumerable<RegisteredDevice> devices)
     {
+        _kind = kind;
         _devices = [.. devices.Where(d => d.Kind == kind).OrderBy(d => Number(d.Id)).ThenBy(d => d.Id, StringComparer.Ordinal)];
         _uses = new DeviceUse[_devices.Length];
         Left = _devices.Length;
@@ -26,6 +28,12 @@ internal sealed class NodeDevices
     public int Find(string id) => Array.FindIndex(_devices, d => d.Id == id);
 
     public DeviceUse Use(int index) => _uses[index];
+
+    /// <summary>Whether the device could hold a rank of so many bytes; on a CPU device the node's memory decides.</summary>
+    public bool Holds(int index, long rankBytes) => _kind == DeviceClass.Cpu || NodeProfile.Holds(_devices[index].MemoryBytes, rankBytes);
+
+    /// <summary>Whether a device is free and could; one that is not there is not.</summary>
+    public bool IsFreeFor(int index, long rankBytes) => index >= 0 && _uses[index] == DeviceUse.Free && Holds(index, rankBytes);
 
     public void Become(int index, DeviceUse use)
     {
@@ -79,6 +87,6 @@ internal enum DeviceUse : byte
     /// <summary>In this cycle, to a job that starts.</summary>
     Given = 2,
 
-    /// <summary>In this cycle, for a job that pauses.</summary>
+    /// <summary>In this cycle, for a job that waits out its pause.</summary>
     Held = 3,
 }

@@ -10,13 +10,20 @@ internal sealed class NodeIndex
     private readonly Dictionary<JobKey, ClusterChange.JobGranted> _grants = [];
     private readonly Dictionary<NodeKey, Dictionary<string, JobKey>> _holders = [];
 
+    private readonly long[] _registered = new long[2];
+
     public IReadOnlyCollection<NodeGroup> Groups => _groups.Values;
+
+    /// <summary>How many devices of a kind are registered.</summary>
+    public long Registered(DeviceClass kind) => _registered[(int)kind];
 
     /// <summary>Another one when there are other groups.</summary>
     public long GroupsVersion { get; private set; }
 
     /// <summary>In the nodes' order.</summary>
     public SortedSet<Node> Lost { get; } = new(NodeOrder.Instance);
+
+    public Node? Find(NodeKey id) => _nodes.GetValueOrDefault(id);
 
     public void Put(RegisteredNode registered)
     {
@@ -31,6 +38,7 @@ internal sealed class NodeIndex
         var node = new Node(registered, group);
         _nodes.Add(node.Id, node);
         group.Add(node);
+        Count(group, 1);
         if (node.LostAt is not null)
             Lost.Add(node);
         foreach (var (device, job) in _holders.GetValueOrDefault(node.Id) ?? [])
@@ -42,6 +50,7 @@ internal sealed class NodeIndex
         if (!_nodes.Remove(id, out var node))
             return;
         node.Group.Remove(node);
+        Count(node.Group, -1);
         Lost.Remove(node);
         if (node.Group.Nodes.Count > 0)
             return;
@@ -85,6 +94,12 @@ internal sealed class NodeIndex
         $"{node.Name} {node.Id} {node.Epoch} {node.Usable} {node.LostAt:O} {node.CpuLeft} {node.Group.Key}: "
         + string.Join(", ", Enum.GetValues<DeviceClass>().SelectMany(kind => Enumerable.Range(0, node.Group.Profile.Count(kind)).Select(
             i => $"{node.Devices(kind).Id(i)} {node.Devices(kind).Use(i)}")));
+
+    private void Count(NodeGroup group, int nodes)
+    {
+        foreach (var kind in Enum.GetValues<DeviceClass>())
+            _registered[(int)kind] += nodes * group.Profile.Count(kind);
+    }
 
     private void Use(NodeKey id, string device, RankMemory memory, DeviceUse use)
     {

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using Cluster.Placement.Preemption;
+using Cluster.Placement.Running;
 
 namespace Cluster.Placement;
 
@@ -6,15 +8,32 @@ namespace Cluster.Placement;
 /// <param name="Starts">Who gets which devices, first come first.</param>
 /// <param name="Waiting">Why the others wait: one entry for all jobs of a queue and a shape.</param>
 /// <param name="BackingOff">How many wait out a pause after a failure.</param>
-public sealed record PlacementPlan(ImmutableArray<JobStart> Starts, ImmutableArray<WaitingShape> Waiting, int BackingOff);
+public sealed record PlacementPlan(ImmutableArray<JobStart> Starts, ImmutableArray<WaitingShape> Waiting, int BackingOff)
+{
+    /// <summary>Who is to give up all its devices, for whom, and what that loses.</summary>
+    public ImmutableArray<PreemptedJob> Preemptions { get; init; } = [];
+
+    /// <summary>Who is to go on with fewer devices or with more.</summary>
+    public ImmutableArray<JobResize> Resizes { get; init; } = [];
+
+    /// <summary>Who is promised a start later on.</summary>
+    public ImmutableArray<Reservation> Reservations { get; init; } = [];
+
+    /// <summary>Queues whose use beyond their quota, wanted by others, is another one from now on.</summary>
+    public ImmutableArray<ClusterChange.QueueUsed> Uses { get; init; } = [];
+}
 
 /// <param name="Ranks">In rank order, ranks of one node next to each other.</param>
 public sealed record JobStart(JobKey Job, ImmutableArray<PlannedRank> Ranks)
 {
     /// <summary>What becomes of the job when the plan is carried out.</summary>
     /// <param name="memory">What each of its ranks is expected to take.</param>
-    public ClusterChange Granted(RankMemory memory) =>
-        new ClusterChange.JobGranted(Job, memory, [.. Ranks.Select(rank => new GrantedDevice(rank.Node, rank.Device))]);
+    public ClusterChange Granted(RankMemory memory) => Granted(memory, null);
+
+    /// <inheritdoc cref="Granted(RankMemory)"/>
+    /// <param name="facts">What is known of it from then on.</param>
+    public ClusterChange.JobGranted Granted(RankMemory memory, RunningFacts? facts) =>
+        new(Job, memory, [.. Ranks.Select(rank => new GrantedDevice(rank.Node, rank.Device))]) { Facts = facts };
 }
 
 /// <param name="NodeEpoch">The node's, when it was chosen.</param>
@@ -23,3 +42,18 @@ public readonly record struct PlannedRank(NodeKey Node, string NodeName, long No
 /// <param name="Shape">As <see cref="DeviceNeed.Shape"/>.</param>
 /// <param name="Jobs">How many jobs wait so.</param>
 public sealed record WaitingShape(QueueKey Queue, string Shape, WaitReason Reason, int Jobs);
+
+/// <summary>A job that goes on with other devices: it restarts from its newest checkpoint.</summary>
+/// <param name="Keeps">Of those that it has.</param>
+/// <param name="Gains">Free ones; empty if it is shrunk.</param>
+/// <param name="For">Who is to have those that it does not keep; null if it grows.</param>
+/// <param name="LostDeviceSeconds">Work that is lost with it, if it writes no checkpoint more.</param>
+public sealed record JobResize(
+    JobKey Job, ImmutableArray<GrantedDevice> Keeps, ImmutableArray<PlannedRank> Gains, JobKey? For, double LostDeviceSeconds);
+
+/// <summary>A start that nobody behind the job delays.</summary>
+/// <param name="At">When the devices are expected to be free.</param>
+public sealed record Reservation(JobKey Job, QueueKey Queue, DateTimeOffset At, ImmutableArray<ReservedRanks> Ranks);
+
+/// <param name="Count">So many devices of the node, whichever.</param>
+public readonly record struct ReservedRanks(NodeKey Node, int Count);

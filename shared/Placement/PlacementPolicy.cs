@@ -5,4 +5,32 @@ namespace Cluster.Placement;
 /// How long devices may stand idle for a job that something befell: in the last part, so long, of its pause after a failure, and from the
 /// loss of a node that it needs.
 /// </param>
-public sealed record PlacementPolicy(TimeSpan LongestHold);
+public sealed record PlacementPolicy(TimeSpan LongestHold)
+{
+    /// <summary>After it, use beyond a quota that others waited for counts half. A day: who filled the cluster by night waits by day.</summary>
+    public TimeSpan HalfLife { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>How much past use counts against present use; 0: not at all.</summary>
+    public double PastUseWeight { get; init; } = 1;
+
+    /// <summary>The time that a job gets to write a checkpoint before its devices are taken.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long after its devices were last made more or fewer a job may get more: each time costs it a restart.</summary>
+    public TimeSpan BetweenResizes { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>When one is expected to end that should have ended.</summary>
+    public TimeSpan Overdue { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>The most running jobs that a cycle looks at for reservations and preemptions; what is left is not settled then.</summary>
+    public int SearchWork { get; init; } = 20_000;
+
+    /// <summary>The most sets of victims that are tried for one job beyond the first that fits.</summary>
+    public int VictimSets { get; init; } = 2_000;
+
+    /// <summary>The most starts that are promised in a cycle; the cost of each start grows with them.</summary>
+    public int Reservations { get; init; } = 64;
+
+    /// <summary>The most steps that each way of a forecast takes; who has not started by then is not settled.</summary>
+    public int ForecastWork { get; init; } = 500_000;
+}

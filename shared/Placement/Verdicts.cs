@@ -8,7 +8,7 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
 
     public Verdict Judge(Shape shape)
     {
-        var need = shape.Need;
+        var need = shape.Need.AtFewest();
         if (!Feasibility.Suffices(need, Registered(_ => true)))
             return new Verdict(false, new WaitReason(WaitCause.Infeasible, Feasibility.Describe(need, [.. Registered(_ => true)])));
         var (unclaimed, idle, total) = free.Count(shape);
@@ -30,6 +30,15 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
         return new Verdict(true, new WaitReason(
             idle >= need.Devices ? WaitCause.WaitingForMemory : WaitCause.WaitingForDevices, words + memory));
     }
+
+    /// <summary>Of a job for which others are about to release devices.</summary>
+    public static WaitReason MakesRoom(DeviceNeed need) => new(
+        WaitCause.WaitingForRelease,
+        $"waits until jobs have released {(need.Fewest == 1 ? "the device" : $"the {need.Fewest} devices")} that it is promised");
+
+    /// <summary>Of a job for which the cycle had too little work left.</summary>
+    public static WaitReason NotSettled(WaitReason reason) =>
+        new(WaitCause.NotSettled, $"{reason.Words}; whether more can be done for it is not settled yet");
 
     private static string Available(int free, int all) => (free, all) switch
     {

@@ -36,6 +36,18 @@ public enum WaitCause
 
     /// <summary>The registered cluster could never run it.</summary>
     Infeasible = 5,
+
+    /// <summary>Its queue has all that it may have, or other queues do not lend what is idle.</summary>
+    WaitingForQuota = 6,
+
+    /// <summary>Its owner has all devices that one owner may have in the queue.</summary>
+    WaitingForOwnerLimit = 7,
+
+    /// <summary>Other jobs are about to release devices for it.</summary>
+    WaitingForRelease = 8,
+
+    /// <summary>The cycle's work was done before it was found what could be done for it.</summary>
+    NotSettled = 9,
 }
 
 public static class WaitCauses
@@ -49,6 +61,10 @@ public static class WaitCauses
         WaitCause.WaitingForNode => "waiting_for_node",
         WaitCause.BackingOff => "backing_off",
         WaitCause.Infeasible => "infeasible",
+        WaitCause.WaitingForQuota => "waiting_for_quota",
+        WaitCause.WaitingForOwnerLimit => "waiting_for_owner_limit",
+        WaitCause.WaitingForRelease => "waiting_for_release",
+        WaitCause.NotSettled => "not_settled",
         _ => throw new ArgumentOutOfRangeException(nameof(cause), cause, "no such cause"),
     };
 }

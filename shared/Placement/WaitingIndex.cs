@@ -1,17 +1,27 @@
+using Cluster.Placement.Queues;
+
 namespace Cluster.Placement;
 
 /// <summary>Waiting jobs by queue and shape.</summary>
-internal sealed class WaitingIndex
+internal sealed class WaitingIndex(QueueTree queues)
 {
     private readonly Dictionary<JobKey, WaitingBucket> _bucketOf = [];
     private readonly Dictionary<JobKey, WaitingJob> _jobs = [];
-    private readonly Dictionary<(QueueKey Queue, string Shape), WaitingBucket> _buckets = [];
+    private readonly Dictionary<BucketKey, WaitingBucket> _buckets = [];
     private readonly Dictionary<string, Shape> _shapes = [];
     private readonly SortedSet<WaitingJob> _withPause = new(ByPauseEnd.Instance);
+    private readonly SortedSet<WaitingJob> _restarting = new(QueueOrder.Instance);
 
     public int Count => _jobs.Count;
 
     public IReadOnlyCollection<WaitingBucket> Buckets => _buckets.Values;
+
+    public IReadOnlyCollection<WaitingJob> Jobs => _jobs.Values;
+
+    /// <summary>Those that had devices when they failed, first come first.</summary>
+    public IReadOnlyCollection<WaitingJob> Restarting => _restarting;
+
+    public WaitingBucket BucketOf(WaitingJob job) => _bucketOf[job.Id];
 
     public void Put(WaitingJob job)
     {
@@ -22,6 +32,8 @@ internal sealed class WaitingIndex
         _bucketOf.Add(job.Id, bucket);
         if (job.NotBefore is not null)
             _withPause.Add(job);
+        if (job.Own.Length > 0)
+            _restarting.Add(job);
     }
 
     public void Remove(JobKey id)
@@ -30,10 +42,11 @@ internal sealed class WaitingIndex
             return;
         bucket.Jobs.Remove(job);
         _withPause.Remove(job);
+        _restarting.Remove(job);
         if (bucket.Jobs.Count > 0)
             return;
-        _buckets.Remove((bucket.Queue, bucket.Shape.Key));
-        if (--bucket.Shape.Queues == 0)
+        _buckets.Remove(bucket.Key);
+        if (--bucket.Shape.Buckets == 0)
             _shapes.Remove(bucket.Shape.Key);
     }
 
@@ -45,22 +58,26 @@ internal sealed class WaitingIndex
         _withPause.Reverse().TakeWhile(job => job.Pauses(now)).CountBy(job => _bucketOf[job.Id]).ToDictionary();
 
     public string Describe() => string.Join(
-        '\n', _buckets.Values.OrderBy(b => b.Queue.Name, StringComparer.Ordinal).ThenBy(b => b.Shape.Key, StringComparer.Ordinal).Select(
-            b => $"{b.Queue} {b.Shape.Key}: {string.Join(", ", b.Jobs.Select(Words))}"));
+        '\n', _buckets.Values.OrderBy(b => b.Key.ToString(), StringComparer.Ordinal).Select(
+            b => $"{b.Key} in {b.Line.Key}: {string.Join(", ", b.Jobs.Select(Words))}"));
 
     private static string Words(WaitingJob job) =>
         $"{job.Id} {job.Priority} {job.Age:O} {job.NotBefore:O} "
-        + $"[{string.Join(' ', job.Avoid.Select(n => n.ToString()).Order(StringComparer.Ordinal))}]";
+        + $"[{string.Join(' ', job.Avoid.Select(n => n.ToString()).Order(StringComparer.Ordinal))}] "
+        + $"{job.Owner} {job.Runtime} {string.Join(' ', job.Own)} "
+        + string.Join(' ', job.YieldedTo.Select(j => j.ToString()).Order(StringComparer.Ordinal));
 
     private WaitingBucket BucketFor(WaitingJob job)
     {
-        var key = job.Need.Shape();
-        if (_buckets.TryGetValue((job.Queue, key), out var bucket))
+        var line = queues.LineOf(job.Queue);
+        var owner = line.Path.Any(queue => queue.LimitsOwners) ? job.Owner : "";
+        var key = new BucketKey(job.Queue, job.Need.Shape(), BucketKey.ClassOf(job), owner);
+        if (_buckets.TryGetValue(key, out var bucket))
             return bucket;
-        if (!_shapes.TryGetValue(key, out var shape))
-            _shapes.Add(key, shape = new Shape(key, job.Need));
-        shape.Queues++;
-        _buckets.Add((job.Queue, key), bucket = new WaitingBucket(job.Queue, shape));
+        if (!_shapes.TryGetValue(key.Shape, out var shape))
+            _shapes.Add(key.Shape, shape = new Shape(key.Shape, job.Need));
+        shape.Buckets++;
+        _buckets.Add(key, bucket = new WaitingBucket(key, shape, line));
         return bucket;
     }
 

@@ -1,3 +1,6 @@
+using System.Collections.Immutable;
+using Cluster.Placement.Running;
+
 namespace Cluster.Placement;
 
 /// <summary>A job that waits for devices.</summary>
@@ -8,8 +11,23 @@ namespace Cluster.Placement;
 public sealed record WaitingJob(
     JobKey Id, QueueKey Queue, DeviceNeed Need, int Priority, DateTimeOffset Age, DateTimeOffset? NotBefore, IReadOnlySet<NodeKey> Avoid)
 {
+    /// <summary>Whose limit its devices count in.</summary>
+    public string Owner { get; init; } = "";
+
+    /// <summary>How long it runs; null: not known, and it may run for ever.</summary>
+    public ExpectedRuntime? Runtime { get; init; }
+
+    /// <summary>After a failure: the devices that it had, in rank order. It starts on them again before anybody else gets them.</summary>
+    public ImmutableArray<GrantedDevice> Own { get; init; } = [];
+
+    /// <summary>Jobs for which it was preempted: it preempts none of them in its turn.</summary>
+    public ImmutableHashSet<JobKey> YieldedTo { get; init; } = [];
+
     /// <summary>Whether it waits out its pause after a failure.</summary>
     public bool Pauses(DateTimeOffset now) => NotBefore > now;
+
+    /// <summary>When it has ended if it starts now.</summary>
+    internal DateTimeOffset EndIfStarted(DateTimeOffset now) => Runtime is { } runtime ? now + runtime.Late : DateTimeOffset.MaxValue;
 }
 
 /// <summary>Who comes first: priority, a larger number first; then age; then id, so that every scheduler sorts alike.</summary>

@@ -1,3 +1,5 @@
+using Cluster.Placement.Queues;
+
 namespace Cluster.Placement.Tests;
 
 /// <summary>What is true of a cluster at a moment: what a store would hold, read in one go.</summary>
@@ -9,6 +11,10 @@ internal sealed class ClusterPicture
 
     public Dictionary<JobKey, ClusterChange.JobGranted> Granted { get; } = [];
 
+    public Dictionary<QueueKey, QueueSpec> Queues { get; } = [];
+
+    public Dictionary<QueueKey, PastUse> Uses { get; } = [];
+
     /// <summary>A state built at once.</summary>
     public ClusterState Read()
     {
@@ -19,6 +25,10 @@ internal sealed class ClusterPicture
             state.Apply(granted);
         foreach (var job in Waiting.Values)
             state.Apply(new ClusterChange.JobQueued(job));
+        foreach (var (queue, use) in Uses)
+            state.Apply(new ClusterChange.QueueUsed(queue, use));
+        foreach (var queue in Queues.Values)
+            state.Apply(new ClusterChange.QueueChanged(queue));
         return state;
     }
 
@@ -47,6 +57,16 @@ internal sealed class ClusterPicture
                 return true;
             case ClusterChange.NodeRemoved removed:
                 Nodes.Remove(removed.Node);
+                return true;
+            case ClusterChange.QueueChanged changed:
+                Queues[changed.Queue.Key] = changed.Queue;
+                return true;
+            case ClusterChange.QueueRemoved removed:
+                Queues.Remove(removed.Queue);
+                Uses.Remove(removed.Queue);
+                return true;
+            case ClusterChange.QueueUsed used:
+                Uses[used.Queue] = used.Use;
                 return true;
             default:
                 throw new ArgumentException($"{change.GetType().Name} is no change", nameof(change));

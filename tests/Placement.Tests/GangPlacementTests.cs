@@ -232,5 +232,8 @@ public sealed class GangPlacementTests
     /// <summary>Programs tell jobs apart by them: none changes.</summary>
     [Fact]
     public void Codes_AreStable() => Enum.GetValues<WaitCause>().Select(cause => cause.Code()).ShouldBe(
-        ["waiting_for_devices", "waiting_for_memory", "waiting_for_turn", "waiting_for_node", "backing_off", "infeasible"]);
+        [
+            "waiting_for_devices", "waiting_for_memory", "waiting_for_turn", "waiting_for_node", "backing_off", "infeasible",
+            "waiting_for_quota", "waiting_for_owner_limit", "waiting_for_release", "not_settled",
+        ]);
 }

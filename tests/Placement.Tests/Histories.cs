@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Cluster.Placement.Queues;
+using Cluster.Placement.Running;
 using CsCheck;
 
 namespace Cluster.Placement.Tests;
@@ -53,6 +55,56 @@ internal static class Histories
         (2, Granted),
         (2, Gen.Int[0, Jobs - 1].Select(ClusterChange (job) => new ClusterChange.JobEnded(JobOf(job)))),
         (1, Gen.Int[0, Nodes - 1].Select(ClusterChange (node) => new ClusterChange.NodeRemoved(NodeOf(node)))));
+
+    private static readonly Gen<DateTimeOffset?> Times = Gen.Int[-5, 40].Select(
+        DateTimeOffset? (minutes) => minutes < 0 ? null : ClusterBuilder.Now.AddMinutes(minutes - 20));
+
+    private static readonly Gen<RunningFacts> Facts = Gen.Select(
+        Gen.Int[0, 4], Gen.Int[0, 2], Needs, Times, Times, Gen.Int[0, 30], Gen.Int[0, 2],
+        (queue, priority, need, committed, end, minutes, least) => new RunningFacts(
+            new QueueKey($"q{queue}"), $"owner-{priority}", priority, ClusterBuilder.Now.AddMinutes(-minutes))
+        {
+            Need = least == 0 ? need with { MinDevices = 1 } : null,
+            CommittedAt = committed,
+            MinRuntime = TimeSpan.FromMinutes(least * 5),
+            End = end is { } likely ? new Estimate(likely, likely.AddMinutes(least)) : null,
+        });
+
+    private static readonly Gen<ClusterChange> Queues = Gen.Select(
+        Gen.Int[0, 3], Gen.Int[-2, 3], Gen.Int[1, 3], Gen.Int[-1, 8], Gen.Int[-3, 8], Gen.Int[-3, 8], Gen.Int[-3, 6],
+        ClusterChange (queue, parent, weight, nominal, borrowing, lending, owner) => new ClusterChange.QueueChanged(
+            new QueueSpec(new QueueKey($"q{queue}"), parent < 0 ? null : new QueueKey($"q{parent}"))
+            {
+                Weight = weight,
+                Quotas = nominal < 0 ? ImmutableDictionary<DeviceClass, Quota>.Empty
+                    : ImmutableDictionary<DeviceClass, Quota>.Empty.Add(
+                        (DeviceClass)(weight % 2), new Quota(nominal, borrowing < 0 ? null : borrowing, lending < 0 ? null : lending)),
+                OwnerLimits = owner < 0 ? ImmutableDictionary<DeviceClass, int>.Empty
+                    : ImmutableDictionary<DeviceClass, int>.Empty.Add((DeviceClass)(weight % 2), owner),
+            }));
+
+    private static readonly Gen<ClusterChange> Known = Gen.Select(
+        Granted, Facts, ClusterChange (granted, facts) => (ClusterChange.JobGranted)granted with { Facts = facts });
+
+    // With a runtime, devices of its own, or a range of devices.
+    private static readonly Gen<ClusterChange> Detailed = Gen.Select(
+        Queued, Gen.Int[-1, 30], Gen.Int[0, 3], Granted, Gen.Int[0, 2], ClusterChange (job, minutes, least, own, owner) => new ClusterChange.JobQueued(job with
+        {
+            Need = job.Need with { MinDevices = Math.Min(least, job.Need.Devices) },
+            Runtime = minutes < 0 ? null : new(TimeSpan.FromMinutes(minutes), TimeSpan.FromMinutes(minutes)),
+            Own = job.NotBefore is null ? [] : ((ClusterChange.JobGranted)own).Devices,
+            Owner = $"owner-{owner}",
+        }));
+
+    private static readonly Gen<ClusterChange> AllChanges = Gen.Frequency(
+        (12, Changes), (6, Detailed), (6, Known), (3, Queues),
+        (1, Gen.Int[0, 3].Select(ClusterChange (queue) => new ClusterChange.QueueRemoved(new QueueKey($"q{queue}")))),
+        (1, Gen.Select(Gen.Int[0, 3], Gen.Int[0, 8], Gen.Int[0, 8], ClusterChange (queue, mean, rate) => new ClusterChange.QueueUsed(
+            new QueueKey($"q{queue}"), new PastUse(ClusterBuilder.Now.AddHours(-mean), new DeviceCounts(mean, 0), new DeviceCounts(0, rate))))));
+
+    /// <summary>The same with queues, and with what is known of running jobs.</summary>
+    public static Gen<ClusterChange?[]> WithQueues { get; } = Gen.Frequency(
+        (10, AllChanges.Select(ClusterChange? (change) => change)), (1, Gen.Const((ClusterChange?)null))).Array[0, 60];
 
     /// <summary>Changes; null: the plan of that moment is carried out.</summary>
     public static Gen<ClusterChange?[]> Any { get; } = Gen.Frequency(

@@ -1,0 +1,14 @@
+using System.Collections.Immutable;
+using Cluster.Placement.Running;
+
+namespace Cluster.Placement.Forecasts;
+
+/// <summary>When waiting jobs are expected to start.</summary>
+/// <param name="Jobs">Those that were settled, in the order in which they are expected to start.</param>
+/// <param name="NotSettled">How many wait beyond those, for which the work did not suffice or too little is known.</param>
+public sealed record Forecast(ImmutableArray<JobForecast> Jobs, int NotSettled);
+
+/// <param name="Position">Among all that wait; 1 comes first.</param>
+/// <param name="Start">When it is expected to start.</param>
+/// <param name="Sooner">What would let it start now, or sooner; empty if nothing that is known of.</param>
+public sealed record JobForecast(JobKey Job, int Position, Estimate Start, ImmutableArray<string> Sooner);

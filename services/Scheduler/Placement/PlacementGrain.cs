@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
@@ -15,12 +16,10 @@ namespace Cluster.Scheduler.Placement;
 /// when another activation has been told of changes instead.
 /// </remarks>
 internal sealed partial class PlacementGrain(
-    PlacementStore store, JobFeed feed, IOptions<PlacementOptions> options, TimeProvider time, ILogger<PlacementGrain> logger)
+    PlacementStore store, PlanCommit commit, JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options, TimeProvider time,
+    ILogger<PlacementGrain> logger)
     : Grain, IPlacementGrain
 {
-    // Each start is some round trips to the store; more at once would take connections from others.
-    private const int StartsAtOnce = 16;
-
     private ClusterState? _state;
     private Guid _keeper;
 
@@ -55,40 +54,38 @@ internal sealed partial class PlacementGrain(
     private async Task<(ClusterState State, HashSet<JobKey> Changed)> ReadAsync()
     {
         var next = Guid.NewGuid();
-        if (_state is not { } state || await store.ChangesAsync(_keeper, next, CancellationToken.None) is not { } changes)
+        if (_state is not { } state || await store.ChangesAsync(_keeper, next, CancellationToken.None) is not { } news)
         {
             _told = null;
-            changes = await store.TakeOverAsync(next, CancellationToken.None);
+            news = await store.TakeOverAsync(next, CancellationToken.None);
             state = new ClusterState();
         }
 
-        changes.ForEach(state.Apply);
+        news.Changes.ForEach(state.Apply);
         (_state, _keeper) = (state, next);
-        return (state, [.. changes.OfType<ClusterChange.JobQueued>().Select(change => change.Job.Id)]);
+        return (state, [.. news.Changes.OfType<ClusterChange.JobQueued>().Select(change => change.Job.Id)]);
     }
 
     private async Task<ImmutableArray<JobId>> StartAsync(ImmutableArray<JobStart> starts)
     {
-        var started = ImmutableArray.CreateBuilder<JobId>();
-        foreach (var some in starts.Chunk(StartsAtOnce))
-            started.AddRange((await Task.WhenAll(some.Select(TryStartAsync))).OfType<JobId>());
-        return started.DrainToImmutable();
+        var opened = await commit.CommitAsync(starts, CancellationToken.None);
+        await Task.WhenAll(opened.Select(HandOverAsync));
+        return [.. opened.Select(attempt => attempt.Job)];
     }
 
-    /// <summary>A fault of one job is its own: the others start all the same.</summary>
-    /// <returns>The job, if it starts.</returns>
-    private async Task<JobId?> TryStartAsync(JobStart start)
+    /// <summary>Gives the attempt's secret to the job's grain, which launches it when it is touched.</summary>
+    private async Task HandOverAsync(OpenedAttempt opened)
     {
-        var job = new JobId(start.Job.Value);
+        SchedulerTelemetry.QueueWait.Record(opened.Waited.TotalSeconds);
+        transitions.Tell(opened.Job, JobState.Queued, JobState.Starting, opened.Reason);
         try
         {
-            return await GrainFactory.GetGrain<IJobGrain>(job.Value).StartAsync(StartAttempt.Of(start)) ? job : null;
+            await GrainFactory.GetGrain<IJobGrain>(opened.Job.Value).StartedAsync(opened.Attempt);
         }
         catch (Exception fault)
         {
-            // Its devices stay free, and the next cycle is told what has become of it.
-            LogNotStarted(fault, job);
-            return null;
+            // The launch fails for want of the secret, and the job is queued again.
+            LogNotHandedOver(fault, opened.Job, opened.Attempt.Number);
         }
     }
 
@@ -108,6 +105,6 @@ internal sealed partial class PlacementGrain(
             feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} was placed but did not start; the next cycle decides anew")]
-    private partial void LogNotStarted(Exception fault, JobId jobId);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId}: attempt {Attempt} could not be handed over to the job's grain")]
+    private partial void LogNotHandedOver(Exception fault, JobId jobId, int attempt);
 }

@@ -24,4 +24,15 @@ public static class SchedulerTelemetry
     /// <summary>State changes of jobs, by the state that follows ("to").</summary>
     public static Counter<long> Transitions { get; } = Meter.CreateCounter<long>(
         "scheduler.job.transitions", "{transition}", "State changes of jobs, by the state that follows.");
+
+    /// <summary>Jobs stored by submits, an experiment's each by itself.</summary>
+    public static Counter<long> Submits { get; } = Meter.CreateCounter<long>("scheduler.submits", "{job}", "Jobs that were submitted.");
+
+    /// <summary>How many submits one commit stored.</summary>
+    public static Histogram<int> SubmitGroup { get; } = Meter.CreateHistogram<int>(
+        "scheduler.submit.group.size", "{submit}", "Submits stored by one commit.");
+
+    /// <summary>From when something was due for a job to when a scheduler took it up.</summary>
+    public static Histogram<double> DueLag { get; } = Meter.CreateHistogram<double>(
+        "scheduler.due_work.lag", "s", "How late due work was taken up.");
 }

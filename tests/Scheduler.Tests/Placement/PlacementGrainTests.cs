@@ -107,7 +107,7 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
         await cluster.AddNodeAsync(devices: 2);
         var broken = await cluster.SubmitAsync(AJob().WithPriority(5));
         var sound = await cluster.SubmitAsync();
-        await TestDatabase.ExecuteAsync(cluster, $$"""update jobs set spec = '{"resources": 7}' where id = '{{broken}}'""");
+        await TestDatabase.ExecuteAsync(cluster, $"update job_queue set node_labels = '[]' where job_id = '{broken}'");
 
         await cluster.ReconcileAsync();
 

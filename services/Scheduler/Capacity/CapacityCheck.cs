@@ -6,8 +6,8 @@ namespace Cluster.Scheduler.Capacity;
 
 /// <summary>Refuses what the cluster as registered, with every device free, could never run: at submit, and at validate.</summary>
 /// <remarks>
-/// What would do on a picture some seconds old is let pass, since placement looks again; before anything is refused the nodes are read anew.
-/// So a submit does not read all nodes.
+/// What would do on a picture some seconds old is let pass, since placement looks again; before anything is refused the nodes are read
+/// anew. So a submit does not read all nodes.
 /// </remarks>
 internal sealed class CapacityCheck(NodeStore nodes, TimeProvider time)
 {

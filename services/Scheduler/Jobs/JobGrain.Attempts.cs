@@ -64,8 +64,14 @@ internal sealed partial class JobGrain
             return false;
         attempt.State = AttemptState.Launched;
         _secret = null;
+        CountLaunch("launched");
+        if (attempt.Number == 1)
+            SchedulerTelemetry.SubmitToLaunch.Record((time.GetUtcNow() - record.Job.CreatedAt).TotalSeconds);
         return true;
     }
+
+    private static void CountLaunch(string result) =>
+        SchedulerTelemetry.Launches.Add(1, new KeyValuePair<string, object?>("result", result));
 
     private static Activity? StartLaunchActivity(JobRow job, int attempt)
     {
@@ -92,6 +98,7 @@ internal sealed partial class JobGrain
         record.Job.AvoidNodes = failing;
         record.Attempt!.LaunchFailed = true;
         _secret = null;
+        CountLaunch("failed");
         BeginEnding(record, reason);
         return true;
     }

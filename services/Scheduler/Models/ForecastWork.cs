@@ -5,7 +5,9 @@ using Cluster.Scheduler.Changes;
 
 namespace Cluster.Scheduler.Models;
 
-/// <summary>Finds out what memory waiting jobs will take, beside all calls; a job is placed once that is known, or known not to come.</summary>
+/// <summary>
+/// Finds out what memory waiting jobs will take, beside all calls; a job is placed once that is known, or known not to come.
+/// </summary>
 /// <remarks>
 /// What has been found out by the time that one write is over is stored by the next, together. Who begins holds a claim on the job's due
 /// work: where this process ends before it is done, the claim runs out and another scheduler begins again.

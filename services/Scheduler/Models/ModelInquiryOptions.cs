@@ -8,8 +8,8 @@ public sealed class ModelInquiryOptions
     public const string SectionName = "Models";
 
     /// <summary>
-    /// How long a job waits to hear what memory it will take; after that it is placed without. Building a network takes a second or two, on a
-    /// busy machine some more, and a node that cannot tell says so at once. More than <c>Jobs:ClaimTerm</c>, so that where the scheduler
+    /// How long a job waits to hear what memory it will take; after that it is placed without. Building a network takes a second or two, on
+    /// a busy machine some more, and a node that cannot tell says so at once. More than <c>Jobs:ClaimTerm</c>, so that where the scheduler
     /// that asks ends, another still can.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:05:00")]

@@ -16,12 +16,18 @@ namespace Cluster.Scheduler.Placement;
 /// when another activation has been told of changes instead.
 /// </remarks>
 internal sealed partial class PlacementGrain(
-    PlacementStore store, PlanCommit commit, JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options, TimeProvider time,
-    ILogger<PlacementGrain> logger)
+    PlacementStore store, PlanCommit commit, JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options,
+    TimeProvider time, ILogger<PlacementGrain> logger)
     : Grain, IPlacementGrain
 {
+    private readonly QueueGauge _gauge = new();
     private ClusterState? _state;
+    private WaitingAges _ages = new();
     private Guid _keeper;
+
+    // Of the last cycle, and the jobs of which something has become in those that were not told of.
+    private PlacementPlan? _plan;
+    private HashSet<JobKey> _changed = [];
 
     // What is written of why jobs wait; null where that is not known.
     private Dictionary<(QueueKey Queue, string Shape), WaitReason>? _told;
@@ -31,10 +37,11 @@ internal sealed partial class PlacementGrain(
     {
         try
         {
-            var (state, changed) = await ReadAsync();
-            var plan = state.Decide(time.GetUtcNow(), new PlacementPolicy(options.Value.LongestHold));
-            var started = await StartAsync(plan.Starts);
-            await TellAsync(plan, state, changed);
+            var began = time.GetTimestamp();
+            var state = await ReadAsync();
+            _plan = state.Decide(time.GetUtcNow(), new PlacementPolicy(options.Value.LongestHold));
+            var started = await StartAsync(_plan.Starts);
+            SchedulerTelemetry.CycleDuration.Record(time.GetElapsedTime(began).TotalSeconds);
             return started;
         }
         catch
@@ -44,31 +51,70 @@ internal sealed partial class PlacementGrain(
         }
     }
 
+    /// <inheritdoc/>
+    public async Task TellAsync()
+    {
+        if (_plan is not { } plan || _state is not { } state)
+            return;
+        try
+        {
+            var now = plan.Waiting.ToDictionary(w => (w.Queue, w.Shape), w => w.Reason);
+            var others = plan.Waiting.Where(w => _told?.GetValueOrDefault((w.Queue, w.Shape)) != w.Reason).ToList();
+            var gone = _told?.Keys.Where(key => !now.ContainsKey(key)).ToList() ?? [];
+            if (_told is null || others.Count > 0 || gone.Count > 0)
+                await store.WriteReasonsAsync(others, gone, keepOthers: _told is not null, CancellationToken.None);
+            _gauge.Record(plan, _ages, QueueReason.Forecast.Code, time.GetUtcNow());
+
+            var (news, changed) = (others.Select(w => (w.Queue, w.Shape)).ToHashSet(), _changed);
+            (_told, _plan, _changed) = (now, null, []);
+            if (news.Count > 0 || changed.Count > 0)
+                feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
+        }
+        catch
+        {
+            _told = null;
+            throw;
+        }
+    }
+
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        QueueGauge.Clear();
+        _gauge.Clear();
         return Task.CompletedTask;
     }
 
-    /// <returns>The state as it is now, and the jobs of which something has become.</returns>
-    private async Task<(ClusterState State, HashSet<JobKey> Changed)> ReadAsync()
+    /// <returns>The state as it is now.</returns>
+    private async Task<ClusterState> ReadAsync()
     {
         var next = Guid.NewGuid();
         if (_state is not { } state || await store.ChangesAsync(_keeper, next, CancellationToken.None) is not { } news)
         {
             _told = null;
+            _ages = new WaitingAges();
             news = await store.TakeOverAsync(next, CancellationToken.None);
             state = new ClusterState();
         }
 
-        news.Changes.ForEach(state.Apply);
+        foreach (var change in news.Changes)
+        {
+            state.Apply(change);
+            _ages.Apply(change);
+            if (change is ClusterChange.JobQueued queued)
+                _changed.Add(queued.Job.Id);
+        }
+
+        news.AwaitForecasts.ForEach(_ages.AwaitForecast);
         (_state, _keeper) = (state, next);
-        return (state, [.. news.Changes.OfType<ClusterChange.JobQueued>().Select(change => change.Job.Id)]);
+        return state;
     }
 
     private async Task<ImmutableArray<JobId>> StartAsync(ImmutableArray<JobStart> starts)
     {
+        if (starts.IsEmpty)
+            return [];
+        var began = time.GetTimestamp();
         var opened = await commit.CommitAsync(starts, CancellationToken.None);
+        SchedulerTelemetry.CommitDuration.Record(time.GetElapsedTime(began).TotalSeconds);
         await Task.WhenAll(opened.Select(HandOverAsync));
         return [.. opened.Select(attempt => attempt.Job)];
     }
@@ -87,22 +133,6 @@ internal sealed partial class PlacementGrain(
             // The launch fails for want of the secret, and the job is queued again.
             LogNotHandedOver(fault, opened.Job, opened.Attempt.Number);
         }
-    }
-
-    /// <summary>Writes what has changed of why jobs wait, and wakes who watches those.</summary>
-    private async Task TellAsync(PlacementPlan plan, ClusterState state, HashSet<JobKey> changed)
-    {
-        var now = plan.Waiting.ToDictionary(w => (w.Queue, w.Shape), w => w.Reason);
-        var others = plan.Waiting.Where(w => _told?.GetValueOrDefault((w.Queue, w.Shape)) != w.Reason).ToList();
-        var gone = _told?.Keys.Where(key => !now.ContainsKey(key)).ToList() ?? [];
-        if (_told is null || others.Count > 0 || gone.Count > 0)
-            await store.WriteReasonsAsync(others, gone, keepOthers: _told is not null, CancellationToken.None);
-        _told = now;
-        QueueGauge.Record(plan);
-
-        var news = others.Select(w => (w.Queue, w.Shape)).ToHashSet();
-        if (news.Count > 0 || changed.Count > 0)
-            feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId}: attempt {Attempt} could not be handed over to the job's grain")]

@@ -90,7 +90,9 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         database.WithEntitiesAsync(async (context, token) =>
         {
             await using var transaction = await context.Database.BeginTransactionAsync(IsolationLevel.RepeatableRead, token);
-            await context.Database.ExecuteSqlAsync($"lock table placement_keeper in exclusive mode", token);
+            // It need not outlive a fall of Postgres: then the token is an older one, and everything is read anew.
+            await context.Database.ExecuteSqlAsync(
+                $"set local synchronous_commit = off; lock table placement_keeper in exclusive mode", token);
             var result = await read(context, token);
             await transaction.CommitAsync(token);
             return result;
@@ -113,8 +115,8 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         var which = ids is null ? "true" : "job_id = any($1)";
         await using var command = new NpgsqlCommand(
             $"""
-            select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels, data_set,
-                cpu_bytes, gpu_bytes, forecast_until is not null
+            select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
+                data_set, cpu_bytes, gpu_bytes, forecast_until is not null
             from job_queue where state = 'Queued' and {which}
             """, connection);
         if (ids is not null)

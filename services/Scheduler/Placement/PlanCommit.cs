@@ -102,6 +102,8 @@ internal sealed partial class PlanCommit(
         parameters.Add(new() { Value = ranks.Select(each => each.Rank.NodeEpoch).ToArray() });
         parameters.Add(new() { Value = ranks.Select(each => each.Rank.Device).ToArray() });
         parameters.Add(new() { Value = now + options.Value.RetryInterval });
+        // Once a connection; planning it takes longer than running it.
+        await command.PrepareAsync(cancellationToken);
 
         var secrets = starts.ToDictionary(each => each.Start.Job.Value, each => each.Secret);
         var opened = ImmutableArray.CreateBuilder<OpenedAttempt>();

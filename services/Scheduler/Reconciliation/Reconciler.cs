@@ -29,8 +29,11 @@ internal sealed partial class Reconciler(
     /// <summary>A placement cycle, and the launch of what it started.</summary>
     public async Task PlaceAsync(Func<JobId, long, Task> touch)
     {
-        var started = await grains.GetGrain<IPlacementGrain>(0).RunCycleAsync();
-        await Task.WhenAll(started.Select(job => touch(job, 0)));
+        var placement = grains.GetGrain<IPlacementGrain>(0);
+        var started = await placement.RunCycleAsync();
+        // Launches first.
+        var touching = Task.WhenAll(started.Select(job => touch(job, 0)));
+        await Task.WhenAll(touching, placement.TellAsync());
     }
 
     /// <summary>Lets a job do what is due. A failure is logged: it is due again when its claim has run out.</summary>

@@ -4,11 +4,12 @@ using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
-using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Submissions;
 
-/// <summary>Takes jobs in: checks what the cluster could never run, settles what a job begins with, stores it and tells who is to act.</summary>
+/// <summary>
+/// Takes jobs in: checks what the cluster could never run, settles what a job begins with, stores it and tells who is to act.
+/// </summary>
 internal sealed class JobIntake(
     SubmissionGroups groups, SubmissionStore store, SubmissionChecks checks, ForecastWork forecasts, JobTransitions transitions,
     ReconcileSignal signal)

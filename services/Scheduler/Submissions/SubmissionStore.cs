@@ -1,6 +1,8 @@
 using Cluster.Contracts;
+using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf;
@@ -9,7 +11,9 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Submissions;
 
-/// <summary>The one way in which jobs come into the store: any number of them, each with its first event and its row in the queue.</summary>
+/// <summary>
+/// The one way in which jobs come into the store: any number of them, each with its first event and its row in the queue.
+/// </summary>
 internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOptions> options)
 {
     private const string Insert =
@@ -85,7 +89,9 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         await using var command = new NpgsqlCommand(Insert, connection);
         AddExperiments(command.Parameters, submissions);
         AddJobs(command.Parameters, [.. submissions.SelectMany(submission => submission.Jobs)]);
-        command.Parameters.Add(new() { Value = Cluster.Placement.QueueKey.Default.Name });
+        command.Parameters.Add(new() { Value = QueueKey.Default.Name });
+        // Once a connection; planning it takes longer than running it.
+        await command.PrepareAsync(cancellationToken);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var stored = new HashSet<Guid>();
         while (await reader.ReadAsync(cancellationToken))
@@ -95,7 +101,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
 
     private static void AddExperiments(NpgsqlParameterCollection parameters, IEnumerable<Submission> submissions)
     {
-        var experiments = submissions.Select(submission => submission.Experiment).OfType<Experiments.ExperimentRow>().ToList();
+        var experiments = submissions.Select(submission => submission.Experiment).OfType<ExperimentRow>().ToList();
         Add(parameters, experiments, e => e.Id);
         Add(parameters, experiments, e => e.Owner);
         Add(parameters, experiments, e => e.RequestId);

@@ -10,7 +10,7 @@ using Grpc.Core;
 
 namespace Cluster.Scheduler.Api;
 
-/// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
+/// <summary>Jobs over gRPC: requests are checked here, stored or acted on by the job's grain, and answered from Postgres.</summary>
 internal sealed class JobsEndpoint(
     IGrainFactory grains, JobIntake intake, SubmissionChecks checks, JobQueries queries, JobLookup lookup, ExperimentLookup experiments,
     JobWatch watch, TimeProvider time)

@@ -88,7 +88,8 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
     {
         await using var command = new NpgsqlCommand(Insert, connection);
         AddExperiments(command.Parameters, submissions);
-        AddJobs(command.Parameters, [.. submissions.SelectMany(submission => submission.Jobs)]);
+        // In one order, so that two schedulers that are sent the same cannot wait for each other.
+        AddJobs(command.Parameters, [.. submissions.SelectMany(submission => submission.Jobs).OrderBy(job => job.Id.Value)]);
         command.Parameters.Add(new() { Value = QueueKey.Default.Name });
         // Once a connection; planning it takes longer than running it.
         await command.PrepareAsync(cancellationToken);

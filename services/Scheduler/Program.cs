@@ -12,6 +12,7 @@ using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Runs;
+using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Telemetry;
 using Orleans.Runtime;
 
@@ -58,6 +59,7 @@ internal static class Program
         builder.Services.AddExperiments();
         builder.Services.AddNodes(builder.Configuration);
         builder.Services.AddModels(builder.Configuration);
+        builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);

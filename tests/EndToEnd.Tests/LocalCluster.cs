@@ -54,7 +54,7 @@ public sealed class LocalCluster : IAsyncLifetime
         // As in many offices, and nothing answers there: no part of a cluster on one machine asks a proxy for another.
         _environment["http_proxy"] = _environment["https_proxy"] = _environment["all_proxy"] = "http://127.0.0.1:9";
         // Several trainers may start at once on the few cores: what memory a job takes is then heard late, and a test wants to hear it.
-        _environment["Models__SubmitPatience"] = "00:00:20";
+        _environment["Models__ForecastPatience"] = "00:05:00";
         (await RunAsync(["up", "--schedulers", $"{Schedulers}"], cancellationToken)).MustSucceed();
         _channel = GrpcChannel.ForAddress(GrpcAddress, new GrpcChannelOptions { HttpHandler = new TokenHandler(Token) });
     }

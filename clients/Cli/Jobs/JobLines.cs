@@ -14,7 +14,7 @@ internal static class JobLines
         if (job.Reason.Length > 0)
             parts.Add(job.Reason);
         if (job.Queue is { Position: > 0 } queue)
-            parts.Add($"position {queue.Position}");
+            parts.Add(Words.Position(queue));
         return parts.Count == 0 ? job.State.Word() : $"{job.State.Word()} ({string.Join("; ", parts)})";
     }
 

@@ -54,7 +54,7 @@ internal static class JobView
         if (job.Reason.Length > 0)
             parts.Add(job.Reason);
         if (job.Queue is { Position: > 0 } queue)
-            parts.Add($"position {queue.Position}");
+            parts.Add(Words.Position(queue));
         if (job.Restarts > 0)
             parts.Add($"restarts {job.Restarts}");
         if (job.Placement.Count > 0)

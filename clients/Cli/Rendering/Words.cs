@@ -56,6 +56,9 @@ internal static class Words
         string.Join(", ", placement.OrderBy(rank => rank.Rank).Select(rank => $"{rank.NodeName} {rank.Device}"));
 
     /// <summary>"2/5": the epoch under way.</summary>
+    /// <summary>"position 3"; the line is counted only so far: "position 1000 or later".</summary>
+    public static string Position(QueueStanding queue) => $"position {queue.Position}{(queue.OrLater ? " or later" : "")}";
+
     public static string Epoch(Progress progress) => Of(progress.Epoch, progress.Epochs);
 
     /// <summary>"312/2150"; the first alone where the total is not known.</summary>

@@ -6,21 +6,22 @@ using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Submissions;
 using Grpc.Core;
 
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Experiments over gRPC.</summary>
 internal sealed class ExperimentsEndpoint(
-    IGrainFactory grains, ExperimentSubmission submission, ExperimentStore store, ExperimentLookup lookup, ExperimentWatch watch,
-    InitialCheckpoint initial)
+    IGrainFactory grains, ExperimentIntake intake, SubmissionChecks checks, ExperimentStore store, ExperimentLookup lookup,
+    ExperimentWatch watch)
     : ExperimentService.ExperimentServiceBase
 {
     public override async Task<SubmitExperimentResponse> SubmitExperiment(SubmitExperimentRequest request, ServerCallContext context)
     {
         RequestText.CheckRequestId(request.RequestId, "experiment");
         var plan = ExperimentFile.Parse(request.Yaml);
-        var id = await submission.SubmitAsync(
+        var id = await intake.SubmitAsync(
             plan, request.Yaml, Caller.Of(context).Owner, request.RequestId, request.WaitForCapacity, context.CancellationToken);
         var stored = await GetAsync(id, context.CancellationToken);
         var page = Jobs(stored, after: 0);
@@ -35,8 +36,7 @@ internal sealed class ExperimentsEndpoint(
     public override async Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
     {
         var plan = ExperimentFile.Parse(request.Yaml);
-        plan = await initial.PinAsync(plan, context.CancellationToken);
-        await submission.CheckAsync(plan, waitForCapacity: false, context.CancellationToken);
+        plan = await checks.ValidateAsync(plan, context.CancellationToken);
         return new ValidateExperimentResponse
         {
             Name = plan.Name,

@@ -3,19 +3,17 @@ using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
-using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Persistence;
-using Google.Protobuf;
+using Cluster.Scheduler.Submissions;
 using Grpc.Core;
 
 namespace Cluster.Scheduler.Api;
 
-/// <summary>Jobs over gRPC: requests are checked here, acted on by the job's grain, and answered from Postgres.</summary>
+/// <summary>Jobs over gRPC: requests are checked here, stored or acted on by the job's grain, and answered from Postgres.</summary>
 internal sealed class JobsEndpoint(
-    IGrainFactory grains, JobQueries queries, JobLookup lookup, ExperimentLookup experiments, JobWatch watch, CapacityCheck capacity,
-    MemoryForecast forecast, InitialCheckpoint initial)
+    IGrainFactory grains, JobIntake intake, SubmissionChecks checks, JobQueries queries, JobLookup lookup, ExperimentLookup experiments,
+    JobWatch watch, TimeProvider time)
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
@@ -35,15 +33,10 @@ internal sealed class JobsEndpoint(
             _ => throw NoJob(),
         };
 
-        var memory = await forecast.OfAsync(spec, context.CancellationToken);
-        var id = JobIds.ForRequest(caller.Owner, request.RequestId);
-        var span = Activity.Current;
-        span?.SetTag("cluster.job.id", id.ToString());
-        var command = new SubmitJob(
-            request.RequestId, caller.Owner, JsonFormatter.Default.Format(spec), span?.Id ?? "", span?.TraceStateString ?? "",
-            request.WaitForCapacity, memory is null ? "" : JsonFormatter.Default.Format(memory));
-        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).SubmitAsync(command));
-        return new SubmitJobResponse { Job = await GetAsync(id, context.CancellationToken) };
+        var submission = JobSubmission.Of(caller.Owner, request.RequestId, spec, request.WaitForCapacity, time.GetUtcNow());
+        Activity.Current?.SetTag("cluster.job.id", submission.Id.ToString());
+        var submitted = await intake.SubmitAsync(submission, context.CancellationToken);
+        return new SubmitJobResponse { Job = submitted ?? await GetAsync(submission.Id, context.CancellationToken) };
     }
 
     public override async Task<ValidateJobResponse> ValidateJob(ValidateJobRequest request, ServerCallContext context)
@@ -54,8 +47,7 @@ internal sealed class JobsEndpoint(
             ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
             _ => throw NoJob(),
         };
-        spec = await initial.PinAsync(spec, context.CancellationToken);
-        await capacity.EnsureFitsAsync(spec, await forecast.OfAsync(spec, context.CancellationToken), context.CancellationToken);
+        spec = await checks.ValidateAsync(spec, context.CancellationToken);
         return new ValidateJobResponse { Spec = spec, Warnings = { JobSpecWarnings.Of(spec) } };
     }
 

@@ -21,6 +21,8 @@ internal sealed class AttemptRow
     public DateTimeOffset? EndedAt { get; set; }
     public string Reason { get; set; } = "";
     public bool LaunchFailed { get; set; }
+
+    public AttemptRow Copy() => (AttemptRow)MemberwiseClone();
 }
 
 internal sealed class DeviceGrantRow
@@ -40,6 +42,8 @@ internal sealed class DeviceGrantRow
     public int? ExitSignal { get; set; }
     public string ExitMessage { get; set; } = "";
     public DateTimeOffset? ReleasedAt { get; set; }
+
+    public DeviceGrantRow Copy() => (DeviceGrantRow)MemberwiseClone();
 }
 
 internal static class AttemptTables

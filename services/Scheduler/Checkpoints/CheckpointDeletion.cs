@@ -32,7 +32,7 @@ public sealed class CheckpointDeletion([FromKeyedServices(StorePool.Bulk)] Clust
         await using var command = new NpgsqlCommand(
             """
             select id from jobs
-            where state not in ('Succeeded', 'Failed', 'Cancelled') and (id = $2 or spec->'initFrom'->>'checkpoint' = $1::text)
+            where state not in ('Succeeded', 'Failed', 'Cancelled') and (id = $2 or initial_checkpoint = $1)
             order by id = $2 desc limit 1
             """, connection)
         {

@@ -95,7 +95,7 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
     {
         var ids = checkpoints.Select(c => c.JobId).OfType<Guid>().Distinct().ToArray();
         var jobs = await context.Database
-            .SqlQuery<SourceJob>($"select id as \"Id\", name as \"Name\", spec->>'model' as \"Model\" from jobs where id = any({ids})")
+            .SqlQuery<SourceJob>($"select id as \"Id\", name as \"Name\", spec as \"Spec\" from jobs where id = any({ids})")
             .ToDictionaryAsync(job => job.Id, cancellationToken);
         return checkpoints.ConvertAll(c => ToCheckpoint(c, c.JobId is { } job ? jobs[job] : null));
     }
@@ -113,7 +113,7 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
             CreatedAt = row.CreatedAt.ToTimestamp(),
             Bytes = row.Bytes,
             Owner = row.Owner,
-            Model = job is null ? row.ImportedModel : JsonColumn.Read<ModelSpec>(job.Model),
+            Model = job is null ? row.ImportedModel : MessageColumn.Read<JobSpec>(job.Spec).Model,
             Source = job?.Name ?? row.ImportedFile,
         };
         if (row.ValidationAccuracy is { } accuracy)
@@ -122,6 +122,5 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
     }
 
     /// <summary>What of a job is told with its checkpoints.</summary>
-    /// <param name="Model">Protobuf's JSON.</param>
-    private sealed record SourceJob(Guid Id, string Name, string Model);
+    private sealed record SourceJob(Guid Id, string Name, byte[] Spec);
 }

@@ -27,12 +27,10 @@ public sealed class CheckpointRetention(
                                 row_number() over (order by validation_accuracy desc nulls last, step) as rank
                             from checkpoints where job_id = $1) standing
                         where c.job_id = $1 and j.id = $1 and standing.id = c.id
-                            and standing.age > greatest(1, coalesce((j.spec->'checkpoints'->>'keepLatest')::integer, 1))
-                            and not (coalesce((j.spec->'checkpoints'->>'keepBest')::boolean, false)
-                                and standing.rank = 1 and c.validation_accuracy is not null)
+                            and standing.age > j.keep_latest
+                            and not (j.keep_best and standing.rank = 1 and c.validation_accuracy is not null)
                             and not exists (select 1 from jobs later
-                                where later.spec->'initFrom'->>'checkpoint' = c.id::text
-                                    and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
+                                where later.initial_checkpoint = c.id and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
                         """)
                     {
                         Parameters = { new() { Value = job.Value } },

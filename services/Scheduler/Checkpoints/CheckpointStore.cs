@@ -51,7 +51,7 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
             await using var command = new NpgsqlCommand(
                 """
                 select manifest from checkpoints c where c.id = $1
-                    and (c.job_id = $2 or exists (select 1 from jobs j where j.id = $2 and j.spec->'initFrom'->>'checkpoint' = c.id::text))
+                    and (c.job_id = $2 or exists (select 1 from jobs j where j.id = $2 and j.initial_checkpoint = c.id))
                 """, connection)
             {
                 Parameters = { new() { Value = checkpoint }, new() { Value = job.Value } },
@@ -59,21 +59,6 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
             return await command.ExecuteScalarAsync(token) is byte[] manifest
                 ? CheckpointManifest.Parser.ParseFrom(manifest)
                 : throw new CheckpointNotFoundException($"job {job} has no checkpoint {checkpoint}");
-        }, cancellationToken);
-
-    /// <summary>The checkpoint that a new attempt resumes from.</summary>
-    /// <returns>Null when the job has none.</returns>
-    internal Task<ResumePoint?> NewestAsync(JobId job, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                "select id, step from checkpoints where job_id = $1 and kind = 'Weights' order by step desc, created_at desc limit 1",
-                connection)
-            {
-                Parameters = { new() { Value = job.Value } },
-            };
-            await using var reader = await command.ExecuteReaderAsync(token);
-            return await reader.ReadAsync(token) ? new ResumePoint(reader.GetGuid(0), reader.GetInt64(1)) : null;
         }, cancellationToken);
 
     private async Task<(Guid? Id, bool IsNew)> TryCommitAsync(
@@ -94,6 +79,3 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
         return (id, true);
     }
 }
-
-/// <param name="Step">Optimizer steps that the checkpoint includes.</param>
-internal sealed record ResumePoint(Guid Checkpoint, long Step);

@@ -6,7 +6,6 @@ public static class ExperimentServices
     public static IServiceCollection AddExperiments(this IServiceCollection services)
     {
         services.AddSingleton<ExperimentStore>();
-        services.AddSingleton<ExperimentSubmission>();
         return services;
     }
 }

@@ -4,38 +4,12 @@ using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
-using Npgsql;
 
 namespace Cluster.Scheduler.Experiments;
 
 /// <summary>Experiments: stored once, whole, and never changed; what becomes of them is what becomes of their jobs.</summary>
 public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
 {
-    /// <summary>Stores the experiment with all of its jobs, or nothing.</summary>
-    /// <returns>False when it is there already.</returns>
-    internal Task<bool> InsertAsync(
-        ExperimentRow experiment, IReadOnlyCollection<JobRow> jobs, IReadOnlyCollection<JobEventRow> firstEvents,
-        CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            await using var transaction = await context.Database.BeginTransactionAsync(token);
-            await JobStore.HoldCheckpointsAsync(context, jobs, token);
-            context.Experiments.Add(experiment);
-            context.Jobs.AddRange(jobs);
-            context.JobEvents.AddRange(firstEvents);
-            try
-            {
-                await context.SaveChangesAsync(token);
-                await transaction.CommitAsync(token);
-                return true;
-            }
-            catch (DbUpdateException failure)
-                when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
-            {
-                return false;
-            }
-        }, cancellationToken);
-
     /// <returns>Null when there is no such experiment.</returns>
     public Task<StoredExperiment?> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>

@@ -1,6 +1,5 @@
 using Cluster.Contracts;
-using Cluster.Scheduler.Capacity;
-using Cluster.Scheduler.Checkpoints;
+using Orleans.Concurrency;
 
 namespace Cluster.Scheduler.Jobs;
 
@@ -12,23 +11,16 @@ namespace Cluster.Scheduler.Jobs;
 [Alias("cluster.IJobGrain")]
 public interface IJobGrain : IGrainWithGuidKey
 {
-    /// <summary>Stores and queues the job; does nothing if that was done before.</summary>
-    /// <returns>False when the job was there already.</returns>
-    /// <exception cref="InfeasibleJobException">The registered cluster can never run it, and it is not to wait for capacity.</exception>
-    /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found, or are another
-    /// model's.</exception>
-    [Alias("Submit")]
-    Task<bool> SubmitAsync(SubmitJob command);
-
     /// <summary>Ends the job from any state. A final job stays as it is.</summary>
     /// <exception cref="JobNotFoundException">No such job.</exception>
     [Alias("Cancel")]
     Task CancelAsync(CancelJob command);
 
-    /// <summary>Opens the next attempt on the devices given, if the job still waits and the devices are still free.</summary>
-    /// <returns>False when it does not start; the next placement cycle sees why.</returns>
-    [Alias("Start")]
-    Task<bool> StartAsync(StartAttempt command);
+    /// <summary>
+    /// An attempt is stored for the job, which its next touch launches. The secret is nowhere else: without this the launch fails.
+    /// </summary>
+    [Alias("Started")]
+    Task StartedAsync(StartedAttempt attempt);
 
     /// <summary>A rank that does not train yet says that it is on its way there. Ignored for any attempt but the current one.</summary>
     [Alias("RankLives")]
@@ -36,32 +28,31 @@ public interface IJobGrain : IGrainWithGuidKey
 
     /// <summary>A rank's training loop has begun. Ignored for any attempt but the current one.</summary>
     [Alias("RankStarted")]
+    [AlwaysInterleave]
     Task RankStartedAsync(int attempt, int rank);
 
     /// <summary>A trainer was reaped. Idempotent; ignored for any attempt but the current one.</summary>
     [Alias("RankExited")]
+    [AlwaysInterleave]
     Task RankExitedAsync(RankExit exit);
 
+    /// <summary>Called by itself: stores all that its ranks have reported while something else was stored.</summary>
+    [Alias("NoteReports")]
+    Task NoteReportsAsync();
+
     /// <summary>Does whatever is due: launch, stop, notice lost nodes, conclude an attempt. Called by the reconciler.</summary>
+    /// <param name="version">Of the row, if the job's due work was claimed: at least this is known then; 0 if not.</param>
     [Alias("Touch")]
-    Task TouchAsync();
+    Task TouchAsync(long version);
 }
 
-/// <param name="RequestId">Made by the client for this job; the job's id follows from it, see <see cref="JobIds"/>.</param>
-/// <param name="SpecJson">The spec in protobuf's JSON form, every default filled in.</param>
-/// <param name="TraceParent">W3C trace context of the submission, or empty.</param>
-/// <param name="TraceState">Belongs to <paramref name="TraceParent"/>.</param>
-/// <param name="WaitForCapacity">Queue it even if the cluster as registered can never run it.</param>
-/// <param name="MemoryJson">What a rank is expected to take, in protobuf's JSON form; empty where no node could be asked.</param>
-[GenerateSerializer, Immutable, Alias("cluster.SubmitJob")]
-public sealed record SubmitJob(
-    [property: Id(0)] string RequestId,
-    [property: Id(1)] string Owner,
-    [property: Id(2)] string SpecJson,
-    [property: Id(3)] string TraceParent,
-    [property: Id(4)] string TraceState,
-    [property: Id(5)] bool WaitForCapacity,
-    [property: Id(6)] string MemoryJson);
+/// <summary>Carries the attempt's secret and is never logged.</summary>
+[GenerateSerializer, Immutable, Alias("cluster.StartedAttempt")]
+public sealed record StartedAttempt([property: Id(0)] int Number, [property: Id(1)] string Secret)
+{
+    /// <summary>Leaves the secret out.</summary>
+    public override string ToString() => $"{nameof(StartedAttempt)}({Number})";
+}
 
 /// <param name="By">Whose token asked for it.</param>
 /// <param name="Reason">In the caller's words; may be empty.</param>

@@ -15,44 +15,6 @@ internal sealed partial class JobGrain
     /// <summary>The one place where the secret of an attempt is, until its agents have it; lost with the activation, on purpose.</summary>
     private LaunchSecret? _secret;
 
-    private async Task OpenAttemptAsync(JobRecord record, StartAttempt command)
-    {
-        var now = time.GetUtcNow();
-        var resume = await checkpoints.NewestAsync(Id, CancellationToken.None);
-        var waitingSince = record.Job.NotBefore ?? record.Attempt?.EndedAt ?? record.Job.CreatedAt;
-        var number = record.Job.Attempt + 1;
-        var secret = AttemptSecret.Make();
-        var attempt = new AttemptRow
-        {
-            JobId = Id.Value,
-            Number = number,
-            SecretHash = AttemptSecret.Hash(secret),
-            State = AttemptState.Launching,
-            WorldSize = command.Ranks.Length,
-            ResumeCheckpointId = resume?.Checkpoint,
-            ResumeStep = resume?.Step ?? 0,
-            CreatedAt = now,
-        };
-        record.Open(attempt, [.. command.Ranks.Select((device, rank) => new DeviceGrantRow
-        {
-            JobId = Id.Value,
-            Attempt = number,
-            Rank = rank,
-            NodeId = device.Node.Value,
-            NodeName = device.NodeName,
-            NodeEpoch = device.NodeEpoch,
-            Device = device.Device,
-            GrantedAt = now,
-        })]);
-        record.Job.NotBefore = null;
-        var places = string.Join(", ", command.Ranks.Select(r => $"{r.NodeName} ({r.Device})"));
-        Become(record, JobState.Starting,
-            resume is null ? $"attempt {number} on {places}" : $"attempt {number} on {places}, from the checkpoint at step {resume.Step}");
-        await SaveAsync(record);
-        SchedulerTelemetry.QueueWait.Record((now - waitingSince).TotalSeconds);
-        _secret = new LaunchSecret(number, secret);
-    }
-
     /// <summary>Marks ranks whose node lost its lease, or whose agent started anew, since their device was granted.</summary>
     private async Task<bool> NoteLostRanksAsync(JobRecord record)
     {
@@ -102,8 +64,14 @@ internal sealed partial class JobGrain
             return false;
         attempt.State = AttemptState.Launched;
         _secret = null;
+        CountLaunch("launched");
+        if (attempt.Number == 1)
+            SchedulerTelemetry.SubmitToLaunch.Record((time.GetUtcNow() - record.Job.CreatedAt).TotalSeconds);
         return true;
     }
+
+    private static void CountLaunch(string result) =>
+        SchedulerTelemetry.Launches.Add(1, new KeyValuePair<string, object?>("result", result));
 
     private static Activity? StartLaunchActivity(JobRow job, int attempt)
     {
@@ -130,6 +98,7 @@ internal sealed partial class JobGrain
         record.Job.AvoidNodes = failing;
         record.Attempt!.LaunchFailed = true;
         _secret = null;
+        CountLaunch("failed");
         BeginEnding(record, reason);
         return true;
     }
@@ -146,13 +115,10 @@ internal sealed partial class JobGrain
     private bool JudgeAttempt(JobRecord record)
     {
         if (record.Attempt!.State == AttemptState.Ending
-            || AttemptVerdict.ReasonToEnd(record, LastSign, time.GetUtcNow(), options.Value) is not { } reason)
+            || AttemptVerdict.ReasonToEnd(record, LastSignOf(record), time.GetUtcNow(), options.Value) is not { } reason)
             return false;
         BeginEnding(record, reason);
         return true;
-
-        DateTimeOffset LastSign(int rank) =>
-            _lastSigns.GetValueOrDefault((record.Attempt.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
     }
 
     private static DateTimeOffset Later(DateTimeOffset one, DateTimeOffset other) => one > other ? one : other;

@@ -1,12 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
-using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Nodes;
-using Cluster.Scheduler.Persistence;
-using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Jobs;
@@ -17,39 +14,19 @@ namespace Cluster.Scheduler.Jobs;
 /// before any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, CapacityCheck capacity, InitialCheckpoint initial, CheckpointStore checkpoints,
-    CheckpointRetention retention, JobFeed feed, ReconcileSignal signal,
-    IOptions<JobOptions> options, TimeProvider time, ILogger<JobGrain> logger) : Grain, IJobGrain
+    JobStore store, NodeStore nodes, CheckpointRetention retention, JobTransitions transitions, ReconcileSignal signal,
+    IOptions<JobOptions> options, TimeProvider time) : Grain, IJobGrain
 {
     // Not stored: after a restart every rank has its whole patience again, in which it says anew that it is there.
     private readonly Dictionary<(int Attempt, int Rank), DateTimeOffset> _lastSigns = [];
     private readonly DateTimeOffset _activatedAt = time.GetUtcNow();
     private JobRecord? _record;
 
+    /// <summary>What ranks have reported since the last of it was stored, and the call that will store it.</summary>
+    private List<RankReport> _reports = [];
+    private Task? _noting;
+
     private JobId Id => new(this.GetPrimaryKey());
-
-    /// <inheritdoc/>
-    public async Task<bool> SubmitAsync(SubmitJob command)
-    {
-        if (await RecordAsync() is not null)
-            return false;
-        var spec = await initial.PinAsync(JsonColumn.Read<JobSpec>(command.SpecJson), CancellationToken.None);
-        var memory = command.MemoryJson.Length > 0 ? JsonColumn.Read<MemoryEstimate>(command.MemoryJson) : null;
-        if (!command.WaitForCapacity)
-            await capacity.EnsureFitsAsync(spec, memory, CancellationToken.None);
-        var submission = new JobSubmission(
-            Id, command.Owner, command.RequestId, spec, command.WaitForCapacity, command.TraceParent, command.TraceState, memory);
-        var (job, submitted) = submission.Rows(time.GetUtcNow());
-        var isNew = await store.InsertAsync(job, submitted, CancellationToken.None);
-        if (isNew)
-        {
-            LogBecame(Id, JobState.Unspecified, JobState.Queued, job.Reason);
-            feed.Publish(Id);
-            signal.Place();
-        }
-
-        return isNew;
-    }
 
     /// <inheritdoc/>
     public Task CancelAsync(CancelJob command) => ChangeAsync(async record =>
@@ -78,25 +55,11 @@ internal sealed partial class JobGrain(
     });
 
     /// <inheritdoc/>
-    public async Task<bool> StartAsync(StartAttempt command)
+    public Task StartedAsync(StartedAttempt attempt)
     {
-        try
-        {
-            var started = false;
-            await ChangeAsync(async record =>
-            {
-                if (record is not { Job.State: JobState.Queued } || record.Job.NotBefore > time.GetUtcNow())
-                    return;
-                await OpenAttemptAsync(record, command);
-                started = true;
-            });
-            return started;
-        }
-        catch (DeviceTakenException taken)
-        {
-            LogDeviceTaken(Id, taken.Message);
-            return false;
-        }
+        _record = null;
+        _secret = new LaunchSecret(attempt.Number, attempt.Secret);
+        return Task.CompletedTask;
     }
 
     /// <inheritdoc/>
@@ -109,45 +72,96 @@ internal sealed partial class JobGrain(
     }
 
     /// <inheritdoc/>
-    public Task RankStartedAsync(int attempt, int rank) => ChangeAsync(async record =>
+    public Task RankStartedAsync(int attempt, int rank) => ReportAsync(new RankReport(attempt, rank, null));
+
+    /// <inheritdoc/>
+    public Task RankExitedAsync(RankExit exit) => ReportAsync(new RankReport(exit.Attempt, exit.Rank, exit));
+
+    /// <inheritdoc/>
+    public Task NoteReportsAsync()
     {
-        if (CurrentRank(record, attempt, rank) is not { StartedAt: null } started)
-            return;
+        var reports = _reports;
+        if (reports.Count == 0)
+            return Task.CompletedTask;
+        (_reports, _noting) = ([], null);
+        return ChangeAsync(async record =>
+        {
+            var (started, exited) = (false, false);
+            foreach (var report in reports)
+            {
+                if (report.Exit is { } exit)
+                    exited |= NoteExit(record, exit);
+                else
+                    started |= NoteStart(record, report);
+            }
+
+            if (!started && !exited)
+                return;
+            await SaveAsync(record!);
+            if (!exited)
+                return;
+            await ConcludeIfOverAsync(record!);
+            signal.Touch(Id);
+        }, reports.Max(report => report.Attempt));
+    }
+
+    /// <inheritdoc/>
+    public Task TouchAsync(long version)
+    {
+        if (_record?.Job.Version < version)
+            _record = null;
+        return ChangeAsync(async record =>
+        {
+            if (record?.Attempt is not null and not { State: AttemptState.Ended })
+                await AdvanceAsync(record);
+            if (version > 0 && record is not null)
+                await store.PutOffAsync(Id, record.Job.Version, NextDueOf(record), CancellationToken.None);
+        });
+    }
+
+    /// <summary>Those that arrive while one write goes on are stored by the next, together, and all answered by it.</summary>
+    private Task ReportAsync(RankReport report)
+    {
+        _reports.Add(report);
+        // One that has failed before it came to run has taken nothing.
+        if (_noting is null or { IsCompleted: true })
+            _noting = this.AsReference<IJobGrain>().NoteReportsAsync();
+        return _noting;
+    }
+
+    private bool NoteStart(JobRecord? record, RankReport report)
+    {
+        if (CurrentRank(record, report.Attempt, report.Rank) is not { StartedAt: null } started)
+            return false;
         started.StartedAt = time.GetUtcNow();
         if (record!.Attempt!.State is AttemptState.Launching or AttemptState.Launched && record.Grants.All(g => g.StartedAt is not null))
             BeginRunning(record);
-        await SaveAsync(record);
-    });
+        return true;
+    }
 
-    /// <inheritdoc/>
-    public Task RankExitedAsync(RankExit exit) => ChangeAsync(async record =>
+    private bool NoteExit(JobRecord? record, RankExit exit)
     {
         if (CurrentRank(record, exit.Attempt, exit.Rank) is not { GoneAt: null } ended || ended.NodeId != exit.Node.Value)
-            return;
+            return false;
         ended.GoneAt = time.GetUtcNow();
         (ended.ExitCode, ended.ExitSignal, ended.ExitMessage) = (exit.ExitCode, exit.Signal, exit.Message);
         if ((exit.Evicted || AttemptVerdict.IsWantOfData(ended)) && AttemptVerdict.IsEviction(record!, ended, options.Value))
             BeginEviction(record!, ended);
         JudgeAttempt(record!);
-        await SaveAsync(record!);
-        await ConcludeIfOverAsync(record!);
-        signal.Touch(Id);
-    });
+        return true;
+    }
 
-    /// <inheritdoc/>
-    public Task TouchAsync() => ChangeAsync(async record =>
+    private async Task AdvanceAsync(JobRecord record)
     {
-        if (record?.Attempt is null or { State: AttemptState.Ended })
-            return;
         var changed = await NoteLostRanksAsync(record);
         changed |= await LaunchIfDueAsync(record);
         changed |= JudgeAttempt(record);
         if (changed)
             await SaveAsync(record);
-        if (record.Attempt.State == AttemptState.Ending && await StopTrainersAsync(record))
+        if (record.Attempt!.State == AttemptState.Ending && await StopTrainersAsync(record))
             await SaveAsync(record);
         await ConcludeIfOverAsync(record);
-    });
+    }
 
     private static DeviceGrantRow? CurrentRank(JobRecord? record, int attempt, int rank) =>
         record is { Attempt: { State: not AttemptState.Ended } current } && current.Number == attempt && rank >= 0
@@ -158,10 +172,13 @@ internal sealed partial class JobGrain(
     private async Task<JobRecord?> RecordAsync() => _record ??= await store.LoadAsync(Id, CancellationToken.None);
 
     /// <summary>Runs a change on the record; if it fails in any way, what is in memory may differ from the row, and goes.</summary>
-    private async Task ChangeAsync(Func<JobRecord?, Task> change)
+    /// <param name="attempt">Known at least; placement stores attempts without asking the grain.</param>
+    private async Task ChangeAsync(Func<JobRecord?, Task> change, int attempt = 0)
     {
         try
         {
+            if (_record?.Job.Attempt < attempt)
+                _record = null;
             await change(await RecordAsync());
         }
         catch
@@ -174,25 +191,19 @@ internal sealed partial class JobGrain(
     private async Task SaveAsync(JobRecord record)
     {
         var events = record.NewEvents.ToList();
-        await store.SaveAsync(record, CancellationToken.None);
-        foreach (var transition in events)
-        {
-            LogBecame(Id, transition.FromState, transition.ToState, transition.Reason);
-            SchedulerTelemetry.Transitions.Add(1, new KeyValuePair<string, object?>("to", transition.ToState.Word()));
-        }
-
+        await store.SaveAsync(record, NextDueOf(record), CancellationToken.None);
+        transitions.Tell(Id, events);
         if (record.Job.State.IsFinal() && Guid.TryParse(record.Job.Spec.InitFrom?.Checkpoint, out var initialCheckpoint))
             await retention.ReleaseAsync(initialCheckpoint, CancellationToken.None);
-
-        feed.Publish(Id);
     }
+
+    private DateTimeOffset? NextDueOf(JobRecord record) => NextDue.Of(record, LastSignOf(record), time.GetUtcNow(), options.Value);
+
+    private Func<int, DateTimeOffset> LastSignOf(JobRecord record) => rank =>
+        _lastSigns.GetValueOrDefault((record.Attempt!.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
 
     private void Become(JobRecord record, JobState state, string reason) => record.Become(state, reason, time.GetUtcNow());
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Job {JobId}: {From} → {To}: {Reason}")]
-    private partial void LogBecame(JobId jobId, JobState from, JobState to, string reason);
-
-    [LoggerMessage(
-        Level = LogLevel.Warning, Message = "Job {JobId} was placed on a device that is taken; the next cycle decides anew: {Detail}")]
-    private partial void LogDeviceTaken(JobId jobId, string detail);
+    /// <param name="Exit">Null: its training loop has begun.</param>
+    private sealed record RankReport(int Attempt, int Rank, RankExit? Exit);
 }

@@ -30,9 +30,7 @@ internal static class JobMapping
         // Placement knows better than the job's row what a queued job waits for; the row says only why it was queued.
         if (place?.Reason is { } reason)
             (job.Reason, job.ReasonCode) = (reason.Words, reason.Code);
-        if (place?.Position is { } position)
-            job.Queue = new QueueStanding { Position = position };
-
+        job.Queue = place?.Standing;
         return job;
     }
 

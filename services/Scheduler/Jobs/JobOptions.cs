@@ -29,4 +29,18 @@ public sealed class JobOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:05", "1.00:00:00")]
     public TimeSpan StartDeadline { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// Between two tries of what an agent has not confirmed: a launch while it reconnects, a stop. Also how often it is looked at whether
+    /// heartbeats show that a stopped attempt runs no more, so that less than a heartbeat's interval gains nothing.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00.1", "00:01:00")]
+    public TimeSpan RetryInterval { get; set; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// A scheduler that has taken up due work of a job is done with it after so long, or another takes it up as well, which is harmless: a
+    /// job's grain does one thing at a time. Longer than a call to a slow agent commonly takes.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
+    public TimeSpan ClaimTerm { get; set; } = TimeSpan.FromSeconds(10);
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
@@ -9,29 +10,34 @@ namespace Cluster.Scheduler.Jobs;
 internal sealed class JobRecord
 {
     private readonly List<JobEventRow> _newEvents = [];
+    private JobRow _storedJob;
+    private AttemptRow? _storedAttempt;
+    private List<DeviceGrantRow> _storedGrants;
 
-    public required JobRow Job { get; init; }
+    /// <param name="attempt">Null before the first.</param>
+    /// <param name="grants">The attempt's, in rank order.</param>
+    public JobRecord(JobRow job, AttemptRow? attempt, IReadOnlyList<DeviceGrantRow> grants)
+    {
+        (Job, Attempt, Grants) = (job, attempt, grants);
+        NoteStored();
+    }
 
-    /// <summary>Null before the first.</summary>
-    public AttemptRow? Attempt { get; private set; }
+    public JobRow Job { get; }
 
-    /// <summary>The attempt's devices, in rank order.</summary>
-    public IReadOnlyList<DeviceGrantRow> Grants { get; private set; } = [];
+    public AttemptRow? Attempt { get; }
 
-    /// <summary>The attempt is not stored yet.</summary>
-    public bool AttemptIsNew { get; private set; }
+    public IReadOnlyList<DeviceGrantRow> Grants { get; }
 
     public IReadOnlyList<JobEventRow> NewEvents => _newEvents;
 
     public JobId Id => new(Job.Id);
 
-    public void Load(AttemptRow attempt, IReadOnlyList<DeviceGrantRow> grants) => (Attempt, Grants) = (attempt, grants);
-
-    public void Open(AttemptRow attempt, IReadOnlyList<DeviceGrantRow> grants)
-    {
-        (Attempt, Grants, AttemptIsNew) = (attempt, grants, true);
-        Job.Attempt = attempt.Number;
-    }
+    /// <summary>Each row as it is stored, a copy, and as it is to be; most are the same.</summary>
+    public IEnumerable<(object Stored, object Now)> Rows() =>
+    [
+        (_storedJob.Copy(), Job), .. Attempt is null ? [] : new (object, object)[] { (_storedAttempt!.Copy(), Attempt) },
+        .. _storedGrants.Zip(Grants, (stored, now) => ((object)stored.Copy(), (object)now)),
+    ];
 
     /// <summary>Moves the job, with its one event.</summary>
     /// <exception cref="InvalidOperationException">There is no such transition: a bug.</exception>
@@ -59,7 +65,11 @@ internal sealed class JobRecord
 
     public void Saved()
     {
-        AttemptIsNew = false;
         _newEvents.Clear();
+        NoteStored();
     }
+
+    [MemberNotNull(nameof(_storedJob), nameof(_storedGrants))]
+    private void NoteStored() =>
+        (_storedJob, _storedAttempt, _storedGrants) = (Job.Copy(), Attempt?.Copy(), [.. Grants.Select(grant => grant.Copy())]);
 }

@@ -35,6 +35,19 @@ internal sealed class JobRow
     public required DateTimeOffset CreatedAt { get; init; }
     public DateTimeOffset? StartedAt { get; set; }
     public DateTimeOffset? FinishedAt { get; set; }
+
+    public JobRow Copy() => (JobRow)MemberwiseClone();
+}
+
+/// <summary>What of a job's row in the queue changes with the job.</summary>
+internal sealed class QueuedJobRow
+{
+    public required Guid JobId { get; init; }
+    public required JobState State { get; init; }
+    public required long Version { get; init; }
+    public required DateTimeOffset? NotBefore { get; init; }
+    public required Guid[] AvoidNodes { get; init; }
+    public required DateTimeOffset? NextDueAt { get; init; }
 }
 
 internal sealed class JobEventRow
@@ -64,13 +77,18 @@ internal sealed class JobRowMapping : IEntityTypeConfiguration<JobRow>
     {
         job.ToTable("jobs");
         job.Property(j => j.Version).IsConcurrencyToken();
-        job.Property(j => j.Spec).IsJson();
+        job.Property(j => j.Spec).IsMessage();
         job.Property(j => j.Memory).IsJson();
         job.Property(j => j.TraceParent).HasColumnName("traceparent");
         job.Property(j => j.TraceState).HasColumnName("tracestate");
         job.Unchanging(j => j.Owner, j => j.RequestId, j => j.Name, j => j.Workspace, j => j.Spec, j => j.WaitForCapacity,
             j => j.TraceParent, j => j.TraceState, j => j.ExperimentId, j => j.Variant, j => j.Memory, j => j.CreatedAt);
     }
+}
+
+internal sealed class QueuedJobRowMapping : IEntityTypeConfiguration<QueuedJobRow>
+{
+    public void Configure(EntityTypeBuilder<QueuedJobRow> row) => row.ToTable("job_queue").HasKey(q => q.JobId);
 }
 
 internal sealed class JobEventRowMapping : IEntityTypeConfiguration<JobEventRow>

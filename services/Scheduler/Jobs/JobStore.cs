@@ -1,6 +1,5 @@
 using Cluster.Contracts;
 using Cluster.Scheduler.Attempts;
-using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Persistence;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
@@ -16,96 +15,68 @@ internal sealed class JobStore(ClusterDatabase database)
         {
             if (await context.Jobs.SingleOrDefaultAsync(j => j.Id == id.Value, token) is not { } job)
                 return null;
-            var record = new JobRecord { Job = job };
-            if (job.Attempt > 0)
-            {
-                var attempt = await context.Attempts.SingleAsync(a => a.JobId == job.Id && a.Number == job.Attempt, token);
-                var grants = await context.DeviceGrants.Where(g => g.JobId == job.Id && g.Attempt == job.Attempt).OrderBy(g => g.Rank)
-                    .ToListAsync(token);
-                record.Load(attempt, grants);
-            }
-
-            return record;
+            if (job.Attempt == 0)
+                return new JobRecord(job, null, []);
+            var attempt = await context.Attempts.SingleAsync(a => a.JobId == job.Id && a.Number == job.Attempt, token);
+            var grants = await context.DeviceGrants.Where(g => g.JobId == job.Id && g.Attempt == job.Attempt).OrderBy(g => g.Rank)
+                .ToListAsync(token);
+            return new JobRecord(job, attempt, grants);
         }, cancellationToken);
 
-    /// <summary>Stores a new job with its first event.</summary>
-    /// <returns>False when the job is there already.</returns>
-    /// <exception cref="InitialCheckpointException">The checkpoint that it begins with is gone.</exception>
-    public Task<bool> InsertAsync(JobRow job, JobEventRow first, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            await using var transaction = await context.Database.BeginTransactionAsync(token);
-            await HoldCheckpointsAsync(context, [job], token);
-            context.Jobs.Add(job);
-            context.JobEvents.Add(first);
-            try
-            {
-                await context.SaveChangesAsync(token);
-                await transaction.CommitAsync(token);
-                return true;
-            }
-            catch (DbUpdateException failure)
-                when (failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
-            {
-                return false;
-            }
-        }, cancellationToken);
-
-    /// <summary>Writes job, attempt, grants and new events in one transaction, and raises the version.</summary>
+    /// <summary>
+    /// Writes what has changed of job, attempt and grants, with the new events, in one transaction, and raises the version.
+    /// </summary>
+    /// <param name="nextDue">When something is to be done for the job that nobody asks for; null: never.</param>
     /// <exception cref="StaleStateException">The row has another version than the record.</exception>
-    /// <exception cref="DeviceTakenException">A device of a new attempt is granted already.</exception>
-    public async Task SaveAsync(JobRecord record, CancellationToken cancellationToken)
+    public async Task SaveAsync(JobRecord record, DateTimeOffset? nextDue, CancellationToken cancellationToken)
     {
-        var expected = record.Job.Version;
-        await database.WithEntitiesAsync((context, token) => SaveAsync(context, record, expected, token), cancellationToken);
+        record.Job.Version++;
+        await database.WithEntitiesAsync((context, token) => SaveAsync(context, record, nextDue, token), cancellationToken);
         record.Saved();
     }
 
-    /// <summary>In the caller's transaction, and in one order, so that two who hold the same cannot wait for each other.</summary>
-    internal static async Task HoldCheckpointsAsync(ClusterDbContext context, IEnumerable<JobRow> jobs, CancellationToken cancellationToken)
-    {
-        var connection = (NpgsqlConnection)context.Database.GetDbConnection();
-        foreach (var checkpoint in jobs.Select(job => job.Spec.InitFrom?.Checkpoint).Where(text => !string.IsNullOrEmpty(text)).Distinct()
-            .Order(StringComparer.Ordinal))
-            await CheckpointSql.HoldAsync(connection, Guid.Parse(checkpoint!), cancellationToken);
-    }
+    /// <summary>Says when the job is due next, if it still has the version.</summary>
+    public Task PutOffAsync(JobId id, long version, DateTimeOffset? nextDue, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "update job_queue set next_due_at = $3 where job_id = $1 and version = $2", connection)
+            {
+                Parameters =
+                {
+                    new() { Value = id.Value }, new() { Value = version },
+                    new NpgsqlParameter<DateTimeOffset?> { TypedValue = nextDue },
+                },
+            };
+            return await command.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
 
     private static async Task<bool> SaveAsync(
-        ClusterDbContext context, JobRecord record, long expected, CancellationToken cancellationToken)
+        ClusterDbContext context, JobRecord record, DateTimeOffset? nextDue, CancellationToken cancellationToken)
     {
-        record.Job.Version = expected + 1;
-        context.Jobs.Update(record.Job).Property(j => j.Version).OriginalValue = expected;
+        foreach (var (stored, now) in record.Rows())
+            context.Attach(stored).CurrentValues.SetValues(now);
         context.JobEvents.AddRange(record.NewEvents);
-        if (record.AttemptIsNew)
+        var queued = new QueuedJobRow
         {
-            context.Attempts.Add(record.Attempt!);
-            context.DeviceGrants.AddRange(record.Grants);
-        }
-        else if (record.Attempt is not null)
-        {
-            context.Attempts.Update(record.Attempt);
-            context.DeviceGrants.UpdateRange(record.Grants);
-        }
-
+            JobId = record.Job.Id,
+            State = record.Job.State,
+            Version = record.Job.Version,
+            NotBefore = record.Job.NotBefore,
+            AvoidNodes = record.Job.AvoidNodes,
+            NextDueAt = nextDue,
+        };
+        context.Entry(queued).State = record.Job.State.IsFinal() ? EntityState.Deleted : EntityState.Modified;
         try
         {
             await context.SaveChangesAsync(cancellationToken);
             return true;
         }
-        catch (DbUpdateException failure)
-            when (failure.InnerException is PostgresException { ConstraintName: "device_grants_active" } taken)
-        {
-            throw new DeviceTakenException(taken.Detail ?? taken.MessageText);
-        }
-        // Whoever was first has written the same event or attempt; that insert may be refused before the version is compared.
+        // Whoever was first has written the same event; that insert may be refused before the version is compared.
         catch (DbUpdateException failure) when (failure is DbUpdateConcurrencyException
             || failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
         {
-            throw new StaleStateException($"job {record.Id} has been written by another activation since version {expected}");
+            throw new StaleStateException($"job {record.Id} has been written by another since version {record.Job.Version - 1}");
         }
     }
 }
-
-/// <summary>The database refused a second grant of a device. Placement decided on an old picture; the next cycle has a newer one.</summary>
-[GenerateSerializer, Alias("cluster.DeviceTakenException")]
-internal sealed class DeviceTakenException(string message) : Exception(message);

@@ -10,6 +10,10 @@ namespace Cluster.Scheduler.Jobs;
 /// <summary>Where waiting jobs stand, counted when it is asked for.</summary>
 internal static class QueuePlaces
 {
+    /// <summary>So far the line is counted: what a person at its end wants to know is that it is long, and what is asked for costs no more.
+    /// </summary>
+    public const int Counted = 1000;
+
     /// <summary>Of those of the jobs that wait.</summary>
     public static async Task<Dictionary<Guid, QueuePlace>> OfAsync(
         ClusterDbContext context, IReadOnlyList<JobRow> jobs, DateTimeOffset now, CancellationToken cancellationToken)
@@ -22,13 +26,24 @@ internal static class QueuePlaces
         var shapes = waiting.ToDictionary(
             job => job.Id, job => Convert.ToHexString(PlacementNames.Digest(PlacementNames.NeedOf(job.Spec, job.Memory).Shape())));
         var reasons = await ReasonsAsync(connection, shapes.Values, cancellationToken);
-        var positions = await PositionsAsync(connection, waiting.ConvertAll(job => job.Id), now, cancellationToken);
+        var standings = await StandingsAsync(connection, waiting.ConvertAll(job => job.Id), now, cancellationToken);
         return waiting.ToDictionary(job => job.Id, job => Of(job, reasons.GetValueOrDefault(shapes[job.Id])));
 
-        // In its pause a job is not in line.
-        QueuePlace Of(JobRow job, QueueReason? reason) => job.NotBefore is { } end && end > now
-            ? new QueuePlace(null, QueueReason.Of(WaitReason.BackingOff(end, job.Reason)))
-            : new QueuePlace(positions.TryGetValue(job.Id, out var position) ? position : null, reason);
+        // In its pause a job is not in line, nor while it is not known what it takes.
+        QueuePlace Of(JobRow job, QueueReason? reason)
+        {
+            if (job.NotBefore is { } end && end > now)
+                return new QueuePlace(null, QueueReason.Of(WaitReason.BackingOff(end, job.Reason)));
+            if (!standings.TryGetValue(job.Id, out var standing))
+                return new QueuePlace(null, reason);
+            return standing.AwaitsForecast
+                ? new QueuePlace(null, QueueReason.Forecast)
+                : new QueuePlace(new QueueStanding
+                {
+                    Position = standing.Position ?? Counted,
+                    OrLater = standing.Position is null,
+                }, reason);
+        }
     }
 
     private static async Task<Dictionary<string, QueueReason>> ReasonsAsync(
@@ -49,34 +64,41 @@ internal static class QueuePlaces
         return reasons;
     }
 
-    /// <summary>In placement's order: <see cref="QueueOrder"/>.</summary>
-    private static async Task<Dictionary<Guid, int>> PositionsAsync(
+    /// <summary>In placement's order: <see cref="QueueOrder"/>. No position: it comes after all that are counted.</summary>
+    private static async Task<Dictionary<Guid, (bool AwaitsForecast, int? Position)>> StandingsAsync(
         NpgsqlConnection connection, List<Guid> jobs, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
-            select id, position::integer from (
-                select id, row_number() over (order by priority desc, created_at, id) as position from jobs
-                where state = 'Queued' and (not_before is null or not_before <= $2)) line
-            where id = any($1)
+            with head as (
+                select job_id, priority, age from job_queue
+                where state = 'Queued' and forecast_until is null and (not_before is null or not_before <= $2)
+                order by priority desc, age, job_id limit $3),
+            line as (select job_id, row_number() over (order by priority desc, age, job_id) as position from head)
+            select q.job_id, q.forecast_until is not null, line.position::integer
+            from job_queue q left join line using (job_id) where q.job_id = any($1) and q.state = 'Queued'
             """, connection)
         {
-            Parameters = { new() { Value = jobs }, new() { Value = now } },
+            Parameters = { new() { Value = jobs }, new() { Value = now }, new() { Value = Counted } },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var positions = new Dictionary<Guid, int>();
+        var standings = new Dictionary<Guid, (bool, int?)>();
         while (await reader.ReadAsync(cancellationToken))
-            positions.Add(reader.GetGuid(0), reader.GetInt32(1));
-        return positions;
+            standings.Add(reader.GetGuid(0), (reader.GetBoolean(1), reader.IsDBNull(2) ? null : reader.GetInt32(2)));
+        return standings;
     }
 }
 
-/// <param name="Position">1 is the head; null while it is not in line.</param>
+/// <param name="Standing">Null while it is not in line.</param>
 /// <param name="Reason">Null until placement has looked at a job of its shape.</param>
-internal sealed record QueuePlace(int? Position, QueueReason? Reason);
+internal sealed record QueuePlace(QueueStanding? Standing, QueueReason? Reason);
 
-/// <param name="Code">As <see cref="WaitCauses.Code"/>.</param>
+/// <param name="Code">As <see cref="WaitCauses.Code"/>, or that of <see cref="Forecast"/>.</param>
 internal sealed record QueueReason(string Code, string Words)
 {
+    /// <summary>Of a job of which placement does not know yet.</summary>
+    public static QueueReason Forecast { get; } =
+        new("waiting_for_forecast", "waits to hear from a node what memory it will take");
+
     public static QueueReason Of(WaitReason reason) => new(reason.Cause.Code(), reason.Words);
 }

@@ -8,17 +8,32 @@ namespace Cluster.Scheduler.Models;
 /// <summary>What memory a job's ranks will take, for placement to go by.</summary>
 internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiryOptions> options)
 {
+    /// <summary>Without asking anybody.</summary>
+    public Forecast Known(JobSpec spec)
+    {
+        if (!spec.IsTraining())
+            return new Forecast(true, null);
+        return inquiry.Known(QueryFor(spec)) is { } finding ? new Forecast(true, Of(spec, finding)) : new Forecast(false, null);
+    }
+
     /// <returns>
     /// Of one rank; null where no node can tell in time, and for a job that does not train, which takes far less: it is then placed
     /// without.
     /// </returns>
-    public async Task<MemoryEstimate?> OfAsync(JobSpec spec, CancellationToken cancellationToken)
+    public async Task<MemoryEstimate?> OfAsync(JobSpec spec, TimeSpan patience, CancellationToken cancellationToken)
     {
         if (!spec.IsTraining())
             return null;
-        var finding = await inquiry.AskAsync(QueryFor(spec), options.Value.SubmitPatience, cancellationToken);
-        return finding?.Answer?.Description?.Memory is { } memory ? WithData(memory, spec.Data) : null;
+        return Of(spec, await inquiry.AskAsync(QueryFor(spec), patience, cancellationToken));
     }
+
+    /// <summary>As long as a job would wait for it.</summary>
+    /// <inheritdoc cref="OfAsync(JobSpec, TimeSpan, CancellationToken)"/>
+    public Task<MemoryEstimate?> OfAsync(JobSpec spec, CancellationToken cancellationToken) =>
+        OfAsync(spec, options.Value.ForecastPatience, cancellationToken);
+
+    private static MemoryEstimate? Of(JobSpec spec, ModelFinding? finding) =>
+        finding?.Answer?.Description?.Memory is { } memory ? WithData(memory, spec.Data) : null;
 
     /// <summary>
     /// Each rank holds the data set, or decodes its pictures, in its process's memory wherever its device is. The answer itself is
@@ -64,3 +79,7 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
 
     private static int LargestPart(int whole, int parts) => (whole + parts - 1) / parts;
 }
+
+/// <param name="IsSettled">False: it is still to be asked for.</param>
+/// <param name="Memory">What one rank is expected to take; null: not known.</param>
+internal readonly record struct Forecast(bool IsSettled, MemoryEstimate? Memory);

@@ -38,6 +38,13 @@ internal sealed partial class ModelInquiry(
         }
     }
 
+    /// <summary>What was answered before; null: nobody has asked, or the answer is still to come.</summary>
+    public ModelFinding? Known(ModelQuery query)
+    {
+        lock (_gate)
+            return _known.TryGetValue(KeyOf(query), out var known) && known.Finding.IsCompleted ? known.Finding.Result : null;
+    }
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         try

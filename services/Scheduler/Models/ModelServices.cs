@@ -10,6 +10,9 @@ public static class ModelServices
         services.AddSingleton<ModelInquiry>();
         services.AddHostedService(provider => provider.GetRequiredService<ModelInquiry>());
         services.AddSingleton<MemoryForecast>();
+        services.AddSingleton<ForecastStore>();
+        services.AddSingleton<ForecastWork>();
+        services.AddHostedService(provider => provider.GetRequiredService<ForecastWork>());
         return services;
     }
 }

@@ -1,4 +1,5 @@
 using System.Linq.Expressions;
+using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
@@ -13,6 +14,13 @@ internal static class ColumnMapping
         /// <summary>A column of JSON: messages as protobuf's own.</summary>
         public void IsJson() =>
             property.HasColumnType("jsonb").HasConversion(JsonColumn.Converter<T>(), JsonColumn.Comparer<T>());
+    }
+
+    extension<T>(PropertyBuilder<T> property)
+        where T : IMessage<T>, new()
+    {
+        /// <summary>A column of a message's bytes.</summary>
+        public void IsMessage() => property.HasConversion(MessageColumn.Converter<T>(), MessageColumn.Comparer<T>());
     }
 
     extension<T>(EntityTypeBuilder<T> entity)

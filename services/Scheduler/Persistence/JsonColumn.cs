@@ -27,7 +27,7 @@ internal static class JsonColumn
     /// Two values are the same if they are stored the same. Rows are not changed in place, so a value is its own snapshot.
     /// </summary>
     public static ValueComparer<T> Comparer<T>() => new(
-        (a, b) => (a == null && b == null) || (a != null && b != null && Write(a) == Write(b)),
+        (a, b) => ReferenceEquals(a, b) || (a != null && b != null && Write(a) == Write(b)),
         value => value == null ? 0 : StringComparer.Ordinal.GetHashCode(Write(value)),
         value => value);
 

@@ -66,6 +66,9 @@ public sealed class PersistenceOptions : IValidatableObject
     {
         var settings = new NpgsqlConnectionStringBuilder(ConnectionString) { MaxPoolSize = connections };
         settings.MinPoolSize = Math.Min(settings.MinPoolSize, connections);
+        // Nothing here leaves anything behind in a session. Statements are prepared by those who say so: Npgsql's automatic preparation
+        // loses count of the server's answers when a statement fails at the moment that it prepares it.
+        settings.NoResetOnClose = true;
         // As pg_stat_activity lists them.
         settings.ApplicationName ??= $"cluster-scheduler {use}";
         return settings.ConnectionString;

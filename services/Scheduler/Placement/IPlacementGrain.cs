@@ -7,8 +7,12 @@ namespace Cluster.Scheduler.Placement;
 [Alias("cluster.IPlacementGrain")]
 public interface IPlacementGrain : IGrainWithIntegerKey
 {
-    /// <summary>One cycle: snapshot → order → decide → commit.</summary>
+    /// <summary>One cycle: read what has changed → decide → commit.</summary>
     /// <returns>The jobs that were given devices and now wait for their launch.</returns>
     [Alias("RunCycle")]
     Task<ImmutableArray<JobId>> RunCycleAsync();
+
+    /// <summary>Writes why the others wait, as of the last cycle: apart from it, so that launches need not wait for words.</summary>
+    [Alias("Tell")]
+    Task TellAsync();
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
@@ -15,14 +16,18 @@ namespace Cluster.Scheduler.Placement;
 /// when another activation has been told of changes instead.
 /// </remarks>
 internal sealed partial class PlacementGrain(
-    PlacementStore store, JobFeed feed, IOptions<PlacementOptions> options, TimeProvider time, ILogger<PlacementGrain> logger)
+    PlacementStore store, PlanCommit commit, JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options,
+    TimeProvider time, ILogger<PlacementGrain> logger)
     : Grain, IPlacementGrain
 {
-    // Each start is some round trips to the store; more at once would take connections from others.
-    private const int StartsAtOnce = 16;
-
+    private readonly QueueGauge _gauge = new();
     private ClusterState? _state;
+    private WaitingAges _ages = new();
     private Guid _keeper;
+
+    // Of the last cycle, and the jobs of which something has become in those that were not told of.
+    private PlacementPlan? _plan;
+    private HashSet<JobKey> _changed = [];
 
     // What is written of why jobs wait; null where that is not known.
     private Dictionary<(QueueKey Queue, string Shape), WaitReason>? _told;
@@ -32,10 +37,11 @@ internal sealed partial class PlacementGrain(
     {
         try
         {
-            var (state, changed) = await ReadAsync();
-            var plan = state.Decide(time.GetUtcNow(), new PlacementPolicy(options.Value.LongestHold));
-            var started = await StartAsync(plan.Starts);
-            await TellAsync(plan, state, changed);
+            var began = time.GetTimestamp();
+            var state = await ReadAsync();
+            _plan = state.Decide(time.GetUtcNow(), new PlacementPolicy(options.Value.LongestHold));
+            var started = await StartAsync(_plan.Starts);
+            SchedulerTelemetry.CycleDuration.Record(time.GetElapsedTime(began).TotalSeconds);
             return started;
         }
         catch
@@ -45,69 +51,90 @@ internal sealed partial class PlacementGrain(
         }
     }
 
+    /// <inheritdoc/>
+    public async Task TellAsync()
+    {
+        if (_plan is not { } plan || _state is not { } state)
+            return;
+        try
+        {
+            var now = plan.Waiting.ToDictionary(w => (w.Queue, w.Shape), w => w.Reason);
+            var others = plan.Waiting.Where(w => _told?.GetValueOrDefault((w.Queue, w.Shape)) != w.Reason).ToList();
+            var gone = _told?.Keys.Where(key => !now.ContainsKey(key)).ToList() ?? [];
+            if (_told is null || others.Count > 0 || gone.Count > 0)
+                await store.WriteReasonsAsync(others, gone, keepOthers: _told is not null, CancellationToken.None);
+            _gauge.Record(plan, _ages, QueueReason.Forecast.Code, time.GetUtcNow());
+
+            var (news, changed) = (others.Select(w => (w.Queue, w.Shape)).ToHashSet(), _changed);
+            (_told, _plan, _changed) = (now, null, []);
+            if (news.Count > 0 || changed.Count > 0)
+                feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
+        }
+        catch
+        {
+            _told = null;
+            throw;
+        }
+    }
+
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        QueueGauge.Clear();
+        _gauge.Clear();
         return Task.CompletedTask;
     }
 
-    /// <returns>The state as it is now, and the jobs of which something has become.</returns>
-    private async Task<(ClusterState State, HashSet<JobKey> Changed)> ReadAsync()
+    /// <returns>The state as it is now.</returns>
+    private async Task<ClusterState> ReadAsync()
     {
         var next = Guid.NewGuid();
-        if (_state is not { } state || await store.ChangesAsync(_keeper, next, CancellationToken.None) is not { } changes)
+        if (_state is not { } state || await store.ChangesAsync(_keeper, next, CancellationToken.None) is not { } news)
         {
             _told = null;
-            changes = await store.TakeOverAsync(next, CancellationToken.None);
+            _ages = new WaitingAges();
+            news = await store.TakeOverAsync(next, CancellationToken.None);
             state = new ClusterState();
         }
 
-        changes.ForEach(state.Apply);
+        foreach (var change in news.Changes)
+        {
+            state.Apply(change);
+            _ages.Apply(change);
+            if (change is ClusterChange.JobQueued queued)
+                _changed.Add(queued.Job.Id);
+        }
+
+        news.AwaitForecasts.ForEach(_ages.AwaitForecast);
         (_state, _keeper) = (state, next);
-        return (state, [.. changes.OfType<ClusterChange.JobQueued>().Select(change => change.Job.Id)]);
+        return state;
     }
 
     private async Task<ImmutableArray<JobId>> StartAsync(ImmutableArray<JobStart> starts)
     {
-        var started = ImmutableArray.CreateBuilder<JobId>();
-        foreach (var some in starts.Chunk(StartsAtOnce))
-            started.AddRange((await Task.WhenAll(some.Select(TryStartAsync))).OfType<JobId>());
-        return started.DrainToImmutable();
+        if (starts.IsEmpty)
+            return [];
+        var began = time.GetTimestamp();
+        var opened = await commit.CommitAsync(starts, CancellationToken.None);
+        SchedulerTelemetry.CommitDuration.Record(time.GetElapsedTime(began).TotalSeconds);
+        await Task.WhenAll(opened.Select(HandOverAsync));
+        return [.. opened.Select(attempt => attempt.Job)];
     }
 
-    /// <summary>A fault of one job is its own: the others start all the same.</summary>
-    /// <returns>The job, if it starts.</returns>
-    private async Task<JobId?> TryStartAsync(JobStart start)
+    /// <summary>Gives the attempt's secret to the job's grain, which launches it when it is touched.</summary>
+    private async Task HandOverAsync(OpenedAttempt opened)
     {
-        var job = new JobId(start.Job.Value);
+        SchedulerTelemetry.QueueWait.Record(opened.Waited.TotalSeconds);
+        transitions.Tell(opened.Job, JobState.Queued, JobState.Starting, opened.Reason);
         try
         {
-            return await GrainFactory.GetGrain<IJobGrain>(job.Value).StartAsync(StartAttempt.Of(start)) ? job : null;
+            await GrainFactory.GetGrain<IJobGrain>(opened.Job.Value).StartedAsync(opened.Attempt);
         }
         catch (Exception fault)
         {
-            // Its devices stay free, and the next cycle is told what has become of it.
-            LogNotStarted(fault, job);
-            return null;
+            // The launch fails for want of the secret, and the job is queued again.
+            LogNotHandedOver(fault, opened.Job, opened.Attempt.Number);
         }
     }
 
-    /// <summary>Writes what has changed of why jobs wait, and wakes who watches those.</summary>
-    private async Task TellAsync(PlacementPlan plan, ClusterState state, HashSet<JobKey> changed)
-    {
-        var now = plan.Waiting.ToDictionary(w => (w.Queue, w.Shape), w => w.Reason);
-        var others = plan.Waiting.Where(w => _told?.GetValueOrDefault((w.Queue, w.Shape)) != w.Reason).ToList();
-        var gone = _told?.Keys.Where(key => !now.ContainsKey(key)).ToList() ?? [];
-        if (_told is null || others.Count > 0 || gone.Count > 0)
-            await store.WriteReasonsAsync(others, gone, keepOthers: _told is not null, CancellationToken.None);
-        _told = now;
-        QueueGauge.Record(plan);
-
-        var news = others.Select(w => (w.Queue, w.Shape)).ToHashSet();
-        if (news.Count > 0 || changed.Count > 0)
-            feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
-    }
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} was placed but did not start; the next cycle decides anew")]
-    private partial void LogNotStarted(Exception fault, JobId jobId);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId}: attempt {Attempt} could not be handed over to the job's grain")]
+    private partial void LogNotHandedOver(Exception fault, JobId jobId, int attempt);
 }

@@ -1,11 +1,7 @@
-using System.Collections.Immutable;
 using System.Data;
 using Cluster.Contracts;
-using Cluster.Contracts.V1;
 using Cluster.Placement;
-using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Capacity;
-using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Microsoft.EntityFrameworkCore;
@@ -18,8 +14,8 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
 {
     /// <summary>All that waits, holds devices or is registered. From then on it is the caller that is told of changes.</summary>
     /// <param name="keeper">Made by the caller for this, and shown when it asks for what has changed since.</param>
-    public Task<List<ClusterChange>> TakeOverAsync(Guid keeper, CancellationToken cancellationToken) =>
-        ReadAsync<List<ClusterChange>>(async (context, token) =>
+    public Task<PlacementNews> TakeOverAsync(Guid keeper, CancellationToken cancellationToken) =>
+        ReadAsync(async (context, token) =>
         {
             await context.Database.ExecuteSqlAsync(
                 $"""
@@ -27,47 +23,33 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
                 delete from placement_changes
                 """, token);
             var nodes = await context.Nodes.ToListAsync(token);
-            var grants = await GrantsAsync(context.DeviceGrants, token);
-            var jobs = await JobsAsync(context, "state not in ('Succeeded', 'Failed', 'Cancelled')", ids: [], grants, token);
-            return [.. nodes.Select(row => new ClusterChange.NodeChanged(PlacementNames.NodeOf(row))), .. jobs.Values];
+            var news = new PlacementNews();
+            news.Changes.AddRange(nodes.Select(row => new ClusterChange.NodeChanged(PlacementNames.NodeOf(row))));
+            await ReadJobsAsync(context, null, news, token);
+            return news;
         }, cancellationToken);
 
     /// <summary>What has become of jobs and nodes since the caller was told last.</summary>
     /// <param name="keeper">As given the last time.</param>
     /// <param name="next">For the next time: when an answer is lost on its way and the call is made again, that is found out.</param>
     /// <returns>Null if that is not known: another one has taken over, or was told instead.</returns>
-    public Task<List<ClusterChange>?> ChangesAsync(Guid keeper, Guid next, CancellationToken cancellationToken) =>
+    public Task<PlacementNews?> ChangesAsync(Guid keeper, Guid next, CancellationToken cancellationToken) =>
         ReadAsync(async (context, token) =>
         {
             if (await context.Database.ExecuteSqlAsync($"update placement_keeper set token = {next} where token = {keeper}", token) == 0)
                 return null;
             var (jobs, nodes) = await TakeChangesAsync((NpgsqlConnection)context.Database.GetDbConnection(), token);
-            List<ClusterChange> changes = [];
+            var news = new PlacementNews();
             if (nodes.Length > 0)
             {
                 var found = await context.Nodes.Where(n => nodes.Contains(n.Id)).ToDictionaryAsync(n => n.Id, token);
-                changes.AddRange(nodes.Select(ClusterChange (id) => found.TryGetValue(id, out var row)
+                news.Changes.AddRange(nodes.Select(ClusterChange (id) => found.TryGetValue(id, out var row)
                     ? new ClusterChange.NodeChanged(PlacementNames.NodeOf(row)) : new ClusterChange.NodeRemoved(new NodeKey(id))));
             }
 
             if (jobs.Length > 0)
-            {
-                var grants = await GrantsAsync(context.DeviceGrants.Where(g => jobs.Contains(g.JobId)), token);
-                var found = await JobsAsync(context, "id = any($1)", jobs, grants, token);
-                changes.AddRange(jobs.Select(id => found.GetValueOrDefault(id, new ClusterChange.JobEnded(new JobKey(id)))));
-            }
-
-            return changes;
-        }, cancellationToken);
-
-    /// <summary>Jobs whose attempt goes on, for the reconciler to touch.</summary>
-    public Task<List<JobId>> ActiveJobsAsync(CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(async (context, token) =>
-        {
-            var ids = await context.Jobs
-                .Where(j => j.State == JobState.Starting || j.State == JobState.Running || j.State == JobState.Stopping)
-                .Select(j => j.Id).ToListAsync(token);
-            return ids.ConvertAll(id => new JobId(id));
+                await ReadJobsAsync(context, jobs, news, token);
+            return news;
         }, cancellationToken);
 
     /// <summary>Writes why jobs wait, set-wise.</summary>
@@ -108,64 +90,96 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         database.WithEntitiesAsync(async (context, token) =>
         {
             await using var transaction = await context.Database.BeginTransactionAsync(IsolationLevel.RepeatableRead, token);
-            await context.Database.ExecuteSqlAsync($"lock table placement_keeper in exclusive mode", token);
+            // It need not outlive a fall of Postgres: then the token is an older one, and everything is read anew.
+            await context.Database.ExecuteSqlAsync(
+                $"set local synchronous_commit = off; lock table placement_keeper in exclusive mode", token);
             var result = await read(context, token);
             await transaction.CommitAsync(token);
             return result;
         }, cancellationToken);
 
-    private static async Task<ILookup<Guid, GrantedDevice>> GrantsAsync(
-        IQueryable<DeviceGrantRow> grants, CancellationToken cancellationToken)
-    {
-        var active = await grants.Where(g => g.ReleasedAt == null).OrderBy(g => g.Rank).Select(g => new { g.JobId, g.NodeId, g.Device })
-            .ToListAsync(cancellationToken);
-        return active.ToLookup(g => g.JobId, g => new GrantedDevice(new NodeKey(g.NodeId), g.Device));
-    }
-
     /// <summary>
-    /// Row by row: one that cannot be read is not placed and keeps no other job from it, and what it holds already stays taken.
+    /// Job by job: one that cannot be read is not placed and keeps no other job from it. What is granted is read apart, and stays taken.
     /// </summary>
-    /// <param name="which">A condition, with the ids as its one parameter or none.</param>
-    private async Task<Dictionary<Guid, ClusterChange>> JobsAsync(
-        ClusterDbContext context, string which, Guid[] ids, ILookup<Guid, GrantedDevice> grants, CancellationToken cancellationToken)
+    /// <param name="ids">Null: all that are not over.</param>
+    private async Task ReadJobsAsync(ClusterDbContext context, Guid[]? ids, PlacementNews news, CancellationToken cancellationToken)
     {
+        var connection = (NpgsqlConnection)context.Database.GetDbConnection();
+        var open = (ids ?? []).ToHashSet();
+        foreach (var granted in await ReadGrantsAsync(connection, ids, cancellationToken))
+        {
+            news.Changes.Add(granted);
+            open.Remove(granted.Job.Value);
+        }
+
+        var which = ids is null ? "true" : "job_id = any($1)";
         await using var command = new NpgsqlCommand(
-            $"select id, state, priority, created_at, not_before, avoid_nodes, spec, memory from jobs where {which}",
-            (NpgsqlConnection)context.Database.GetDbConnection());
-        if (ids.Length > 0)
-            command.Parameters.Add(new NpgsqlParameter { Value = ids });
+            $"""
+            select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
+                data_set, cpu_bytes, gpu_bytes, forecast_until is not null
+            from job_queue where state = 'Queued' and {which}
+            """, connection);
+        if (ids is not null)
+            command.Parameters.Add(new NpgsqlParameter { Value = open.ToArray() });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var jobs = new Dictionary<Guid, ClusterChange>();
         while (await reader.ReadAsync(cancellationToken))
         {
             var id = reader.GetGuid(0);
             try
             {
-                jobs.Add(id, ReadJob(reader, new JobKey(id), [.. grants[id]]));
+                var job = ReadJob(reader);
+                if (reader.GetBoolean(13))
+                {
+                    news.AwaitForecasts.Add(job);
+                }
+                else
+                {
+                    news.Changes.Add(new ClusterChange.JobQueued(job));
+                    open.Remove(id);
+                }
             }
             catch (Exception fault) when (fault is not (NpgsqlException or OperationCanceledException))
             {
                 LogUnreadable(fault, new JobId(id));
-                jobs.Add(id, grants.Contains(id)
-                    ? new ClusterChange.JobGranted(new JobKey(id), default, [.. grants[id]])
-                    : new ClusterChange.JobEnded(new JobKey(id)));
             }
         }
 
-        return jobs;
+        news.Changes.AddRange(open.Select(id => new ClusterChange.JobEnded(new JobKey(id))));
     }
 
-    private static ClusterChange ReadJob(NpgsqlDataReader reader, JobKey id, ImmutableArray<GrantedDevice> grants)
+    private static async Task<List<ClusterChange.JobGranted>> ReadGrantsAsync(
+        NpgsqlConnection connection, Guid[]? jobs, CancellationToken cancellationToken)
     {
-        var memory = reader.IsDBNull(7) ? null : JsonColumn.Read<MemoryEstimate>(reader.GetString(7));
-        if (grants.Length > 0)
-            return new ClusterChange.JobGranted(id, PlacementNames.MemoryOf(memory), grants);
-        if (reader.GetString(1) != nameof(JobState.Queued))
-            return new ClusterChange.JobEnded(id);
-        return new ClusterChange.JobQueued(new WaitingJob(
-            id, QueueKey.Default, PlacementNames.NeedOf(JsonColumn.Read<JobSpec>(reader.GetString(6)), memory), reader.GetInt32(2),
+        var which = jobs is null ? "true" : "job_id = any($1)";
+        await using var command = new NpgsqlCommand(
+            $"""
+            select job_id, node_id, device, cpu_bytes, gpu_bytes from device_grants
+            where released_at is null and {which} order by job_id, rank
+            """, connection);
+        if (jobs is not null)
+            command.Parameters.Add(new NpgsqlParameter { Value = jobs });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var grants = new List<(Guid Job, RankMemory Memory, GrantedDevice Device)>();
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            grants.Add((reader.GetGuid(0), new RankMemory(reader.GetInt64(3), reader.GetInt64(4)),
+                new GrantedDevice(new NodeKey(reader.GetGuid(1)), reader.GetString(2))));
+        }
+
+        return [.. grants.GroupBy(grant => grant.Job).Select(
+            same => new ClusterChange.JobGranted(new JobKey(same.Key), same.First().Memory, [.. same.Select(grant => grant.Device)]))];
+    }
+
+    private static WaitingJob ReadJob(NpgsqlDataReader reader)
+    {
+        var need = new DeviceNeed(
+            reader.GetInt32(6), reader.IsDBNull(7) ? null : Enum.Parse<DeviceClass>(reader.GetString(7)), reader.GetInt32(8),
+            JsonColumn.Read<Dictionary<string, string>>(reader.GetString(9)), reader.GetString(10),
+            new RankMemory(reader.GetInt64(11), reader.GetInt64(12)));
+        return new WaitingJob(
+            new JobKey(reader.GetGuid(0)), new QueueKey(reader.GetString(1)), need, reader.GetInt32(2),
             reader.GetFieldValue<DateTimeOffset>(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
-            reader.GetFieldValue<Guid[]>(5).Select(node => new NodeKey(node)).ToHashSet()));
+            reader.GetFieldValue<Guid[]>(5).Select(node => new NodeKey(node)).ToHashSet());
     }
 
     private static async Task<(Guid[] Jobs, Guid[] Nodes)> TakeChangesAsync(
@@ -187,4 +201,13 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Job {JobId} cannot be placed: its row cannot be read")]
     private partial void LogUnreadable(Exception fault, JobId jobId);
+}
+
+/// <summary>What has become of jobs and nodes.</summary>
+internal sealed class PlacementNews
+{
+    public List<ClusterChange> Changes { get; } = [];
+
+    /// <summary>Jobs that placement is told of later, when it is known what memory they take; until then they are none of its.</summary>
+    public List<WaitingJob> AwaitForecasts { get; } = [];
 }

@@ -1,43 +1,66 @@
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
+using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Reconciliation;
 
 /// <summary>Brings the cluster closer to what Postgres says it should be: one pass at a time, in phases.</summary>
 internal sealed partial class Reconciler(
-    IGrainFactory grains, NodeStore nodes, PlacementStore placement, IOptions<NodeOptions> nodeOptions, ILogger<Reconciler> logger)
+    IGrainFactory grains, DueWork dueWork, ForecastWork forecasts, NodeStore nodes, IOptions<NodeOptions> nodeOptions, TimeProvider time,
+    ILogger<Reconciler> logger)
 {
-    /// <summary>Everything: long lost nodes, then every job whose attempt goes on, then placement, then the jobs it started.</summary>
-    /// <param name="touch">Touches one job; the caller decides whether to wait for it.</param>
-    public async Task PassAsync(Func<JobId, Task> touch, CancellationToken cancellationToken)
+    /// <summary>Everything: long lost nodes, then what is due for jobs, then placement, then the jobs it started.</summary>
+    /// <param name="touch">Touches one job, of whose row it gives the version if that is known; the caller decides whether to wait.</param>
+    /// <returns>When the next is due, for somebody; null: never, as it is.</returns>
+    public async Task<DateTimeOffset?> PassAsync(Func<JobId, long, Task> touch, CancellationToken cancellationToken)
     {
         foreach (var (node, name) in await nodes.ForgetAsync(nodeOptions.Value.ForgetAfter, cancellationToken))
             LogForgotten(node, name);
-        await Task.WhenAll((await placement.ActiveJobsAsync(cancellationToken)).Select(touch));
+        var next = await DoDueWorkAsync(touch, cancellationToken);
         await PlaceAsync(touch);
+        return next;
     }
 
     /// <summary>A placement cycle, and the launch of what it started.</summary>
-    public async Task PlaceAsync(Func<JobId, Task> touch)
+    public async Task PlaceAsync(Func<JobId, long, Task> touch)
     {
-        var started = await grains.GetGrain<IPlacementGrain>(0).RunCycleAsync();
-        await Task.WhenAll(started.Select(touch));
+        var placement = grains.GetGrain<IPlacementGrain>(0);
+        var started = await placement.RunCycleAsync();
+        // Launches first.
+        var touching = Task.WhenAll(started.Select(job => touch(job, 0)));
+        await Task.WhenAll(touching, placement.TellAsync());
     }
 
-    /// <summary>Lets a job do what is due. A failure is logged: the next pass comes by again.</summary>
-    public async Task TouchAsync(JobId job)
+    /// <summary>Lets a job do what is due. A failure is logged: it is due again when its claim has run out.</summary>
+    /// <param name="version">Of its row; 0: not known.</param>
+    public async Task TouchAsync(JobId job, long version)
     {
         try
         {
-            await grains.GetGrain<IJobGrain>(job.Value).TouchAsync();
+            await grains.GetGrain<IJobGrain>(job.Value).TouchAsync(version);
         }
         catch (Exception failure)
         {
             LogTouchFailed(failure, job);
         }
+    }
+
+    private async Task<DateTimeOffset?> DoDueWorkAsync(Func<JobId, long, Task> touch, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var claim = await dueWork.ClaimAsync(now, cancellationToken);
+        foreach (var job in claim.Jobs.Where(job => job.Due > DateTimeOffset.MinValue))
+            SchedulerTelemetry.DueLag.Record((now - job.Due).TotalSeconds);
+        var awaiting = claim.Jobs.Where(job => job.ForecastUntil is not null).ToDictionary(job => job.Job, job => job.ForecastUntil!.Value);
+        if (awaiting.Count > 0)
+            await forecasts.ResumeAsync(awaiting, cancellationToken);
+        await Task.WhenAll(claim.Jobs.Where(job => job.State.HoldsDevices()).Select(job => touch(job.Job, job.Version)));
+        return claim.Next;
     }
 
     [LoggerMessage(
@@ -46,6 +69,6 @@ internal sealed partial class Reconciler(
             + "or another node has taken its name")]
     private partial void LogForgotten(NodeId nodeId, string name);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} could not be advanced; the next pass tries again")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} could not be advanced; it is tried again soon")]
     private partial void LogTouchFailed(Exception failure, JobId jobId);
 }

@@ -15,7 +15,10 @@ internal sealed partial class ReconcilerService(
     : BackgroundService
 {
     private readonly Dictionary<JobId, Task> _touching = [];
-    private readonly HashSet<JobId> _again = [];
+    private readonly Dictionary<JobId, long> _again = [];
+
+    // Between two passes that due work asks for, so that many jobs' times that are close to each other cost no pass each.
+    private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(50);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -29,8 +32,9 @@ internal sealed partial class ReconcilerService(
             {
                 if (due.IsCompleted)
                 {
-                    due = Task.Delay(options.Value.Interval, time, stoppingToken);
-                    await AttemptAsync(() => reconciler.PassAsync(BeginTouch, stoppingToken));
+                    DateTimeOffset? next = null;
+                    await AttemptAsync(async () => next = await reconciler.PassAsync(BeginTouch, stoppingToken));
+                    due = Task.Delay(Pause(next), time, stoppingToken);
                 }
 
                 await Task.WhenAny(due, asked);
@@ -49,13 +53,19 @@ internal sealed partial class ReconcilerService(
         await Task.WhenAll(RunningTouches());
     }
 
+    private TimeSpan Pause(DateTimeOffset? next)
+    {
+        var (left, longest) = (next - time.GetUtcNow() ?? options.Value.Interval, options.Value.Interval);
+        return left > longest ? longest : left < ShortestPause ? ShortestPause : left;
+    }
+
     private async Task AnswerSignalsAsync()
     {
         var place = false;
         while (signal.Requests.TryRead(out var job))
         {
             if (job is { } id)
-                await BeginTouch(id);
+                await BeginTouch(id, 0);
             else
                 place = true;
         }
@@ -65,29 +75,29 @@ internal sealed partial class ReconcilerService(
     }
 
     /// <summary>Starts a touch without waiting for it; a job that is being touched is touched once more afterwards.</summary>
-    private Task BeginTouch(JobId job)
+    private Task BeginTouch(JobId job, long version)
     {
         lock (_touching)
         {
             if (!_touching.TryAdd(job, Task.CompletedTask))
-                _again.Add(job);
+                _again[job] = Math.Max(version, _again.GetValueOrDefault(job));
             else
-                _touching[job] = TouchAsync(job);
+                _touching[job] = TouchAsync(job, version);
         }
 
         return Task.CompletedTask;
     }
 
-    private async Task TouchAsync(JobId job)
+    private async Task TouchAsync(JobId job, long version)
     {
         // Off the caller's lock.
         await Task.Yield();
         while (true)
         {
-            await reconciler.TouchAsync(job);
+            await reconciler.TouchAsync(job, version);
             lock (_touching)
             {
-                if (_again.Remove(job))
+                if (_again.Remove(job, out version))
                     continue;
                 _touching.Remove(job);
                 return;

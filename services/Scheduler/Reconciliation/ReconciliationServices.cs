@@ -19,6 +19,8 @@ public static class ReconciliationServices
             .ValidateDataAnnotations().ValidateOnStart();
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
+        services.AddSingleton<PlanCommit>();
+        services.AddSingleton<DueWork>();
         services.AddSingleton<Reconciler>();
         services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<ReconcilerService>();

@@ -2,21 +2,42 @@ using Cluster.Placement;
 
 namespace Cluster.Scheduler.Telemetry;
 
-/// <summary>How many jobs wait, by cause, as placement saw it last; nothing where placement does not run.</summary>
-internal static class QueueGauge
+/// <summary>
+/// How many jobs wait and how long the oldest has, by queue and reason, as placement saw it last; nothing where placement does not run.
+/// </summary>
+internal sealed class QueueGauge
 {
-    public static void Record(PlacementPlan plan)
+    private HashSet<(string Queue, string Reason)> _recorded = [];
+
+    /// <param name="forecastReason">The code of those that await a forecast, which placement does not know.</param>
+    public void Record(PlacementPlan plan, WaitingAges ages, string forecastReason, DateTimeOffset now)
     {
-        var jobs = plan.Waiting.GroupBy(w => w.Reason.Cause).ToDictionary(same => same.Key, same => same.Sum(w => w.Jobs));
-        jobs[WaitCause.BackingOff] = plan.BackingOff;
-        Record(cause => jobs.GetValueOrDefault(cause));
+        var waiting = plan.Waiting.Select(w => (w.Queue, Reason: w.Reason.Cause.Code(), w.Jobs, Oldest: ages.Oldest(w.Queue, w.Shape)))
+            .Concat(ages.AwaitingForecasts().Select(a => (a.Queue, Reason: forecastReason, a.Jobs, Oldest: (DateTimeOffset?)a.Oldest)))
+            .GroupBy(w => (Queue: w.Queue.Name, w.Reason))
+            .ToDictionary(same => same.Key, same => (Jobs: same.Sum(w => w.Jobs), Oldest: same.Min(w => w.Oldest)));
+        // A pause has a bound, and how old its job is says nothing.
+        if (plan.BackingOff > 0)
+            waiting[(QueueKey.Default.Name, WaitCause.BackingOff.Code())] = (plan.BackingOff, null);
+        foreach (var (key, (jobs, oldest)) in waiting)
+            Record(key, jobs, oldest is { } since ? (now - since).TotalSeconds : 0);
+        foreach (var gone in _recorded.Where(key => !waiting.ContainsKey(key)))
+            Record(gone, 0, 0);
+        _recorded = [.. waiting.Keys];
     }
 
-    public static void Clear() => Record(_ => 0);
-
-    private static void Record(Func<WaitCause, int> jobs)
+    public void Clear()
     {
-        foreach (var cause in Enum.GetValues<WaitCause>())
-            SchedulerTelemetry.WaitingJobs.Record(jobs(cause), new KeyValuePair<string, object?>("reason", cause.Code()));
+        foreach (var key in _recorded)
+            Record(key, 0, 0);
+        _recorded = [];
+    }
+
+    private static void Record((string Queue, string Reason) key, int jobs, double oldest)
+    {
+        var (queue, reason) = (new KeyValuePair<string, object?>("queue", key.Queue),
+            new KeyValuePair<string, object?>("reason", key.Reason));
+        SchedulerTelemetry.WaitingJobs.Record(jobs, queue, reason);
+        SchedulerTelemetry.OldestWaiting.Record(oldest, queue, reason);
     }
 }

@@ -17,11 +17,42 @@ public static class SchedulerTelemetry
     public static Histogram<double> QueueWait { get; } = Meter.CreateHistogram<double>(
         "scheduler.queue.wait.duration", "s", "Time a job waited for its devices.");
 
-    /// <summary>How many jobs wait, by <see cref="Cluster.Placement.WaitCauses.Code"/> ("reason").</summary>
+    /// <summary>How many jobs wait, by "queue" and the reason's code ("reason").</summary>
     public static Gauge<int> WaitingJobs { get; } = Meter.CreateGauge<int>(
         "scheduler.queue.jobs", "{job}", "Jobs that wait, by the reason's code.");
+
+    /// <summary>How long the oldest of them has waited since its submit.</summary>
+    public static Gauge<double> OldestWaiting { get; } = Meter.CreateGauge<double>(
+        "scheduler.queue.oldest.age", "s", "Age of the oldest job that waits, by the reason's code.");
+
+    /// <summary>One placement cycle, from reading what has changed to its plan's commit.</summary>
+    public static Histogram<double> CycleDuration { get; } = Meter.CreateHistogram<double>(
+        "scheduler.placement.cycle.duration", "s", "Duration of a placement cycle.");
+
+    /// <summary>Of that, the commit of a plan that starts jobs.</summary>
+    public static Histogram<double> CommitDuration { get; } = Meter.CreateHistogram<double>(
+        "scheduler.placement.commit.duration", "s", "Duration of a plan's commit.");
+
+    /// <summary>Attempts whose launch is settled, by "result": launched or failed.</summary>
+    public static Counter<long> Launches { get; } = Meter.CreateCounter<long>(
+        "scheduler.launches", "{attempt}", "Attempts that all agents launched, or that one did not.");
+
+    /// <summary>From a job's submit to its first launch, confirmed by every agent.</summary>
+    public static Histogram<double> SubmitToLaunch { get; } = Meter.CreateHistogram<double>(
+        "scheduler.submit.launch.duration", "s", "Time from a job's submit to its first launch.");
 
     /// <summary>State changes of jobs, by the state that follows ("to").</summary>
     public static Counter<long> Transitions { get; } = Meter.CreateCounter<long>(
         "scheduler.job.transitions", "{transition}", "State changes of jobs, by the state that follows.");
+
+    /// <summary>Jobs stored by submits, an experiment's each by itself.</summary>
+    public static Counter<long> Submits { get; } = Meter.CreateCounter<long>("scheduler.submits", "{job}", "Jobs that were submitted.");
+
+    /// <summary>How many submits one commit stored.</summary>
+    public static Histogram<int> SubmitGroup { get; } = Meter.CreateHistogram<int>(
+        "scheduler.submit.group.size", "{submit}", "Submits stored by one commit.");
+
+    /// <summary>From when something was due for a job to when a scheduler took it up.</summary>
+    public static Histogram<double> DueLag { get; } = Meter.CreateHistogram<double>(
+        "scheduler.due_work.lag", "s", "How late due work was taken up.");
 }

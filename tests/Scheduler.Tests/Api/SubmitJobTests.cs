@@ -72,6 +72,7 @@ public sealed class SubmitJobTests(SharedScheduler shared)
     [Fact]
     public async Task Submit_OfWhatTheClusterCanNeverRun_FailsAndSaysWhy_AndIsQueuedIfItMayWait()
     {
+        await shared.Scheduler.AddNodeAsync("submit-node");
         var request = Request(spec: JobSpecBuilder.AJob().WithDevices(512).With(s => s.Hyperparameters.GlobalBatchSize = 512).Build());
         request.WaitForCapacity = false;
 

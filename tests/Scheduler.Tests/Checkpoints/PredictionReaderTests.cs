@@ -18,7 +18,7 @@ public sealed class PredictionReaderTests(PostgresServer postgres)
     public async Task PartsOfTwoRanks_AreReadInTheOrderOfTheSamples_AndAreNoCheckpoints()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        await cluster.AddNodeAsync(devices: 2);
+        var node = await cluster.AddNodeAsync(devices: 2);
         var job = await cluster.SubmitAsync(AJob().WithDevices(2));
         await cluster.RunAsync(job, 2);
 
@@ -28,7 +28,12 @@ public sealed class PredictionReaderTests(PostgresServer postgres)
         rows.Select(row => row.Index).ShouldBe(Enumerable.Range(0, 40).Select(i => (long)i));
         rows[13].ShouldBe(Row(13));
         (await cluster.Get<CheckpointQueries>().ListAsync(job, 10, Token)).ShouldBeEmpty();
-        (await cluster.Get<CheckpointStore>().NewestAsync(job, Token)).ShouldBeNull(); // a restart begins anew
+        await node.ExitAsync(job, 1, 0, exitCode: 1);
+        await node.ExitAsync(job, 1, 1, exitCode: 1);
+        cluster.Time.Advance(TimeSpan.FromSeconds(5));
+        await cluster.ReconcileAsync();
+        cluster.Agents.Launches[^1].Request.ShouldSatisfyAllConditions(
+            again => again.Attempt.ShouldBe(2), again => again.ResumeCheckpointId.ShouldBeEmpty("a restart begins anew"));
     }
 
     [Fact]

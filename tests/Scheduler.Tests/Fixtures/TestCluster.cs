@@ -9,11 +9,13 @@ using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Logs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Runs;
+using Cluster.Scheduler.Submissions;
 using Cluster.Tests.Shared;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -72,6 +74,8 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddRanks();
         builder.Services.AddExperiments();
         builder.Services.AddNodes(builder.Configuration);
+        builder.Services.AddModels(builder.Configuration);
+        builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         foreach (var loop in new[] { typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService) })
@@ -102,32 +106,50 @@ public sealed class TestCluster : IAsyncDisposable
         return node;
     }
 
+    /// <summary>What a rank takes is known here: nobody is asked, and nothing is waited for.</summary>
     public async Task<JobId> SubmitAsync(
         JobSpecBuilder? job = null, string? requestId = null, bool waitForCapacity = false, long rankBytes = 0)
     {
-        requestId ??= Guid.NewGuid().ToString();
-        var id = JobIds.ForRequest("alice", requestId);
-        await Job(id).SubmitAsync(new SubmitJob(
-            requestId, "alice", JsonColumn.Write((job ?? JobSpecBuilder.AJob()).Build()), "", "", waitForCapacity,
-            rankBytes == 0 ? "" : JsonColumn.Write(new MemoryEstimate { Total = rankBytes })));
-        return id;
+        var spec = (job ?? JobSpecBuilder.AJob()).Build();
+        var submission = JobSubmission.Of("alice", requestId ?? Guid.NewGuid().ToString(), spec, waitForCapacity, Time.GetUtcNow());
+        await SubmitAsync(submission with { Memory = rankBytes == 0 ? null : new MemoryEstimate { Total = rankBytes } });
+        return submission.Id;
     }
 
-    /// <summary>Runs the reconciler until nothing asks for more.</summary>
+    internal async Task<bool> SubmitAsync(JobSubmission submission)
+    {
+        var cancellationToken = TestContext.Current.CancellationToken;
+        var passed = await Get<SubmissionChecks>().PassAsync(submission, cancellationToken);
+        return await Get<JobIntake>().StoreAsync(
+            new Submission([passed with { Memory = submission.Memory, ForecastUntil = submission.ForecastUntil }], null));
+    }
+
+    /// <summary>Runs the reconciler until nothing asks for more; what goes on is looked at as if that were due.</summary>
     public async Task ReconcileAsync()
     {
         // As the watch does that was there all the time.
         await Get<LeaseWatch>().ExpireAsync(Time.GetUtcNow(), TestContext.Current.CancellationToken);
+        await TestDatabase.ExecuteAsync(
+            this, "update job_queue set next_due_at = '-infinity' where state in ('Starting', 'Running', 'Stopping')");
+        await PassAsync();
+    }
+
+    /// <summary>The same, of what is due by the clock.</summary>
+    /// <returns>When more is due.</returns>
+    public async Task<DateTimeOffset?> PassAsync()
+    {
         var reconciler = Get<Reconciler>();
         var signal = Get<ReconcileSignal>();
-        await reconciler.PassAsync(reconciler.TouchAsync, TestContext.Current.CancellationToken);
+        var next = await reconciler.PassAsync(reconciler.TouchAsync, TestContext.Current.CancellationToken);
         while (signal.Requests.TryRead(out var request))
         {
             if (request is { } job)
-                await reconciler.TouchAsync(job);
+                await reconciler.TouchAsync(job, 0);
             else
                 await reconciler.PlaceAsync(reconciler.TouchAsync);
         }
+
+        return next;
     }
 
     /// <summary>Brings a job of <paramref name="ranks"/> ranks to where it trains.</summary>

@@ -12,10 +12,13 @@ internal static class TestDatabase
         await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
     }
 
-    public static async Task<long> CountAsync(TestCluster cluster, string table)
+    public static Task<long> CountAsync(TestCluster cluster, string table) =>
+        QueryAsync<long>(cluster, $"select count(*) from {table}");
+
+    public static async Task<T> QueryAsync<T>(TestCluster cluster, string sql)
     {
         await using var source = NpgsqlDataSource.Create(cluster.ConnectionString + ";Pooling=false");
-        await using var command = source.CreateCommand($"select count(*) from {table}");
-        return (long)(await command.ExecuteScalarAsync(TestContext.Current.CancellationToken))!;
+        await using var command = source.CreateCommand(sql);
+        return (T)(await command.ExecuteScalarAsync(TestContext.Current.CancellationToken))!;
     }
 }

@@ -5,6 +5,7 @@ using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Telemetry;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
@@ -108,9 +109,9 @@ public sealed class LaunchTests(PostgresServer postgres)
         const string TraceId = "0af7651916cd43dd8448eb211c80319c";
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
-        var id = JobIds.ForRequest("alice", "traced");
-        await cluster.Job(id).SubmitAsync(
-            new SubmitJob("traced", "alice", JsonColumn.Write(AJob().Build()), $"00-{TraceId}-b7ad6b7169203331-01", "vendor=1", false, ""));
+        await cluster.SubmitAsync(
+            JobSubmission.Of("alice", "traced", AJob().Build(), waitForCapacity: false, cluster.Time.GetUtcNow())
+                with { TraceParent = $"00-{TraceId}-b7ad6b7169203331-01", TraceState = "vendor=1" });
 
         await cluster.ReconcileAsync();
 
@@ -129,8 +130,8 @@ public sealed class LaunchTests(PostgresServer postgres)
         await using var other = await TestCluster.StartAsync(
             cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.ClusteredApart);
         // Both hold the job in memory; then one of them moves it.
-        await cluster.Job(job).TouchAsync();
-        await other.Job(job).TouchAsync();
+        await cluster.Job(job).TouchAsync(0);
+        await other.Job(job).TouchAsync(0);
         await other.Job(job).CancelAsync(new CancelJob("bob", ""));
 
         await Should.ThrowAsync<StaleStateException>(() => cluster.Job(job).CancelAsync(new CancelJob("carol", "")));

@@ -1,7 +1,7 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
-using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Tests.Fixtures;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
@@ -28,29 +28,27 @@ public sealed class SubmitTests(PostgresServer postgres)
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
-        var id = JobIds.ForRequest("alice", "request");
-        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false, "");
+        var job = JobSubmission.Of("alice", "request", AJob().Build(), waitForCapacity: false, cluster.Time.GetUtcNow());
 
-        var accepted = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => cluster.Job(id).SubmitAsync(command)));
+        var accepted = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => cluster.SubmitAsync(job)));
 
         accepted.Count(a => a).ShouldBe(1);
     }
 
-    /// <summary>As two activations of the grain would, while membership changes: nothing but the database stands between them.</summary>
+    /// <summary>Nothing but the database stands between them.</summary>
     [Fact]
-    public async Task Insert_FromTwoActivationsAtOnce_StoresOneJob()
+    public async Task Submit_ToTwoSchedulersAtOnce_StoresOneJob()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
         var other = await TestCluster.StartAsync(cluster.ConnectionString, cluster.Time, cluster.Agents, TestCluster.ClusteredApart);
         await using var _ = other;
-        var id = JobIds.ForRequest("alice", "request");
-        var command = new SubmitJob("request", "alice", JsonColumn.Write(AJob().Build()), "", "", false, "");
+        var job = JobSubmission.Of("alice", "request", AJob().Build(), waitForCapacity: false, cluster.Time.GetUtcNow());
 
-        var accepted = await Task.WhenAll(cluster.Job(id).SubmitAsync(command), other.Job(id).SubmitAsync(command));
+        var accepted = await Task.WhenAll(cluster.SubmitAsync(job), other.SubmitAsync(job));
 
         accepted.Count(a => a).ShouldBe(1);
-        (await cluster.StatesAsync(id)).ShouldBe([JobState.Queued]);
+        (await cluster.StatesAsync(job.Id)).ShouldBe([JobState.Queued]);
     }
 
     [Fact]

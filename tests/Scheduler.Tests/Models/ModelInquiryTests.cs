@@ -17,7 +17,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Submit_AsksWhatARankWillTake_AndKeepsItWithTheJob()
+    public async Task Job_ThatIsSubmitted_AsksWhatARankWillTake_AndKeepsIt()
     {
         await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node", devices: 4);
@@ -162,7 +162,7 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     [Fact]
     public async Task Submit_WithoutANodeThatAnswers_IsQueuedWithoutAnEstimate()
     {
-        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Models:SubmitPatience", "00:00:00.2"));
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Models:ForecastPatience", "00:00:00.2"));
 
         var nobody = await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true);
         await scheduler.AddNodeAsync("node");
@@ -178,27 +178,49 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     }
 
     [Fact]
-    public async Task Submit_OfWhatNoNodesMemoryHolds_IsRefusedWithTheNumbers_ForAJobAndForAVariant()
+    public async Task Job_OfWhatNoNodesMemoryHolds_IsInfeasibleOnceThatIsKnown_AndRefusedFromThenOn()
     {
         await using var scheduler = await StartAsync();
         await scheduler.AddNodeAsync("node", devices: 2);
         scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize * Gib);
-        var request = new SubmitExperimentRequest
-        {
-            RequestId = Guid.NewGuid().ToString(),
-            Yaml = "model: lenet5\ndata: fashion-mnist\nmatrix: {hyperparameters.globalBatchSize: [1, 3]}\n",
-        };
+        const string Words = "its rank is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have "
+            + "no room (the largest has 2.0 GiB in all)";
 
-        var job = await Should.ThrowAsync<RpcException>(() => SubmitAsync(scheduler, AJob().Build()));
-        var experiment = await Should.ThrowAsync<RpcException>(async () => await scheduler.Experiments().SubmitExperimentAsync(request));
+        var job = await SubmitAsync(scheduler, AJob().Build());
+        await Eventually.HoldsAsync(async () =>
+        {
+            job = (await scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id })).Job;
+            return job.ReasonCode == "infeasible";
+        });
+
+        job.State.ShouldBe(JobState.Queued);
+        job.Reason.ShouldStartWith(Words);
+        var again = await Should.ThrowAsync<RpcException>(() => SubmitAsync(scheduler, AJob().Build()));
+        (again.StatusCode, again.Status.Detail[..Words.Length]).ShouldBe((StatusCode.FailedPrecondition, Words));
+        (await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true)).State.ShouldBe(JobState.Queued);
+    }
+
+    /// <summary>Who asks before waits for the answer.</summary>
+    [Fact]
+    public async Task Validate_OfWhatNoNodesMemoryHolds_IsRefusedWithTheNumbers_ForAJobAndForAVariant()
+    {
+        await using var scheduler = await StartAsync();
+        await scheduler.AddNodeAsync("node", devices: 2);
+        scheduler.Agents.OnDescribe = AnswerAsync(query => query.RankBatchSize * Gib);
+        const string Yaml = "model: lenet5\ndata: fashion-mnist\nmatrix: {hyperparameters.globalBatchSize: [1, 3]}\n";
+
+        var job = await Should.ThrowAsync<RpcException>(
+            async () => await scheduler.Jobs().ValidateJobAsync(new ValidateJobRequest { Spec = AJob().Build() }));
+        var experiment = await Should.ThrowAsync<RpcException>(
+            async () => await scheduler.Experiments().ValidateExperimentAsync(new ValidateExperimentRequest { Yaml = Yaml }));
+        var submitted = await Should.ThrowAsync<RpcException>(async () => await scheduler.Experiments().SubmitExperimentAsync(
+            new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = Yaml }));
 
         job.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
-        job.Status.Detail.ShouldStartWith(
-            "its rank is expected to take 8.1 GiB of memory, for which the registered nodes that the job admits have no room "
-            + "(the largest has 2.0 GiB in all)");
+        job.Status.Detail.ShouldStartWith("its rank is expected to take 8.1 GiB of memory");
         experiment.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
         experiment.Status.Detail.ShouldStartWith("variant globalBatchSize=3: its rank is expected to take 3.1 GiB");
-        (await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true)).State.ShouldBe(JobState.Queued);
+        submitted.Status.Detail.ShouldBe(experiment.Status.Detail, "by now that is known");
     }
 
     [Fact]
@@ -233,8 +255,8 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         }
     }
 
-    // Where the answer counts, a submit waits for it as long as it may, however busy the machine.
-    private Task<TestScheduler> StartAsync() => TestScheduler.StartAsync(postgres, ("Models:SubmitPatience", "00:00:20"));
+    // Where the answer counts, a job waits for it as long as it may, however busy the machine.
+    private Task<TestScheduler> StartAsync() => TestScheduler.StartAsync(postgres, ("Models:ForecastPatience", "00:05:00"));
 
     private static ModelQuery Query(int batch) => new() { Model = new ModelSpec { Name = "lenet5" }, RankBatchSize = batch };
 
@@ -246,7 +268,16 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     private static ModelAnswer Answer(long bytes) =>
         new() { Description = new ModelDescription { Memory = new MemoryEstimate { Total = bytes } } };
 
-    private static async Task<Job> SubmitAsync(TestScheduler scheduler, JobSpec spec, bool waitForCapacity = false) =>
-        (await scheduler.Jobs().SubmitJobAsync(
+    /// <returns>The job once its forecast is there, or known not to come.</returns>
+    private static async Task<Job> SubmitAsync(TestScheduler scheduler, JobSpec spec, bool waitForCapacity = false)
+    {
+        var job = (await scheduler.Jobs().SubmitJobAsync(
             new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = waitForCapacity })).Job;
+        await Eventually.HoldsAsync(async () =>
+        {
+            job = (await scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id })).Job;
+            return job.ReasonCode != "waiting_for_forecast";
+        });
+        return job;
+    }
 }

@@ -1,6 +1,9 @@
 using Cluster.Contracts.V1;
+using Cluster.Placement;
+using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
@@ -48,10 +51,10 @@ public sealed class SchemaTests(PostgresServer postgres)
         await using var cluster = await TestCluster.StartAsync(postgres);
         var node = await cluster.AddNodeAsync();
         var (first, second) = (await cluster.SubmitAsync(), await cluster.SubmitAsync());
-        var device = new StartAttempt([new RankDevice(node.Id, node.Name, 1, "cpu:0")]);
+        var (commit, rank) = (cluster.Get<PlanCommit>(), new PlannedRank(new NodeKey(node.Id.Value), node.Name, 1, "cpu:0"));
 
-        (await cluster.Job(first).StartAsync(device)).ShouldBeTrue();
-        (await cluster.Job(second).StartAsync(device)).ShouldBeFalse();
+        (await commit.CommitAsync([new JobStart(first.Key(), [rank])], Token)).Length.ShouldBe(1);
+        (await commit.CommitAsync([new JobStart(second.Key(), [rank])], Token)).ShouldBeEmpty();
 
         (await cluster.GetAsync(first)).State.ShouldBe(JobState.Starting);
         var waiting = await cluster.GetAsync(second);

@@ -107,7 +107,7 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
         await cluster.AddNodeAsync(devices: 2);
         var broken = await cluster.SubmitAsync(AJob().WithPriority(5));
         var sound = await cluster.SubmitAsync();
-        await TestDatabase.ExecuteAsync(cluster, $$"""update jobs set spec = '{"resources": 7}' where id = '{{broken}}'""");
+        await TestDatabase.ExecuteAsync(cluster, $"update job_queue set node_labels = '[]' where job_id = '{broken}'");
 
         await cluster.ReconcileAsync();
 
@@ -131,35 +131,50 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
 
         var last = await second.SubmitAsync();
         await second.Grains.GetGrain<Scheduler.Placement.IPlacementGrain>(0).RunCycleAsync();
+        await second.Grains.GetGrain<Scheduler.Placement.IPlacementGrain>(0).TellAsync();
         (await second.GetAsync(last)).Reason.ShouldBe("needs 1 cpu device; none of the 3 that it could use is free");
     }
 
     [Fact]
     public void Gauge_CountsWaitingJobsByReason()
     {
-        var (mine, counted) = (Environment.CurrentManagedThreadId, new Dictionary<string, int>());
+        var (mine, counted, oldest) = (Environment.CurrentManagedThreadId, new Dictionary<string, int>(), new Dictionary<string, double>());
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, self) =>
         {
-            if (instrument == SchedulerTelemetry.WaitingJobs)
+            if (instrument == SchedulerTelemetry.WaitingJobs || instrument == SchedulerTelemetry.OldestWaiting)
                 self.EnableMeasurementEvents(instrument);
         };
         // Other tests' placements count on other threads.
         listener.SetMeasurementEventCallback<int>((_, jobs, tags, _) =>
         {
             if (Environment.CurrentManagedThreadId == mine)
-                counted[(string)tags[0].Value!] = jobs;
+                counted[(string)tags[1].Value!] = jobs;
+        });
+        listener.SetMeasurementEventCallback<double>((_, age, tags, _) =>
+        {
+            if (Environment.CurrentManagedThreadId == mine)
+                oldest[(string)tags[1].Value!] = age;
         });
         listener.Start();
 
         WaitingShape[] waiting =
             [Waits("a", WaitCause.Infeasible, 2), Waits("b", WaitCause.WaitingForTurn, 3), Waits("c", WaitCause.WaitingForTurn, 4)];
+        var (ages, gauge, now) = (new WaitingAges(), new QueueGauge(), DateTimeOffset.UnixEpoch);
+        var awaited = new WaitingJob(
+            new JobKey(Guid.NewGuid()), QueueKey.Default, new DeviceNeed(1, null, 0, new Dictionary<string, string>(), "", default), 0,
+            now - TimeSpan.FromSeconds(7), null, new HashSet<NodeKey>());
+        ages.AwaitForecast(awaited);
 
-        QueueGauge.Record(new PlacementPlan([], [.. waiting], BackingOff: 5));
+        gauge.Record(new PlacementPlan([], [.. waiting], BackingOff: 5), ages, "waiting_for_forecast", now);
 
-        counted.Where(count => count.Value > 0).Select(count => $"{count.Key} {count.Value}")
-            .ShouldBe(["infeasible 2", "waiting_for_turn 7", "backing_off 5"], ignoreOrder: true);
-        QueueGauge.Clear();
+        counted.Select(count => $"{count.Key} {count.Value}").ShouldBe(
+            ["infeasible 2", "waiting_for_turn 7", "backing_off 5", "waiting_for_forecast 1"], ignoreOrder: true);
+        oldest["waiting_for_forecast"].ShouldBe(7);
+        ages.Apply(new ClusterChange.JobEnded(awaited.Id));
+        gauge.Record(new PlacementPlan([], [waiting[1]], BackingOff: 0), ages, "waiting_for_forecast", now);
+        counted.Where(count => count.Value > 0).Select(count => $"{count.Key} {count.Value}").ShouldBe(["waiting_for_turn 3"]);
+        gauge.Clear();
         counted.Values.ShouldAllBe(jobs => jobs == 0);
 
         static WaitingShape Waits(string shape, WaitCause cause, int jobs) =>

@@ -1,4 +1,6 @@
+using Cluster.Contracts;
 using Cluster.Placement;
+using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Tests.Fixtures;
@@ -21,7 +23,7 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
         var before = await cluster.SubmitAsync();
         var all = await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token);
 
-        all.Select(Subject).ShouldBe([$"NodeChanged {node.Id}", $"JobQueued {before}"]);
+        all.Changes.Select(Subject).ShouldBe([$"NodeChanged {node.Id}", $"JobQueued {before}"]);
         (await ChangesAsync(cluster)).ShouldBeEmpty();
         var after = await cluster.SubmitAsync();
         (await ChangesAsync(cluster)).ShouldBe([$"JobQueued {after}"]);
@@ -36,16 +38,19 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
         var job = await cluster.SubmitAsync(rankBytes: 7);
         await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token);
 
-        await cluster.Job(job).StartAsync(new StartAttempt([new RankDevice(node.Id, node.Name, 1, "cpu:0")]));
+        await StartAsync(cluster, job, node);
         var granted = (await ReadAsync(cluster)).ShouldHaveSingleItem().ShouldBeOfType<ClusterChange.JobGranted>();
         granted.Devices.ShouldBe([new GrantedDevice(new NodeKey(node.Id.Value), "cpu:0")]);
         granted.Memory.Cpu.ShouldBe(7);
 
         // No agent has heard of it, so that it ends at once.
+        await cluster.Job(job).StartedAsync(new StartedAttempt(1, "secret"));
         await cluster.Job(job).CancelAsync(new CancelJob("alice", ""));
         (await ChangesAsync(cluster)).ShouldBe([$"JobEnded {job}"]);
-        await TestDatabase.ExecuteAsync(cluster, $"delete from jobs where id = '{job}'");
-        (await ChangesAsync(cluster)).ShouldBe([$"JobEnded {job}"]);
+        var gone = await cluster.SubmitAsync();
+        (await ChangesAsync(cluster)).ShouldBe([$"JobQueued {gone}"]);
+        await TestDatabase.ExecuteAsync(cluster, $"delete from jobs where id = '{gone}'");
+        (await ChangesAsync(cluster)).ShouldBe([$"JobEnded {gone}"]);
     }
 
     [Fact]
@@ -55,12 +60,12 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
         var node = await cluster.AddNodeAsync();
         var job = await cluster.SubmitAsync(rankBytes: 7);
         await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token);
-        await cluster.Job(job).StartAsync(new StartAttempt([new RankDevice(node.Id, node.Name, 1, "cpu:0")]));
-        await TestDatabase.ExecuteAsync(cluster, $"update jobs set memory = '[]' where id = '{job}'");
+        await StartAsync(cluster, job, node);
+        await TestDatabase.ExecuteAsync(cluster, $"update job_queue set node_labels = '[]' where job_id = '{job}'");
 
         var granted = (await ReadAsync(cluster)).ShouldHaveSingleItem().ShouldBeOfType<ClusterChange.JobGranted>();
         granted.Devices.ShouldBe([new GrantedDevice(new NodeKey(node.Id.Value), "cpu:0")]);
-        (await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token)).Select(Subject)
+        (await cluster.Get<PlacementStore>().TakeOverAsync(_keeper, Token)).Changes.Select(Subject)
             .ShouldBe([$"NodeChanged {node.Id}", $"JobGranted {job}"]);
     }
 
@@ -92,7 +97,7 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
         await using var connection = new NpgsqlConnection(cluster.ConnectionString + ";Pooling=false");
         await connection.OpenAsync(Token);
         await using var transaction = await connection.BeginTransactionAsync(Token);
-        await using var change = new NpgsqlCommand($"update jobs set priority = 5 where id = '{job}'", connection);
+        await using var change = new NpgsqlCommand($"update job_queue set priority = 5 where job_id = '{job}'", connection);
         await change.ExecuteNonQueryAsync(Token);
 
         (await ChangesAsync(cluster)).ShouldBeEmpty();
@@ -124,7 +129,7 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
         await store.TakeOverAsync(_keeper, Token);
         await cluster.SubmitAsync(waitForCapacity: true);
 
-        (await store.ChangesAsync(_keeper, next, Token)).ShouldNotBeNull().Count.ShouldBe(1);
+        (await store.ChangesAsync(_keeper, next, Token)).ShouldNotBeNull().Changes.Count.ShouldBe(1);
         (await store.ChangesAsync(_keeper, next, Token)).ShouldBeNull();
     }
 
@@ -135,7 +140,13 @@ public sealed class PlacementStoreTests(PostgresServer postgres)
         var next = Guid.NewGuid();
         var changes = await cluster.Get<PlacementStore>().ChangesAsync(_keeper, next, Token);
         _keeper = next;
-        return changes.ShouldNotBeNull();
+        return changes.ShouldNotBeNull().Changes;
+    }
+
+    private static async Task StartAsync(TestCluster cluster, JobId job, TestNode node)
+    {
+        var rank = new PlannedRank(new NodeKey(node.Id.Value), node.Name, 1, "cpu:0");
+        (await cluster.Get<PlanCommit>().CommitAsync([new JobStart(job.Key(), [rank])], Token)).Length.ShouldBe(1);
     }
 
     private static string Subject(ClusterChange change) => change switch

@@ -1,0 +1,54 @@
+using Cluster.Contracts;
+using Cluster.Contracts.JobFiles;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Experiments;
+using Cluster.Scheduler.Jobs;
+
+namespace Cluster.Scheduler.Submissions;
+
+/// <summary>Takes in all jobs of an experiment at once, or none.</summary>
+internal sealed partial class ExperimentIntake(
+    JobIntake intake, SubmissionStore store, SubmissionChecks checks, TimeProvider time, ILogger<ExperimentIntake> logger)
+{
+    /// <summary>Stores and queues the plan's jobs in its order; does nothing if that was done before.</summary>
+    /// <exception cref="InitialCheckpointException">The weights that one of them is to begin with cannot be found.</exception>
+    /// <exception cref="InfeasibleJobException">The registered cluster can never run one of them, and they are not to wait for
+    /// capacity.</exception>
+    public async Task<ExperimentId> SubmitAsync(
+        ExperimentPlan plan, string yaml, string owner, string requestId, bool waitForCapacity, CancellationToken cancellationToken)
+    {
+        var (id, now) = (JobIds.ForExperiment(owner, requestId), time.GetUtcNow());
+        // Jobs wait in order of age and are listed by it. A microsecond, Postgres' finest, keeps them in the file's order.
+        var members = plan.Members.Select((member, index) => JobSubmission.Of(
+            owner, JobIds.MemberRequest(requestId, index), member.Spec, waitForCapacity, now.AddMicroseconds(index))
+            with { Experiment = id, Variant = member.Variant }).ToList();
+        try
+        {
+            members = await checks.PassAllAsync(members, cancellationToken);
+        }
+        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException)
+        {
+            if (await store.HasJobAsync(members[0].Id, cancellationToken))
+                return id;
+            throw;
+        }
+
+        var experiment = new ExperimentRow
+        {
+            Id = id.Value,
+            Owner = owner,
+            RequestId = requestId,
+            Name = plan.Name,
+            Workspace = plan.Workspace,
+            Yaml = yaml,
+            CreatedAt = members[0].CreatedAt,
+        };
+        if (await intake.StoreAsync(new Submission([.. members], experiment)))
+            LogSubmitted(id, plan.Name, members.Count, owner);
+        return id;
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Experiment {ExperimentId} ({Name}): {Jobs} jobs queued for {Owner}")]
+    private partial void LogSubmitted(ExperimentId experimentId, string name, int jobs, string owner);
+}

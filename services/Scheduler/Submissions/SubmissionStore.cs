@@ -1,0 +1,153 @@
+using Cluster.Contracts;
+using Cluster.Placement;
+using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Experiments;
+using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Microsoft.Extensions.Options;
+using Npgsql;
+
+namespace Cluster.Scheduler.Submissions;
+
+/// <summary>
+/// The one way in which jobs come into the store: any number of them, each with its first event and its row in the queue.
+/// </summary>
+internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOptions> options)
+{
+    private const string Insert =
+        """
+        with new_experiments as (
+            insert into experiments (id, owner, request_id, name, workspace, yaml, created_at)
+            select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+            on conflict do nothing
+            returning id),
+        given as (
+            select * from unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::bytea[],
+                $15::boolean[], $16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::text[],
+                $23::uuid[], $24::integer[], $25::boolean[], $26::integer[], $27::text[], $28::integer[], $29::text[], $30::text[],
+                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[])
+            g (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, experiment_id, variant,
+                memory, created_at, reason, initial_checkpoint, keep_latest, keep_best, devices, device_class, max_devices_per_node,
+                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at)),
+        new_jobs as (
+            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
+                experiment_id, variant, memory, created_at, reason, initial_checkpoint, keep_latest, keep_best,
+                state, version, last_event, attempt, restarts, launch_failures, avoid_nodes)
+            select id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
+                experiment_id, variant, memory::jsonb, created_at, reason, initial_checkpoint, keep_latest, keep_best,
+                'Queued', 1, 1, 0, 0, 0, '{}'
+            from given where experiment_id is null or experiment_id in (select id from new_experiments)
+            on conflict do nothing
+            returning id),
+        first_events as (
+            insert into job_events (job_id, sequence, time, from_state, to_state, reason, attempt)
+            select id, 1, created_at, 'Unspecified', 'Queued', reason, 0 from given join new_jobs using (id)),
+        queued as (
+            insert into job_queue (job_id, state, version, queue, priority, age, avoid_nodes, devices, device_class,
+                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at)
+            select id, 'Queued', 1, $35, priority, created_at, '{}', devices, device_class,
+                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at
+            from given join new_jobs using (id))
+        select id from new_jobs
+        """;
+
+    /// <summary>Stores all submissions in one transaction, each of them unless it is there already.</summary>
+    /// <returns>The jobs that are new.</returns>
+    /// <exception cref="InitialCheckpointException">A checkpoint that one of them begins with is gone.</exception>
+    public Task<HashSet<Guid>> StoreAsync(IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken)
+    {
+        var checkpoints = submissions.SelectMany(submission => submission.Jobs).Select(InitialCheckpointOf).OfType<Guid>().Distinct()
+            // In one order, so that two who hold the same cannot wait for each other.
+            .Order().ToList();
+        // A statement is a transaction by itself, and one round trip.
+        return checkpoints.Count == 0
+            ? database.RunAsync((connection, token) => InsertAsync(connection, submissions, token), cancellationToken)
+            : database.TransactAsync(async (connection, token) =>
+            {
+                foreach (var checkpoint in checkpoints)
+                    await CheckpointSql.HoldAsync(connection, checkpoint, token);
+                return await InsertAsync(connection, submissions, token);
+            }, cancellationToken);
+    }
+
+    /// <summary>Whether the job was submitted before.</summary>
+    public Task<bool> HasJobAsync(JobId id, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand("select 1 from jobs where id = $1", connection)
+            {
+                Parameters = { new() { Value = id.Value } },
+            };
+            return await command.ExecuteScalarAsync(token) is not null;
+        }, cancellationToken);
+
+    private async Task<HashSet<Guid>> InsertAsync(
+        NpgsqlConnection connection, IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(Insert, connection);
+        AddExperiments(command.Parameters, submissions);
+        // In one order, so that two schedulers that are sent the same cannot wait for each other.
+        AddJobs(command.Parameters, [.. submissions.SelectMany(submission => submission.Jobs).OrderBy(job => job.Id.Value)]);
+        command.Parameters.Add(new() { Value = QueueKey.Default.Name });
+        // Once a connection; planning it takes longer than running it.
+        await command.PrepareAsync(cancellationToken);
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        var stored = new HashSet<Guid>();
+        while (await reader.ReadAsync(cancellationToken))
+            stored.Add(reader.GetGuid(0));
+        return stored;
+    }
+
+    private static void AddExperiments(NpgsqlParameterCollection parameters, IEnumerable<Submission> submissions)
+    {
+        var experiments = submissions.Select(submission => submission.Experiment).OfType<ExperimentRow>().ToList();
+        Add(parameters, experiments, e => e.Id);
+        Add(parameters, experiments, e => e.Owner);
+        Add(parameters, experiments, e => e.RequestId);
+        Add(parameters, experiments, e => e.Name);
+        Add(parameters, experiments, e => e.Workspace);
+        Add(parameters, experiments, e => e.Yaml);
+        Add(parameters, experiments, e => e.CreatedAt);
+    }
+
+    private void AddJobs(NpgsqlParameterCollection parameters, List<JobSubmission> jobs)
+    {
+        Add(parameters, jobs, j => j.Id.Value);
+        Add(parameters, jobs, j => j.Owner);
+        Add(parameters, jobs, j => j.RequestId);
+        Add(parameters, jobs, j => j.Spec.Name);
+        Add(parameters, jobs, j => j.Spec.Workspace);
+        Add(parameters, jobs, j => j.Spec.Priority);
+        Add(parameters, jobs, j => j.Spec.ToByteArray());
+        Add(parameters, jobs, j => j.WaitForCapacity);
+        Add(parameters, jobs, j => j.TraceParent);
+        Add(parameters, jobs, j => j.TraceState);
+        Add(parameters, jobs, j => j.Experiment?.Value);
+        Add(parameters, jobs, j => j.Variant);
+        Add(parameters, jobs, j => j.Memory is null ? null : JsonColumn.Write(j.Memory));
+        Add(parameters, jobs, j => j.CreatedAt);
+        Add(parameters, jobs, j => j.Reason);
+        Add(parameters, jobs, InitialCheckpointOf);
+        Add(parameters, jobs, j => Math.Max(1, j.Spec.Checkpoints?.KeepLatest ?? 1));
+        Add(parameters, jobs, j => j.Spec.Checkpoints?.KeepBest ?? false);
+        var needs = jobs.ConvertAll(j => PlacementNames.NeedOf(j.Spec, j.Memory));
+        Add(parameters, needs, n => n.Devices);
+        Add(parameters, needs, n => n.Only?.ToString());
+        Add(parameters, needs, n => n.MaxPerNode);
+        Add(parameters, needs, n => JsonColumn.Write(n.Labels));
+        Add(parameters, needs, n => n.DataSet);
+        Add(parameters, needs, n => n.Memory.Cpu);
+        Add(parameters, needs, n => n.Memory.Gpu);
+        Add(parameters, jobs, j => j.ForecastUntil);
+        // Who stores it asks for its forecast, and has the first claim on that.
+        Add(parameters, jobs, j => j.ForecastUntil is null ? null : (DateTimeOffset?)(j.CreatedAt + options.Value.ClaimTerm));
+    }
+
+    private static void Add<TRow, T>(NpgsqlParameterCollection parameters, IEnumerable<TRow> rows, Func<TRow, T> column) =>
+        parameters.Add(new NpgsqlParameter<T[]> { TypedValue = [.. rows.Select(column)] });
+
+    private static Guid? InitialCheckpointOf(JobSubmission job) =>
+        Guid.TryParse(job.Spec.InitFrom?.Checkpoint, out var checkpoint) ? checkpoint : null;
+}

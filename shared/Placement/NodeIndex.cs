@@ -15,8 +15,8 @@ internal sealed class NodeIndex
     /// <summary>Another one when there are other groups.</summary>
     public long GroupsVersion { get; private set; }
 
-    /// <summary>In the nodes' order.</summary>
-    public SortedSet<Node> Lost { get; } = new(NodeOrder.Instance);
+    /// <summary>Lost ones and drained ones, in the nodes' order.</summary>
+    public SortedSet<Node> Away { get; } = new(NodeOrder.Instance);
 
     public void Put(RegisteredNode registered)
     {
@@ -31,8 +31,8 @@ internal sealed class NodeIndex
         var node = new Node(registered, group);
         _nodes.Add(node.Id, node);
         group.Add(node);
-        if (node.LostAt is not null)
-            Lost.Add(node);
+        if (node.LostAt is not null || node.Drained)
+            Away.Add(node);
         foreach (var (device, job) in _holders.GetValueOrDefault(node.Id) ?? [])
             Use(node.Id, device, _grants[job].Memory, DeviceUse.Granted);
     }
@@ -42,7 +42,7 @@ internal sealed class NodeIndex
         if (!_nodes.Remove(id, out var node))
             return;
         node.Group.Remove(node);
-        Lost.Remove(node);
+        Away.Remove(node);
         if (node.Group.Nodes.Count > 0)
             return;
         _groups.Remove(node.Group.Key);
@@ -82,7 +82,7 @@ internal sealed class NodeIndex
     public string Describe() => string.Join('\n', _nodes.Values.Order(NodeOrder.Instance).Select(Words));
 
     private static string Words(Node node) =>
-        $"{node.Name} {node.Id} {node.Epoch} {node.Usable} {node.LostAt:O} {node.CpuLeft} {node.Group.Key}: "
+        $"{node.Name} {node.Id} {node.Epoch} {node.Usable} {node.Drained} {node.LostAt:O} {node.CpuLeft} {node.Group.Key}: "
         + string.Join(", ", Enum.GetValues<DeviceClass>().SelectMany(kind => Enumerable.Range(0, node.Group.Profile.Count(kind)).Select(
             i => $"{node.Devices(kind).Id(i)} {node.Devices(kind).Use(i)}")));
 

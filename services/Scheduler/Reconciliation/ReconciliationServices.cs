@@ -21,6 +21,7 @@ public static class ReconciliationServices
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<Reconciler>();
         services.AddHostedService<LeaseWatchService>();
+        services.AddHostedService<NodeFiguresService>();
         services.AddHostedService<ReconcilerService>();
         services.AddHostedService<LogRetentionService>();
         return services;

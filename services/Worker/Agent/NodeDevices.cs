@@ -14,7 +14,7 @@ internal sealed partial class NodeDevices : IDisposable
     private readonly IReadOnlyList<int>? _pinnedCores;
     private readonly int _coresPerSlot;
     private readonly Meter _meter = new(WorkerTelemetry.AgentName);
-    private volatile IReadOnlyList<DeviceUtilization> _lastUtilization = [];
+    private volatile IReadOnlyList<DeviceMeasurement> _lastUtilization = [];
 
     public NodeDevices(
         IOptions<AgentOptions> options, AgentIdentity identity, MachineMemory memory, HostTopology topology, TimeProvider timeProvider,
@@ -57,7 +57,7 @@ internal sealed partial class NodeDevices : IDisposable
     }
 
     /// <summary>How busy the devices were since the last call.</summary>
-    public IReadOnlyList<DeviceUtilization> MeasureUtilization(Func<string, int?> processOf) =>
+    public IReadOnlyList<DeviceMeasurement> MeasureUtilization(Func<string, int?> processOf) =>
         _lastUtilization = _monitor.Measure(processOf);
 
     public void Dispose()

@@ -9,17 +9,17 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpu
     private readonly Dictionary<string, (int ProcessId, double CpuSeconds, long At)> _last = [];
 
     /// <param name="processOf">The process of the trainer on a device, or null where none runs.</param>
-    public IReadOnlyList<DeviceUtilization> Measure(Func<string, int?> processOf)
+    public IReadOnlyList<DeviceMeasurement> Measure(Func<string, int?> processOf)
     {
         var readings = gpus?.Measure();
-        var measured = new List<DeviceUtilization>();
+        var measured = new List<DeviceMeasurement>();
         foreach (var device in devices)
         {
             var utilization = device.Kind == DeviceKind.Cuda
                 ? readings?.GetValueOrDefault(device.Id)?.Utilization
                 : CpuShare(device, processOf(device.Id));
             if (utilization is { } value)
-                measured.Add(new DeviceUtilization { Device = device.Id, Utilization = value });
+                measured.Add(new DeviceMeasurement { Device = device.Id, Utilization = value });
         }
 
         return measured;

@@ -135,7 +135,7 @@ public sealed class JobCallTests(SharedScheduler shared)
         twice.Devices.Add(node.Devices[0]);
         var heartbeat = new HeartbeatRequest { NodeId = node.NodeId, Incarnation = node.Incarnation };
         var nonsense = heartbeat.Clone();
-        nonsense.Devices.Add(new DeviceUtilization { Device = "cpu:0", Utilization = double.NaN });
+        nonsense.Devices.Add(new DeviceMeasurement { Device = "cpu:0", Utilization = double.NaN });
 
         (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().RegisterAsync(twice)))
             .Status.Detail.ShouldContain("cpu:0");

@@ -52,6 +52,7 @@ public sealed class TestCluster : IAsyncDisposable
     public static async Task<TestCluster> StartAsync(
         string connectionString, FakeTimeProvider time, FakeAgents agents, Action<IServiceCollection>? configure = null)
     {
+        await TestClock.InstallAsync(connectionString, time.GetUtcNow());
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
@@ -74,7 +75,8 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddNodes(builder.Configuration);
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
-        foreach (var loop in new[] { typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService) })
+        foreach (var loop in (Type[])
+            [typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(LogRetentionService)])
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();
@@ -89,6 +91,16 @@ public sealed class TestCluster : IAsyncDisposable
     /// be while membership changes.
     /// </summary>
     public static void ClusteredApart(IServiceCollection services) => services.Configure<SiloOptions>(silo => silo.ClusterId = "apart");
+
+    /// <summary>Brings the store's clock to where the test's stands.</summary>
+    public Task SetClockAsync() => TestClock.SetAsync(ConnectionString, Time.GetUtcNow());
+
+    /// <summary>One look at the leases.</summary>
+    public async Task LookAsync()
+    {
+        await SetClockAsync();
+        await Get<LeaseWatch>().LookAsync(TestContext.Current.CancellationToken);
+    }
 
     public T Get<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
@@ -116,6 +128,7 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>Runs the reconciler until nothing asks for more.</summary>
     public async Task ReconcileAsync()
     {
+        await SetClockAsync();
         // As the watch does that was there all the time.
         await Get<LeaseWatch>().ExpireAsync(Time.GetUtcNow(), TestContext.Current.CancellationToken);
         var reconciler = Get<Reconciler>();

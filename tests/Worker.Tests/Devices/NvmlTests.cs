@@ -150,7 +150,7 @@ public sealed unsafe class NvmlTests : IDisposable
         var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), gpus.Offered, cores: 1, new MachineMemory());
 
         new DeviceMonitor(devices, gpus, TimeProvider.System).Measure(_ => null)
-            .ShouldBe([new DeviceUtilization { Device = "cuda:0", Utilization = 0.37 }]);
+            .ShouldBe([new DeviceMeasurement { Device = "cuda:0", Utilization = 0.37 }]);
     }
 
     [Fact]

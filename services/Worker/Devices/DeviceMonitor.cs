@@ -2,7 +2,7 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Worker.Devices;
 
-/// <summary>Measures how busy each device is, between one call and the next.</summary>
+/// <summary>Measures how busy each device is, between one call and the next, and hears what GPUs say of themselves.</summary>
 /// <remarks>A GPU is as busy as NVML says; a CPU slot as its trainer's processor time over its cores.</remarks>
 internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpus, TimeProvider timeProvider)
 {
@@ -15,11 +15,12 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpu
         var measured = new List<DeviceMeasurement>();
         foreach (var device in devices)
         {
-            var utilization = device.Kind == DeviceKind.Cuda
-                ? readings?.GetValueOrDefault(device.Id)?.Utilization
-                : CpuShare(device, processOf(device.Id));
-            if (utilization is { } value)
-                measured.Add(new DeviceMeasurement { Device = device.Id, Utilization = value });
+            var reading = readings?.GetValueOrDefault(device.Id);
+            var measurement = new DeviceMeasurement { Device = device.Id, Gpu = reading is null ? null : gpus!.HealthOf(device.Id, reading) };
+            if ((device.Kind == DeviceKind.Cuda ? reading?.Utilization : CpuShare(device, processOf(device.Id))) is { } utilization)
+                measurement.Utilization = utilization;
+            if (measurement.HasUtilization || measurement.Gpu is not null)
+                measured.Add(measurement);
         }
 
         return measured;

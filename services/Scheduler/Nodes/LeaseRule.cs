@@ -15,12 +15,14 @@ namespace Cluster.Scheduler.Nodes;
 /// at its first look, since agents had nobody to talk to before; at a look that comes late, since whatever made it late (a stopped process,
 /// a suspended machine, a stalled store, a clock that was set) kept agents from renewing too; at the first look after the store failed,
 /// under a look or under a renewal; and for as long as another scheduler is away, to which agents may still be talking. One that has been
-/// away for <see cref="NodeOptions.LongestSchedulerAbsence"/> is gone, and one that stops says so and extends the leases itself. Hence
-/// nothing runs out within one lease of any of these.
+/// away for <see cref="NodeOptions.LongestSchedulerAbsence"/>, before the eyes of one that was here all that time, is gone; and one that
+/// stops says so and extends the leases itself. Hence nothing runs out within one lease of any of these.
 /// </para>
 /// <para>
-/// The margin: a node that lives has renewed its lease within a heartbeat's interval, so the lease less that interval is left to it at any
-/// moment. Half of that may pass without anybody noticing (<see cref="NodeOptions.LongestAbsence"/>); the other half is left to renew in.
+/// The margin: an absence that nobody notices is no longer than a heartbeat may take (<see cref="NodeOptions.LongestAbsence"/>), a third of
+/// the lease: a heartbeat that falls into it is answered when it ends. A longer one is noticed, if not by the scheduler that was away then
+/// by the others, and leases are extended, before an agent has tried for a second third; its last renewal was a heartbeat's interval
+/// before, which is a third at most.
 /// A clock that is set by less moves an end by less, either way. The price is time: a node that is lost while a scheduler is away is
 /// called lost when that one is back, or gone, and a lease later.
 /// </para>
@@ -39,7 +41,7 @@ internal static class LeaseRule
                 LeaseExtension.LookLate, $"this scheduler or its store was away: it looked {passed.TotalSeconds:0.0} s ago");
         }
 
-        var away = look.Others.Where(other => IsAway(other.SeenAgo, options)).Select(other => other.Address).ToList();
+        var away = look.Others.Where(other => IsAway(other.SeenAgo.Duration(), look.HereFor, options)).Select(other => other.Address).ToList();
         return away.Count == 0
             ? LeaseVerdict.Expire
             : LeaseVerdict.Extend(
@@ -47,16 +49,20 @@ internal static class LeaseRule
                 $"{(away.Count == 1 ? "another scheduler is" : "other schedulers are")} away: {string.Join(", ", away)}");
     }
 
-    /// <summary>One that was seen in the future was seen by a clock that has been set back since: nobody knows when.</summary>
-    private static bool IsAway(TimeSpan seenAgo, NodeOptions options) =>
-        seenAgo.Duration() > options.LongestAbsence && seenAgo <= options.LongestSchedulerAbsence;
+    /// <param name="unseen">
+    /// Since when, or until when: one that was seen in the future was seen by a clock that has been set back since.
+    /// </param>
+    private static bool IsAway(TimeSpan unseen, TimeSpan hereFor, NodeOptions options) =>
+        unseen > options.LongestAbsence && (unseen < hereFor ? unseen : hereFor) <= options.LongestSchedulerAbsence;
 }
 
 /// <summary>What a look at the leases finds, all of it by the store's clock.</summary>
 /// <param name="SinceLastLook">Null if this is the scheduler's first.</param>
 /// <param name="StoreFailed">A look or a renewal has failed since the last look that succeeded.</param>
+/// <param name="HereFor">Since when this scheduler has looked without interruption.</param>
 /// <param name="Others">The other schedulers.</param>
-internal sealed record LookFindings(TimeSpan? SinceLastLook, bool StoreFailed, IReadOnlyList<SchedulerSighting> Others);
+internal sealed record LookFindings(
+    TimeSpan? SinceLastLook, bool StoreFailed, TimeSpan HereFor, IReadOnlyList<SchedulerSighting> Others);
 
 /// <param name="Address">Its silo's.</param>
 /// <param name="SeenAgo">Since it looked last.</param>
@@ -76,6 +82,9 @@ internal enum LeaseExtension
 /// <param name="Because">In words.</param>
 internal sealed record LeaseVerdict(LeaseExtension Extension, string Because)
 {
+    /// <summary>It was this scheduler, or its store, that was away.</summary>
+    public bool IsInterruption => Extension is not (LeaseExtension.None or LeaseExtension.SchedulerAway);
+
     /// <summary>Who did not renew is lost.</summary>
     public static LeaseVerdict Expire { get; } = new(LeaseExtension.None, "");
 

@@ -13,6 +13,9 @@ internal sealed partial class LeaseWatch(
 {
     /// <summary>When the last look began; null before the first.</summary>
     private DateTimeOffset? _lastLook;
+
+    /// <summary>When the first look began since when none failed or came late.</summary>
+    private DateTimeOffset? _hereSince;
     private LeaseExtension _lastExtension;
     private bool _storeFailed;
 
@@ -26,14 +29,19 @@ internal sealed partial class LeaseWatch(
         var failed = renewals.TakeFailure() || _storeFailed;
         // Until this look has succeeded.
         _storeFailed = true;
-        var (now, others) = await schedulers.SeenAsync(silo.Value.Address, set.LongestSchedulerAbsence, cancellationToken);
-        var verdict = LeaseRule.Judge(new LookFindings(now - _lastLook, failed, others), set);
+        var (now, others) = await schedulers.SeenAsync(silo.Value.Address, cancellationToken);
+        var verdict = LeaseRule.Judge(
+            new LookFindings(now - _lastLook, failed, (now - _hereSince) ?? TimeSpan.Zero, others), set);
         // As of the look's beginning: a pause within a look does no harm.
         if (verdict.Extension == LeaseExtension.None)
             await ExpireAsync(now, cancellationToken);
         else
             await ExtendAsync(verdict, cancellationToken);
         (_lastLook, _lastExtension, _storeFailed) = (now, verdict.Extension, false);
+        if (verdict.IsInterruption)
+            _hereSince = now;
+        if (now - _hereSince > set.LongestSchedulerAbsence && others.Exists(o => o.SeenAgo.Duration() > set.LongestSchedulerAbsence))
+            await schedulers.ForgetAsync(set.LongestSchedulerAbsence, cancellationToken);
         IsFirst = others.TrueForAll(
             other => other.SeenAgo > set.LongestAbsence || string.CompareOrdinal(silo.Value.Address, other.Address) < 0);
     }

@@ -43,10 +43,13 @@ public sealed class NodeOptions : IValidatableObject
     /// <summary>
     /// How long one heartbeat may take, here and at the agent, which then calls again: three tries fall into a lease.
     /// </summary>
-    public TimeSpan HeartbeatTimeout => LeaseDuration / HeartbeatsInALease;
+    public TimeSpan HeartbeatTimeout => TimeSpan.FromTicks(LeaseDuration.Ticks / HeartbeatsInALease);
 
-    /// <summary>Two looks at the leases that are further apart tell that the scheduler or its store was away in between.</summary>
-    public TimeSpan LongestAbsence => (LeaseDuration - HeartbeatInterval) / 2;
+    /// <summary>
+    /// Two looks at the leases that are further apart tell that the scheduler or its store was away in between. What is shorter no agent
+    /// has noticed either: its heartbeat waited.
+    /// </summary>
+    public TimeSpan LongestAbsence => HeartbeatTimeout;
 
     /// <summary>A scheduler that has been away for longer is gone: by then agents that talked to it talk to another.</summary>
     public TimeSpan LongestSchedulerAbsence => 6 * LeaseDuration;
@@ -58,12 +61,12 @@ public sealed class NodeOptions : IValidatableObject
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (HeartbeatInterval > LeaseDuration / HeartbeatsInALease)
+        if (HeartbeatInterval > HeartbeatTimeout)
         {
             yield return new ValidationResult(
                 $"{SectionName}:{nameof(HeartbeatInterval)} is {HeartbeatInterval}, more than a third of {nameof(LeaseDuration)}, "
                     + $"{LeaseDuration}: one lost heartbeat or two would cost a node its lease; "
-                    + $"lower it to {LeaseDuration / HeartbeatsInALease} or less, or raise {SectionName}:{nameof(LeaseDuration)}");
+                    + $"lower it to {HeartbeatTimeout} or less, or raise {SectionName}:{nameof(LeaseDuration)}");
         }
     }
 }

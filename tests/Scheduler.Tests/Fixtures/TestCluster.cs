@@ -19,6 +19,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Time.Testing;
+using Npgsql;
 using Orleans;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
@@ -94,6 +95,13 @@ public sealed class TestCluster : IAsyncDisposable
 
     /// <summary>Brings the store's clock to where the test's stands.</summary>
     public Task SetClockAsync() => TestClock.SetAsync(ConnectionString, Time.GetUtcNow());
+
+    public async Task<object?> QueryAsync(string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(ConnectionString + ";Pooling=false");
+        await using var command = source.CreateCommand(sql);
+        return await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
+    }
 
     /// <summary>One look at the leases.</summary>
     public async Task LookAsync()

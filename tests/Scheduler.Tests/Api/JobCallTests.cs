@@ -141,6 +141,17 @@ public sealed class JobCallTests(SharedScheduler shared)
             .Status.Detail.ShouldContain("cpu:0");
         (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().HeartbeatAsync(nonsense)))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        // Stored together with what other nodes say, they would take that along.
+        foreach (var unstorable in new[]
+        {
+            new HeartbeatRequest { NodeId = node.NodeId, Incarnation = "\0" },
+            new HeartbeatRequest(heartbeat) { Devices = { new DeviceMeasurement { Device = "\0" } } },
+        })
+        {
+            (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().HeartbeatAsync(unstorable)))
+                .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        }
+
         await Scheduler.Registry().HeartbeatAsync(heartbeat);
     }
 }

@@ -159,7 +159,8 @@ public sealed class ListVerbsTests
         var device = new DeviceStatus { Device = new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, JobId = Builders.JobId };
         cluster.Nodes.Nodes.Add(new Node { Id = Builders.JobId, Name = "one", State = NodeState.Ready, Devices = { device } });
 
-        (await OutAsync("node", "drain", "one", "--reason", "new fans", "--grace", "90")).ShouldBe($"node one ({Builders.JobId}): draining\n");
+        (await OutAsync("node", "drain", "one", "--reason", "new fans", "--grace", "90"))
+            .ShouldBe($"node one ({Builders.JobId}): draining\n");
         (await OutAsync("node", "describe", "one")).ShouldContain($"\ndrained     by olga since {Since()}: new fans\n");
         device.JobId = "";
         (await OutAsync("node", "drain", "one", "--keep")).ShouldBe($"node one ({Builders.JobId}): drained\n");

@@ -65,6 +65,16 @@ internal sealed class ClusterConnection : IDisposable
     /// <summary>For a stream that goes on for as long as its job does.</summary>
     public CallOptions Stream(CancellationToken cancellationToken) => new(Headers(), cancellationToken: cancellationToken);
 
+    /// <summary>
+    /// Before a call that sends a stream, which could not be sent again to another scheduler: where there are several, calls go to one that
+    /// answers from here on.
+    /// </summary>
+    public async Task FindSchedulerAsync(CancellationToken cancellationToken)
+    {
+        if (Schedulers.AreSeveral)
+            await Jobs.ListJobsAsync(new ListJobsRequest { PageSize = 1 }, Call(cancellationToken));
+    }
+
     public void Dispose()
     {
         _channel.Dispose();

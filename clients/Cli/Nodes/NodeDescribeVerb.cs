@@ -12,16 +12,17 @@ internal static class NodeDescribeVerb
     public static Command Build(VerbFactory verbs)
     {
         var node = new Argument<string>("NODE") { Description = "a node's name, its id or the beginning of it (see ./cluster node list)" };
-        var command = verbs.Verb("describe", "Show a machine's devices with their health, its data sets and labels.", async (context, cancellationToken) =>
-        {
-            var request = new GetNodeRequest { NodeId = context.Arguments.GetRequiredValue(node) };
-            var found = await context.Connection.Nodes.GetNodeAsync(request, context.Connection.Call(cancellationToken));
-            if (context.Json)
-                await context.Output.DocumentAsync(found);
-            else
-                await context.Output.BlockAsync(Describe(found.Node));
-            return ExitCode.Done;
-        });
+        var command = verbs.Verb(
+            "describe", "Show a machine's devices with their health, its data sets and labels.", async (context, cancellationToken) =>
+            {
+                var request = new GetNodeRequest { NodeId = context.Arguments.GetRequiredValue(node) };
+                var found = await context.Connection.Nodes.GetNodeAsync(request, context.Connection.Call(cancellationToken));
+                if (context.Json)
+                    await context.Output.DocumentAsync(found);
+                else
+                    await context.Output.BlockAsync(Describe(found.Node));
+                return ExitCode.Done;
+            });
         command.Arguments.Add(node);
         return command;
     }

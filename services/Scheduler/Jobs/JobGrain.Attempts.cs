@@ -82,10 +82,14 @@ internal sealed partial class JobGrain
     /// <summary>Time for a last checkpoint; where several nodes are drained, the longest that was given.</summary>
     private TimeSpan StopGrace(JobRecord record, Dictionary<Guid, NodeStanding> standings)
     {
-        if (record.Job.StoppingTo is null)
-            return options.Value.FailureGrace;
+        var (failure, cancel) = (options.Value.FailureGrace, options.Value.CancelGrace);
         var drains = standings.Values.Select(s => s.Drain?.Grace?.ToTimeSpan()).OfType<TimeSpan>();
-        return record.Job.StoppingTo == JobState.Queued ? drains.DefaultIfEmpty(options.Value.CancelGrace).Max() : options.Value.CancelGrace;
+        return record.Job.StoppingTo switch
+        {
+            null => failure,
+            JobState.Queued => drains.DefaultIfEmpty(cancel).Max(),
+            _ => cancel,
+        };
     }
 
     private async Task<bool> LaunchIfDueAsync(JobRecord record)

@@ -41,7 +41,8 @@ internal static class LeaseRule
                 LeaseExtension.LookLate, $"this scheduler or its store was away: it looked {passed.TotalSeconds:0.0} s ago");
         }
 
-        var away = look.Others.Where(other => IsAway(other.SeenAgo.Duration(), look.HereFor, options)).Select(other => other.Address).ToList();
+        var away = look.Others.Where(other => IsAway(other.SeenAgo.Duration(), look.HereFor, options)).Select(other => other.Address)
+            .ToList();
         return away.Count == 0
             ? LeaseVerdict.Expire
             : LeaseVerdict.Extend(

@@ -12,8 +12,8 @@ public sealed class NodeOptions : IValidatableObject
     private static readonly TimeSpan LongestLookInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// A node that was not heard of for so long is lost, and its attempts with it. Three heartbeats may fail one after another. Shorter, and
-    /// a busy machine passes for a lost one; longer, and a job waits that long before it goes on elsewhere.
+    /// A node that was not heard of for so long is lost, and its attempts with it. Shorter, and a busy machine passes for a lost one;
+    /// longer, and a job waits that long before it goes on elsewhere.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
     public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(5);

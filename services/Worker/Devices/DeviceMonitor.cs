@@ -16,7 +16,8 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpu
         foreach (var device in devices)
         {
             var reading = readings?.GetValueOrDefault(device.Id);
-            var measurement = new DeviceMeasurement { Device = device.Id, Gpu = reading is null ? null : gpus!.HealthOf(device.Id, reading) };
+            var health = reading is null ? null : gpus!.HealthOf(device.Id, reading);
+            var measurement = new DeviceMeasurement { Device = device.Id, Gpu = health };
             if ((device.Kind == DeviceKind.Cuda ? reading?.Utilization : CpuShare(device, processOf(device.Id))) is { } utilization)
                 measurement.Utilization = utilization;
             if (measurement.HasUtilization || measurement.Gpu is not null)

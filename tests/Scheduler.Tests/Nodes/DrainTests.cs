@@ -25,7 +25,7 @@ public sealed class DrainTests(PostgresServer postgres)
         await cluster.RunAsync(job);
         await cluster.AddNodeAsync("node-b");
 
-        await DrainAsync(cluster, a, new Drain { By = "olga", Reason = "new fans", Grace = Duration.FromTimeSpan(TimeSpan.FromMinutes(2)) });
+        await DrainAsync(cluster, a, new Drain { By = "olga", Reason = "new fans", Grace = new Duration { Seconds = 120 } });
         await cluster.ReconcileAsync();
         var stopping = await cluster.GetAsync(job);
         var stop = cluster.Agents.Stops.ShouldHaveSingleItem();
@@ -137,9 +137,9 @@ public sealed class DrainTests(PostgresServer postgres)
 
         foreach (var denied in new[] { scheduler.Nodes(TestScheduler.SubmitterToken), scheduler.Nodes(TestScheduler.ViewerToken) })
         {
-            (await Should.ThrowAsync<RpcException>(async () => await denied.DrainNodeAsync(drain, cancellationToken: Cancelled))).StatusCode
+            (await RefusalAsync(() => denied.DrainNodeAsync(drain, cancellationToken: Cancelled))).StatusCode
                 .ShouldBe(StatusCode.PermissionDenied);
-            (await Should.ThrowAsync<RpcException>(async () => await denied.ResumeNodeAsync(resume, cancellationToken: Cancelled))).StatusCode
+            (await RefusalAsync(() => denied.ResumeNodeAsync(resume, cancellationToken: Cancelled))).StatusCode
                 .ShouldBe(StatusCode.PermissionDenied);
         }
 
@@ -152,13 +152,16 @@ public sealed class DrainTests(PostgresServer postgres)
         shown.Drain.ShouldBe(drained.Drain);
         resumed.Drain.ShouldBeNull();
         (await GetAsync(scheduler)).Drain.ShouldBeNull();
-        foreach (var wrong in new[] { new Duration { Seconds = -1 }, new Duration { Seconds = 3600 }, new Duration { Nanos = int.MaxValue } })
+        Duration[] wrong = [new() { Seconds = -1 }, new() { Seconds = 3600 }, new() { Nanos = int.MaxValue }];
+        foreach (var grace in wrong)
         {
-            var request = new DrainNodeRequest { NodeId = "node", Grace = wrong };
-            (await Should.ThrowAsync<RpcException>(async () => await operators.DrainNodeAsync(request, cancellationToken: Cancelled)))
-                .Status.Detail.ShouldStartWith("grace is ");
+            var request = new DrainNodeRequest { NodeId = "node", Grace = grace };
+            (await RefusalAsync(() => operators.DrainNodeAsync(request, cancellationToken: Cancelled))).Detail.ShouldStartWith("grace is ");
         }
     }
+
+    private static async Task<Status> RefusalAsync<T>(Func<AsyncUnaryCall<T>> call) =>
+        (await Should.ThrowAsync<RpcException>(async () => await call())).Status;
 
     private static async Task DrainAsync(TestCluster cluster, TestNode node, Drain? drain) =>
         (await cluster.Get<NodeStore>().SetDrainAsync(node.Id, drain, Cancelled)).ShouldBeTrue();

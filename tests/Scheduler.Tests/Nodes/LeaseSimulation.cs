@@ -106,7 +106,8 @@ internal sealed class LeaseSimulation
             return;
         }
 
-        var others = _seen.Where(seen => seen.Key != scheduler.Address).Select(seen => new SchedulerSighting(seen.Key, _now - seen.Value)).ToList();
+        var others = _seen.Where(seen => seen.Key != scheduler.Address)
+            .Select(seen => new SchedulerSighting(seen.Key, _now - seen.Value)).ToList();
         _seen[scheduler.Address] = _now;
         var verdict = LeaseRule.Judge(
             new LookFindings(_now - scheduler.LastLook, scheduler.StoreFailed, _now - scheduler.HereSince, others), Options);

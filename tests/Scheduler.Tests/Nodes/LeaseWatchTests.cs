@@ -120,17 +120,41 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         (await StateAsync(second)).ShouldBe(NodeState.Lost, "it had a full term after that");
     }
 
+    /// <summary>Agents that talked to it have a full term to find the other.</summary>
     [Fact]
-    public async Task Watch_WhenAnotherSchedulerHasStopped_DoesNotWaitForIt()
+    public async Task Watch_WhenAnotherSchedulerHasStopped_DoesNotWaitForIt_AndLosesNoNodeByThat()
     {
         await using var stopped = await TestCluster.StartAsync(postgres);
         await using var second = await BesideAsync(stopped);
         await stopped.AddNodeAsync();
+        for (var passed = Look; passed < Lease; passed += Look)
+        {
+            stopped.Time.Advance(Look);
+            await stopped.LookAsync();
+            await second.LookAsync();
+        }
+
         await stopped.Get<LeaseWatch>().LeaveAsync(Cancelled);
 
-        await LookForAsync(second, Lease);
-
+        await LookForAsync(second, Lease - Look);
+        (await StateAsync(second)).ShouldBe(NodeState.Ready);
+        await LookForAsync(second, Look * 2);
         (await StateAsync(second)).ShouldBe(NodeState.Lost);
+    }
+
+    [Fact]
+    public async Task OneOfTheSchedulersThatAreHere_IsFirst()
+    {
+        await using var one = await TestCluster.StartAsync(postgres);
+        await using var two = await BesideAsync(one);
+        await one.LookAsync();
+        var (first, second) = one.Get<LeaseWatch>().IsFirst ? (one, two) : (two, one);
+        second.Get<LeaseWatch>().IsFirst.ShouldBeFalse();
+        first.Get<LeaseWatch>().IsFirst.ShouldBeTrue();
+
+        await LookForAsync(second, new NodeOptions().LongestAbsence + Look);
+
+        second.Get<LeaseWatch>().IsFirst.ShouldBeTrue("the other is away");
     }
 
     /// <summary>A busy machine takes minutes to open the port; until then no agent could renew anything.</summary>

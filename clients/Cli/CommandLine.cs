@@ -51,7 +51,11 @@ internal static class CommandLine
                 WatchVerb.Build(verbs), LogsVerb.Build(verbs), CancelVerb.Build(verbs),
             },
             ExperimentVerbs.Build(verbs),
-            new Command("node", "the machines") { NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeRemoveVerb.Build(verbs) },
+            new Command("node", "the machines")
+            {
+                NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeDrainVerb.BuildDrain(verbs), NodeDrainVerb.BuildResume(verbs),
+                NodeRemoveVerb.Build(verbs),
+            },
             new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
             new Command("checkpoint", "stored weights")
             {

@@ -16,6 +16,8 @@ internal sealed class Node(RegisteredNode registered, NodeGroup group)
 
     public DateTimeOffset? LostAt => registered.LostAt;
 
+    public bool Drained => registered.Drained;
+
     public NodeGroup Group => group;
 
     /// <summary>Memory that no rank on a CPU device is expected to take: neither granted, nor given or held in this cycle.</summary>

@@ -20,8 +20,8 @@ internal sealed class NodeIndex
     /// <summary>Another one when there are other groups.</summary>
     public long GroupsVersion { get; private set; }
 
-    /// <summary>In the nodes' order.</summary>
-    public SortedSet<Node> Lost { get; } = new(NodeOrder.Instance);
+    /// <summary>Lost ones and drained ones, in the nodes' order.</summary>
+    public SortedSet<Node> Away { get; } = new(NodeOrder.Instance);
 
     public Node? Find(NodeKey id) => _nodes.GetValueOrDefault(id);
 
@@ -39,8 +39,8 @@ internal sealed class NodeIndex
         _nodes.Add(node.Id, node);
         group.Add(node);
         Count(group, 1);
-        if (node.LostAt is not null)
-            Lost.Add(node);
+        if (node.LostAt is not null || node.Drained)
+            Away.Add(node);
         foreach (var (device, job) in _holders.GetValueOrDefault(node.Id) ?? [])
             Use(node.Id, device, _grants[job].Memory, DeviceUse.Granted);
     }
@@ -51,7 +51,7 @@ internal sealed class NodeIndex
             return;
         node.Group.Remove(node);
         Count(node.Group, -1);
-        Lost.Remove(node);
+        Away.Remove(node);
         if (node.Group.Nodes.Count > 0)
             return;
         _groups.Remove(node.Group.Key);
@@ -91,7 +91,7 @@ internal sealed class NodeIndex
     public string Describe() => string.Join('\n', _nodes.Values.Order(NodeOrder.Instance).Select(Words));
 
     private static string Words(Node node) =>
-        $"{node.Name} {node.Id} {node.Epoch} {node.Usable} {node.LostAt:O} {node.CpuLeft} {node.Group.Key}: "
+        $"{node.Name} {node.Id} {node.Epoch} {node.Usable} {node.Drained} {node.LostAt:O} {node.CpuLeft} {node.Group.Key}: "
         + string.Join(", ", Enum.GetValues<DeviceClass>().SelectMany(kind => Enumerable.Range(0, node.Group.Profile.Count(kind)).Select(
             i => $"{node.Devices(kind).Id(i)} {node.Devices(kind).Use(i)}")));
 

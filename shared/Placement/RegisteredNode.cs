@@ -4,7 +4,8 @@ namespace Cluster.Placement;
 
 /// <summary>A node as its agent registered it, and whether it is there.</summary>
 /// <param name="Epoch">Goes with each grant, so that one made on an old picture is recognised.</param>
-/// <param name="Usable">Its devices may be given out: it is not lost, runs nothing that it should not, and does not shut down.</param>
+/// <param name="Usable">Its devices may be given out: it is not lost or drained, runs nothing that it should not, and does not shut
+/// down.</param>
 /// <param name="LostAt">Since when the node is lost; null while it is there.</param>
 public sealed record RegisteredNode(
     NodeKey Id,
@@ -14,7 +15,11 @@ public sealed record RegisteredNode(
     DateTimeOffset? LostAt,
     IReadOnlyDictionary<string, string> Labels,
     IReadOnlySet<string> DataSets,
-    ImmutableArray<RegisteredDevice> Devices);
+    ImmutableArray<RegisteredDevice> Devices)
+{
+    /// <summary>Somebody keeps new jobs from it, for nobody knows how long.</summary>
+    public bool Drained { get; init; }
+}
 
 /// <param name="Id">"cpu:0", "cuda:1".</param>
 /// <param name="MemoryBytes">

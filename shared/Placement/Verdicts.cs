@@ -3,7 +3,7 @@ namespace Cluster.Placement;
 /// <summary>Why a shape that does not fit waits.</summary>
 internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset now, PlacementPolicy policy)
 {
-    // Of lost nodes, in a reason.
+    // Of lost nodes, or drained ones, in a reason.
     private const int MostNames = 3;
 
     public Verdict Judge(Shape shape)
@@ -19,10 +19,12 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
         }
 
         var words = $"needs {need.Devices} {need.Noun(need.Devices)}{(need.Devices == 1 ? "" : " at once")}"
-            + $"{(need.MaxPerNode > 0 ? $", at most {need.MaxPerNode} a node" : "")}; {Available(unclaimed, total)}{DescribeLost(need)}";
+            + $"{(need.MaxPerNode > 0 ? $", at most {need.MaxPerNode} a node" : "")}; {Available(unclaimed, total)}"
+            + $"{DescribeAway(need, "lost", node => node.LostAt is not null)}"
+            + $"{DescribeAway(need, "drained", node => node.LostAt is null)}";
         if (!Feasibility.Suffices(need, Registered(IsExpected)))
             return new Verdict(false, new WaitReason(WaitCause.WaitingForNode, $"{words}; others may start before it"));
-        if (!Feasibility.Suffices(need, Registered(node => node.LostAt is null)))
+        if (!Feasibility.Suffices(need, Registered(_ => false)))
             return new Verdict(true, new WaitReason(WaitCause.WaitingForNode, words));
         if (idle <= unclaimed)
             return new Verdict(true, new WaitReason(WaitCause.WaitingForDevices, words));
@@ -50,27 +52,29 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
 
     private static string Idle(int devices) => devices == 1 ? "1 idle one" : $"{devices} idle ones";
 
-    private bool IsExpected(Node node) => node.LostAt is null || now - node.LostAt < policy.LongestHold;
+    /// <summary>A machine that was lost may be restarting; how long one is drained nobody knows.</summary>
+    private bool IsExpected(Node away) => !away.Drained && now - away.LostAt < policy.LongestHold;
 
-    /// <summary>How many nodes of each profile there are, of the lost ones only those asked for.</summary>
+    /// <summary>How many nodes of each profile there are, of those that are lost or drained only the ones asked for.</summary>
     private IEnumerable<(NodeProfile Profile, int Nodes)> Registered(Func<Node, bool> which)
     {
-        var without = nodes.Lost.Where(node => !which(node)).CountBy(node => node.Group).ToDictionary();
+        var without = nodes.Away.Where(node => !which(node)).CountBy(node => node.Group).ToDictionary();
         return nodes.Groups.Select(group => (group.Profile, group.Nodes.Count - without.GetValueOrDefault(group)));
     }
 
     /// <summary>", 2 are on a lost node (node-b)", or nothing.</summary>
-    private string DescribeLost(DeviceNeed need)
+    /// <param name="how">"lost".</param>
+    private string DescribeAway(DeviceNeed need, string how, Func<Node, bool> isSo)
     {
-        var (devices, lost) = need.Kinds.Select(Lost).MaxBy(each => each.Devices);
+        var (devices, away) = need.Kinds.Select(Away).MaxBy(each => each.Devices);
         if (devices == 0)
             return "";
-        var names = string.Join(", ", lost.Take(MostNames)) + (lost.Count > MostNames ? ", …" : "");
-        return $", {devices} {(devices == 1 ? "is" : "are")} on {(lost.Count == 1 ? "a lost node" : "lost nodes")} ({names})";
+        var names = string.Join(", ", away.Take(MostNames)) + (away.Count > MostNames ? ", …" : "");
+        return $", {devices} {(devices == 1 ? "is" : "are")} on {(away.Count == 1 ? $"a {how} node" : $"{how} nodes")} ({names})";
 
-        (int Devices, List<string> Nodes) Lost(DeviceClass kind)
+        (int Devices, List<string> Nodes) Away(DeviceClass kind)
         {
-            var usable = nodes.Lost.Where(node => node.Group.Profile.Admits(need) && Could(node) > 0).ToList();
+            var usable = nodes.Away.Where(node => isSo(node) && node.Group.Profile.Admits(need) && Could(node) > 0).ToList();
             return (usable.Sum(node => need.Capped(Could(node))), usable.ConvertAll(node => node.Name));
 
             int Could(Node node) => node.Group.Profile.Count(kind, need.Memory.On(kind));

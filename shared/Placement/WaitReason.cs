@@ -28,7 +28,7 @@ public enum WaitCause
     /// <summary>Devices are free, but kept for a job before it.</summary>
     WaitingForTurn = 2,
 
-    /// <summary>Only a node that is lost could complete what it needs.</summary>
+    /// <summary>Only a node that is lost or drained could complete what it needs.</summary>
     WaitingForNode = 3,
 
     /// <summary>It waits out its pause after a failure.</summary>

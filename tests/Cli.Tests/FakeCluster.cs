@@ -60,6 +60,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public ListNodesResponse Nodes { get; } = new();
 
+    public List<DrainNodeRequest> Drained { get; } = [];
+
     /// <summary>How many nodes, checkpoints or jobs of an experiment are one page.</summary>
     public int PageSize { get; set; } = int.MaxValue;
 
@@ -261,6 +263,23 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     private sealed class NodeEndpoint(FakeCluster cluster) : NodeService.NodeServiceBase
     {
+        public override Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Drained.Add(request);
+            var node = cluster.Nodes.Nodes.Single(node => node.Name == request.NodeId);
+            node.Drain = new Drain { By = "olga", Reason = request.Reason, KeepRunning = request.KeepRunning, Since = Builders.At(0) };
+            return Task.FromResult(new DrainNodeResponse { Node = node });
+        }
+
+        public override Task<ResumeNodeResponse> ResumeNode(ResumeNodeRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var node = cluster.Nodes.Nodes.Single(node => node.Name == request.NodeId);
+            node.Drain = null;
+            return Task.FromResult(new ResumeNodeResponse { Node = node });
+        }
+
         public override Task<RemoveNodeResponse> RemoveNode(RemoveNodeRequest request, ServerCallContext context)
         {
             CheckToken(context);

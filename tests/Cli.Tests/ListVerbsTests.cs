@@ -110,6 +110,84 @@ public sealed class ListVerbsTests
     }
 
     [Fact]
+    public async Task NodeDescribe_ShowsTheHealthOfGpus_AndSaysWhereThereIsNone()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Nodes.Nodes.Add(new Node
+        {
+            Id = Builders.JobId,
+            Name = "one",
+            State = NodeState.Ready,
+            Devices =
+            {
+                new DeviceStatus
+                {
+                    Device = new Device { Id = "cuda:0", Kind = DeviceKind.Cuda, Model = "NVIDIA H200" },
+                    Gpu = new GpuHealth
+                    {
+                        TemperatureCelsius = 61.2, PowerWatts = 512.3, UsedMemoryBytes = 1L << 30, CorrectedErrors = 41,
+                        UncorrectedErrors = 2, Xids = { { 79, 1 }, { 31, 3 } },
+                    },
+                },
+                new DeviceStatus { Device = new Device { Id = "cuda:1", Kind = DeviceKind.Cuda }, Gpu = new GpuHealth() },
+            },
+        });
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "node", "describe", "one")).ShouldBe(ExitCode.Done, run.Error);
+
+        run.Out[run.Out.IndexOf("gpu health", StringComparison.Ordinal)..].ShouldBe(
+            """
+            gpu health
+              DEVICE  TEMPERATURE  POWER  MEMORY USED  MEMORY ERRORS               FAULTS
+              cuda:0  61 °C        512 W  1.0 GiB      2 uncorrected, 41 corrected  XID 31 (3 times), XID 79
+              cuda:1  -            -      -            -                           none
+
+            data sets
+              none
+
+            labels
+              none
+
+            """);
+    }
+
+    [Fact]
+    public async Task NodeDrainAndResume_SayHowTheMachineStands_AndSoDoListAndDescribe()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var device = new DeviceStatus { Device = new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, JobId = Builders.JobId };
+        cluster.Nodes.Nodes.Add(new Node { Id = Builders.JobId, Name = "one", State = NodeState.Ready, Devices = { device } });
+
+        (await OutAsync("node", "drain", "one", "--reason", "new fans", "--grace", "90"))
+            .ShouldBe($"node one ({Builders.JobId}): draining\n");
+        (await OutAsync("node", "describe", "one")).ShouldContain($"\ndrained     by olga since {Since()}: new fans\n");
+        device.JobId = "";
+        (await OutAsync("node", "drain", "one", "--keep")).ShouldBe($"node one ({Builders.JobId}): drained\n");
+        (await OutAsync("node", "list")).ShouldContain("one   drained");
+        (await OutAsync("node", "describe", "one"))
+            .ShouldContain($"\ndrained     by olga since {Since()}; jobs that run there may end by themselves\n");
+        cluster.Nodes.Nodes[0].State = NodeState.Lost;
+        (await OutAsync("node", "list")).ShouldContain("one   lost, drained");
+        (await OutAsync("node", "resume", "one")).ShouldBe($"node one ({Builders.JobId}): lost\n");
+
+        cluster.Drained.Select(drain => (drain.Reason, drain.Grace?.Seconds, drain.KeepRunning))
+            .ShouldBe([("new fans", 90L, false), ("", null, true)]);
+        var both = new CliRun(cluster);
+        (await both.RunAsync(Cancellation, "node", "drain", "one", "--keep", "--grace", "5")).ShouldBe(ExitCode.Usage);
+        both.Error.ShouldStartWith("--grace is for jobs that are stopped");
+
+        async Task<string> OutAsync(params string[] arguments)
+        {
+            var run = new CliRun(cluster);
+            (await run.RunAsync(Cancellation, arguments)).ShouldBe(ExitCode.Done, run.Error);
+            return run.Out;
+        }
+
+        static string Since() => Cli.Rendering.Words.Clock(Builders.At(0));
+    }
+
+    [Fact]
     public async Task CheckpointList_AsksForPagesUntilItHasEnough()
     {
         await using var cluster = await FakeCluster.StartAsync();

@@ -7,12 +7,12 @@ namespace Cluster.EndToEnd.Tests;
 /// <summary>Parts that are away for a while and come back: nothing is lost by that, and nothing starts anew.</summary>
 public sealed class PauseTests(LocalCluster cluster)
 {
-    // Longer than a lease.
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(15);
-    private static readonly TimeSpan Outage = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Lease = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Pause = 3 * Lease;
+    private static readonly TimeSpan Outage = 5 * Lease;
 
-    // With the time since the last heartbeat: as much again is left to renew the lease in.
-    private static readonly TimeSpan LessThanALease = TimeSpan.FromSeconds(2);
+    // With the time since the last heartbeat half a lease: as much again is left to renew it in.
+    private static readonly TimeSpan LessThanALease = TimeSpan.FromSeconds(1.5);
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 

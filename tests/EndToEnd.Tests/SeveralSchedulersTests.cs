@@ -49,7 +49,11 @@ public sealed class SeveralSchedulersTests
         await Task.Delay(TimeSpan.FromSeconds(20), Cancelled);
         await cluster.PostgresAsync("start_postgres", Cancelled);
         // The one that agents and clients talk to.
-        await Processes.PauseAsync(schedulers[0], () => Eventually.BeTrueAsync(IsTakenForDead, "the other takes it for dead", Cancelled));
+        await Processes.PauseAsync(schedulers[0], async () =>
+        {
+            (await cluster.RunAsync(["node", "list"], Cancelled)).MustSucceed();
+            await Eventually.BeTrueAsync(IsTakenForDead, "the other takes it for dead", Cancelled);
+        });
 
         (await cluster.RunAsync(["job", "watch", job.Id], Cancelled)).MustSucceed();
         string[] askIt = ["node", "list", "--server", cluster.GrpcAddress];

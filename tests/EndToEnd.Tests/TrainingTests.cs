@@ -132,6 +132,27 @@ public sealed class TrainingTests(LocalCluster cluster)
     }
 
     [Fact]
+    public async Task DrainedNode_GivesItsJobBackAtACheckpoint_WhichGoesOnWithoutARestartWhenTheNodeIsResumed()
+    {
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("drained", epochs: 14), Cancelled);
+        await cluster.WaitAsync(job.Id, watched => watched.Progress?.Step > 30, Cancelled);
+
+        (await cluster.RunAsync(["node", "drain", "worker-2", "--reason", "new fans", "--grace", "300"], Cancelled)).MustSucceed();
+        var waiting = await cluster.WaitAsync(
+            job.Id, watched => watched.Reason.Contains("on a drained node (worker-2)", StringComparison.Ordinal), Cancelled);
+        (await cluster.RunAsync(["node", "list"], Cancelled)).MustSucceed().Output.ShouldContain("drained");
+        (await cluster.RunAsync(["node", "resume", "worker-2"], Cancelled)).MustSucceed();
+
+        waiting.State.ShouldBe(JobState.Queued);
+        var done = await cluster.WaitForSuccessAsync(job.Id, Cancelled);
+        (done.Attempt, done.Restarts).ShouldBe((2, 0));
+        (await cluster.EventsAsync(job.Id, Cancelled)).ShouldContain(
+            change => change.Attempt == 2 && change.Reason.Contains("from the checkpoint at step", StringComparison.Ordinal));
+        var losses = await cluster.SeriesAsync(job.Id, MetricNames.TrainLoss, Cancelled);
+        losses.Select(point => point.Step).ShouldBe(Enumerable.Range(1, (int)done.Progress.Steps).Select(step => (long)step));
+    }
+
+    [Fact]
     public async Task CancelledJob_EndsItsTrainersAndFreesItsDevices()
     {
         var job = await cluster.SubmitAsync(JobFiles.LeNet("cancelled", epochs: 100), Cancelled);

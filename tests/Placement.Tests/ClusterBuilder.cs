@@ -14,15 +14,20 @@ internal static class ClusterBuilder
     /// <summary>The busy devices have the lowest numbers, and between them the memory that is not free.</summary>
     public static Sketch ANode(
         string name, int free = 0, int busy = 0, DeviceClass kind = DeviceClass.Cpu, string[]? dataSets = null,
-        Dictionary<string, string>? labels = null, long bytes = 0, long freeBytes = 0, DateTimeOffset? lostAt = null)
+        Dictionary<string, string>? labels = null, long bytes = 0, long freeBytes = 0, DateTimeOffset? lostAt = null,
+        bool drained = false)
     {
         // Of a GPU node each device has all of it; CPU devices share it, whichever brings it.
         RegisteredDevice Device(int i) => kind == DeviceClass.Cuda
             ? new RegisteredDevice($"cuda:{i}", kind, bytes) : new RegisteredDevice($"cpu:{i}", kind, i == 0 ? bytes : 0);
         return new Sketch(
             new RegisteredNode(
-                new NodeKey(Guid.NewGuid()), name, 1, lostAt is null, lostAt, labels ?? [], (dataSets ?? ["fashion-mnist"]).ToHashSet(),
-                [.. Enumerable.Range(0, free + busy).Select(Device)]),
+                new NodeKey(Guid.NewGuid()), name, 1, lostAt is null && !drained, lostAt, labels ?? [],
+                (dataSets ?? ["fashion-mnist"]).ToHashSet(),
+                [.. Enumerable.Range(0, free + busy).Select(Device)])
+            {
+                Drained = drained,
+            },
             busy, kind == DeviceClass.Cuda || busy == 0 ? 0 : (bytes - freeBytes) / busy);
     }
 

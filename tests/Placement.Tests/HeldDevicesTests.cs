@@ -117,4 +117,22 @@ public sealed class HeldDevicesTests
             "needs 2 cpu devices at once; 1 of the 2 that it could use is free, 1 is on a lost node (b); others may start before it");
         decisions[1].Devices.ShouldBe(["a/cpu:0"]);
     }
+
+    /// <summary>How long somebody keeps new jobs from it nobody knows.</summary>
+    [Fact]
+    public void Decide_WhenANodeIsDrained_GivesNothingOfIt_AndKeepsNothingForWhatNeedsIt()
+    {
+        var drained = ANode("b", free: 1, busy: 1, drained: true);
+        var lost = ANode("c", free: 1, lostAt: Now - LongestHold);
+
+        var decisions = Decide([ANode("a", free: 1), drained, lost], AJob(3), AJob(1), AJob(1));
+
+        decisions[0].Reason.ShouldBe(new WaitReason(
+            WaitCause.WaitingForNode,
+            "needs 3 cpu devices at once; 1 of the 4 that it could use is free, 1 is on a lost node (c), 2 are on a drained node (b); "
+                + "others may start before it"));
+        decisions[1].Devices.ShouldBe(["a/cpu:0"]);
+        decisions[2].Words.ShouldBe(
+            "needs 1 cpu device; none of the 4 that it could use is free, 1 is on a lost node (c), 2 are on a drained node (b)");
+    }
 }

@@ -33,14 +33,18 @@ internal static class Histories
             avoid < 0 ? ImmutableHashSet<NodeKey>.Empty : [NodeOf(avoid)]));
 
     private static readonly Gen<RegisteredNode> Registered = Gen.Select(
-        Gen.Int[0, Nodes - 1], Gen.Int[0, 4], Gen.Int[0, 3], Gen.Int[0, 18], Gen.Int[0, 5].Array[3], Labels, Gen.Int[0, 2], Gen.Int[0, 7],
+        Gen.Int[0, Nodes - 1], Gen.Int[0, 4], Gen.Int[0, 3], Gen.Int[0, 18], Gen.Int[0, 5].Array[3], Labels, Gen.Int[0, 2], Gen.Int[0, 8],
         (node, cpus, gpus, cpuBytes, gpuBytes, labels, sets, state) => new RegisteredNode(
-            NodeOf(node), $"node-{node % 5}", state, state > 1, state == 0 ? ClusterBuilder.Now - TimeSpan.FromMinutes(cpuBytes) : null,
+            NodeOf(node), $"node-{node % 5}", state, state > 2, state == 0 ? ClusterBuilder.Now - TimeSpan.FromMinutes(cpuBytes) : null,
             labels, (sets == 2 ? Sets : Sets[..1]).ToHashSet(),
             [
                 .. Enumerable.Range(0, cpus).Select(i => new RegisteredDevice($"cpu:{i}", DeviceClass.Cpu, cpuBytes / cpus)),
                 .. Enumerable.Range(0, gpus).Select(i => new RegisteredDevice($"cuda:{i}", DeviceClass.Cuda, gpuBytes[i])),
-            ]));
+            ])
+        {
+            // A lost one too.
+            Drained = state == 2 || (state == 0 && sets == 0),
+        });
 
     // Devices that the node has not, or has no more, among them.
     private static readonly Gen<ClusterChange> Granted = Gen.Select(

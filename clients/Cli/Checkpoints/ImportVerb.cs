@@ -98,6 +98,7 @@ internal static class ImportVerb
     private static async Task<Checkpoint> SendAsync(
         VerbContext context, FileStream file, ImportedFile announced, CancellationToken cancellationToken)
     {
+        await context.Connection.FindSchedulerAsync(cancellationToken);
         using var call = context.Connection.Checkpoints.ImportCheckpoint(context.Connection.Stream(cancellationToken));
         return (await call.SendAsync(MessagesAsync(file, announced, cancellationToken), cancellationToken)).Checkpoint;
     }

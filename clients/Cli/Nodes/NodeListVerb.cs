@@ -43,7 +43,7 @@ internal static class NodeListVerb
         foreach (var node in nodes)
         {
             table.Add(
-                Words.Short(node.Id), node.Name, node.State.ToString().ToLowerInvariant(), Devices(node),
+                Words.Short(node.Id), node.Name, NodeStates.Of(node), Devices(node),
                 $"{node.Devices.Count(device => device.JobId.Length == 0)}/{node.Devices.Count}",
                 Words.Some(Jobs(node).Select(Words.Short), LongestCell),
                 Words.Some(node.DataSets, LongestCell),

@@ -13,6 +13,9 @@ namespace Cluster.Scheduler.Api;
 internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs)
     : AgentRegistryService.AgentRegistryServiceBase
 {
+    private const int LongestIncarnation = 200;
+    private const int LongestDevice = 200;
+
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {
         CheckRegistration(request);
@@ -34,10 +37,12 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
         if (request.Devices.FirstOrDefault(device => !double.IsFinite(device.Utilization)) is { } odd)
             throw new InvalidRequestException(
                 $"utilization of device {odd.Device} is {odd.Utilization}; give 0 to 1, or leave the device out");
-        var utilization = request.Devices.GroupBy(device => device.Device)
-            .ToImmutableDictionary(same => same.Key, same => same.Last().Utilization);
-        var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), utilization, request.ShuttingDown);
-        var result = await heartbeats.HeartbeatAsync(ReadNode(request.NodeId), heartbeat);
+        // Many nodes' heartbeats are stored together: what cannot be stored must not get in among them.
+        RequestText.Check("incarnation", request.Incarnation, LongestIncarnation);
+        foreach (var device in request.Devices)
+            RequestText.Check("device", device.Device, LongestDevice);
+        var heartbeat = new NodeHeartbeat(request.Incarnation, Keys(request.Running), request.ShuttingDown);
+        var result = await heartbeats.HeartbeatAsync(ReadNode(request.NodeId), heartbeat, request.Devices);
         RequireLease(result.Status, request.NodeId);
         return new HeartbeatResponse { LeaseDuration = result.LeaseDuration.ToDuration(), Stale = { References(result.Stale) } };
     }
@@ -86,6 +91,7 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
             throw new InvalidRequestException("name is empty; give the name that people know the node by");
         if (request.Incarnation.Length == 0)
             throw new InvalidRequestException("incarnation is empty; make a UUID at each start of the agent");
+        RequestText.Check("incarnation", request.Incarnation, LongestIncarnation);
         // Devices are granted by their ids: two of the same would be one to the placement, and one attempt's too many.
         if (request.Devices.GroupBy(device => device.Id).FirstOrDefault(same => same.Key.Length == 0 || same.Skip(1).Any()) is { } wrong)
             throw new InvalidRequestException(

@@ -1,14 +1,21 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Nodes over gRPC, for people.</summary>
-internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store) : NodeService.NodeServiceBase
+internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store, ReconcileSignal signal, TimeProvider time)
+    : NodeService.NodeServiceBase
 {
+    private const int LongestReason = 1000;
+    private const long LongestGrace = 3600;
+
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
     {
         var size = request.PageSize == 0 ? JobsEndpoint.LargestPageSize : JobsEndpoint.PageSize(request.PageSize);
@@ -29,6 +36,40 @@ internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store) : Node
             ? $"node {node.Name} is not lost; stop its agent, and remove it when its lease has run out"
             : $"node {node.Name} is lost, but job {holder}, which had a device there, has not ended on its other nodes; "
                 + "try again when it has"));
+    }
+
+    public override async Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context)
+    {
+        RequestText.Check("reason", request.Reason, LongestReason);
+        if (request.Grace is { } grace && (grace.Seconds < 0 || grace.Seconds >= LongestGrace || grace.Nanos is < 0 or >= 1_000_000_000))
+            throw new InvalidRequestException(
+                $"grace is {grace.Seconds} s; give 0 to {LongestGrace}, or keep_running to wait for as long as it takes");
+        var drain = new Drain
+        {
+            Reason = request.Reason,
+            By = Caller.Of(context).Owner,
+            Since = time.GetUtcNow().ToTimestamp(),
+            KeepRunning = request.KeepRunning,
+            Grace = request.Grace,
+        };
+        return new DrainNodeResponse { Node = await SetDrainAsync(request.NodeId, drain, context.CancellationToken) };
+    }
+
+    public override async Task<ResumeNodeResponse> ResumeNode(ResumeNodeRequest request, ServerCallContext context) =>
+        new() { Node = await SetDrainAsync(request.NodeId, null, context.CancellationToken) };
+
+    private async Task<Node> SetDrainAsync(string text, Drain? drain, CancellationToken cancellationToken)
+    {
+        var node = await FindAsync(text, cancellationToken);
+        var id = new NodeId(Guid.Parse(node.Id));
+        if (!await store.SetDrainAsync(id, drain, cancellationToken))
+            throw new RpcException(new Status(StatusCode.NotFound, $"node {node.Name} has been forgotten meanwhile"));
+        // Its jobs are evicted if they are to be, and those that wait are told, or start.
+        foreach (var job in await store.HoldersAsync(id, cancellationToken))
+            signal.Touch(job);
+        signal.Place();
+        node.Drain = drain;
+        return node;
     }
 
     private async Task<Node> FindAsync(string text, CancellationToken cancellationToken)

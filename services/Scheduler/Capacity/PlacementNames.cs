@@ -21,8 +21,11 @@ internal static class PlacementNames
         spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data), MemoryOf(memory));
 
     public static RegisteredNode NodeOf(NodeRow row) => new(
-        new NodeKey(row.Id), row.Name, row.Epoch, row is { State: NodeState.Ready, Clean: true }, row.LostAt, row.Labels,
-        row.DataSets.ToHashSet(), [.. row.Devices.Select(DeviceOf).OfType<RegisteredDevice>()]);
+        new NodeKey(row.Id), row.Name, row.Epoch, row is { State: NodeState.Ready, Clean: true, Drain: null }, row.LostAt, row.Labels,
+        row.DataSets.ToHashSet(), [.. row.Devices.Select(DeviceOf).OfType<RegisteredDevice>()])
+    {
+        Drained = row.Drain is not null,
+    };
 
     /// <summary>Of a <see cref="DeviceNeed.Shape"/>: as long for every job, whatever it asks for.</summary>
     public static byte[] Digest(string shape) => SHA256.HashData(Encoding.UTF8.GetBytes(shape));

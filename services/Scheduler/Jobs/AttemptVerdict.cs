@@ -64,6 +64,10 @@ internal static class AttemptVerdict
     public static string DescribeEviction(DeviceGrantRow rank) =>
         $"node {rank.NodeName} {(IsWantOfData(rank) ? $"has the job's data no more: {rank.ExitMessage}" : "is shutting down")}";
 
+    /// <summary>"node worker-1 is drained by olga: new fans".</summary>
+    public static string DescribeDrain(DeviceGrantRow rank, Drain drain) =>
+        $"node {rank.NodeName} is drained by {drain.By}{(drain.Reason.Length > 0 ? $": {drain.Reason}" : "")}";
+
     /// <summary>The rank whose end brought the attempt down, or null while none failed.</summary>
     /// <remarks>
     /// When one trainer dies, its peers fail of it, and may be reported first. So a rank that said the job cannot run, or that a

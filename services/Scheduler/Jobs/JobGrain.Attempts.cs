@@ -15,17 +15,43 @@ internal sealed partial class JobGrain
     /// <summary>The one place where the secret of an attempt is, until its agents have it; lost with the activation, on purpose.</summary>
     private LaunchSecret? _secret;
 
-    /// <summary>Marks ranks whose node lost its lease, or whose agent started anew, since their device was granted.</summary>
-    private async Task<bool> NoteLostRanksAsync(JobRecord record)
+    /// <summary>How the nodes stand on which ranks may still run.</summary>
+    private async Task<Dictionary<Guid, NodeStanding>> StandingsAsync(JobRecord record)
     {
-        var live = record.Grants.Where(g => g.GoneAt is null).ToList();
-        if (live.Count == 0)
-            return false;
-        var epochs = await nodes.EpochsAsync(live.ConvertAll(g => g.NodeId), CancellationToken.None);
-        var lost = live.FindAll(g => !epochs.TryGetValue(g.NodeId, out var epoch) || epoch != g.NodeEpoch);
+        var live = record.Grants.Where(g => g.GoneAt is null).Select(g => g.NodeId).Distinct().ToList();
+        return live.Count == 0 ? [] : await nodes.StandingsAsync(live, CancellationToken.None);
+    }
+
+    /// <summary>Marks ranks whose node lost its lease, or whose agent started anew, since their device was granted.</summary>
+    private bool NoteLostRanks(JobRecord record, Dictionary<Guid, NodeStanding> standings)
+    {
+        var lost = record.Grants.Where(g => g.GoneAt is null && standings.GetValueOrDefault(g.NodeId)?.Epoch != g.NodeEpoch).ToList();
         foreach (var rank in lost)
             (rank.Lost, rank.GoneAt) = (true, time.GetUtcNow());
         return lost.Count > 0;
+    }
+
+    /// <summary>Takes the whole attempt from a drained node, unless it ends already.</summary>
+    private bool EvictIfDrained(JobRecord record, Dictionary<Guid, NodeStanding> standings)
+    {
+        if (record.Attempt!.State == AttemptState.Ending || record.Grants.Any(g => g.GoneAt is not null)
+            || record.Grants.FirstOrDefault(g => standings[g.NodeId].Drain is { KeepRunning: false }) is not { } drained)
+            return false;
+        BeginEviction(record, AttemptVerdict.DescribeDrain(drained, standings[drained.NodeId].Drain!));
+        return true;
+    }
+
+    /// <summary>Time for a last checkpoint; where several nodes are drained, the longest that was given.</summary>
+    private TimeSpan StopGrace(JobRecord record, Dictionary<Guid, NodeStanding> standings)
+    {
+        var (failure, cancel) = (options.Value.FailureGrace, options.Value.CancelGrace);
+        var drains = standings.Values.Select(s => s.Drain?.Grace?.ToTimeSpan()).OfType<TimeSpan>();
+        return record.Job.StoppingTo switch
+        {
+            null => failure,
+            JobState.Queued => drains.DefaultIfEmpty(cancel).Max(),
+            _ => cancel,
+        };
     }
 
     private async Task<bool> LaunchIfDueAsync(JobRecord record)
@@ -126,9 +152,8 @@ internal sealed partial class JobGrain
     /// <summary>
     /// A rank's node takes its devices back. The other ranks cannot go on without it: the whole job waits for devices again.
     /// </summary>
-    private void BeginEviction(JobRecord record, DeviceGrantRow evicted)
+    private void BeginEviction(JobRecord record, string reason)
     {
-        var reason = AttemptVerdict.DescribeEviction(evicted);
         record.Job.StoppingTo = JobState.Queued;
         Become(record, JobState.Stopping, reason);
         BeginEnding(record, reason);
@@ -155,12 +180,10 @@ internal sealed partial class JobGrain
 
     /// <summary>Asks the nodes of live ranks to end them, once each.</summary>
     /// <returns>Whether some turned out not to run at all.</returns>
-    private async Task<bool> StopTrainersAsync(JobRecord record)
+    private async Task<bool> StopTrainersAsync(JobRecord record, TimeSpan grace)
     {
         var attempt = record.Attempt!;
-        var order = new StopOrder(
-            new AttemptKey(Id, attempt.Number), record.Job.StoppingTo is null ? options.Value.FailureGrace : options.Value.CancelGrace,
-            attempt.Reason);
+        var order = new StopOrder(new AttemptKey(Id, attempt.Number), grace, attempt.Reason);
         var byNode = record.Grants.Where(g => g.GoneAt is null).GroupBy(g => g.NodeId).ToList();
         var results = await Task.WhenAll(byNode.Select(ranks => GrainFactory.GetGrain<INodeGrain>(ranks.Key).StopAsync(order)));
         var changed = false;

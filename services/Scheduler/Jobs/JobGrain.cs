@@ -146,19 +146,21 @@ internal sealed partial class JobGrain(
         ended.GoneAt = time.GetUtcNow();
         (ended.ExitCode, ended.ExitSignal, ended.ExitMessage) = (exit.ExitCode, exit.Signal, exit.Message);
         if ((exit.Evicted || AttemptVerdict.IsWantOfData(ended)) && AttemptVerdict.IsEviction(record!, ended, options.Value))
-            BeginEviction(record!, ended);
+            BeginEviction(record!, AttemptVerdict.DescribeEviction(ended));
         JudgeAttempt(record!);
         return true;
     }
 
     private async Task AdvanceAsync(JobRecord record)
     {
-        var changed = await NoteLostRanksAsync(record);
+        var standings = await StandingsAsync(record);
+        var changed = NoteLostRanks(record, standings);
+        changed |= EvictIfDrained(record, standings);
         changed |= await LaunchIfDueAsync(record);
         changed |= JudgeAttempt(record);
         if (changed)
             await SaveAsync(record);
-        if (record.Attempt!.State == AttemptState.Ending && await StopTrainersAsync(record))
+        if (record.Attempt!.State == AttemptState.Ending && await StopTrainersAsync(record, StopGrace(record, standings)))
             await SaveAsync(record);
         await ConcludeIfOverAsync(record);
     }

@@ -15,7 +15,7 @@ public interface INodeGrain : IGrainWithGuidKey
     [Alias("Register")]
     Task<LeaseGrant> RegisterAsync(NodeRegistration registration);
 
-    /// <summary>What the agent says beside that it lives; <see cref="NodeHeartbeats"/> has renewed the lease by then.</summary>
+    /// <summary>What the agent says beside that it lives; the lease is renewed without it.</summary>
     [Alias("Heartbeat")]
     Task<HeartbeatResult> HeartbeatAsync(NodeHeartbeat heartbeat);
 

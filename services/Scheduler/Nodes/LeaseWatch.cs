@@ -1,59 +1,62 @@
 using Cluster.Contracts;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Hosting;
+using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Nodes;
 
-/// <summary>Declares nodes lost whose leases have run out, if only they could have renewed them.</summary>
-/// <remarks>
-/// A lease says that a node was heard of. While the scheduler is paused or the store is away nobody is heard of, and that is no node's
-/// fault. So the watch looks often, and notes that it was there. A look that comes late, or after one that failed, tells that scheduler or
-/// store were away: then every lease gets one full term from now, and none is judged. Whatever makes a look late has that effect: a
-/// stopped process, a suspended machine, a stalled store, a clock that was set. The margin: a node that lives renews within a heartbeat's
-/// interval, and half of what a lease is longer than that may pass unnoticed. Leases are judged as of the look's beginning, so that a
-/// pause within a look does no harm either. Where several schedulers share the nodes, the absence of one counts like the watch's own:
-/// agents may still be talking to it.
-/// </remarks>
+/// <summary>Declares nodes lost whose leases have run out, if only they could have renewed them: as <see cref="LeaseRule"/> says.</summary>
 internal sealed partial class LeaseWatch(
-    NodeStore nodes, SchedulerStore schedulers, ReconcileSignal signal, IOptions<NodeOptions> options, IOptions<SiloOptions> silo,
-    TimeProvider time, ILogger<LeaseWatch> logger)
+    LeaseStore leases, SchedulerStore schedulers, LeaseRenewals renewals, NodeStore nodes, ReconcileSignal signal,
+    IOptions<NodeOptions> options, IOptions<SiloOptions> silo, ILogger<LeaseWatch> logger)
 {
-    /// <summary>When the last look began; null before the first, and after one that failed.</summary>
+    /// <summary>When the last look began; null before the first.</summary>
     private DateTimeOffset? _lastLook;
-    private bool _waiting;
 
-    /// <summary>One look: renews all leases if a scheduler or the store was away, and otherwise declares lost who did not renew.</summary>
+    /// <summary>When the first look began since when none failed or came late.</summary>
+    private DateTimeOffset? _hereSince;
+    private LeaseExtension _lastExtension;
+    private bool _storeFailed;
+
+    /// <summary>Of the schedulers that are here it is the one that tells what all would tell alike.</summary>
+    public bool IsFirst { get; private set; }
+
+    /// <summary>One look: find who was here, decide, and either extend all leases or declare lost who did not renew.</summary>
     public async Task LookAsync(CancellationToken cancellationToken)
     {
-        var (last, now, set) = (_lastLook, time.GetUtcNow(), options.Value);
-        _lastLook = null;
-        var away = await schedulers.SeenAsync(
-            silo.Value.Address, now, now - set.LongestAbsence, now - set.LongestSchedulerAbsence, cancellationToken);
-        var wasHere = last is { } seen && now >= seen && now - seen <= set.LongestAbsence;
-        if (wasHere && away.Count == 0)
-        {
+        var set = options.Value;
+        var failed = renewals.TakeFailure() || _storeFailed;
+        // Until this look has succeeded.
+        _storeFailed = true;
+        var (now, others) = await schedulers.SeenAsync(silo.Value.Address, cancellationToken);
+        var verdict = LeaseRule.Judge(
+            new LookFindings(now - _lastLook, failed, (now - _hereSince) ?? TimeSpan.Zero, others), set);
+        // As of the look's beginning: a pause within a look does no harm.
+        if (verdict.Extension == LeaseExtension.None)
             await ExpireAsync(now, cancellationToken);
-        }
         else
-        {
-            await nodes.ExtendLeasesAsync(now + set.LeaseDuration, cancellationToken);
-            if (!wasHere)
-                LogBack(set.LeaseDuration);
-            else if (!_waiting)
-                LogAway(string.Join(", ", away));
-        }
-
-        (_lastLook, _waiting) = (now, away.Count > 0);
+            await ExtendAsync(verdict, cancellationToken);
+        (_lastLook, _lastExtension, _storeFailed) = (now, verdict.Extension, false);
+        if (verdict.IsInterruption)
+            _hereSince = now;
+        if (now - _hereSince > set.LongestSchedulerAbsence && others.Exists(o => o.SeenAgo.Duration() > set.LongestSchedulerAbsence))
+            await schedulers.ForgetAsync(set.LongestSchedulerAbsence, cancellationToken);
+        IsFirst = others.TrueForAll(
+            other => other.SeenAgo > set.LongestAbsence || string.CompareOrdinal(silo.Value.Address, other.Address) < 0);
     }
 
-    /// <summary>The scheduler stops: the others need not wait for it.</summary>
-    public Task LeaveAsync(CancellationToken cancellationToken) => schedulers.LeaveAsync(silo.Value.Address, cancellationToken);
+    /// <summary>The scheduler stops. Agents that talked to it have a full term to find another; the others need not wait for it.</summary>
+    public async Task LeaveAsync(CancellationToken cancellationToken)
+    {
+        await leases.ExtendAsync(options.Value.LeaseDuration, cancellationToken);
+        await schedulers.LeaveAsync(silo.Value.Address, cancellationToken);
+    }
 
     /// <summary>Declares lost whose lease had run out at a time, and wakes the jobs that were there.</summary>
     public async Task ExpireAsync(DateTimeOffset asOf, CancellationToken cancellationToken)
     {
-        foreach (var (node, name) in await nodes.ExpireAsync(asOf, cancellationToken))
+        foreach (var (node, name) in await leases.ExpireAsync(asOf, cancellationToken))
         {
             LogLost(node, name, options.Value.LeaseDuration);
             foreach (var job in await nodes.HoldersAsync(node, cancellationToken))
@@ -61,17 +64,27 @@ internal sealed partial class LeaseWatch(
         }
     }
 
+    private async Task ExtendAsync(LeaseVerdict verdict, CancellationToken cancellationToken)
+    {
+        var extended = await leases.ExtendAsync(options.Value.LeaseDuration, cancellationToken);
+        SchedulerTelemetry.LeasesExtended.Add(extended, new KeyValuePair<string, object?>("reason", verdict.Code));
+        // Once for as long as it goes on.
+        if (verdict.Extension == _lastExtension)
+            return;
+        if (verdict.Extension == LeaseExtension.SchedulerAway)
+            LogAway(verdict.Because);
+        else
+            LogExtended(verdict.Because, options.Value.LeaseDuration);
+    }
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "Node {NodeId} ({Name}) is lost: it did not renew its lease of {Lease}")]
     private partial void LogLost(NodeId nodeId, string name, TimeSpan lease);
 
-    [LoggerMessage(
-        Level = LogLevel.Information,
-        Message = "The scheduler has just started, or it or its store was away, so that no node could renew: "
-            + "all leases run {Lease} from now")]
-    private partial void LogBack(TimeSpan lease);
+    [LoggerMessage(Level = LogLevel.Information, Message = "All leases run {Lease} from now, since {Reason}: nodes could not renew them")]
+    private partial void LogExtended(string reason, TimeSpan lease);
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "The scheduler at {Address} is away: no node is declared lost until it is back, or has been away for six leases")]
-    private partial void LogAway(string address);
+        Message = "No node is declared lost until all schedulers are back, or have been away for six leases, since {Reason}")]
+    private partial void LogAway(string reason);
 }

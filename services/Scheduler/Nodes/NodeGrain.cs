@@ -51,11 +51,15 @@ internal sealed partial class NodeGrain(
         var stale = await store.StaleAsync(Id, heartbeat.Incarnation, heartbeat.Running, CancellationToken.None);
         // A node that shuts down keeps its lease while its trainers write their last checkpoint, but offers nothing.
         var clean = stale.Count == 0 && !heartbeat.ShuttingDown;
-        await store.SetCleanAsync(Id, heartbeat.Incarnation, clean, CancellationToken.None);
         NoteAbsence(heartbeat.Running);
-        if (_connection is { Clean: false } && clean)
-            signal.Place();
-        _connection = _connection with { Clean = clean };
+        if (_connection.Clean != clean)
+        {
+            await store.SetCleanAsync(Id, heartbeat.Incarnation, clean, CancellationToken.None);
+            _connection = _connection with { Clean = clean };
+            if (clean)
+                signal.Place();
+        }
+
         return new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, [.. stale]);
     }
 

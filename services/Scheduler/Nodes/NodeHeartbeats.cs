@@ -1,22 +1,33 @@
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Scheduler.Changes;
+using Google.Protobuf.Collections;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Nodes;
 
 /// <summary>Takes in heartbeats, at whichever scheduler they arrive.</summary>
-internal sealed class NodeHeartbeats(NodeStore store, IGrainFactory grains, ReconcileSignal signal, IOptions<NodeOptions> options)
+internal sealed class NodeHeartbeats(
+    LeaseRenewals renewals, NodeReports reports, NodeMeasurements measurements, NodeStore store, ReconcileSignal signal,
+    IOptions<NodeOptions> options)
 {
-    /// <summary>Renews the lease in its row, then lets the node's grain hear the rest.</summary>
-    /// <remarks>
-    /// In this order: the grain may live in a scheduler that is paused or has just died, which must cost the node nothing.
-    /// </remarks>
-    public async Task<HeartbeatResult> HeartbeatAsync(NodeId node, NodeHeartbeat heartbeat)
+    /// <summary>Renews the lease, and has the rest heard after that.</summary>
+    /// <returns>With what there was to say of the heartbeat before.</returns>
+    public async Task<HeartbeatResult> HeartbeatAsync(
+        NodeId node, NodeHeartbeat heartbeat, RepeatedField<DeviceMeasurement> measured)
     {
-        var lease = options.Value.LeaseDuration;
-        if (await store.RenewAsync(node, heartbeat.Incarnation, lease, heartbeat.Utilization, CancellationToken.None))
-            return await grains.GetGrain<INodeGrain>(node.Value).HeartbeatAsync(heartbeat);
-        return HeartbeatResult.Declined(await WhyDeclinedAsync(node, heartbeat.Incarnation));
+        if (!await renewals.RenewAsync(new LeaseHolder(node, heartbeat.Incarnation)))
+            return HeartbeatResult.Declined(await WhyDeclinedAsync(node, heartbeat.Incarnation));
+        // Nothing may be placed on a node whose agent ends, once it has been answered: its trainers' exits free devices from then on.
+        if (heartbeat.ShuttingDown)
+            await store.SetCleanAsync(node, heartbeat.Incarnation, clean: false, CancellationToken.None);
+        measurements.Note(node, measured);
+        var answer = reports.TakeAnswer(node, heartbeat.Incarnation)
+            ?? new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, []);
+        // A grain that does not know the agent has nothing to do with what it says until that has registered again.
+        if (answer.Status == HeartbeatStatus.Renewed)
+            reports.Post(node, heartbeat);
+        return answer;
     }
 
     /// <summary>Takes note of the data sets that a node has now, and of those that it has no more. Renews nothing.</summary>

@@ -40,14 +40,12 @@ public sealed record LeaseGrant(
     [property: Id(1)] TimeSpan HeartbeatInterval,
     [property: Id(2)] ImmutableArray<AttemptKey> Stale);
 
-/// <param name="Utilization">Device to a fraction of one; only devices that can be measured.</param>
 /// <param name="ShuttingDown">The agent ends: nothing more is to be placed on the node.</param>
 [GenerateSerializer, Immutable, Alias("cluster.NodeHeartbeat")]
 public sealed record NodeHeartbeat(
     [property: Id(0)] string Incarnation,
     [property: Id(1)] ImmutableArray<AttemptKey> Running,
-    [property: Id(2)] ImmutableDictionary<string, double> Utilization,
-    [property: Id(3)] bool ShuttingDown);
+    [property: Id(2)] bool ShuttingDown);
 
 /// <param name="DataSets">All that the node has now.</param>
 [GenerateSerializer, Immutable, Alias("cluster.NodeDataSets")]

@@ -7,15 +7,20 @@ public sealed class NodeOptions : IValidatableObject
 {
     public const string SectionName = "Nodes";
 
+    private const int HeartbeatsInALease = 3;
+
     private static readonly TimeSpan LongestLookInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>A node that was not heard of for so long is lost, and its attempts with it. Three heartbeats may get lost.</summary>
+    /// <summary>
+    /// A node that was not heard of for so long is lost, and its attempts with it. Shorter, and a busy machine passes for a lost one;
+    /// longer, and a job waits that long before it goes on elsewhere.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:01", "00:10:00")]
-    public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(10);
+    public TimeSpan LeaseDuration { get; set; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How often agents are told to call.</summary>
+    /// <summary>How often agents are told to call: at least three times a lease.</summary>
     [Range(typeof(TimeSpan), "00:00:00.1", "00:05:00")]
-    public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(3);
+    public TimeSpan HeartbeatInterval { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>
     /// A lost node counts as registered for so long: it is listed, and jobs may be submitted that need it back. A machine that is repaired
@@ -35,8 +40,16 @@ public sealed class NodeOptions : IValidatableObject
     [Range(0, 3)]
     public int AgentRetries { get; set; } = 2;
 
-    /// <summary>Two looks at the leases that are further apart tell that the scheduler or its store was away in between.</summary>
-    public TimeSpan LongestAbsence => (LeaseDuration - HeartbeatInterval) / 2;
+    /// <summary>
+    /// How long one heartbeat may take, here and at the agent, which then calls again: three tries fall into a lease.
+    /// </summary>
+    public TimeSpan HeartbeatTimeout => TimeSpan.FromTicks(LeaseDuration.Ticks / HeartbeatsInALease);
+
+    /// <summary>
+    /// Two looks at the leases that are further apart tell that the scheduler or its store was away in between. What is shorter no agent
+    /// has noticed either: its heartbeat waited.
+    /// </summary>
+    public TimeSpan LongestAbsence => HeartbeatTimeout;
 
     /// <summary>A scheduler that has been away for longer is gone: by then agents that talked to it talk to another.</summary>
     public TimeSpan LongestSchedulerAbsence => 6 * LeaseDuration;
@@ -48,11 +61,12 @@ public sealed class NodeOptions : IValidatableObject
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
-        if (HeartbeatInterval >= LeaseDuration)
+        if (HeartbeatInterval > HeartbeatTimeout)
         {
             yield return new ValidationResult(
-                $"{SectionName}:{nameof(HeartbeatInterval)} is {HeartbeatInterval}, not less than {nameof(LeaseDuration)}, "
-                    + $"{LeaseDuration}: every lease would run out; lower it to a third");
+                $"{SectionName}:{nameof(HeartbeatInterval)} is {HeartbeatInterval}, more than a third of {nameof(LeaseDuration)}, "
+                    + $"{LeaseDuration}: one lost heartbeat or two would cost a node its lease; "
+                    + $"lower it to {HeartbeatTimeout} or less, or raise {SectionName}:{nameof(LeaseDuration)}");
         }
     }
 }

@@ -45,24 +45,39 @@ public sealed class NodeQueries([FromKeyedServices(StorePool.Queries)] ClusterDa
     {
         var ids = nodes.ConvertAll(n => n.Id);
         var grants = await context.DeviceGrants.Where(g => g.ReleasedAt == null && ids.Contains(g.NodeId)).ToListAsync(cancellationToken);
+        var leases = await context.NodeLeases.Where(l => ids.Contains(l.NodeId))
+            .ToDictionaryAsync(l => l.NodeId, l => l.ExpiresAt, cancellationToken);
+        var measured = await context.NodeMeasurements.Where(m => ids.Contains(m.NodeId))
+            .ToDictionaryAsync(m => m.NodeId, m => m.Devices, cancellationToken);
         var held = grants.ToLookup(g => g.NodeId);
-        return nodes.ConvertAll(n => ToNode(n, held[n.Id].ToDictionary(g => g.Device)));
+        return nodes.ConvertAll(row =>
+        {
+            var node = ToNode(row, held[row.Id].ToDictionary(g => g.Device), measured.GetValueOrDefault(row.Id)?.Devices ?? []);
+            if (leases.TryGetValue(row.Id, out var end))
+                node.LeaseExpiresAt = end.ToTimestamp();
+            return node;
+        });
     }
 
-    private static Node ToNode(NodeRow row, Dictionary<string, DeviceGrantRow> held) => new()
+    private static Node ToNode(NodeRow row, Dictionary<string, DeviceGrantRow> held, IEnumerable<DeviceMeasurement> measured)
     {
-        Id = row.Id.ToString("D"),
-        Name = row.Name,
-        State = row.State,
-        Labels = { row.Labels.ToDictionary() },
-        DataSets = { row.DataSets },
-        RegisteredAt = row.RegisteredAt.ToTimestamp(),
-        LeaseExpiresAt = row.LeaseExpiresAt.ToTimestamp(),
-        AgentVersion = row.AgentVersion,
-        Devices = { row.Devices.Select(d => ToDevice(d, held.GetValueOrDefault(d.Id), row)) },
-    };
+        // An agent may name a device twice: what it said last counts.
+        var byDevice = measured.GroupBy(m => m.Device).ToDictionary(same => same.Key, same => same.Last());
+        return new Node
+        {
+            Id = row.Id.ToString("D"),
+            Name = row.Name,
+            State = row.State,
+            Labels = { row.Labels.ToDictionary() },
+            DataSets = { row.DataSets },
+            RegisteredAt = row.RegisteredAt.ToTimestamp(),
+            AgentVersion = row.AgentVersion,
+            Drain = row.Drain,
+            Devices = { row.Devices.Select(d => ToDevice(d, held.GetValueOrDefault(d.Id), byDevice.GetValueOrDefault(d.Id))) },
+        };
+    }
 
-    private static DeviceStatus ToDevice(Nodes.NodeDevice device, DeviceGrantRow? held, NodeRow node)
+    private static DeviceStatus ToDevice(Nodes.NodeDevice device, DeviceGrantRow? held, DeviceMeasurement? measured)
     {
         var status = new DeviceStatus
         {
@@ -74,11 +89,12 @@ public sealed class NodeQueries([FromKeyedServices(StorePool.Queries)] ClusterDa
                 MemoryBytes = device.MemoryBytes,
                 Model = device.Model,
             },
+            Gpu = measured?.Gpu,
         };
         if (held is not null)
             (status.JobId, status.Attempt) = (held.JobId.ToString("D"), held.Attempt);
-        if (node.Utilization.TryGetValue(device.Id, out var utilization))
-            status.Utilization = utilization;
+        if (measured?.HasUtilization == true)
+            status.Utilization = measured.Utilization;
         return status;
     }
 }

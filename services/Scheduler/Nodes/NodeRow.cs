@@ -18,10 +18,22 @@ internal sealed class NodeRow
     public required IReadOnlyList<NodeDevice> Devices { get; init; }
     public required IReadOnlyDictionary<string, string> Labels { get; init; }
     public required string[] DataSets { get; init; }
-    public required IReadOnlyDictionary<string, double> Utilization { get; init; }
     public required DateTimeOffset RegisteredAt { get; init; }
-    public required DateTimeOffset LeaseExpiresAt { get; init; }
     public DateTimeOffset? LostAt { get; init; }
+    public Drain? Drain { get; init; }
+}
+
+internal sealed class NodeLeaseRow
+{
+    public required Guid NodeId { get; init; }
+    public required string Incarnation { get; init; }
+    public required DateTimeOffset ExpiresAt { get; init; }
+}
+
+internal sealed class NodeMeasurementRow
+{
+    public required Guid NodeId { get; init; }
+    public required NodeMeasured Devices { get; init; }
 }
 
 internal static class NodeTable
@@ -29,6 +41,10 @@ internal static class NodeTable
     extension(ClusterDbContext context)
     {
         public DbSet<NodeRow> Nodes => context.Set<NodeRow>();
+
+        public DbSet<NodeLeaseRow> NodeLeases => context.Set<NodeLeaseRow>();
+
+        public DbSet<NodeMeasurementRow> NodeMeasurements => context.Set<NodeMeasurementRow>();
     }
 }
 
@@ -39,6 +55,20 @@ internal sealed class NodeRowMapping : IEntityTypeConfiguration<NodeRow>
         row.ToTable("nodes");
         row.Property(n => n.Devices).IsJson();
         row.Property(n => n.Labels).IsJson();
-        row.Property(n => n.Utilization).IsJson();
+        row.Property(n => n.Drain).IsJson();
+    }
+}
+
+internal sealed class NodeLeaseRowMapping : IEntityTypeConfiguration<NodeLeaseRow>
+{
+    public void Configure(EntityTypeBuilder<NodeLeaseRow> row) => row.ToTable("node_leases").HasKey(l => l.NodeId);
+}
+
+internal sealed class NodeMeasurementRowMapping : IEntityTypeConfiguration<NodeMeasurementRow>
+{
+    public void Configure(EntityTypeBuilder<NodeMeasurementRow> row)
+    {
+        row.ToTable("node_measurements").HasKey(m => m.NodeId);
+        row.Property(m => m.Devices).IsJson();
     }
 }

@@ -14,6 +14,12 @@ public static class NodeServices
         services.AddSingleton<NodeStore>();
         services.AddSingleton<NodeQueries>();
         services.AddSingleton<SchedulerStore>();
+        services.AddSingleton<LeaseStore>();
+        services.AddSingleton<LeaseRenewals>();
+        services.AddSingleton<NodeReports>();
+        services.AddHostedService(provider => provider.GetRequiredService<NodeReports>());
+        services.AddSingleton<NodeMeasurements>();
+        services.AddSingleton<NodeCensus>();
         services.AddSingleton<NodeHeartbeats>();
         services.AddSingleton<LeaseWatch>();
         return services;

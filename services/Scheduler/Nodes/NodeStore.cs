@@ -8,8 +8,8 @@ using NpgsqlTypes;
 
 namespace Cluster.Scheduler.Nodes;
 
-/// <summary>Nodes and their leases. The lease's truth is the row: every change of state is one conditional statement.</summary>
-internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
+/// <summary>Nodes as they registered, and who keeps them from new jobs. Their leases are <see cref="LeaseStore"/>'s.</summary>
+internal sealed class NodeStore(ClusterDatabase database)
 {
     public Task<NodeRow?> LoadAsync(NodeId id, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync((context, token) => context.Nodes.SingleOrDefaultAsync(n => n.Id == id.Value, token), cancellationToken);
@@ -17,62 +17,59 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     public Task<List<NodeRow>> AllAsync(CancellationToken cancellationToken) =>
         database.WithEntitiesAsync((context, token) => context.Nodes.OrderBy(n => n.Id).ToListAsync(token), cancellationToken);
 
-    /// <summary>The present epochs of those of the nodes that are known.</summary>
-    public Task<Dictionary<Guid, long>> EpochsAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancellationToken) =>
+    /// <summary>How those of the nodes stand that are known.</summary>
+    public Task<Dictionary<Guid, NodeStanding>> StandingsAsync(IReadOnlyCollection<Guid> ids, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
-            (context, token) => context.Nodes.Where(n => ids.Contains(n.Id)).ToDictionaryAsync(n => n.Id, n => n.Epoch, token),
+            (context, token) => context.Nodes.Where(n => ids.Contains(n.Id)).Select(n => new { n.Id, n.Epoch, n.Drain })
+                .ToDictionaryAsync(n => n.Id, n => new NodeStanding(n.Epoch, n.Drain), token),
             cancellationToken);
 
-    /// <summary>Stores what the node is now, with a new lease. Another incarnation than before raises the epoch.</summary>
+    /// <summary>
+    /// Stores what the node is now, with a new lease. Another incarnation than before raises the epoch; a drain stays.
+    /// </summary>
     public Task RegisterAsync(NodeId id, NodeRegistration registration, TimeSpan lease, bool clean, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
+        database.TransactAsync(async (connection, token) =>
         {
-            var now = time.GetUtcNow();
-            await using var command = new NpgsqlCommand(
-                """
-                insert into nodes (id, name, agent_address, agent_version, incarnation, epoch, state, clean, devices, labels, data_sets,
-                    utilization, registered_at, lease_expires_at)
-                values ($1, $2, $3, $4, $5, 1, 'Ready', $6, $7::jsonb, $8::jsonb, $9, '{}', $10, $11)
-                on conflict (id) do update set
-                    name = excluded.name, agent_address = excluded.agent_address, agent_version = excluded.agent_version,
-                    epoch = nodes.epoch + (nodes.incarnation <> excluded.incarnation)::integer,
-                    incarnation = excluded.incarnation, state = 'Ready', clean = excluded.clean, devices = excluded.devices,
-                    labels = excluded.labels, data_sets = excluded.data_sets, utilization = '{}',
-                    registered_at = excluded.registered_at, lease_expires_at = excluded.lease_expires_at, lost_at = null
-                """, connection)
+            // The lease before the node, as when it runs out.
+            await using var batch = new NpgsqlBatch(connection)
             {
-                Parameters =
+                BatchCommands =
                 {
-                    new() { Value = id.Value }, new() { Value = registration.Name }, new() { Value = registration.AgentAddress },
-                    new() { Value = registration.AgentVersion }, new() { Value = registration.Incarnation }, new() { Value = clean },
-                    new() { Value = JsonColumn.Write<IReadOnlyList<NodeDevice>>(registration.Devices) },
-                    new() { Value = JsonColumn.Write<IReadOnlyDictionary<string, string>>(registration.Labels) },
-                    new() { Value = registration.DataSets.ToArray() }, new() { Value = now }, new() { Value = now + lease },
+                    new("select from node_leases where node_id = $1 for update") { Parameters = { new() { Value = id.Value } } },
+                    new(
+                        """
+                        insert into nodes (id, name, agent_address, agent_version, incarnation, epoch, state, clean, devices, labels,
+                            data_sets, registered_at)
+                        values ($1, $2, $3, $4, $5, 1, 'Ready', $6, $7::jsonb, $8::jsonb, $9, lease_clock())
+                        on conflict (id) do update set
+                            name = excluded.name, agent_address = excluded.agent_address, agent_version = excluded.agent_version,
+                            epoch = nodes.epoch + (nodes.incarnation <> excluded.incarnation)::integer,
+                            incarnation = excluded.incarnation, state = 'Ready', clean = excluded.clean, devices = excluded.devices,
+                            labels = excluded.labels, data_sets = excluded.data_sets, registered_at = excluded.registered_at,
+                            lost_at = null
+                        """)
+                    {
+                        Parameters =
+                        {
+                            new() { Value = id.Value }, new() { Value = registration.Name }, new() { Value = registration.AgentAddress },
+                            new() { Value = registration.AgentVersion }, new() { Value = registration.Incarnation },
+                            new() { Value = clean },
+                            new() { Value = JsonColumn.Write<IReadOnlyList<NodeDevice>>(registration.Devices) },
+                            new() { Value = JsonColumn.Write<IReadOnlyDictionary<string, string>>(registration.Labels) },
+                            new() { Value = registration.DataSets.ToArray() },
+                        },
+                    },
+                    new(
+                        """
+                        insert into node_leases values ($1, $2, lease_clock() + $3)
+                        on conflict (node_id) do update set incarnation = excluded.incarnation, expires_at = excluded.expires_at
+                        """)
+                    {
+                        Parameters = { new() { Value = id.Value }, new() { Value = registration.Incarnation }, new() { Value = lease } },
+                    },
                 },
             };
-            return await command.ExecuteNonQueryAsync(token);
-        }, cancellationToken);
-
-    /// <summary>Renews the lease of a node that has not lost it.</summary>
-    /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
-    public Task<bool> RenewAsync(
-        NodeId id, string incarnation, TimeSpan lease, IReadOnlyDictionary<string, double> utilization,
-        CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                """
-                update nodes set lease_expires_at = $3, utilization = $4::jsonb
-                where id = $1 and incarnation = $2 and state = 'Ready'
-                """, connection)
-            {
-                Parameters =
-                {
-                    new() { Value = id.Value }, new() { Value = incarnation }, new() { Value = time.GetUtcNow() + lease },
-                    new() { Value = JsonColumn.Write(utilization) },
-                },
-            };
-            return await command.ExecuteNonQueryAsync(token) == 1;
+            return await batch.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
     /// <summary>Replaces what was registered.</summary>
@@ -100,32 +97,20 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
-    /// <summary>Declares nodes lost whose leases had run out at a time; what was granted on them before is gone.</summary>
-    /// <returns>Those that were declared lost by this call.</returns>
-    public Task<List<(NodeId Id, string Name)>> ExpireAsync(DateTimeOffset asOf, CancellationToken cancellationToken) =>
+    /// <summary>Keeps the node from new jobs, or no more.</summary>
+    /// <returns>False if it is gone.</returns>
+    public Task<bool> SetDrainAsync(NodeId id, Drain? drain, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand(
-                """
-                update nodes set state = 'Lost', epoch = epoch + 1, lost_at = $1 where state = 'Ready' and lease_expires_at <= $1
-                returning id, name
-                """, connection)
+            await using var command = new NpgsqlCommand("update nodes set drain = $2::jsonb where id = $1", connection)
             {
-                Parameters = { new() { Value = asOf } },
+                Parameters =
+                {
+                    new() { Value = id.Value },
+                    new() { Value = drain is null ? DBNull.Value : JsonColumn.Write(drain), NpgsqlDbType = NpgsqlDbType.Text },
+                },
             };
-            return await ReadNamesAsync(command, token);
-        }, cancellationToken);
-
-    /// <summary>Lets no lease run out before a time.</summary>
-    public Task ExtendLeasesAsync(DateTimeOffset until, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand(
-                "update nodes set lease_expires_at = $1 where state = 'Ready' and lease_expires_at < $1", connection)
-            {
-                Parameters = { new() { Value = until } },
-            };
-            return await command.ExecuteNonQueryAsync(token);
+            return await command.ExecuteNonQueryAsync(token) == 1;
         }, cancellationToken);
 
     /// <summary>
@@ -138,9 +123,9 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
     public Task<List<(NodeId Id, string Name)>> ForgetAsync(TimeSpan lostFor, CancellationToken cancellationToken) =>
         DeleteAsync(
             """
-            (n.lost_at < $1 or exists (
+            (n.lost_at < lease_clock() - $1 or exists (
                 select from nodes s where s.name = n.name and s.state = 'Ready' and s.registered_at > n.registered_at))
-            """, time.GetUtcNow() - lostFor, cancellationToken);
+            """, lostFor, cancellationToken);
 
     /// <summary>Forgets a lost node.</summary>
     /// <returns>False if it is not lost, or a device of it is still granted.</returns>
@@ -211,7 +196,7 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
             return await ReadNamesAsync(command, token);
         }, cancellationToken);
 
-    private static async Task<List<(NodeId Id, string Name)>> ReadNamesAsync(NpgsqlCommand command, CancellationToken cancellationToken)
+    internal static async Task<List<(NodeId Id, string Name)>> ReadNamesAsync(NpgsqlCommand command, CancellationToken cancellationToken)
     {
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var nodes = new List<(NodeId, string)>();
@@ -220,3 +205,8 @@ internal sealed class NodeStore(ClusterDatabase database, TimeProvider time)
         return nodes;
     }
 }
+
+/// <summary>What a job needs to know of a node that it holds devices of.</summary>
+/// <param name="Epoch">Of another one what was granted is gone.</param>
+/// <param name="Drain">Null while nobody keeps the node from new jobs.</param>
+internal sealed record NodeStanding(long Epoch, Drain? Drain);

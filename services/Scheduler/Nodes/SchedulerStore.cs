@@ -3,43 +3,48 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Nodes;
 
-/// <summary>The schedulers on this database, as far as they look after leases.</summary>
+/// <summary>The schedulers on this database, as far as they look after leases; when each was there is told by the store's clock.</summary>
 internal sealed class SchedulerStore(ClusterDatabase database)
 {
-    /// <summary>Notes that a scheduler is there, and forgets those that were seen last before a time.</summary>
-    /// <returns>The others that have not been seen since another time.</returns>
-    public Task<List<string>> SeenAsync(
-        string address, DateTimeOffset now, DateTimeOffset awayBefore, DateTimeOffset goneBefore, CancellationToken cancellationToken) =>
+    /// <summary>Notes that a scheduler is there.</summary>
+    /// <returns>The time, and the others.</returns>
+    public Task<(DateTimeOffset Now, List<SchedulerSighting> Others)> SeenAsync(string address, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
                 """
                 with here as (
-                    insert into schedulers values ($1, $2) on conflict (address) do update set seen_at = excluded.seen_at),
-                gone as (delete from schedulers where address <> $1 and seen_at < $4)
-                select address from schedulers where address <> $1 and seen_at < $3 and seen_at >= $4
+                    insert into schedulers values ($1, lease_clock()) on conflict (address) do update set seen_at = excluded.seen_at)
+                select clock.now, other.address, clock.now - other.seen_at
+                from (select lease_clock()) clock (now) left join schedulers other on other.address <> $1
                 """, connection)
-            {
-                Parameters =
-                {
-                    new() { Value = address }, new() { Value = now }, new() { Value = awayBefore }, new() { Value = goneBefore },
-                },
-            };
-            await using var reader = await command.ExecuteReaderAsync(token);
-            var away = new List<string>();
-            while (await reader.ReadAsync(token))
-                away.Add(reader.GetString(0));
-            return away;
-        }, cancellationToken);
-
-    /// <summary>A scheduler stops, and says so: nobody waits for it.</summary>
-    public Task LeaveAsync(string address, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
-        {
-            await using var command = new NpgsqlCommand("delete from schedulers where address = $1", connection)
             {
                 Parameters = { new() { Value = address } },
             };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var (now, others) = (DateTimeOffset.MinValue, new List<SchedulerSighting>());
+            while (await reader.ReadAsync(token))
+            {
+                now = reader.GetFieldValue<DateTimeOffset>(0);
+                if (!await reader.IsDBNullAsync(1, token))
+                    others.Add(new SchedulerSighting(reader.GetString(1), reader.GetTimeSpan(2)));
+            }
+
+            return (now, others);
+        }, cancellationToken);
+
+    /// <summary>Forgets schedulers that are gone, or that were seen in a future which a clock that was set has put off.</summary>
+    public Task ForgetAsync(TimeSpan unseenFor, CancellationToken cancellationToken) => ExecuteAsync(
+        "delete from schedulers where seen_at not between lease_clock() - $1 and lease_clock() + $1", unseenFor, cancellationToken);
+
+    /// <summary>A scheduler stops, and says so: nobody waits for it.</summary>
+    public Task LeaveAsync(string address, CancellationToken cancellationToken) =>
+        ExecuteAsync("delete from schedulers where address = $1", address, cancellationToken);
+
+    private Task ExecuteAsync(string sql, object parameter, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(sql, connection) { Parameters = { new() { Value = parameter } } };
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 }

@@ -23,6 +23,7 @@ public static class ReconciliationServices
         services.AddSingleton<DueWork>();
         services.AddSingleton<Reconciler>();
         services.AddHostedService<LeaseWatchService>();
+        services.AddHostedService<NodeFiguresService>();
         services.AddHostedService<ReconcilerService>();
         services.AddHostedService<LogRetentionService>();
         return services;

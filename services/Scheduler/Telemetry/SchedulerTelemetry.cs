@@ -55,4 +55,22 @@ public static class SchedulerTelemetry
     /// <summary>From when something was due for a job to when a scheduler took it up.</summary>
     public static Histogram<double> DueLag { get; } = Meter.CreateHistogram<double>(
         "scheduler.due_work.lag", "s", "How late due work was taken up.");
+
+    /// <summary>Renewed by heartbeats, at this scheduler.</summary>
+    public static Counter<long> LeaseRenewals { get; } = Meter.CreateCounter<long>(
+        "scheduler.lease.renewals", "{lease}", "Leases of nodes that heartbeats renewed.");
+
+    /// <summary>How near leases come to running out: a node is lost when it reaches the lease's term.</summary>
+    public static Histogram<double> HeartbeatLag { get; } = Meter.CreateHistogram<double>(
+        "scheduler.lease.renewal.lag", "s", "Time from a lease's renewal to the next one's commit.");
+
+    /// <summary>Without a heartbeat, since none could come, by what was away ("reason").</summary>
+    public static Counter<long> LeasesExtended { get; } = Meter.CreateCounter<long>(
+        "scheduler.lease.extensions", "{lease}", "Leases of nodes that got a full term because a scheduler or the store was away.");
+
+    /// <summary>"ready", "unready", "drained", "lost" ("state").</summary>
+    public static Gauge<int> Nodes { get; } = Meter.CreateGauge<int>("scheduler.nodes", "{node}", "Nodes, by state.");
+
+    /// <summary>"free", "granted", "unready", "drained", "lost" ("state").</summary>
+    public static Gauge<int> Devices { get; } = Meter.CreateGauge<int>("scheduler.devices", "{device}", "Devices of nodes, by state.");
 }

@@ -14,7 +14,7 @@ internal sealed partial class NodeDevices : IDisposable
     private readonly IReadOnlyList<int>? _pinnedCores;
     private readonly int _coresPerSlot;
     private readonly Meter _meter = new(WorkerTelemetry.AgentName);
-    private volatile IReadOnlyList<DeviceUtilization> _lastUtilization = [];
+    private volatile IReadOnlyList<DeviceMeasurement> _lastMeasured = [];
 
     public NodeDevices(
         IOptions<AgentOptions> options, AgentIdentity identity, MachineMemory memory, HostTopology topology, TimeProvider timeProvider,
@@ -56,9 +56,9 @@ internal sealed partial class NodeDevices : IDisposable
         return [.. _pinnedCores.Skip(slot * _coresPerSlot).Take(_coresPerSlot)];
     }
 
-    /// <summary>How busy the devices were since the last call.</summary>
-    public IReadOnlyList<DeviceUtilization> MeasureUtilization(Func<string, int?> processOf) =>
-        _lastUtilization = _monitor.Measure(processOf);
+    /// <summary>How busy the devices were since the last call, and what GPUs say of themselves.</summary>
+    public IReadOnlyList<DeviceMeasurement> Measure(Func<string, int?> processOf) =>
+        _lastMeasured = _monitor.Measure(processOf);
 
     public void Dispose()
     {
@@ -89,8 +89,8 @@ internal sealed partial class NodeDevices : IDisposable
         }
     }
 
-    private IEnumerable<Measurement<double>> SlotUtilization() => _lastUtilization
-        .Where(measured => Find(measured.Device)!.Kind == DeviceKind.Cpu)
+    private IEnumerable<Measurement<double>> SlotUtilization() => _lastMeasured
+        .Where(measured => measured.HasUtilization && Find(measured.Device)!.Kind == DeviceKind.Cpu)
         .Select(measured => new Measurement<double>(measured.Utilization, new KeyValuePair<string, object?>("hw.id", measured.Device)));
 
     [LoggerMessage(Level = LogLevel.Information, Message = "No GPUs: {Reason}")]

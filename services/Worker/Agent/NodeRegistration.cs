@@ -7,13 +7,23 @@ using Microsoft.Extensions.Options;
 namespace Cluster.Worker.Agent;
 
 /// <summary>Keeps this node known to the scheduler: registers, renews the lease, and ends what the scheduler no longer counts.</summary>
+/// <remarks>
+/// An agent that cannot renew its lease ends nothing by itself: it cannot tell a lost lease from a scheduler that is away, which costs no
+/// node its lease. It need not either. What its trainers send is refused once their attempt is over, and their devices are not granted
+/// again before this agent has registered anew, been told which attempts are stale, and reported without them. Where no scheduler comes
+/// back, <see cref="AgentOptions.OutageLimit"/> ends the trainers.
+/// </remarks>
 internal sealed partial class NodeRegistration(
     IOptions<AgentOptions> options, AgentIdentity identity, NodeDevices devices, AgentEndpoints endpoints, AttemptTable attempts,
     DataOffer data, SchedulerLink scheduler, SchedulerRetry retry, TimeProvider timeProvider, IHostApplicationLifetime lifetime,
     AgentExit exit, ILogger<NodeRegistration> logger) : BackgroundService
 {
+    // Three tries fall into a lease: one that gets no answer leaves time for others, at another scheduler where there are several.
+    private const int TriesInALease = 3;
+
     // Where the scheduler does not say.
-    private static readonly TimeSpan DefaultHeartbeatInterval = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan DefaultHeartbeatInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan DefaultLease = TimeSpan.FromSeconds(5);
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -22,8 +32,10 @@ internal sealed partial class NodeRegistration(
         {
             while (true)
             {
-                var interval = await RegisterAsync(stoppingToken);
-                await RenewUntilForgottenAsync(interval, stoppingToken);
+                var registered = await RegisterAsync(stoppingToken);
+                await RenewUntilForgottenAsync(
+                    Given(registered.HeartbeatInterval) ?? DefaultHeartbeatInterval, Given(registered.LeaseDuration) ?? DefaultLease,
+                    stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
@@ -37,7 +49,7 @@ internal sealed partial class NodeRegistration(
         }
     }
 
-    private async Task<TimeSpan> RegisterAsync(CancellationToken cancellationToken)
+    private async Task<RegisterResponse> RegisterAsync(CancellationToken cancellationToken)
     {
         var response = await data.RegisterAsync(
             dataSets => retry.UntilAcknowledgedAsync(
@@ -46,12 +58,12 @@ internal sealed partial class NodeRegistration(
             cancellationToken);
         LogRegistered(options.Value.Name, identity.NodeId, devices.All.Count);
         attempts.EndStale(response.Stale);
-        return response.HeartbeatInterval is { } interval && interval.ToTimeSpan() > TimeSpan.Zero
-            ? interval.ToTimeSpan()
-            : DefaultHeartbeatInterval;
+        return response;
     }
 
-    private async Task RenewUntilForgottenAsync(TimeSpan interval, CancellationToken cancellationToken)
+    private static TimeSpan? Given(Duration? duration) => duration?.ToTimeSpan() is { Ticks: > 0 } given ? given : null;
+
+    private async Task RenewUntilForgottenAsync(TimeSpan interval, TimeSpan lease, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(interval, timeProvider);
         while (await timer.WaitForNextTickAsync(cancellationToken))
@@ -59,7 +71,8 @@ internal sealed partial class NodeRegistration(
             try
             {
                 var response = await retry.UntilAcknowledgedAsync(
-                    "Heartbeat", async token => await scheduler.Registry.HeartbeatAsync(Heartbeat(), scheduler.AsNode(token)),
+                    "Heartbeat",
+                    async token => await scheduler.Registry.HeartbeatAsync(Heartbeat(), scheduler.AsNode(lease / TriesInALease, token)),
                     cancellationToken);
                 attempts.EndStale(response.Stale);
             }
@@ -90,7 +103,7 @@ internal sealed partial class NodeRegistration(
         NodeId = identity.NodeId.ToString(),
         Incarnation = identity.Incarnation,
         Running = { attempts.Running },
-        Devices = { devices.MeasureUtilization(attempts.ProcessOn) },
+        Devices = { devices.Measure(attempts.ProcessOn) },
         ShuttingDown = attempts.IsClosed,
     };
 

@@ -1,7 +1,6 @@
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Grpc.Core;
-using Grpc.Net.Client;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Worker.Agent;
@@ -11,8 +10,8 @@ internal sealed class SchedulerLink : IDisposable
 {
     public static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(10);
 
-    private readonly GrpcChannel _registryChannel;
-    private readonly GrpcChannel _attemptsChannel;
+    private readonly SchedulerChannel _registryChannel;
+    private readonly SchedulerChannel _attemptsChannel;
     private readonly Metadata _nodeHeaders;
     private readonly TimeProvider _timeProvider;
 
@@ -38,8 +37,11 @@ internal sealed class SchedulerLink : IDisposable
     public AttemptService.AttemptServiceClient Attempts { get; }
 
     /// <summary>For calls that the agent makes as a node.</summary>
-    public CallOptions AsNode(CancellationToken cancellationToken) =>
-        new(_nodeHeaders, (_timeProvider.GetUtcNow() + CallTimeout).UtcDateTime, cancellationToken);
+    public CallOptions AsNode(CancellationToken cancellationToken) => AsNode(CallTimeout, cancellationToken);
+
+    /// <inheritdoc cref="AsNode(CancellationToken)"/>
+    public CallOptions AsNode(TimeSpan timeout, CancellationToken cancellationToken) =>
+        new(_nodeHeaders, (_timeProvider.GetUtcNow() + timeout).UtcDateTime, cancellationToken);
 
     /// <summary>For calls that it relays for a rank.</summary>
     public static CallOptions AsRank(RankKey rank, string attemptSecret, DateTime? deadline, CancellationToken cancellationToken) =>

@@ -7,7 +7,7 @@ using Polly.Retry;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>The one policy by which calls outlast a scheduler that is away: backoff from 0.1 s to 2 s, with jitter.</summary>
+/// <summary>The one policy by which calls outlast a scheduler that is away: backoff from 0.1 s to 1 s, with jitter.</summary>
 internal sealed partial class SchedulerRetry
 {
     private const string PipelineName = "scheduler";
@@ -17,8 +17,8 @@ internal sealed partial class SchedulerRetry
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
 
-    // A scheduler that is back gives every lease one fresh term, ten seconds by default: the next try must fall well within it.
-    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(2);
+    // A scheduler that is back gives every lease one fresh term, five seconds by default: the next try must fall well within it.
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
     private static readonly ResiliencePropertyKey<Outage> CallsOutage = new("outage");
 
     private readonly ResiliencePipeline _pipeline;

@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Telemetry;
 
 namespace Cluster.Worker.Devices;
@@ -47,6 +48,26 @@ internal sealed class NodeGpus : IDisposable
     /// <summary>Asks all of them anew.</summary>
     public IReadOnlyDictionary<string, GpuReading> Measure() =>
         _readings = Offered.ToDictionary(gpu => gpu.Id, gpu => _nvml.Read(gpu.Gpu));
+
+    /// <summary>For the scheduler: what a device has said, and the faults of its card.</summary>
+    public GpuHealth HealthOf(string id, GpuReading reading)
+    {
+        var health = new GpuHealth();
+        if (reading.TemperatureCelsius is { } temperature)
+            health.TemperatureCelsius = temperature;
+        if (reading.PowerWatts is { } power)
+            health.PowerWatts = power;
+        if (reading.UsedMemoryBytes is { } used)
+            health.UsedMemoryBytes = used;
+        if (reading.CorrectedEccErrors is { } corrected)
+            health.CorrectedErrors = corrected;
+        if (reading.UncorrectedEccErrors is { } uncorrected)
+            health.UncorrectedErrors = uncorrected;
+        var card = Offered.First(gpu => gpu.Id == id).Gpu.Card.Uuid;
+        foreach (var (_, xid, count) in _faults.All.Where(fault => fault.Card == card))
+            health.Xids.Add(xid, count);
+        return health;
+    }
 
     public void Dispose()
     {

@@ -15,8 +15,8 @@ public sealed record ConnectionPings(TimeSpan Delay, TimeSpan Timeout)
     public static ConnectionPings Patient { get; } = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(10));
 
     /// <summary>
-    /// For heartbeats and orders: found out within a lease of ten seconds of which three may have passed. The client looks once a second
-    /// only.
+    /// For heartbeats and orders, and where there is another scheduler to go to: found out within a lease of five seconds of which one may
+    /// have passed. The client looks once a second only.
     /// </summary>
     public static ConnectionPings Prompt { get; } = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
 

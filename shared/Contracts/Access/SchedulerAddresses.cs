@@ -1,25 +1,20 @@
 using System.Diagnostics.CodeAnalysis;
-using Grpc.Core;
 using Grpc.Net.Client;
-using Grpc.Net.Client.Balancer;
-using Grpc.Net.Client.Configuration;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Cluster.Contracts.Access;
 
 /// <summary>Where the schedulers of one cluster are reached: one address, or several of which any answers every call.</summary>
 public sealed class SchedulerAddresses
 {
-    // Tried again soon: what calls a scheduler has a patience of its own, and a lease to renew.
-    private static readonly TimeSpan FirstReconnect = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan LongestReconnect = TimeSpan.FromSeconds(1);
-
     private readonly Uri[] _addresses;
+    private int _current;
 
     private SchedulerAddresses(Uri[] addresses) => _addresses = addresses;
 
     /// <summary>The first one.</summary>
     public Uri First => _addresses[0];
+
+    public bool AreSeveral => _addresses.Length > 1;
 
     /// <param name="text">http:// for HTTP/2 in plain text or https:// for TLS, host and port; several with commas between, all of one
     /// scheme.</param>
@@ -34,23 +29,15 @@ public sealed class SchedulerAddresses
         return valid;
     }
 
-    /// <summary>A channel to the first that answers, and to another when that one is gone.</summary>
-    public GrpcChannel OpenChannel(ConnectionPings pings)
-    {
-        var services = new ServiceCollection();
-        services.AddSingleton<ResolverFactory>(
-            new StaticResolverFactory(_ => _addresses.Select(uri => new BalancerAddress(uri.Host, uri.Port))));
-        return GrpcChannel.ForAddress("static:///scheduler", new GrpcChannelOptions
-        {
-            Credentials = First.Scheme == Uri.UriSchemeHttps ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
-            HttpHandler = pings.Handler(First),
-            DisposeHttpClient = true,
-            ServiceProvider = services.BuildServiceProvider(),
-            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new PickFirstConfig() } },
-            InitialReconnectBackoff = FirstReconnect,
-            MaxReconnectBackoff = LongestReconnect,
-        });
-    }
+    /// <summary>Which one calls go to now: of all channels to these schedulers, since what one finds out holds for the others.</summary>
+    internal int Current => Volatile.Read(ref _current);
+
+    /// <summary>For calls to the one that answers; the first to begin with.</summary>
+    public SchedulerChannel OpenChannel(ConnectionPings pings) => new(this, _addresses.Select(address => GrpcChannel.ForAddress(
+        address, new GrpcChannelOptions { HttpHandler = pings.Handler(address), DisposeHttpClient = true })));
+
+    /// <summary>That one did not answer: calls go to the next, unless another call has gone on already.</summary>
+    internal void Leave(int index) => Interlocked.CompareExchange(ref _current, (index + 1) % _addresses.Length, index);
 
     public override string ToString() => string.Join(',', _addresses.Select(uri => uri.OriginalString));
 }

@@ -1,5 +1,6 @@
 using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
+using Cluster.Tests.Shared;
 
 namespace Cluster.Cli.Tests.Checkpoints;
 
@@ -138,6 +139,23 @@ public sealed class CheckpointVerbsTests : IDisposable
         cluster.Weights.Imported.Model.Options["lrn"].BoolValue.ShouldBeFalse();
         cluster.Weights.ImportedContent.ToArray().AsSpan().SequenceEqual(content).ShouldBeTrue();
         run.Out.ShouldContain("the first job that begins with it checks its names and shapes");
+    }
+
+    /// <summary>What has been sent cannot be sent again: it goes to one that answers.</summary>
+    [Fact]
+    public async Task Import_WhenTheFirstSchedulerSaysNothing_GoesToAnother()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        await using var relay = TcpRelay.To(new Uri(cluster.Address).Port);
+        relay.FallSilent();
+        byte[] content = [.. SafetensorsWriter.Header([("fc.weight", "F32", [3])]), .. new byte[12]];
+        var path = Path.Combine(_folder.FullName, "w.safetensors");
+        await File.WriteAllBytesAsync(path, content, Cancellation);
+        var run = new CliRun().With("CLUSTER_SERVER", $"{relay.Address.OriginalString},{cluster.Address}");
+
+        (await run.RunAsync(Cancellation, "checkpoint", "import", path, "--model", "alexnet")).ShouldBe(ExitCode.Done, run.Error);
+
+        cluster.Weights.ImportedContent.ToArray().AsSpan().SequenceEqual(content).ShouldBeTrue();
     }
 
     [Theory]

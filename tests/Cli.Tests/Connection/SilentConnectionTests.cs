@@ -127,6 +127,45 @@ public sealed class SilentConnectionTests
         run.Error.ShouldContain("it failed inside");
     }
 
+    /// <summary>As of a process that is stopped: its connections are accepted.</summary>
+    [Theory]
+    [InlineData("job", "list")]
+    [InlineData("job", "logs", "0f3c", "-f")]
+    public async Task Call_WhenTheFirstSchedulerSaysNothing_IsMadeAtAnother(params string[] arguments)
+    {
+        await using var paused = await FakeCluster.StartAsync();
+        await using var cluster = await FakeCluster.StartAsync();
+        await using var relay = TcpRelay.To(new Uri(paused.Address).Port);
+        relay.FallSilent();
+        cluster.Logs = (_, stream, cancellation) => stream.WriteAsync(Lines(1), cancellation);
+        var run = new CliRun().With("CLUSTER_SERVER", $"{relay.Address.OriginalString},{cluster.Address}");
+
+        (await run.RunAsync(Cancellation, arguments)).ShouldBe(ExitCode.Done, run.Error);
+
+        (cluster.Listed.Count + cluster.Logged.Count, paused.Listed.Count + paused.Logged.Count).ShouldBe((1, 0));
+    }
+
+    [Fact]
+    public async Task Watch_WhenItsSchedulerFallsSilent_GoesOnAtAnotherBehindTheLastEvent()
+    {
+        await using var paused = await FakeCluster.StartAsync();
+        await using var cluster = await FakeCluster.StartAsync();
+        await using var relay = TcpRelay.To(new Uri(paused.Address).Port);
+        paused.Watch = async (_, stream, cancellation) =>
+        {
+            var first = new WatchJobResponse { Job = Builders.ARunningJob(), Event = Builders.AnEvent(7, JobState.Running) };
+            await stream.WriteAsync(first, cancellation);
+            await Task.Delay(Timeout.Infinite, cancellation);
+        };
+        cluster.Watch = (_, stream, cancellation) => stream.WriteAsync(
+            new WatchJobResponse { Job = Builders.AFinishedJob(), Event = Builders.AnEvent(8, JobState.Succeeded) }, cancellation);
+        var run = Run(relay, onFlush: relay.FallSilent).With("CLUSTER_SERVER", $"{relay.Address.OriginalString},{cluster.Address}");
+
+        (await run.RunAsync(Cancellation, "job", "watch", "0f3c")).ShouldBe(ExitCode.Done, run.Error);
+
+        (paused.Watched.Single().AfterSequence, cluster.Watched.Single().AfterSequence).ShouldBe((0, 7));
+    }
+
     [Theory]
     [InlineData("job", "watch", "0f3c")]
     [InlineData("job", "logs", "0f3c", "-f")]

@@ -135,12 +135,23 @@ public sealed class JobCallTests(SharedScheduler shared)
         twice.Devices.Add(node.Devices[0]);
         var heartbeat = new HeartbeatRequest { NodeId = node.NodeId, Incarnation = node.Incarnation };
         var nonsense = heartbeat.Clone();
-        nonsense.Devices.Add(new DeviceUtilization { Device = "cpu:0", Utilization = double.NaN });
+        nonsense.Devices.Add(new DeviceMeasurement { Device = "cpu:0", Utilization = double.NaN });
 
         (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().RegisterAsync(twice)))
             .Status.Detail.ShouldContain("cpu:0");
         (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().HeartbeatAsync(nonsense)))
             .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        // Stored together with what other nodes say, they would take that along.
+        foreach (var unstorable in new[]
+        {
+            new HeartbeatRequest { NodeId = node.NodeId, Incarnation = "\0" },
+            new HeartbeatRequest(heartbeat) { Devices = { new DeviceMeasurement { Device = "\0" } } },
+        })
+        {
+            (await Should.ThrowAsync<RpcException>(async () => await Scheduler.Registry().HeartbeatAsync(unstorable)))
+                .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        }
+
         await Scheduler.Registry().HeartbeatAsync(heartbeat);
     }
 }

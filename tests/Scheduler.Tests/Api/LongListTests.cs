@@ -86,8 +86,7 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
         await _scheduler.AddNodeAsync("node-0");
         await _scheduler.ExecuteAsync("""
             insert into nodes select gen_random_uuid(), 'twin-' || (n / 2), agent_address, agent_version, incarnation, epoch, 'Lost', clean,
-                devices, labels, array(select repeat('data', 20) || m from generate_series(1, 60) m), utilization, registered_at,
-                lease_expires_at, registered_at
+                devices, labels, array(select repeat('data', 20) || m from generate_series(1, 60) m), registered_at, registered_at, drain
             from nodes, generate_series(1, 999) n
             """);
 

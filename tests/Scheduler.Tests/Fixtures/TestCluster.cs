@@ -21,6 +21,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Time.Testing;
+using Npgsql;
 using Orleans;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
@@ -54,6 +55,7 @@ public sealed class TestCluster : IAsyncDisposable
     public static async Task<TestCluster> StartAsync(
         string connectionString, FakeTimeProvider time, FakeAgents agents, Action<IServiceCollection>? configure = null)
     {
+        await TestClock.InstallAsync(connectionString, time.GetUtcNow());
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings());
         builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
         {
@@ -78,7 +80,8 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
-        foreach (var loop in new[] { typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService) })
+        foreach (var loop in (Type[])
+            [typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(LogRetentionService)])
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();
@@ -93,6 +96,23 @@ public sealed class TestCluster : IAsyncDisposable
     /// be while membership changes.
     /// </summary>
     public static void ClusteredApart(IServiceCollection services) => services.Configure<SiloOptions>(silo => silo.ClusterId = "apart");
+
+    /// <summary>Brings the store's clock to where the test's stands.</summary>
+    public Task SetClockAsync() => TestClock.SetAsync(ConnectionString, Time.GetUtcNow());
+
+    public async Task<object?> QueryAsync(string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(ConnectionString + ";Pooling=false");
+        await using var command = source.CreateCommand(sql);
+        return await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>One look at the leases.</summary>
+    public async Task LookAsync()
+    {
+        await SetClockAsync();
+        await Get<LeaseWatch>().LookAsync(TestContext.Current.CancellationToken);
+    }
 
     public T Get<T>() where T : notnull => _host.Services.GetRequiredService<T>();
 
@@ -127,6 +147,7 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>Runs the reconciler until nothing asks for more; what goes on is looked at as if that were due.</summary>
     public async Task ReconcileAsync()
     {
+        await SetClockAsync();
         // As the watch does that was there all the time.
         await Get<LeaseWatch>().ExpireAsync(Time.GetUtcNow(), TestContext.Current.CancellationToken);
         await TestDatabase.ExecuteAsync(

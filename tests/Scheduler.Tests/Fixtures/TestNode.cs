@@ -3,6 +3,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
+using Google.Protobuf.Collections;
 
 namespace Cluster.Scheduler.Tests.Fixtures;
 
@@ -28,16 +29,33 @@ public sealed class TestNode(TestCluster cluster, string name, int devices)
 
     private INodeGrain Grain => cluster.Grains.GetGrain<INodeGrain>(Id.Value);
 
-    public Task<LeaseGrant> RegisterAsync() => Grain.RegisterAsync(new NodeRegistration(
-        name, Address.ToString(), "agent secret", Incarnation, "test",
-        [.. Enumerable.Range(0, devices).Select(i => new NodeDevice($"cpu:{i}", DeviceKind.Cpu, 1, 1 << 30, "test cpu"))],
-        Labels, DataSets, [.. _running]));
+    public async Task<LeaseGrant> RegisterAsync()
+    {
+        await cluster.SetClockAsync();
+        return await Grain.RegisterAsync(new NodeRegistration(
+            name, Address.ToString(), "agent secret", Incarnation, "test",
+            [.. Enumerable.Range(0, devices).Select(i => new NodeDevice($"cpu:{i}", DeviceKind.Cpu, 1, 1 << 30, "test cpu"))],
+            Labels, DataSets, [.. _running]));
+    }
 
     /// <summary>Told to end: it says so in its heartbeats.</summary>
     public bool ShuttingDown { get; set; }
 
-    public Task<HeartbeatResult> HeartbeatAsync() => cluster.Get<NodeHeartbeats>().HeartbeatAsync(
-        Id, new NodeHeartbeat(Incarnation, [.. _running], ImmutableDictionary<string, double>.Empty.Add("cpu:0", 0.5), ShuttingDown));
+    /// <summary>What it measures.</summary>
+    public RepeatedField<DeviceMeasurement> Measured { get; } = [new DeviceMeasurement { Device = "cpu:0", Utilization = 0.5 }];
+
+    /// <summary>Renews the lease, and returns when the rest has been heard too.</summary>
+    /// <returns>What the answer to the next one will say of this one.</returns>
+    public async Task<HeartbeatResult> HeartbeatAsync()
+    {
+        await cluster.SetClockAsync();
+        var heartbeat = new NodeHeartbeat(Incarnation, [.. _running], ShuttingDown);
+        var answer = await cluster.Get<NodeHeartbeats>().HeartbeatAsync(Id, heartbeat, Measured);
+        if (answer.Status != HeartbeatStatus.Renewed)
+            return answer;
+        await cluster.Get<NodeReports>().SettledAsync();
+        return cluster.Get<NodeReports>().TakeAnswer(Id, Incarnation)!;
+    }
 
     /// <summary>Tells what it has now.</summary>
     public Task<HeartbeatStatus> OfferAsync(params string[] dataSets) =>

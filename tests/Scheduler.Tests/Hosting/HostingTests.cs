@@ -108,6 +108,7 @@ public sealed class HostingTests(PostgresServer postgres)
     [Theory]
     [InlineData("Scheduler:ListenAddress", "localhost", "must be an IP address")]
     [InlineData("Scheduler:GrpcPort", "70700", "between 1 and 65535")]
+    [InlineData("Nodes:HeartbeatInterval", "00:04:00", "lower it to 00:03:20 or less, or raise Nodes:LeaseDuration")]
     [InlineData("Persistence:ConnectionString", "Host=here;MaxPoolSize=50", "take it out and set ControlConnections")]
     public async Task Setting_ThatCannotBe_IsRefusedByItsName(string setting, string value, string said)
     {

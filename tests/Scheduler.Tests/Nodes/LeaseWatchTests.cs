@@ -3,7 +3,6 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Scheduler.Tests.Nodes;
 
@@ -22,7 +21,7 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         await cluster.AddNodeAsync();
 
         cluster.Time.Advance(Lease * 1.5);
-        await cluster.Get<LeaseWatch>().LookAsync(Cancelled);
+        await cluster.LookAsync();
 
         await LookForAsync(cluster, Lease - Look);
         (await StateAsync(cluster)).ShouldBe(NodeState.Ready);
@@ -50,6 +49,7 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         for (var away = TimeSpan.Zero; away < Lease * 2; away += Look)
         {
             cluster.Time.Advance(Look);
+            await cluster.SetClockAsync();
             var fails = new CancellationToken(canceled: true);
             await Should.ThrowAsync<OperationCanceledException>(() => cluster.Get<LeaseWatch>().LookAsync(fails));
         }
@@ -68,7 +68,7 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         for (var i = 0; i < 5; i++)
         {
             cluster.Time.Advance(new NodeOptions().LongestAbsence + TimeSpan.FromSeconds(1));
-            await cluster.Get<LeaseWatch>().LookAsync(Cancelled);
+            await cluster.LookAsync();
         }
 
         (await StateAsync(cluster)).ShouldBe(NodeState.Ready);
@@ -83,6 +83,7 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
 
         // Stopped between the look at the clock and the statement.
         cluster.Time.Advance(Lease * 2);
+        await cluster.SetClockAsync();
         await cluster.Get<LeaseWatch>().ExpireAsync(began, Cancelled);
 
         (await StateAsync(cluster)).ShouldBe(NodeState.Ready);
@@ -119,17 +120,41 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         (await StateAsync(second)).ShouldBe(NodeState.Lost, "it had a full term after that");
     }
 
+    /// <summary>Agents that talked to it have a full term to find the other.</summary>
     [Fact]
-    public async Task Watch_WhenAnotherSchedulerHasStopped_DoesNotWaitForIt()
+    public async Task Watch_WhenAnotherSchedulerHasStopped_DoesNotWaitForIt_AndLosesNoNodeByThat()
     {
         await using var stopped = await TestCluster.StartAsync(postgres);
         await using var second = await BesideAsync(stopped);
         await stopped.AddNodeAsync();
+        for (var passed = Look; passed < Lease; passed += Look)
+        {
+            stopped.Time.Advance(Look);
+            await stopped.LookAsync();
+            await second.LookAsync();
+        }
+
         await stopped.Get<LeaseWatch>().LeaveAsync(Cancelled);
 
-        await LookForAsync(second, Lease);
-
+        await LookForAsync(second, Lease - Look);
+        (await StateAsync(second)).ShouldBe(NodeState.Ready);
+        await LookForAsync(second, Look * 2);
         (await StateAsync(second)).ShouldBe(NodeState.Lost);
+    }
+
+    [Fact]
+    public async Task OneOfTheSchedulersThatAreHere_IsFirst()
+    {
+        await using var one = await TestCluster.StartAsync(postgres);
+        await using var two = await BesideAsync(one);
+        await one.LookAsync();
+        var (first, second) = one.Get<LeaseWatch>().IsFirst ? (one, two) : (two, one);
+        second.Get<LeaseWatch>().IsFirst.ShouldBeFalse();
+        first.Get<LeaseWatch>().IsFirst.ShouldBeTrue();
+
+        await LookForAsync(second, new NodeOptions().LongestAbsence + Look);
+
+        second.Get<LeaseWatch>().IsFirst.ShouldBeTrue("the other is away");
     }
 
     /// <summary>A busy machine takes minutes to open the port; until then no agent could renew anything.</summary>
@@ -143,20 +168,21 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         await using var second = await TestCluster.StartAsync(first.ConnectionString, first.Time, first.Agents, services =>
         {
             services.AddHostedService<LeaseWatchService>();
-            services.AddHostedService(provider => new SlowToStart(first.Time, provider.GetRequiredService<NodeQueries>()));
+            services.AddHostedService(provider => new SlowToStart(first, provider.GetRequiredService<NodeQueries>()));
         });
 
         (await second.Get<NodeQueries>().ListAsync(TestContext.Current.CancellationToken)).Single().State.ShouldBe(NodeState.Ready);
     }
 
-    private sealed class SlowToStart(FakeTimeProvider time, NodeQueries nodes) : IHostedService
+    private sealed class SlowToStart(TestCluster first, NodeQueries nodes) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
             // Each turn leaves a watch that does not wait the time to do harm.
             for (var minute = 0; minute < 20; minute++)
             {
-                time.Advance(TimeSpan.FromMinutes(1));
+                first.Time.Advance(TimeSpan.FromMinutes(1));
+                await first.SetClockAsync();
                 await nodes.ListAsync(cancellationToken);
             }
         }
@@ -172,7 +198,7 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         for (var passed = TimeSpan.Zero; passed < time; passed += Look)
         {
             cluster.Time.Advance(Look);
-            await cluster.Get<LeaseWatch>().LookAsync(Cancelled);
+            await cluster.LookAsync();
         }
     }
 

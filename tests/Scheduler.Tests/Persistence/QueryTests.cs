@@ -86,7 +86,10 @@ public sealed class QueryTests(PostgresServer postgres)
         var node = await cluster.AddNodeAsync(devices: 2, configure: n => n.Labels = n.Labels.Add("rack", "7"));
         var job = await cluster.SubmitAsync();
         await cluster.RunAsync(job);
+        var gpu = new GpuHealth { TemperatureCelsius = 61, UncorrectedErrors = 0, Xids = { { 79, 1 } } };
+        node.Measured.Add(new DeviceMeasurement { Device = "cpu:1", Gpu = gpu });
         await node.HeartbeatAsync();
+        await cluster.Get<NodeMeasurements>().SaveAsync(Token);
 
         var seen = (await cluster.Get<NodeQueries>().ListAsync(Token)).ShouldHaveSingleItem();
 
@@ -97,7 +100,11 @@ public sealed class QueryTests(PostgresServer postgres)
             () => seen.DataSets.ShouldBe(["fashion-mnist"]),
             () => seen.Devices.Select(d => (d.Device.Id, d.JobId, d.Attempt)).ShouldBe([("cpu:0", job.ToString(), 1), ("cpu:1", "", 0)]),
             () => seen.Devices[0].Utilization.ShouldBe(0.5),
+            () => seen.Devices[0].Gpu.ShouldBeNull(),
             () => seen.Devices[1].HasUtilization.ShouldBeFalse(),
+            () => seen.Devices[1].Gpu.ShouldBe(gpu),
+            () => seen.LeaseExpiresAt.ToDateTimeOffset().ShouldBe(cluster.Time.GetUtcNow() + new NodeOptions().LeaseDuration),
+            () => seen.Drain.ShouldBeNull(),
             () => seen.Devices[0].Device.ShouldBe(
                 new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30, Model = "test cpu" }));
     }

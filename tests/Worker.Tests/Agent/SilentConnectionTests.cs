@@ -26,6 +26,59 @@ public sealed class SilentConnectionTests : AgentTest
         Scheduler.Registrations.Reader.TryRead(out _).ShouldBeFalse("it renews its lease, and does not register anew");
     }
 
+    /// <summary>As when the process is stopped: its connections are accepted, and nobody answers for as long as that goes on.</summary>
+    [Fact]
+    public async Task Heartbeat_WhenTheSchedulerSaysNothingAnyMore_GoesToAnother()
+    {
+        await using var relay = TcpRelay.To(Scheduler.Port);
+        await using var other = await FakeScheduler.StartAsync(End);
+        await using var agent = await RunningAgent.StartAsync(
+            Scheduler, RunningAgent.Waiting, End,
+            $"--Agent:SchedulerAddress={relay.Address.OriginalString},http://127.0.0.1:{other.Port}");
+        await Scheduler.Heartbeats.Reader.ReadAsync(End);
+
+        relay.FallSilent();
+
+        var heartbeat = await other.Heartbeats.Reader.ReadAsync(End);
+        heartbeat.Incarnation.ShouldBe(agent.Registration.Incarnation);
+        other.Registrations.Reader.TryRead(out _).ShouldBeFalse("it renews its lease, and does not register anew");
+        await other.Heartbeats.Reader.ReadAsync(End);
+    }
+
+    [Fact]
+    public async Task Register_WhenTheFirstSchedulerSaysNothing_GoesToAnother()
+    {
+        await using var relay = TcpRelay.To(Scheduler.Port);
+        relay.FallSilent();
+
+        await using var agent = await RunningAgent.StartAsync(
+            Scheduler, RunningAgent.Waiting, End,
+            $"--Agent:SchedulerAddress={relay.Address.OriginalString},http://127.0.0.1:{Scheduler.Port}");
+
+        (await Scheduler.Heartbeats.Reader.ReadAsync(End)).NodeId.ShouldBe(agent.Registration.NodeId);
+    }
+
+    /// <summary>And what the heartbeats have found out holds for the trainers' calls.</summary>
+    [Fact]
+    public async Task TrainersCall_WhenTheSchedulerSaysNothingAnyMore_GoesToTheOneThatHeartbeatsReach()
+    {
+        await using var relay = TcpRelay.To(Scheduler.Port);
+        await using var other = await FakeScheduler.StartAsync(End);
+        await using var agent = await RunningAgent.StartAsync(
+            Scheduler, RunningAgent.Waiting, End,
+            $"--Agent:SchedulerAddress={relay.Address.OriginalString},http://127.0.0.1:{other.Port}");
+        var launch = RunningAgent.ALaunch();
+        await agent.LaunchAsync(launch, End);
+        relay.FallSilent();
+        await other.Heartbeats.Reader.ReadAsync(End);
+        using var link = agent.LinkOf(launch);
+
+        (await link.RendezvousAsync("collectives", "address", End)).Endpoints.ShouldHaveSingleItem().Address.ShouldBe("address");
+
+        other.Endpoints.Count.ShouldBe(1);
+        Scheduler.Endpoints.ShouldBeEmpty();
+    }
+
     [Fact]
     public async Task Register_OverAConnectionThatIsSilentFromTheStart_ComesOverAnother()
     {

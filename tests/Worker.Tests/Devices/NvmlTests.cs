@@ -144,13 +144,35 @@ public sealed unsafe class NvmlTests : IDisposable
     }
 
     [Fact]
-    public void Monitor_OfGpus_SaysHowBusyThoseAreThatSaySo()
+    public void Monitor_OfGpus_SaysWhatEachSaysOfItself_AndTheFaultsOfItsCard()
     {
         using var gpus = OpenGpus();
         var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), gpus.Offered, cores: 1, new MachineMemory());
+        var monitor = new DeviceMonitor(devices, gpus, TimeProvider.System);
+        Fault(card: 2, xid: 79);
+        SpinWait.SpinUntil(() => _logs.All.Any(text => text.Contains("XID 79", StringComparison.Ordinal)), TimeSpan.FromSeconds(60))
+            .ShouldBeTrue();
 
-        new DeviceMonitor(devices, gpus, TimeProvider.System).Measure(_ => null)
-            .ShouldBe([new DeviceUtilization { Device = "cuda:0", Utilization = 0.37 }]);
+        monitor.Measure(_ => null).ShouldBe(
+        [
+            new DeviceMeasurement
+            {
+                Device = "cuda:0",
+                Utilization = 0.37,
+                Gpu = new GpuHealth
+                {
+                    TemperatureCelsius = 61, PowerWatts = 512.3, UsedMemoryBytes = 1000, CorrectedErrors = 41, UncorrectedErrors = 2,
+                },
+            },
+            new DeviceMeasurement { Device = "cuda:1", Gpu = Instance(usedBytes: 10000) },
+            new DeviceMeasurement { Device = "cuda:2", Gpu = Instance(usedBytes: 12000) },
+        ]);
+
+        // Two instances of one card, which tells no more of itself.
+        static GpuHealth Instance(long usedBytes) => new()
+        {
+            UsedMemoryBytes = usedBytes, CorrectedErrors = 42, UncorrectedErrors = 2, Xids = { { 79, 1 } },
+        };
     }
 
     [Fact]

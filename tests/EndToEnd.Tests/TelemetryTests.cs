@@ -36,7 +36,8 @@ public sealed class TelemetryTests(LocalCluster cluster)
         foreach (var (name, unit) in new[]
         {
             ("training.step.duration", "s"), ("training.samples", "{sample}"), ("collective.operation.duration", "s"),
-            ("scheduler.queue.wait.duration", "s"),
+            ("scheduler.queue.wait.duration", "s"), ("scheduler.submits", "{job}"), ("scheduler.launches", "{attempt}"),
+            ("scheduler.submit.launch.duration", "s"), ("scheduler.placement.cycle.duration", "s"),
         })
         {
             await Eventually.BeTrueAsync(() => cluster.Collector.MetricUnits.ContainsKey(name), $"the metric {name} arrives", Cancelled);

@@ -36,8 +36,9 @@ public sealed class TelemetryTests(LocalCluster cluster)
         foreach (var (name, unit) in new[]
         {
             ("training.step.duration", "s"), ("training.samples", "{sample}"), ("collective.operation.duration", "s"),
-            ("scheduler.queue.wait.duration", "s"), ("scheduler.lease.renewals", "{lease}"), ("scheduler.lease.renewal.lag", "s"),
-            ("scheduler.nodes", "{node}"), ("scheduler.devices", "{device}"),
+            ("scheduler.queue.wait.duration", "s"), ("scheduler.submits", "{job}"), ("scheduler.launches", "{attempt}"),
+            ("scheduler.submit.launch.duration", "s"), ("scheduler.placement.cycle.duration", "s"), ("scheduler.lease.renewals", "{lease}"),
+            ("scheduler.lease.renewal.lag", "s"), ("scheduler.nodes", "{node}"), ("scheduler.devices", "{device}"),
             ("db.client.connection.npgsql.pending_requests", "{request}"),
         })
         {

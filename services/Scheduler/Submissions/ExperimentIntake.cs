@@ -20,9 +20,7 @@ internal sealed partial class ExperimentIntake(
     {
         var (id, now) = (JobIds.ForExperiment(owner, requestId), time.GetUtcNow());
         // Jobs wait in order of age and are listed by it. A microsecond, Postgres' finest, keeps them in the file's order.
-        var members = plan.Members.Select((member, index) => JobSubmission.Of(
-            owner, JobIds.MemberRequest(requestId, index), member.Spec, waitForCapacity, now.AddMicroseconds(index))
-            with { Experiment = id, Variant = member.Variant }).ToList();
+        var members = plan.Members.Select(Member).ToList();
         try
         {
             members = await checks.PassAllAsync(members, cancellationToken);
@@ -47,6 +45,13 @@ internal sealed partial class ExperimentIntake(
         if (await intake.StoreAsync(new Submission([.. members], experiment)))
             LogSubmitted(id, plan.Name, members.Count, owner);
         return id;
+
+        JobSubmission Member(ExperimentMember member, int index)
+        {
+            var request = JobIds.MemberRequest(requestId, index);
+            var job = JobSubmission.Of(owner, request, member.Spec, waitForCapacity, now.AddMicroseconds(index));
+            return job with { Experiment = id, Variant = member.Variant };
+        }
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Experiment {ExperimentId} ({Name}): {Jobs} jobs queued for {Owner}")]

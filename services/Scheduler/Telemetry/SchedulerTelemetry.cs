@@ -10,6 +10,12 @@ public static class SchedulerTelemetry
 
     private static readonly Meter Meter = new(Name);
 
+    // From a fast disk's commit to a slow agent's launch; the usual bounds are meant for milliseconds.
+    private static readonly InstrumentAdvice<double> Durations = new()
+    {
+        HistogramBucketBoundaries = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300],
+    };
+
     /// <summary>Spans of the scheduler's own work.</summary>
     public static ActivitySource Activities { get; } = new(Name);
 
@@ -27,11 +33,11 @@ public static class SchedulerTelemetry
 
     /// <summary>One placement cycle, from reading what has changed to its plan's commit.</summary>
     public static Histogram<double> CycleDuration { get; } = Meter.CreateHistogram<double>(
-        "scheduler.placement.cycle.duration", "s", "Duration of a placement cycle.");
+        "scheduler.placement.cycle.duration", "s", "Duration of a placement cycle.", advice: Durations);
 
     /// <summary>Of that, the commit of a plan that starts jobs.</summary>
     public static Histogram<double> CommitDuration { get; } = Meter.CreateHistogram<double>(
-        "scheduler.placement.commit.duration", "s", "Duration of a plan's commit.");
+        "scheduler.placement.commit.duration", "s", "Duration of a plan's commit.", advice: Durations);
 
     /// <summary>Attempts whose launch is settled, by "result": launched or failed.</summary>
     public static Counter<long> Launches { get; } = Meter.CreateCounter<long>(
@@ -39,7 +45,7 @@ public static class SchedulerTelemetry
 
     /// <summary>From a job's submit to its first launch, confirmed by every agent.</summary>
     public static Histogram<double> SubmitToLaunch { get; } = Meter.CreateHistogram<double>(
-        "scheduler.submit.launch.duration", "s", "Time from a job's submit to its first launch.");
+        "scheduler.submit.launch.duration", "s", "Time from a job's submit to its first launch.", advice: Durations);
 
     /// <summary>State changes of jobs, by the state that follows ("to").</summary>
     public static Counter<long> Transitions { get; } = Meter.CreateCounter<long>(
@@ -54,7 +60,7 @@ public static class SchedulerTelemetry
 
     /// <summary>From when something was due for a job to when a scheduler took it up.</summary>
     public static Histogram<double> DueLag { get; } = Meter.CreateHistogram<double>(
-        "scheduler.due_work.lag", "s", "How late due work was taken up.");
+        "scheduler.due_work.lag", "s", "How late due work was taken up.", advice: Durations);
 
     /// <summary>Renewed by heartbeats, at this scheduler.</summary>
     public static Counter<long> LeaseRenewals { get; } = Meter.CreateCounter<long>(
@@ -62,7 +68,7 @@ public static class SchedulerTelemetry
 
     /// <summary>How near leases come to running out: a node is lost when it reaches the lease's term.</summary>
     public static Histogram<double> HeartbeatLag { get; } = Meter.CreateHistogram<double>(
-        "scheduler.lease.renewal.lag", "s", "Time from a lease's renewal to the next one's commit.");
+        "scheduler.lease.renewal.lag", "s", "Time from a lease's renewal to the next one's commit.", advice: Durations);
 
     /// <summary>Without a heartbeat, since none could come, by what was away ("reason").</summary>
     public static Counter<long> LeasesExtended { get; } = Meter.CreateCounter<long>(

@@ -109,9 +109,8 @@ public sealed class LaunchTests(PostgresServer postgres)
         const string TraceId = "0af7651916cd43dd8448eb211c80319c";
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
-        await cluster.SubmitAsync(
-            JobSubmission.Of("alice", "traced", AJob().Build(), waitForCapacity: false, cluster.Time.GetUtcNow())
-                with { TraceParent = $"00-{TraceId}-b7ad6b7169203331-01", TraceState = "vendor=1" });
+        var traced = JobSubmission.Of("alice", "traced", AJob().Build(), waitForCapacity: false, cluster.Time.GetUtcNow());
+        await cluster.SubmitAsync(traced with { TraceParent = $"00-{TraceId}-b7ad6b7169203331-01", TraceState = "vendor=1" });
 
         await cluster.ReconcileAsync();
 

@@ -128,8 +128,8 @@ public sealed class ForecastWorkTests(PostgresServer postgres)
     private static JobSubmission ASubmission(TestCluster cluster)
     {
         var now = cluster.Time.GetUtcNow();
-        return JobSubmission.Of("alice", Guid.NewGuid().ToString(), AJob().Build(), waitForCapacity: false, now)
-            with { ForecastUntil = now + Patience };
+        var submission = JobSubmission.Of("alice", Guid.NewGuid().ToString(), AJob().Build(), waitForCapacity: false, now);
+        return submission with { ForecastUntil = now + Patience };
     }
 
     private static Task IsSettledAsync(TestCluster cluster, JobId job) =>

@@ -104,7 +104,8 @@ public sealed class UpgradeTests(PostgresServer postgres)
             $"""
             insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state,
                 reason, version, last_event, attempt, restarts, launch_failures, avoid_nodes, created_at, memory)
-            values ($1, 'alice', $2, $3, 'default', $4, $5::jsonb, true, '', '', '{state}', '', 1, 1, {attempt}, 0, 0, array[]::uuid[], $6, $7::jsonb)
+            values ($1, 'alice', $2, $3, 'default', $4, $5::jsonb, true, '', '', '{state}', '', 1, 1, {attempt}, 0, 0, array[]::uuid[],
+                $6, $7::jsonb)
             """);
         object[] values = [id, id.ToString(), spec.Name, spec.Priority, JsonColumn.Write(spec), Now, JsonColumn.Write(Memory)];
         foreach (var value in values)

@@ -23,7 +23,8 @@ public sealed class SubmissionGroupsTests(PostgresServer postgres)
 
         (await Task.WhenAll(stored)).ShouldAllBe(isNew => isNew);
         (await TestDatabase.QueryAsync<long>(cluster, "select count(distinct xmin::text) from jobs")).ShouldBe(2);
-        (await TestDatabase.CountAsync(cluster, "job_events e join job_queue q using (job_id) join jobs j on j.id = q.job_id")).ShouldBe(21);
+        (await TestDatabase.CountAsync(cluster, "job_events e join job_queue q using (job_id) join jobs j on j.id = q.job_id"))
+            .ShouldBe(21);
     }
 
     [Fact]

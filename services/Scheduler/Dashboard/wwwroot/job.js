@@ -60,7 +60,8 @@ function facts(job) {
     ['Memory', job.memory && `about ${(Number(job.memory.total) / 2 ** 30).toFixed(2)} GiB a rank`],
     ['Attempt', job.attempt ? `${job.attempt} (${job.restarts ?? 0} restarts)` : ''],
     ['Queue', job.queue
-      ? `position ${job.queue.position}${job.queue.orLater ? ' or later' : ''}` + (job.queue.estimatedStart ? `, about ${when(job.queue.estimatedStart)}` : '')
+      ? `position ${job.queue.position}${job.queue.orLater ? ' or later' : ''}`
+        + (job.queue.estimatedStart ? `, about ${when(job.queue.estimatedStart)}` : '')
       : ''],
     ['Submitted', when(job.createdAt)],
     ['Time', duration(job.startedAt, job.finishedAt)],

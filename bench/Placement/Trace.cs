@@ -15,7 +15,7 @@ internal sealed class Trace
     public const int GpusPerNode = 8;
 
     private const int QueueCount = 14;
-    private const double Load = 0.97;
+    private const double Load = 1.2;
 
     // How far off the runtime of a job is that is known from others like it, and that of one whose steps are measured.
     private const double GuessDeviation = 0.6;
@@ -67,7 +67,7 @@ internal sealed class Trace
     {
         var (gpus, _, median) = Pick(Sizes, size => size.Share);
         var queue = Array.IndexOf(demand, Pick(demand, share => share));
-        var runs = TimeSpan.FromMinutes(Math.Clamp(median * Math.Exp(1.5 * Normal()), 0.5, 3 * 24 * 60));
+        var runs = TimeSpan.FromMinutes(Math.Clamp(median * Math.Exp(1.5 * Normal()), 0.5, 10 * 60));
         var failure = _random.NextDouble();
         var fails = failure < 0.3;
         var guess = runs * Math.Exp(GuessDeviation * Normal());

@@ -7,8 +7,8 @@ using Cluster.Placement.Running;
 namespace Cluster.Bench.Placement;
 
 /// <summary>
-/// Jobs in the shape of Microsoft's Philly trace (Jeon et al. 2019, arXiv:1901.05758): most have one GPU, few many; runtimes over four orders
-/// of magnitude, longer for larger ones; arrivals by day; about 30 % fail; virtual clusters whose demand is not their quota.
+/// Jobs in the shape of Microsoft's Philly trace (Jeon et al. 2019, arXiv:1901.05758): most have one GPU, few many; runtimes over three
+/// orders of magnitude, longer for larger ones; arrivals by day; about 30 % fail; virtual clusters whose demand is not their quota.
 /// </summary>
 internal sealed class Trace
 {
@@ -60,8 +60,9 @@ internal sealed class Trace
     public List<(VirtualJob Job, DateTimeOffset At)> Jobs { get; } = [];
 
     public static RegisteredNode NodeOf(int i) => new(
-        new NodeKey(Id(i + 1, 1)), string.Create(CultureInfo.InvariantCulture, $"node-{i:D4}"), 1, true, null, new Dictionary<string, string>(),
-        new HashSet<string>(), [.. Enumerable.Range(0, GpusPerNode).Select(g => new RegisteredDevice($"cuda:{g}", DeviceClass.Cuda, 0))]);
+        new NodeKey(Id(i + 1, 1)), string.Create(CultureInfo.InvariantCulture, $"node-{i:D4}"), 1, true, null,
+        new Dictionary<string, string>(), new HashSet<string>(),
+        [.. Enumerable.Range(0, GpusPerNode).Select(g => new RegisteredDevice($"cuda:{g}", DeviceClass.Cuda, 0))]);
 
     private VirtualJob Draw(int i, double[] demand)
     {

@@ -27,7 +27,8 @@ public sealed class RestartTests
 
         var held = StateOf(older, failed).Decide(Now, Policy);
         held.Starts.ShouldBeEmpty();
-        held.Waiting.Single().Reason.Words.ShouldStartWith($"waits its turn: the free devices are kept for job {failed.Id}, which starts again");
+        held.Waiting.Single().Reason.Words.ShouldStartWith(
+            $"waits its turn: the free devices are kept for job {failed.Id}, which starts again");
 
         StateOf(urgent, failed).Decide(Now, Policy).Starts.ShouldHaveSingleItem().Job.ShouldBe(urgent.Id);
     }

@@ -99,7 +99,8 @@ internal sealed record World(int[] Nodes, QueueSpec[] Queues, (VirtualJob Job, i
         var queue = queues.Length == 0 ? QueueKey.Default : queues[job.Queue].Key;
         var terms = job.Job.Terms with
         {
-            Id = new JobKey(new Guid(i + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), Queue = queue, Age = DateTimeOffset.UnixEpoch.AddSeconds(job.At),
+            Id = new JobKey(new Guid(i + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), Queue = queue,
+            Age = DateTimeOffset.UnixEpoch.AddSeconds(job.At),
         };
         return (job.Job with { Terms = terms }, job.At);
     }

@@ -53,9 +53,9 @@ internal sealed class QueueLines
         if (!_heads.TryGetValue(line, out var heads))
         {
             _heads.Add(line, heads = new PriorityQueue<Head, WaitingJob>(QueueOrder.Instance));
-            for (var queue = line; queue.Parent is { } parent && _below.TryAdd(parent, new PriorityQueue<QueueNode, Standing>(TurnOrder.Instance)); queue = parent)
-            {
-            }
+            var above = line.Parent;
+            while (above is not null && _below.TryAdd(above, new PriorityQueue<QueueNode, Standing>(TurnOrder.Instance)))
+                above = above.Parent;
         }
 
         heads.Enqueue(head, head.Jobs.Current);

@@ -74,7 +74,8 @@ internal sealed class QueueNode
         Children.ForEach(child => child.Settle());
         foreach (var kind in AllKinds)
         {
-            _nominal[(int)kind] = _spec.Quotas.TryGetValue(kind, out var quota) ? quota.Nominal : Children.Sum(child => child.Nominal(kind));
+            _nominal[(int)kind] = _spec.Quotas.TryGetValue(kind, out var quota)
+                ? quota.Nominal : Children.Sum(child => child.Nominal(kind));
             _keptBelow[(int)kind] = Children.Sum(child => child.Kept(kind));
         }
     }

@@ -73,7 +73,7 @@ public class PreemptionProperties
 
     /// <param name="Nodes">How many devices each has.</param>
     /// <param name="Nominals">Of the two queues.</param>
-    /// <param name="Running">Devices, queue (2: the default one), priority, minutes since the checkpoint, and 0: never to be stopped.</param>
+    /// <param name="Running">Devices, queue (2: the default one), priority, minutes since the checkpoint; 0: never stopped.</param>
     /// <param name="Waiting">Devices, queue, priority, and the most a node.</param>
     private sealed record Case(
         int[] Nodes, int[] Nominals, (int Devices, int Queue, int Priority, int Minutes, int Stops)[] Running,

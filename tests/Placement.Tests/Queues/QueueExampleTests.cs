@@ -38,7 +38,11 @@ public sealed class QueueExampleTests
 
         // Until they have released their GPUs, nobody more is stopped.
         foreach (var stopped in new[] { left, right })
-            state.Apply(stopped with { Facts = stopped.Facts! with { Release = new Release(stopped.Devices, Now.AddSeconds(30), job.Id) } });
+        {
+            var release = new Release(stopped.Devices, Now.AddSeconds(30), job.Id);
+            state.Apply(stopped with { Facts = stopped.Facts! with { Release = release } });
+        }
+
         var meanwhile = state.Decide(Now.AddSeconds(10), ClusterBuilder.Policy);
         meanwhile.Preemptions.ShouldBeEmpty();
         meanwhile.Reservations.Single().Job.ShouldBe(job.Id);

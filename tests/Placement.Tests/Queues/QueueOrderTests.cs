@@ -84,7 +84,8 @@ public sealed class QueueOrderTests
     public void Decide_AQuotaOfAParent_IsSharedByItsChildren()
     {
         var (child, other) = (new QueueKey("child"), new QueueKey("other"));
-        var state = StateOf([Queue(A, nominal: 4, borrowing: 0), Queue(child, parent: A), Queue(other, parent: A), .. Jobs(child, 8), .. Jobs(other, 8)]);
+        ClusterChange[] queues = [Queue(A, nominal: 4, borrowing: 0), Queue(child, parent: A), Queue(other, parent: A)];
+        var state = StateOf([.. queues, .. Jobs(child, 8), .. Jobs(other, 8)]);
 
         var plan = state.Decide(Now, Policy);
 
@@ -109,7 +110,8 @@ public sealed class QueueOrderTests
         ]);
     }
 
-    private static (int OfA, int OfB) Starts(ClusterChange[] queues, IReadOnlyList<ClusterChange> first, IReadOnlyList<ClusterChange> second)
+    private static (int OfA, int OfB) Starts(
+        ClusterChange[] queues, IReadOnlyList<ClusterChange> first, IReadOnlyList<ClusterChange> second)
     {
         var plan = StateOf([.. queues, .. first, .. second]).Decide(Now, Policy);
         return (Count(first), Count(second));
@@ -128,7 +130,10 @@ public sealed class QueueOrderTests
     }
 
     private static List<ClusterChange> Jobs(QueueKey queue, int count) =>
-        [.. Enumerable.Range(0, count).Select(i => new ClusterChange.JobQueued(AJob(1, age: count - i) with { Queue = queue, Owner = "ada" }))];
+    [
+        .. Enumerable.Range(0, count).Select(i => AJob(1, age: count - i) with { Queue = queue, Owner = "ada" })
+            .Select(job => new ClusterChange.JobQueued(job)),
+    ];
 
     private static ClusterChange.QueueChanged Queue(
         QueueKey key, double weight = 1, int? nominal = null, int? borrowing = null, int? lending = null, QueueKey? parent = null) =>

@@ -150,7 +150,7 @@ internal sealed class PlacementCycle
     private List<(DeviceClass Kind, int Most)> Most(WaitingBucket bucket, WaitingJob job)
     {
         var need = bucket.Shape.Need;
-        var most = new List<(DeviceClass, int)>(need.Kinds.Count);
+        var most = new List<(DeviceClass, int)>(need.Kinds.Length);
         foreach (var kind in need.Kinds)
         {
             var room = _input.Queues.IsOneLine ? need.Devices
@@ -193,7 +193,7 @@ internal sealed class PlacementCycle
         var shape = bucket.Shape;
         var verdict = settled ?? _verdicts.Judge(shape);
         // Where a quota leaves it fewer kinds than it would take, others of the shape may still fit.
-        if (Most(bucket, job).Count == shape.Need.Kinds.Count)
+        if (Most(bucket, job).Count == shape.Need.Kinds.Length)
             _settled.TryAdd((shape, bucket.Key.RuntimeClass), verdict);
         // What the cluster cannot run, ever or as it is now, keeps nothing from the others.
         if (!verdict.Keeps)

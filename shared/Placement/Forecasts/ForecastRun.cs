@@ -33,7 +33,7 @@ internal sealed class ForecastRun
     public Dictionary<JobKey, double> Play()
     {
         var starts = new Dictionary<JobKey, double>();
-        for (var now = 0.0; ; )
+        for (var now = 0.0; ;)
         {
             StartAll(now, starts);
             if (_ends.Count == 0 || _work < 0 || _queues.Values.All(queue => queue.IsEmpty))

@@ -82,7 +82,7 @@ internal sealed class QueueLines
             return null;
         while (heads.TryPeek(out var head, out var job))
         {
-            if (!QuotaGate.IsOutOfQuestion(queue, job))
+            if (!queue.IsLimited || !QuotaGate.IsOutOfQuestion(queue, job))
                 return job;
             heads.Dequeue();
             _passed(head.Bucket, job);

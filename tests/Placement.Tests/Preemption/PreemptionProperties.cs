@@ -101,7 +101,8 @@ public class PreemptionProperties
                 {
                     Facts = new RunningFacts(QueueOf(run.Queue), "", run.Priority, Now.AddHours(-2))
                     {
-                        CommittedAt = Now.AddMinutes(-run.Minutes), Preemptible = run.Stops > 0,
+                        CommittedAt = Now.AddMinutes(-run.Minutes),
+                        Preemptible = run.Stops > 0,
                     },
                 });
             }

@@ -51,7 +51,9 @@ public sealed class QueueExampleTests
         {
             state.Apply(new ClusterChange.JobQueued(ClusterBuilder.AJob(2, DeviceClass.Cuda) with
             {
-                Id = stopped.Job, Queue = Research, YieldedTo = [job.Id],
+                Id = stopped.Job,
+                Queue = Research,
+                YieldedTo = [job.Id],
             }));
         }
 
@@ -74,7 +76,8 @@ public sealed class QueueExampleTests
     {
         Facts = new RunningFacts(Research, "", 0, Now.AddHours(-1))
         {
-            CommittedAt = Now.AddMinutes(-minutes), Restarting = TimeSpan.FromMinutes(1),
+            CommittedAt = Now.AddMinutes(-minutes),
+            Restarting = TimeSpan.FromMinutes(1),
         },
     };
 }

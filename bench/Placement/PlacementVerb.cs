@@ -24,7 +24,8 @@ internal static class PlacementVerb
             Description = "jobs of the trace",
             DefaultValueFactory = _ => 12_000,
         };
-        var command = new Command("placement", "admissions a second and the time of a cycle, against Kueue's published figures; a trace under several rules")
+        var command = new Command(
+            "placement", "admissions a second and the time of a cycle, against Kueue's published figures; a trace under several rules")
         {
             rounds, jobs, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };

@@ -7,15 +7,15 @@ using Cluster.Placement.Running;
 namespace Cluster.Bench.Placement;
 
 /// <summary>
-/// Jobs in the shape of Microsoft's Philly trace (Jeon et al. 2019, arXiv:1901.05758): most have one GPU, few many; runtimes over four orders
-/// of magnitude, longer for larger ones; arrivals by day; about 30 % fail; virtual clusters whose demand is not their quota.
+/// Jobs in the shape of Microsoft's Philly trace (Jeon et al. 2019, arXiv:1901.05758): most have one GPU, few many; runtimes over three
+/// orders of magnitude, longer for larger ones; arrivals by day; about 30 % fail; virtual clusters whose demand is not their quota.
 /// </summary>
 internal sealed class Trace
 {
     public const int GpusPerNode = 8;
 
     private const int QueueCount = 14;
-    private const double Load = 0.97;
+    private const double Load = 1.2;
 
     // How far off the runtime of a job is that is known from others like it, and that of one whose steps are measured.
     private const double GuessDeviation = 0.6;
@@ -60,14 +60,15 @@ internal sealed class Trace
     public List<(VirtualJob Job, DateTimeOffset At)> Jobs { get; } = [];
 
     public static RegisteredNode NodeOf(int i) => new(
-        new NodeKey(Id(i + 1, 1)), string.Create(CultureInfo.InvariantCulture, $"node-{i:D4}"), 1, true, null, new Dictionary<string, string>(),
-        new HashSet<string>(), [.. Enumerable.Range(0, GpusPerNode).Select(g => new RegisteredDevice($"cuda:{g}", DeviceClass.Cuda, 0))]);
+        new NodeKey(Id(i + 1, 1)), string.Create(CultureInfo.InvariantCulture, $"node-{i:D4}"), 1, true, null,
+        new Dictionary<string, string>(), new HashSet<string>(),
+        [.. Enumerable.Range(0, GpusPerNode).Select(g => new RegisteredDevice($"cuda:{g}", DeviceClass.Cuda, 0))]);
 
     private VirtualJob Draw(int i, double[] demand)
     {
         var (gpus, _, median) = Pick(Sizes, size => size.Share);
         var queue = Array.IndexOf(demand, Pick(demand, share => share));
-        var runs = TimeSpan.FromMinutes(Math.Clamp(median * Math.Exp(1.5 * Normal()), 0.5, 3 * 24 * 60));
+        var runs = TimeSpan.FromMinutes(Math.Clamp(median * Math.Exp(1.5 * Normal()), 0.5, 10 * 60));
         var failure = _random.NextDouble();
         var fails = failure < 0.3;
         var guess = runs * Math.Exp(GuessDeviation * Normal());

@@ -40,18 +40,19 @@ internal sealed class TraceResult
     /// <summary>Of the parts of their time in the cluster that queues' jobs ran: 1 if all are equal.</summary>
     public double Jain()
     {
-        var parts = Lives.GroupBy(life => life.Job.Terms.Queue).Select(same =>
-            same.Average(life => life.Used.TotalSeconds / life.Job.Terms.Need.Devices / (life.EndedAt!.Value - life.Submitted).TotalSeconds)).ToList();
+        var parts = Lives.GroupBy(life => life.Job.Terms.Queue).Select(same => same.Average(
+            life => life.Used / life.Job.Terms.Need.Devices / (life.EndedAt!.Value - life.Submitted))).ToList();
         return Math.Pow(parts.Sum(), 2) / (parts.Count * parts.Sum(part => part * part));
     }
 
     public TimeSpan WaitAt(double quantile, int fewest, int most)
     {
-        var waits = Lives.Where(l => l.Job.Terms.Need.Devices >= fewest && l.Job.Terms.Need.Devices <= most).Select(l => l.Wait).Order().ToList();
+        var those = Lives.Where(life => life.Job.Terms.Need.Devices >= fewest && life.Job.Terms.Need.Devices <= most);
+        var waits = those.Select(life => life.Wait).Order().ToList();
         return waits[(int)Math.Min(waits.Count - 1, waits.Count * quantile)];
     }
 
-    /// <summary>Of the expected starts: how many there were, within a minute or a tenth of the wait, within ten minutes, and not late.</summary>
+    /// <summary>Of the expected starts: how many, within a minute or a tenth of the wait, within ten minutes, and not late.</summary>
     public (int Count, double Close, double InTenMinutes, double Covered) Forecasts()
     {
         var known = _forecasts.Select(each => (each.At, each.Job.Start, Actual: _cluster.Lives[each.Job.Job].FirstStart!.Value)).ToList();
@@ -68,8 +69,8 @@ internal sealed class TraceResult
 
     private void Play(bool forecasts)
     {
-        var (next, busy, before, watch) = (DateTimeOffset.UnixEpoch + BetweenForecasts, TimeSpan.Zero, DateTimeOffset.UnixEpoch, new Stopwatch());
-        var held = 0;
+        var (next, before, watch) = (DateTimeOffset.UnixEpoch + BetweenForecasts, DateTimeOffset.UnixEpoch, new Stopwatch());
+        var (busy, held) = (TimeSpan.Zero, 0);
         while (true)
         {
             watch.Start();
@@ -84,7 +85,8 @@ internal sealed class TraceResult
             if (!forecasts || _cluster.Now < next || _cluster.Now > _lastArrival)
                 continue;
             next = _cluster.Now + BetweenForecasts;
-            _forecasts.AddRange(_cluster.State.Forecast(_cluster.State.Decide(_cluster.Now, _cluster.Policy), _cluster.Now, _cluster.Policy).Jobs
+            var decided = _cluster.State.Decide(_cluster.Now, _cluster.Policy);
+            _forecasts.AddRange(_cluster.State.Forecast(decided, _cluster.Now, _cluster.Policy).Jobs
                 .Where(job => _cluster.Lives[job.Job].FirstStart is null).Select(job => (_cluster.Now, job)));
         }
 

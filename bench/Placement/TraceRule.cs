@@ -5,7 +5,7 @@ using Cluster.Placement.Queues;
 namespace Cluster.Bench.Placement;
 
 /// <summary>By which rules a trace is scheduled.</summary>
-/// <remarks>All are played by our own Decide, which is told more or less: so what differs is the rule, and not how it is programmed.</remarks>
+/// <remarks>All are played by our own Decide, which is told more or less: so what differs is the rule alone.</remarks>
 internal sealed record TraceRule(string Name, bool HasQueues, bool TellsEnds, bool TellsCheckpoints, int VictimSets, int? OwnerLimit)
 {
     /// <summary>Queues with quotas, reservations, and preemption by least work lost.</summary>

@@ -71,7 +71,7 @@ public sealed class ClusterState
     public PlacementPlan Decide(DateTimeOffset now, PlacementPolicy policy) =>
         PlacementCycle.Run(Input, new CycleTerms(now, policy));
 
-    /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, as <see cref="Decide"/> is.</summary>
+    /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, too.</summary>
     /// <remarks>Unlike a decision it costs what waits, up to the policy's bound: so it is not for every cycle.</remarks>
     public Forecast Forecast(PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) => Forecaster.Run(Input, plan, now, policy);
 

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 
 namespace Cluster.Placement;
@@ -12,7 +13,9 @@ namespace Cluster.Placement;
 public sealed record DeviceNeed(
     int Devices, DeviceClass? Only, int MaxPerNode, IReadOnlyDictionary<string, string> Labels, string DataSet, RankMemory Memory)
 {
-    private static readonly DeviceClass[] Either = [DeviceClass.Cuda, DeviceClass.Cpu];
+    private static readonly ImmutableArray<DeviceClass> OnlyCpu = [DeviceClass.Cpu];
+    private static readonly ImmutableArray<DeviceClass> OnlyCuda = [DeviceClass.Cuda];
+    private static readonly ImmutableArray<DeviceClass> Either = [DeviceClass.Cuda, DeviceClass.Cpu];
 
     /// <summary>It runs with so many as well, or any number between; 0: with all of them only.</summary>
     public int MinDevices { get; init; }
@@ -21,7 +24,12 @@ public sealed record DeviceNeed(
     public int Fewest => MinDevices > 0 ? Math.Min(MinDevices, Devices) : Devices;
 
     /// <summary>The classes that it may be given, the preferred one first.</summary>
-    public IReadOnlyList<DeviceClass> Kinds => Only is { } only ? [only] : Either;
+    public ImmutableArray<DeviceClass> Kinds => Only switch
+    {
+        DeviceClass.Cpu => OnlyCpu,
+        DeviceClass.Cuda => OnlyCuda,
+        _ => Either,
+    };
 
     /// <summary>Two jobs of the same shape can be placed on the same devices, and wait for the same.</summary>
     public string Shape() => string.Create(

@@ -138,7 +138,8 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
             var usable = Usable(shape, kind).ToHashSet();
             var kept = usable.Where(group => _kept.ContainsKey((group, kind))).Select(group => group.Nodes.Min!);
             var held = _held.Keys.Where(each => each.Kind == kind && usable.Contains(each.Node.Group)).Select(each => each.Node);
-            var promised = Book.Claims(kind).Where(each => usable.Contains(each.Node.Group)).ToDictionary(each => each.Node, each => each.Claim);
+            var promised = Book.Claims(kind).Where(each => usable.Contains(each.Node.Group))
+                .ToDictionary(each => each.Node, each => each.Claim);
             if (kept.Concat(held).Concat(promised.Keys).Min(NodeOrder.Instance) is { } claimed)
                 return FirstOn(claimed, kind) ?? promised[claimed];
         }

@@ -8,7 +8,8 @@ namespace Cluster.Placement;
 /// memory for what is left. What is promised to others by the time the gang ends counts as taken.
 /// </remarks>
 internal sealed class GangChoice(
-    DeviceNeed need, DeviceClass kind, IReadOnlyList<NodeGroup> open, IReadOnlySet<NodeKey> avoid, ReservationBook book, DateTimeOffset until)
+    DeviceNeed need, DeviceClass kind, IReadOnlyList<NodeGroup> open, IReadOnlySet<NodeKey> avoid, ReservationBook book,
+    DateTimeOffset until)
 {
     public static readonly IReadOnlySet<NodeKey> None = new HashSet<NodeKey>();
 

@@ -25,7 +25,16 @@ internal sealed class NodeDevices
 
     public string Id(int index) => _devices[index].Id;
 
-    public int Find(string id) => Array.FindIndex(_devices, d => d.Id == id);
+    public int Find(string id)
+    {
+        for (var i = 0; i < _devices.Length; i++)
+        {
+            if (_devices[i].Id == id)
+                return i;
+        }
+
+        return -1;
+    }
 
     public DeviceUse Use(int index) => _uses[index];
 

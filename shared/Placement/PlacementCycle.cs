@@ -11,8 +11,8 @@ namespace Cluster.Placement;
 /// <remarks>
 /// <para>
 /// Queues take turns, the one first that is furthest from its share; within a queue priority counts, then age. A job that does not fit has
-/// others stopped for it where its queue is owed that, or where they have a lower priority. Else the first of its queue is promised a start,
-/// as soon as running jobs are expected to have ended, and those behind it may start meanwhile where that does not delay it.
+/// others stopped for it where its queue is owed that, or where they have a lower priority. Else the first of its queue is promised a
+/// start, as soon as running jobs are expected to have ended, and those behind it may start meanwhile where that does not delay it.
 /// </para>
 /// <para>
 /// Where it is not known when enough jobs end, any device that a later job took could delay an earlier one. Hence the rule for these: a job
@@ -150,10 +150,11 @@ internal sealed class PlacementCycle
     private List<(DeviceClass Kind, int Most)> Most(WaitingBucket bucket, WaitingJob job)
     {
         var need = bucket.Shape.Need;
-        var most = new List<(DeviceClass, int)>(need.Kinds.Count);
+        var most = new List<(DeviceClass, int)>(need.Kinds.Length);
         foreach (var kind in need.Kinds)
         {
-            var room = _input.Queues.IsOneLine ? need.Devices : QuotaGate.Room(bucket.Line, job.Owner, kind, _free.Left(kind) - _ledger.Promised(kind));
+            var room = _input.Queues.IsOneLine ? need.Devices
+                : QuotaGate.Room(bucket.Line, job.Owner, kind, _free.Left(kind) - _ledger.Promised(kind));
             if (room >= need.Fewest)
                 most.Add((kind, (int)Math.Min(Math.Min(room, need.Devices), Unshared(bucket.Line, kind, need))));
         }
@@ -161,7 +162,7 @@ internal sealed class PlacementCycle
         return most;
     }
 
-    /// <summary>While other queues wait, a job that could do with less takes no more than its queue is owed; it grows when they do not.</summary>
+    /// <summary>While other queues wait, a job that could do with less takes no more than its queue is owed; it grows later.</summary>
     private long Unshared(QueueNode line, DeviceClass kind, DeviceNeed need) =>
         need.MinDevices > 0 && _othersWait ? Math.Max(need.Fewest, line.Nominal(kind) - line.Used(kind)) : long.MaxValue;
 
@@ -192,7 +193,7 @@ internal sealed class PlacementCycle
         var shape = bucket.Shape;
         var verdict = settled ?? _verdicts.Judge(shape);
         // Where a quota leaves it fewer kinds than it would take, others of the shape may still fit.
-        if (Most(bucket, job).Count == shape.Need.Kinds.Count)
+        if (Most(bucket, job).Count == shape.Need.Kinds.Length)
             _settled.TryAdd((shape, bucket.Key.RuntimeClass), verdict);
         // What the cluster cannot run, ever or as it is now, keeps nothing from the others.
         if (!verdict.Keeps)
@@ -229,7 +230,11 @@ internal sealed class PlacementCycle
         var need = bucket.Shape.Need;
         _blocked.Add(bucket.Line);
         if (QuotaGate.FullFor(bucket.Line, need.Kinds[0], need.Fewest) is { } full)
-            _closed.TryAdd(full, new WaitReason(WaitCause.WaitingForTurn, $"waits its turn: what queue '{full.Key}' may have is kept for job {job.Id}"));
+        {
+            _closed.TryAdd(full, new WaitReason(
+                WaitCause.WaitingForTurn, $"waits its turn: what queue '{full.Key}' may have is kept for job {job.Id}"));
+        }
+
         return Waits(bucket, QuotaGate.Explain(bucket.Line, job.Owner, need.Kinds[0], need.Fewest));
     }
 

@@ -7,7 +7,7 @@ namespace Cluster.Placement;
 /// </param>
 public sealed record PlacementPolicy(TimeSpan LongestHold)
 {
-    /// <summary>After it, use beyond a quota that others waited for counts half. A day: who filled the cluster by night waits by day.</summary>
+    /// <summary>After it, use beyond a quota that others waited for counts half. A day: who had the night waits by day.</summary>
     public TimeSpan HalfLife { get; init; } = TimeSpan.FromDays(1);
 
     /// <summary>How much past use counts against present use; 0: not at all.</summary>
@@ -23,7 +23,7 @@ public sealed record PlacementPolicy(TimeSpan LongestHold)
     public TimeSpan Overdue { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>The most running jobs that a cycle looks at for reservations and preemptions; what is left is not settled then.</summary>
-    public int SearchWork { get; init; } = 20_000;
+    public int SearchWork { get; init; } = 10_000;
 
     /// <summary>The most sets of victims that are tried for one job beyond the first that fits.</summary>
     public int VictimSets { get; init; } = 2_000;

@@ -92,7 +92,8 @@ internal static class Histories
 
     // With a runtime, devices of its own, or a range of devices.
     private static readonly Gen<ClusterChange> Detailed = Gen.Select(
-        Queued, Gen.Int[-1, 30], Gen.Int[0, 3], Granted, Gen.Int[0, 2], ClusterChange (job, minutes, least, own, owner) => new ClusterChange.JobQueued(job with
+        Queued, Gen.Int[-1, 30], Gen.Int[0, 3], Granted, Gen.Int[0, 2],
+        ClusterChange (job, minutes, least, own, owner) => new ClusterChange.JobQueued(job with
         {
             Need = job.Need with { MinDevices = Math.Min(least, job.Need.Devices) },
             Runtime = minutes < 0 ? null : new(TimeSpan.FromMinutes(minutes), TimeSpan.FromMinutes(minutes)),
@@ -104,7 +105,7 @@ internal static class Histories
         (12, Changes), (6, Detailed), (6, Known), (3, Queues),
         (1, Gen.Int[0, 3].Select(ClusterChange (queue) => new ClusterChange.QueueRemoved(new QueueKey($"q{queue}")))),
         (1, Gen.Select(Gen.Int[0, 3], Gen.Int[0, 8], Gen.Int[0, 8], ClusterChange (queue, mean, rate) => new ClusterChange.QueueUsed(
-            new QueueKey($"q{queue}"), new PastUse(ClusterBuilder.Now.AddHours(-mean), new DeviceCounts(mean, 0), new DeviceCounts(0, rate))))));
+            new QueueKey($"q{queue}"), new PastUse(ClusterBuilder.Now.AddHours(-mean), new(mean, 0), new(0, rate))))));
 
     /// <summary>The same with queues, and with what is known of running jobs.</summary>
     public static Gen<ClusterChange?[]> WithQueues { get; } = Gen.Frequency(

@@ -133,7 +133,8 @@ public sealed class PlacementProperties
         .. plan.Starts.Select(s => $"{s.Job}: {string.Join(", ", s.Ranks)}"),
         .. plan.Preemptions.Select(p => $"{p} {string.Join(' ', p.Devices)}"),
         .. plan.Resizes.Select(r => $"{r} {string.Join(' ', r.Keeps)} {string.Join(' ', r.Gains)}"),
-        .. plan.Reservations.Select(r => $"{r} {string.Join(' ', r.Ranks)}"), .. plan.Uses.Select(u => $"{u}").Order(StringComparer.Ordinal),
+        .. plan.Reservations.Select(r => $"{r} {string.Join(' ', r.Ranks)}"),
+        .. plan.Uses.Select(u => $"{u}").Order(StringComparer.Ordinal),
         .. plan.Waiting.Select(w => $"{w.Queue} {w.Shape}: {w.Jobs} {w.Reason}").Order(StringComparer.Ordinal),
         $"{plan.BackingOff}",
     ]);

@@ -10,7 +10,8 @@ internal sealed record World(int[] Nodes, QueueSpec[] Queues, (VirtualJob Job, i
 {
     public static readonly PlacementPolicy Policy = ClusterBuilder.Policy with
     {
-        Grace = TimeSpan.FromSeconds(20), BetweenResizes = TimeSpan.FromMinutes(2),
+        Grace = TimeSpan.FromSeconds(20),
+        BetweenResizes = TimeSpan.FromMinutes(2),
     };
 
     public int Capacity => Nodes.Sum();
@@ -82,7 +83,9 @@ internal sealed record World(int[] Nodes, QueueSpec[] Queues, (VirtualJob Job, i
             var need = ClusterBuilder.AJob(devices).Need with { MinDevices = elastic };
             var terms = ClusterBuilder.AJob(1, priority: like.HasFlag(Traits.Priorities) ? priority : 0) with
             {
-                Need = need, Owner = $"owner-{rest % 2}", Runtime = new(runs, runs),
+                Need = need,
+                Owner = $"owner-{rest % 2}",
+                Runtime = new(runs, runs),
             };
             return (new VirtualJob(terms, runs * devices)
             {
@@ -99,7 +102,9 @@ internal sealed record World(int[] Nodes, QueueSpec[] Queues, (VirtualJob Job, i
         var queue = queues.Length == 0 ? QueueKey.Default : queues[job.Queue].Key;
         var terms = job.Job.Terms with
         {
-            Id = new JobKey(new Guid(i + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)), Queue = queue, Age = DateTimeOffset.UnixEpoch.AddSeconds(job.At),
+            Id = new JobKey(new Guid(i + 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)),
+            Queue = queue,
+            Age = DateTimeOffset.UnixEpoch.AddSeconds(job.At),
         };
         return (job.Job with { Terms = terms }, job.At);
     }

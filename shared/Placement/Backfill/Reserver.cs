@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Placement.Queues;
 using Cluster.Placement.Running;
 
@@ -15,8 +16,8 @@ internal sealed class Reserver(NodeIndex nodes, RunningIndex running, FreeDevice
     private readonly List<Reservation> _made = [];
 
     // Devices that are on their way to somebody already, by this cycle's decision.
-    private readonly Dictionary<JobKey, RunningJob> _stopped = [];
-    private readonly List<(IReadOnlyCollection<GrantedDevice> Devices, RankMemory Memory)> _freed = [];
+    private readonly HashSet<JobKey> _stopped = [];
+    private readonly List<(ImmutableArray<GrantedDevice> Devices, RankMemory Memory)> _freed = [];
     private int _work = policy.SearchWork;
 
     public IReadOnlyList<Reservation> Made => _made;
@@ -24,12 +25,12 @@ internal sealed class Reserver(NodeIndex nodes, RunningIndex running, FreeDevice
     /// <summary>What this cycle may still look at.</summary>
     public ref int Work => ref _work;
 
-    public bool IsStopped(JobKey job) => _stopped.ContainsKey(job);
+    public bool IsStopped(JobKey job) => _stopped.Contains(job);
 
     /// <summary>The job gives up these devices within its grace period.</summary>
-    public void Stop(RunningJob job, IReadOnlyCollection<GrantedDevice> devices)
+    public void Stop(RunningJob job, ImmutableArray<GrantedDevice> devices)
     {
-        _stopped.Add(job.Id, job);
+        _stopped.Add(job.Id);
         _freed.Add((devices, job.Memory));
     }
 
@@ -58,7 +59,7 @@ internal sealed class Reserver(NodeIndex nodes, RunningIndex running, FreeDevice
         foreach (var kind in bucket.Shape.Need.Kinds)
         {
             var tally = Tally(bucket.Shape, kind);
-            if (_profile.Await(tally, _stopped.Keys.ToHashSet(), ref _work) is { } at && (first is null || at < first.Value.At))
+            if (_profile.Await(tally, _stopped, ref _work) is { } at && (first is null || at < first.Value.At))
                 first = (at, kind, tally);
         }
 

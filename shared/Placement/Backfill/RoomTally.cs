@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Cluster.Placement.Backfill;
 
 /// <summary>How many ranks of a job there is room for, as running jobs' devices come free.</summary>
@@ -30,10 +32,10 @@ internal sealed class RoomTally
 
     /// <summary>The devices are free.</summary>
     /// <returns>How many of them there are of use: an upper bound of what the room grows by.</returns>
-    public int Free(IEnumerable<GrantedDevice> devices, RankMemory memory) => Change(devices, memory, 1);
+    public int Free(ImmutableArray<GrantedDevice> devices, RankMemory memory) => Change(devices, memory, 1);
 
     /// <summary>Takes back what was said to be free.</summary>
-    public void Unfree(IEnumerable<GrantedDevice> devices, RankMemory memory) => Change(devices, memory, -1);
+    public void Unfree(ImmutableArray<GrantedDevice> devices, RankMemory memory) => Change(devices, memory, -1);
 
     /// <summary>Whether the device is of use.</summary>
     public bool Counts(GrantedDevice device) => NodeOf(device) is not null;
@@ -60,18 +62,20 @@ internal sealed class RoomTally
     private IEnumerable<Node> Idle() => _open.SelectMany(group =>
         Enumerable.Range(1, group.Most(_kind)).SelectMany(left => group.WithLeft(_kind, left)));
 
-    private int Change(IEnumerable<GrantedDevice> devices, RankMemory memory, int sign)
+    private int Change(ImmutableArray<GrantedDevice> devices, RankMemory memory, int sign)
     {
+        // Ranks of one node stand together mostly; where they do not, a node has its turn several times.
         var of = 0;
-        foreach (var same in devices.GroupBy(device => device.Node))
+        for (int i = 0, end; i < devices.Length; i = end)
         {
-            var count = same.Count(Counts);
+            var count = 0;
+            for (end = i; end < devices.Length && devices[end].Node == devices[i].Node; end++)
+                count += Counts(devices[end]) ? 1 : 0;
             if (count == 0)
                 continue;
-            var node = _nodes.Find(same.Key)!;
+            var node = _nodes.Find(devices[i].Node)!;
             var before = RoomOn(node);
-            var amount = Amount.Of(sign * count, _kind, memory);
-            var freed = _freed.GetValueOrDefault(node) + amount;
+            var freed = _freed.GetValueOrDefault(node) + Amount.Of(sign * count, _kind, memory);
             if (freed == default)
                 _freed.Remove(node);
             else
@@ -88,8 +92,9 @@ internal sealed class RoomTally
         _nodes.Find(device.Node) is { Usable: true } node && _open.Contains(node.Group) && node.Find(device.Device) is var (kind, index)
         && kind == _kind && node.Devices(kind).Holds(index, _need.Memory.On(kind)) ? node : null;
 
-    private Amount Left(Node node) => new(
-        _kind == DeviceClass.Cuda && node.Usable ? node.Devices(_kind).Holding(_need.Memory.Gpu, heldToo: false) : node.Left(_kind), node.CpuLeft);
+    private Amount Left(Node node) => _kind == DeviceClass.Cuda && node.Usable
+        ? new Amount(node.Devices(_kind).Holding(_need.Memory.Gpu, heldToo: false), node.CpuLeft)
+        : new Amount(node.Left(_kind), node.CpuLeft);
 
     private long RoomOn(Node node)
     {

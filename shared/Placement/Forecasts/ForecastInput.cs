@@ -4,7 +4,9 @@ using Cluster.Placement.Running;
 namespace Cluster.Placement.Forecasts;
 
 /// <summary>The cluster as a forecast sees it: devices are counted, by groups of equal nodes.</summary>
-/// <remarks>That leaves out limits of devices a node and the memory of CPU ranks: a job that only these keep waiting is forecast too early.</remarks>
+/// <remarks>
+/// That leaves out limits of devices a node and the memory of CPU ranks: a job that only these keep waiting is forecast too early.
+/// </remarks>
 internal sealed class ForecastInput
 {
     private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), int> _pools = [];

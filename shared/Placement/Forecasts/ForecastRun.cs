@@ -33,7 +33,7 @@ internal sealed class ForecastRun
     public Dictionary<JobKey, double> Play()
     {
         var starts = new Dictionary<JobKey, double>();
-        for (var now = 0.0; ; )
+        for (var now = 0.0; ;)
         {
             StartAll(now, starts);
             if (_ends.Count == 0 || _work < 0 || _queues.Values.All(queue => queue.IsEmpty))
@@ -175,7 +175,8 @@ internal sealed class ForecastRun
         {
             var kind = Head.Job.Need.Kinds[0];
             var beyond = Used + Head.Job.Need.Fewest - line.Queue.Nominal(kind);
-            return beyond <= 0 ? -1 : Math.Max(0, Used - line.Queue.Nominal(kind)) / (double)Math.Max(1, capacity(kind)) / line.Queue.Weight;
+            var part = Math.Max(0, Used - line.Queue.Nominal(kind)) / (double)Math.Max(1, capacity(kind));
+            return beyond <= 0 ? -1 : part / line.Queue.Weight;
         }
 
         public void RemoveAt(int index)

@@ -4,7 +4,7 @@ using Cluster.Placement.Running;
 namespace Cluster.Placement.Forecasts;
 
 /// <summary>Plays through several ways in which it might go on, and says when each job starts in half and in nine tenths of them.</summary>
-/// <remarks>Jobs that are not submitted yet have no part in it. The same state gives the same forecast: the ways are drawn from one seed.</remarks>
+/// <remarks>Jobs that are not submitted yet have no part in it. The ways are drawn from one seed: a state has one forecast.</remarks>
 internal static class Forecaster
 {
     private const int Seed = 20_190;
@@ -29,7 +29,7 @@ internal static class Forecaster
             if (input.Promised.TryGetValue(wait.Job.Id, out var promised))
                 jobs.Add(new JobForecast(wait.Job.Id, 0, new Estimate(promised, promised), []));
             else if (double.IsFinite(most))
-                jobs.Add(new JobForecast(wait.Job.Id, 0, new Estimate(now.AddSeconds(half), now.AddSeconds(most)), Sooner(input, wait, now)));
+                jobs.Add(new JobForecast(wait.Job.Id, 0, new(now.AddSeconds(half), now.AddSeconds(most)), Sooner(input, wait, now)));
         }
 
         var ordered = jobs.OrderBy(job => job.Start.Likely).ThenBy(job => job.Start.Late).ThenBy(job => job.Job.Value)

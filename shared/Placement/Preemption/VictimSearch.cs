@@ -5,8 +5,8 @@ namespace Cluster.Placement.Preemption;
 /// <summary>Which jobs to stop for another one: those that lose the least work together.</summary>
 /// <remarks>
 /// First a set is found that does: job by job, the one first that loses least for each device of use. What turns out not to be needed is
-/// given back. Then other sets are tried, branch and bound, as long as they could lose less: all of them where there are few, and as many as
-/// the policy allows where there are many.
+/// given back. Then other sets are tried, branch and bound, as long as they could lose less: all of them where there are few, and as many
+/// as the policy allows where there are many.
 /// </remarks>
 internal sealed class VictimSearch(RoomTally tally, Func<bool> isWithinQuotas, int sets)
 {

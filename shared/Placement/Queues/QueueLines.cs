@@ -53,9 +53,9 @@ internal sealed class QueueLines
         if (!_heads.TryGetValue(line, out var heads))
         {
             _heads.Add(line, heads = new PriorityQueue<Head, WaitingJob>(QueueOrder.Instance));
-            for (var queue = line; queue.Parent is { } parent && _below.TryAdd(parent, new PriorityQueue<QueueNode, Standing>(TurnOrder.Instance)); queue = parent)
-            {
-            }
+            var above = line.Parent;
+            while (above is not null && _below.TryAdd(above, new PriorityQueue<QueueNode, Standing>(TurnOrder.Instance)))
+                above = above.Parent;
         }
 
         heads.Enqueue(head, head.Jobs.Current);
@@ -82,7 +82,7 @@ internal sealed class QueueLines
             return null;
         while (heads.TryPeek(out var head, out var job))
         {
-            if (!QuotaGate.IsOutOfQuestion(queue, job))
+            if (!queue.IsLimited || !QuotaGate.IsOutOfQuestion(queue, job))
                 return job;
             heads.Dequeue();
             _passed(head.Bucket, job);

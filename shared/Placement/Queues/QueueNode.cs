@@ -21,6 +21,7 @@ internal sealed class QueueNode
         (_spec, Parent) = (spec, parent);
         parent?.Children.Add(this);
         Path = [.. Upwards()];
+        IsLimited = LimitsOwners || spec.Quotas.Values.Any(quota => quota.BorrowingLimit is not null) || parent?.IsLimited == true;
     }
 
     public QueueKey Key => _spec.Key;
@@ -35,6 +36,9 @@ internal sealed class QueueNode
     public double Weight => _spec.Weight;
 
     public bool LimitsOwners => _spec.OwnerLimits.Count > 0;
+
+    /// <summary>It, or one that it lies in, has a limit of its own or of owners.</summary>
+    public bool IsLimited { get; }
 
     public PastUse Past { get; set; } = PastUse.None;
 
@@ -74,7 +78,8 @@ internal sealed class QueueNode
         Children.ForEach(child => child.Settle());
         foreach (var kind in AllKinds)
         {
-            _nominal[(int)kind] = _spec.Quotas.TryGetValue(kind, out var quota) ? quota.Nominal : Children.Sum(child => child.Nominal(kind));
+            _nominal[(int)kind] = _spec.Quotas.TryGetValue(kind, out var quota)
+                ? quota.Nominal : Children.Sum(child => child.Nominal(kind));
             _keptBelow[(int)kind] = Children.Sum(child => child.Kept(kind));
         }
     }

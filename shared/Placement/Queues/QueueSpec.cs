@@ -28,11 +28,12 @@ public sealed record QueueSpec(QueueKey Key, QueueKey? Parent = null)
             {
                 if (quota.Nominal < 0 || quota.BorrowingLimit < 0 || quota.LendingLimit < 0)
                     yield return $"the {kind} quota of queue '{queue.Key}' has a number below 0; raise it to 0";
-                var children = queues.Where(child => child.Parent == queue.Key).Sum(child => child.Quotas.GetValueOrDefault(kind)?.Nominal ?? 0);
+                var children = queues.Where(child => child.Parent == queue.Key)
+                    .Sum(child => child.Quotas.GetValueOrDefault(kind)?.Nominal ?? 0);
                 if (children > quota.Nominal)
                 {
-                    yield return $"the {kind} quota of queue '{queue.Key}' is {quota.Nominal} but those of its children come to {children}; "
-                        + "raise it or lower theirs";
+                    yield return $"the {kind} quota of queue '{queue.Key}' is {quota.Nominal} but those of its children come to "
+                        + $"{children}; raise it or lower theirs";
                 }
             }
         }

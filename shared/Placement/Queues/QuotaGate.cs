@@ -19,8 +19,8 @@ internal static class QuotaGate
     }
 
     /// <summary>
-    /// Whether the job cannot start for a limit that no other queue and no other owner has a part in: it is more than they allow at all, or
-    /// its owner has what the limit allows.
+    /// Whether the job cannot start for a limit that no other queue and no other owner has a part in: it is more than they allow at all,
+    /// or its owner has what the limit allows.
     /// </summary>
     public static bool IsOutOfQuestion(QueueNode line, WaitingJob job)
     {
@@ -36,7 +36,7 @@ internal static class QuotaGate
         return true;
     }
 
-    /// <summary>The queue of whose limit the job could have so many devices, once others of it have ended; null if it is no limit.</summary>
+    /// <summary>The queue of whose limit too little is left for so many devices; null if there is none.</summary>
     public static QueueNode? FullFor(QueueNode line, DeviceClass kind, int devices)
     {
         foreach (var queue in line.Path)
@@ -57,14 +57,15 @@ internal static class QuotaGate
             if (queue.OwnerLimit(kind) is { } limit && queue.UsedBy(owner, kind) + devices > limit)
             {
                 return new WaitReason(WaitCause.WaitingForOwnerLimit,
-                    $"needs {devices} {noun} {Devices(devices)}, but {owner} has {queue.UsedBy(owner, kind)} of the {limit} that one owner may "
-                    + $"have in queue '{queue.Key}'");
+                    $"needs {devices} {noun} {Devices(devices)}, but {owner} has {queue.UsedBy(owner, kind)} of the {limit} that one "
+                    + $"owner may have in queue '{queue.Key}'");
             }
 
             if (queue.Ceiling(kind) is { } ceiling && queue.Used(kind) + devices > ceiling)
             {
                 return new WaitReason(WaitCause.WaitingForQuota,
-                    $"needs {devices} {noun} {Devices(devices)}, but queue '{queue.Key}' has {queue.Used(kind)} of the {ceiling} that it may have");
+                    $"needs {devices} {noun} {Devices(devices)}, but queue '{queue.Key}' has {queue.Used(kind)} of the {ceiling} that it "
+                    + "may have");
             }
         }
 

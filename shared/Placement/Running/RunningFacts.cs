@@ -39,7 +39,8 @@ public sealed record RunningFacts(QueueKey Queue, string Owner, int Priority, Da
 
     /// <summary>Equal texts only for equal facts.</summary>
     internal string Describe() =>
-        $"{Queue} {Owner} {Priority} {StartedAt:O} {Need?.Shape()} {CommittedAt:O} {Restarting} {MinRuntime} {Preemptible} {End} {ResizedAt:O} "
+        $"{Queue} {Owner} {Priority} {StartedAt:O} {Need?.Shape()} {CommittedAt:O} {Restarting} {MinRuntime} {Preemptible} "
+        + $"{End} {ResizedAt:O} "
         + (Release is null ? "" : $"releases {string.Join(' ', Release.Devices)} by {Release.By:O} for {Release.For}");
 }
 

@@ -7,7 +7,7 @@ public class BackfillProperties
 {
     protected virtual long Cases => 300;
 
-    /// <summary>Backfill never delays a promised start: who was promised one has started by then, if jobs end as they were said to.</summary>
+    /// <summary>Backfill never delays a promised start: who was promised one has started by then, if jobs end as was said.</summary>
     [Fact]
     public void APromisedStartIsKept() => World.Any(Traits.None).Sample(
         world =>

@@ -73,7 +73,7 @@ public class PreemptionProperties
 
     /// <param name="Nodes">How many devices each has.</param>
     /// <param name="Nominals">Of the two queues.</param>
-    /// <param name="Running">Devices, queue (2: the default one), priority, minutes since the checkpoint, and 0: never to be stopped.</param>
+    /// <param name="Running">Devices, queue (2: the default one), priority, minutes since the checkpoint; 0: never stopped.</param>
     /// <param name="Waiting">Devices, queue, priority, and the most a node.</param>
     private sealed record Case(
         int[] Nodes, int[] Nominals, (int Devices, int Queue, int Priority, int Minutes, int Stops)[] Running,
@@ -101,7 +101,8 @@ public class PreemptionProperties
                 {
                     Facts = new RunningFacts(QueueOf(run.Queue), "", run.Priority, Now.AddHours(-2))
                     {
-                        CommittedAt = Now.AddMinutes(-run.Minutes), Preemptible = run.Stops > 0,
+                        CommittedAt = Now.AddMinutes(-run.Minutes),
+                        Preemptible = run.Stops > 0,
                     },
                 });
             }

@@ -10,9 +10,6 @@ namespace Cluster.Scheduler.Api;
 /// <summary>An experiment as its jobs go on, read from Postgres when the feed says that there is more.</summary>
 public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimeProvider time)
 {
-    // The feed tells of changes made in this process; those of another scheduler are seen this much later.
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
-
     // A hundred jobs report many times a second; nobody reads faster than this.
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
@@ -20,7 +17,7 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
     public async IAsyncEnumerable<WatchExperimentResponse> UpdatesAsync(
         ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.SubscribeToAll();
+        using var subscription = feed.SubscribeToAll(JobChange.State | JobChange.Queue | JobChange.Progress);
         var sent = new Dictionary<string, Job>();
         while (true)
         {
@@ -33,7 +30,7 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
             foreach (var job in changed)
                 sent[job.Id] = job;
             await Task.Delay(Interval, time, cancellationToken);
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
         }
     }
 }

@@ -15,14 +15,14 @@ namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>What the pages show, as server-sent events whose data are the API's messages in protobuf's JSON.</summary>
 public sealed class JobStreams(
-    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, JobWatch watch, JobFeed feed, TimeProvider time)
+    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, CurveStore curveStore, JobWatch watch, JobFeed feed, TimeProvider time)
 {
     private const int JobsShown = 200;
     private const int ExperimentsShown = 20;
     private const int LogLinesShown = 2000;
 
-    // A chart is no wider than so many dots.
-    private const int Buckets = 800;
+    // A chart is about 800 dots wide.
+    private const int MaxPoints = 4_800;
 
     private static readonly string[] Series =
     [
@@ -32,7 +32,6 @@ public sealed class JobStreams(
 
     // Many jobs report many times a second; a person sees no more than this.
     private static readonly TimeSpan ListInterval = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
 
     private readonly Lock _gate = new();
     private Task<Listing>? _list;
@@ -43,7 +42,7 @@ public sealed class JobStreams(
     /// </summary>
     public async IAsyncEnumerable<SseItem<string>> JobsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.SubscribeToAll();
+        using var subscription = feed.SubscribeToAll(JobChange.State | JobChange.Queue | JobChange.Progress);
         Listing? sent = null;
         do
         {
@@ -124,7 +123,7 @@ public sealed class JobStreams(
     {
         try
         {
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
             await Task.Delay(ListInterval, time, cancellationToken);
             return true;
         }
@@ -174,7 +173,7 @@ public sealed class JobStreams(
 
     private async IAsyncEnumerable<SseItem<string>> CurvesAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var curves = new JobCurves(metrics, Series, Buckets, ofSeveral: false);
+        var curves = new JobCurves(metrics, curveStore, Series, MaxPoints, ofSeveral: false);
         await foreach (var job in watch.JobAsync(id, cancellationToken))
         {
             await foreach (var item in curves.ReadAsync(job, cancellationToken))

@@ -23,8 +23,13 @@ public sealed class LogStore(
         from log_sizes where job_id = $1 and removed_through > $2
         """;
 
+    // None was stored before its job was, but for the difference between two schedulers' clocks: older partitions are not looked at.
     private const string Lines =
-        "select sequence, time, attempt, rank, stream, text from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3)";
+        """
+        select sequence, time, attempt, rank, stream, text from logs
+        where job_id = $1 and stored_at >= (select created_at - interval '1 hour' from jobs where id = $1)
+            and sequence > $2 and ($3 is null or rank = $3)
+        """;
 
     /// <summary>Appends a batch of an agent's lines; lines that were stored before are left out.</summary>
     /// <remarks>
@@ -46,7 +51,7 @@ public sealed class LogStore(
             return skip < lines.Count;
         }, cancellationToken);
         if (stored)
-            feed.Publish(job);
+            feed.Publish(job, JobChange.Logs);
     }
 
     /// <summary>Lines in ascending sequence, with one that says so where lines have been taken away.</summary>
@@ -146,7 +151,7 @@ public sealed class LogStore(
         var bytes = 0L;
         var now = time.GetUtcNow().UtcDateTime;
         await using var copy = await connection.BeginBinaryImportAsync(
-            "copy logs (job_id, time, attempt, rank, stream, text) from stdin (format binary)", cancellationToken);
+            "copy logs (job_id, time, attempt, rank, stream, text, stored_at) from stdin (format binary)", cancellationToken);
         foreach (var line in lines)
         {
             await copy.StartRowAsync(cancellationToken);
@@ -158,6 +163,7 @@ public sealed class LogStore(
             // Postgres holds no NUL in text, and a process may print one.
             var text = line.Text.Replace('\0', '\uFFFD');
             await copy.WriteAsync(text, NpgsqlDbType.Text, cancellationToken);
+            await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellationToken);
             bytes += Encoding.UTF8.GetByteCount(text) + LogRetention.LineOverhead;
         }
 

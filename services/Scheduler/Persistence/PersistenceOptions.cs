@@ -17,8 +17,8 @@ public sealed class PersistenceOptions : IValidatableObject
     public string ConnectionString { get; set; } = "";
 
     /// <summary>
-    /// Connections at most, of one scheduler, for leases, grants and the states of jobs. Together with the other pools' and
-    /// Orleans' two three schedulers stay within the 100 that Postgres allows by default; more than a few a core
+    /// Connections at most, of one scheduler, for leases, grants and the states of jobs. Together with the other pools', Orleans'
+    /// two and one for changes three schedulers stay within the 100 that Postgres allows by default; more than a few a core
     /// of its machine only wait for each other there.
     /// </summary>
     [Range(2, 1000)]
@@ -44,6 +44,16 @@ public sealed class PersistenceOptions : IValidatableObject
 
     /// <summary>For how schedulers find each other: a handful of small statements now and then.</summary>
     internal string MembershipConnectionString => WithPool(MembershipConnections, "membership");
+
+    /// <summary>
+    /// For the one connection on which a scheduler hears of the others' changes. It says nothing for hours, so that it is asked now and then
+    /// whether it still lives.
+    /// </summary>
+    internal string ListeningConnectionString => new NpgsqlConnectionStringBuilder(WithPool(1, "changes"))
+    {
+        Pooling = false,
+        KeepAlive = 10,
+    }.ConnectionString;
 
     internal string ConnectionStringOf(StorePool pool) => pool switch
     {

@@ -105,7 +105,7 @@ internal sealed partial class PlacementGrain(
 
         var news = others.Select(w => (w.Queue, w.Shape)).ToHashSet();
         if (news.Count > 0 || changed.Count > 0)
-            feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
+            feed.PublishReasons(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} was placed but did not start; the next cycle decides anew")]

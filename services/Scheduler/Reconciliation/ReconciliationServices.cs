@@ -20,6 +20,7 @@ public static class ReconciliationServices
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<Reconciler>();
+        services.AddHostedService<JobFeedRelay>();
         services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<ReconcilerService>();
         services.AddHostedService<LogRetentionService>();

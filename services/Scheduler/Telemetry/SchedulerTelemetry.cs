@@ -24,4 +24,8 @@ public static class SchedulerTelemetry
     /// <summary>State changes of jobs, by the state that follows ("to").</summary>
     public static Counter<long> Transitions { get; } = Meter.CreateCounter<long>(
         "scheduler.job.transitions", "{transition}", "State changes of jobs, by the state that follows.");
+
+    /// <summary>From a change's commit to when schedulers hear of it through Postgres, as the one that made it measures.</summary>
+    public static Histogram<double> FeedLag { get; } = Meter.CreateHistogram<double>(
+        "scheduler.feed.lag", "s", "Time from a change's commit to its delivery to other schedulers.");
 }

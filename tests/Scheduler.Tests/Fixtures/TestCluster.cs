@@ -74,7 +74,10 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddNodes(builder.Configuration);
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
-        foreach (var loop in new[] { typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService) })
+        foreach (var loop in new[]
+        {
+            typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService),
+        })
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();

@@ -1,32 +1,44 @@
-namespace Cluster.Scheduler.Dashboard;
+namespace Cluster.Scheduler.Runs;
 
 /// <summary>
-/// A series as a page can show it, however long it is: of each bucket along x the first and the last point, the lowest and the highest
-/// value, and the first of each kind of value that is not finite. No spike and no gap is lost.
+/// A series in a bounded number of points, however long it is: of each bucket along x the last point, the lowest and the highest value, and
+/// the first of each kind of value that is not finite. No spike and no gap is lost.
 /// </summary>
 /// <remarks>
-/// Buckets are as wide as a power of two and begin at its multiples, so they depend on the points alone and not on when they came. While
-/// there are no more points than buckets, all points stay.
+/// Buckets are as wide as a power of two and begin at its multiples, and are as narrow as the bound allows. So the curve depends on the
+/// points alone, not on the order in which they came, and one that grows only ever joins neighbouring buckets. For the same reason a curve
+/// made of another curve's points is the one that would be made of all points, if it is no finer.
 /// </remarks>
-/// <param name="buckets">At most so many. A chart is no wider than about a thousand dots.</param>
-public sealed class Curve(int buckets)
+/// <param name="maxPoints">At most so many. While there are no more points than that, all stay.</param>
+/// <param name="shift">Buckets are 2^shift wide at least: that of the curve whose points are added.</param>
+public sealed class Curve(int maxPoints, int shift = 0)
 {
+    /// <summary>So many are always enough: those of a single bucket.</summary>
+    public const int FewestPoints = PointsOfABucket;
+
+    private const int PointsOfABucket = 6;
+
     private SortedDictionary<long, Bucket> _buckets = [];
-    private int _shift;
 
     // Of the buckets that have changed since they were taken.
     private long _firstChanged = long.MaxValue;
     private long _lastChanged = long.MinValue;
     private bool _hasWidened;
 
+    /// <summary>Buckets are 2^shift wide.</summary>
+    public int Shift { get; private set; } = shift;
+
+    /// <summary>In ascending x.</summary>
+    public IEnumerable<CurvePoint> Points => _buckets.Values.SelectMany(bucket => bucket.Points());
+
     public void Add(CurvePoint point)
     {
-        var index = point.X >> _shift;
+        var index = point.X >> Shift;
         if (!_buckets.TryGetValue(index, out var bucket))
             _buckets.Add(index, bucket = new Bucket());
         bucket.Add(point);
         (_firstChanged, _lastChanged) = (Math.Min(_firstChanged, index), Math.Max(_lastChanged, index));
-        while (_buckets.Count > buckets)
+        while ((Shift == 0 ? 1 : PointsOfABucket) * _buckets.Count > maxPoints)
             Widen();
     }
 
@@ -37,11 +49,11 @@ public sealed class Curve(int buckets)
             return null;
         var changed = _buckets.Where(bucket => _hasWidened || (bucket.Key >= _firstChanged && bucket.Key <= _lastChanged));
         var points = changed.SelectMany(bucket => bucket.Value.Points()).ToList();
-        var change = new CurveChange(points, (_hasWidened, _shift) switch
+        var change = new CurveChange(points, (_hasWidened, Shift) switch
         {
             (true, _) => XRange.All,
             (false, 0) => null,
-            _ => new XRange(_firstChanged << _shift, ((_lastChanged + 1) << _shift) - 1),
+            _ => new XRange(_firstChanged << Shift, ((_lastChanged + 1) << Shift) - 1),
         });
         (_firstChanged, _lastChanged, _hasWidened) = (long.MaxValue, long.MinValue, false);
         return change;
@@ -58,13 +70,13 @@ public sealed class Curve(int buckets)
                 wider.Add(index >> 1, bucket);
         }
 
-        (_buckets, _shift, _hasWidened) = (wider, _shift + 1, true);
+        (_buckets, Shift, _hasWidened) = (wider, Shift + 1, true);
         (_firstChanged, _lastChanged) = (_firstChanged >> 1, _lastChanged >> 1);
     }
 
+    /// <summary>Of equal values the first is kept, so that the order in which points come does not matter.</summary>
     private sealed class Bucket
     {
-        private CurvePoint? _first;
         private CurvePoint? _last;
         private CurvePoint? _lowest;
         private CurvePoint? _highest;
@@ -74,16 +86,15 @@ public sealed class Curve(int buckets)
 
         public void Add(CurvePoint point)
         {
-            if (_first is not { } first || point.X < first.X)
-                _first = point;
+            // At the same x the later one counts.
             if (_last is not { } last || point.X >= last.X)
                 _last = point;
             if (double.IsNaN(point.Y))
-                _notANumber ??= point;
+                _notANumber = Earlier(_notANumber, point);
             else if (double.IsPositiveInfinity(point.Y))
-                _infinite ??= point;
+                _infinite = Earlier(_infinite, point);
             else if (double.IsNegativeInfinity(point.Y))
-                _negativeInfinite ??= point;
+                _negativeInfinite = Earlier(_negativeInfinite, point);
             else
                 AddFinite(point);
         }
@@ -96,23 +107,27 @@ public sealed class Curve(int buckets)
 
         /// <summary>In ascending x, each once.</summary>
         public IEnumerable<CurvePoint> Points() =>
-            new[] { _first, _lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last }
+            new[] { _lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last }
                 .OfType<CurvePoint>().Distinct().OrderBy(point => point.X);
 
         private void AddFinite(CurvePoint point)
         {
-            if (_lowest is not { } lowest || point.Y < lowest.Y)
+            if (_lowest is not { } lowest || point.Y < lowest.Y || (point.Y == lowest.Y && point.X < lowest.X))
                 _lowest = point;
-            if (_highest is not { } highest || point.Y > highest.Y)
+            if (_highest is not { } highest || point.Y > highest.Y || (point.Y == highest.Y && point.X < highest.X))
                 _highest = point;
         }
+
+        private static CurvePoint Earlier(CurvePoint? one, CurvePoint other) => one is { } known && known.X <= other.X ? known : other;
     }
 }
 
 /// <param name="X">A step or an epoch.</param>
 /// <param name="Y">Perhaps not finite.</param>
 /// <param name="Epoch">That the step is in.</param>
-public readonly record struct CurvePoint(long X, double Y, int Epoch);
+/// <param name="Time">When it was measured; of a mean: not told.</param>
+/// <param name="Attempt">That it was measured in; of a mean: not told.</param>
+public readonly record struct CurvePoint(long X, double Y, int Epoch, DateTime Time = default, int Attempt = 0);
 
 /// <param name="Points">In ascending x.</param>
 /// <param name="Replaced">Where the points stand for all that were shown before; null: each only for the one at its own x.</param>

@@ -11,6 +11,7 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Telemetry;
 using Orleans.Runtime;
@@ -60,6 +61,7 @@ internal static class Program
         builder.Services.AddModels(builder.Configuration);
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddDashboard();
         builder.Services.AddProbes();

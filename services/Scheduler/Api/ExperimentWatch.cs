@@ -14,8 +14,9 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
     /// <summary>All of its jobs, then those that change; ends once all are final.</summary>
+    /// <param name="brief">A job that has been sent comes again as <see cref="BriefJob"/>.</param>
     public async IAsyncEnumerable<WatchExperimentResponse> UpdatesAsync(
-        ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
+        ExperimentId id, bool brief, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.SubscribeToAll(JobChange.State | JobChange.Queue | JobChange.Progress);
         var sent = new Dictionary<string, Job>();
@@ -23,7 +24,8 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
         {
             var (experiment, jobs, _) = await store.GetAsync(id, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
             var changed = jobs.Where(job => !job.Equals(sent.GetValueOrDefault(job.Id))).ToList();
-            foreach (var batch in changed.InMessages())
+            var shown = brief ? changed.Select(job => BriefJob.Of(job, sent.GetValueOrDefault(job.Id))) : changed;
+            foreach (var batch in shown.InMessages())
                 yield return new WatchExperimentResponse { Experiment = experiment, Jobs = { batch } };
             if (jobs.All(job => job.State.IsFinal()))
                 yield break;

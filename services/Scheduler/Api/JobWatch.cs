@@ -16,8 +16,9 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore cu
     private const int LinesPerMessage = 500;
 
     /// <summary>The job now, then with each event and progress; ends after the final state's event.</summary>
+    /// <param name="brief">After the first time as <see cref="BriefJob"/>.</param>
     public async IAsyncEnumerable<WatchJobResponse> UpdatesAsync(
-        JobId id, long afterSequence, [EnumeratorCancellation] CancellationToken cancellationToken)
+        JobId id, long afterSequence, bool brief, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.Subscribe(id, JobChange.State | JobChange.Queue | JobChange.Progress);
         Job? sent = null;
@@ -29,15 +30,18 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore cu
             foreach (var change in events)
             {
                 afterSequence = change.Sequence;
-                yield return new WatchJobResponse { Job = job, Event = change };
+                yield return new WatchJobResponse { Job = Shown(), Event = change };
+                sent = job;
             }
 
             if (events.Count == 0 && !job.Equals(sent))
-                yield return new WatchJobResponse { Job = job };
+                yield return new WatchJobResponse { Job = Shown() };
             sent = job;
             if (job.State.IsFinal())
                 yield break;
             await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
+
+            Job Shown() => brief ? BriefJob.Of(job, sent) : job;
         }
     }
 

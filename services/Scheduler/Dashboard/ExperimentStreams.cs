@@ -29,7 +29,7 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
         ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var curves = new Dictionary<string, JobCurves>();
-        await using var updates = watch.UpdatesAsync(id, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        await using var updates = watch.UpdatesAsync(id, brief: false, cancellationToken).GetAsyncEnumerator(cancellationToken);
         while (await NextAsync(updates) is { } update)
         {
             if (update.IsStopping)

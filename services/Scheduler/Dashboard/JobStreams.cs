@@ -59,7 +59,7 @@ public sealed class JobStreams(
         while (await WaitForChangeAsync(subscription, cancellationToken));
     }
 
-    /// <summary>Events: "job", "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will.</summary>
+    /// <summary>Events: "job" (after the first without what does not change: <see cref="BriefJob"/>), "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will.</summary>
     public async IAsyncEnumerable<SseItem<string>> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -141,7 +141,7 @@ public sealed class JobStreams(
         {
             await WhenAllOrFirstFaultAsync(
                 stop,
-                WriteAllAsync(watch.UpdatesAsync(id, 0, cancellationToken), async update =>
+                WriteAllAsync(watch.UpdatesAsync(id, 0, brief: true, cancellationToken), async update =>
                 {
                     if (update.Event is not null)
                         await items.WriteAsync(Item("event", update.Event), cancellationToken);

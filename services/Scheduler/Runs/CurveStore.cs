@@ -32,10 +32,12 @@ public sealed class CurveStore(
         }, cancellationToken);
 
     /// <summary>Takes in what has come since the last time. For one caller at a time: of two the database refuses one.</summary>
-    internal Task RollUpAsync(JobId job, CancellationToken cancellationToken) => writing.RunAsync(async (connection, token) =>
+    /// <param name="maxPoints">Of a series; readers may ask for no more.</param>
+    internal Task RollUpAsync(
+        JobId job, CancellationToken cancellationToken, int maxPoints = MostPoints) => writing.RunAsync(async (connection, token) =>
     {
         await using var transaction = await connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, token);
-        var read = await ReadAsync(connection, job, names: [], MostPoints, token);
+        var read = await ReadAsync(connection, job, names: [], maxPoints, token);
         if (read.Extent is { } extent)
             await MetricRollup.WriteAsync(
                 connection, job, read.Cursor, extent.Attempt, [.. read.Series.Select(s => s.Change()).OfType<SeriesChange>()], token);

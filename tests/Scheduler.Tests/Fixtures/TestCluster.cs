@@ -13,6 +13,7 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
 using Cluster.Tests.Shared;
 using Microsoft.Extensions.Configuration;
@@ -74,9 +75,10 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddNodes(builder.Configuration);
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddRetention(builder.Configuration);
         foreach (var loop in new[]
         {
-            typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(ReconcilerService), typeof(LogRetentionService),
+            typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(ReconcilerService), typeof(JanitorService),
         })
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);

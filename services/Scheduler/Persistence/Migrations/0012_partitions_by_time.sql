@@ -114,5 +114,8 @@ create table metric_rollup_parts (
     primary key (job_id, name, first_step)
 );
 
+-- Jobs that are gone, of which metrics, log lines or chunks may still be there.
+create table removed_jobs (job_id uuid primary key);
+
 -- For who looks for jobs that ended long ago.
 create index jobs_finished on jobs (finished_at) where finished_at is not null;

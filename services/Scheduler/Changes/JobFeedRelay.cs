@@ -29,7 +29,7 @@ internal sealed partial class JobFeedRelay(
     protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
         AgainAsync(ListenAsync, stoppingToken), AgainAsync(TellAsync, stoppingToken));
 
-    /// <summary>Runs something that never ends by itself, and begins it anew after a fault, with growing pauses while it is in vain.</summary>
+    /// <summary>Runs something that never ends by itself, and begins it anew after a fault, with longer and longer pauses.</summary>
     /// <param name="work">Calls what it is given once it works.</param>
     private async Task AgainAsync(Func<Action, CancellationToken, Task> work, CancellationToken cancellationToken)
     {

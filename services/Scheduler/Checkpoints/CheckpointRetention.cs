@@ -90,8 +90,8 @@ public sealed class CheckpointRetention(
         }, cancellationToken);
 
     /// <summary>
-    /// Takes away the chunks that nothing names: of uploads whose trainer or client, or whose scheduler, did not live to end them. Those of a
-    /// job of which some ranks have posted their parts of a checkpoint are left alone until the others have.
+    /// Takes away the chunks that nothing names: of uploads whose trainer, client or scheduler did not live to end them. Those of a job of
+    /// which some ranks have posted their parts of a checkpoint are left alone until the others have.
     /// </summary>
     /// <returns>How many.</returns>
     internal async Task<long> SweepOrphansAsync(CancellationToken cancellationToken)

@@ -15,7 +15,8 @@ namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>What the pages show, as server-sent events whose data are the API's messages in protobuf's JSON.</summary>
 public sealed class JobStreams(
-    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, CurveStore curveStore, JobWatch watch, JobFeed feed, TimeProvider time)
+    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, CurveStore curveStore, JobWatch watch, JobFeed feed,
+    TimeProvider time)
 {
     private const int JobsShown = 200;
     private const int ExperimentsShown = 20;
@@ -59,7 +60,10 @@ public sealed class JobStreams(
         while (await WaitForChangeAsync(subscription, cancellationToken));
     }
 
-    /// <summary>Events: "job" (after the first without what does not change: <see cref="BriefJob"/>), "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will.</summary>
+    /// <summary>
+    /// Events: "job", "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will. After the first a job
+    /// comes as <see cref="BriefJob"/>.
+    /// </summary>
     public async IAsyncEnumerable<SseItem<string>> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

@@ -26,7 +26,7 @@ public sealed class LogRetention(
     }
 
     /// <summary>Notes for every log with lines in a partition that those go.</summary>
-    /// <remarks>Within the transaction that drops the partition. Nothing is written to it any more; a trim waits and finds it gone.</remarks>
+    /// <remarks>Within the transaction that drops the partition. Nothing is written to it any more.</remarks>
     internal static async Task NotePartitionAsync(
         NpgsqlConnection connection, string partition, DateTimeOffset now, string because, CancellationToken cancellationToken)
     {

@@ -23,12 +23,10 @@ public sealed class LogStore(
         from log_sizes where job_id = $1 and removed_through > $2
         """;
 
-    // None was stored before its job was, but for the difference between two schedulers' clocks: older partitions are not looked at.
     private const string Lines =
         """
         select sequence, time, attempt, rank, stream, text from logs
-        where job_id = $1 and stored_at >= (select created_at - interval '1 hour' from jobs where id = $1)
-            and sequence > $2 and ($3 is null or rank = $3)
+        where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) and stored_at >= $5
         """;
 
     /// <summary>Appends a batch of an agent's lines; lines that were stored before are left out.</summary>
@@ -62,9 +60,9 @@ public sealed class LogStore(
         JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         reading.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
         {
-            await using var command = Command(
+            await using var command = await CommandAsync(
                 $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank,
-                limit);
+                limit, token);
             await using var reader = await command.ExecuteReaderAsync(token);
             var lines = new List<LogLine>();
             while (await reader.ReadAsync(token))
@@ -88,21 +86,33 @@ public sealed class LogStore(
     public Task<long> TailAsync(JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         reading.RunAsync(async (connection, token) =>
         {
-            await using var command = Command(
+            await using var command = await CommandAsync(
                 $"select case when count(*) < $4 then $2 else min(sequence) - 1 end from ({Lines} order by sequence desc limit $4) last",
-                connection, job, afterSequence, rank, limit);
+                connection, job, afterSequence, rank, limit, token);
             return (long)(await command.ExecuteScalarAsync(token))!;
         }, cancellationToken);
 
-    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) =>
-        new(sql, connection)
+    private static async Task<NpgsqlCommand> CommandAsync(
+        string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken)
+    {
+        // No line was stored before its job was, but for the difference between two schedulers' clocks: older partitions are left out.
+        await using var since = new NpgsqlCommand("select created_at - interval '1 hour' from jobs where id = $1", connection)
+        {
+            Parameters = { new() { Value = job.Value } },
+        };
+        return new NpgsqlCommand(sql, connection)
         {
             Parameters =
             {
                 new() { Value = job.Value }, new() { Value = afterSequence },
                 new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
+                new()
+                {
+                    Value = await since.ExecuteScalarAsync(cancellationToken) ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz,
+                },
             },
         };
+    }
 
     private static async Task HoldAsync(
         NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)

@@ -28,8 +28,11 @@ public sealed class PersistenceOptions : IValidatableObject
     [Range(1, 1000)]
     public int QueryConnections { get; set; } = 8;
 
-    /// <summary>Connections at most for checkpoints, metrics and logs. Each holds a batch of 8 MiB at most while it is stored.</summary>
-    [Range(1, 1000)]
+    /// <summary>
+    /// Connections at most for checkpoints, metrics and logs. Each holds a batch of 8 MiB at most while it is stored. Two at least: the
+    /// janitor holds one by which no other scheduler's works, and works on others.
+    /// </summary>
+    [Range(2, 1000)]
     public int BulkConnections { get; set; } = 8;
 
     /// <summary>
@@ -46,8 +49,8 @@ public sealed class PersistenceOptions : IValidatableObject
     internal string MembershipConnectionString => WithPool(MembershipConnections, "membership");
 
     /// <summary>
-    /// For the one connection on which a scheduler hears of the others' changes. It says nothing for hours, so that it is asked now and then
-    /// whether it still lives.
+    /// For the one connection on which a scheduler hears of the others' changes. It may say nothing for hours, so that it is asked now and
+    /// then whether it still lives.
     /// </summary>
     internal string ListeningConnectionString => new NpgsqlConnectionStringBuilder(WithPool(1, "changes"))
     {

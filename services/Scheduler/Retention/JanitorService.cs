@@ -34,6 +34,7 @@ internal sealed partial class JanitorService(
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The janitor could not begin, or its hold on the work was lost; the next sweep tries again")]
+    [LoggerMessage(
+        Level = LogLevel.Warning, Message = "The janitor could not begin, or its hold on the work was lost; the next sweep tries again")]
     private partial void LogFailed(Exception fault);
 }

@@ -33,7 +33,7 @@ internal sealed class Leftovers(
     }
 
     /// <summary>
-    /// Lines are taken from a job's last attempt even when it is over, and by its cursor those that come twice are known: for as long as the
+    /// Lines are taken from a job's last attempt even when it is over, and its cursor tells which of them come twice: for as long as the
     /// lines themselves are kept.
     /// </summary>
     private Task<long> RemoveLogCursorsAsync(CancellationToken cancellationToken)

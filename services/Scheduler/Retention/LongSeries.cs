@@ -4,7 +4,7 @@ using Cluster.Scheduler.Runs;
 
 namespace Cluster.Scheduler.Retention;
 
-/// <summary>Takes the points of long series into their stored curves, so that who looks at one reads no more than the newest points.</summary>
+/// <summary>Takes the points of long series into their stored curves: who looks at one then reads the newest points alone.</summary>
 internal sealed class LongSeries([FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, CurveStore curves, TimeProvider time)
 {
     // What a reader of the job's curves reads beside them: some ten milliseconds' worth.

@@ -6,8 +6,8 @@ namespace Cluster.Scheduler.Retention;
 
 /// <summary>Takes away finished jobs that are old, with all that is theirs, and before that their events.</summary>
 /// <remarks>
-/// A job goes in one transaction with all that names it, and a note of it stays (<c>removed_jobs</c>). By that the masses that no foreign key
-/// ties to it, its metrics, log lines and chunks, go a batch at a time, also where a sweep does not live to end.
+/// A job goes in one transaction with all that names it, and a note of it stays (<c>removed_jobs</c>). By that the masses that no foreign
+/// key ties to it, its metrics, log lines and chunks, go a batch at a time, also where a sweep does not live to end.
 /// </remarks>
 internal sealed class OldJobs(
     [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IOptions<RetentionOptions> options, TimeProvider time)
@@ -47,7 +47,8 @@ internal sealed class OldJobs(
     private Task<long> RemoveExperimentsAsync(DateTimeOffset submittedBefore, CancellationToken cancellationToken) => database.DeleteAsync(
         """
         delete from experiments where id in (
-            select id from experiments e where created_at < $1 and not exists (select 1 from jobs j where j.experiment_id = e.id) limit 1000)
+            select id from experiments e where created_at < $1 and not exists (select 1 from jobs j where j.experiment_id = e.id)
+            limit 1000)
         """, [submittedBefore], cancellationToken);
 
     private async Task<long> RemoveJobsAsync(DateTimeOffset finishedBefore, CancellationToken cancellationToken)

@@ -117,6 +117,7 @@ internal sealed partial class TimePartitions(
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "Rows of {Table} came before there was a partition for them and lie in {Table}_default; do the schedulers' clocks agree?")]
+        Message = "Rows of {Table} came before there was a partition for them and lie in {Table}_default; "
+            + "set the schedulers' clocks right, or find out why the janitor made none")]
     private partial void LogAstray(string table);
 }

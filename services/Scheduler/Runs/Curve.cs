@@ -18,7 +18,7 @@ public sealed class Curve(int maxPoints, int shift = 0)
 
     private const int PointsOfABucket = 6;
 
-    private SortedDictionary<long, Bucket> _buckets = [];
+    private Dictionary<long, Bucket> _buckets = [];
 
     // Of the buckets that have changed since they were taken.
     private long _firstChanged = long.MaxValue;
@@ -29,7 +29,7 @@ public sealed class Curve(int maxPoints, int shift = 0)
     public int Shift { get; private set; } = shift;
 
     /// <summary>In ascending x.</summary>
-    public IEnumerable<CurvePoint> Points => _buckets.Values.SelectMany(bucket => bucket.Points());
+    public IEnumerable<CurvePoint> Points => PointsOf(_buckets);
 
     public void Add(CurvePoint point)
     {
@@ -48,8 +48,7 @@ public sealed class Curve(int maxPoints, int shift = 0)
         if (_firstChanged > _lastChanged)
             return null;
         var changed = _buckets.Where(bucket => _hasWidened || (bucket.Key >= _firstChanged && bucket.Key <= _lastChanged));
-        var points = changed.SelectMany(bucket => bucket.Value.Points()).ToList();
-        var change = new CurveChange(points, (_hasWidened, Shift) switch
+        var change = new CurveChange([.. PointsOf(changed)], (_hasWidened, Shift) switch
         {
             (true, _) => XRange.All,
             (false, 0) => null,
@@ -61,7 +60,7 @@ public sealed class Curve(int maxPoints, int shift = 0)
 
     private void Widen()
     {
-        var wider = new SortedDictionary<long, Bucket>();
+        var wider = new Dictionary<long, Bucket>();
         foreach (var (index, bucket) in _buckets)
         {
             if (wider.TryGetValue(index >> 1, out var begun))
@@ -73,6 +72,9 @@ public sealed class Curve(int maxPoints, int shift = 0)
         (_buckets, Shift, _hasWidened) = (wider, Shift + 1, true);
         (_firstChanged, _lastChanged) = (_firstChanged >> 1, _lastChanged >> 1);
     }
+
+    private static IEnumerable<CurvePoint> PointsOf(IEnumerable<KeyValuePair<long, Bucket>> buckets) =>
+        buckets.OrderBy(bucket => bucket.Key).SelectMany(bucket => bucket.Value.Points());
 
     /// <summary>Of equal values the first is kept, so that the order in which points come does not matter.</summary>
     private sealed class Bucket
@@ -101,14 +103,29 @@ public sealed class Curve(int maxPoints, int shift = 0)
 
         public void Add(Bucket other)
         {
-            foreach (var point in other.Points())
-                Add(point);
+            foreach (var kept in other.Kept())
+            {
+                if (kept is { } point)
+                    Add(point);
+            }
         }
 
         /// <summary>In ascending x, each once.</summary>
-        public IEnumerable<CurvePoint> Points() =>
-            new[] { _lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last }
-                .OfType<CurvePoint>().Distinct().OrderBy(point => point.X);
+        public List<CurvePoint> Points()
+        {
+            var points = new List<CurvePoint>(PointsOfABucket);
+            foreach (var kept in Kept())
+            {
+                if (kept is { } point && !points.Contains(point))
+                    points.Add(point);
+            }
+
+            points.Sort((a, b) => a.X.CompareTo(b.X));
+            return points;
+        }
+
+        // The last one last: at the same x it is the one that counts, also in another bucket.
+        private CurvePoint?[] Kept() => [_lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last];
 
         private void AddFinite(CurvePoint point)
         {

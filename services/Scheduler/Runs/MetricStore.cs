@@ -32,7 +32,8 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
     {
         if (await ExtentAsync(job, cancellationToken) is not { } extent)
             yield break;
-        var newest = await OneAsync($"select max(cursor) from metrics where {MetricExtent.Rows}", extent.Parameters(), cancellationToken) ?? 0;
+        const string Newest = $"select max(cursor) from metrics where {MetricExtent.Rows}";
+        var newest = await OneAsync(Newest, extent.Parameters(), cancellationToken) ?? 0;
         var pages = afterCursor == 0
             ? HistoryAsync(extent, newest, names, afterStep, cancellationToken)
             : ArrivalsAsync(extent, newest, names, afterCursor, cancellationToken);
@@ -182,7 +183,8 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
     {
         await AdvisoryLocks.LockMetricsAsync(connection, credential.Job, cancellationToken);
         await using var copy = await connection.BeginBinaryImportAsync(
-            "copy metrics (job_id, attempt, rank, name, step, epoch, time, value, stored_at) from stdin (format binary)", cancellationToken);
+            "copy metrics (job_id, attempt, rank, name, step, epoch, time, value, stored_at) from stdin (format binary)",
+            cancellationToken);
         foreach (var point in points)
         {
             await copy.StartRowAsync(cancellationToken);

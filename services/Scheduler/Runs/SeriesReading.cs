@@ -21,8 +21,8 @@ internal sealed class SeriesReading(string name, RolledSeries? rolled, int maxPo
     public void ReadFrom(long step) => Since = Math.Min(Since, step >> Curve.Shift << Curve.Shift);
 
     /// <summary>
-    /// An attempt has gone back to this step since it was stored. If points were taken back by that, the series may be so short now that its
-    /// buckets are narrower.
+    /// An attempt has gone back to this step since it was stored. If points were taken back by that, the series may be so short now that
+    /// its buckets are narrower.
     /// </summary>
     public void TakeBack(long? step)
     {

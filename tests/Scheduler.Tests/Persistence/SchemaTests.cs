@@ -99,10 +99,10 @@ public sealed class SchemaTests(PostgresServer postgres)
         await MigrateToAsync(source, 9);
         var (job, forgotten) = (Guid.NewGuid(), Guid.NewGuid());
         await ExecuteAsync(source, $"""
-            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state, reason,
-                version, last_event, attempt, restarts, launch_failures, avoid_nodes, created_at)
-            values ('{job}', 'alice', 'request', 'job', 'default', 0, '{JsonColumn.Write(JobSpecBuilder.AJob().Build())}', true, '', '', 'Failed',
-                '', 1, 1, 2, 0, 0, array[]::uuid[], now() - interval '30 days');
+            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state,
+                reason, version, last_event, attempt, restarts, launch_failures, avoid_nodes, created_at)
+            values ('{job}', 'alice', 'request', 'job', 'default', 0, '{JsonColumn.Write(JobSpecBuilder.AJob().Build())}', true, '', '',
+                'Failed', '', 1, 1, 2, 0, 0, array[]::uuid[], now() - interval '30 days');
             insert into attempts (job_id, number, secret_hash, state, world_size, resume_step, created_at, ended_at, reason, launch_failed)
             select '{job}', number, '', 'Ended', 1, 40 * (number - 1), now(), now(), '', false from generate_series(1, 2) number;
             insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
@@ -132,7 +132,8 @@ public sealed class SchemaTests(PostgresServer postgres)
             (await TestDatabase.CountAsync(cluster, table)).ShouldBe(0, table);
         (await TestDatabase.CountAsync(cluster, "(select distinct tableoid from metrics) used")).ShouldBeGreaterThan(2);
         // What comes is after what was there.
-        (await TestDatabase.CountAsync(cluster, "(select nextval('metrics_cursor') > max(cursor) as ok from metrics) new where ok")).ShouldBe(1);
+        const string Later = "(select nextval('metrics_cursor') > max(cursor) as is_later from metrics) next where is_later";
+        (await TestDatabase.CountAsync(cluster, Later)).ShouldBe(1);
     }
 
     /// <summary>Applies the files up to one, as the program did that knew no more of them.</summary>
@@ -141,9 +142,11 @@ public sealed class SchemaTests(PostgresServer postgres)
         await ExecuteAsync(
             source, "create table schema_version (version integer primary key, name text not null, applied_at timestamptz not null)");
         var assembly = typeof(Migrator).Assembly;
-        foreach (var resource in assembly.GetManifestResourceNames().Where(name => name.Contains(".Migrations.")).Order(StringComparer.Ordinal))
+        const string Folder = ".Migrations.";
+        var resources = assembly.GetManifestResourceNames().Where(name => name.Contains(Folder, StringComparison.Ordinal));
+        foreach (var resource in resources.Order(StringComparer.Ordinal))
         {
-            var file = resource[(resource.IndexOf(".Migrations.", StringComparison.Ordinal) + ".Migrations.".Length)..];
+            var file = resource[(resource.IndexOf(Folder, StringComparison.Ordinal) + Folder.Length)..];
             var number = int.Parse(file[..4]);
             if (number > version)
                 break;

@@ -115,7 +115,8 @@ public sealed class OldJobTests(PostgresServer postgres)
         await cluster.RunAsync(job);
         var credential = cluster.Credential(job, 1);
         await cluster.Get<AttemptReports>().ReportAsync(
-            credential, new ReportRequest { Sequence = 2, Points = { new MetricPoint { Name = "train/loss", Step = 1, Value = 1 } } }, Token);
+            credential, new ReportRequest { Sequence = 2, Points = { new MetricPoint { Name = "train/loss", Step = 1, Value = 1 } } },
+            Token);
         await cluster.Get<LogStore>().AppendAsync(node.Id, job, 1, 1, [new LogLine { Text = "line" }], Token);
         await cluster.Get<ChunkStore>().PutAsync(credential, Chunks.Stream(Chunks.Of(1)), Token);
         await cluster.Get<CheckpointStore>().CommitAsync(

@@ -153,7 +153,8 @@ public sealed class TimePartitionTests(PostgresServer postgres)
         return TestDatabase.ExecuteAsync(cluster, $"""
             insert into metrics (job_id, attempt, rank, name, step, epoch, time, value, stored_at)
             values ('{job}', 1, 0, 'train/loss', {number}, 1, '{now}', '{value ?? $"{number}"}', '{now}');
-            insert into logs (job_id, time, attempt, rank, stream, text, stored_at) values ('{job}', '{now}', 1, 0, 'Stdout', '{line}', '{now}');
+            insert into logs (job_id, time, attempt, rank, stream, text, stored_at)
+            values ('{job}', '{now}', 1, 0, 'Stdout', '{line}', '{now}');
             insert into log_sizes as s values ('{job}', {line.Length + LogRetention.LineOverhead})
             on conflict (job_id) do update set bytes = s.bytes + excluded.bytes
             """);

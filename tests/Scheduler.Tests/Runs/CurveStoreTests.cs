@@ -15,7 +15,7 @@ public sealed class CurveStoreTests(PostgresServer postgres)
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     /// <summary>
-    /// Whatever came in whatever order, was taken back or repeated, and whenever it was rolled up: a curve is made of the points that count.
+    /// Whatever came in whatever order, was taken back or repeated, and whenever it was rolled up: the points that count make the curve.
     /// </summary>
     [Fact]
     public async Task Curve_OfAnyHistory_IsTheOneThatAllOfItsPointsMake()
@@ -106,8 +106,8 @@ public sealed class CurveStoreTests(PostgresServer postgres)
                     points.MaxBy(point => point.X),
                     finite.Count == 0 ? null : finite.First(point => point.Y == finite.Min(p => p.Y)),
                     finite.Count == 0 ? null : finite.First(point => point.Y == finite.Max(p => p.Y)),
-                    .. new[] { double.NaN, double.PositiveInfinity, double.NegativeInfinity }.Select(odd =>
-                        points.Where(point => point.Y.Equals(odd)).OrderBy(point => point.X).Select(point => (CurvePoint?)point).FirstOrDefault()),
+                    .. points.Where(point => !double.IsFinite(point.Y)).GroupBy(point => point.Y)
+                        .Select(same => (CurvePoint?)same.MinBy(point => point.X)),
                 ];
                 return kept.OfType<CurvePoint>().DistinctBy(point => point.X).OrderBy(point => point.X);
             });
@@ -134,7 +134,7 @@ public sealed class CurveStoreTests(PostgresServer postgres)
             _written.AddRange(points.Select(point => (name, _resumes.Count, rank, point)));
             var rows = points.Select(point => string.Create(
                 CultureInfo.InvariantCulture,
-                $"('{job}', {_resumes.Count}, {rank}, '{name}', {point.X}, {point.Epoch}, '{point.Time:o}', '{point.Y}', '{point.Time:o}')"));
+                $"('{job}', {point.Attempt}, {rank}, '{name}', {point.X}, {point.Epoch}, now(), '{point.Y}', '{point.Time:o}')"));
             await TestDatabase.ExecuteAsync(
                 cluster,
                 "insert into metrics (job_id, attempt, rank, name, step, epoch, time, value, stored_at) values " + string.Join(", ", rows));

@@ -73,7 +73,8 @@ where parent.relname in ('metrics', 'logs') and parent.relnamespace = current_sc
 
 -- A row was stored while its job was there, whatever the clock of the trainer said.
 select add_time_partitions(
-    parent, coalesce((select min(created_at) from jobs), now()), now() + interval '14 days', 7) from unnest(array['metrics', 'logs']) parent;
+    parent, coalesce((select min(created_at) from jobs), now()), now() + interval '14 days', 7)
+from unnest(array['metrics', 'logs']) parent;
 insert into metrics
 select m.job_id, m.attempt, m.rank, m.name, m.step, m.epoch, m.time, m.value, m.cursor,
     least(greatest(m.time, j.created_at), coalesce(j.finished_at, now()))
@@ -99,8 +100,8 @@ create table metric_rollups (
     attempt integer not null
 );
 
--- A series' points in ascending steps, some hundred in a row. Of each 2^shift steps, from a multiple of that, they are the last, the lowest,
--- the highest, and the first of each kind that is not finite.
+-- A series' points in ascending steps, some hundred in a row. Of each 2^shift steps, from a multiple of that, they are the last, the
+-- lowest, the highest, and the first of each kind that is not finite.
 create table metric_rollup_parts (
     job_id     uuid               not null references metric_rollups on delete cascade,
     name       text               not null,

@@ -11,6 +11,7 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Telemetry;
@@ -62,6 +63,7 @@ internal static class Program
         builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddDashboard();
         builder.Services.AddProbes();

@@ -12,12 +12,15 @@ internal sealed class JobWatch(ClusterConnection connection, TimeProvider time, 
     public async IAsyncEnumerable<WatchJobResponse> MessagesAsync(
         string jobId, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var request = new WatchJobRequest { JobId = jobId };
+        var request = new WatchJobRequest { JobId = jobId, Brief = true };
+        Job? last = null;
         var messages = new PatientStream(time, remark).MessagesAsync(
             () => connection.Jobs.WatchJob(request, connection.Stream(cancellationToken)),
             IsLast, "the job goes on", cancellationToken);
         await foreach (var message in messages)
         {
+            BriefJob.Complete(message.Job, last);
+            last = message.Job;
             yield return message;
             // A reconnected watch begins behind what has been seen.
             request.JobId = message.Job.Id;

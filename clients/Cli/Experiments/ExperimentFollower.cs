@@ -23,8 +23,9 @@ internal sealed class ExperimentFollower(VerbContext context)
         {
             var messages = new PatientStream(context.Host.Time, context.Output.RemarkAsync).MessagesAsync(
                 () => context.Connection.Experiments.WatchExperiment(
-                    new WatchExperimentRequest { ExperimentId = id }, context.Connection.Stream(cancellationToken)),
+                    new WatchExperimentRequest { ExperimentId = id, Brief = true }, context.Connection.Stream(cancellationToken)),
                 HasAll, "the jobs go on", cancellationToken);
+            messages = messages.Select(Complete);
             if (context.Output.IsTerminal)
                 await ShowLiveAsync(messages);
             else
@@ -82,6 +83,13 @@ internal sealed class ExperimentFollower(VerbContext context)
     /// <summary>A new state, or a new epoch; steps within one are not told line by line.</summary>
     private bool IsNews(Job job) =>
         !_jobs.TryGetValue(job.Id, out var before) || before.State != job.State || before.Progress?.Epoch != job.Progress?.Epoch;
+
+    private WatchExperimentResponse Complete(WatchExperimentResponse message)
+    {
+        foreach (var job in message.Jobs)
+            BriefJob.Complete(job, _jobs.GetValueOrDefault(job.Id));
+        return message;
+    }
 
     private void Take(WatchExperimentResponse message)
     {

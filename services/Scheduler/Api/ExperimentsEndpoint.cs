@@ -95,7 +95,7 @@ internal sealed class ExperimentsEndpoint(
         WatchExperimentRequest request, IServerStreamWriter<WatchExperimentResponse> responseStream, ServerCallContext context)
     {
         var id = await lookup.FindAsync(request.ExperimentId, context.CancellationToken);
-        await foreach (var update in watch.UpdatesAsync(id, context.CancellationToken))
+        await foreach (var update in watch.UpdatesAsync(id, request.Brief, context.CancellationToken))
         {
             await responseStream.WriteAsync(update, context.CancellationToken);
         }

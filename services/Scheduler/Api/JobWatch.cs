@@ -11,17 +11,16 @@ namespace Cluster.Scheduler.Api;
 /// <summary>
 /// A job as it goes on: events, progress, metrics and log lines, each read from Postgres when the feed says that there is more.
 /// </summary>
-public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs, JobFeed feed)
+public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore curves, LogStore logs, JobFeed feed)
 {
-    // The feed tells of changes made in this process; those of another scheduler are seen this much later.
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
     private const int LinesPerMessage = 500;
 
     /// <summary>The job now, then with each event and progress; ends after the final state's event.</summary>
+    /// <param name="brief">After the first time as <see cref="BriefJob"/>.</param>
     public async IAsyncEnumerable<WatchJobResponse> UpdatesAsync(
-        JobId id, long afterSequence, [EnumeratorCancellation] CancellationToken cancellationToken)
+        JobId id, long afterSequence, bool brief, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.Subscribe(id);
+        using var subscription = feed.Subscribe(id, JobChange.State | JobChange.Queue | JobChange.Progress);
         Job? sent = null;
         while (true)
         {
@@ -31,48 +30,61 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
             foreach (var change in events)
             {
                 afterSequence = change.Sequence;
-                yield return new WatchJobResponse { Job = job, Event = change };
+                yield return new WatchJobResponse { Job = Shown(), Event = change };
+                sent = job;
             }
 
             if (events.Count == 0 && !job.Equals(sent))
-                yield return new WatchJobResponse { Job = job };
+                yield return new WatchJobResponse { Job = Shown() };
             sent = job;
             if (job.State.IsFinal())
                 yield break;
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
+
+            Job Shown() => brief ? BriefJob.Of(job, sent) : job;
         }
     }
 
-    /// <summary>The job now and at each change, however small; ends once it is final: what its trainers sent is all there then.</summary>
+    /// <summary>The job now, at each event and with new metrics; ends once it is final: what its trainers sent is all there then.</summary>
     public async IAsyncEnumerable<Job> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.Subscribe(id);
+        using var subscription = feed.Subscribe(id, JobChange.State | JobChange.Metrics);
         while (true)
         {
             var job = await GetAsync(id, cancellationToken);
             yield return job;
             if (job.State.IsFinal())
                 yield break;
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
         }
     }
 
     /// <summary>
     /// Batches of metric points in ascending step order per series; with <paramref name="follow"/>, until the job is final.
     /// </summary>
+    /// <param name="maxPoints">At most so many of each series at first; 0: all.</param>
     public async IAsyncEnumerable<IReadOnlyList<MetricPoint>> MetricsAsync(
-        JobId id, IReadOnlyCollection<string> names, long afterStep, bool follow,
+        JobId id, IReadOnlyCollection<string> names, long afterStep, int maxPoints, bool follow,
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var cursor = 0L;
         // The job is asked for before the points are read.
         await foreach (var _ in JobAsync(id, cancellationToken))
         {
-            await foreach (var page in metrics.ReadAsync(id, names, afterStep, cursor, cancellationToken))
+            if (cursor == 0 && maxPoints > 0)
             {
-                cursor = page.Cursor;
-                if (page.Points.Count > 0)
-                    yield return page.Points;
+                (var series, cursor) = await curves.ReadAsync(id, names, maxPoints, cancellationToken);
+                foreach (var (name, curve) in series.OrderBy(s => s.Key, StringComparer.Ordinal))
+                    yield return [.. curve.Points.Where(point => point.X > afterStep).Select(point => MetricStore.ToMessage(name, point))];
+            }
+            else
+            {
+                await foreach (var page in metrics.ReadAsync(id, names, afterStep, cursor, cancellationToken))
+                {
+                    cursor = page.Cursor;
+                    if (page.Points.Count > 0)
+                        yield return page.Points;
+                }
             }
 
             if (!follow)
@@ -88,7 +100,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
     public async IAsyncEnumerable<IReadOnlyList<LogLine>> LogsAsync(
         JobId id, long afterSequence, int? rank, int tail, bool follow, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.Subscribe(id);
+        using var subscription = feed.Subscribe(id, JobChange.State | JobChange.Logs);
         if (tail > 0)
             afterSequence = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
         var hasBegun = !follow;
@@ -108,7 +120,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, LogStore logs
             hasBegun = true;
             if (last)
                 yield break;
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
         }
     }
 

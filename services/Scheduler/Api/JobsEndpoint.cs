@@ -89,7 +89,7 @@ internal sealed class JobsEndpoint(
         WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
     {
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
-        await foreach (var update in watch.UpdatesAsync(id, request.AfterSequence, context.CancellationToken))
+        await foreach (var update in watch.UpdatesAsync(id, request.AfterSequence, request.Brief, context.CancellationToken))
         {
             await responseStream.WriteAsync(update, context.CancellationToken);
         }

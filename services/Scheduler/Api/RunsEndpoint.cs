@@ -34,8 +34,13 @@ public sealed class RunsEndpoint(
     {
         foreach (var name in request.Names)
             RequestText.Check("names", name, longest: 200);
+        if (request.MaxPoints is not (0 or (>= Curve.FewestPoints and <= CurveStore.MostPoints)))
+            throw new InvalidRequestException(
+                $"max_points is {request.MaxPoints}; give {Curve.FewestPoints} to {CurveStore.MostPoints}, or 0 for all points");
         var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
-        await foreach (var points in watch.MetricsAsync(id, request.Names, request.AfterStep, request.Follow, context.CancellationToken))
+        var batches = watch.MetricsAsync(
+            id, request.Names, request.AfterStep, request.MaxPoints, request.Follow, context.CancellationToken);
+        await foreach (var points in batches)
         {
             foreach (var batch in points.InMessages())
             {

@@ -1,48 +1,68 @@
-using System.Collections.Concurrent;
-using System.Threading.Channels;
 using Cluster.Contracts;
 
 namespace Cluster.Scheduler.Changes;
 
 /// <summary>
-/// Tells watchers in this process that something about a job is new in Postgres: an event, progress, metrics, log lines, a rendezvous.
-/// It carries no content; who is told reads on from where it was.
+/// Tells watchers that something about a job is new in Postgres. It carries no content; who is told reads on from where it was.
 /// </summary>
-/// <remarks>Where several schedulers run, a change made by another one is seen at the watcher's next poll.</remarks>
+/// <remarks>
+/// Watchers in this process are told at once, those of other schedulers through <see cref="JobFeedRelay"/>. What a scheduler does not live
+/// to pass on, and what is said while a connection is down, is made good by the watchers' own rare looks (<see cref="Poll"/>).
+/// </remarks>
 public sealed class JobFeed(TimeProvider time)
 {
-    private readonly ConcurrentDictionary<JobFeedSubscription, JobId?> _subscriptions = new();
-    private volatile bool _closed;
+    /// <summary>How long a watcher waits before it looks by itself: a safety net, and not how changes are found.</summary>
+    public static readonly TimeSpan Poll = TimeSpan.FromSeconds(15);
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<JobId, HashSet<JobFeedSubscription>> _byJob = [];
+    private readonly HashSet<JobFeedSubscription> _ofAll = [];
+    private bool _closed;
+
+    /// <summary>What is still to be told to other schedulers.</summary>
+    internal JobChangeOutbox Outbox { get; } = new(time);
 
     /// <summary>How many watch now, so that tests can tell that an abandoned call left nothing behind.</summary>
-    internal int Subscriptions => _subscriptions.Count;
-
-    /// <summary>Called after the commit.</summary>
-    public void Publish(JobId job)
+    internal int Subscriptions
     {
-        foreach (var (subscription, wanted) in _subscriptions)
+        get
         {
-            if (wanted is null || wanted == job)
-                subscription.Signal();
+            lock (_gate)
+                return _ofAll.Count + _byJob.Values.Sum(watchers => watchers.Count);
         }
     }
 
-    /// <inheritdoc cref="Publish(JobId)"/>
-    /// <param name="which">The jobs of which something is new; asked about those only that are watched.</param>
-    public void Publish(Func<JobId, bool> which)
+    /// <summary>Called after the commit.</summary>
+    public void Publish(JobId job, JobChange what = JobChange.State)
     {
-        foreach (var (subscription, wanted) in _subscriptions)
+        Deliver(job, what);
+        Outbox.Add(job, what);
+    }
+
+    /// <summary>Called when it has been written anew why jobs wait.</summary>
+    /// <param name="which">The jobs of which the reason has changed; asked about those only that are watched here.</param>
+    public void PublishReasons(Func<JobId, bool> which)
+    {
+        lock (_gate)
         {
-            if (wanted is not { } job || which(job))
-                subscription.Signal();
+            foreach (var (job, watchers) in _byJob)
+            {
+                if (which(job))
+                    Signal(watchers, JobChange.Queue);
+            }
+
+            Signal(_ofAll, JobChange.Queue);
         }
+
+        // Who watches elsewhere is known there alone.
+        Outbox.Add(null, JobChange.Queue);
     }
 
     /// <summary>Subscribe first, then read, then wait: so nothing falls between.</summary>
-    public JobFeedSubscription Subscribe(JobId job) => Add(job);
+    public JobFeedSubscription Subscribe(JobId job, JobChange what) => Add(job, what);
 
     /// <inheritdoc cref="Subscribe"/>
-    public JobFeedSubscription SubscribeToAll() => Add(null);
+    public JobFeedSubscription SubscribeToAll(JobChange what) => Add(null, what);
 
     /// <summary>
     /// Called when the scheduler begins to stop: every wait ends with <see cref="SchedulerStoppingException"/>. Calls that follow a job
@@ -50,61 +70,62 @@ public sealed class JobFeed(TimeProvider time)
     /// </summary>
     public void Close()
     {
-        _closed = true;
-        foreach (var subscription in _subscriptions.Keys)
-            subscription.Close();
+        lock (_gate)
+        {
+            _closed = true;
+            foreach (var subscription in _byJob.Values.SelectMany(watchers => watchers).Concat(_ofAll))
+                subscription.Close();
+        }
     }
 
-    private JobFeedSubscription Add(JobId? job)
+    /// <summary>Tells watchers in this process.</summary>
+    /// <param name="job">Null: whatever job they watch.</param>
+    internal void Deliver(JobId? job, JobChange what)
     {
-        var subscription = new JobFeedSubscription(time, s => _subscriptions.TryRemove(s, out _));
-        _subscriptions[subscription] = job;
-        // Looked at after it was added: then either this closes it or Close finds it.
-        if (_closed)
-            subscription.Close();
+        lock (_gate)
+        {
+            if (job is null)
+                Signal(_byJob.Values.SelectMany(watchers => watchers), what);
+            else if (_byJob.TryGetValue(job.Value, out var watchers))
+                Signal(watchers, what);
+            Signal(_ofAll, what);
+        }
+    }
+
+    private static void Signal(IEnumerable<JobFeedSubscription> watchers, JobChange what)
+    {
+        foreach (var watcher in watchers)
+            watcher.Signal(what);
+    }
+
+    private JobFeedSubscription Add(JobId? job, JobChange what)
+    {
+        var subscription = new JobFeedSubscription(time, what, s => Remove(job, s));
+        lock (_gate)
+        {
+            if (job is not { } id)
+                _ofAll.Add(subscription);
+            else if (_byJob.TryGetValue(id, out var watchers))
+                watchers.Add(subscription);
+            else
+                _byJob.Add(id, [subscription]);
+            if (_closed)
+                subscription.Close();
+        }
+
         return subscription;
     }
-}
 
-/// <summary>One watcher's place in the feed. Several changes between two waits count as one.</summary>
-public sealed class JobFeedSubscription : IDisposable
-{
-    private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(
-        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
-    private readonly TimeProvider _time;
-    private readonly Action<JobFeedSubscription> _remove;
-
-    internal JobFeedSubscription(TimeProvider time, Action<JobFeedSubscription> remove)
+    private void Remove(JobId? job, JobFeedSubscription subscription)
     {
-        _time = time;
-        _remove = remove;
-    }
-
-    /// <summary>Returns at the next change since the last return, or when it is time to poll anyhow.</summary>
-    /// <exception cref="SchedulerStoppingException">The feed is closed.</exception>
-    public async Task WaitAsync(TimeSpan poll, CancellationToken cancellationToken)
-    {
-        using var timeout = new CancellationTokenSource(poll, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
-        try
+        lock (_gate)
         {
-            await _signal.Reader.ReadAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
-        {
-            // Time to poll.
-        }
-        catch (ChannelClosedException)
-        {
-            throw new SchedulerStoppingException();
+            if (job is not { } id)
+                _ofAll.Remove(subscription);
+            else if (_byJob.TryGetValue(id, out var watchers) && watchers.Remove(subscription) && watchers.Count == 0)
+                _byJob.Remove(id);
         }
     }
-
-    public void Dispose() => _remove(this);
-
-    internal void Signal() => _signal.Writer.TryWrite(true);
-
-    internal void Close() => _signal.Writer.TryComplete();
 }
 
 /// <summary>

@@ -3,7 +3,6 @@ using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf;
-using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Cluster.Scheduler.Checkpoints;
@@ -13,7 +12,7 @@ namespace Cluster.Scheduler.Checkpoints;
 /// sound.
 /// </summary>
 public sealed class CheckpointImport(
-    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, ChunkStore chunks, IOptions<CheckpointOptions> options, TimeProvider time)
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, ChunkStore chunks, TimeProvider time)
 {
     /// <summary>As a trainer's chunks.</summary>
     private const int MaxChunkBytes = 1 << 20;
@@ -27,7 +26,6 @@ public sealed class CheckpointImport(
     public async Task<Guid> ImportAsync(
         string owner, ImportedFile file, IAsyncEnumerable<PutChunksRequest> content, CancellationToken cancellationToken)
     {
-        await CleanUpAsync(cancellationToken);
         var id = Guid.CreateVersion7(time.GetUtcNow());
         var stored = new CheckpointFile { Name = CheckpointLayout.ModelFile };
         var beginning = new MemoryStream();
@@ -160,18 +158,4 @@ public sealed class CheckpointImport(
         await using var batch = new NpgsqlBatch(connection) { BatchCommands = { CheckpointSql.DeleteOrphans(holder) } };
         return await batch.ExecuteNonQueryAsync(token);
     }, CancellationToken.None);
-
-    /// <summary>Takes away what is left of imports that a scheduler did not live to end.</summary>
-    private Task<int> CleanUpAsync(CancellationToken cancellationToken) => database.RunAsync(async (connection, token) =>
-    {
-        await using var command = new NpgsqlCommand(
-            """
-            delete from checkpoint_chunks c where c.put_at < $1 and not exists (select 1 from jobs j where j.id = c.holder)
-                and not exists (select 1 from checkpoint_chunk_refs r where r.holder = c.holder and r.sha256 = c.sha256)
-            """, connection)
-        {
-            Parameters = { new() { Value = time.GetUtcNow() - options.Value.OrphanAge } },
-        };
-        return await command.ExecuteNonQueryAsync(token);
-    }, cancellationToken);
 }

@@ -9,6 +9,15 @@ namespace Cluster.Scheduler.Checkpoints;
 public sealed class CheckpointRetention(
     [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IOptions<CheckpointOptions> options, TimeProvider time)
 {
+    // Of a mebibyte each, as trainers cut them.
+    private const int ChunksAtOnce = 100;
+
+    private const string IsOrphan =
+        """
+        c.put_at < $1 and not exists (select 1 from checkpoint_chunk_refs r where r.holder = c.holder and r.sha256 = c.sha256)
+            and not exists (select 1 from checkpoint_parts p where p.job_id = c.holder)
+        """;
+
     /// <summary>Applies the job's keep_latest and keep_best. What an unfinished job begins with stays, whatever they say.</summary>
     public Task ApplyAsync(JobId job, CancellationToken cancellationToken) =>
         database.TransactAsync(async (connection, token) =>
@@ -76,6 +85,57 @@ public sealed class CheckpointRetention(
                 },
             };
             return await batch.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
+
+    /// <summary>
+    /// Takes away the chunks that nothing names: of uploads whose trainer, client or scheduler did not live to end them. Those of a job of
+    /// which some ranks have posted their parts of a checkpoint are left alone until the others have.
+    /// </summary>
+    /// <returns>How many.</returns>
+    internal async Task<long> SweepOrphansAsync(CancellationToken cancellationToken)
+    {
+        var before = time.GetUtcNow() - options.Value.OrphanAge;
+        var removed = 0L;
+        foreach (var holder in await HoldersOfOrphansAsync(before, cancellationToken))
+        {
+            int some;
+            do
+            {
+                some = await database.TransactAsync(async (connection, token) =>
+                {
+                    // A commit holds it too, and looks for its chunks only then.
+                    await AdvisoryLocks.LockCheckpointsAsync(connection, holder, token);
+                    await using var command = new NpgsqlCommand(
+                        $"""
+                        delete from checkpoint_chunks where holder = $2 and put_at < $1 and sha256 in (
+                            select sha256 from checkpoint_chunks c where {IsOrphan} and c.holder = $2 limit {ChunksAtOnce})
+                        """, connection)
+                    {
+                        Parameters = { new() { Value = before }, new() { Value = holder } },
+                    };
+                    return await command.ExecuteNonQueryAsync(token);
+                }, cancellationToken);
+                removed += some;
+            }
+            while (some > 0);
+        }
+
+        return removed;
+    }
+
+    private Task<List<Guid>> HoldersOfOrphansAsync(DateTimeOffset before, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                $"select distinct c.holder from checkpoint_chunks c where {IsOrphan}", connection)
+            {
+                Parameters = { new() { Value = before } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            var holders = new List<Guid>();
+            while (await reader.ReadAsync(token))
+                holders.Add(reader.GetGuid(0));
+            return holders;
         }, cancellationToken);
 
     private static NpgsqlBatchCommand DeleteOfJob(string sql, JobId job) => new(sql) { Parameters = { new() { Value = job.Value } } };

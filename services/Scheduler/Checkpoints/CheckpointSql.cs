@@ -76,6 +76,18 @@ internal static class CheckpointSql
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>How many parts are in: all but the last are told by this, without a look at the others' manifests.</summary>
+    public static async Task<long> CountPartsAsync(
+        NpgsqlConnection connection, AttemptCredential credential, long step, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            "select count(*) from checkpoint_parts where job_id = $1 and attempt = $2 and step = $3", connection)
+        {
+            Parameters = { new() { Value = credential.Job.Value }, new() { Value = credential.Attempt }, new() { Value = step } },
+        };
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
     /// <summary>In rank order.</summary>
     public static async Task<List<CheckpointManifest>> ReadPartsAsync(
         NpgsqlConnection connection, AttemptCredential credential, long step, CancellationToken cancellationToken)

@@ -11,8 +11,6 @@ namespace Cluster.Scheduler.Checkpoints;
 /// <summary>Checkpoints: nobody sees one before all of its parts, and all chunks that they name, are stored.</summary>
 public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetention retention, JobFeed feed, TimeProvider time)
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
-
     /// <summary>
     /// Posts a rank's part, and waits until the parts of all ranks that have one are in; whoever completes the set makes the
     /// checkpoint visible. Idempotent under (attempt, step), also after the checkpoint is whole.
@@ -26,21 +24,27 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
     public async Task<Guid> CommitAsync(
         AttemptCredential credential, CheckpointManifest part, int parts, CancellationToken cancellationToken)
     {
-        using var subscription = feed.Subscribe(credential.Job);
-        while (true)
+        // Also for the attempt's end.
+        using var subscription = feed.Subscribe(credential.Job, JobChange.Checkpoint | JobChange.State);
+        var (id, isNew) = await database.TransactAsync(
+            (connection, token) => TryCommitAsync(connection, credential, part, Math.Max(1, parts), token), cancellationToken);
+        if (isNew)
         {
-            var (id, isNew) = await database.TransactAsync(
-                (connection, token) => TryCommitAsync(connection, credential, part, Math.Max(1, parts), token), cancellationToken);
-            if (isNew)
-            {
-                feed.Publish(credential.Job);
-                await retention.ApplyAsync(credential.Job, cancellationToken);
-            }
-
-            if (id is { } committed)
-                return committed;
-            await subscription.WaitAsync(Poll, cancellationToken);
+            feed.Publish(credential.Job, JobChange.Checkpoint);
+            await retention.ApplyAsync(credential.Job, cancellationToken);
         }
+
+        while (id is null)
+        {
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
+            id = await database.TransactAsync(async (connection, token) =>
+            {
+                await AttemptFence.HoldAsync(connection, credential, token);
+                return await CheckpointSql.FindAsync(connection, credential, part.Step, token);
+            }, cancellationToken);
+        }
+
+        return id.Value;
     }
 
     /// <summary>The manifest of one of the job's checkpoints, or of the one that it begins with.</summary>
@@ -69,9 +73,9 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
         if (await CheckpointSql.FindAsync(connection, credential, part.Step, cancellationToken) is { } existing)
             return (existing, false);
         await CheckpointSql.PutPartAsync(connection, credential, part, parts, cancellationToken);
-        var received = await CheckpointSql.ReadPartsAsync(connection, credential, part.Step, cancellationToken);
-        if (received.Count < parts)
+        if (await CheckpointSql.CountPartsAsync(connection, credential, part.Step, cancellationToken) < parts)
             return (null, false);
+        var received = await CheckpointSql.ReadPartsAsync(connection, credential, part.Step, cancellationToken);
         var manifest = ManifestMerge.Merge(received);
         await CheckpointSql.RequireChunksAsync(connection, credential.Job.Value, manifest, cancellationToken);
         var id = Guid.CreateVersion7(time.GetUtcNow());

@@ -1,10 +1,12 @@
+using Cluster.Scheduler.Runs;
+
 namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>A series by epoch: the mean of each one's points, which is not finite where one of them is not.</summary>
-/// <param name="buckets">As in <see cref="Curve"/>.</param>
-public sealed class EpochMeans(int buckets)
+/// <param name="maxPoints">As in <see cref="Curve"/>.</param>
+public sealed class EpochMeans(int maxPoints)
 {
-    private readonly Curve _ended = new(buckets);
+    private readonly Curve _ended = new(maxPoints);
     private int _epoch;
     private double _sum;
     private long _count;

@@ -10,11 +10,11 @@ using Google.Protobuf;
 namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>What an experiment's page shows, as server-sent events.</summary>
-public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics)
+public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics, CurveStore curveStore)
 {
     // Of all jobs together for one quantity: what a browser draws without a stutter, and of a single job more than a chart is wide.
-    private const int Buckets = 8000;
-    private const int MostBucketsOfAJob = 800;
+    private const int MostPoints = 24_000;
+    private const int MostPointsOfAJob = 2_400;
 
     private static readonly string[] Series =
     [
@@ -29,7 +29,7 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
         ExperimentId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var curves = new Dictionary<string, JobCurves>();
-        await using var updates = watch.UpdatesAsync(id, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        await using var updates = watch.UpdatesAsync(id, brief: false, cancellationToken).GetAsyncEnumerator(cancellationToken);
         while (await NextAsync(updates) is { } update)
         {
             if (update.IsStopping)
@@ -40,12 +40,13 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
                 Jobs = { update.Message.Jobs.Select(JobSummary.Of) },
             };
             yield return new SseItem<string>(JsonFormatter.Default.Format(shown), "experiment");
-            var buckets = Math.Min(Buckets / update.Message.Experiment.States.Sum(count => count.Jobs), MostBucketsOfAJob);
+            var maxPoints = Math.Clamp(
+                MostPoints / update.Message.Experiment.States.Sum(count => count.Jobs), Curve.FewestPoints, MostPointsOfAJob);
             // A job's progress changes with every report of its trainers, so a job that has not changed has no new points.
             foreach (var job in update.Message.Jobs)
             {
                 if (!curves.TryGetValue(job.Id, out var jobCurves))
-                    curves.Add(job.Id, jobCurves = new JobCurves(metrics, Series, buckets, ofSeveral: true));
+                    curves.Add(job.Id, jobCurves = new JobCurves(metrics, curveStore, Series, maxPoints, ofSeveral: true));
                 await foreach (var item in jobCurves.ReadAsync(job, cancellationToken))
                     yield return item;
             }

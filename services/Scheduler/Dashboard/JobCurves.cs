@@ -17,9 +17,10 @@ namespace Cluster.Scheduler.Dashboard;
 /// stand for: one of the two's points of a series from one x to another or without an end, or all points that there are.
 /// </remarks>
 /// <param name="names">The series that are shown.</param>
-/// <param name="buckets">As in <see cref="Curve"/>.</param>
+/// <param name="maxPoints">As in <see cref="Curve"/>.</param>
 /// <param name="ofSeveral">It is one of several jobs on its page: events name it, and it is compared by the means of epochs too.</param>
-public sealed class JobCurves(MetricStore metrics, IReadOnlyCollection<string> names, int buckets, bool ofSeveral)
+public sealed class JobCurves(
+    MetricStore metrics, CurveStore store, IReadOnlyCollection<string> names, int maxPoints, bool ofSeveral)
 {
     // A message of a few hundred kilobytes; a browser parses it without a stutter.
     private const int PointsPerMessage = 4000;
@@ -49,12 +50,7 @@ public sealed class JobCurves(MetricStore metrics, IReadOnlyCollection<string> n
         }
 
         _attempt = job.Attempt;
-        await foreach (var page in metrics.ReadAsync(JobId.Parse(job.Id), names, afterStep: 0, _cursor, cancellationToken))
-        {
-            _cursor = page.Cursor;
-            foreach (var point in page.Points)
-                Add(point);
-        }
+        await ReadOnAsync(JobId.Parse(job.Id), cancellationToken);
 
         foreach (var (name, curve) in _bySteps)
         {
@@ -67,6 +63,25 @@ public sealed class JobCurves(MetricStore metrics, IReadOnlyCollection<string> n
         {
             foreach (var item in Items(job, "epochs", name, means.TakeChange(), p => new { name, epoch = p.X, value = p.Y }))
                 yield return item;
+        }
+    }
+
+    private async Task ReadOnAsync(JobId job, CancellationToken cancellationToken)
+    {
+        // Means are of all points, so those that are shown with them are made of all points too.
+        if (_cursor == 0 && !ofSeveral)
+        {
+            (var series, _cursor) = await store.ReadAsync(job, names, maxPoints, cancellationToken);
+            foreach (var (name, curve) in series)
+                _bySteps.Add(name, curve);
+            return;
+        }
+
+        await foreach (var page in metrics.ReadAsync(job, names, afterStep: 0, _cursor, cancellationToken))
+        {
+            _cursor = page.Cursor;
+            foreach (var point in page.Points)
+                Add(point);
         }
     }
 
@@ -83,12 +98,12 @@ public sealed class JobCurves(MetricStore metrics, IReadOnlyCollection<string> n
     private void Add(MetricPoint point)
     {
         if (!_bySteps.TryGetValue(point.Name, out var curve))
-            _bySteps.Add(point.Name, curve = new Curve(buckets));
+            _bySteps.Add(point.Name, curve = new Curve(maxPoints));
         curve.Add(new CurvePoint(point.Step, point.Value, point.Epoch));
         if (!ofSeveral)
             return;
         if (!_byEpochs.TryGetValue(point.Name, out var means))
-            _byEpochs.Add(point.Name, means = new EpochMeans(buckets));
+            _byEpochs.Add(point.Name, means = new EpochMeans(maxPoints));
         means.Add(point.Epoch, point.Value);
     }
 

@@ -15,14 +15,15 @@ namespace Cluster.Scheduler.Dashboard;
 
 /// <summary>What the pages show, as server-sent events whose data are the API's messages in protobuf's JSON.</summary>
 public sealed class JobStreams(
-    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, JobWatch watch, JobFeed feed, TimeProvider time)
+    JobQueries jobs, ExperimentStore experiments, MetricStore metrics, CurveStore curveStore, JobWatch watch, JobFeed feed,
+    TimeProvider time)
 {
     private const int JobsShown = 200;
     private const int ExperimentsShown = 20;
     private const int LogLinesShown = 2000;
 
-    // A chart is no wider than so many dots.
-    private const int Buckets = 800;
+    // A chart is about 800 dots wide.
+    private const int MaxPoints = 4_800;
 
     private static readonly string[] Series =
     [
@@ -32,7 +33,6 @@ public sealed class JobStreams(
 
     // Many jobs report many times a second; a person sees no more than this.
     private static readonly TimeSpan ListInterval = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(2);
 
     private readonly Lock _gate = new();
     private Task<Listing>? _list;
@@ -43,7 +43,7 @@ public sealed class JobStreams(
     /// </summary>
     public async IAsyncEnumerable<SseItem<string>> JobsAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var subscription = feed.SubscribeToAll();
+        using var subscription = feed.SubscribeToAll(JobChange.State | JobChange.Queue | JobChange.Progress);
         Listing? sent = null;
         do
         {
@@ -60,7 +60,10 @@ public sealed class JobStreams(
         while (await WaitForChangeAsync(subscription, cancellationToken));
     }
 
-    /// <summary>Events: "job", "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will.</summary>
+    /// <summary>
+    /// Events: "job", "event" and "log" as they come, those of <see cref="JobCurves"/>, and "end" when no more will. After the first a job
+    /// comes as <see cref="BriefJob"/>.
+    /// </summary>
     public async IAsyncEnumerable<SseItem<string>> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -124,7 +127,7 @@ public sealed class JobStreams(
     {
         try
         {
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(JobFeed.Poll, cancellationToken);
             await Task.Delay(ListInterval, time, cancellationToken);
             return true;
         }
@@ -142,7 +145,7 @@ public sealed class JobStreams(
         {
             await WhenAllOrFirstFaultAsync(
                 stop,
-                WriteAllAsync(watch.UpdatesAsync(id, 0, cancellationToken), async update =>
+                WriteAllAsync(watch.UpdatesAsync(id, 0, brief: true, cancellationToken), async update =>
                 {
                     if (update.Event is not null)
                         await items.WriteAsync(Item("event", update.Event), cancellationToken);
@@ -174,7 +177,7 @@ public sealed class JobStreams(
 
     private async IAsyncEnumerable<SseItem<string>> CurvesAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var curves = new JobCurves(metrics, Series, Buckets, ofSeveral: false);
+        var curves = new JobCurves(metrics, curveStore, Series, MaxPoints, ofSeveral: false);
         await foreach (var job in watch.JobAsync(id, cancellationToken))
         {
             await foreach (var item in curves.ReadAsync(job, cancellationToken))

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
@@ -6,7 +5,7 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Logs;
 
-/// <summary>Takes away the oldest lines of logs that are too long, and all lines of those that are too old.</summary>
+/// <summary>Takes away the oldest lines of logs that are too long, and notes where lines went.</summary>
 public sealed class LogRetention(
     [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IOptions<LogOptions> options, TimeProvider time)
 {
@@ -18,18 +17,34 @@ public sealed class LogRetention(
 
     private string TooMuch => $"a job keeps {options.Value.MaxBytesPerJob} bytes of log (Logs:MaxBytesPerJob)";
 
-    private string TooOld => string.Create(
-        CultureInfo.InvariantCulture, $"a log is kept for {options.Value.KeepFor.TotalDays:0.##} days after its job's end (Logs:KeepFor)");
-
-    /// <summary>All logs: those that are too long, as after the setting was lowered, and those that are too old.</summary>
+    /// <summary>The logs that are too long although nothing is written to them, as after the setting was lowered.</summary>
     public async Task SweepAsync(CancellationToken cancellationToken)
     {
         var tooLong = "select job_id from log_sizes where bytes > $1";
         foreach (var job in await FindAsync(tooLong, options.Value.MaxBytesPerJob, cancellationToken))
             await TrimAsync(job, options.Value.MaxBytesPerJob, TooMuch, cancellationToken);
-        var tooOld = "select s.job_id from log_sizes s join jobs j on j.id = s.job_id where s.bytes > 0 and j.finished_at < $1";
-        foreach (var job in await FindAsync(tooOld, time.GetUtcNow() - options.Value.KeepFor, cancellationToken))
-            await TrimAsync(job, keptBytes: 0, TooOld, cancellationToken);
+    }
+
+    /// <summary>Notes for every log with lines in a partition that those go.</summary>
+    /// <remarks>Within the transaction that drops the partition. Nothing is written to it any more.</remarks>
+    internal static async Task NotePartitionAsync(
+        NpgsqlConnection connection, string partition, DateTimeOffset now, string because, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            $"""
+            with gone as (
+                select job_id, sum(octet_length(text) + {LineOverhead}) as bytes, count(*) as lines, max(sequence) as last
+                from {partition} group by job_id)
+            update log_sizes s set bytes = greatest(0, s.bytes - gone.bytes), lines_removed = lines_removed + gone.lines,
+                removed_through = greatest(removed_through, gone.last), removed_at = $1, removed_because = $2
+            from gone where s.job_id = gone.job_id
+            """, connection)
+        {
+            // A whole partition is read.
+            CommandTimeout = 0,
+            Parameters = { new() { Value = now }, new() { Value = because } },
+        };
+        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     /// <summary>

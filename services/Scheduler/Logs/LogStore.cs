@@ -24,7 +24,10 @@ public sealed class LogStore(
         """;
 
     private const string Lines =
-        "select sequence, time, attempt, rank, stream, text from logs where job_id = $1 and sequence > $2 and ($3 is null or rank = $3)";
+        """
+        select sequence, time, attempt, rank, stream, text from logs
+        where job_id = $1 and sequence > $2 and ($3 is null or rank = $3) and stored_at >= $5
+        """;
 
     /// <summary>Appends a batch of an agent's lines; lines that were stored before are left out.</summary>
     /// <remarks>
@@ -46,7 +49,7 @@ public sealed class LogStore(
             return skip < lines.Count;
         }, cancellationToken);
         if (stored)
-            feed.Publish(job);
+            feed.Publish(job, JobChange.Logs);
     }
 
     /// <summary>Lines in ascending sequence, with one that says so where lines have been taken away.</summary>
@@ -57,9 +60,9 @@ public sealed class LogStore(
         JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         reading.RunAsync<IReadOnlyList<LogLine>>(async (connection, token) =>
         {
-            await using var command = Command(
+            await using var command = await CommandAsync(
                 $"({Notice}) union all ({Lines} order by sequence limit $4) order by sequence", connection, job, afterSequence, rank,
-                limit);
+                limit, token);
             await using var reader = await command.ExecuteReaderAsync(token);
             var lines = new List<LogLine>();
             while (await reader.ReadAsync(token))
@@ -83,21 +86,33 @@ public sealed class LogStore(
     public Task<long> TailAsync(JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken) =>
         reading.RunAsync(async (connection, token) =>
         {
-            await using var command = Command(
+            await using var command = await CommandAsync(
                 $"select case when count(*) < $4 then $2 else min(sequence) - 1 end from ({Lines} order by sequence desc limit $4) last",
-                connection, job, afterSequence, rank, limit);
+                connection, job, afterSequence, rank, limit, token);
             return (long)(await command.ExecuteScalarAsync(token))!;
         }, cancellationToken);
 
-    private static NpgsqlCommand Command(string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit) =>
-        new(sql, connection)
+    private static async Task<NpgsqlCommand> CommandAsync(
+        string sql, NpgsqlConnection connection, JobId job, long afterSequence, int? rank, int limit, CancellationToken cancellationToken)
+    {
+        // No line was stored before its job was, but for the difference between two schedulers' clocks: older partitions are left out.
+        await using var since = new NpgsqlCommand("select created_at - interval '1 hour' from jobs where id = $1", connection)
+        {
+            Parameters = { new() { Value = job.Value } },
+        };
+        return new NpgsqlCommand(sql, connection)
         {
             Parameters =
             {
                 new() { Value = job.Value }, new() { Value = afterSequence },
                 new() { Value = (object?)rank ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.Integer }, new() { Value = limit },
+                new()
+                {
+                    Value = await since.ExecuteScalarAsync(cancellationToken) ?? DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz,
+                },
             },
         };
+    }
 
     private static async Task HoldAsync(
         NpgsqlConnection connection, NodeId node, JobId job, int attempt, CancellationToken cancellationToken)
@@ -146,7 +161,7 @@ public sealed class LogStore(
         var bytes = 0L;
         var now = time.GetUtcNow().UtcDateTime;
         await using var copy = await connection.BeginBinaryImportAsync(
-            "copy logs (job_id, time, attempt, rank, stream, text) from stdin (format binary)", cancellationToken);
+            "copy logs (job_id, time, attempt, rank, stream, text, stored_at) from stdin (format binary)", cancellationToken);
         foreach (var line in lines)
         {
             await copy.StartRowAsync(cancellationToken);
@@ -158,6 +173,7 @@ public sealed class LogStore(
             // Postgres holds no NUL in text, and a process may print one.
             var text = line.Text.Replace('\0', '\uFFFD');
             await copy.WriteAsync(text, NpgsqlDbType.Text, cancellationToken);
+            await copy.WriteAsync(now, NpgsqlDbType.TimestampTz, cancellationToken);
             bytes += Encoding.UTF8.GetByteCount(text) + LogRetention.LineOverhead;
         }
 

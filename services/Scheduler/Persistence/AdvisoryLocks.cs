@@ -9,6 +9,9 @@ internal static class AdvisoryLocks
     /// <summary>Held while the schema is brought up to date.</summary>
     public const long Migration = 0x434c_5553_0001;
 
+    /// <summary>Held while a scheduler takes away what is old.</summary>
+    public const long Janitor = 0x434c_5553_0002;
+
     private const int MetricsOfJob = 0x434c_0001;
     private const int LogsOfJob = 0x434c_0002;
     private const int Checkpoints = 0x434c_0003;

@@ -17,8 +17,8 @@ public sealed class PersistenceOptions : IValidatableObject
     public string ConnectionString { get; set; } = "";
 
     /// <summary>
-    /// Connections at most, of one scheduler, for leases, grants and the states of jobs. Together with the other pools' and
-    /// Orleans' two three schedulers stay within the 100 that Postgres allows by default; more than a few a core
+    /// Connections at most, of one scheduler, for leases, grants and the states of jobs. Together with the other pools', Orleans'
+    /// two and one for changes three schedulers stay within the 100 that Postgres allows by default; more than a few a core
     /// of its machine only wait for each other there.
     /// </summary>
     [Range(2, 1000)]
@@ -28,8 +28,11 @@ public sealed class PersistenceOptions : IValidatableObject
     [Range(1, 1000)]
     public int QueryConnections { get; set; } = 8;
 
-    /// <summary>Connections at most for checkpoints, metrics and logs. Each holds a batch of 8 MiB at most while it is stored.</summary>
-    [Range(1, 1000)]
+    /// <summary>
+    /// Connections at most for checkpoints, metrics and logs. Each holds a batch of 8 MiB at most while it is stored. Two at least: the
+    /// janitor holds one by which no other scheduler's works, and works on others.
+    /// </summary>
+    [Range(2, 1000)]
     public int BulkConnections { get; set; } = 8;
 
     /// <summary>
@@ -44,6 +47,16 @@ public sealed class PersistenceOptions : IValidatableObject
 
     /// <summary>For how schedulers find each other: a handful of small statements now and then.</summary>
     internal string MembershipConnectionString => WithPool(MembershipConnections, "membership");
+
+    /// <summary>
+    /// For the one connection on which a scheduler hears of the others' changes. It may say nothing for hours, so that it is asked now and
+    /// then whether it still lives.
+    /// </summary>
+    internal string ListeningConnectionString => new NpgsqlConnectionStringBuilder(WithPool(1, "changes"))
+    {
+        Pooling = false,
+        KeepAlive = 10,
+    }.ConnectionString;
 
     internal string ConnectionStringOf(StorePool pool) => pool switch
     {

@@ -68,7 +68,7 @@ internal sealed partial class PlacementGrain(
             var (news, changed) = (others.Select(w => (w.Queue, w.Shape)).ToHashSet(), _changed);
             (_told, _plan, _changed) = (now, null, []);
             if (news.Count > 0 || changed.Count > 0)
-                feed.Publish(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
+                feed.PublishReasons(job => changed.Contains(job.Key()) || (state.ShapeOf(job.Key()) is { } shape && news.Contains(shape)));
         }
         catch
         {

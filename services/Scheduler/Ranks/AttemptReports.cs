@@ -27,11 +27,15 @@ public sealed class AttemptReports(
                 await UpdateRunAsync(connection, credential, report, token);
             return true;
         }, cancellationToken);
-        feed.Publish(credential.Job);
+        feed.Publish(credential.Job, NewsOf(report));
         // Also for a repeated report: the first one may have been stored and never come this far.
         if (report.Started)
             await grains.GetGrain<IJobGrain>(credential.Job.Value).RankStartedAsync(credential.Attempt, credential.Rank);
     }
+
+    private static JobChange NewsOf(ReportRequest report) =>
+        (report.Points.Count > 0 ? JobChange.Metrics : JobChange.None)
+        | (report.Progress is not null || report.Environment is not null ? JobChange.Progress : JobChange.None);
 
     private static async Task<bool> NoteSequenceAsync(
         NpgsqlConnection connection, AttemptCredential credential, long sequence, CancellationToken cancellationToken)

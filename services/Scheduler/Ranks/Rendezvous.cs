@@ -17,9 +17,6 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
     /// <summary>How long a call waits before it says for whom, so that its rank can tell people.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    // Only where another scheduler took the last post does anyone wait this long.
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1);
-
     /// <summary>
     /// Posts a rank's endpoint and waits until every rank of the attempt has posted under that name; or posts what the rank does before.
     /// </summary>
@@ -28,7 +25,8 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
     public async Task<RendezvousResponse> JoinAsync(
         AttemptCredential credential, RendezvousRequest request, TimeSpan patience, CancellationToken cancellationToken)
     {
-        using var subscription = feed.Subscribe(credential.Job);
+        // Also for the attempt's end.
+        using var subscription = feed.Subscribe(credential.Job, JobChange.Rendezvous | JobChange.State);
         await database.TransactAsync(async (connection, token) =>
         {
             await AttemptFence.HoldAsync(connection, credential, token);
@@ -38,25 +36,30 @@ public sealed class Rendezvous(ClusterDatabase database, IGrainFactory grains, J
         await grains.GetGrain<IJobGrain>(credential.Job.Value).RankLivesAsync(credential.Attempt, credential.Rank);
         if (request.Preparing.Length > 0)
             return new RendezvousResponse();
-        feed.Publish(credential.Job);
-        for (var began = time.GetTimestamp(); ;)
+        var began = time.GetTimestamp();
+        for (var isFirstLook = true; ; isFirstLook = false)
         {
-            var mayWait = time.GetElapsedTime(began) < patience;
-            var response = await database.TransactAsync(async (connection, token) =>
-            {
-                await AttemptFence.HoldAsync(connection, credential, token);
-                var endpoints = await ReadWholeAsync(connection, credential, request.Name, token);
-                if (endpoints is not null)
-                    return new RendezvousResponse { Endpoints = { endpoints } };
-                return mayWait
-                    ? null
-                    : new RendezvousResponse { Missing = { await ReadMissingAsync(connection, credential, request.Name, token) } };
-            }, cancellationToken);
+            var left = patience - time.GetElapsedTime(began);
+            var response = await LookAsync(credential, request.Name, mayWait: left > TimeSpan.Zero, cancellationToken);
+            // Who finds all there right after posting may be the last; all others wait for that one.
+            if (isFirstLook && response is { Endpoints.Count: > 0 })
+                feed.Publish(credential.Job, JobChange.Rendezvous);
             if (response is not null)
                 return response;
-            await subscription.WaitAsync(Poll, cancellationToken);
+            await subscription.WaitAsync(left < JobFeed.Poll ? left : JobFeed.Poll, cancellationToken);
         }
     }
+
+    /// <returns>Null: some are missing and are waited for.</returns>
+    private Task<RendezvousResponse?> LookAsync(
+        AttemptCredential credential, string name, bool mayWait, CancellationToken cancellationToken) =>
+        database.TransactAsync(async (connection, token) =>
+        {
+            await AttemptFence.HoldAsync(connection, credential, token);
+            if (await ReadWholeAsync(connection, credential, name, token) is { } endpoints)
+                return new RendezvousResponse { Endpoints = { endpoints } };
+            return mayWait ? null : new RendezvousResponse { Missing = { await ReadMissingAsync(connection, credential, name, token) } };
+        }, cancellationToken);
 
     private static async Task PostAsync(
         NpgsqlConnection connection, AttemptCredential credential, RendezvousRequest request, CancellationToken cancellationToken)

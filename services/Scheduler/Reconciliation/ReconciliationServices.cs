@@ -1,13 +1,12 @@
 using Cluster.Scheduler.Changes;
-using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;
 
 /// <summary>
-/// Registers placement and what goes on beside all calls: the watch over leases, the reconciler, the sweep of old logs; after everything
-/// else, since hosted services start in order.
+/// Registers placement and what goes on beside all calls: the watch over leases, the reconciler; after everything else, since
+/// hosted services start in order.
 /// </summary>
 public static class ReconciliationServices
 {
@@ -22,10 +21,10 @@ public static class ReconciliationServices
         services.AddSingleton<PlanCommit>();
         services.AddSingleton<DueWork>();
         services.AddSingleton<Reconciler>();
+        services.AddHostedService<JobFeedRelay>();
         services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<NodeFiguresService>();
         services.AddHostedService<ReconcilerService>();
-        services.AddHostedService<LogRetentionService>();
         return services;
     }
 }

@@ -21,6 +21,7 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
 
     /// <summary>
     /// Points of a run as of now, page by page: a first read in ascending step order, one series after another; later ones as they arrived.
+    /// Where points have been dropped, a first read gives those that are kept downsampled.
     /// </summary>
     /// <param name="names">Empty: all series.</param>
     /// <param name="afterStep">Points up to this step are left out.</param>
@@ -29,94 +30,130 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
         JobId job, IReadOnlyCollection<string> names, long afterStep, long afterCursor,
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var extent = await ExtentAsync(job, cancellationToken);
+        if (await ExtentAsync(job, cancellationToken) is not { } extent)
+            yield break;
+        const string Newest = $"select max(cursor) from metrics where {MetricExtent.Rows}";
+        var newest = await OneAsync(Newest, extent.Parameters(), cancellationToken) ?? 0;
         var pages = afterCursor == 0
-            ? HistoryAsync(extent, names, afterStep, cancellationToken)
-            : ArrivalsAsync(extent, names, afterCursor, cancellationToken);
+            ? HistoryAsync(extent, newest, names, afterStep, cancellationToken)
+            : ArrivalsAsync(extent, newest, names, afterCursor, cancellationToken);
         await foreach (var page in pages)
             yield return afterStep == 0 ? page : page with { Points = [.. page.Points.Where(point => point.Step > afterStep)] };
     }
 
     private async IAsyncEnumerable<MetricPage> HistoryAsync(
-        MetricExtent extent, IReadOnlyCollection<string> names, long afterStep,
+        MetricExtent extent, long newest, IReadOnlyCollection<string> names, long afterStep,
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var series = names.Count > 0 ? names : await NamesAsync(extent.Job, cancellationToken);
+        var rolled = await RolledAsync(extent.Job, names, cancellationToken);
+        var series = names.Count > 0 ? names : (await NamesAsync(extent, cancellationToken)).Concat(rolled.Keys);
         foreach (var name in series.Distinct().Order(StringComparer.Ordinal))
         {
+            if (rolled.TryGetValue(name, out var downsampled))
+            {
+                var kept = await KeptAsync(extent, name, downsampled, cancellationToken);
+                if (kept.Count > 0)
+                    yield return new MetricPage(kept, newest);
+            }
+
             // Where a page ends is asked for first: so no more rows are read than it has, whatever the database thinks of its plan.
             var begin = afterStep;
-            while (await EndAsync(
+            while (await OneAsync(
                 $"""
                 select max(step) from (
-                    select step from metrics where job_id = $1 and name = $2 and step > $3 order by step limit {PageRows}) page
+                    select step from metrics where {MetricExtent.Rows} and name = $4 and step > $5 order by step limit {PageRows}) page
                 """,
-                [extent.Job.Value, name, begin], cancellationToken) is { } end)
+                extent.Parameters(name, begin), cancellationToken) is { } end)
             {
-                const string Page = "m.name = $4 and m.step > $5 and m.step <= $6";
-                var points = await PointsAsync(extent, Page, [name, begin, end], cancellationToken);
+                const string Page = "name = $6 and step > $7 and step <= $8";
+                var points = await PointsAsync(extent, newest, Page, [name, begin, end], cancellationToken);
                 if (points.Count > 0)
-                    yield return new MetricPage(points, extent.Cursor);
+                    yield return new MetricPage(points, newest);
                 begin = end;
             }
         }
     }
 
     private async IAsyncEnumerable<MetricPage> ArrivalsAsync(
-        MetricExtent extent, IReadOnlyCollection<string> names, long afterCursor,
+        MetricExtent extent, long newest, IReadOnlyCollection<string> names, long afterCursor,
         [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var begin = afterCursor;
-        while (await EndAsync(
+        while (await OneAsync(
             $"""
             select max(cursor) from (
-                select cursor from metrics where job_id = $1 and cursor > $2 and cursor <= $3 order by cursor limit {PageRows}) page
+                select cursor from metrics where {MetricExtent.Rows} and cursor > $4 and cursor <= $5 order by cursor limit {PageRows}) page
             """,
-            [extent.Job.Value, begin, extent.Cursor], cancellationToken) is { } end)
+            extent.Parameters(begin, newest), cancellationToken) is { } end)
         {
-            const string Page = "(cardinality($4) = 0 or m.name = any($4)) and m.cursor > $5 and m.cursor <= $6";
+            const string Page = "(cardinality($6) = 0 or name = any($6)) and cursor > $7 and cursor <= $8";
             // Also where no point of it counts: the next read need not look at its rows again.
-            yield return new MetricPage(await PointsAsync(extent, Page, [names.ToArray(), begin, end], cancellationToken), end);
+            yield return new MetricPage(await PointsAsync(extent, newest, Page, [names.ToArray(), begin, end], cancellationToken), end);
             begin = end;
         }
     }
 
-    private async Task<MetricExtent> ExtentAsync(JobId job, CancellationToken cancellationToken) =>
-        (await QueryAsync(
-            """
-            select coalesce((select max(cursor) from metrics where job_id = $1), 0), array(
-                select min(a.resume_step) over (order by n rows between 1 following and unbounded following)
-                from generate_series(1, (select max(number) from attempts where job_id = $1)) n
-                left join attempts a on a.job_id = $1 and a.number = n
-                order by n)
-            """, [job.Value], row => new MetricExtent(job, row.GetInt64(0), row.GetFieldValue<long?[]>(1)), cancellationToken))[0];
+    /// <returns>Null: there is no such job.</returns>
+    private async Task<MetricExtent?> ExtentAsync(JobId job, CancellationToken cancellationToken) =>
+        (await QueryAsync(MetricExtent.Sql, [job.Value], row => MetricExtent.Read(job, row), cancellationToken)).SingleOrDefault();
+
+    private Task<IReadOnlyDictionary<string, RolledSeries>> RolledAsync(
+        JobId job, IReadOnlyCollection<string> names, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var batch = new NpgsqlBatch(connection)
+            {
+                BatchCommands =
+                {
+                    new(MetricRollup.Sql) { Parameters = { new() { Value = job.Value } } },
+                    new(MetricRollup.PartsSql) { Parameters = { new() { Value = job.Value }, new() { Value = names.ToArray() } } },
+                },
+            };
+            await using var reader = await batch.ExecuteReaderAsync(token);
+            return (await MetricRollup.ReadAsync(reader, token)).Series;
+        }, cancellationToken);
+
+    /// <summary>What is kept downsampled of the steps before the first whose points are there.</summary>
+    private async Task<IReadOnlyList<MetricPoint>> KeptAsync(
+        MetricExtent extent, string name, RolledSeries series, CancellationToken cancellationToken)
+    {
+        var first = await OneAsync(
+            $"select min(step) from metrics where {MetricExtent.Rows} and name = $4", extent.Parameters(name), cancellationToken);
+        return [.. series.Points
+            .Where(point => point.X < (first ?? long.MaxValue) && extent.Counts(point.Attempt, point.X))
+            .Select(point => ToMessage(name, point))];
+    }
+
+    internal static MetricPoint ToMessage(string name, CurvePoint point) =>
+        new() { Name = name, Step = point.X, Epoch = point.Epoch, Time = Timestamp.FromDateTime(point.Time), Value = point.Y };
 
     /// <summary>Each through the index: there are few of them, and perhaps millions of their points.</summary>
-    private Task<IReadOnlyList<string>> NamesAsync(JobId job, CancellationToken cancellationToken) =>
+    private Task<IReadOnlyList<string>> NamesAsync(MetricExtent extent, CancellationToken cancellationToken) =>
         QueryAsync(
-            """
+            $"""
             with recursive series as (
-                select min(name) as name from metrics where job_id = $1
+                select min(name) as name from metrics where {MetricExtent.Rows}
                 union all
-                select (select min(name) from metrics where job_id = $1 and name > series.name) from series where series.name is not null)
+                select (select min(name) from metrics where {MetricExtent.Rows} and name > series.name)
+                from series where series.name is not null)
             select name from series where name is not null
-            """, [job.Value], row => row.GetString(0), cancellationToken);
+            """, extent.Parameters(), row => row.GetString(0), cancellationToken);
 
-    /// <returns>The step or the cursor of a page's last row; null where there are no more rows.</returns>
-    private async Task<long?> EndAsync(string sql, object[] parameters, CancellationToken cancellationToken) =>
+    /// <returns>Null where there is no such row.</returns>
+    private async Task<long?> OneAsync(string sql, object[] parameters, CancellationToken cancellationToken) =>
         (await QueryAsync(sql, parameters, row => row.IsDBNull(0) ? (long?)null : row.GetInt64(0), cancellationToken))[0];
 
     private Task<IReadOnlyList<MetricPoint>> PointsAsync(
-        MetricExtent extent, string condition, object[] bounds, CancellationToken cancellationToken) =>
+        MetricExtent extent, long newest, string condition, object[] bounds, CancellationToken cancellationToken) =>
         QueryAsync(
             // The attempt is its last step's place in the array, from 1.
             $"""
-            select distinct on (m.name, m.step) m.name, m.step, m.epoch, m.time, m.value
-            from metrics m
-            where m.job_id = $1 and m.cursor <= $2 and m.step <= coalesce(($3::bigint[])[m.attempt], m.step) and {condition}
-            order by m.name, m.step, m.attempt desc, m.rank, m.cursor desc
+            select distinct on (name, step) name, step, epoch, time, value
+            from metrics
+            where {MetricExtent.Rows} and cursor <= $4 and step <= coalesce(($5::bigint[])[attempt], step) and {condition}
+            order by name, step, attempt desc, rank, cursor desc
             """,
-            [extent.Job.Value, extent.Cursor, extent.LastSteps, .. bounds],
+            extent.Parameters([newest, extent.LastSteps, .. bounds]),
             row => new MetricPoint
             {
                 Name = row.GetString(0),
@@ -146,7 +183,8 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
     {
         await AdvisoryLocks.LockMetricsAsync(connection, credential.Job, cancellationToken);
         await using var copy = await connection.BeginBinaryImportAsync(
-            "copy metrics (job_id, attempt, rank, name, step, epoch, time, value) from stdin (format binary)", cancellationToken);
+            "copy metrics (job_id, attempt, rank, name, step, epoch, time, value, stored_at) from stdin (format binary)",
+            cancellationToken);
         foreach (var point in points)
         {
             await copy.StartRowAsync(cancellationToken);
@@ -158,6 +196,7 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
             await copy.WriteAsync(point.Epoch, NpgsqlDbType.Integer, cancellationToken);
             await copy.WriteAsync(point.Time?.ToDateTime() ?? now.UtcDateTime, NpgsqlDbType.TimestampTz, cancellationToken);
             await copy.WriteAsync(point.Value, NpgsqlDbType.Double, cancellationToken);
+            await copy.WriteAsync(now.UtcDateTime, NpgsqlDbType.TimestampTz, cancellationToken);
         }
 
         await copy.CompleteAsync(cancellationToken);
@@ -166,8 +205,3 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
 
 /// <param name="Cursor">Of the last page: pass it as the next read's <c>afterCursor</c> to get what arrived since.</param>
 public sealed record MetricPage(IReadOnlyList<MetricPoint> Points, long Cursor);
-
-/// <summary>What there is of a job's points at one moment.</summary>
-/// <param name="Cursor">The newest point's; 0: there is none.</param>
-/// <param name="LastSteps">Of each attempt, the last step that counts; null: all of them count.</param>
-internal sealed record MetricExtent(JobId Job, long Cursor, long?[] LastSteps);

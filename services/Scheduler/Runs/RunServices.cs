@@ -6,6 +6,7 @@ public static class RunServices
     public static IServiceCollection AddRuns(this IServiceCollection services)
     {
         services.AddSingleton<MetricStore>();
+        services.AddSingleton<CurveStore>();
         services.AddSingleton<RunQueries>();
         return services;
     }

@@ -79,4 +79,16 @@ public static class SchedulerTelemetry
 
     /// <summary>"free", "granted", "unready", "drained", "lost" ("state").</summary>
     public static Gauge<int> Devices { get; } = Meter.CreateGauge<int>("scheduler.devices", "{device}", "Devices of nodes, by state.");
+
+    /// <summary>From a change's commit to when schedulers hear of it through Postgres, as the one that made it measures.</summary>
+    public static Histogram<double> FeedLag { get; } = Meter.CreateHistogram<double>(
+        "scheduler.feed.lag", "s", "Time from a change's commit to its delivery to other schedulers.", advice: Durations);
+
+    /// <summary>What was old or left over and is gone, by kind ("kind"): rows, and whole partitions.</summary>
+    public static Counter<long> JanitorRemovals { get; } = Meter.CreateCounter<long>(
+        "scheduler.janitor.removals", "{row}", "Rows and partitions that the janitor removed, by kind.");
+
+    /// <summary>A round of the janitor.</summary>
+    public static Histogram<double> JanitorSweep { get; } = Meter.CreateHistogram<double>(
+        "scheduler.janitor.sweep.duration", "s", "Time that a sweep of the janitor took.", advice: Durations);
 }

@@ -143,6 +143,23 @@ public sealed class ExperimentTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task Watch_Brief_SendsAJobsSpecOnce()
+    {
+        var submitted = await Experiments.SubmitExperimentAsync(Request());
+        using var call = Experiments.WatchExperiment(
+            new WatchExperimentRequest { ExperimentId = submitted.Experiment.Id, Brief = true });
+        (await call.ResponseStream.MoveNext(TestContext.Current.CancellationToken)).ShouldBeTrue();
+        call.ResponseStream.Current.Jobs.ShouldAllBe(job => job.Spec != null);
+
+        await Experiments.CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = submitted.Experiment.Id });
+
+        var rest = await call.ResponseStream.ReadAllAsync(TestContext.Current.CancellationToken)
+            .ToListAsync(TestContext.Current.CancellationToken);
+        rest.SelectMany(message => message.Jobs).ShouldNotBeEmpty();
+        rest.SelectMany(message => message.Jobs).ShouldAllBe(job => job.Spec == null && job.Id.Length > 0);
+    }
+
+    [Fact]
     public async Task List_IsNewestFirst_PageByPage()
     {
         var older = await Experiments.SubmitExperimentAsync(Request());

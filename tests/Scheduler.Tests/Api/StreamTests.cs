@@ -139,6 +139,55 @@ public sealed class StreamTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task Metrics_OfAtMostSoManyPoints_AreDownsampled_AndGoOnAsTheyCome()
+    {
+        var trainer = await Scheduler.RunAsync("downsampled-node");
+        await Scheduler.ExecuteAsync($"""
+            insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
+            select '{trainer.Job}', 1, 0, '{MetricNames.TrainLoss}', step, 1, now(), case step when 777 then 'NaN' else 1.0 / step end
+            from generate_series(1, 1000) step
+            """);
+        using var call = Scheduler.Runs().StreamMetrics(
+            new StreamMetricsRequest { JobId = trainer.Job, MaxPoints = 30, AfterStep = 5, Follow = true });
+
+        // Four buckets of 256: each falls from its first point to its last, one has the gap.
+        (await NextAsync(call.ResponseStream)).Points.Select(point => (point.Step, point.Value)).ShouldBe(
+            [(255L, 1 / 255.0), (256, 1 / 256.0), (511, 1 / 511.0), (512, 1 / 512.0), (767, 1 / 767.0), (768, 1 / 768.0), (777, double.NaN),
+                (1000, 1 / 1000.0)]);
+        await trainer.ReportAsync(Point(MetricNames.TrainLoss, 1001, 0.5));
+        (await NextAsync(call.ResponseStream)).Points.ShouldHaveSingleItem().Step.ShouldBe(1001);
+        foreach (var wrong in new[] { -1, 5, 12_289 })
+        {
+            var request = new StreamMetricsRequest { JobId = trainer.Job, MaxPoints = wrong };
+            var refusal = await Should.ThrowAsync<RpcException>(() => PointsAsync(request));
+            refusal.Status.ShouldBe(new Status(StatusCode.InvalidArgument, $"max_points is {wrong}; give 6 to 12288, or 0 for all points"));
+        }
+    }
+
+    [Fact]
+    public async Task Watch_Brief_SendsSpecAndPlacementOnce_AndAgainThePlacementOfAnotherAttempt()
+    {
+        var trainer = await Scheduler.RunAsync("brief-node");
+        using var watch = Scheduler.Jobs(TestScheduler.ViewerToken)
+            .WatchJob(new WatchJobRequest { JobId = trainer.Job, AfterSequence = 3, Brief = true });
+        var whole = (await NextAsync(watch.ResponseStream)).Job;
+        (whole.Spec.Name, whole.Placement.Count).ShouldBe(("test", 1));
+
+        await trainer.ReportAsync(new ReportRequest { Progress = new Progress { Step = 7 } });
+        var progress = (await NextAsync(watch.ResponseStream)).Job;
+        await trainer.RestartAsync();
+        Job other;
+        do
+            other = (await NextAsync(watch.ResponseStream)).Job;
+        while (other.Attempt == 1);
+
+        (progress.Id, progress.Progress.Step, progress.Spec).ShouldBe((trainer.Job, 7, null));
+        progress.Placement.ShouldBeEmpty();
+        (other.Attempt, other.Spec).ShouldBe((2, null));
+        other.Placement.ShouldHaveSingleItem().NodeName.ShouldBe("brief-node");
+    }
+
+    [Fact]
     public async Task AbandonedCalls_LeaveNoSubscription()
     {
         var feed = Scheduler.Get<JobFeed>();

@@ -14,6 +14,7 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Submissions;
 using Cluster.Tests.Shared;
@@ -80,8 +81,9 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddRetention(builder.Configuration);
         foreach (var loop in (Type[])
-            [typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(LogRetentionService)])
+            [typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(JanitorService)])
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();

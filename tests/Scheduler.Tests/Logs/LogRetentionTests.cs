@@ -67,26 +67,6 @@ public sealed class LogRetentionTests(PostgresServer postgres)
     }
 
     [Fact]
-    public async Task Sweep_TakesTheLogsOfJobsThatEndedLongAgo()
-    {
-        await using var cluster = await TestCluster.StartAsync(postgres);
-        var (node, job) = await RunningAsync(cluster);
-        await AppendAsync(cluster, node, job, 1, 3);
-        await node.ExitAsync(job, 1, 0, TrainerExit.Done);
-        var retention = cluster.Get<LogRetention>();
-
-        cluster.Time.Advance(new LogOptions().KeepFor);
-        await retention.SweepAsync(Token);
-        (await ReadAsync(cluster, job)).Count.ShouldBe(3);
-        cluster.Time.Advance(TimeSpan.FromSeconds(1));
-        await retention.SweepAsync(Token);
-
-        (await ReadAsync(cluster, job)).ShouldHaveSingleItem().Text
-            .ShouldBe("lines gone before this one: 3; a log is kept for 90 days after its job's end (Logs:KeepFor)");
-        (await SizeAsync(cluster, job)).ShouldBe(0);
-    }
-
-    [Fact]
     public async Task Sweep_WhenTheLimitWasLowered_TrimsWhatIsThere()
     {
         await using var generous = await TestCluster.StartAsync(postgres);

@@ -1,11 +1,15 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Placement;
+using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Npgsql;
 
 namespace Cluster.Scheduler.Tests.Persistence;
@@ -87,6 +91,78 @@ public sealed class SchemaTests(PostgresServer postgres)
             await using var command = new NpgsqlCommand(sql, connection);
             await command.ExecuteNonQueryAsync(Token);
         }
+    }
+
+    /// <summary>As it was before metrics and logs lay in partitions by time.</summary>
+    [Fact]
+    public async Task Migrate_OfADatabaseWithData_KeepsMetricsAndLogs_InPartitionsOfTheirTime()
+    {
+        var connection = await postgres.CreateEmptyDatabaseAsync(Token);
+        await using var source = NpgsqlDataSource.Create(connection + ";Pooling=false");
+        await MigrateToAsync(source, 9);
+        var (job, forgotten) = (Guid.NewGuid(), Guid.NewGuid());
+        await ExecuteAsync(source, $"""
+            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state,
+                reason, version, last_event, attempt, restarts, launch_failures, avoid_nodes, created_at)
+            values ('{job}', 'alice', 'request', 'job', 'default', 0, '{JsonColumn.Write(JobSpecBuilder.AJob().Build())}', true, '', '',
+                'Failed', '', 1, 1, 2, 0, 0, array[]::uuid[], now() - interval '30 days');
+            insert into attempts (job_id, number, secret_hash, state, world_size, resume_step, created_at, ended_at, reason, launch_failed)
+            select '{job}', number, '', 'Ended', 1, 40 * (number - 1), now(), now(), '', false from generate_series(1, 2) number;
+            insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
+            select '{job}', 1, 0, 'train/loss', step, 1, now() - interval '25 days' + step * interval '4 hours', 'NaN'
+            from generate_series(1, 60) step;
+            insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
+            select '{job}', 2, 0, 'train/loss', step, 1, now() - interval '5 days' + step * interval '1 hour', step
+            from generate_series(41, 100) step;
+            -- By a clock that was years behind.
+            insert into logs (job_id, time, attempt, rank, stream, text)
+            select '{job}', now() - line * interval '40 days', 1, 0, 'Stdout', 'line ' || line from generate_series(1, 30) line;
+            insert into log_sizes values ('{job}', 30 * 70);
+            insert into metrics (job_id, attempt, rank, name, step, epoch, time, value)
+            values ('{forgotten}', 1, 0, 'train/loss', 1, 1, now(), 1)
+            """);
+
+        await MigrateAsync(source);
+        await using var cluster = await TestCluster.StartAsync(connection, new FakeTimeProvider(DateTimeOffset.UtcNow), new FakeAgents());
+        var points = await cluster.Get<MetricStore>().ReadAsync(new JobId(job), [], 0, 0, Token).SelectMany(page => page.Points)
+            .ToListAsync(Token);
+        var lines = await cluster.Get<LogStore>().ReadAsync(new JobId(job), 0, null, 100, Token);
+
+        points.Select(point => point.Step).ShouldBe(Enumerable.Range(1, 100).Select(step => (long)step));
+        points.Count(point => double.IsNaN(point.Value)).ShouldBe(40);
+        lines.Select(line => line.Text).ShouldBe(Enumerable.Range(1, 30).Select(line => $"line {line}"));
+        foreach (var table in new[] { "metrics_default", "logs_default" })
+            (await TestDatabase.CountAsync(cluster, table)).ShouldBe(0, table);
+        (await TestDatabase.CountAsync(cluster, "(select distinct tableoid from metrics) used")).ShouldBeGreaterThan(2);
+        // What comes is after what was there.
+        const string Later = "(select nextval('metrics_cursor') > max(cursor) as is_later from metrics) next where is_later";
+        (await TestDatabase.CountAsync(cluster, Later)).ShouldBe(1);
+    }
+
+    /// <summary>Applies the files up to one, as the program did that knew no more of them.</summary>
+    private static async Task MigrateToAsync(NpgsqlDataSource source, int version)
+    {
+        await ExecuteAsync(
+            source, "create table schema_version (version integer primary key, name text not null, applied_at timestamptz not null)");
+        var assembly = typeof(Migrator).Assembly;
+        const string Folder = ".Migrations.";
+        var resources = assembly.GetManifestResourceNames().Where(name => name.Contains(Folder, StringComparison.Ordinal));
+        foreach (var resource in resources.Order(StringComparer.Ordinal))
+        {
+            var file = resource[(resource.IndexOf(Folder, StringComparison.Ordinal) + Folder.Length)..];
+            var number = int.Parse(file[..4]);
+            if (number > version)
+                break;
+            using var reader = new StreamReader(assembly.GetManifestResourceStream(resource)!);
+            await ExecuteAsync(source, await reader.ReadToEndAsync(Token));
+            await ExecuteAsync(source, $"insert into schema_version values ({number}, '{file}', now())");
+        }
+    }
+
+    private static async Task ExecuteAsync(NpgsqlDataSource source, string sql)
+    {
+        await using var command = source.CreateCommand(sql);
+        await command.ExecuteNonQueryAsync(Token);
     }
 
     private static Task<int> MigrateAsync(NpgsqlDataSource source) =>

@@ -293,6 +293,23 @@ public sealed class RendezvousTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task Posts_WakeTheOthersOnlyWithTheLast()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 2);
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2));
+        await cluster.ReconcileAsync();
+        using var subscription = cluster.Get<JobFeed>().Subscribe(job, JobChange.All);
+
+        await cluster.Get<Rendezvous>().JoinAsync(cluster.Credential(job, 1, 0), Request(0), TimeSpan.Zero, Token);
+        var waiting = subscription.WaitAsync(Long, Token);
+        waiting.IsCompleted.ShouldBeFalse();
+        await JoinAsync(cluster, job, 1);
+
+        await waiting;
+    }
+
+    [Fact]
     public async Task Join_AfterASchedulerRestart_FindsWhatOthersPostedBefore()
     {
         await using var first = await TestCluster.StartAsync(postgres);
@@ -360,9 +377,9 @@ public sealed class RendezvousTests(PostgresServer postgres)
     private static async Task JoinCancelledAsync(TestCluster cluster, JobId job, int rank)
     {
         using var giveUp = new CancellationTokenSource();
-        using var subscription = cluster.Get<JobFeed>().Subscribe(job);
         var joining = cluster.Get<Rendezvous>().JoinAsync(cluster.Credential(job, 1, rank), Request(rank), Long, giveUp.Token);
-        await subscription.WaitAsync(Timeout.InfiniteTimeSpan, Token);
+        await Eventually.HoldsAsync(async () =>
+            await TestDatabase.CountAsync(cluster, $"rendezvous_endpoints where rank = {rank}") > 0);
         await giveUp.CancelAsync();
         await Should.ThrowAsync<OperationCanceledException>(() => joining);
     }

@@ -32,7 +32,7 @@ public sealed class ReconcilerServiceTests(PostgresServer postgres)
         var launched = new TaskCompletionSource<LaunchRequest>();
         await using var cluster = await StartAsync(postgres, launched, attempt: 2);
         var node = await cluster.AddNodeAsync();
-        using var changes = cluster.Get<JobFeed>().SubscribeToAll();
+        using var changes = cluster.Get<JobFeed>().SubscribeToAll(JobChange.State);
         var job = await cluster.SubmitAsync();
         await UntilAsync(() => cluster.Agents.Launches.Count == 1);
         await node.ExitAsync(job, 1, 0, exitCode: 1);

@@ -29,7 +29,10 @@ export function showJob(page, id) {
     log.replaceChildren();
   }
 
-  function fillJob(job) {
+  let shown = null;
+
+  function fillJob(news) {
+    const job = shown = withWhatDoesNotChange(news, shown);
     page.querySelector('h1').textContent = job.spec.name;
     fillState(page.querySelector('.title .state'), job);
     page.querySelector('.reason').textContent = job.reason ?? '';
@@ -45,6 +48,13 @@ export function showJob(page, id) {
   }
 
   return () => { close(); charts.forEach(chart => chart.destroy()); };
+}
+
+/** After the first time a job comes without its file, and without its placement while the attempt is the same. */
+function withWhatDoesNotChange(job, before) {
+  if (job.spec) return job;
+  const isSameAttempt = (job.attempt ?? 0) === (before.attempt ?? 0);
+  return { ...job, spec: before.spec, placement: isSameAttempt ? before.placement : job.placement };
 }
 
 function facts(job) {

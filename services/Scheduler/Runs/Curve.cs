@@ -1,0 +1,157 @@
+namespace Cluster.Scheduler.Runs;
+
+/// <summary>
+/// A series in a bounded number of points, however long it is: of each bucket along x the last point, the lowest and the highest value, and
+/// the first of each kind of value that is not finite. No spike and no gap is lost.
+/// </summary>
+/// <remarks>
+/// Buckets are as wide as a power of two and begin at its multiples, and are as narrow as the bound allows. So the curve depends on the
+/// points alone, not on the order in which they came, and one that grows only ever joins neighbouring buckets. For the same reason a curve
+/// made of another curve's points is the one that would be made of all points, if it is no finer.
+/// </remarks>
+/// <param name="maxPoints">At most so many. While there are no more points than that, all stay.</param>
+/// <param name="shift">Buckets are 2^shift wide at least: that of the curve whose points are added.</param>
+public sealed class Curve(int maxPoints, int shift = 0)
+{
+    /// <summary>So many are always enough: those of a single bucket.</summary>
+    public const int FewestPoints = PointsOfABucket;
+
+    private const int PointsOfABucket = 6;
+
+    private Dictionary<long, Bucket> _buckets = [];
+
+    // Of the buckets that have changed since they were taken.
+    private long _firstChanged = long.MaxValue;
+    private long _lastChanged = long.MinValue;
+    private bool _hasWidened;
+
+    /// <summary>Buckets are 2^shift wide.</summary>
+    public int Shift { get; private set; } = shift;
+
+    /// <summary>In ascending x.</summary>
+    public IEnumerable<CurvePoint> Points => PointsOf(_buckets);
+
+    public void Add(CurvePoint point)
+    {
+        var index = point.X >> Shift;
+        if (!_buckets.TryGetValue(index, out var bucket))
+            _buckets.Add(index, bucket = new Bucket());
+        bucket.Add(point);
+        (_firstChanged, _lastChanged) = (Math.Min(_firstChanged, index), Math.Max(_lastChanged, index));
+        while ((Shift == 0 ? 1 : PointsOfABucket) * _buckets.Count > maxPoints)
+            Widen();
+    }
+
+    /// <summary>What has changed since the last call; null: nothing.</summary>
+    public CurveChange? TakeChange()
+    {
+        if (_firstChanged > _lastChanged)
+            return null;
+        var changed = _buckets.Where(bucket => _hasWidened || (bucket.Key >= _firstChanged && bucket.Key <= _lastChanged));
+        var change = new CurveChange([.. PointsOf(changed)], (_hasWidened, Shift) switch
+        {
+            (true, _) => XRange.All,
+            (false, 0) => null,
+            _ => new XRange(_firstChanged << Shift, ((_lastChanged + 1) << Shift) - 1),
+        });
+        (_firstChanged, _lastChanged, _hasWidened) = (long.MaxValue, long.MinValue, false);
+        return change;
+    }
+
+    private void Widen()
+    {
+        var wider = new Dictionary<long, Bucket>();
+        foreach (var (index, bucket) in _buckets)
+        {
+            if (wider.TryGetValue(index >> 1, out var begun))
+                begun.Add(bucket);
+            else
+                wider.Add(index >> 1, bucket);
+        }
+
+        (_buckets, Shift, _hasWidened) = (wider, Shift + 1, true);
+        (_firstChanged, _lastChanged) = (_firstChanged >> 1, _lastChanged >> 1);
+    }
+
+    private static IEnumerable<CurvePoint> PointsOf(IEnumerable<KeyValuePair<long, Bucket>> buckets) =>
+        buckets.OrderBy(bucket => bucket.Key).SelectMany(bucket => bucket.Value.Points());
+
+    /// <summary>Of equal values the first is kept, so that the order in which points come does not matter.</summary>
+    private sealed class Bucket
+    {
+        private CurvePoint? _last;
+        private CurvePoint? _lowest;
+        private CurvePoint? _highest;
+        private CurvePoint? _notANumber;
+        private CurvePoint? _infinite;
+        private CurvePoint? _negativeInfinite;
+
+        public void Add(CurvePoint point)
+        {
+            // At the same x the later one counts.
+            if (_last is not { } last || point.X >= last.X)
+                _last = point;
+            if (double.IsNaN(point.Y))
+                _notANumber = Earlier(_notANumber, point);
+            else if (double.IsPositiveInfinity(point.Y))
+                _infinite = Earlier(_infinite, point);
+            else if (double.IsNegativeInfinity(point.Y))
+                _negativeInfinite = Earlier(_negativeInfinite, point);
+            else
+                AddFinite(point);
+        }
+
+        public void Add(Bucket other)
+        {
+            foreach (var kept in other.Kept())
+            {
+                if (kept is { } point)
+                    Add(point);
+            }
+        }
+
+        /// <summary>In ascending x, each once.</summary>
+        public List<CurvePoint> Points()
+        {
+            var points = new List<CurvePoint>(PointsOfABucket);
+            foreach (var kept in Kept())
+            {
+                if (kept is { } point && !points.Contains(point))
+                    points.Add(point);
+            }
+
+            points.Sort((a, b) => a.X.CompareTo(b.X));
+            return points;
+        }
+
+        // The last one last: at the same x it is the one that counts, also in another bucket.
+        private CurvePoint?[] Kept() => [_lowest, _highest, _notANumber, _infinite, _negativeInfinite, _last];
+
+        private void AddFinite(CurvePoint point)
+        {
+            if (_lowest is not { } lowest || point.Y < lowest.Y || (point.Y == lowest.Y && point.X < lowest.X))
+                _lowest = point;
+            if (_highest is not { } highest || point.Y > highest.Y || (point.Y == highest.Y && point.X < highest.X))
+                _highest = point;
+        }
+
+        private static CurvePoint Earlier(CurvePoint? one, CurvePoint other) => one is { } known && known.X <= other.X ? known : other;
+    }
+}
+
+/// <param name="X">A step or an epoch.</param>
+/// <param name="Y">Perhaps not finite.</param>
+/// <param name="Epoch">That the step is in.</param>
+/// <param name="Time">When it was measured; of a mean: not told.</param>
+/// <param name="Attempt">That it was measured in; of a mean: not told.</param>
+public readonly record struct CurvePoint(long X, double Y, int Epoch, DateTime Time = default, int Attempt = 0);
+
+/// <param name="Points">In ascending x.</param>
+/// <param name="Replaced">Where the points stand for all that were shown before; null: each only for the one at its own x.</param>
+public sealed record CurveChange(IReadOnlyList<CurvePoint> Points, XRange? Replaced);
+
+/// <summary>Both ends are included; null: without an end.</summary>
+public sealed record XRange(long? From, long? To)
+{
+    public static XRange All { get; } = new(null, null);
+}

@@ -11,7 +11,12 @@ internal static class DisturbedJob
     private const int TrainSamples = 2048;
 
     /// <summary>Two that measure might not find the same layout, so it is given.</summary>
-    public static string Yaml(string name, int epochs, int devices = 1, int batchSize = BatchSize) =>
+    /// <param name="name">Its name.</param>
+    /// <param name="epochs">How long it trains.</param>
+    /// <param name="devices">Each on a node of its own.</param>
+    /// <param name="batchSize">Of all ranks together.</param>
+    /// <param name="only">The value of the label "only" that its nodes must have; any node unless given.</param>
+    public static string Yaml(string name, int epochs, int devices = 1, int batchSize = BatchSize, string only = "") =>
         $$"""
         name: {{name}}
         model: {name: lenet5}
@@ -21,7 +26,7 @@ internal static class DisturbedJob
           globalBatchSize: {{batchSize}}
           optimizer: {name: adam, learningRate: 0.002}
           memoryFormat: {{MemoryFormats.Contiguous}}
-        resources: {devices: {{devices}}, maxDevicesPerNode: 1}
+        resources: {devices: {{devices}}, maxDevicesPerNode: 1, nodeLabels: { {{(only.Length > 0 ? $"only: {only}" : "")}} } }
         parallelism: data
         checkpoints: {everyEpochs: 1, everySteps: 20}
         restarts: {maxRestarts: 100, initialBackoff: 1s, maxBackoff: 1s}

@@ -3,7 +3,8 @@ using Cluster.Contracts.V1;
 namespace Cluster.EndToEnd.Tests.Faults;
 
 /// <summary>One of three schedulers fails, or the database that they share, while a job trains.</summary>
-public sealed class SchedulerFaultTests(ThreeSchedulers schedulers) : IClassFixture<ThreeSchedulers>
+[Collection(typeof(FaultTests))]
+public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
 {
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 

@@ -12,6 +12,9 @@ public sealed class ThreeSchedulers : IAsyncLifetime
 {
     private const int Count = 3;
 
+    // Longer than what befalls them takes to begin.
+    private const int Epochs = 30;
+
     private readonly List<Cable> _cables = [];
     private readonly Dictionary<int, RunBits> _undisturbed = [];
 
@@ -42,6 +45,14 @@ public sealed class ThreeSchedulers : IAsyncLifetime
             await cable.DisposeAsync();
     }
 
+    /// <summary>Another client; each goes to another scheduler first.</summary>
+    internal PatientClient NewClient(int number)
+    {
+        var addresses = AddressesBeyondCables().Split(',');
+        return new PatientClient(
+            string.Join(',', addresses.Skip(number % Count).Concat(addresses.Take(number % Count))), Cluster.Token);
+    }
+
     /// <summary>No word goes from the first scheduler to any other part, nor back.</summary>
     public async Task CutOffFirstAsync()
     {
@@ -62,9 +73,9 @@ public sealed class ThreeSchedulers : IAsyncLifetime
     }
 
     /// <summary>A job that is met in mid-run.</summary>
-    public async Task<string> StartAsync(string name, int devices, int epochs = 12)
+    public async Task<string> StartAsync(string name, int devices)
     {
-        var job = await Client.SubmitAsync(DisturbedJob.Yaml(name, epochs, devices), Cancelled);
+        var job = await Client.SubmitAsync(DisturbedJob.Yaml(name, Epochs, devices), Cancelled);
         await Client.UntilAsync(job, now => now.Progress?.Step > 20, Cancelled);
         return job;
     }
@@ -74,7 +85,7 @@ public sealed class ThreeSchedulers : IAsyncLifetime
     {
         var done = await Client.SucceededAsync(job, Cancelled);
         var bits = await RunBits.OfAsync(Client, job, Cancelled);
-        bits.ShouldBe(await UndisturbedAsync(done.Placement.Count, (int)done.Progress.Epochs), done.Spec.Name);
+        bits.ShouldBe(await UndisturbedAsync(done.Placement.Count), done.Spec.Name);
         await Invariants.HoldAsync(Cluster, done.Spec.Name, Cancelled);
         Devices.Collisions.ShouldBeEmpty(done.Spec.Name);
         return done;
@@ -84,11 +95,11 @@ public sealed class ThreeSchedulers : IAsyncLifetime
     public async Task<IReadOnlyList<(string, NodeState, DateTime)>> RegistrationsAsync() =>
         [.. (await Client.ListNodesAsync(Cancelled)).Select(node => (node.Name, node.State, node.RegisteredAt.ToDateTime()))];
 
-    private async Task<RunBits> UndisturbedAsync(int devices, int epochs)
+    private async Task<RunBits> UndisturbedAsync(int devices)
     {
         if (_undisturbed.TryGetValue(devices, out var bits))
             return bits;
-        var job = await Client.SubmitAsync(DisturbedJob.Yaml($"undisturbed-{devices}", epochs, devices), Cancelled);
+        var job = await Client.SubmitAsync(DisturbedJob.Yaml($"undisturbed-{devices}", Epochs, devices), Cancelled);
         (await Client.SucceededAsync(job, Cancelled)).Attempt.ShouldBe(1);
         return _undisturbed[devices] = await RunBits.OfAsync(Client, job, Cancelled);
     }
@@ -115,7 +126,10 @@ public sealed class ThreeSchedulers : IAsyncLifetime
         cluster.Configure(LocalCluster.Scheduler(1), $"Persistence__ConnectionString={settings.Replace(socket, cluster.State, StringComparison.Ordinal)}");
         _cables.Add(new Cable(Loopback(0), Loopback(cluster.GrpcPort(1))));
         for (var worker = 1; worker <= cluster.Workers; worker++)
-            cluster.Configure($"worker-{worker}", $"Agent__SchedulerAddress={AddressesBeyondCables()}");
+        {
+            cluster.Configure(
+                $"worker-{worker}", $"Agent__SchedulerAddress={AddressesBeyondCables()}", $"Agent__Labels__only=worker-{worker}");
+        }
     }
 
     private int SiloPortAsToldToOthers(int scheduler) => _cables[scheduler - 1].Port;
@@ -125,3 +139,7 @@ public sealed class ThreeSchedulers : IAsyncLifetime
 
     private static IPEndPoint Loopback(int port) => new(IPAddress.Loopback, port);
 }
+
+/// <summary>They share one such cluster, and leave it as they found it.</summary>
+[CollectionDefinition]
+public sealed class FaultTests : ICollectionFixture<ThreeSchedulers>;

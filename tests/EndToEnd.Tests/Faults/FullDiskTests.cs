@@ -1,0 +1,45 @@
+using Cluster.Contracts.V1;
+using Cluster.Tests.Shared;
+
+namespace Cluster.EndToEnd.Tests.Faults;
+
+/// <summary>The disk on which the database keeps checkpoints is full for a while.</summary>
+[Collection(typeof(FaultTests))]
+public sealed class FullDiskTests(ThreeSchedulers schedulers)
+{
+    private const int Megabytes = 256;
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    private LocalCluster Cluster => schedulers.Cluster;
+
+    [Fact]
+    public async Task DiskFullAtACheckpoint_LeavesTheWholeOnesBefore_AndTheRunsBits()
+    {
+        await using var disk = await SmallDisk.MountAsync(Megabytes, Cancelled);
+        await Cluster.PostgresAsync($"chown \"$(pg_user)\" '{disk.Path}'", Cancelled);
+        await Cluster.QueryAsync($"create tablespace small location '{disk.Path}'", Cancelled);
+        await Cluster.QueryAsync("alter table checkpoint_chunks set tablespace small", Cancelled);
+        try
+        {
+            var job = await schedulers.StartAsync("disk-full", devices: 2);
+            disk.Fill();
+            await Eventually.BeTrueAsync(() => AgentsLog().Contains("No space left", StringComparison.Ordinal), "a checkpoint finds no room", Cancelled);
+
+            Processes.Signal(Processes.TrainersOf(job)[0], Processes.Kill);
+            await schedulers.Client.UntilAsync(job, now => now is { Attempt: 2, State: JobState.Running }, Cancelled);
+            await Invariants.HoldAsync(Cluster, "with a full disk", Cancelled);
+            disk.MakeRoom();
+
+            (await schedulers.EndsUndisturbedAsync(job)).Restarts.ShouldBe(1);
+        }
+        finally
+        {
+            disk.MakeRoom();
+            await Cluster.QueryAsync("alter table checkpoint_chunks set tablespace pg_default", Cancelled);
+            await Cluster.QueryAsync("drop tablespace small", Cancelled);
+        }
+    }
+
+    private string AgentsLog() => string.Concat(Directory.GetFiles(Path.Combine(Cluster.State, "logs"), "worker-*").Select(File.ReadAllText));
+}

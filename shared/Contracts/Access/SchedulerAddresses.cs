@@ -40,13 +40,16 @@ public sealed class SchedulerAddresses
         var services = new ServiceCollection();
         services.AddSingleton<ResolverFactory>(
             new StaticResolverFactory(_ => _addresses.Select(uri => new BalancerAddress(uri.Host, uri.Port))));
+        services.AddSingleton<LoadBalancerFactory>(new NextAddressBalancer.Factory());
+        // Of one there is no next.
+        var policy = _addresses.Length == 1 ? new PickFirstConfig() : new LoadBalancingConfig(NextAddressBalancer.Policy);
         return GrpcChannel.ForAddress("static:///scheduler", new GrpcChannelOptions
         {
             Credentials = First.Scheme == Uri.UriSchemeHttps ? ChannelCredentials.SecureSsl : ChannelCredentials.Insecure,
             HttpHandler = pings.Handler(First),
             DisposeHttpClient = true,
             ServiceProvider = services.BuildServiceProvider(),
-            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { new PickFirstConfig() } },
+            ServiceConfig = new ServiceConfig { LoadBalancingConfigs = { policy } },
             InitialReconnectBackoff = FirstReconnect,
             MaxReconnectBackoff = LongestReconnect,
         });

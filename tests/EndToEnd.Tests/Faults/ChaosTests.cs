@@ -15,8 +15,8 @@ public sealed class ChaosTests
 {
     private const int DefaultRounds = 100;
     private const int MostStrikes = 4;
-    private const int GangEpochs = 8;
-    private const int SingleEpochs = 8;
+    private const int GangEpochs = 16;
+    private const int SingleEpochs = 16;
 
     private static readonly TimeSpan Lease = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LongestRound = TimeSpan.FromMinutes(5);

@@ -11,7 +11,7 @@ namespace Cluster.EndToEnd.Tests.Faults;
 internal sealed class PatientClient : IDisposable
 {
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
     private readonly GrpcChannel _channel;
 

@@ -83,7 +83,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
     public static TheoryData<string, RpcFault> EachMethodAndFault =>
         new(Methods.SelectMany(method => Enum.GetValues<RpcFault>().Select(fault => (method, fault))));
 
-    internal static string Job(string name) => DisturbedJob.Yaml(name, epochs: 20, devices: 2);
+    internal static string Job(string name) => DisturbedJob.Yaml(name, epochs: 60, devices: 2);
 
     [Theory]
     [InlineData(RpcFault.AfterDelivery)]
@@ -145,7 +145,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         await client.UntilAsync(cancelled, job => job.State == JobState.Cancelled, Cancelled);
 
         var killed = await client.SubmitAsync(Job($"{name}-killed"), Cancelled);
-        await client.UntilAsync(killed, job => job.Progress?.Step > 30, Cancelled);
+        await client.UntilAsync(killed, job => job.Progress?.Step > 20, Cancelled);
         Processes.Signal(Processes.TrainersOf(killed)[0], Processes.Kill);
         await WatchOnceAsync(killed);
         await client.SucceededAsync(killed, Cancelled);

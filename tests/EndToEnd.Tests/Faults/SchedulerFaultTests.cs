@@ -10,28 +10,13 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
 
     private LocalCluster Cluster => schedulers.Cluster;
 
-    [Theory]
-    [InlineData(1)] // the one that agents and clients talk to
-    [InlineData(2)]
-    public async Task KilledScheduler_InMidJob_LeavesTheJobToTheOthers_InTheSameAttempt(int victim)
-    {
-        var before = await schedulers.RegistrationsAsync();
-        var job = await schedulers.StartAsync($"scheduler-killed-{victim}", devices: 2);
-        // Of several jobs some have their grain in the scheduler that dies, whichever it is.
-        var waiting = new List<string>();
-        for (var i = 0; i < 4; i++)
-            waiting.Add(await schedulers.Client.SubmitAsync(DisturbedJob.Yaml($"waits-{victim}-{i}", epochs: 1), Cancelled));
+    /// <summary>The one that agents and clients talk to.</summary>
+    [Fact]
+    public Task FirstScheduler_KilledInMidJob_LeavesTheJobToTheOthers_InTheSameAttempt() => KillAsync(1);
 
-        await Processes.KillAsync(Cluster.ProcessId(LocalCluster.Scheduler(victim)), Cancelled);
-
-        // By our own client, which goes on with another scheduler as the agents do.
-        (await Cluster.RunAsync(["job", "watch", job], Cancelled)).MustSucceed();
-        foreach (var id in waiting.Prepend(job))
-            (await schedulers.Client.SucceededAsync(id, Cancelled)).Attempt.ShouldBe(1);
-        await schedulers.EndsUndisturbedAsync(job);
-        await Cluster.UpAsync(Cancelled);
-        (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
-    }
+    [Fact]
+    [Trait("Round", "full")]
+    public Task AnotherScheduler_KilledInMidJob_LeavesTheJobToTheOthers_InTheSameAttempt() => KillAsync(2);
 
     /// <summary>The others take a paused one for dead meanwhile, and it finds that out when it goes on.</summary>
     [Fact]
@@ -74,6 +59,7 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
     }
 
     [Fact]
+    [Trait("Round", "full")]
     public async Task Database_AwayForFiveLeases_CostsNoNodeAndNoRestart()
     {
         var before = await schedulers.RegistrationsAsync();
@@ -84,6 +70,26 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
         await Cluster.PostgresAsync("start_postgres", Cancelled);
 
         (await schedulers.EndsUndisturbedAsync(job)).Attempt.ShouldBe(1);
+        (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
+    }
+
+    private async Task KillAsync(int victim)
+    {
+        var before = await schedulers.RegistrationsAsync();
+        var job = await schedulers.StartAsync($"scheduler-killed-{victim}", devices: 2);
+        // Of several jobs some have their grain in the scheduler that dies, whichever it is.
+        var waiting = new List<string>();
+        for (var i = 0; i < 4; i++)
+            waiting.Add(await schedulers.Client.SubmitAsync(DisturbedJob.Yaml($"waits-{victim}-{i}", epochs: 1), Cancelled));
+
+        await Processes.KillAsync(Cluster.ProcessId(LocalCluster.Scheduler(victim)), Cancelled);
+
+        // By our own client, which goes on with another scheduler as the agents do.
+        (await Cluster.RunAsync(["job", "watch", job], Cancelled)).MustSucceed();
+        foreach (var id in waiting.Prepend(job))
+            (await schedulers.Client.SucceededAsync(id, Cancelled)).Attempt.ShouldBe(1);
+        await schedulers.EndsUndisturbedAsync(job);
+        await Cluster.UpAsync(Cancelled);
         (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
     }
 

@@ -99,8 +99,7 @@ public sealed class ChaosTests
             foreach (var (bits, expected) in (await BitsAsync(client, jobs, end.Token)).Zip(undisturbed))
                 bits.ShouldBe(expected, circumstances);
             var nodesAfter = await client.ListNodesAsync(end.Token);
-            nodesAfter.Where(node => !struck.Contains(node.Name)).Select(Registration)
-                .ShouldBe(nodesBefore.Where(node => !struck.Contains(node.Name)).Select(Registration), $"no node that lived was lost; {circumstances}");
+            Others(nodesAfter, struck).ShouldBe(Others(nodesBefore, struck), $"no node that lived was lost; {circumstances}");
             return history;
         }
         catch (Exception e)
@@ -108,12 +107,15 @@ public sealed class ChaosTests
             var logs = Path.Combine(Shell.Root, "artifacts", $"chaos-{seed}");
             await Shell.RunAsync("cp", ["-rT", Path.Combine(cluster.State, "logs"), logs], new Dictionary<string, string>(), default);
             throw new InvalidOperationException(
-                $"CLUSTER_CHAOS_SEED={seed} CLUSTER_CHAOS_ROUNDS=1 repeats it; logs are in {logs}; {string.Join("; ", history)}: {e.Message}",
+                $"CLUSTER_CHAOS_SEED={seed} CLUSTER_CHAOS_ROUNDS=1 repeats it; the logs are in {logs}; "
+                    + $"{string.Join("; ", history)}: {e.Message}",
                 e);
         }
     }
 
-    private static (string, NodeState, DateTime) Registration(Node node) => (node.Name, node.State, node.RegisteredAt.ToDateTime());
+    /// <summary>The nodes that nothing struck, and when each registered, which one that has lost its lease does again.</summary>
+    private static IEnumerable<(string, NodeState, DateTime)> Others(IEnumerable<Node> nodes, HashSet<string> struck) =>
+        nodes.Where(node => !struck.Contains(node.Name)).Select(node => (node.Name, node.State, node.RegisteredAt.ToDateTime()));
 
     /// <summary>Submits a round's jobs and sees them to their ends.</summary>
     private static async Task<IReadOnlyList<string>> RunAsync(PatientClient client, string name, CancellationToken cancellationToken)

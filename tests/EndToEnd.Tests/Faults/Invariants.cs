@@ -51,7 +51,10 @@ internal static class Invariants
             select g.job_id, g.attempt, g.rank from device_grants g join jobs j on j.id = g.job_id
             where released_at is null and j.state in ('Succeeded', 'Failed', 'Cancelled')
             """,
-            "update device_grants set released_at = null where rank = 0 and job_id = (select id from jobs order by created_at desc limit 1)"),
+            """
+            update device_grants set released_at = null
+            where rank = 0 and job_id = (select id from jobs order by created_at desc limit 1)
+            """),
         new("of no step are the figures of two attempts accepted",
             """
             select job_id, step, count(*) from metrics m

@@ -21,7 +21,8 @@ public sealed class ManyClientsTests(ThreeSchedulers schedulers)
         await Invariants.KnowsAsync(schedulers.Cluster, [.. all.SelectMany(ids => ids)], "many-", Cancelled);
         await Task.WhenAll(all.Select(CancelAsync));
 
-        (await schedulers.Cluster.QueryAsync("select distinct state from jobs where name like 'many-%'", Cancelled)).ShouldBe(["Cancelled"]);
+        (await schedulers.Cluster.QueryAsync("select distinct state from jobs where name like 'many-%'", Cancelled))
+            .ShouldBe(["Cancelled"]);
         (await schedulers.EndsUndisturbedAsync(job)).Attempt.ShouldBe(1);
         (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
     }

@@ -96,6 +96,7 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
     private Task AnswersAsync(int scheduler)
     {
         string[] ask = ["node", "list", "--server", $"http://127.0.0.1:{Cluster.GrpcPort(scheduler)}"];
-        return Eventually.BeTrueAsync(() => Cluster.RunAsync(ask, Cancelled).Result.ExitCode == 0, $"scheduler {scheduler} answers", Cancelled);
+        return Eventually.BeTrueAsync(
+            () => Cluster.RunAsync(ask, Cancelled).Result.ExitCode == 0, $"scheduler {scheduler} answers", Cancelled);
     }
 }

@@ -69,7 +69,8 @@ public sealed class ThreeSchedulers : IAsyncLifetime
         var port = SiloPortAsToldToOthers(scheduler);
         var query = $"select status from orleans_members where port = {port} order by generation desc limit 1";
         return Eventually.BeTrueAsync(
-            () => Cluster.QueryAsync(query, Cancelled).Result.SingleOrDefault() == "6", $"scheduler {scheduler} is taken for dead", Cancelled);
+            () => Cluster.QueryAsync(query, Cancelled).Result.SingleOrDefault() == "6", $"scheduler {scheduler} is taken for dead",
+            Cancelled);
     }
 
     /// <summary>A job that is met in mid-run, after one that nothing disturbs has shown what it must give.</summary>
@@ -123,7 +124,8 @@ public sealed class ThreeSchedulers : IAsyncLifetime
         _cables.Add(new Cable(
             new UnixDomainSocketEndPoint(Path.Combine(cluster.State, socketName)),
             new UnixDomainSocketEndPoint(Path.Combine(socket, socketName))));
-        cluster.Configure(LocalCluster.Scheduler(1), $"Persistence__ConnectionString={settings.Replace(socket, cluster.State, StringComparison.Ordinal)}");
+        var cabled = settings.Replace(socket, cluster.State, StringComparison.Ordinal);
+        cluster.Configure(LocalCluster.Scheduler(1), $"Persistence__ConnectionString={cabled}");
         _cables.Add(new Cable(Loopback(0), Loopback(cluster.GrpcPort(1))));
         for (var worker = 1; worker <= cluster.Workers; worker++)
         {

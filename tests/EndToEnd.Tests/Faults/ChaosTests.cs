@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using Cluster.Contracts.V1;
 
 namespace Cluster.EndToEnd.Tests.Faults;
 
@@ -77,7 +76,7 @@ public sealed class ChaosTests
         try
         {
             var random = new Random(seed);
-            var nodesBefore = await client.ListNodesAsync(end.Token);
+            var epochs = await Invariants.EpochsAsync(cluster, end.Token);
             var running = RunAsync(client, $"chaos-{seed}", end.Token);
             var struck = new HashSet<string>();
             while (!running.IsCompleted && history.Count < MostStrikes)
@@ -98,9 +97,11 @@ public sealed class ChaosTests
             watch.Collisions.ShouldBeEmpty(circumstances);
             foreach (var (bits, expected) in (await BitsAsync(client, jobs, end.Token)).Zip(undisturbed))
                 bits.ShouldBe(expected, circumstances);
-            var nodesAfter = await client.ListNodesAsync(end.Token);
-            Others(nodesAfter, struck).ShouldBe(Others(nodesBefore, struck), $"no node that lived was lost; {circumstances}");
+            (await Invariants.EpochsAsync(cluster, end.Token)).Where(Lived)
+                .ShouldBe(epochs.Where(Lived), $"no node that lived was lost; {circumstances}");
             return history;
+
+            bool Lived(string epoch) => !struck.Contains(epoch.Split('|')[0]);
         }
         catch (Exception e)
         {
@@ -112,10 +113,6 @@ public sealed class ChaosTests
                 e);
         }
     }
-
-    /// <summary>The nodes that nothing struck, and when each registered, which one that has lost its lease does again.</summary>
-    private static IEnumerable<(string, NodeState, DateTime)> Others(IEnumerable<Node> nodes, HashSet<string> struck) =>
-        nodes.Where(node => !struck.Contains(node.Name)).Select(node => (node.Name, node.State, node.RegisteredAt.ToDateTime()));
 
     /// <summary>Submits a round's jobs and sees them to their ends.</summary>
     private static async Task<IReadOnlyList<string>> RunAsync(PatientClient client, string name, CancellationToken cancellationToken)

@@ -20,6 +20,10 @@ public sealed class FullDiskTests(ThreeSchedulers schedulers)
         await Cluster.PostgresAsync($"chown \"$(pg_user)\" '{disk.Path}'", Cancelled);
         await Cluster.QueryAsync($"create tablespace small location '{disk.Path}'", Cancelled);
         await Cluster.QueryAsync("alter table checkpoint_chunks set tablespace small", Cancelled);
+        // No room in the table itself, where checkpoints of earlier jobs were.
+        await Cluster.QueryAsync(
+            "alter table checkpoint_chunks set (autovacuum_enabled = off, toast.autovacuum_enabled = off)", Cancelled);
+        await Cluster.QueryAsync("vacuum full checkpoint_chunks", Cancelled);
         try
         {
             var job = await schedulers.StartAsync("disk-full", devices: 2);
@@ -36,6 +40,7 @@ public sealed class FullDiskTests(ThreeSchedulers schedulers)
         finally
         {
             disk.MakeRoom();
+            await Cluster.QueryAsync("alter table checkpoint_chunks reset (autovacuum_enabled, toast.autovacuum_enabled)", Cancelled);
             await Cluster.QueryAsync("alter table checkpoint_chunks set tablespace pg_default", Cancelled);
             await Cluster.QueryAsync("drop tablespace small", Cancelled);
         }

@@ -105,6 +105,13 @@ internal static class Invariants
         (await cluster.QueryAsync($"select id from jobs where name like '{namePrefix}%'", cancellationToken))
             .ShouldBe(acknowledged, ignoreOrder: true, $"the jobs of {namePrefix} that are stored are those that were acknowledged");
 
+    /// <summary>
+    /// A line for each node, "name|epoch". The epoch is raised when a node is declared lost or its agent starts anew; to register again costs
+    /// nothing.
+    /// </summary>
+    public static Task<IReadOnlyList<string>> EpochsAsync(LocalCluster cluster, CancellationToken cancellationToken) =>
+        cluster.QueryAsync("select name, epoch from nodes order by name", cancellationToken);
+
     /// <summary>Checkpoints whose manifests name what is not stored with them.</summary>
     /// <param name="cluster">Whose.</param>
     /// <param name="before">What is done before, and undone again.</param>

@@ -24,14 +24,12 @@ internal sealed class PatientClient : IDisposable
             metadata.Add(CallMetadata.Authorization, CallMetadata.Bearer(token));
             return metadata;
         });
-        (Jobs, Runs, Nodes, Checkpoints) = (new(invoker), new(invoker), new(invoker), new(invoker));
+        (Jobs, Runs, Checkpoints) = (new(invoker), new(invoker), new(invoker));
     }
 
     public JobService.JobServiceClient Jobs { get; }
 
     public RunService.RunServiceClient Runs { get; }
-
-    public NodeService.NodeServiceClient Nodes { get; }
 
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
 
@@ -77,9 +75,6 @@ internal sealed class PatientClient : IDisposable
 
     public Task<Job> SucceededAsync(string job, CancellationToken cancellationToken) =>
         UntilAsync(job, now => now.State == JobState.Succeeded, cancellationToken);
-
-    public async Task<IReadOnlyList<Node>> ListNodesAsync(CancellationToken cancellationToken) =>
-        (await AskAsync(async options => await Nodes.ListNodesAsync(new ListNodesRequest(), options), cancellationToken)).Nodes;
 
     public void Dispose() => _channel.Dispose();
 }

@@ -83,7 +83,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
     public static TheoryData<string, RpcFault> EachMethodAndFault =>
         new(Methods.SelectMany(method => Enum.GetValues<RpcFault>().Select(fault => (method, fault))));
 
-    internal static string Job(string name) => DisturbedJob.Yaml(name, epochs: 60, devices: 2);
+    internal static string Job(string name) => DisturbedJob.Yaml(name, epochs: 40, devices: 2);
 
     [Theory]
     [InlineData(RpcFault.AfterDelivery)]

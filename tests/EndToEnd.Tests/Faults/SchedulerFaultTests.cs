@@ -1,5 +1,3 @@
-using Cluster.Contracts.V1;
-
 namespace Cluster.EndToEnd.Tests.Faults;
 
 /// <summary>One of three schedulers fails, or the database that they share, while a job trains.</summary>
@@ -22,7 +20,7 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
     [Fact]
     public async Task PausedScheduler_CostsNoNodeAndNoRestart_AndGoesOnAsANewOne()
     {
-        var before = await schedulers.RegistrationsAsync();
+        var before = await Invariants.EpochsAsync(Cluster, Cancelled);
         var process = Cluster.ProcessId(LocalCluster.Scheduler(1));
         var job = await schedulers.StartAsync("scheduler-paused", devices: 2);
 
@@ -31,13 +29,13 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
         (await schedulers.EndsUndisturbedAsync(job)).Attempt.ShouldBe(1);
         await AnswersAsync(1);
         Cluster.ProcessId(LocalCluster.Scheduler(1)).ShouldBe(process, "it is still its own process");
-        (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
+        (await Invariants.EpochsAsync(Cluster, Cancelled)).ShouldBe(before, "no node is lost");
     }
 
     [Fact]
     public async Task SchedulerCutOff_FromDatabaseOthersAgentsAndClients_CostsNoNodeAndNoRestart_AndGoesOnOnceItIsNot()
     {
-        var before = await schedulers.RegistrationsAsync();
+        var before = await Invariants.EpochsAsync(Cluster, Cancelled);
         var job = await schedulers.StartAsync("scheduler-cut-off", devices: 2);
 
         await schedulers.CutOffFirstAsync();
@@ -55,14 +53,14 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
         }
 
         await AnswersAsync(1);
-        (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
+        (await Invariants.EpochsAsync(Cluster, Cancelled)).ShouldBe(before, "no node is lost");
     }
 
     [Fact]
     [Trait("Round", "full")]
     public async Task Database_AwayForFiveLeases_CostsNoNodeAndNoRestart()
     {
-        var before = await schedulers.RegistrationsAsync();
+        var before = await Invariants.EpochsAsync(Cluster, Cancelled);
         var job = await schedulers.StartAsync("database-away", devices: 2);
 
         await Cluster.PostgresAsync("stop_postgres", Cancelled);
@@ -70,12 +68,12 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
         await Cluster.PostgresAsync("start_postgres", Cancelled);
 
         (await schedulers.EndsUndisturbedAsync(job)).Attempt.ShouldBe(1);
-        (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
+        (await Invariants.EpochsAsync(Cluster, Cancelled)).ShouldBe(before, "no node is lost");
     }
 
     private async Task KillAsync(int victim)
     {
-        var before = await schedulers.RegistrationsAsync();
+        var before = await Invariants.EpochsAsync(Cluster, Cancelled);
         var job = await schedulers.StartAsync($"scheduler-killed-{victim}", devices: 2);
         // Of several jobs some have their grain in the scheduler that dies, whichever it is.
         var waiting = new List<string>();
@@ -90,7 +88,7 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
             (await schedulers.Client.SucceededAsync(id, Cancelled)).Attempt.ShouldBe(1);
         await schedulers.EndsUndisturbedAsync(job);
         await Cluster.UpAsync(Cancelled);
-        (await schedulers.RegistrationsAsync()).ShouldBe(before, "no node is lost");
+        (await Invariants.EpochsAsync(Cluster, Cancelled)).ShouldBe(before, "no node is lost");
     }
 
     private Task AnswersAsync(int scheduler)

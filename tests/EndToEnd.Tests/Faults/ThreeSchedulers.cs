@@ -13,7 +13,7 @@ public sealed class ThreeSchedulers : IAsyncLifetime
     private const int Count = 3;
 
     // Longer than what befalls them takes to begin.
-    private const int Epochs = 60;
+    private const int Epochs = 40;
 
     private readonly List<Cable> _cables = [];
     private readonly Dictionary<int, RunBits> _undisturbed = [];
@@ -93,10 +93,6 @@ public sealed class ThreeSchedulers : IAsyncLifetime
         Devices.Collisions.ShouldBeEmpty(done.Spec.Name);
         return done;
     }
-
-    /// <summary>Who loses its lease registers again.</summary>
-    public async Task<IReadOnlyList<(string, NodeState, DateTime)>> RegistrationsAsync() =>
-        [.. (await Client.ListNodesAsync(Cancelled)).Select(node => (node.Name, node.State, node.RegisteredAt.ToDateTime()))];
 
     private async Task<RunBits> RunUndisturbedAsync(int devices)
     {

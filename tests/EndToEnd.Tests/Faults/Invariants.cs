@@ -20,7 +20,7 @@ internal static class Invariants
                 from job_events window w as (partition by job_id order by sequence)) e
             where sequence <> before + 1 or from_state <> state
             """,
-            "update job_events set sequence = sequence + 1 where sequence > 1"),
+            "update job_events set sequence = sequence + 1000 where sequence > 1"),
         new("a job is what its history says it became",
             """
             select id, state from jobs j
@@ -37,7 +37,7 @@ internal static class Invariants
                 from attempts window w as (partition by job_id order by number)) a
             where number <> before + 1 or (before > 0 and (ended is null or ended > created_at))
             """,
-            "update attempts set number = number + 1"),
+            "update attempts set number = number + 1000"),
         new("no device is granted twice at a time",
             """
             select a.job_id, a.attempt, b.job_id, b.attempt, a.device from device_grants a

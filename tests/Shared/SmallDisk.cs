@@ -18,7 +18,8 @@ internal sealed class SmallDisk : IAsyncDisposable
     public static async Task<SmallDisk> MountAsync(int megabytes, CancellationToken cancellationToken)
     {
         var disk = new SmallDisk(Directory.CreateTempSubdirectory("small-disk-").FullName);
-        var (exitCode, errors) = await RunAsync(["mount", "-t", "tmpfs", "-o", $"size={megabytes}m", "small-disk", disk.Path], cancellationToken);
+        string[] mount = ["mount", "-t", "tmpfs", "-o", $"size={megabytes}m", "small-disk", disk.Path];
+        var (exitCode, errors) = await RunAsync(mount, cancellationToken);
         if (exitCode != 0)
         {
             Directory.Delete(disk.Path);

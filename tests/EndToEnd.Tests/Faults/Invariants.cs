@@ -106,8 +106,8 @@ internal static class Invariants
             .ShouldBe(acknowledged, ignoreOrder: true, $"the jobs of {namePrefix} that are stored are those that were acknowledged");
 
     /// <summary>
-    /// A line for each node, "name|epoch". The epoch is raised when a node is declared lost or its agent starts anew; to register again costs
-    /// nothing.
+    /// A line for each node, "name|epoch". The epoch is raised when a node is declared lost or its agent starts anew; to register again
+    /// costs nothing.
     /// </summary>
     public static Task<IReadOnlyList<string>> EpochsAsync(LocalCluster cluster, CancellationToken cancellationToken) =>
         cluster.QueryAsync("select name, epoch from nodes order by name", cancellationToken);

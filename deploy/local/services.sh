@@ -55,12 +55,14 @@ make_token() {
 
 # The process gets a session of its own, so that it outlives this shell, and a pid file.
 start_service() { # name, project, VARIABLE=value…
-  local name=$1 project=$2 arguments=()
+  local name=$1 project=$2 arguments=() own=()
   shift 2
   is_running "$name" && return 0
   [ "$project" = Worker ] && arguments=(agent)
+  # What this one alone is to be told, a line for each VARIABLE=value.
+  [ ! -f "$state/settings/$name" ] || mapfile -t own <"$state/settings/$name"
   say "starting $name …"
-  env "$@" setsid --fork bash -c 'echo $$ >"$1"; exec "${@:3}" >>"$2" 2>&1 </dev/null' start \
+  env "$@" "${own[@]}" setsid --fork bash -c 'echo $$ >"$1"; exec "${@:3}" >>"$2" 2>&1 </dev/null' start \
     "$state/run/$name.pid" "$state/logs/$name.log" "$(binary "$project")" "${arguments[@]}"
 }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Http.Headers;
 using Cluster.Contracts.V1;
 using Cluster.EndToEnd.Tests.Telemetry;
@@ -15,8 +16,12 @@ namespace Cluster.EndToEnd.Tests;
 /// </summary>
 public sealed class LocalCluster : IAsyncLifetime
 {
+    // As ./cluster up counts them.
+    private const int PortsApart = 100;
+
     private readonly Dictionary<string, string> _environment = [];
     private GrpcChannel? _channel;
+    private string _postgresHome = "";
 
     internal Collector Collector { get; private set; } = null!;
 
@@ -25,11 +30,26 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>How many schedulers share the work.</summary>
     public int Schedulers { get; init; } = 1;
 
+    /// <summary>How many workers of one device each there are.</summary>
+    public int Workers { get; init; } = 2;
+
+    /// <summary>How long a node counts as alive after its last heartbeat; the scheduler's own default unless given.</summary>
+    public TimeSpan? Lease { get; init; }
+
+    /// <summary>Called when the ports are known and nothing has started yet.</summary>
+    internal Func<LocalCluster, Task> BeforeStart { get; init; } = _ => Task.CompletedTask;
+
     public string HttpAddress => $"http://127.0.0.1:{_environment["CLUSTER_HTTP_PORT"]}";
 
     public string GrpcAddress => $"http://127.0.0.1:{_environment["CLUSTER_GRPC_PORT"]}";
 
     public string Token => File.ReadAllText(Path.Combine(State, "token")).Trim();
+
+    /// <summary>Where clients go; the first scheduler unless given.</summary>
+    public string? ClientAddress { get; set; }
+
+    /// <summary>Of all schedulers, as <c>./cluster up</c> tells them to clients.</summary>
+    public string Addresses => File.ReadAllText(Path.Combine(State, "server")).Trim();
 
     public JobService.JobServiceClient Jobs => new(_channel);
 
@@ -38,6 +58,8 @@ public sealed class LocalCluster : IAsyncLifetime
     public RunService.RunServiceClient Runs => new(_channel);
 
     public NodeService.NodeServiceClient Nodes => new(_channel);
+
+    public CheckpointService.CheckpointServiceClient Checkpoints => new(_channel);
 
     public async ValueTask InitializeAsync()
     {
@@ -55,8 +77,17 @@ public sealed class LocalCluster : IAsyncLifetime
         _environment["http_proxy"] = _environment["https_proxy"] = _environment["all_proxy"] = "http://127.0.0.1:9";
         // Several trainers may start at once on the few cores: what memory a job takes is then heard late, and a test wants to hear it.
         _environment["Models__ForecastPatience"] = "00:05:00";
-        (await RunAsync(["up", "--schedulers", $"{Schedulers}"], cancellationToken)).MustSucceed();
-        _channel = GrpcChannel.ForAddress(GrpcAddress, new GrpcChannelOptions { HttpHandler = new TokenHandler(Token) });
+        if (Lease is { } lease)
+        {
+            _environment["Nodes__LeaseDuration"] = $"{lease}";
+            // As the defaults are to each other.
+            _environment["Nodes__HeartbeatInterval"] = $"{lease * 0.2}";
+        }
+
+        await BeforeStart(this);
+        await UpAsync(cancellationToken);
+        _postgresHome = (await PostgresAsync("printf %s \"$pg_home\"", cancellationToken)).Output;
+        _channel = ChannelTo(ClientAddress ?? GrpcAddress);
     }
 
     public async ValueTask DisposeAsync()
@@ -64,6 +95,30 @@ public sealed class LocalCluster : IAsyncLifetime
         _channel?.Dispose();
         (await RunAsync(["down", "--wipe"], CancellationToken.None)).MustSucceed();
         await Collector.DisposeAsync();
+    }
+
+    /// <summary>Starts what does not run.</summary>
+    internal async Task UpAsync(CancellationToken cancellationToken) =>
+        (await RunAsync(["up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}"], cancellationToken)).MustSucceed();
+
+    /// <summary>A client's way to a scheduler, with the administrator's token.</summary>
+    public GrpcChannel ChannelTo(string address) =>
+        GrpcChannel.ForAddress(address, new GrpcChannelOptions { HttpHandler = new TokenHandler(Token) });
+
+    /// <summary>As <c>./cluster up</c> calls it; the first one is 1.</summary>
+    public static string Scheduler(int number) => number == 1 ? "scheduler" : $"scheduler-{number}";
+
+    /// <summary>Where a scheduler listens for clients and agents.</summary>
+    public int GrpcPort(int scheduler) => PortOf("CLUSTER_GRPC_PORT", scheduler);
+
+    /// <summary>Where a scheduler listens for the others.</summary>
+    public int SiloPort(int scheduler) => PortOf("CLUSTER_SILO_PORT", scheduler);
+
+    /// <summary>What one service alone is told when it starts.</summary>
+    public void Configure(string service, params string[] settings)
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(State, "settings")).FullName;
+        File.AppendAllLines(Path.Combine(folder, service), settings);
     }
 
     /// <summary><c>./cluster</c> with these arguments, against this cluster.</summary>
@@ -77,11 +132,27 @@ public sealed class LocalCluster : IAsyncLifetime
         return (await Shell.RunAsync("bash", ["-euc", script], _environment, cancellationToken)).MustSucceed();
     }
 
+    /// <summary>Rows of its database, past the scheduler, by Postgres' own client: a line each, its columns with bars between.</summary>
+    internal async Task<IReadOnlyList<string>> QueryAsync(string sql, CancellationToken cancellationToken)
+    {
+        await File.WriteAllTextAsync(Path.Combine(State, "query.sql"), sql, cancellationToken);
+        var outcome = await PostgresAsync(
+            "pg_admin -d cluster -v ON_ERROR_STOP=1 -qtA <\"$CLUSTER_STATE/query.sql\"", cancellationToken);
+        return outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+    }
+
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 
+    private int PortOf(string variable, int scheduler) =>
+        int.Parse(_environment[variable], CultureInfo.InvariantCulture) + ((scheduler - 1) * PortsApart);
+
+    /// <summary>The database server's first process.</summary>
+    public int PostgresProcess() => int.Parse(
+        File.ReadLines(Path.Combine(_postgresHome, "data", "postmaster.pid")).First(), CultureInfo.InvariantCulture);
+
     /// <summary>One that is free, as are those that further schedulers take above it.</summary>
-    private string FreePort() => $"{FreePorts.Take(Schedulers, apart: 100)}";
+    private string FreePort() => $"{FreePorts.Take(Schedulers, PortsApart)}";
 
     private sealed class TokenHandler(string token) : DelegatingHandler(new SocketsHttpHandler())
     {

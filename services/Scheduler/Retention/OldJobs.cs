@@ -17,7 +17,7 @@ internal sealed class OldJobs(
     // A job that is not over begins with weights of this one.
     private const string IsBegunWith =
         """
-        exists (select 1 from checkpoints c join jobs later on later.spec->'initFrom'->>'checkpoint' = c.id::text
+        exists (select 1 from checkpoints c join jobs later on later.initial_checkpoint = c.id
             where c.job_id = j.id and later.state not in ('Succeeded', 'Failed', 'Cancelled'))
         """;
 

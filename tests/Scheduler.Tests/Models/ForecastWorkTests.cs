@@ -62,7 +62,7 @@ public sealed class ForecastWorkTests(PostgresServer postgres)
             cluster.Time.Advance(Patience);
             return (await cluster.GetAsync(job)).ReasonCode != "waiting_for_forecast";
         });
-        await TestDatabase.ExecuteAsync(cluster, $"update nodes set lease_expires_at = '2100-01-01'");
+        await TestDatabase.ExecuteAsync(cluster, $"update node_leases set expires_at = '2100-01-01'");
         await cluster.ReconcileAsync();
 
         var started = await cluster.GetAsync(job);

@@ -82,8 +82,10 @@ public sealed class TestCluster : IAsyncDisposable
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddRetention(builder.Configuration);
-        foreach (var loop in (Type[])
-            [typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(JanitorService)])
+        foreach (var loop in new[]
+        {
+            typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(JanitorService),
+        })
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);
         var host = builder.Build();

@@ -100,8 +100,8 @@ create trigger note_changed_job after update on job_queue for each row
             (new.state, new.queue, new.priority, new.not_before, new.avoid_nodes, new.cpu_bytes, new.gpu_bytes, new.forecast_until))
     execute function note_changed_job();
 
--- What ran on a node that is lost, or whose agent started anew, is gone, and what runs on a drained one is to go. Its jobs find out, even if
--- who noticed it is gone as well.
+-- What ran on a node that is lost, or whose agent started anew, is gone, and what runs on a drained one is to go. Its jobs find out, even
+-- if who noticed it is gone as well.
 create function make_holders_due() returns trigger language plpgsql as $$
 begin
     perform 1 from job_queue where job_id in (select job_id from device_grants where node_id = new.id and released_at is null)

@@ -38,7 +38,7 @@ public sealed class TelemetryTests(LocalCluster cluster)
             ("training.step.duration", "s"), ("training.samples", "{sample}"), ("collective.operation.duration", "s"),
             ("scheduler.queue.wait.duration", "s"), ("scheduler.lease.renewals", "{lease}"), ("scheduler.lease.renewal.lag", "s"),
             ("scheduler.nodes", "{node}"), ("scheduler.devices", "{device}"),
-            ("db.client.connection.npgsql.pending_requests", "{request}"),
+            ("db.client.connection.count", "{connection}"),
         })
         {
             await Eventually.BeTrueAsync(() => cluster.Collector.MetricUnits.ContainsKey(name), $"the metric {name} arrives", Cancelled);

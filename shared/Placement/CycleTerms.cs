@@ -1,4 +1,4 @@
 namespace Cluster.Placement;
 
 /// <summary>When a cycle decides, and what it is free to do.</summary>
-internal sealed record CycleTerms(DateTimeOffset Now, PlacementPolicy Policy);
+internal sealed record CycleTerms(DateTimeOffset Time, PlacementPolicy Policy);

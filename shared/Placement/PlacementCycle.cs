@@ -53,9 +53,9 @@ internal sealed class PlacementCycle
     private PlacementCycle(CycleInput input, FreeDevices free, QueueLedger ledger, CycleTerms terms)
     {
         (_input, _free, _ledger, _terms) = (input, free, ledger, terms);
-        _shares = new Shares(input.Nodes.Registered, terms.Now, terms.Policy);
-        _verdicts = new Verdicts(input.Nodes, free, terms.Now, terms.Policy);
-        _reserver = new Reserver(input.Nodes, input.Running, free, terms.Now, terms.Policy);
+        _shares = new Shares(input.Nodes.Registered, terms.Time, terms.Policy);
+        _verdicts = new Verdicts(input.Nodes, free, terms.Time, terms.Policy);
+        _reserver = new Reserver(input.Nodes, input.Running, free, terms.Time, terms.Policy);
         _preemptor = new Preemptor(input.Running, free, ledger, _reserver, terms);
         _restarts = new Restarts(input.Waiting, free, terms);
         _othersWait = !input.Queues.IsOneLine && input.Waiting.Buckets.DistinctBy(bucket => bucket.Line).Skip(1).Any();
@@ -79,13 +79,13 @@ internal sealed class PlacementCycle
 
         var grown = _input.Running.Growable.Count == 0 ? [] : new Growth(_input.Running, _free, _ledger, _shares, _terms)
             .Grow(_reserver.IsStopped, (group, kind) => _wanted.Contains((group, kind))).ToList();
-        var pausing = _input.Waiting.Pausing(_terms.Now);
+        var pausing = _input.Waiting.Pausing(_terms.Time);
         return new PlacementPlan(_starts.DrainToImmutable(), Waiting(pausing), pausing.Values.Sum())
         {
             Preemptions = [.. _preemptor.Preemptions],
             Resizes = [.. _preemptor.Shrinks, .. grown],
             Reservations = [.. _reserver.Made],
-            Uses = [.. UseRecorder.Record(_input.Queues, _lacking, _terms.Now, _terms.Policy.HalfLife)],
+            Uses = [.. UseRecorder.Record(_input.Queues, _lacking, _terms.Time, _terms.Policy.HalfLife)],
         };
     }
 
@@ -118,9 +118,9 @@ internal sealed class PlacementCycle
             return Waits(bucket, closed);
         if (settled is not null && (!settled.Keeps || IsSettledForAll(bucket, job)))
             return Waits(bucket, settled.Reason);
-        if (job.Pauses(_terms.Now))
+        if (job.Pauses(_terms.Time))
         {
-            if (job.NotBefore - _terms.Now > _terms.Policy.LongestHold || (settled is null && _free.Hold(job, shape, Restarts.Claim(job))))
+            if (job.NotBefore - _terms.Time > _terms.Policy.LongestHold || (settled is null && _free.Hold(job, shape, Restarts.Claim(job))))
                 return true;
         }
         else
@@ -168,14 +168,14 @@ internal sealed class PlacementCycle
 
     private bool TryStart(WaitingBucket bucket, WaitingJob job, List<(DeviceClass Kind, int Most)> most)
     {
-        var until = job.EndIfStarted(_terms.Now);
+        var until = job.EndIfStarted(_terms.Time);
         var placed = _free.Take(job, bucket.Shape, until, most)
             ?? _restarts.WithoutHoldsBelow(job.Priority, () => _free.Take(job, bucket.Shape, until, most));
         return Start(bucket, job, placed);
     }
 
     private bool TryStartOnItsOwn(WaitingBucket bucket, WaitingJob job) =>
-        Start(bucket, job, _free.TakeOwn(job, bucket.Shape, job.EndIfStarted(_terms.Now), Most(bucket, job)));
+        Start(bucket, job, _free.TakeOwn(job, bucket.Shape, job.EndIfStarted(_terms.Time), Most(bucket, job)));
 
     private bool Start(WaitingBucket bucket, WaitingJob job, Placed? placed)
     {

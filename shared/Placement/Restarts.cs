@@ -14,12 +14,12 @@ internal sealed class Restarts(WaitingIndex waiting, FreeDevices free, CycleTerm
         foreach (var job in waiting.Restarting)
         {
             var bucket = waiting.BucketOf(job);
-            if (!job.Pauses(terms.Now))
+            if (!job.Pauses(terms.Time))
             {
                 if (tryStart(bucket, job))
                     _started.Add(job.Id);
             }
-            else if (job.NotBefore - terms.Now <= terms.Policy.LongestHold)
+            else if (job.NotBefore - terms.Time <= terms.Policy.LongestHold)
             {
                 Hold(job);
             }

@@ -139,9 +139,9 @@ public sealed class ListVerbsTests
         run.Out[run.Out.IndexOf("gpu health", StringComparison.Ordinal)..].ShouldBe(
             """
             gpu health
-              DEVICE  TEMPERATURE  POWER  MEMORY USED  MEMORY ERRORS               FAULTS
+              DEVICE  TEMPERATURE  POWER  MEMORY USED  MEMORY ERRORS                FAULTS
               cuda:0  61 °C        512 W  1.0 GiB      2 uncorrected, 41 corrected  XID 31 (3 times), XID 79
-              cuda:1  -            -      -            -                           none
+              cuda:1  -            -      -            -                            none
 
             data sets
               none

@@ -39,7 +39,7 @@ public sealed class TelemetryTests(LocalCluster cluster)
             ("scheduler.queue.wait.duration", "s"), ("scheduler.submits", "{job}"), ("scheduler.launches", "{attempt}"),
             ("scheduler.submit.launch.duration", "s"), ("scheduler.placement.cycle.duration", "s"), ("scheduler.lease.renewals", "{lease}"),
             ("scheduler.lease.renewal.lag", "s"), ("scheduler.nodes", "{node}"), ("scheduler.devices", "{device}"),
-            ("db.client.connection.npgsql.pending_requests", "{request}"),
+            ("db.client.connection.count", "{connection}"),
         })
         {
             await Eventually.BeTrueAsync(() => cluster.Collector.MetricUnits.ContainsKey(name), $"the metric {name} arrives", Cancelled);

@@ -68,7 +68,7 @@ internal sealed class LeaseRenewals(LeaseStore store, IOptions<NodeOptions> opti
         catch (OperationCanceledException late)
         {
             throw new StoreUnavailableException(
-                $"Postgres did not renew {(holders.Length == 1 ? "a lease" : $"{holders.Length} leases")} within a third of the term", late);
+                $"Postgres did not renew {(holders.Length == 1 ? "a lease" : $"{holders.Length} leases")} in a third of the term", late);
         }
     }
 

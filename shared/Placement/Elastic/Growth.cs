@@ -26,10 +26,10 @@ internal sealed class Growth(RunningIndex running, FreeDevices free, QueueLedger
             if (gains.Length == 0)
                 continue;
             ledger.Charge(job.Queue, job.Owner, job.Kind, gains.Length);
-            yield return new JobResize(job.Id, job.Devices, gains, null, job.Loss(terms.Now));
+            yield return new JobResize(job.Id, job.Devices, gains, null, job.Loss(terms.Time));
         }
     }
 
     private bool MayGrow(RunningJob job) =>
-        job.Facts is { Release: null } facts && terms.Now - (facts.ResizedAt ?? facts.StartedAt) >= terms.Policy.BetweenResizes;
+        job.Facts is { Release: null } facts && terms.Time - (facts.ResizedAt ?? facts.StartedAt) >= terms.Policy.BetweenResizes;
 }

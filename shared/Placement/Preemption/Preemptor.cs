@@ -19,8 +19,8 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
 {
     private readonly ImmutableArray<PreemptedJob>.Builder _preemptions = ImmutableArray.CreateBuilder<PreemptedJob>();
     private readonly ImmutableArray<JobResize>.Builder _shrinks = ImmutableArray.CreateBuilder<JobResize>();
-    private readonly DateTimeOffset _now = terms.Now;
-    private readonly DateTimeOffset _soon = terms.Now + terms.Policy.Grace;
+    private readonly DateTimeOffset _now = terms.Time;
+    private readonly DateTimeOffset _soon = terms.Time + terms.Policy.Grace;
 
     public IReadOnlyCollection<PreemptedJob> Preemptions => _preemptions;
 

@@ -67,14 +67,14 @@ internal sealed class VictimChoice(RunningIndex running, Reserver reserver, Room
     private Victim? VictimOf(RunningJob job, Source source, WaitingJob preemptor, DeviceClass kind)
     {
         var facts = job.Facts!;
-        if (job.Kind != kind || facts.Priority >= source.Below || !job.MayBeStopped(terms.Now) || reserver.IsStopped(job.Id))
+        if (job.Kind != kind || facts.Priority >= source.Below || !job.MayBeStopped(terms.Time) || reserver.IsStopped(job.Id))
             return null;
         var extra = facts.Need is { MinDevices: > 0 } need ? job.Devices.Length - need.Fewest : 0;
         if (extra == 0 && preemptor.YieldedTo.Contains(job.Id))
             return null;
         var frees = extra > 0 ? [.. job.Devices.OrderByDescending(tally.Counts).Take(extra)] : job.Devices;
         var useful = frees.Count(tally.Counts);
-        return useful > 0 ? new Victim(job, frees, job.Loss(terms.Now), useful, source.Lenders) : null;
+        return useful > 0 ? new Victim(job, frees, job.Loss(terms.Time), useful, source.Lenders) : null;
     }
 
     /// <param name="Below">Only those of a lower priority.</param>

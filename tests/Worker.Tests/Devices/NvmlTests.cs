@@ -161,7 +161,11 @@ public sealed unsafe class NvmlTests : IDisposable
                 Utilization = 0.37,
                 Gpu = new GpuHealth
                 {
-                    TemperatureCelsius = 61, PowerWatts = 512.3, UsedMemoryBytes = 1000, CorrectedErrors = 41, UncorrectedErrors = 2,
+                    TemperatureCelsius = 61,
+                    PowerWatts = 512.3,
+                    UsedMemoryBytes = 1000,
+                    CorrectedErrors = 41,
+                    UncorrectedErrors = 2,
                 },
             },
             new DeviceMeasurement { Device = "cuda:1", Gpu = Instance(usedBytes: 10000) },
@@ -171,7 +175,10 @@ public sealed unsafe class NvmlTests : IDisposable
         // Two instances of one card, which tells no more of itself.
         static GpuHealth Instance(long usedBytes) => new()
         {
-            UsedMemoryBytes = usedBytes, CorrectedErrors = 42, UncorrectedErrors = 2, Xids = { { 79, 1 } },
+            UsedMemoryBytes = usedBytes,
+            CorrectedErrors = 42,
+            UncorrectedErrors = 2,
+            Xids = { { 79, 1 } },
         };
     }
 

@@ -1,13 +1,14 @@
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Logs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;
 
 /// <summary>
-/// Registers placement and what goes on beside all calls: the watch over leases, the reconciler, the sweep of old logs; after everything
-/// else, since hosted services start in order.
+/// Registers placement and what goes on beside all calls: the watch over leases, forecasts, the reconciler, the sweep of old logs; after
+/// everything else, since hosted services start in order.
 /// </summary>
 public static class ReconciliationServices
 {
@@ -23,6 +24,8 @@ public static class ReconciliationServices
         services.AddSingleton<DueWork>();
         services.AddSingleton<Reconciler>();
         services.AddHostedService<LeaseWatchService>();
+        // It stops before the grains do: what they do not answer then is no reason to place a job without its forecast.
+        services.AddHostedService(provider => provider.GetRequiredService<ForecastWork>());
         services.AddHostedService<ReconcilerService>();
         services.AddHostedService<LogRetentionService>();
         return services;

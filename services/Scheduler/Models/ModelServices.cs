@@ -12,7 +12,6 @@ public static class ModelServices
         services.AddSingleton<MemoryForecast>();
         services.AddSingleton<ForecastStore>();
         services.AddSingleton<ForecastWork>();
-        services.AddHostedService(provider => provider.GetRequiredService<ForecastWork>());
         return services;
     }
 }

@@ -14,11 +14,15 @@ internal sealed partial class ReconcilerService(
     ILogger<ReconcilerService> logger)
     : BackgroundService
 {
-    private readonly Dictionary<JobId, Task> _touching = [];
-    private readonly Dictionary<JobId, long> _again = [];
-
     // Between two passes that due work asks for, so that many jobs' times that are close to each other cost no pass each.
     private static readonly TimeSpan ShortestPause = TimeSpan.FromMilliseconds(50);
+
+    // Between two placement cycles: a burst of submits costs a hundred of them a second, and a job that comes alone waits for nothing.
+    private static readonly TimeSpan CycleGap = TimeSpan.FromMilliseconds(10);
+
+    private readonly Dictionary<JobId, Task> _touching = [];
+    private readonly Dictionary<JobId, long> _again = [];
+    private bool _place;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -26,7 +30,7 @@ internal sealed partial class ReconcilerService(
         {
             // A launch waits for an agent's answer only for so long, and agents cannot register before.
             await lifetime.StartedAsync(stoppingToken);
-            var due = Task.CompletedTask;
+            var (due, gap) = (Task.CompletedTask, Task.CompletedTask);
             var asked = signal.Requests.WaitToReadAsync(stoppingToken).AsTask();
             while (true)
             {
@@ -37,7 +41,15 @@ internal sealed partial class ReconcilerService(
                     due = Task.Delay(Pause(next), time, stoppingToken);
                 }
 
-                await Task.WhenAny(due, asked);
+                if (_place && gap.IsCompleted)
+                {
+                    _place = false;
+                    await AttemptAsync(() => reconciler.PlaceAsync(BeginTouch));
+                    // By the machine's own clock, since it is about its load.
+                    gap = Task.Delay(CycleGap, stoppingToken);
+                }
+
+                await (_place ? Task.WhenAny(due, asked, gap) : Task.WhenAny(due, asked));
                 stoppingToken.ThrowIfCancellationRequested();
                 if (asked.IsCompleted)
                 {
@@ -61,17 +73,13 @@ internal sealed partial class ReconcilerService(
 
     private async Task AnswerSignalsAsync()
     {
-        var place = false;
         while (signal.Requests.TryRead(out var job))
         {
             if (job is { } id)
                 await BeginTouch(id, 0);
             else
-                place = true;
+                _place = true;
         }
-
-        if (place)
-            await AttemptAsync(() => reconciler.PlaceAsync(BeginTouch));
     }
 
     /// <summary>Starts a touch without waiting for it; a job that is being touched is touched once more afterwards.</summary>

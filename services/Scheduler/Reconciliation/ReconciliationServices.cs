@@ -1,11 +1,12 @@
 using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
 
 namespace Cluster.Scheduler.Reconciliation;
 
 /// <summary>
-/// Registers placement and what goes on beside all calls: the watch over leases, the reconciler; after everything else, since
+/// Registers placement and what goes on beside all calls: the watch over leases, forecasts, the reconciler; after everything else, since
 /// hosted services start in order.
 /// </summary>
 public static class ReconciliationServices
@@ -24,6 +25,8 @@ public static class ReconciliationServices
         services.AddHostedService<JobFeedRelay>();
         services.AddHostedService<LeaseWatchService>();
         services.AddHostedService<NodeFiguresService>();
+        // It stops before the grains do: what they do not answer then is no reason to place a job without its forecast.
+        services.AddHostedService(provider => provider.GetRequiredService<ForecastWork>());
         services.AddHostedService<ReconcilerService>();
         return services;
     }

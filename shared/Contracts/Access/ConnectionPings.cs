@@ -15,13 +15,13 @@ public sealed record ConnectionPings(TimeSpan Delay, TimeSpan Timeout)
     public static ConnectionPings Patient { get; } = new(TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(10));
 
     /// <summary>
-    /// For heartbeats and orders, and where there is another scheduler to go to: found out within a lease of five seconds of which one may
-    /// have passed. The client looks once a second only.
+    /// For heartbeats and orders, and where there is another scheduler to go to: found out within four seconds of the last frame, so that
+    /// one of a lease of five is left to renew it over another connection. The client looks once a second only.
     /// </summary>
-    public static ConnectionPings Prompt { get; } = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2));
+    public static ConnectionPings Prompt { get; } = new(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1.5));
 
     // A machine that is there answers within a second; one that is not must leave time for another try, or another scheduler.
-    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2.5);
 
     /// <summary>What gRPC calls to another part of the cluster go by.</summary>
     public SocketsHttpHandler Handler(Uri address) => new()

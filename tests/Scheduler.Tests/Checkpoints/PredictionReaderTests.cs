@@ -31,6 +31,7 @@ public sealed class PredictionReaderTests(PostgresServer postgres)
         await node.ExitAsync(job, 1, 0, exitCode: 1);
         await node.ExitAsync(job, 1, 1, exitCode: 1);
         cluster.Time.Advance(TimeSpan.FromSeconds(5));
+        await node.HeartbeatAsync();
         await cluster.ReconcileAsync();
         cluster.Agents.Launches[^1].Request.ShouldSatisfyAllConditions(
             again => again.Attempt.ShouldBe(2), again => again.ResumeCheckpointId.ShouldBeEmpty("a restart begins anew"));

@@ -118,16 +118,17 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// Or a silent connection would cost the node its lease, or the launch its only answer. The handler looks at its connections once a
-    /// second.
+    /// Or a silent connection would cost the node its lease, or the launch its only answer. A lease runs from before its renewal's answer,
+    /// the last frame. The handler looks at its connections once a second, so each wait ends with the second after it.
     /// </summary>
     [Fact]
     public void SilentConnection_IsFoundOut_WithinALeaseAndADeadline()
     {
         var options = new NodeOptions();
-        var found = ConnectionPings.Prompt.Delay + ConnectionPings.Prompt.Timeout + TimeSpan.FromSeconds(2);
+        var found = TimeSpan.FromSeconds(
+            Math.Floor(ConnectionPings.Prompt.Delay.TotalSeconds) + 1 + Math.Floor(ConnectionPings.Prompt.Timeout.TotalSeconds) + 1);
 
-        found.ShouldBeLessThan(options.LeaseDuration - options.HeartbeatInterval);
+        found.ShouldBeLessThan(options.LeaseDuration);
         found.ShouldBeLessThan(options.AgentDeadline);
         (options.AgentDeadline * (options.AgentRetries + 1)).ShouldBeLessThan(TimeSpan.FromSeconds(30), "a grain call's time-out");
     }

@@ -36,7 +36,8 @@ internal static class QueuePlaces
                 return new QueuePlace(null, QueueReason.Of(WaitReason.BackingOff(end, job.Reason)));
             if (!standings.TryGetValue(job.Id, out var standing))
                 return new QueuePlace(null, reason);
-            return standing.AwaitsForecast
+            // The job may have been read before its forecast came: it is told as of then.
+            return standing.AwaitsForecast || (standing.HasForecast && job.Memory is null)
                 ? new QueuePlace(null, QueueReason.Forecast)
                 : new QueuePlace(new QueueStanding
                 {
@@ -65,7 +66,7 @@ internal static class QueuePlaces
     }
 
     /// <summary>In placement's order: <see cref="QueueOrder"/>. No position: it comes after all that are counted.</summary>
-    private static async Task<Dictionary<Guid, (bool AwaitsForecast, int? Position)>> StandingsAsync(
+    private static async Task<Dictionary<Guid, (bool AwaitsForecast, bool HasForecast, int? Position)>> StandingsAsync(
         NpgsqlConnection connection, List<Guid> jobs, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
@@ -75,16 +76,20 @@ internal static class QueuePlaces
                 where state = 'Queued' and forecast_until is null and (not_before is null or not_before <= $2)
                 order by priority desc, age, job_id limit $3),
             line as (select job_id, row_number() over (order by priority desc, age, job_id) as position from head)
-            select q.job_id, q.forecast_until is not null, line.position::integer
+            select q.job_id, q.forecast_until is not null, q.cpu_bytes > 0, line.position::integer
             from job_queue q left join line using (job_id) where q.job_id = any($1) and q.state = 'Queued'
             """, connection)
         {
             Parameters = { new() { Value = jobs }, new() { Value = now }, new() { Value = Counted } },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var standings = new Dictionary<Guid, (bool, int?)>();
+        var standings = new Dictionary<Guid, (bool, bool, int?)>();
         while (await reader.ReadAsync(cancellationToken))
-            standings.Add(reader.GetGuid(0), (reader.GetBoolean(1), reader.IsDBNull(2) ? null : reader.GetInt32(2)));
+        {
+            standings.Add(
+                reader.GetGuid(0), (reader.GetBoolean(1), reader.GetBoolean(2), reader.IsDBNull(3) ? null : reader.GetInt32(3)));
+        }
+
         return standings;
     }
 }

@@ -273,11 +273,10 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
     {
         var job = (await scheduler.Jobs().SubmitJobAsync(
             new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Spec = spec, WaitForCapacity = waitForCapacity })).Job;
-        await Eventually.HoldsAsync(async () =>
-        {
-            job = (await scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id })).Job;
-            return job.ReasonCode != "waiting_for_forecast";
-        });
-        return job;
+        await Eventually.HoldsAsync(async () => (await GetAsync()).ReasonCode != "waiting_for_forecast");
+        // Once more, since it may have gone on while it was read.
+        return await GetAsync();
+
+        async Task<Job> GetAsync() => (await scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id })).Job;
     }
 }

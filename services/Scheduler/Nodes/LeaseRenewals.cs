@@ -15,9 +15,9 @@ internal sealed class LeaseRenewals(LeaseStore store, IOptions<NodeOptions> opti
     private Task _sending = Task.CompletedTask;
     private int _failed;
 
-    /// <returns>False when the node is lost, gone, or of another incarnation.</returns>
+    /// <returns>Null when the node is lost, gone, or of another incarnation.</returns>
     /// <exception cref="StoreUnavailableException">It may or may not have been renewed; the agent tries again.</exception>
-    public Task<bool> RenewAsync(LeaseHolder holder)
+    public Task<RenewedLease?> RenewAsync(LeaseHolder holder)
     {
         var waiting = new Waiting(holder);
         lock (_gate)
@@ -43,7 +43,7 @@ internal sealed class LeaseRenewals(LeaseStore store, IOptions<NodeOptions> opti
             try
             {
                 var renewed = await RenewAsync([.. batch.Select(w => w.Holder).Distinct()]);
-                batch.ForEach(w => w.Renewed.SetResult(renewed.ContainsKey(w.Holder)));
+                batch.ForEach(w => w.Renewed.SetResult(renewed.GetValueOrDefault(w.Holder)));
             }
             catch (Exception fault)
             {
@@ -53,7 +53,7 @@ internal sealed class LeaseRenewals(LeaseStore store, IOptions<NodeOptions> opti
         }
     }
 
-    private async Task<Dictionary<LeaseHolder, TimeSpan>> RenewAsync(LeaseHolder[] holders)
+    private async Task<Dictionary<LeaseHolder, RenewedLease>> RenewAsync(LeaseHolder[] holders)
     {
         // As long as agents wait. A statement that is stuck must not hold up those that come after it.
         using var patience = new CancellationTokenSource(options.Value.HeartbeatTimeout, time);
@@ -61,8 +61,8 @@ internal sealed class LeaseRenewals(LeaseStore store, IOptions<NodeOptions> opti
         {
             var renewed = await store.RenewAsync(holders, options.Value.LeaseDuration, patience.Token);
             SchedulerTelemetry.LeaseRenewals.Add(renewed.Count);
-            foreach (var ago in renewed.Values)
-                SchedulerTelemetry.HeartbeatLag.Record(ago.TotalSeconds);
+            foreach (var lease in renewed.Values)
+                SchedulerTelemetry.HeartbeatLag.Record(lease.Ago.TotalSeconds);
             return renewed;
         }
         catch (OperationCanceledException late)
@@ -87,6 +87,6 @@ internal sealed class LeaseRenewals(LeaseStore store, IOptions<NodeOptions> opti
 
     private sealed record Waiting(LeaseHolder Holder)
     {
-        public TaskCompletionSource<bool> Renewed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        public TaskCompletionSource<RenewedLease?> Renewed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

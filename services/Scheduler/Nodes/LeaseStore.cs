@@ -12,9 +12,8 @@ namespace Cluster.Scheduler.Nodes;
 internal sealed class LeaseStore(ClusterDatabase database)
 {
     /// <summary>Renews the leases of nodes that have not lost them, all in one statement.</summary>
-    /// <returns>Those that were renewed, each with how long ago it was renewed before. Missing: the node is lost, gone, or of another
-    /// incarnation.</returns>
-    public Task<Dictionary<LeaseHolder, TimeSpan>> RenewAsync(
+    /// <returns>Those that were renewed. Missing: the node is lost, gone, or of another incarnation.</returns>
+    public Task<Dictionary<LeaseHolder, RenewedLease>> RenewAsync(
         IReadOnlyCollection<LeaseHolder> holders, TimeSpan lease, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
@@ -24,8 +23,9 @@ internal sealed class LeaseStore(ClusterDatabase database)
                     select l.node_id, l.expires_at from node_leases l
                     join unnest($1::uuid[], $2::text[]) r (node_id, incarnation) on r.node_id = l.node_id and r.incarnation = l.incarnation
                     order by l.node_id for update of l)
-                update node_leases l set expires_at = lease_clock() + $3 from held where l.node_id = held.node_id
-                returning l.node_id, l.incarnation, lease_clock() - (held.expires_at - $3)
+                update node_leases l set expires_at = lease_clock() + $3 from held join nodes n on n.id = held.node_id
+                where l.node_id = held.node_id
+                returning l.node_id, l.incarnation, lease_clock() - (held.expires_at - $3), n.clean
                 """, connection)
             {
                 Parameters =
@@ -35,9 +35,14 @@ internal sealed class LeaseStore(ClusterDatabase database)
                 },
             };
             await using var reader = await command.ExecuteReaderAsync(token);
-            var renewed = new Dictionary<LeaseHolder, TimeSpan>();
+            var renewed = new Dictionary<LeaseHolder, RenewedLease>();
             while (await reader.ReadAsync(token))
-                renewed.Add(new LeaseHolder(new NodeId(reader.GetGuid(0)), reader.GetString(1)), reader.GetTimeSpan(2));
+            {
+                renewed.Add(
+                    new LeaseHolder(new NodeId(reader.GetGuid(0)), reader.GetString(1)),
+                    new RenewedLease(reader.GetTimeSpan(2), reader.GetBoolean(3)));
+            }
+
             return renewed;
         }, cancellationToken);
 
@@ -79,3 +84,7 @@ internal sealed class LeaseStore(ClusterDatabase database)
 
 /// <summary>Who renews a lease: a node's agent, since its last start.</summary>
 internal readonly record struct LeaseHolder(NodeId Node, string Incarnation);
+
+/// <param name="Ago">Since it was renewed before.</param>
+/// <param name="Clean">Whether the node's row says that it may be placed on.</param>
+internal sealed record RenewedLease(TimeSpan Ago, bool Clean);

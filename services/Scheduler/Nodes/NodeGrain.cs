@@ -29,7 +29,7 @@ internal sealed partial class NodeGrain(
         var before = await store.LoadAsync(Id, CancellationToken.None);
         var stale = await store.StaleAsync(Id, registration.Incarnation, registration.Running, CancellationToken.None);
         await store.RegisterAsync(Id, registration, options.Value.LeaseDuration, clean: stale.Count == 0, CancellationToken.None);
-        _connection = new Connection(endpoint, registration.Incarnation, Clean: stale.Count == 0);
+        _connection = new Connection(endpoint, registration.Incarnation);
         _absentSinceStop.Clear();
         if (before is null || before.Incarnation != registration.Incarnation || before.State == NodeState.Lost)
         {
@@ -52,10 +52,9 @@ internal sealed partial class NodeGrain(
         // A node that shuts down keeps its lease while its trainers write their last checkpoint, but offers nothing.
         var clean = stale.Count == 0 && !heartbeat.ShuttingDown;
         NoteAbsence(heartbeat.Running);
-        if (_connection.Clean != clean)
+        if (heartbeat.KnownClean != clean)
         {
             await store.SetCleanAsync(Id, heartbeat.Incarnation, clean, CancellationToken.None);
-            _connection = _connection with { Clean = clean };
             if (clean)
                 signal.Place();
         }
@@ -130,5 +129,5 @@ internal sealed partial class NodeGrain(
             + "its disk was emptied, it is forgotten when its lease runs out; if both live, give one another Agent:Name")]
     private partial void LogNamesake(NodeId nodeId, string name);
 
-    private sealed record Connection(AgentEndpoint Endpoint, string Incarnation, bool Clean);
+    private sealed record Connection(AgentEndpoint Endpoint, string Incarnation);
 }

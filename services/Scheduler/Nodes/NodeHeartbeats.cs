@@ -16,7 +16,7 @@ internal sealed class NodeHeartbeats(
     public async Task<HeartbeatResult> HeartbeatAsync(
         NodeId node, NodeHeartbeat heartbeat, RepeatedField<DeviceMeasurement> measured)
     {
-        if (!await renewals.RenewAsync(new LeaseHolder(node, heartbeat.Incarnation)))
+        if (await renewals.RenewAsync(new LeaseHolder(node, heartbeat.Incarnation)) is not { } lease)
             return HeartbeatResult.Declined(await WhyDeclinedAsync(node, heartbeat.Incarnation));
         // Nothing may be placed on a node whose agent ends, once it has been answered: its trainers' exits free devices from then on.
         if (heartbeat.ShuttingDown)
@@ -26,7 +26,7 @@ internal sealed class NodeHeartbeats(
             ?? new HeartbeatResult(HeartbeatStatus.Renewed, options.Value.LeaseDuration, []);
         // A grain that does not know the agent has nothing to do with what it says until that has registered again.
         if (answer.Status == HeartbeatStatus.Renewed)
-            reports.Post(node, heartbeat);
+            reports.Post(node, heartbeat with { KnownClean = lease.Clean });
         return answer;
     }
 

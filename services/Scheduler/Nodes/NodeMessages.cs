@@ -45,7 +45,15 @@ public sealed record LeaseGrant(
 public sealed record NodeHeartbeat(
     [property: Id(0)] string Incarnation,
     [property: Id(1)] ImmutableArray<AttemptKey> Running,
-    [property: Id(2)] bool ShuttingDown);
+    [property: Id(2)] bool ShuttingDown)
+{
+    /// <summary>
+    /// What the node's row says, which the grain does not go by its own memory for: a scheduler that is about to be found dead may have
+    /// written it meanwhile.
+    /// </summary>
+    [Id(3)]
+    public bool KnownClean { get; init; }
+}
 
 /// <param name="DataSets">All that the node has now.</param>
 [GenerateSerializer, Immutable, Alias("cluster.NodeDataSets")]

@@ -115,8 +115,8 @@ public sealed class LeaseRenewalTests(PostgresServer postgres)
         }
     }
 
-    private static Task<bool> RenewAsync(TestCluster cluster, TestNode node) =>
-        cluster.Get<LeaseRenewals>().RenewAsync(new LeaseHolder(node.Id, node.Incarnation));
+    private static async Task<bool> RenewAsync(TestCluster cluster, TestNode node) =>
+        await cluster.Get<LeaseRenewals>().RenewAsync(new LeaseHolder(node.Id, node.Incarnation)) is not null;
 
     private static Task<HeartbeatResult> HeartbeatAsync(TestCluster cluster, TestNode node, AttemptKey running) =>
         cluster.Get<NodeHeartbeats>().HeartbeatAsync(node.Id, new NodeHeartbeat(node.Incarnation, [running], ShuttingDown: false), []);

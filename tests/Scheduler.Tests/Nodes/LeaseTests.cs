@@ -29,6 +29,26 @@ public sealed class LeaseTests(PostgresServer postgres)
         (await StateAsync(cluster)).ShouldBe(NodeState.Ready);
     }
 
+    /// <summary>
+    /// By a grain of its own, since it does not know yet that the others take it for dead; the one that lives now has written nothing.
+    /// </summary>
+    [Fact]
+    public async Task NodeThatAnotherSchedulerCalledUnclean_IsPlacedOnAgain_WithTheNextHeartbeat()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        await node.HeartbeatAsync();
+        await cluster.Get<NodeStore>().SetCleanAsync(node.Id, node.Incarnation, clean: false, TestContext.Current.CancellationToken);
+        var job = await cluster.SubmitAsync();
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Queued);
+
+        await node.HeartbeatAsync();
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+    }
+
     [Fact]
     public async Task LostLease_FailsTheAttempt_AndTheJobGoesOnElsewhere()
     {

@@ -12,6 +12,7 @@ public sealed class ManyClientsTests(ThreeSchedulers schedulers)
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
     [Fact]
+    [Trait("Round", "full")]
     public async Task AThousandJobs_FromFiftyClientsAtOnce_AreStoredOnceEach_AndEndAsTheirOwnersWish_WhileAJobTrains()
     {
         var before = await Invariants.EpochsAsync(schedulers.Cluster, Cancelled);

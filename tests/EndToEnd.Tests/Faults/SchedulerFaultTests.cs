@@ -18,6 +18,7 @@ public sealed class SchedulerFaultTests(ThreeSchedulers schedulers)
 
     /// <summary>The others take a paused one for dead meanwhile, and it finds that out when it goes on.</summary>
     [Fact]
+    [Trait("Round", "full")]
     public async Task PausedScheduler_CostsNoNodeAndNoRestart_AndGoesOnAsANewOne()
     {
         var before = await Invariants.EpochsAsync(Cluster, Cancelled);

@@ -65,10 +65,12 @@ public sealed class JobFeedRelayTests(PostgresServer postgres)
     public async Task Lag_IsMeasuredByWhoMadeTheChange()
     {
         var measured = new TaskCompletionSource<double>(TaskCreationOptions.RunContinuationsAsynchronously);
+        // Made before anybody listens: the listener is called while the others are made, and must not ask for what is not there yet.
+        var lag = SchedulerTelemetry.FeedLag;
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, l) =>
         {
-            if (instrument.Name == SchedulerTelemetry.FeedLag.Name)
+            if (instrument == lag)
                 l.EnableMeasurementEvents(instrument);
         };
         listener.SetMeasurementEventCallback<double>((_, value, _, _) => measured.TrySetResult(value));

@@ -139,10 +139,12 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
     public void Gauge_CountsWaitingJobsByReason()
     {
         var (mine, counted, oldest) = (Environment.CurrentManagedThreadId, new Dictionary<string, int>(), new Dictionary<string, double>());
+        // Made before anybody listens: the listener is called while the others are made.
+        Instrument[] gauges = [SchedulerTelemetry.WaitingJobs, SchedulerTelemetry.OldestWaiting];
         using var listener = new MeterListener();
         listener.InstrumentPublished = (instrument, self) =>
         {
-            if (instrument == SchedulerTelemetry.WaitingJobs || instrument == SchedulerTelemetry.OldestWaiting)
+            if (gauges.Contains(instrument))
                 self.EnableMeasurementEvents(instrument);
         };
         // Other tests' placements count on other threads.

@@ -8,7 +8,7 @@ using Cluster.Scheduler.Nodes;
 
 namespace Cluster.Scheduler.Capacity;
 
-/// <summary>The scheduler's jobs and nodes in placement's terms, and back; the one place where that is written down.</summary>
+/// <summary>The scheduler's jobs and nodes in placement's terms; the one place where that is written down.</summary>
 internal static class PlacementNames
 {
     public static JobKey Key(this JobId job) => new(job.Value);

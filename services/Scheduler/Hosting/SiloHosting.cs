@@ -36,6 +36,8 @@ public static class SiloHosting
                 }));
             silo.AddActivityPropagation();
         });
+        builder.Services.AddOptions<PersistenceOptions>()
+            .Configure<IOptions<SiloOptions>>((persistence, silo) => persistence.Owner = silo.Value.Address);
         builder.Services.AddOptions<ClusterOptions>().Configure<IOptions<SiloOptions>>((cluster, silo) =>
         {
             cluster.ClusterId = silo.Value.ClusterId;

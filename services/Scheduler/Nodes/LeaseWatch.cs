@@ -37,6 +37,8 @@ internal sealed partial class LeaseWatch(
             await ExpireAsync(now, cancellationToken);
         else
             await ExtendAsync(verdict, cancellationToken);
+        foreach (var other in others.Where(o => o.SeenAgo > set.LeaseDuration))
+            await EndSessionsAsync(other, cancellationToken);
         (_lastLook, _lastExtension, _storeFailed) = (now, verdict.Extension, false);
         if (verdict.IsInterruption)
             _hereSince = now;
@@ -64,6 +66,14 @@ internal sealed partial class LeaseWatch(
         }
     }
 
+    /// <summary>What a scheduler that is away holds locked would keep the ranks of its attempts waiting for it at every other.</summary>
+    private async Task EndSessionsAsync(SchedulerSighting scheduler, CancellationToken cancellationToken)
+    {
+        var ended = await schedulers.EndSessionsAsync(scheduler.Address, cancellationToken);
+        if (ended > 0)
+            LogSessionsEnded(ended, scheduler.Address, scheduler.SeenAgo);
+    }
+
     private async Task ExtendAsync(LeaseVerdict verdict, CancellationToken cancellationToken)
     {
         var extended = await leases.ExtendAsync(options.Value.LeaseDuration, cancellationToken);
@@ -82,6 +92,11 @@ internal sealed partial class LeaseWatch(
 
     [LoggerMessage(Level = LogLevel.Information, Message = "All leases run {Lease} from now, since {Reason}: nodes could not renew them")]
     private partial void LogExtended(string reason, TimeSpan lease);
+
+    [LoggerMessage(
+        Level = LogLevel.Warning,
+        Message = "Ended {Count} database sessions of the scheduler at {Address}, which was last seen {SeenAgo} ago: what it had locked is free")]
+    private partial void LogSessionsEnded(int count, string address, TimeSpan seenAgo);
 
     [LoggerMessage(
         Level = LogLevel.Warning,

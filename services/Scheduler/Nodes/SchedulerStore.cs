@@ -37,6 +37,25 @@ internal sealed class SchedulerStore(ClusterDatabase database)
     public Task ForgetAsync(TimeSpan unseenFor, CancellationToken cancellationToken) => ExecuteAsync(
         "delete from schedulers where seen_at not between lease_clock() - $1 and lease_clock() + $1", unseenFor, cancellationToken);
 
+    /// <summary>
+    /// Ends a scheduler's sessions, and with them the transactions that it left open: what they hold locked nobody else could write, be the
+    /// scheduler stopped or its network cut, for as long as its connections seem to live.
+    /// </summary>
+    /// <returns>How many there were.</returns>
+    public Task<int> EndSessionsAsync(string address, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                """
+                select count(pg_terminate_backend(pid))::int from pg_stat_activity
+                where datname = current_database() and starts_with(application_name, $1)
+                """, connection)
+            {
+                Parameters = { new() { Value = PersistenceOptions.SessionsOf(address) } },
+            };
+            return (int)(await command.ExecuteScalarAsync(token))!;
+        }, cancellationToken);
+
     /// <summary>A scheduler stops, and says so: nobody waits for it.</summary>
     public Task LeaveAsync(string address, CancellationToken cancellationToken) =>
         ExecuteAsync("delete from schedulers where address = $1", address, cancellationToken);

@@ -45,6 +45,9 @@ public sealed class PersistenceOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan RetryDelay { get; set; } = TimeSpan.FromMilliseconds(200);
 
+    /// <summary>Whose connections these are: the scheduler's address, as the other schedulers know it.</summary>
+    internal string Owner { get; set; } = "";
+
     /// <summary>For how schedulers find each other: a handful of small statements now and then.</summary>
     internal string MembershipConnectionString => WithPool(MembershipConnections, "membership");
 
@@ -82,8 +85,12 @@ public sealed class PersistenceOptions : IValidatableObject
         // Nothing here leaves anything behind in a session. Statements are prepared by those who say so: Npgsql's automatic preparation
         // loses count of the server's answers when a statement fails at the moment that it prepares it.
         settings.NoResetOnClose = true;
-        // As pg_stat_activity lists them.
-        settings.ApplicationName ??= $"cluster-scheduler {use}";
+        settings.ApplicationName = SessionsOf(Owner) + use;
         return settings.ConnectionString;
     }
+
+    /// <summary>
+    /// How the names of a scheduler's sessions begin in pg_stat_activity. Postgres keeps 63 characters, room for any address and port.
+    /// </summary>
+    internal static string SessionsOf(string owner) => $"scheduler {owner} ";
 }

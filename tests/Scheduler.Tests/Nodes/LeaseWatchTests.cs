@@ -1,8 +1,11 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Npgsql;
 
 namespace Cluster.Scheduler.Tests.Nodes;
 
@@ -140,6 +143,42 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         (await StateAsync(second)).ShouldBe(NodeState.Ready);
         await LookForAsync(second, Look * 2);
         (await StateAsync(second)).ShouldBe(NodeState.Lost);
+    }
+
+    /// <summary>A stopped process, or one whose network is cut, in the middle of a transaction: Postgres knows nothing of that.</summary>
+    [Fact]
+    public async Task Watch_WhenAnotherSchedulerIsAwayForALease_FreesWhatItHoldsLocked()
+    {
+        await using var stopped = await TestCluster.StartAsync(postgres);
+        await using var second = await BesideAsync(stopped);
+        var job = JobId.New();
+        var (locked, goesOn) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var transaction = stopped.Get<ClusterDatabase>().TransactAsync(async (connection, token) =>
+        {
+            await AdvisoryLocks.LockMetricsAsync(connection, job, token);
+            locked.SetResult();
+            await goesOn.Task;
+            return 0;
+        }, Cancelled);
+        await locked.Task.WaitAsync(Cancelled);
+
+        try
+        {
+            await LookForAsync(second, Lease + Look);
+            await second.Get<ClusterDatabase>().TransactAsync(async (connection, token) =>
+            {
+                await using var bounded = new NpgsqlCommand("set local lock_timeout = '30s'", connection);
+                await bounded.ExecuteNonQueryAsync(token);
+                await AdvisoryLocks.LockMetricsAsync(connection, job, token);
+                return 0;
+            }, Cancelled);
+        }
+        finally
+        {
+            goesOn.SetResult();
+        }
+
+        await Should.ThrowAsync<StoreUnavailableException>(() => transaction, "its transaction is undone");
     }
 
     [Fact]

@@ -12,21 +12,26 @@ internal static class JobExtensions
             new SubmitJobRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml }, cancellationToken: cancellationToken)).Job;
 
     /// <summary>Watches until the job is as wanted; a final state that is not wanted fails with its reason and the log's end.</summary>
-    public static async Task<Job> WaitAsync(
+    public static Task<Job> WaitAsync(
         this LocalCluster cluster, string jobId, Func<Job, bool> wanted, CancellationToken cancellationToken)
     {
-        using var call = cluster.Jobs.WatchJob(new WatchJobRequest { JobId = jobId }, cancellationToken: cancellationToken);
-        Job? last = null;
-        await foreach (var message in call.ResponseStream.ReadAllAsync(cancellationToken))
-        {
-            last = message.Job;
-            if (wanted(last))
-                return last;
-            if (last.State.IsFinal())
-                break;
-        }
+        return Patience.BoundAsync(UntilWantedAsync, () => cluster.FindingsAsync(jobId), cancellationToken);
 
-        throw new InvalidOperationException($"job is {last?.State}: {last?.Reason}\n{await cluster.LogAsync(jobId, cancellationToken)}");
+        async Task<Job> UntilWantedAsync(CancellationToken token)
+        {
+            using var call = cluster.Jobs.WatchJob(new WatchJobRequest { JobId = jobId }, cancellationToken: token);
+            Job? last = null;
+            await foreach (var message in call.ResponseStream.ReadAllAsync(token))
+            {
+                last = message.Job;
+                if (wanted(last))
+                    return last;
+                if (last.State.IsFinal())
+                    break;
+            }
+
+            throw new InvalidOperationException($"job is {last?.State}: {last?.Reason}\n{await cluster.LogAsync(jobId, token)}");
+        }
     }
 
     public static Task<Job> WaitForSuccessAsync(this LocalCluster cluster, string jobId, CancellationToken cancellationToken) =>

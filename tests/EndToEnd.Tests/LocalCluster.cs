@@ -141,6 +141,22 @@ public sealed class LocalCluster : IAsyncLifetime
         return outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
+    /// <summary>What a person would look at who finds a job hanging: its row and events, who waits in the database, what services wrote.</summary>
+    internal async Task<string> FindingsAsync(string jobId)
+    {
+        const int Lines = 30;
+        var stored = await QueryAsync(
+            $"""
+            select row_to_json(q) from job_queue q where job_id = '{jobId}';
+            select time, to_state, attempt, reason from job_events where job_id = '{jobId}' order by sequence;
+            select pid, application_name, state, wait_event, pg_blocking_pids(pid), now() - state_change, left(query, 200)
+                from pg_stat_activity where datname = current_database() and state <> 'idle'
+            """, CancellationToken.None);
+        var logs = Directory.GetFiles(Path.Combine(State, "logs")).Order()
+            .SelectMany(log => File.ReadLines(log).TakeLast(Lines).Prepend($"-- {Path.GetFileName(log)}"));
+        return string.Join('\n', stored.Prepend(jobId).Concat(logs));
+    }
+
     /// <summary>The process that <c>./cluster up</c> started under this name.</summary>
     public int ProcessId(string service) => int.Parse(File.ReadAllText(Path.Combine(State, "run", service + ".pid")).Trim());
 

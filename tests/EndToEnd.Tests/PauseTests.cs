@@ -41,7 +41,8 @@ public sealed class PauseTests(LocalCluster cluster)
         var done = await cluster.WaitForSuccessAsync(job.Id, Cancelled);
         (done.Attempt, done.Restarts).ShouldBe((1, 0));
         // To its end, or to an error that says what was away; it does not hang.
-        (await watched).ShouldBeOneOf(StatusCode.OK, StatusCode.Unavailable);
+        var end = await Patience.BoundAsync(watched.WaitAsync, () => Task.FromResult("the watch goes on"), Cancelled);
+        end.ShouldBeOneOf(StatusCode.OK, StatusCode.Unavailable);
         var losses = await cluster.SeriesAsync(job.Id, MetricNames.TrainLoss, Cancelled);
         losses.Select(point => point.Step).ShouldBe(Enumerable.Range(1, (int)done.Progress.Steps).Select(step => (long)step));
         (await RegisteredAsync()).ShouldBe(registered);

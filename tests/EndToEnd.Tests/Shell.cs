@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace Cluster.EndToEnd.Tests;
 
@@ -25,19 +27,37 @@ internal static class Shell
 
         using var process = Process.Start(start)!;
         process.StandardInput.Close();
-        var output = process.StandardOutput.ReadToEndAsync(cancellationToken);
-        var error = process.StandardError.ReadToEndAsync(cancellationToken);
-        try
+        var said = new ConcurrentQueue<string>();
+        var (output, error) = (ReadAsync(process.StandardOutput, said), ReadAsync(process.StandardError, said));
+        return await Patience.BoundAsync(
+            EndAsync, () => Task.FromResult($"{program} {string.Join(' ', start.ArgumentList)}\n{string.Concat(said)}"), cancellationToken);
+
+        async Task<Outcome> EndAsync(CancellationToken token)
         {
-            await process.WaitForExitAsync(cancellationToken);
+            try
+            {
+                // Its output ends with the last of its children that has it.
+                await process.WaitForExitAsync(token);
+                return new Outcome(process.ExitCode, await output.WaitAsync(token), await error.WaitAsync(token));
+            }
+            catch (OperationCanceledException)
+            {
+                process.Kill(entireProcessTree: true);
+                throw;
+            }
         }
-        catch (OperationCanceledException)
+    }
+
+    private static async Task<string> ReadAsync(StreamReader reader, ConcurrentQueue<string> said)
+    {
+        var (text, buffer) = (new StringBuilder(), new char[4096]);
+        while (await reader.ReadAsync(buffer) is > 0 and var read)
         {
-            process.Kill(entireProcessTree: true);
-            throw;
+            said.Enqueue(new string(buffer, 0, read));
+            text.Append(buffer, 0, read);
         }
 
-        return new Outcome(process.ExitCode, await output, await error);
+        return text.ToString();
     }
 
     private static string FindRoot([CallerFilePath] string here = "") =>

@@ -36,7 +36,7 @@ public sealed class ChaosTests
         var rounds = Setting("CLUSTER_CHAOS_ROUNDS") ?? DefaultRounds;
         await using var cluster = new LocalCluster { Schedulers = 3, Lease = Lease, BeforeStart = MarkAsync };
         await cluster.InitializeAsync();
-        using var client = new PatientClient(cluster.Addresses, cluster.Token);
+        using var client = new PatientClient(cluster, cluster.Addresses);
         await using var watch = new DeviceWatch();
         // The first one also pays for what is asked and loaded once.
         await RunAsync(client, "warm", Cancelled);

@@ -12,15 +12,19 @@ internal sealed class PatientClient : IDisposable
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
 
+    private readonly LocalCluster _cluster;
     private readonly SchedulerChannel _channel;
 
-    public PatientClient(string addresses, string token)
+    /// <param name="cluster">Whose administrator it is.</param>
+    /// <param name="addresses">Of its schedulers, the first one first.</param>
+    public PatientClient(LocalCluster cluster, string addresses)
     {
+        _cluster = cluster;
         SchedulerAddresses.TryParse(addresses, out var all).ShouldBeTrue(addresses);
         _channel = all!.OpenChannel(ConnectionPings.Prompt);
         var invoker = _channel.Intercept(metadata =>
         {
-            metadata.Add(CallMetadata.Authorization, CallMetadata.Bearer(token));
+            metadata.Add(CallMetadata.Authorization, CallMetadata.Bearer(cluster.Token));
             return metadata;
         });
         (Jobs, Runs, Checkpoints) = (new(invoker), new(invoker), new(invoker));
@@ -33,18 +37,25 @@ internal sealed class PatientClient : IDisposable
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
 
     /// <summary>Calls until it is answered; what is refused for good is thrown.</summary>
-    public static async Task<T> AskAsync<T>(Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)
+    public static Task<T> AskAsync<T>(Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)
     {
-        while (true)
+        RpcException? last = null;
+        return Patience.BoundAsync(UntilAnsweredAsync, () => Task.FromResult($"the last answer was {last?.Status}"), cancellationToken);
+
+        async Task<T> UntilAnsweredAsync(CancellationToken token)
         {
-            try
+            while (true)
             {
-                return await call(new CallOptions(deadline: DateTime.UtcNow + Deadline, cancellationToken: cancellationToken));
-            }
-            catch (RpcException e) when (!cancellationToken.IsCancellationRequested && e.StatusCode
-                is StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Internal or StatusCode.Cancelled)
-            {
-                await Task.Delay(Pause, cancellationToken);
+                try
+                {
+                    return await call(new CallOptions(deadline: DateTime.UtcNow + Deadline, cancellationToken: token));
+                }
+                catch (RpcException e) when (!token.IsCancellationRequested && e.StatusCode
+                    is StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Internal or StatusCode.Cancelled)
+                {
+                    last = e;
+                    await Task.Delay(Pause, token);
+                }
             }
         }
     }
@@ -59,16 +70,21 @@ internal sealed class PatientClient : IDisposable
         (await AskAsync(async options => await Jobs.GetJobAsync(new GetJobRequest { JobId = job }, options), cancellationToken)).Job;
 
     /// <summary>The job as it is once it is as wanted. One that is over and not as wanted fails the test.</summary>
-    public async Task<Job> UntilAsync(string id, Func<Job, bool> wanted, CancellationToken cancellationToken)
+    public Task<Job> UntilAsync(string id, Func<Job, bool> wanted, CancellationToken cancellationToken)
     {
-        while (true)
+        return Patience.BoundAsync(UntilWantedAsync, () => _cluster.FindingsAsync(id), cancellationToken);
+
+        async Task<Job> UntilWantedAsync(CancellationToken token)
         {
-            var job = await GetAsync(id, cancellationToken);
-            if (wanted(job))
-                return job;
-            if (job.State.IsFinal())
-                throw new InvalidOperationException($"job {id} is {job.State} after {job.Attempt} attempts: {job.Reason}");
-            await Task.Delay(Pause, cancellationToken);
+            while (true)
+            {
+                var job = await GetAsync(id, token);
+                if (wanted(job))
+                    return job;
+                if (job.State.IsFinal())
+                    throw new InvalidOperationException($"job {id} is {job.State} after {job.Attempt} attempts: {job.Reason}");
+                await Task.Delay(Pause, token);
+            }
         }
     }
 

@@ -29,7 +29,7 @@ public sealed class FaultyNetwork : IAsyncLifetime
         _agents = await Task.WhenAll(Enumerable.Range(0, AgentCount).Select(_ => RpcFaults.StartAsync(cancellationToken)));
         Cluster = new LocalCluster { Workers = AgentCount, BeforeStart = ConfigureAsync };
         await Cluster.InitializeAsync();
-        Client = new PatientClient(_scheduler.Address, Cluster.Token);
+        Client = new PatientClient(Cluster, _scheduler.Address);
         var job = await Client.SubmitAsync(RpcFaultTests.Job("undisturbed"), cancellationToken);
         await Client.SucceededAsync(job, cancellationToken);
         Undisturbed = await RunBits.OfAsync(Client, job, cancellationToken);

@@ -32,7 +32,7 @@ public sealed class ThreeSchedulers : IAsyncLifetime
     {
         Cluster = new LocalCluster { Schedulers = Count, Lease = Lease, BeforeStart = ConnectAsync };
         await Cluster.InitializeAsync();
-        Client = new PatientClient(AddressesBeyondCables(), Cluster.Token);
+        Client = new PatientClient(Cluster, AddressesBeyondCables());
     }
 
     public async ValueTask DisposeAsync()
@@ -50,7 +50,7 @@ public sealed class ThreeSchedulers : IAsyncLifetime
     {
         var addresses = AddressesBeyondCables().Split(',');
         return new PatientClient(
-            string.Join(',', addresses.Skip(number % Count).Concat(addresses.Take(number % Count))), Cluster.Token);
+            Cluster, string.Join(',', addresses.Skip(number % Count).Concat(addresses.Take(number % Count))));
     }
 
     /// <summary>No word goes from the first scheduler to any other part, nor back.</summary>

@@ -141,7 +141,7 @@ public sealed class LocalCluster : IAsyncLifetime
         return outcome.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
-    /// <summary>What a person would look at who finds a job hanging: its row and events, who waits in the database, what services wrote.</summary>
+    /// <summary>What a person would look at who finds a job hanging: its rows, who waits in the database, what services wrote.</summary>
     internal async Task<string> FindingsAsync(string jobId)
     {
         const int Lines = 30;

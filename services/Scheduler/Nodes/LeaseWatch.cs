@@ -95,7 +95,7 @@ internal sealed partial class LeaseWatch(
 
     [LoggerMessage(
         Level = LogLevel.Warning,
-        Message = "Ended {Count} database sessions of the scheduler at {Address}, which was last seen {SeenAgo} ago: what it had locked is free")]
+        Message = "Ended {Count} database sessions of the scheduler at {Address}, last seen {SeenAgo} ago: what it held locked is free")]
     private partial void LogSessionsEnded(int count, string address, TimeSpan seenAgo);
 
     [LoggerMessage(

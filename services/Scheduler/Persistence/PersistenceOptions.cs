@@ -45,7 +45,13 @@ public sealed class PersistenceOptions : IValidatableObject
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan RetryDelay { get; set; } = TimeSpan.FromMilliseconds(200);
 
-    /// <summary>Whose connections these are: the scheduler's address, as the other schedulers know it.</summary>
+    /// <summary>
+    /// How the names of all sessions of this process begin in pg_stat_activity, so that other schedulers can end them. A process that
+    /// starts anew in its place has others.
+    /// </summary>
+    internal string Sessions { get; } = $"scheduler {Guid.NewGuid().ToString("N")[..8]} ";
+
+    /// <summary>Whose they are, for people who read their names.</summary>
     internal string Owner { get; set; } = "";
 
     /// <summary>For how schedulers find each other: a handful of small statements now and then.</summary>
@@ -85,12 +91,8 @@ public sealed class PersistenceOptions : IValidatableObject
         // Nothing here leaves anything behind in a session. Statements are prepared by those who say so: Npgsql's automatic preparation
         // loses count of the server's answers when a statement fails at the moment that it prepares it.
         settings.NoResetOnClose = true;
-        settings.ApplicationName = SessionsOf(Owner) + use;
+        // Postgres keeps 63 characters.
+        settings.ApplicationName = $"{Sessions}{use} {Owner}";
         return settings.ConnectionString;
     }
-
-    /// <summary>
-    /// How the names of a scheduler's sessions begin in pg_stat_activity. Postgres keeps 63 characters, room for any address and port.
-    /// </summary>
-    internal static string SessionsOf(string owner) => $"scheduler {owner} ";
 }

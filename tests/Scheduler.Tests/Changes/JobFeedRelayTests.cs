@@ -52,7 +52,7 @@ public sealed class JobFeedRelayTests(PostgresServer postgres)
         await using var source = NpgsqlDataSource.Create(database + ";Pooling=false");
         await using var cut = source.CreateCommand(
             "select count(pg_terminate_backend(pid)) from pg_stat_activity "
-                + "where datname = current_database() and application_name = 'cluster-scheduler changes'");
+                + "where datname = current_database() and application_name like 'scheduler % changes %'");
         (await cut.ExecuteScalarAsync(Token)).ShouldBe(2L);
 
         // Something may have been missed.

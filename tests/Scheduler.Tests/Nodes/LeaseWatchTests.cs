@@ -1,10 +1,12 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Cluster.Scheduler.Tests.Nodes;
@@ -179,6 +181,27 @@ public sealed class LeaseWatchTests(PostgresServer postgres)
         }
 
         await Should.ThrowAsync<StoreUnavailableException>(() => transaction, "its transaction is undone");
+    }
+
+    /// <summary>It is not seen before it has started, which takes sessions.</summary>
+    [Fact]
+    public async Task Watch_WhenAnotherSchedulerStartsAnew_LeavesItsSessionsAlone()
+    {
+        await using var killed = await TestCluster.StartAsync(postgres);
+        await using var second = await BesideAsync(killed);
+        await LookForAsync(second, Lease + Look);
+        var anew = new PersistenceOptions
+        {
+            ConnectionString = killed.ConnectionString,
+            Owner = killed.Get<IOptions<SiloOptions>>().Value.Address,
+        };
+        await using var started = NpgsqlDataSource.Create(anew.ConnectionStringOf(StorePool.Control));
+        await using var session = await started.OpenConnectionAsync(Cancelled);
+
+        await LookForAsync(second, Look);
+
+        await using var command = new NpgsqlCommand("select 1", session);
+        (await command.ExecuteScalarAsync(Cancelled)).ShouldBe(1);
     }
 
     [Fact]

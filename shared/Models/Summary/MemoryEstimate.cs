@@ -12,10 +12,10 @@ namespace Cluster.Models.Summary;
 public sealed record MemoryEstimate(long Parameters, long Gradients, long OptimizerState, long Activations, long Transient, long Images)
 {
     /// <summary>
-    /// What a trainer's process takes before it has a network: the runtime, libtorch and their heaps, most of it pages of the libraries'
-    /// files.
+    /// What a trainer's process takes beside its network: the runtime, libtorch and their heaps, most of it pages of the libraries' files,
+    /// and what it exchanges, stores checkpoints and tells telemetry by.
     /// </summary>
-    public const long ProcessBytes = 256L << 20;
+    public const long ProcessBytes = 288L << 20;
 
     /// <summary>On the device.</summary>
     public long Total => Parameters + Gradients + OptimizerState + Activations + Transient;

@@ -7,7 +7,7 @@ namespace Cluster.Scheduler.Jobs;
 /// <summary>Rows to messages; the one place where that is written down.</summary>
 internal static class JobMapping
 {
-    public static Job ToJob(JobRow row, IEnumerable<DeviceGrantRow> grants, Progress? progress, QueuePlace? place)
+    public static Job ToJob(JobRow row, IEnumerable<DevicePlacement> placement, Progress? progress, QueuePlace? place)
     {
         var job = new Job
         {
@@ -21,7 +21,7 @@ internal static class JobMapping
             FinishedAt = row.FinishedAt?.ToTimestamp(),
             Attempt = row.Attempt,
             Restarts = row.Restarts,
-            Placement = { grants.Select(ToPlacement) },
+            Placement = { placement },
             Progress = progress,
             ExperimentId = row.ExperimentId?.ToString("D") ?? "",
             Variant = row.Variant,

@@ -1,5 +1,6 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
 using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Scheduler.Jobs;
@@ -12,7 +13,7 @@ internal static class JobMapping
         var job = new Job
         {
             Id = row.Id.ToString("D"),
-            Spec = row.Spec,
+            Spec = row.Spec.IsReadable() ? row.Spec : new JobSpec(row.Spec) { Name = row.Name, Workspace = row.Workspace },
             Owner = row.Owner,
             State = row.State,
             Reason = row.Reason,

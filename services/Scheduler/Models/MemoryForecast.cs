@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Models;
@@ -17,12 +18,12 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
     }
 
     /// <returns>
-    /// Of one rank; null where no node can tell in time, and for a job that does not train, which takes far less: it is then placed
-    /// without.
+    /// Of one rank; null where no node can tell in time, for a job that does not train, which takes far less, and for one that cannot be
+    /// read: it is then placed without.
     /// </returns>
     public async Task<MemoryEstimate?> OfAsync(JobSpec spec, TimeSpan patience, CancellationToken cancellationToken)
     {
-        if (!spec.IsTraining())
+        if (!spec.IsReadable() || !spec.IsTraining())
             return null;
         return Of(spec, await inquiry.AskAsync(QueryFor(spec), patience, cancellationToken));
     }

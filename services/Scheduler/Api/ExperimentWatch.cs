@@ -22,7 +22,7 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
         var sent = new Dictionary<string, Job>();
         while (true)
         {
-            var (experiment, jobs, _) = await store.GetAsync(id, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
+            var (experiment, jobs, _) = await store.GetAsync(id, sent, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
             var changed = jobs.Where(job => !job.Equals(sent.GetValueOrDefault(job.Id))).ToList();
             var shown = brief ? changed.Select(job => BriefJob.Of(job, sent.GetValueOrDefault(job.Id))) : changed;
             foreach (var batch in shown.InMessages())

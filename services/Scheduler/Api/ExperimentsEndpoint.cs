@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
@@ -112,5 +113,5 @@ internal sealed class ExperimentsEndpoint(
     }
 
     private async Task<StoredExperiment> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>
-        await store.GetAsync(id, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
+        await store.GetAsync(id, ReadOnlyDictionary<string, Job>.Empty, cancellationToken) ?? throw ExperimentNotFoundException.For(id);
 }

@@ -25,7 +25,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore cu
         while (true)
         {
             // The job first: events committed with it, or since, are then in what is read next.
-            var job = await GetAsync(id, cancellationToken);
+            var job = await GetAsync(id, sent, cancellationToken);
             var events = await jobs.EventsAsync(id, afterSequence, cancellationToken);
             foreach (var change in events)
             {
@@ -49,9 +49,10 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore cu
     public async IAsyncEnumerable<Job> JobAsync(JobId id, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var subscription = feed.Subscribe(id, JobChange.State | JobChange.Metrics);
+        Job? job = null;
         while (true)
         {
-            var job = await GetAsync(id, cancellationToken);
+            job = await GetAsync(id, job, cancellationToken);
             yield return job;
             if (job.State.IsFinal())
                 yield break;
@@ -104,9 +105,10 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore cu
         if (tail > 0)
             afterSequence = await logs.TailAsync(id, afterSequence, rank, tail, cancellationToken);
         var hasBegun = !follow;
+        Job? job = null;
         while (true)
         {
-            var last = !follow || (await GetAsync(id, cancellationToken)).State.IsFinal();
+            var last = !follow || (job = await GetAsync(id, job, cancellationToken)).State.IsFinal();
             IReadOnlyList<LogLine> lines;
             while ((lines = await logs.ReadAsync(id, afterSequence, rank, LinesPerMessage, cancellationToken)).Count > 0)
             {
@@ -124,6 +126,7 @@ public sealed class JobWatch(JobQueries jobs, MetricStore metrics, CurveStore cu
         }
     }
 
-    private async Task<Job> GetAsync(JobId id, CancellationToken cancellationToken) =>
-        await jobs.GetAsync(id, cancellationToken) ?? throw JobNotFoundException.For(id);
+    /// <param name="known">As it was read before; null at first.</param>
+    private async Task<Job> GetAsync(JobId id, Job? known, CancellationToken cancellationToken) =>
+        await jobs.GetAsync(id, known, cancellationToken) ?? throw JobNotFoundException.For(id);
 }

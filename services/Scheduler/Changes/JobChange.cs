@@ -24,5 +24,8 @@ public enum JobChange
     /// <summary>A checkpoint is whole.</summary>
     Checkpoint = 64,
 
-    All = State | Queue | Progress | Metrics | Logs | Rendezvous | Checkpoint,
+    /// <summary>Of no job: an agent has registered, so that there is somebody to ask.</summary>
+    Agents = 128,
+
+    All = State | Queue | Progress | Metrics | Logs | Rendezvous | Checkpoint | Agents,
 }

@@ -17,10 +17,21 @@ public sealed class JobFeed(TimeProvider time)
     private readonly Lock _gate = new();
     private readonly Dictionary<JobId, HashSet<JobFeedSubscription>> _byJob = [];
     private readonly HashSet<JobFeedSubscription> _ofAll = [];
+    private TaskCompletionSource _nextAgent = NewAgent();
     private bool _closed;
 
     /// <summary>What is still to be told to other schedulers.</summary>
     internal JobChangeOutbox Outbox { get; } = new(time);
+
+    /// <summary>Ends when the next agent registers, with whichever scheduler.</summary>
+    public Task NextAgent
+    {
+        get
+        {
+            lock (_gate)
+                return _nextAgent.Task;
+        }
+    }
 
     /// <summary>How many watch now, so that tests can tell that an abandoned call left nothing behind.</summary>
     internal int Subscriptions
@@ -58,6 +69,13 @@ public sealed class JobFeed(TimeProvider time)
         Outbox.Add(null, JobChange.Queue);
     }
 
+    /// <summary>Called when an agent has registered.</summary>
+    public void PublishAgent()
+    {
+        Deliver(null, JobChange.Agents);
+        Outbox.Add(null, JobChange.Agents);
+    }
+
     /// <summary>Subscribe first, then read, then wait: so nothing falls between.</summary>
     public JobFeedSubscription Subscribe(JobId job, JobChange what) => Add(job, what);
 
@@ -84,6 +102,12 @@ public sealed class JobFeed(TimeProvider time)
     {
         lock (_gate)
         {
+            if (what.HasFlag(JobChange.Agents))
+            {
+                _nextAgent.SetResult();
+                _nextAgent = NewAgent();
+            }
+
             if (job is null)
                 Signal(_byJob.Values.SelectMany(watchers => watchers), what);
             else if (_byJob.TryGetValue(job.Value, out var watchers))
@@ -91,6 +115,8 @@ public sealed class JobFeed(TimeProvider time)
             Signal(_ofAll, what);
         }
     }
+
+    private static TaskCompletionSource NewAgent() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private static void Signal(IEnumerable<JobFeedSubscription> watchers, JobChange what)
     {

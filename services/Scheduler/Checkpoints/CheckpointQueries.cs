@@ -113,7 +113,7 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
             CreatedAt = row.CreatedAt.ToTimestamp(),
             Bytes = row.Bytes,
             Owner = row.Owner,
-            Model = job is null ? row.ImportedModel : MessageColumn.Read<JobSpec>(job.Spec).Model,
+            Model = job is null ? row.ImportedModel : SpecColumn.Read(job.Spec).Model,
             Source = job?.Name ?? row.ImportedFile,
         };
         if (row.ValidationAccuracy is { } accuracy)

@@ -109,7 +109,7 @@ public sealed class JobStreams(
             var pageToken = "";
             do
             {
-                var filter = new JobFilter([], Workspace: "", JobsShown - newest.Count, pageToken);
+                var filter = new JobFilter([], Workspace: "", JobsShown - newest.Count, pageToken, WithPlacement: false);
                 var page = await jobs.ListAsync(filter, CancellationToken.None);
                 foreach (var job in page.Entries)
                     newest.Add(job.Id, JobSummary.Of(job));

@@ -10,14 +10,18 @@ namespace Cluster.Scheduler.Experiments;
 /// <summary>Experiments: stored once, whole, and never changed; what becomes of them is what becomes of their jobs.</summary>
 public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
 {
+    /// <param name="known">Its jobs as the caller read them before, by their ids.</param>
     /// <returns>Null when there is no such experiment.</returns>
-    public Task<StoredExperiment?> GetAsync(ExperimentId id, CancellationToken cancellationToken) =>
+    public Task<StoredExperiment?> GetAsync(
+        ExperimentId id, IReadOnlyDictionary<string, Job> known, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
         {
             if (await context.Experiments.SingleOrDefaultAsync(e => e.Id == id.Value, token) is not { } row)
                 return null;
             var members = await context.Jobs.Where(j => j.ExperimentId == id.Value).OrderBy(j => j.CreatedAt).ToListAsync(token);
-            var jobs = await JobQueries.DescribeAsync(context, members, time.GetUtcNow(), token);
+            var jobs = await JobQueries.DescribeAsync(
+                context, members, row => JobQueries.KnownPlacement(row, known.GetValueOrDefault(row.Id.ToString("D"))), time.GetUtcNow(),
+                token);
             var states = jobs.GroupBy(j => j.State).Select(same => new JobStateCount { State = same.Key, Jobs = same.Count() });
             return new StoredExperiment(ToExperiment(row, states), jobs, row.Yaml);
         }, cancellationToken);

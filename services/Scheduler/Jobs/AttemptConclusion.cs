@@ -1,12 +1,16 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
 
 namespace Cluster.Scheduler.Jobs;
 
 /// <summary>Closes an attempt whose trainers are all gone, and moves its job on.</summary>
 internal static class AttemptConclusion
 {
+    /// <summary>Why a job fails whose spec cannot be read, as soon as it would have to be started.</summary>
+    public const string Unreadable = "what is stored of it cannot be read, so it cannot be started; submit it again";
+
     public static void Apply(JobRecord record, JobOptions options, DateTimeOffset now)
     {
         var (job, attempt) = (record.Job, record.Attempt!);
@@ -53,6 +57,12 @@ internal static class AttemptConclusion
     private static void Recover(JobRecord record, JobOptions options, DateTimeOffset now)
     {
         var (job, attempt) = (record.Job, record.Attempt!);
+        if (!job.Spec.IsReadable())
+        {
+            record.Become(JobState.Failed, attempt.Reason == Unreadable ? Unreadable : $"{attempt.Reason}; {Unreadable}", now);
+            return;
+        }
+
         var policy = job.Spec.Restarts ?? new RestartPolicy();
         if (attempt.LaunchFailed)
         {

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Telemetry;
 
 namespace Cluster.Scheduler.Jobs;
@@ -59,6 +60,12 @@ internal sealed partial class JobGrain
         var attempt = record.Attempt!;
         if (attempt.State != AttemptState.Launching || record.Grants.Any(g => g.GoneAt is not null))
             return false;
+        if (!record.Job.Spec.IsReadable())
+        {
+            BeginEnding(record, AttemptConclusion.Unreadable);
+            return true;
+        }
+
         if (_secret is not { } secret || secret.Attempt != attempt.Number)
             return FailLaunch(record, [], "the scheduler restarted before the launch was confirmed");
 

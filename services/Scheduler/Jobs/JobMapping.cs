@@ -1,5 +1,6 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Persistence;
 using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Scheduler.Jobs;
@@ -7,12 +8,12 @@ namespace Cluster.Scheduler.Jobs;
 /// <summary>Rows to messages; the one place where that is written down.</summary>
 internal static class JobMapping
 {
-    public static Job ToJob(JobRow row, IEnumerable<DeviceGrantRow> grants, Progress? progress, QueuePlace? place)
+    public static Job ToJob(JobRow row, IEnumerable<DevicePlacement> placement, Progress? progress, QueuePlace? place)
     {
         var job = new Job
         {
             Id = row.Id.ToString("D"),
-            Spec = row.Spec,
+            Spec = row.Spec.IsReadable() ? row.Spec : new JobSpec(row.Spec) { Name = row.Name, Workspace = row.Workspace },
             Owner = row.Owner,
             State = row.State,
             Reason = row.Reason,
@@ -21,7 +22,7 @@ internal static class JobMapping
             FinishedAt = row.FinishedAt?.ToTimestamp(),
             Attempt = row.Attempt,
             Restarts = row.Restarts,
-            Placement = { grants.Select(ToPlacement) },
+            Placement = { placement },
             Progress = progress,
             ExperimentId = row.ExperimentId?.ToString("D") ?? "",
             Variant = row.Variant,

@@ -14,10 +14,14 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
     private const int NewestEvents = 1000;
 
     /// <returns>Null when there is no such job.</returns>
-    public Task<Job?> GetAsync(JobId id, CancellationToken cancellationToken) =>
+    public Task<Job?> GetAsync(JobId id, CancellationToken cancellationToken) => GetAsync(id, known: null, cancellationToken);
+
+    /// <inheritdoc cref="GetAsync(JobId, CancellationToken)"/>
+    /// <param name="known">The job as the caller read it before, if it did.</param>
+    public Task<Job?> GetAsync(JobId id, Job? known, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
             await context.Jobs.SingleOrDefaultAsync(j => j.Id == id.Value, token) is { } job
-                ? (await DescribeAsync(context, [job], time.GetUtcNow(), token))[0]
+                ? (await DescribeAsync(context, [job], row => KnownPlacement(row, known), time.GetUtcNow(), token))[0]
                 : null,
             cancellationToken);
 
@@ -68,7 +72,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
             if (filter.Experiment is { } experiment)
                 jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
             return PageAsync(
-                jobs, filter.PageSize, filter.PageToken, rows => DescribeAsync(context, rows, time.GetUtcNow(), token), token);
+                jobs, filter.PageSize, filter.PageToken,
+                rows => DescribeAsync(context, rows, _ => filter.WithPlacement ? null : [], time.GetUtcNow(), token), token);
         }, cancellationToken);
 
     /// <summary>The newest jobs of those given, as what they are described as.</summary>
@@ -88,20 +93,33 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
             return rest.OrderByDescending(j => j.CreatedAt).ThenByDescending(j => j.Id).Take(count).ToListAsync(cancellationToken);
         }, describeAsync, last => PageToken.Write(last.CreatedAt, last.Id));
 
+    /// <param name="known">The placement of a job, where it need not be read; null: it is read, a row for each rank.</param>
     internal static async Task<List<Job>> DescribeAsync(
-        ClusterDbContext context, IReadOnlyList<JobRow> jobs, DateTimeOffset now, CancellationToken cancellationToken)
+        ClusterDbContext context, IReadOnlyList<JobRow> jobs, Func<JobRow, IReadOnlyList<DevicePlacement>?> known, DateTimeOffset now,
+        CancellationToken cancellationToken)
     {
         var ids = jobs.Select(j => j.Id).ToArray();
-        var grants = await CurrentGrantsAsync(context, ids, cancellationToken);
+        var placements = jobs.ToDictionary(j => j.Id, known);
+        var grants = await CurrentGrantsAsync(context, [.. ids.Where(id => placements[id] is null)], cancellationToken);
         var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
         var places = await QueuePlaces.OfAsync(context, jobs, now, cancellationToken);
-        return [.. jobs.Select(j =>
-            JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, places.GetValueOrDefault(j.Id)))];
+        return [.. jobs.Select(j => JobMapping.ToJob(
+            j, placements[j.Id] ?? grants[j.Id].Select(JobMapping.ToPlacement), runs.GetValueOrDefault(j.Id)?.Progress,
+            places.GetValueOrDefault(j.Id)))];
     }
+
+    /// <summary>
+    /// The placement of a job that was read before, which no attempt changes: at each progress of a thousand ranks nothing is read that
+    /// grows with their number. Null: it is another attempt.
+    /// </summary>
+    internal static IReadOnlyList<DevicePlacement>? KnownPlacement(JobRow row, Job? known) =>
+        row.Attempt == known?.Attempt ? known.Placement : null;
 
     internal static async Task<ILookup<Guid, DeviceGrantRow>> CurrentGrantsAsync(
         ClusterDbContext context, Guid[] jobs, CancellationToken cancellationToken)
     {
+        if (jobs.Length == 0)
+            return Enumerable.Empty<DeviceGrantRow>().ToLookup(g => g.JobId);
         var rows = await (
             from grant in context.DeviceGrants
             join job in context.Jobs on new { Id = grant.JobId, grant.Attempt } equals new { job.Id, job.Attempt }
@@ -116,5 +134,7 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
 /// <param name="Workspace">Empty: all.</param>
 /// <param name="PageToken">Empty: the first page.</param>
 /// <param name="Experiment">Null: all.</param>
+/// <param name="WithPlacement">False: where their ranks are is left out.</param>
 public sealed record JobFilter(
-    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);
+    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null,
+    bool WithPlacement = true);

@@ -77,7 +77,7 @@ internal sealed class JobRowMapping : IEntityTypeConfiguration<JobRow>
     {
         job.ToTable("jobs");
         job.Property(j => j.Version).IsConcurrencyToken();
-        job.Property(j => j.Spec).IsMessage();
+        job.Property(j => j.Spec).HasConversion(SpecColumn.Converter, SpecColumn.Comparer);
         job.Property(j => j.Memory).IsJson();
         job.Property(j => j.TraceParent).HasColumnName("traceparent");
         job.Property(j => j.TraceState).HasColumnName("tracestate");

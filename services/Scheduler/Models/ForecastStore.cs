@@ -24,7 +24,7 @@ internal sealed class ForecastStore(ClusterDatabase database)
             await using var reader = await command.ExecuteReaderAsync(token);
             var specs = new List<(JobId, JobSpec)>();
             while (await reader.ReadAsync(token))
-                specs.Add((new JobId(reader.GetGuid(0)), MessageColumn.Read<JobSpec>(reader.GetFieldValue<byte[]>(1))));
+                specs.Add((new JobId(reader.GetGuid(0)), SpecColumn.Read(reader.GetFieldValue<byte[]>(1))));
             return specs;
         }, cancellationToken);
 

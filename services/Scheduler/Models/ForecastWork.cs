@@ -68,9 +68,7 @@ internal sealed partial class ForecastWork(
         await Task.Yield();
         try
         {
-            var patience = until - time.GetUtcNow();
-            var memory = await forecast.OfAsync(spec, patience > TimeSpan.Zero ? patience : TimeSpan.Zero, cancellationToken);
-            _found.Writer.TryWrite((job, memory));
+            _found.Writer.TryWrite((job, await FindAsync(spec, until, cancellationToken)));
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -86,6 +84,27 @@ internal sealed partial class ForecastWork(
                 _asking.Remove(job);
         }
     }
+
+    private async Task<MemoryEstimate?> FindAsync(JobSpec spec, DateTimeOffset until, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var found = await forecast.AskAsync(spec, Left(until), cancellationToken);
+            if (found.NextAgent is not { } nextAgent)
+                return found.Memory;
+            try
+            {
+                // Right after the scheduler's start there is nobody to ask yet.
+                await nextAgent.WaitAsync(Left(until), time, cancellationToken);
+            }
+            catch (TimeoutException)
+            {
+                return null;
+            }
+        }
+    }
+
+    private TimeSpan Left(DateTimeOffset until) => until - time.GetUtcNow() is { Ticks: > 0 } left ? left : TimeSpan.Zero;
 
     private async Task SettleAsync(CancellationToken cancellationToken)
     {

@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Models;
@@ -16,21 +17,22 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         return inquiry.Known(QueryFor(spec)) is { } finding ? new Forecast(true, Of(spec, finding)) : new Forecast(false, null);
     }
 
-    /// <returns>
-    /// Of one rank; null where no node can tell in time, and for a job that does not train, which takes far less: it is then placed
-    /// without.
-    /// </returns>
-    public async Task<MemoryEstimate?> OfAsync(JobSpec spec, TimeSpan patience, CancellationToken cancellationToken)
-    {
-        if (!spec.IsTraining())
-            return null;
-        return Of(spec, await inquiry.AskAsync(QueryFor(spec), patience, cancellationToken));
-    }
-
     /// <summary>As long as a job would wait for it.</summary>
-    /// <inheritdoc cref="OfAsync(JobSpec, TimeSpan, CancellationToken)"/>
-    public Task<MemoryEstimate?> OfAsync(JobSpec spec, CancellationToken cancellationToken) =>
-        OfAsync(spec, options.Value.ForecastPatience, cancellationToken);
+    /// <inheritdoc cref="AskAsync"/>
+    public async Task<MemoryEstimate?> OfAsync(JobSpec spec, CancellationToken cancellationToken) =>
+        (await AskAsync(spec, options.Value.ForecastPatience, cancellationToken)).Memory;
+
+    /// <returns>
+    /// Not settled where there is nobody to ask yet. Of one rank; null where no node can tell in time, for a job that does not train, which
+    /// takes far less, and for one that cannot be read: it is then placed without.
+    /// </returns>
+    public async Task<Forecast> AskAsync(JobSpec spec, TimeSpan patience, CancellationToken cancellationToken)
+    {
+        if (!spec.IsReadable() || !spec.IsTraining())
+            return new Forecast(true, null);
+        var finding = await inquiry.AskAsync(QueryFor(spec), patience, cancellationToken);
+        return new Forecast(finding?.NextAgent is null, Of(spec, finding)) { NextAgent = finding?.NextAgent };
+    }
 
     private static MemoryEstimate? Of(JobSpec spec, ModelFinding? finding) =>
         finding?.Answer?.Description?.Memory is { } memory ? WithData(memory, spec.Data) : null;
@@ -82,4 +84,8 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
 
 /// <param name="IsSettled">False: it is still to be asked for.</param>
 /// <param name="Memory">What one rank is expected to take; null: not known.</param>
-internal readonly record struct Forecast(bool IsSettled, MemoryEstimate? Memory);
+internal readonly record struct Forecast(bool IsSettled, MemoryEstimate? Memory)
+{
+    /// <inheritdoc cref="ModelFinding.NextAgent"/>
+    public Task? NextAgent { get; init; }
+}

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf;
@@ -13,7 +14,8 @@ namespace Cluster.Scheduler.Models;
 /// node answers them. What was answered is remembered, since the same question has the same answer everywhere.
 /// </remarks>
 internal sealed partial class ModelInquiry(
-    NodeStore nodes, IGrainFactory grains, IOptions<ModelInquiryOptions> options, TimeProvider time, ILogger<ModelInquiry> logger)
+    NodeStore nodes, IGrainFactory grains, JobFeed feed, IOptions<ModelInquiryOptions> options, TimeProvider time,
+    ILogger<ModelInquiry> logger)
     : BackgroundService
 {
     private const int QuestionsAtOnce = 32;
@@ -79,10 +81,14 @@ internal sealed partial class ModelInquiry(
 
     private async Task AnswerAsync(IReadOnlyList<Question> questions, CancellationToken cancellationToken)
     {
-        var why = "no node is ready; start a worker";
+        var (why, wasAsked) = ("no node is ready; start a worker", false);
+        // Before it looks, so that none is missed that registers meanwhile.
+        var nextAgent = feed.NextAgent;
         try
         {
-            foreach (var node in (await nodes.AllAsync(cancellationToken)).Where(node => node.State == NodeState.Ready).Take(NodesTried))
+            // Those that registered last first: after a start of the scheduler it is connected with them.
+            var ready = (await nodes.AllAsync(cancellationToken)).Where(node => node.State == NodeState.Ready);
+            foreach (var node in ready.OrderByDescending(node => node.RegisteredAt).Take(NodesTried))
             {
                 var request = new DescribeModelsRequest { Queries = { questions.Select(question => question.Query) } };
                 var order = DescribeOrder.For(request, options.Value.AnswerDeadline);
@@ -93,6 +99,7 @@ internal sealed partial class ModelInquiry(
                     return;
                 }
 
+                wasAsked |= !result.NotConnected;
                 why = $"node {node.Name} gave no answer ({result.Detail})";
                 LogNoAnswer(node.Name, questions[0].Query.Model.Name, result.Detail);
             }
@@ -104,7 +111,7 @@ internal sealed partial class ModelInquiry(
         }
 
         foreach (var question in questions)
-            Forget(question, why);
+            Forget(question, new ModelFinding(null, why) { NextAgent = wasAsked ? null : nextAgent });
     }
 
     /// <summary>
@@ -117,7 +124,8 @@ internal sealed partial class ModelInquiry(
             if (i < answers.Count)
                 Remember(questions[i], new ModelFinding(answers[i], ""));
             else if (i == answers.Count)
-                Forget(questions[i], $"the process that was to build {questions[i].Query.Model.Name} on node {node} ended before it had");
+                Forget(questions[i], new ModelFinding(
+                    null, $"the process that was to build {questions[i].Query.Model.Name} on node {node} ended before it had"));
             else
                 _open.Writer.TryWrite(questions[i]);
         }
@@ -135,11 +143,11 @@ internal sealed partial class ModelInquiry(
         question.Settle(finding);
     }
 
-    private void Forget(Question question, string why)
+    private void Forget(Question question, ModelFinding finding)
     {
         lock (_gate)
             _known.Remove(question.Key);
-        question.Settle(new ModelFinding(null, why));
+        question.Settle(finding);
     }
 
     /// <summary>Equal for equal queries: a map's own order is that in which it was filled.</summary>
@@ -174,4 +182,8 @@ internal sealed partial class ModelInquiry(
 
 /// <param name="Answer">Null when no node could give one.</param>
 /// <param name="Why">Then, in words that say what to do.</param>
-internal sealed record ModelFinding(ModelAnswer? Answer, string Why);
+internal sealed record ModelFinding(ModelAnswer? Answer, string Why)
+{
+    /// <summary>Where there was nobody to ask: ends when an agent has registered since. Null: one was asked.</summary>
+    public Task? NextAgent { get; init; }
+}

@@ -11,11 +11,13 @@ namespace Cluster.Scheduler.Nodes;
 
 /// <inheritdoc cref="INodeGrain"/>
 internal sealed partial class NodeGrain(
-    NodeStore store, IAgentClient agents, ReconcileSignal signal, IOptions<NodeOptions> options, ILogger<NodeGrain> logger)
+    NodeStore store, IAgentClient agents, ReconcileSignal signal, JobFeed feed, IOptions<NodeOptions> options, ILogger<NodeGrain> logger)
     : Grain, INodeGrain
 {
     // Past this many heartbeats nobody asks about a stopped attempt any more.
     private const int ForgetStopAfter = 100;
+
+    private const string NotRegistered = "the agent has not registered since the scheduler started";
 
     private readonly Dictionary<AttemptKey, int> _absentSinceStop = [];
     private Connection? _connection;
@@ -40,6 +42,7 @@ internal sealed partial class NodeGrain(
         }
 
         signal.Place();
+        feed.PublishAgent();
         return new LeaseGrant(options.Value.LeaseDuration, options.Value.HeartbeatInterval, [.. stale]);
     }
 
@@ -66,7 +69,7 @@ internal sealed partial class NodeGrain(
     public Task<LaunchResult> LaunchAsync(LaunchOrder order) =>
         _connection is { } connection
             ? agents.LaunchAsync(connection.Endpoint, order.Read(), CancellationToken.None)
-            : Task.FromResult(new LaunchResult(LaunchStatus.NotConnected, "the agent has not registered since the scheduler started"));
+            : Task.FromResult(new LaunchResult(LaunchStatus.NotConnected, NotRegistered));
 
     /// <inheritdoc/>
     public async Task<StopResult> StopAsync(StopOrder order)
@@ -93,7 +96,7 @@ internal sealed partial class NodeGrain(
     public async Task<DescribeResult> DescribeAsync(DescribeOrder order) =>
         _connection is { } connection
             ? await agents.DescribeAsync(connection.Endpoint, order.Read(), order.Deadline, CancellationToken.None)
-            : DescribeResult.None("the agent has not registered since the scheduler started");
+            : DescribeResult.None(NotRegistered) with { NotConnected = true };
 
     private static Uri AddressOf(NodeRegistration registration) =>
         Uri.TryCreate(registration.AgentAddress, UriKind.Absolute, out var address) && address.Scheme is "http" or "https"

@@ -137,6 +137,10 @@ public sealed record DescribeOrder([property: Id(0)] ImmutableArray<byte> Reques
 [GenerateSerializer, Immutable, Alias("cluster.DescribeResult")]
 public sealed record DescribeResult([property: Id(0)] ImmutableArray<byte> Response, [property: Id(1)] string Detail)
 {
+    /// <summary>As <see cref="LaunchStatus.NotConnected"/>: nobody was asked.</summary>
+    [Id(2)]
+    public bool NotConnected { get; init; }
+
     public static DescribeResult Of(DescribeModelsResponse response) =>
         new(ImmutableCollectionsMarshal.AsImmutableArray(response.ToByteArray()), "");
 

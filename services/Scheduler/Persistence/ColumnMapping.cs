@@ -1,5 +1,4 @@
 using System.Linq.Expressions;
-using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
@@ -14,13 +13,6 @@ internal static class ColumnMapping
         /// <summary>A column of JSON: messages as protobuf's own.</summary>
         public void IsJson() =>
             property.HasColumnType("jsonb").HasConversion(JsonColumn.Converter<T>(), JsonColumn.Comparer<T>());
-    }
-
-    extension<T>(PropertyBuilder<T> property)
-        where T : IMessage<T>, new()
-    {
-        /// <summary>A column of a message's bytes.</summary>
-        public void IsMessage() => property.HasConversion(MessageColumn.Converter<T>(), MessageColumn.Comparer<T>());
     }
 
     extension<T>(EntityTypeBuilder<T> entity)

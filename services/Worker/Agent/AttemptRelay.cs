@@ -26,7 +26,7 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
         }
         catch (ChannelClosedException)
         {
-            throw new RpcException(new Status(StatusCode.Aborted, "the rank has ended"));
+            throw RankHasEnded();
         }
 
         return new ReportResponse();
@@ -38,8 +38,27 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
     public override Task<GetCheckpointResponse> GetCheckpoint(GetCheckpointRequest request, ServerCallContext context) =>
         RelayAsync("GetCheckpoint", context, async options => await scheduler.Attempts.GetCheckpointAsync(request, options));
 
-    public override Task<CommitCheckpointResponse> CommitCheckpoint(CommitCheckpointRequest request, ServerCallContext context) =>
-        RelayAsync("CommitCheckpoint", context, async options => await scheduler.Attempts.CommitCheckpointAsync(request, options));
+    /// <summary>
+    /// What the rank has reported goes first: an attempt that goes on from a checkpoint does not make the steps before it again, so their
+    /// figures may not be lost with this agent.
+    /// </summary>
+    public override Task<CommitCheckpointResponse> CommitCheckpoint(CommitCheckpointRequest request, ServerCallContext context)
+    {
+        var (_, rank) = attempts.Authenticate(context);
+        return RelayAsync("CommitCheckpoint", context, async options =>
+        {
+            try
+            {
+                await rank.Reports.SentAsync(options.CancellationToken);
+            }
+            catch (ChannelClosedException)
+            {
+                throw RankHasEnded();
+            }
+
+            return await scheduler.Attempts.CommitCheckpointAsync(request, options);
+        });
+    }
 
     public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
     {
@@ -160,6 +179,8 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
             throw new RpcException(new Status(StatusCode.Aborted, "another attempt has taken this one's place"));
         }
     }
+
+    private static RpcException RankHasEnded() => new(new Status(StatusCode.Aborted, "the rank has ended"));
 
     private static DateTime? DeadlineOf(ServerCallContext context) => context.Deadline == DateTime.MaxValue ? null : context.Deadline;
 }

@@ -9,7 +9,14 @@ namespace Cluster.Worker.Checkpoints;
 /// A write that fails because the store is away is logged, and made good by the next one; only <see cref="FlushAsync"/> and disposal throw
 /// it. Any other fault is thrown by whatever is called next. For one thread: calls must not overlap.
 /// </remarks>
-public sealed partial class CheckpointWriter(ITrainerLink link, ILogger<CheckpointWriter> logger) : IAsyncDisposable
+/// <param name="link">The way to the store.</param>
+/// <param name="reported">
+/// Returns when the agent has all that was reported before. An attempt that goes on from a checkpoint does not make the steps before it
+/// again: nobody may see it while their figures can still be lost with this process.
+/// </param>
+/// <param name="logger">Is told what was stored.</param>
+public sealed partial class CheckpointWriter(
+    ITrainerLink link, Func<CancellationToken, Task> reported, ILogger<CheckpointWriter> logger) : IAsyncDisposable
 {
     private readonly CancellationTokenSource _abandoned = new();
     private Task _writing = Task.CompletedTask;
@@ -89,6 +96,7 @@ public sealed partial class CheckpointWriter(ITrainerLink link, ILogger<Checkpoi
             try
             {
                 await link.PutChunksAsync(parts.Chunks().ToAsyncEnumerable(), cancellationToken);
+                await reported(cancellationToken);
                 LastCheckpointId = await link.CommitCheckpointAsync(parts.Manifest, snapshot.Parts, cancellationToken);
             }
             catch (Exception fault) when (IsOutage(fault))

@@ -22,7 +22,7 @@ public sealed class TrainerContext : IAsyncDisposable
         TimeProvider = timeProvider;
         JobId = JobId.Parse(launch.JobId);
         Reporter = new TrainerReporter(link, timeProvider);
-        CheckpointWriter = new CheckpointWriter(link, loggerFactory.CreateLogger<CheckpointWriter>());
+        CheckpointWriter = new CheckpointWriter(link, Reporter.FlushAsync, loggerFactory.CreateLogger<CheckpointWriter>());
     }
 
     public TrainerLaunch Launch { get; }

@@ -2,16 +2,13 @@ using System.Net.ServerSentEvents;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Tests.Fixtures;
-using Google.Protobuf;
 using Grpc.Core;
 
 namespace Cluster.Scheduler.Tests.Api;
 
-/// <summary>Lists that are longer than a message: clients take 4 MiB by default.</summary>
+/// <summary>Lists that are longer than a message.</summary>
 public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
 {
-    private const int LargestMessage = 3 << 20;
-
     // Each of three bytes: 32 of them on a job, and on where it may run, are some 16 KiB.
     private static readonly string LongLabel = new('汉', 63);
 
@@ -28,10 +25,10 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
     {
         var first = await SubmitWithLongLabelsAsync();
         await CopyJobAsync(999);
-        var listedJobs = await AllAsync(
+        var listedJobs = await Pages.AllAsync(
             async token => await _scheduler.Jobs().ListJobsAsync(new ListJobsRequest { PageSize = 1000, PageToken = token }),
             page => (page.Jobs.Select(job => job.Id), page.NextPageToken));
-        var listedRuns = await AllAsync(
+        var listedRuns = await Pages.AllAsync(
             async token => await _scheduler.Runs().ListRunsAsync(new ListRunsRequest { PageSize = 1000, PageToken = token }),
             page => (page.Runs.Select(run => run.JobId), page.NextPageToken));
 
@@ -58,7 +55,7 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml, WaitForCapacity = true });
         var id = submitted.Experiment.Id;
 
-        var found = await AllAsync(
+        var found = await Pages.AllAsync(
             async token => await _scheduler.Experiments().GetExperimentAsync(
                 new GetExperimentRequest { ExperimentId = id, PageToken = token }),
             page => (page.Jobs.Select(job => job.Variant), page.NextPageToken));
@@ -71,7 +68,7 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
         cancelled.NextPageToken.ShouldBe(submitted.NextPageToken);
         cancelled.Jobs.Count.ShouldBeLessThan(100);
         messages.Count.ShouldBeGreaterThan(1);
-        messages.ShouldAllBe(message => message.CalculateSize() < LargestMessage);
+        messages.ShouldAllBe(message => message.CalculateSize() < Pages.LargestMessage);
         messages.SelectMany(message => message.Jobs).Select(job => job.Variant).ShouldBe(found);
         var wrong = new GetExperimentRequest { ExperimentId = id, PageToken = "-1" };
         (await Should.ThrowAsync<RpcException>(async () => await _scheduler.Experiments().GetExperimentAsync(wrong)))
@@ -90,10 +87,10 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             from nodes, generate_series(1, 999) n
             """);
 
-        var whole = await AllAsync(
+        var whole = await Pages.AllAsync(
             async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageToken = token }),
             page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
-        var inSmallPages = await AllAsync(
+        var inSmallPages = await Pages.AllAsync(
             async token => await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest { PageSize = 7, PageToken = token }),
             page => (page.Nodes.Select(node => node.Id), page.NextPageToken));
 
@@ -124,7 +121,7 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             var stored = (Guid[])(await _scheduler.QueryAsync($"select array(select id from checkpoints order by {order})"))!;
             foreach (var limit in new[] { 7, 1000 })
             {
-                var listed = await AllAsync(
+                var listed = await Pages.AllAsync(
                     async token => await _scheduler.Runs().ListCheckpointsAsync(
                         new ListCheckpointsRequest { JobId = of, Limit = limit, PageToken = token }),
                     page => (page.Checkpoints.Select(checkpoint => checkpoint.Id), page.NextPageToken));
@@ -146,7 +143,7 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             from generate_series(1, 1000) n
             """);
 
-        var listed = await AllAsync(
+        var listed = await Pages.AllAsync(
             async token => await _scheduler.Experiments().ListExperimentsAsync(
                 new ListExperimentsRequest { PageSize = 1000, PageToken = token }),
             page => (page.Experiments.Select(experiment => experiment.Id), page.NextPageToken));
@@ -166,7 +163,7 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
 
         var found = await _scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = job.Id });
 
-        found.CalculateSize().ShouldBeLessThan(LargestMessage);
+        found.CalculateSize().ShouldBeLessThan(Pages.LargestMessage);
         found.Events.Count.ShouldBeGreaterThan(100);
         var first = 2001 - found.Events.Count;
         found.Events.Select(change => change.Sequence).ShouldBe(found.Events.Select((_, index) => (long)first + index));
@@ -206,27 +203,6 @@ public sealed class LongListTests(PostgresServer postgres) : IAsyncLifetime
             1, 1, 0, 0, 0, avoid_nodes, created_at - n * interval '1 second'
         from jobs, generate_series(1, {copies}) n
         """);
-
-    /// <summary>The ids of all pages, none of which is too large, and none empty.</summary>
-    private static async Task<List<string>> AllAsync<T>(
-        Func<string, Task<T>> page, Func<T, (IEnumerable<string> Ids, string NextPageToken)> read)
-        where T : IMessage
-    {
-        var all = new List<string>();
-        var token = "";
-        do
-        {
-            var answer = await page(token);
-            answer.CalculateSize().ShouldBeLessThan(LargestMessage);
-            var (ids, next) = read(answer);
-            ids.ShouldNotBeEmpty();
-            all.AddRange(ids);
-            token = next;
-        }
-        while (token.Length > 0);
-
-        return all;
-    }
 
     private async Task<List<SseItem<string>>> EventsAsync(string path, string until = "end")
     {

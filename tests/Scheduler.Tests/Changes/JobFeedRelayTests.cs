@@ -38,6 +38,9 @@ public sealed class JobFeedRelayTests(PostgresServer postgres)
         await untold;
         here.Feed.PublishReasons(_ => false);
         await untoldOther;
+        var agent = there.Feed.NextAgent;
+        here.Feed.PublishAgent();
+        await agent.WaitAsync(Long, Token);
     }
 
     [Fact]

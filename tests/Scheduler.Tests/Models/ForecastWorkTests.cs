@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Tests.Fixtures;
@@ -68,6 +69,54 @@ public sealed class ForecastWorkTests(PostgresServer postgres)
         var started = await cluster.GetAsync(job);
         (started.State, started.Memory).ShouldBe((JobState.Starting, null));
         release.SetResult();
+    }
+
+    /// <summary>Right after a start: of the cluster, where no node is known, or of the scheduler, with which none has registered.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Job_ThatIsThereBeforeAnyAgent_AsksTheFirstThatRegisters(bool isKnown)
+    {
+        await using var before = await TestCluster.StartAsync(postgres);
+        var node = new TestNode(before, "node-a", devices: 2);
+        if (isKnown)
+            await node.RegisterAsync();
+        await before.DisposeAsync();
+        await using var cluster = await TestCluster.StartAsync(before.ConnectionString, before.Time, before.Agents);
+        cluster.Agents.OnDescribe = (_, request) => Task.FromResult(Answer(request, Gib));
+        var submission = ASubmission(cluster) with { WaitForCapacity = true };
+        await cluster.SubmitAsync(submission);
+        // It has asked, and heard that there is nobody.
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(TimeSpan.FromMinutes(1));
+        await cluster.Get<MemoryForecast>().AskAsync(submission.Spec, Patience, limit.Token);
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(submission.Id)).ReasonCode.ShouldBe("waiting_for_forecast");
+
+        await node.ConnectedTo(cluster).RegisterAsync();
+        await IsSettledAsync(cluster, submission.Id);
+        await cluster.ReconcileAsync();
+
+        var started = await cluster.GetAsync(submission.Id);
+        (started.State, started.Memory?.Total > Gib).ShouldBe((JobState.Starting, true));
+    }
+
+    [Fact]
+    public async Task Job_WhomNoAgentComesToAnswer_IsSettledWithout_WhenItsPatienceIsOver()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var submission = ASubmission(cluster) with { WaitForCapacity = true };
+        await cluster.SubmitAsync(submission);
+
+        // The wait may begin after this, with what is left of its patience.
+        await Eventually.HoldsAsync(async () =>
+        {
+            cluster.Time.Advance(Patience);
+            return (await cluster.GetAsync(submission.Id)).ReasonCode != "waiting_for_forecast";
+        });
+
+        var waiting = await cluster.GetAsync(submission.Id);
+        (waiting.State, waiting.Memory).ShouldBe((JobState.Queued, null));
     }
 
     [Fact]

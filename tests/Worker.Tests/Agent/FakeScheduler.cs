@@ -201,6 +201,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
         public override Task<CommitCheckpointResponse> CommitCheckpoint(CommitCheckpointRequest request, ServerCallContext context)
         {
+            scheduler.Order.Enqueue("checkpoint");
             scheduler.Manifests.Enqueue(request.Manifest);
             return Task.FromResult(new CommitCheckpointResponse { CheckpointId = Guid.NewGuid().ToString() });
         }

@@ -50,6 +50,28 @@ public sealed class RelayTests : AgentTest
         Scheduler.Order.Last().ShouldBe("exit");
     }
 
+    /// <summary>Whoever goes on from the checkpoint does not make its steps again: their figures would be missing for ever.</summary>
+    [Fact]
+    public async Task Checkpoint_IsCommittedAfterWhatWasReportedBefore_HoweverLongThatTakes()
+    {
+        await using var agent = await StartAsync(Scheduler, Waiting, End);
+        var launch = ALaunch();
+        await agent.LaunchAsync(launch, End);
+        using var link = agent.LinkOf(launch);
+        var tries = 0;
+        Scheduler.OnReport = _ =>
+        {
+            if (Interlocked.Increment(ref tries) <= 3)
+                throw new RpcException(new Status(StatusCode.Unavailable, "the connection broke"));
+        };
+        await link.ReportAsync(new ReportRequest { Sequence = 1 }, End);
+        await link.ReportAsync(new ReportRequest { Sequence = 2 }, End);
+
+        await link.CommitCheckpointAsync(new CheckpointManifest { Step = 1 }, parts: 1, End);
+
+        Scheduler.Order.Where(told => told is "report" or "checkpoint").ShouldBe(["report", "report", "checkpoint"]);
+    }
+
     [Fact]
     public async Task Report_AnsweredWithAborted_EndsTheTrainerAndTellsItThatItIsStale()
     {

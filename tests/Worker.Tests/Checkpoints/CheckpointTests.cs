@@ -201,7 +201,8 @@ public sealed class CheckpointTests
         }
     }
 
-    private static CheckpointWriter Writer(ITrainerLink link) => new(link, NullLogger<CheckpointWriter>.Instance);
+    private static CheckpointWriter Writer(ITrainerLink link) =>
+        new(link, _ => Task.CompletedTask, NullLogger<CheckpointWriter>.Instance);
 
     private static CheckpointSnapshot Snapshot(long step, int parts = 1) =>
         new() { Step = step, Epoch = 0, WorldSize = parts, Parallelism = Parallelism.Model, Parts = parts };

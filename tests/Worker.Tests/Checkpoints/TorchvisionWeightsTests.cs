@@ -83,8 +83,8 @@ public sealed class TorchvisionWeightsTests : IDisposable
     private static async Task<byte[]> MergedAsync(ImageClassifier network)
     {
         var store = new ChunkStore();
-        await using (var rank0 = new CheckpointWriter(store, NullLogger<CheckpointWriter>.Instance))
-        await using (var rank1 = new CheckpointWriter(store, NullLogger<CheckpointWriter>.Instance))
+        await using (var rank0 = new CheckpointWriter(store, _ => Task.CompletedTask, NullLogger<CheckpointWriter>.Instance))
+        await using (var rank1 = new CheckpointWriter(store, _ => Task.CompletedTask, NullLogger<CheckpointWriter>.Instance))
         {
             rank0.Begin(Half(network, 0));
             rank1.Begin(Half(network, 1));

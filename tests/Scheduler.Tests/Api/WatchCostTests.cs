@@ -1,0 +1,77 @@
+using Cluster.Contracts;
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Dashboard;
+using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Tests.Fixtures;
+using Grpc.Core;
+
+namespace Cluster.Scheduler.Tests.Api;
+
+/// <summary>What it costs to follow a job.</summary>
+public sealed class WatchCostTests(PostgresServer postgres)
+{
+    private const int Ranks = 8;
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Progress_OfAGang_ReadsNoRowOfItsRanks()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        var node = await scheduler.AddNodeAsync("gang", devices: Ranks);
+        var spec = JobSpecBuilder.AJob().WithDevices(Ranks).Build();
+        var job = (await scheduler.Jobs().SubmitJobAsync(new SubmitJobRequest { RequestId = "gang", Spec = spec })).Job.Id;
+        var trainer = await scheduler.TrainAsync(node, job, attempt: 1);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        limit.CancelAfter(TimeSpan.FromMinutes(1));
+        using var watch = scheduler.Jobs(TestScheduler.ViewerToken).WatchJob(
+            new WatchJobRequest { JobId = job, AfterSequence = 1000 }, cancellationToken: limit.Token);
+        using var metrics = scheduler.Runs().StreamMetrics(
+            new StreamMetricsRequest { JobId = job, Follow = true }, cancellationToken: limit.Token);
+        using var logs = scheduler.Jobs(TestScheduler.ViewerToken).StreamLogs(
+            new StreamLogsRequest { JobId = job, Follow = true }, cancellationToken: limit.Token);
+        await using var list = scheduler.Get<JobStreams>().JobsAsync(limit.Token).GetAsyncEnumerator(limit.Token);
+        (await NextAsync(watch.ResponseStream)).Job.Placement.Count.ShouldBe(Ranks);
+        await GoOnAsync(step: 1);
+        await ListedAsync(step: 1);
+
+        using var statements = new Statements(scheduler);
+        for (var step = 2; step <= 4; step++)
+            (await GoOnAsync(step)).Placement.Count.ShouldBe(Ranks);
+        await ListedAsync(step: 4);
+
+        var read = statements.Of(StorePool.Queries);
+        read.ShouldContain(text => text.Contains("from metrics"));
+        read.ShouldContain(text => text.Contains("from logs"));
+        read.Count(text => text.Contains("runs")).ShouldBeGreaterThan(3);
+        read.ShouldNotContain(text => text.Contains("device_grants"));
+
+        async Task<Job> GoOnAsync(int step)
+        {
+            await trainer.ReportAsync(new ReportRequest
+            {
+                Progress = new Progress { Step = step },
+                Points = { new MetricPoint { Name = MetricNames.TrainLoss, Step = step, Epoch = 1, Value = 1 } },
+            });
+            await trainer.LogAsync($"step {step}");
+            (await NextAsync(metrics.ResponseStream)).Points.ShouldHaveSingleItem().Step.ShouldBe(step);
+            (await NextAsync(logs.ResponseStream)).Lines.ShouldHaveSingleItem();
+            var job = (await NextAsync(watch.ResponseStream)).Job;
+            job.Progress.Step.ShouldBe(step);
+            return job;
+        }
+
+        async Task ListedAsync(int step)
+        {
+            do
+                (await list.MoveNextAsync()).ShouldBeTrue();
+            while (list.Current.EventType != "job" || !list.Current.Data.Contains($"\"step\": \"{step}\""));
+        }
+    }
+
+    private static async Task<T> NextAsync<T>(IAsyncStreamReader<T> stream)
+    {
+        (await stream.MoveNext(Token)).ShouldBeTrue("the stream has ended");
+        return stream.Current;
+    }
+}

@@ -140,6 +140,7 @@ internal sealed partial class JobGrain(
         var standings = await StandingsAsync(record);
         var changed = NoteLostRanks(record, standings);
         changed |= EvictIfDrained(record, standings);
+        changed |= EndIfTimeIsOver(record);
         changed |= await LaunchIfDueAsync(record);
         changed |= JudgeAttempt(record);
         if (changed)
@@ -192,7 +193,7 @@ internal sealed partial class JobGrain(
 
         record.Job.StoppingTo = to;
         if (record.Job.State == JobState.Stopping)
-            record.Job.Reason = reason;
+            (record.Job.Reason, record.Job.ReasonCode) = (reason, "");
         else
             Become(record, JobState.Stopping, reason);
         BeginEnding(record, reason);
@@ -220,7 +221,8 @@ internal sealed partial class JobGrain(
     private Func<int, DateTimeOffset> LastSignOf(JobRecord record) => rank =>
         _lastSigns.GetValueOrDefault((record.Attempt!.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
 
-    private void Become(JobRecord record, JobState state, string reason) => record.Become(state, reason, time.GetUtcNow());
+    private void Become(JobRecord record, JobState state, string reason, string code = "") =>
+        record.Become(state, reason, time.GetUtcNow(), code);
 
     /// <param name="Exit">Null: its training loop has begun.</param>
     private sealed record RankReport(int Attempt, int Rank, RankExit? Exit);

@@ -83,7 +83,7 @@ internal sealed partial class PlanCommit(
                 update job_queue q set state = 'Starting', version = o.version, not_before = null, next_due_at = $12
                 from opened o where q.job_id = o.job_id)
             update jobs j set state = 'Starting', version = o.version, last_event = o.event, attempt = o.number, reason = o.reason,
-                not_before = null
+                reason_code = '', not_before = null
             from opened o where j.id = o.job_id
             returning j.id, o.number, o.reason, o.since
             """, connection);

@@ -20,7 +20,7 @@ internal static class AttemptConclusion
         var asked = job.StoppingTo;
         job.StoppingTo = null;
         if (asked == JobState.Cancelled)
-            record.Become(JobState.Cancelled, job.Reason, now);
+            record.Become(JobState.Cancelled, job.Reason, now, job.ReasonCode);
         else if (AttemptVerdict.AllDone(record))
             Succeed(record, now);
         else if (asked is { } other)

@@ -73,7 +73,12 @@ public sealed record StartedAttempt([property: Id(0)] int Number, [property: Id(
 /// <param name="By">Whose token asked for it.</param>
 /// <param name="Reason">In the caller's words; may be empty.</param>
 [GenerateSerializer, Immutable, Alias("cluster.CancelJob")]
-public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] string Reason);
+public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] string Reason)
+{
+    /// <summary>For programs; mostly empty.</summary>
+    [Id(2)]
+    public string Code { get; init; } = "";
+}
 
 /// <param name="By">Whose token asked for it.</param>
 /// <param name="Reason">In the caller's words; may be empty.</param>

@@ -35,7 +35,7 @@ internal sealed partial class JobGrain(
             throw JobNotFoundException.For(Id);
         if (record.Job.State.IsFinal() || record.Job is { State: JobState.Stopping, StoppingTo: JobState.Cancelled })
             return;
-        await EndAsync(record, JobState.Cancelled, Reason("cancelled", command.By, command.Reason));
+        await EndAsync(record, JobState.Cancelled, Reason("cancelled", command.By, command.Reason), command.Code);
     });
 
     /// <inheritdoc/>
@@ -182,20 +182,20 @@ internal sealed partial class JobGrain(
     }
 
     /// <summary>Makes an end of what goes on, or of the wait: the job becomes this as soon as it holds nothing.</summary>
-    private async Task EndAsync(JobRecord record, JobState to, string reason)
+    private async Task EndAsync(JobRecord record, JobState to, string reason, string code = "")
     {
         if (!record.Job.State.HoldsDevices())
         {
-            Become(record, to, reason);
+            Become(record, to, reason, code);
             await SaveAsync(record);
             return;
         }
 
         record.Job.StoppingTo = to;
         if (record.Job.State == JobState.Stopping)
-            (record.Job.Reason, record.Job.ReasonCode) = (reason, "");
+            (record.Job.Reason, record.Job.ReasonCode) = (reason, code);
         else
-            Become(record, JobState.Stopping, reason);
+            Become(record, JobState.Stopping, reason, code);
         BeginEnding(record, reason);
         await SaveAsync(record);
         await ConcludeIfOverAsync(record);

@@ -4,4 +4,6 @@ namespace Cluster.Scheduler.Jobs;
 internal static class ReasonCodes
 {
     public const string TimedOut = "timed_out";
+
+    public const string DependencyNeverMet = "dependency_never_met";
 }

@@ -64,7 +64,7 @@ internal sealed partial class PlanCommit(
                 left join lateral (
                     select id, step from checkpoints where job_id = s.job_id and kind = 'Weights'
                     order by step desc, created_at desc limit 1) c on true
-                where q.state = 'Queued' and q.forecast_until is null and (q.not_before is null or q.not_before <= $5)
+                where q.state = 'Queued' and q.forecast_until is null and not q.awaits_jobs and (q.not_before is null or q.not_before <= $5)
                 order by q.job_id for update of q, j),
             attempt as (
                 insert into attempts (job_id, number, secret_hash, state, world_size, resume_checkpoint_id, resume_step, created_at, reason,

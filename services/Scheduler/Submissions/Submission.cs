@@ -54,7 +54,9 @@ internal sealed record JobSubmission(
             Variant = Variant,
             Memory = Memory,
         };
-        if (ForecastUntil is not null)
+        if (Spec.After.Count > 0)
+            (job.Reason, job.ReasonCode) = (QueueReason.OtherJobs.Words, QueueReason.OtherJobs.Code);
+        else if (ForecastUntil is not null)
             (job.Reason, job.ReasonCode) = (QueueReason.Forecast.Words, QueueReason.Forecast.Code);
         return job;
     }

@@ -246,6 +246,16 @@ internal static partial class JobFields
             Flag("initFrom.newHead", _ => false, "false", "draw the parameters anew whose shape follows from the number of classes")),
     ]);
 
+    /// <summary>
+    /// The fields of what lists hold, list by list: a job file gives them for each entry, or the first of them alone in the entry's place.
+    /// </summary>
+    public static ImmutableArray<JobField> OfEntries { get; } =
+    [
+        Text("after.job", "a job's id or its first 4 or more hexadecimal digits", text => IdPrefix.TryParse(text, out _),
+            "copy it from ./cluster job list", "in a list: wait for this job") with { DefaultText = "required" },
+        Choice("after.state", DependencyState.Succeeded, "succeeded or ended", "in a list: until it has succeeded, or ended in any way"),
+    ];
+
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
     private static int Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Math.Max(1, mesh.Model) * Math.Max(1, mesh.Pipeline);
 

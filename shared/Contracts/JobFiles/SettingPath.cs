@@ -78,7 +78,7 @@ internal static class SettingPath
             rest = rest[(dot + 1)..];
             if (field.IsMap)
                 return rest.Length == 0 ? null : [.. steps, rest];
-            if (field.FieldType != FieldType.Message || field.MessageType == Duration.Descriptor)
+            if (field.IsRepeated || field.FieldType != FieldType.Message || field.MessageType == Duration.Descriptor)
                 return null;
             message = field.MessageType;
         }

@@ -40,6 +40,17 @@ public sealed class JobFileFaultTests
     public void Parse_OfAnUnknownKey_SuggestsTheNearest(string third, string message) => Refused(Sound + third, "line 3: " + message);
 
     [Theory]
+    [InlineData("after: [0f3c, my-job]",
+        "after[2].job is my-job but must be a job's id or its first 4 or more hexadecimal digits; copy it from ./cluster job list")]
+    [InlineData("after: [{ job: 0f3c, state: failed }]", "after[1].state is failed but must be succeeded or ended; use succeeded or ended")]
+    [InlineData("after: [{ state: ended }]", "after[1].job is missing; copy it from ./cluster job list")]
+    [InlineData("after: [{ job: [0f3c] }]",
+        "after[1].job is a list but must be a job's id or its first 4 or more hexadecimal digits; copy it from ./cluster job list")]
+    [InlineData("after: [{ job: 0f3c, until: ended }]", "after[1].until is ended but no such key exists; the keys here are job, state")]
+    [InlineData("after: [[0f3c]]", "after[1] is a list but must be a mapping; its keys are job, state")]
+    public void Parse_OfAWrongEntry_NamesItByItsNumber(string third, string message) => Refused(Sound + third, "line 3: " + message);
+
+    [Theory]
     [InlineData("hyperparameters: { epochs: ten }",
         "hyperparameters.epochs is ten but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: { epochs: 2.5 }",

@@ -42,6 +42,7 @@ public sealed class JobFileTests
         initFrom: { job: 0f3c9a1b, which: best, newHead: true }
         maxRuntime: 8h
         minRuntime: 20m
+        after: [0f3c9a1b, { job: 77e24c01, state: ended }]
         """;
 
     [Fact]
@@ -110,6 +111,11 @@ public sealed class JobFileTests
             Evaluation = new EvaluationSpec { Crops = "one" },
             MaxRuntime = Duration.FromTimeSpan(TimeSpan.FromHours(8)),
             MinRuntime = Duration.FromTimeSpan(TimeSpan.FromMinutes(20)),
+            After =
+            {
+                new Dependency { Job = "0f3c9a1b", State = DependencyState.Succeeded },
+                new Dependency { Job = "77e24c01", State = DependencyState.Ended },
+            },
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -189,6 +195,24 @@ public sealed class JobFileTests
             minRuntime: 0s
 
             """);
+    }
+
+    [Fact]
+    public void Write_OfAList_ReadsBack_AndOneEntryNeedsNoList()
+    {
+        const string sound = "model: lenet5\ndata: fashion-mnist\n";
+        var spec = JobFile.Parse(sound + "after: [0f3c9a1b, { job: 77e24c01, state: ended }]");
+
+        JobFile.Write(spec).ShouldEndWith("""
+            after:
+              - job: 0f3c9a1b
+                state: succeeded
+              - job: 77e24c01
+                state: ended
+
+            """);
+        JobFile.Parse(JobFile.Write(spec)).ShouldBe(spec);
+        JobFile.Parse(sound + "after: 0f3c9a1b").ShouldBe(JobFile.Parse(sound + "after:\n  - job: 0f3c9a1b"));
     }
 
     public static TheoryData<OptimizerSpec> Optimizers =>

@@ -10,3 +10,35 @@ alter table jobs drop constraint jobs_stopping_to_check,
 
 -- It is not preempted before it has run so long.
 alter table job_queue add column min_runtime interval not null default '0';
+
+-- Which job waits for which; it is not placed until all of them have become what they are to become.
+create table job_dependencies (
+    job_id uuid not null references job_queue on delete cascade,
+    -- No reference: what is over may be forgotten.
+    on_job uuid not null,
+    wanted text not null check (wanted in ('Succeeded', 'Ended')),
+    primary key (job_id, on_job)
+);
+create index job_dependencies_on on job_dependencies (on_job);
+alter table job_queue add column awaits_jobs boolean not null default false;
+
+-- Placement hears of it as of any other change.
+drop trigger note_changed_job on job_queue;
+create trigger note_changed_job after update on job_queue for each row
+    when ((old.state in ('Queued', 'Paused'), new.state in ('Queued', 'Paused')) is distinct from (false, false)
+        and (old.state, old.queue, old.priority, old.not_before, old.avoid_nodes, old.cpu_bytes, old.gpu_bytes, old.forecast_until,
+                old.awaits_jobs)
+            is distinct from
+            (new.state, new.queue, new.priority, new.not_before, new.avoid_nodes, new.cpu_bytes, new.gpu_bytes, new.forecast_until,
+                new.awaits_jobs))
+    execute function note_changed_job();
+
+-- A job that is over leaves the queue: those that wait for it are looked at.
+create function make_dependents_due() returns trigger language plpgsql as $$
+begin
+    update job_queue set next_due_at = '-infinity'
+        where awaits_jobs and job_id in (select d.job_id from job_dependencies d join gone on d.on_job = gone.job_id);
+    return null;
+end $$;
+create trigger make_dependents_due after delete on job_queue referencing old table as gone
+    for each statement execute function make_dependents_due();

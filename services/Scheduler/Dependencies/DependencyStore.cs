@@ -40,7 +40,26 @@ internal sealed class DependencyStore(ClusterDatabase database)
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>What those of the jobs wait for that wait.</summary>
+    public static async Task AddTurnsAsync(
+        NpgsqlConnection connection, IReadOnlyCollection<(Guid Job, Guid Array, int Place, int AtOnce)> added,
+        CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            insert into array_turns (job_id, experiment_id, place, at_once)
+            select * from unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[])
+            """, connection)
+        {
+            Parameters =
+            {
+                new() { Value = added.Select(each => each.Job).ToArray() }, new() { Value = added.Select(each => each.Array).ToArray() },
+                new() { Value = added.Select(each => each.Place).ToArray() }, new() { Value = added.Select(each => each.AtOnce).ToArray() },
+            },
+        };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>What those of the jobs wait for that wait for others' ends.</summary>
     public Task<Dictionary<JobId, List<Prerequisite>>> ReadAsync(
         IReadOnlyCollection<JobId> jobs, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
@@ -68,28 +87,46 @@ internal sealed class DependencyStore(ClusterDatabase database)
             return found;
         }, cancellationToken);
 
-    /// <summary>Lets jobs be placed from now on, and others wait until they are told.</summary>
+    /// <summary>Lets jobs be placed from now on whose turn it is, too, and others wait until they are told.</summary>
     public Task<int> SettleAsync(
-        IEnumerable<JobId> mayStart, IEnumerable<JobId> wait, CancellationToken cancellationToken) =>
-        database.RunAsync(async (connection, token) =>
+        IReadOnlyCollection<JobId> mayStart, IReadOnlyCollection<JobId> wait, CancellationToken cancellationToken) =>
+        database.TransactAsync(async (connection, token) =>
         {
-            // What has become due meanwhile stays so.
+            var (ready, waiting) = (mayStart.Select(job => job.Value).ToArray(), wait.Select(job => job.Value).ToArray());
+            await HoldArraysAsync(connection, ready, token);
+            // Of an array those come first that go on already. What has become due meanwhile stays so.
             await using var command = new NpgsqlCommand(
                 """
-                with settled as (
-                    select job_id, job_id = any($1) as may_start from job_queue
-                    where awaits_jobs and (job_id = any($1) or job_id = any($2)) order by job_id for update)
+                with line as (
+                    select t.job_id, t.at_once, row_number() over (
+                        partition by t.experiment_id order by q.awaits_jobs, q.state = 'Paused', t.place) as turn
+                    from array_turns t join job_queue q using (job_id)
+                    where t.experiment_id in (select experiment_id from array_turns where job_id = any($1))),
+                settled as (
+                    select q.job_id, q.job_id = any($1) and (l.turn is null or l.turn <= l.at_once) as may_start
+                    from job_queue q left join line l using (job_id)
+                    where q.awaits_jobs and (q.job_id = any($1) or q.job_id = any($2)) order by q.job_id for update of q)
                 update job_queue q set awaits_jobs = not may_start,
                     next_due_at = case when forecast_until is null and next_due_at > '-infinity' then null else next_due_at end
                 from settled s where q.job_id = s.job_id
                 """, connection)
             {
-                Parameters =
-                {
-                    new() { Value = mayStart.Select(job => job.Value).ToArray() },
-                    new() { Value = wait.Select(job => job.Value).ToArray() },
-                },
+                Parameters = { new() { Value = ready }, new() { Value = waiting } },
             };
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
+
+    /// <summary>Two who settle jobs of one array do so one after the other.</summary>
+    private static async Task HoldArraysAsync(NpgsqlConnection connection, Guid[] jobs, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            select 1 from experiments where id in (select experiment_id from array_turns where job_id = any($1)) order by id
+            for no key update
+            """, connection)
+        {
+            Parameters = { new() { Value = jobs } },
+        };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
 }

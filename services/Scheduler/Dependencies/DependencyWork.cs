@@ -4,7 +4,9 @@ using Cluster.Scheduler.Jobs;
 
 namespace Cluster.Scheduler.Dependencies;
 
-/// <summary>Looks at jobs that wait for others when one of these is over: they start, wait on, or can never start.</summary>
+/// <summary>
+/// Looks at jobs that wait for others, or for their turn in an array, when one of these is over: they start, wait on, or can never start.
+/// </summary>
 internal sealed partial class DependencyWork(
     DependencyStore store, IGrainFactory grains, JobFeed feed, ReconcileSignal signal, ILogger<DependencyWork> logger)
 {
@@ -14,8 +16,10 @@ internal sealed partial class DependencyWork(
         var found = await store.ReadAsync(jobs, cancellationToken);
         var hopeless = found.Select(job => (Job: job.Key, Reason: DependencyVerdict.ReasonToCancel(job.Value)))
             .Where(job => job.Reason is not null).ToList();
-        var open = found.Keys.Except(hopeless.Select(job => job.Job)).ToLookup(job => DependencyVerdict.MayStart(found[job]));
-        await store.SettleAsync(open[true], open[false], cancellationToken);
+        // Who waits for no other's end waits for its turn in an array.
+        var open = jobs.Except(hopeless.Select(job => job.Job))
+            .ToLookup(job => !found.TryGetValue(job, out var others) || DependencyVerdict.MayStart(others));
+        await store.SettleAsync([.. open[true]], [.. open[false]], cancellationToken);
         await Task.WhenAll(hopeless.Select(job => CancelAsync(job.Job, job.Reason!)));
         foreach (var job in open[true])
             feed.Publish(job);

@@ -79,7 +79,8 @@ internal static class QueuePlaces
                 order by priority desc, age, job_id limit $3),
             line as (select job_id, row_number() over (order by priority desc, age, job_id) as position from head)
             select q.job_id, q.forecast_until is not null, q.cpu_bytes > 0, line.position::integer,
-                case when q.awaits_jobs then coalesce(others.words, $4) end
+                case when q.awaits_jobs then coalesce(others.words,
+                    'waits for its turn in the array, of which ' || t.at_once || ' may go on at once', $4) end
             from job_queue q left join line using (job_id)
             left join lateral (
                 select 'waits for ' || string_agg(
@@ -87,6 +88,7 @@ internal static class QueuePlaces
                     order by d.on_job) as words
                 from job_dependencies d join jobs j on j.id = d.on_job
                 where d.job_id = q.job_id and j.state not in ('Succeeded', 'Failed', 'Cancelled')) others on true
+            left join array_turns t using (job_id)
             where q.job_id = any($1) and q.state = 'Queued'
             """, connection)
         {

@@ -51,7 +51,12 @@ internal sealed partial class ExperimentIntake(
         {
             var request = JobIds.MemberRequest(requestId, index);
             var job = JobSubmission.Of(owner, request, member.Spec, waitForCapacity, now.AddMicroseconds(index));
-            return job with { Experiment = id, Variant = member.Variant };
+            return job with
+            {
+                Experiment = id,
+                Variant = member.Variant,
+                Turn = plan.AtOnce > 0 ? new ArrayTurn(index, plan.AtOnce) : null,
+            };
         }
     }
 

@@ -68,8 +68,10 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             .Order().ToList();
         var dependencies = submissions.SelectMany(submission => submission.Jobs)
             .SelectMany(job => job.Spec.After.Select(dependency => (Job: job.Id.Value, On: dependency))).ToList();
+        var members = submissions.SelectMany(submission => submission.Jobs).Where(job => job.Turn is not null)
+            .Select(job => (Job: job.Id.Value, Array: job.Experiment!.Value.Value, job.Turn!.Place, job.Turn.AtOnce)).ToList();
         // A statement is a transaction by itself, and one round trip.
-        return checkpoints.Count == 0 && dependencies.Count == 0
+        return checkpoints.Count == 0 && dependencies.Count == 0 && members.Count == 0
             ? database.RunAsync((connection, token) => InsertAsync(connection, submissions, token), cancellationToken)
             : database.TransactAsync(async (connection, token) =>
             {
@@ -80,6 +82,8 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
                 var stored = await InsertAsync(connection, submissions, token);
                 if (dependencies.Count > 0)
                     await DependencyStore.AddAsync(connection, [.. dependencies.Where(each => stored.Contains(each.Job))], token);
+                if (members.Count > 0)
+                    await DependencyStore.AddTurnsAsync(connection, [.. members.Where(each => stored.Contains(each.Job))], token);
                 return stored;
             }, cancellationToken);
     }
@@ -155,7 +159,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         Add(parameters, jobs, j => j.ForecastUntil);
         Add(parameters, jobs, FirstDue);
         Add(parameters, jobs, j => j.Spec.MinRuntime?.ToTimeSpan() ?? TimeSpan.Zero);
-        Add(parameters, jobs, j => j.Spec.After.Count > 0);
+        Add(parameters, jobs, j => j.AwaitsJobs);
     }
 
     /// <summary>

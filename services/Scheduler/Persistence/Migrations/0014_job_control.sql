@@ -42,3 +42,21 @@ begin
 end $$;
 create trigger make_dependents_due after delete on job_queue referencing old table as gone
     for each statement execute function make_dependents_due();
+
+-- The jobs, not over yet, of an array of which only so many go on at once; those whose turn has not come await others, too.
+create table array_turns (
+    job_id        uuid    primary key references job_queue on delete cascade,
+    experiment_id uuid    not null references experiments on delete cascade,
+    place         integer not null,
+    at_once       integer not null
+);
+create index array_turns_of on array_turns (experiment_id);
+
+create function make_next_turns_due() returns trigger language plpgsql as $$
+begin
+    update job_queue set next_due_at = '-infinity' where awaits_jobs and job_id in (
+        select t.job_id from array_turns t where t.experiment_id in (select experiment_id from gone));
+    return null;
+end $$;
+create trigger make_next_turns_due after delete on array_turns referencing old table as gone
+    for each statement execute function make_next_turns_due();

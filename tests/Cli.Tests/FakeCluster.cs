@@ -50,6 +50,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<ValidateJobRequest, JobSpec> Validate { get; set; } = request => Contracts.JobFiles.JobFile.Parse(request.Yaml);
 
+    public Func<PreviewJobRequest, StartPreview> Preview { get; set; } = _ => new StartPreview();
+
     public Func<GetJobRequest, GetJobResponse> Get { get; set; } = _ => new GetJobResponse { Job = Builders.AJob() };
 
     public Run Run { get; } = new();
@@ -131,6 +133,17 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(new ValidateJobResponse { Spec = cluster.Validate(request) });
+        }
+
+        public override Task<PreviewJobResponse> PreviewJob(PreviewJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new PreviewJobResponse
+            {
+                Spec = request.Spec,
+                Memory = new MemoryEstimate { Total = 3L << 29 },
+                Start = cluster.Preview(request),
+            });
         }
 
         public override Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)

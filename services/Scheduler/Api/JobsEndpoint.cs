@@ -5,6 +5,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Submissions;
 using Grpc.Core;
 
@@ -47,8 +48,26 @@ internal sealed class JobsEndpoint(
             ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
             _ => throw NoJob(),
         };
-        spec = await checks.ValidateAsync(spec, context.CancellationToken);
+        (spec, _) = await checks.ValidateAsync(spec, context.CancellationToken);
         return new ValidateJobResponse { Spec = spec, Warnings = { JobSpecWarnings.Of(spec) } };
+    }
+
+    public override async Task<PreviewJobResponse> PreviewJob(PreviewJobRequest request, ServerCallContext context)
+    {
+        var spec = request.JobCase switch
+        {
+            PreviewJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
+            PreviewJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
+            _ => throw NoJob(),
+        };
+        (spec, var memory) = await checks.ValidateAsync(spec, context.CancellationToken);
+        return new PreviewJobResponse
+        {
+            Spec = spec,
+            Warnings = { JobSpecWarnings.Of(spec) },
+            Memory = memory,
+            Start = await PreviewAsync(new Job { Spec = spec, Memory = memory, Owner = Caller.Of(context).Owner }),
+        };
     }
 
     public override async Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)
@@ -143,6 +162,10 @@ internal sealed class JobsEndpoint(
             throw new InvalidRequestException(fault.Message);
         }
     }
+
+    private async Task<StartPreview> PreviewAsync(Job job) => job.Spec.After.Count > 0
+        ? new StartPreview { Reason = QueueReason.OtherJobs.Words, ReasonCode = QueueReason.OtherJobs.Code }
+        : (await grains.GetGrain<IPlacementGrain>(0).PreviewAsync(PreviewOrder.For(job))).Read();
 
     /// <summary>A job that the caller may do this to, and who the caller is.</summary>
     private async Task<(JobId Id, IJobGrain Grain, string By)> FindOwnAsync(string text, string doing, ServerCallContext context)

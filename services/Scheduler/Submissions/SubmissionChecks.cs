@@ -44,15 +44,18 @@ internal sealed class SubmissionChecks(
     }
 
     /// <summary>The same for who asks before, and so waits for the forecast.</summary>
-    /// <returns>The spec with the checkpoint that the job would begin with and the jobs that it would come after.</returns>
+    /// <returns>
+    /// The spec with the checkpoint that the job would begin with and the jobs that it would come after, and what a rank would take.
+    /// </returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it.</exception>
     /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found.</exception>
     /// <exception cref="DependencyException">A job that it is to come after cannot be found.</exception>
-    public async Task<JobSpec> ValidateAsync(JobSpec spec, CancellationToken cancellationToken)
+    public async Task<(JobSpec Spec, MemoryEstimate? Memory)> ValidateAsync(JobSpec spec, CancellationToken cancellationToken)
     {
         spec = await PinAsync(spec, cancellationToken);
-        await capacity.EnsureFitsAsync(spec, await forecast.OfAsync(spec, cancellationToken), cancellationToken);
-        return spec;
+        var memory = await forecast.OfAsync(spec, cancellationToken);
+        await capacity.EnsureFitsAsync(spec, memory, cancellationToken);
+        return (spec, memory);
     }
 
     /// <inheritdoc cref="ValidateAsync(JobSpec, CancellationToken)"/>

@@ -37,7 +37,7 @@ public static class ExperimentFile
         JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
         try
         {
-            return JobFile.Document(yaml).Entries.Any(entry => IsOwnKey(entry.Key));
+            return Describes(JobFile.Document(yaml));
         }
         catch (JobFileException)
         {
@@ -50,7 +50,14 @@ public static class ExperimentFile
     public static ExperimentPlan Parse(string yaml)
     {
         JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
-        var document = JobFile.Document(yaml);
+        return Parse(JobFile.Document(yaml));
+    }
+
+    internal static bool Describes(YamlMapping document) => document.Entries.Any(entry => IsOwnKey(entry.Key));
+
+    /// <inheritdoc cref="Parse(string)"/>
+    internal static ExperimentPlan Parse(YamlMapping document)
+    {
         if (JobArray.Of(document) is { } array)
             return ParseArray(array, WithoutOwnKeys(document));
         var variants = VariantReader.Read(document);

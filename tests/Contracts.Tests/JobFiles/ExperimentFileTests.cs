@@ -156,8 +156,8 @@ public sealed class ExperimentFileTests
     [InlineData("array: 0-3%0\n", "line 4: array is 0-3%0 but must be a first and a last number and, if there is a limit, how many jobs "
         + "go on at once; write it as 0-15 or 0-15%4")]
     [InlineData("array: 0-100\n", "line 4: array is 101 jobs but must be at most 100; submit several arrays")]
-    [InlineData(
-        "array: 0-3\n", "line 4: array is 0-3 but its jobs would all be the same; write ${index} into a value that is to differ, such as seed")]
+    [InlineData("array: 0-3\n",
+        "line 4: array is 0-3 but its jobs would all be the same; write ${index} into a value that is to differ, such as seed")]
     [InlineData("array: 0-3\nmatrix: {seed: [1, 2]}\n", "line 5: matrix is a mapping but does not go with array; keep one of the two")]
     [InlineData("workspace: w${index}\narray: 0-3\n",
         "line 4: workspace is w${index} but is the array's and the same for all of its jobs; "

@@ -134,6 +134,8 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         var other = DisturbedJob.Yaml($"{name}-cancelled", epochs: 1000, devices: 2, batchSize);
         await PatientClient.AskAsync(
             async options => await client.Jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = other }, options), Cancelled);
+        await PatientClient.AskAsync(
+            async options => await client.Jobs.PreviewJobAsync(new PreviewJobRequest { Yaml = other }, options), Cancelled);
         var cancelled = await client.SubmitAsync(other, Cancelled);
         await client.UntilAsync(cancelled, job => job.State == JobState.Running, Cancelled);
         await PatientClient.AskAsync(

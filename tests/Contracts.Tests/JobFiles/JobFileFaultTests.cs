@@ -51,8 +51,8 @@ public sealed class JobFileFaultTests
         "failurePolicies[1].pattern is (a but must be a regular expression of at most 200 characters without back references and looking "
             + "around; write it as CUDA error|ECC")]
     [InlineData("failurePolicies: [{ pattern: '(a)\\1', action: excludeNode }]",
-        "failurePolicies[1].pattern is (a)\\1 but must be a regular expression of at most 200 characters without back references and looking "
-            + "around; write it as CUDA error|ECC")]
+        "failurePolicies[1].pattern is (a)\\1 but must be a regular expression of at most 200 characters without back references and "
+            + "looking around; write it as CUDA error|ECC")]
     [InlineData("failurePolicies: nan", "failurePolicies[1].action is missing; use excludeNode or stopRetrying")]
     [InlineData("after: [[0f3c]]", "after[1] is a list but must be a mapping; its keys are job, state")]
     public void Parse_OfAWrongEntry_NamesItByItsNumber(string third, string message) => Refused(Sound + third, "line 3: " + message);

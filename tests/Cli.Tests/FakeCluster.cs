@@ -31,6 +31,10 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<CancelJobRequest> Cancelled { get; } = [];
 
+    public List<PauseJobRequest> Paused { get; } = [];
+
+    public List<ResumeJobRequest> Resumed { get; } = [];
+
     public List<SubmitExperimentRequest> SubmittedExperiments { get; } = [];
 
     public List<CancelExperimentRequest> CancelledExperiments { get; } = [];
@@ -45,6 +49,8 @@ internal sealed class FakeCluster : IAsyncDisposable
     public Func<SubmitJobRequest, Job> Submit { get; set; } = _ => Builders.AJob();
 
     public Func<ValidateJobRequest, JobSpec> Validate { get; set; } = request => Contracts.JobFiles.JobFile.Parse(request.Yaml);
+
+    public Func<PreviewJobRequest, StartPreview> Preview { get; set; } = _ => new StartPreview();
 
     public Func<GetJobRequest, GetJobResponse> Get { get; set; } = _ => new GetJobResponse { Job = Builders.AJob() };
 
@@ -129,6 +135,17 @@ internal sealed class FakeCluster : IAsyncDisposable
             return Task.FromResult(new ValidateJobResponse { Spec = cluster.Validate(request) });
         }
 
+        public override Task<PreviewJobResponse> PreviewJob(PreviewJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new PreviewJobResponse
+            {
+                Spec = request.Spec,
+                Memory = new MemoryEstimate { Total = 3L << 29 },
+                Start = cluster.Preview(request),
+            });
+        }
+
         public override Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)
         {
             CheckToken(context);
@@ -147,6 +164,24 @@ internal sealed class FakeCluster : IAsyncDisposable
             CheckToken(context);
             cluster.Cancelled.Add(request);
             return Task.FromResult(new CancelJobResponse { Job = Builders.AJob(job => job.State = JobState.Cancelled) });
+        }
+
+        public override Task<PauseJobResponse> PauseJob(PauseJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Paused.Add(request);
+            var reason = $"paused by ada: {request.Reason}";
+            return Task.FromResult(new PauseJobResponse
+            {
+                Job = Builders.AJob(job => (job.State, job.Reason) = (JobState.Paused, reason)),
+            });
+        }
+
+        public override Task<ResumeJobResponse> ResumeJob(ResumeJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Resumed.Add(request);
+            return Task.FromResult(new ResumeJobResponse { Job = Builders.AJob() });
         }
 
         public override Task WatchJob(

@@ -22,26 +22,44 @@ internal static class SubmitVerb
             Description = "submitting twice with the same id makes one job (a UUID; otherwise a new one)",
             HelpName = "UUID",
         };
+        var settings = new Option<string[]>("--set")
+        {
+            Description = "put a value into the file, as in hyperparameters.epochs=3; may be given again",
+            HelpName = "KEY=VALUE",
+        };
+        var dryRun = new Option<bool>("--dry-run")
+        {
+            Description = "print the complete job file, what the job would take, and where and when it would start; nothing is stored",
+        };
         var command = verbs.Verb("submit",
             "Queue a training job, or all jobs of a file with variants. "
                 + "Among waiting jobs of one queue a larger priority number wins, then the older job.",
-            (context, cancellationToken) => RunAsync(
-                context,
-                context.Arguments.GetRequiredValue(file),
-                context.Arguments.GetValue(requestId) ?? Guid.NewGuid(),
-                context.Arguments.GetValue(wait),
-                context.Arguments.GetValue(follow),
-                cancellationToken));
+            async (context, cancellationToken) =>
+            {
+                var yaml = await JobFileText.ReadAsync(
+                    context.Arguments.GetRequiredValue(file), context.Host.In, cancellationToken);
+                if (context.Arguments.GetValue(settings) is { Length: > 0 } given)
+                    yaml = JobFileSettings.Apply(yaml, given);
+                return context.Arguments.GetValue(dryRun)
+                    ? await DryRun.RunAsync(context, yaml, cancellationToken)
+                    : await RunAsync(
+                        context, yaml, context.Arguments.GetValue(requestId) ?? Guid.NewGuid(), context.Arguments.GetValue(wait),
+                        context.Arguments.GetValue(follow), cancellationToken);
+            });
         command.Arguments.Add(file);
-        foreach (var option in new Option[] { follow, wait, requestId })
+        foreach (var option in new Option[] { follow, wait, requestId, settings, dryRun })
             command.Options.Add(option);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(dryRun) && (result.GetValue(follow) || result.GetValue(wait) || result.GetValue(requestId) is not null))
+                result.AddError("--dry-run submits nothing, so that it goes with none of --follow, --wait-for-capacity and --request-id");
+        });
         return command;
     }
 
     private static async Task<int> RunAsync(
-        VerbContext context, string file, Guid requestId, bool waitForCapacity, bool follow, CancellationToken cancellationToken)
+        VerbContext context, string yaml, Guid requestId, bool waitForCapacity, bool follow, CancellationToken cancellationToken)
     {
-        var yaml = await JobFileText.ReadAsync(file, context.Host.In, cancellationToken);
         if (ExperimentFile.Describes(yaml))
             return await RunExperimentAsync(context, yaml, requestId, waitForCapacity, follow, cancellationToken);
         foreach (var warning in JobSpecWarnings.Of(JobFile.Parse(yaml)))

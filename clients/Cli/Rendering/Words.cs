@@ -34,6 +34,14 @@ internal static class Words
         _ => (bytes / 1024.0).ToString("F0", CultureInfo.InvariantCulture) + " KiB",
     };
 
+    /// <summary>"2 cpu devices, about 1.9 GiB of memory a rank": what a job asks for, and what is known of its memory.</summary>
+    public static string Takes(ResourceSpec resources, MemoryEstimate? memory)
+    {
+        var kind = resources.DeviceKind is DeviceKind.Cpu or DeviceKind.Cuda ? $"{resources.DeviceKind} ".ToLowerInvariant() : "";
+        var devices = $"{resources.Devices} {kind}{(resources.Devices == 1 ? "device" : "devices")}";
+        return memory is null ? devices : $"{devices}, about {Bytes(memory.Total)} of memory a rank";
+    }
+
     public static string Length(TimeSpan time) => time switch
     {
         { TotalSeconds: < 0 } => "0s",

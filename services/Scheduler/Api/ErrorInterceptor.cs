@@ -3,6 +3,7 @@ using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
@@ -68,7 +69,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
             JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException
                 or ManifestConflictException or InvalidImportException => StatusCode.InvalidArgument,
-            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or CheckpointInUseException
+            InfeasibleJobException or ChunkMissingException or InitialCheckpointException or DependencyException or CheckpointInUseException
                 or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,

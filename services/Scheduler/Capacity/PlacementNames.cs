@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 using Cluster.Contracts;
@@ -19,6 +20,13 @@ internal static class PlacementNames
     public static DeviceNeed NeedOf(JobSpec spec, MemoryEstimate? memory) => new(
         spec.Resources?.Devices ?? 0, ClassOf(spec.Resources?.DeviceKind ?? DeviceKind.Any), spec.Resources?.MaxDevicesPerNode ?? 0,
         spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data), MemoryOf(memory));
+
+    /// <summary>A job that would be submitted now.</summary>
+    public static WaitingJob NewJob(JobSpec spec, MemoryEstimate? memory, string owner, DateTimeOffset now) => new(
+        JobId.New().Key(), QueueKey.Default, NeedOf(spec, memory), spec.Priority, now, null, ImmutableHashSet<NodeKey>.Empty)
+    {
+        Owner = owner,
+    };
 
     public static RegisteredNode NodeOf(NodeRow row) => new(
         new NodeKey(row.Id), row.Name, row.Epoch, row is { State: NodeState.Ready, Clean: true, Drain: null }, row.LostAt, row.Labels,

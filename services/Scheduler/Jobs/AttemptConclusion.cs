@@ -16,17 +16,19 @@ internal static class AttemptConclusion
         var (job, attempt) = (record.Job, record.Attempt!);
         attempt.State = AttemptState.Ended;
         attempt.EndedAt = now;
+        if (attempt.StartedAt is { } started)
+            job.Ran += now - started;
         foreach (var grant in record.Grants)
             grant.ReleasedAt = now;
 
         var asked = job.StoppingTo;
         job.StoppingTo = null;
-        if (asked is { } final && final.IsFinal())
-            record.Become(final, job.Reason, now);
+        if (asked == JobState.Cancelled)
+            record.Become(JobState.Cancelled, job.Reason, now, job.ReasonCode);
         else if (AttemptVerdict.AllDone(record))
             Succeed(record, now);
-        else if (asked is { } evicted)
-            Release(record, evicted, options, now);
+        else if (asked is { } other)
+            Release(record, other, options, now);
         else
             Recover(record, options, now);
     }
@@ -39,13 +41,13 @@ internal static class AttemptConclusion
         record.Become(JobState.Succeeded, record.Grants.Count == 1 ? "done" : $"all {record.Grants.Count} ranks are done", now);
     }
 
-    /// <summary>After an eviction: no restart is counted, no node avoided, and the job need not wait out a backoff.</summary>
+    /// <summary>After a stop that is nobody's failure: no restart is counted, no node avoided, and no backoff to be waited out.</summary>
     private static void Release(JobRecord record, JobState to, JobOptions options, DateTimeOffset now)
     {
         if (AttemptVerdict.Culprit(record, options) is { } culprit && AttemptVerdict.EndsTheJob(culprit))
             End(record, culprit, now);
         else
-            record.Become(to, record.Job.Reason, now);
+            record.Become(to, record.Job.Reason, now, record.Job.ReasonCode);
     }
 
     private static void End(JobRecord record, DeviceGrantRow culprit, DateTimeOffset now)
@@ -77,6 +79,10 @@ internal static class AttemptConclusion
         {
             End(record, culprit, now);
         }
+        else if (FailurePolicies.ReasonToStop(record) is { } stop)
+        {
+            record.Become(JobState.Failed, $"{attempt.Reason}; {stop}", now, ReasonCodes.StoppedByPolicy);
+        }
         else if (job.Restarts >= policy.MaxRestarts)
         {
             record.Become(JobState.Failed,
@@ -85,7 +91,8 @@ internal static class AttemptConclusion
         else
         {
             job.Restarts++;
-            job.AvoidNodes = culprit is null ? [] : [culprit.NodeId];
+            job.ExcludedNodes = [.. job.ExcludedNodes.Union(FailurePolicies.ExcludedNodes(record))];
+            job.AvoidNodes = culprit is null ? job.ExcludedNodes : [.. job.ExcludedNodes.Append(culprit.NodeId).Distinct()];
             Requeue(record, $"{attempt.Reason}; restart {job.Restarts} of {policy.MaxRestarts}", Backoff.After(job.Restarts, policy), now);
         }
     }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Contracts;
 using Orleans.Concurrency;
 
@@ -17,6 +18,22 @@ public interface IJobGrain : IGrainWithGuidKey
     Task CancelAsync(CancelJob command);
 
     /// <summary>
+    /// Puts the job aside: it writes a checkpoint, releases all that it holds and waits for <see cref="ResumeAsync"/>. Costs no restart; a
+    /// paused job stays as it is.
+    /// </summary>
+    /// <returns>False: it is over, or about to be.</returns>
+    /// <exception cref="JobNotFoundException">No such job.</exception>
+    [Alias("Pause")]
+    Task<bool> PauseAsync(PauseJob command);
+
+    /// <summary>Queues a paused job again, with its age. One that is not paused stays as it is.</summary>
+    /// <param name="by">Whose token asked for it.</param>
+    /// <returns>False: it is over, or about to be.</returns>
+    /// <exception cref="JobNotFoundException">No such job.</exception>
+    [Alias("Resume")]
+    Task<bool> ResumeAsync(string by);
+
+    /// <summary>
     /// An attempt is stored for the job, which its next touch launches. The secret is nowhere else: without this the launch fails.
     /// </summary>
     [Alias("Started")]
@@ -30,6 +47,15 @@ public interface IJobGrain : IGrainWithGuidKey
     [Alias("RankStarted")]
     [AlwaysInterleave]
     Task RankStartedAsync(int attempt, int rank);
+
+    /// <summary>
+    /// A rank's step takes far longer than those before it, which it says again while that lasts; or it goes on. Ignored for any attempt
+    /// but the current one.
+    /// </summary>
+    /// <param name="step">From 1; 0: it goes on.</param>
+    /// <param name="operation">The exchange in which it waits for its peers; empty: it is in none.</param>
+    [Alias("RankStalls")]
+    Task RankStallsAsync(int attempt, int rank, long step, string operation);
 
     /// <summary>A trainer was reaped. Idempotent; ignored for any attempt but the current one.</summary>
     [Alias("RankExited")]
@@ -57,7 +83,17 @@ public sealed record StartedAttempt([property: Id(0)] int Number, [property: Id(
 /// <param name="By">Whose token asked for it.</param>
 /// <param name="Reason">In the caller's words; may be empty.</param>
 [GenerateSerializer, Immutable, Alias("cluster.CancelJob")]
-public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] string Reason);
+public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] string Reason)
+{
+    /// <summary>For programs; mostly empty.</summary>
+    [Id(2)]
+    public string Code { get; init; } = "";
+}
+
+/// <param name="By">Whose token asked for it.</param>
+/// <param name="Reason">In the caller's words; may be empty.</param>
+[GenerateSerializer, Immutable, Alias("cluster.PauseJob")]
+public sealed record PauseJob([property: Id(0)] string By, [property: Id(1)] string Reason);
 
 /// <summary>What the agent learned when it reaped a trainer.</summary>
 /// <param name="Signal">The signal that ended it, or 0.</param>
@@ -71,4 +107,9 @@ public sealed record RankExit(
     [property: Id(3)] int ExitCode,
     [property: Id(4)] int Signal,
     [property: Id(5)] string Message,
-    [property: Id(6)] bool Evicted);
+    [property: Id(6)] bool Evicted)
+{
+    /// <summary>The job's failure policies, by their numbers from 1, that were found in what the rank wrote.</summary>
+    [Id(7)]
+    public ImmutableArray<int> MatchedPolicies { get; init; } = [];
+}

@@ -1,7 +1,5 @@
-using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.Catalog;
-using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Checkpoints;
 
@@ -24,16 +22,6 @@ internal sealed class InitialCheckpoint(CheckpointQueries checkpoints, JobQuerie
         var pinned = spec.Clone();
         pinned.InitFrom = new InitFrom { Checkpoint = found.Id, NewHead = from.NewHead };
         return pinned;
-    }
-
-    /// <inheritdoc cref="PinAsync(JobSpec, CancellationToken)"/>
-    /// <returns>The plan with every member's spec so.</returns>
-    public async Task<ExperimentPlan> PinAsync(ExperimentPlan plan, CancellationToken cancellationToken)
-    {
-        var members = ImmutableArray.CreateBuilder<ExperimentMember>(plan.Members.Length);
-        foreach (var member in plan.Members)
-            members.Add(member with { Spec = await PinAsync(member.Spec, cancellationToken) });
-        return plan with { Members = members.MoveToImmutable() };
     }
 
     private async Task<Checkpoint> FindAsync(string text, CancellationToken cancellationToken)

@@ -42,6 +42,18 @@ internal sealed partial class JobGrain
         return true;
     }
 
+    /// <summary>Stops a job that has trained for as long as it may.</summary>
+    private bool EndIfTimeIsOver(JobRecord record)
+    {
+        if (RunLimit.EndOf(record) is not { } end || time.GetUtcNow() < end)
+            return false;
+        var reason = $"timed out: it has trained for {record.Job.Spec.MaxRuntime.ToTimeSpan():c}, its maxRuntime";
+        record.Job.StoppingTo = JobState.Failed;
+        Become(record, JobState.Stopping, reason, ReasonCodes.TimedOut);
+        BeginEnding(record, reason);
+        return true;
+    }
+
     /// <summary>Time for a last checkpoint; where several nodes are drained, the longest that was given.</summary>
     private TimeSpan StopGrace(JobRecord record, Dictionary<Guid, NodeStanding> standings)
     {
@@ -128,7 +140,7 @@ internal sealed partial class JobGrain
 
     private bool FailLaunch(JobRecord record, Guid[] failing, string reason)
     {
-        record.Job.AvoidNodes = failing;
+        record.Job.AvoidNodes = [.. record.Job.ExcludedNodes.Union(failing)];
         record.Attempt!.LaunchFailed = true;
         _secret = null;
         CountLaunch("failed");
@@ -141,9 +153,11 @@ internal sealed partial class JobGrain
         record.Attempt!.State = AttemptState.Running;
         record.Attempt.StartedAt = time.GetUtcNow();
         record.Job.LaunchFailures = 0;
-        Become(record, JobState.Running,
-            $"attempt {record.Attempt.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}");
+        Become(record, JobState.Running, TrainingWords(record));
     }
+
+    private static string TrainingWords(JobRecord record) =>
+        $"attempt {record.Attempt!.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}";
 
     private bool JudgeAttempt(JobRecord record)
     {
@@ -209,12 +223,27 @@ internal sealed partial class JobGrain
     {
         if (record.Attempt is null or { State: AttemptState.Ended } || !AttemptVerdict.IsOver(record))
             return;
-        var now = time.GetUtcNow();
+        var (now, faults) = (time.GetUtcNow(), NodeFaults(record));
         AttemptConclusion.Apply(record, options.Value, now);
         await SaveAsync(record);
+        foreach (var (node, reason) in faults)
+            await quarantine.NoteAsync(node, record.Job.ExperimentId ?? record.Job.Id, reason, CancellationToken.None);
         _secret = null;
         signal.Place();
         await retention.SweepAsync(Id, CancellationToken.None);
+    }
+
+    /// <summary>Nodes on which the attempt failed in a way that may be theirs.</summary>
+    private List<(Guid Node, string Reason)> NodeFaults(JobRecord record)
+    {
+        var (job, attempt) = (record.Job, record.Attempt!);
+        if (job.StoppingTo is not null)
+            return [];
+        if (attempt.LaunchFailed)
+            return [.. job.AvoidNodes.Except(job.ExcludedNodes).Select(node => (node, attempt.Reason))];
+        return AttemptVerdict.Culprit(record, options.Value) is { Lost: false } culprit && !AttemptVerdict.EndsTheJob(culprit)
+            ? [(culprit.NodeId, AttemptVerdict.Describe(culprit))]
+            : [];
     }
 
     private sealed class LaunchSecret(int attempt, string text)

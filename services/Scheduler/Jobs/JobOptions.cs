@@ -7,7 +7,7 @@ public sealed class JobOptions
 {
     public const string SectionName = "Jobs";
 
-    /// <summary>On cancellation, and on eviction for the ranks on other nodes: time for a last checkpoint.</summary>
+    /// <summary>On cancellation and pause, and on eviction for the ranks on other nodes: time for a last checkpoint.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan CancelGrace { get; set; } = TimeSpan.FromSeconds(30);
 
@@ -29,6 +29,13 @@ public sealed class JobOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:05", "1.00:00:00")]
     public TimeSpan StartDeadline { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// From when a rank says that its step hangs, until the attempt ends as failed. Longer than exchanges wait for a peer, which most often
+    /// end it sooner, and than a store or a disk is commonly slow.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:10", "7.00:00:00")]
+    public TimeSpan HangLimit { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
     /// Between two tries of what an agent has not confirmed: a launch while it reconnects, a stop. Also how often it is looked at whether

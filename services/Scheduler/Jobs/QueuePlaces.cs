@@ -36,6 +36,8 @@ internal static class QueuePlaces
                 return new QueuePlace(null, QueueReason.Of(WaitReason.BackingOff(end, job.Reason)));
             if (!standings.TryGetValue(job.Id, out var standing))
                 return new QueuePlace(null, reason);
+            if (standing.Awaits is { } others)
+                return new QueuePlace(null, QueueReason.OtherJobs with { Words = others });
             // The job may have been read before its forecast came: it is told as of then.
             return standing.AwaitsForecast || (standing.HasForecast && job.Memory is null)
                 ? new QueuePlace(null, QueueReason.Forecast)
@@ -66,28 +68,44 @@ internal static class QueuePlaces
     }
 
     /// <summary>In placement's order: <see cref="QueueOrder"/>. No position: it comes after all that are counted.</summary>
-    private static async Task<Dictionary<Guid, (bool AwaitsForecast, bool HasForecast, int? Position)>> StandingsAsync(
+    private static async Task<Dictionary<Guid, (bool AwaitsForecast, bool HasForecast, int? Position, string? Awaits)>> StandingsAsync(
         NpgsqlConnection connection, List<Guid> jobs, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
             with head as (
                 select job_id, priority, age from job_queue
-                where state = 'Queued' and forecast_until is null and (not_before is null or not_before <= $2)
+                where state = 'Queued' and forecast_until is null and not awaits_jobs and (not_before is null or not_before <= $2)
                 order by priority desc, age, job_id limit $3),
             line as (select job_id, row_number() over (order by priority desc, age, job_id) as position from head)
-            select q.job_id, q.forecast_until is not null, q.cpu_bytes > 0, line.position::integer
-            from job_queue q left join line using (job_id) where q.job_id = any($1) and q.state = 'Queued'
+            select q.job_id, q.forecast_until is not null, q.cpu_bytes > 0, line.position::integer,
+                case when q.awaits_jobs then coalesce(others.words,
+                    'waits for its turn in the array, of which ' || t.at_once || ' may go on at once', $4) end
+            from job_queue q left join line using (job_id)
+            left join lateral (
+                select 'waits for ' || string_agg(
+                    'job ' || left(d.on_job::text, 8) || case d.wanted when 'Succeeded' then ' to succeed' else ' to end' end, ', '
+                    order by d.on_job) as words
+                from job_dependencies d join jobs j on j.id = d.on_job
+                where d.job_id = q.job_id and j.state not in ('Succeeded', 'Failed', 'Cancelled')) others on true
+            left join array_turns t using (job_id)
+            where q.job_id = any($1) and q.state = 'Queued'
             """, connection)
         {
-            Parameters = { new() { Value = jobs }, new() { Value = now }, new() { Value = Counted } },
+            Parameters =
+            {
+                new() { Value = jobs }, new() { Value = now }, new() { Value = Counted },
+                new() { Value = QueueReason.OtherJobs.Words },
+            },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var standings = new Dictionary<Guid, (bool, bool, int?)>();
+        var standings = new Dictionary<Guid, (bool, bool, int?, string?)>();
         while (await reader.ReadAsync(cancellationToken))
         {
             standings.Add(
-                reader.GetGuid(0), (reader.GetBoolean(1), reader.GetBoolean(2), reader.IsDBNull(3) ? null : reader.GetInt32(3)));
+                reader.GetGuid(0), (
+                    reader.GetBoolean(1), reader.GetBoolean(2), reader.IsDBNull(3) ? null : reader.GetInt32(3),
+                    reader.IsDBNull(4) ? null : reader.GetString(4)));
         }
 
         return standings;
@@ -104,6 +122,9 @@ internal sealed record QueueReason(string Code, string Words)
     /// <summary>Of a job of which placement does not know yet.</summary>
     public static QueueReason Forecast { get; } =
         new("waiting_for_forecast", "waits to hear from a node what memory it will take");
+
+    /// <summary>Of a job that placement is not told of before others are over.</summary>
+    public static QueueReason OtherJobs { get; } = new("waiting_for_jobs", "waits for other jobs");
 
     public static QueueReason Of(WaitReason reason) => new(reason.Cause.Code(), reason.Words);
 }

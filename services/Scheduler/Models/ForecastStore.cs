@@ -42,7 +42,8 @@ internal sealed class ForecastStore(ClusterDatabase database)
                     order by job_id for update of q),
                 settled as (
                     update job_queue q
-                    set forecast_until = null, next_due_at = null, cpu_bytes = a.cpu_bytes, gpu_bytes = a.gpu_bytes
+                    set forecast_until = null, next_due_at = case when q.awaits_jobs then q.next_due_at end,
+                        cpu_bytes = a.cpu_bytes, gpu_bytes = a.gpu_bytes
                     from awaited a where q.job_id = a.job_id)
                 update jobs j set memory = a.memory::jsonb from awaited a where j.id = a.job_id and a.memory is not null
                 """, connection)

@@ -15,4 +15,8 @@ public interface IPlacementGrain : IGrainWithIntegerKey
     /// <summary>Writes why the others wait, as of the last cycle: apart from it, so that launches need not wait for words.</summary>
     [Alias("Tell")]
     Task TellAsync();
+
+    /// <summary>Where a job would start if it were submitted now: a cycle of which nothing is kept.</summary>
+    [Alias("Preview")]
+    Task<PreviewAnswer> PreviewAsync(PreviewOrder order);
 }

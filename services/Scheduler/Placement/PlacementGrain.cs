@@ -25,6 +25,8 @@ internal sealed partial class PlacementGrain(
     private WaitingAges _ages = new();
     private Guid _keeper;
 
+    private PlacementPolicy Policy => new(options.Value.LongestHold);
+
     // Of the last cycle, and the jobs of which something has become in those that were not told of.
     private PlacementPlan? _plan;
     private HashSet<JobKey> _changed = [];
@@ -39,7 +41,7 @@ internal sealed partial class PlacementGrain(
         {
             var began = time.GetTimestamp();
             var state = await ReadAsync();
-            _plan = state.Decide(time.GetUtcNow(), new PlacementPolicy(options.Value.LongestHold));
+            _plan = state.Decide(time.GetUtcNow(), Policy);
             var started = await StartAsync(_plan.Starts);
             SchedulerTelemetry.CycleDuration.Record(time.GetElapsedTime(began).TotalSeconds);
             return started;
@@ -73,6 +75,20 @@ internal sealed partial class PlacementGrain(
         catch
         {
             _told = null;
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<PreviewAnswer> PreviewAsync(PreviewOrder order)
+    {
+        try
+        {
+            return PreviewAnswer.Of(StartPreviews.Of(await ReadAsync(), order.Read(), time.GetUtcNow(), Policy));
+        }
+        catch
+        {
+            _state = null;
             throw;
         }
     }

@@ -117,7 +117,7 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
             $"""
             select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
                 data_set, cpu_bytes, gpu_bytes, forecast_until is not null
-            from job_queue where state = 'Queued' and {which}
+            from job_queue where state = 'Queued' and not awaits_jobs and {which}
             """, connection);
         if (ids is not null)
             command.Parameters.Add(new NpgsqlParameter { Value = open.ToArray() });

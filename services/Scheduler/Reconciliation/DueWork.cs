@@ -31,9 +31,10 @@ internal sealed class DueWork(ClusterDatabase database, IOptions<JobOptions> opt
                             select job_id, next_due_at from job_queue where next_due_at <= $1
                             order by next_due_at limit $2 for update skip locked)
                         update job_queue q
-                        set next_due_at = case when q.state = 'Queued' and q.forecast_until is null then null else $3 end
+                        set next_due_at = case
+                            when q.state = 'Queued' and q.forecast_until is null and not q.awaits_jobs then null else $3 end
                         from due where q.job_id = due.job_id
-                        returning q.job_id, q.version, q.state, q.forecast_until, due.next_due_at
+                        returning q.job_id, q.version, q.state, q.forecast_until, due.next_due_at, q.awaits_jobs
                         """)
                     {
                         Parameters =
@@ -50,7 +51,8 @@ internal sealed class DueWork(ClusterDatabase database, IOptions<JobOptions> opt
             {
                 jobs.Add(new DueJob(
                     new JobId(reader.GetGuid(0)), reader.GetInt64(1), Enum.Parse<JobState>(reader.GetString(2)),
-                    reader.IsDBNull(3) ? null : reader.GetFieldValue<DateTimeOffset>(3), reader.GetFieldValue<DateTimeOffset>(4)));
+                    reader.IsDBNull(3) ? null : reader.GetFieldValue<DateTimeOffset>(3), reader.GetFieldValue<DateTimeOffset>(4),
+                    reader.GetBoolean(5)));
             }
 
             await reader.NextResultAsync(token);
@@ -65,4 +67,6 @@ internal sealed record DueClaim(IReadOnlyList<DueJob> Jobs, DateTimeOffset? Next
 /// <param name="Version">Of the job's row.</param>
 /// <param name="ForecastUntil">Null: it awaits none.</param>
 /// <param name="Due">When it was; in the far past: at once.</param>
-internal sealed record DueJob(JobId Job, long Version, JobState State, DateTimeOffset? ForecastUntil, DateTimeOffset Due);
+/// <param name="AwaitsJobs">It waits for others, or did when it was looked at last.</param>
+internal sealed record DueJob(
+    JobId Job, long Version, JobState State, DateTimeOffset? ForecastUntil, DateTimeOffset Due, bool AwaitsJobs);

@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
@@ -11,8 +12,8 @@ namespace Cluster.Scheduler.Reconciliation;
 
 /// <summary>Brings the cluster closer to what Postgres says it should be: one pass at a time, in phases.</summary>
 internal sealed partial class Reconciler(
-    IGrainFactory grains, DueWork dueWork, ForecastWork forecasts, NodeStore nodes, IOptions<NodeOptions> nodeOptions, TimeProvider time,
-    ILogger<Reconciler> logger)
+    IGrainFactory grains, DueWork dueWork, ForecastWork forecasts, DependencyWork dependencies, NodeStore nodes,
+    IOptions<NodeOptions> nodeOptions, TimeProvider time, ILogger<Reconciler> logger)
 {
     /// <summary>Everything: long lost nodes, then what is due for jobs, then placement, then the jobs it started.</summary>
     /// <param name="touch">Touches one job, of whose row it gives the version if that is known; the caller decides whether to wait.</param>
@@ -59,6 +60,9 @@ internal sealed partial class Reconciler(
         var awaiting = claim.Jobs.Where(job => job.ForecastUntil is not null).ToDictionary(job => job.Job, job => job.ForecastUntil!.Value);
         if (awaiting.Count > 0)
             await forecasts.ResumeAsync(awaiting, cancellationToken);
+        var dependent = claim.Jobs.Where(job => job.AwaitsJobs).Select(job => job.Job).ToList();
+        if (dependent.Count > 0)
+            await dependencies.LookAsync(dependent, cancellationToken);
         await Task.WhenAll(claim.Jobs.Where(job => job.State.HoldsDevices()).Select(job => touch(job.Job, job.Version)));
         return claim.Next;
     }

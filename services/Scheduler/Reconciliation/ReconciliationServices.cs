@@ -1,4 +1,5 @@
 using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
@@ -21,6 +22,7 @@ public static class ReconciliationServices
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<PlanCommit>();
         services.AddSingleton<DueWork>();
+        services.AddSingleton<DependencyWork>();
         services.AddSingleton<Reconciler>();
         services.AddHostedService<JobFeedRelay>();
         services.AddHostedService<LeaseWatchService>();

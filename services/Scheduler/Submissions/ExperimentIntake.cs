@@ -2,6 +2,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 
@@ -25,7 +26,7 @@ internal sealed partial class ExperimentIntake(
         {
             members = await checks.PassAllAsync(members, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException)
+        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException or DependencyException)
         {
             if (await store.HasJobAsync(members[0].Id, cancellationToken))
                 return id;
@@ -50,7 +51,12 @@ internal sealed partial class ExperimentIntake(
         {
             var request = JobIds.MemberRequest(requestId, index);
             var job = JobSubmission.Of(owner, request, member.Spec, waitForCapacity, now.AddMicroseconds(index));
-            return job with { Experiment = id, Variant = member.Variant };
+            return job with
+            {
+                Experiment = id,
+                Variant = member.Variant,
+                Turn = plan.AtOnce > 0 ? new ArrayTurn(index, plan.AtOnce) : null,
+            };
         }
     }
 

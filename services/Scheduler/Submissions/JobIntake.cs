@@ -2,6 +2,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
 
@@ -25,7 +26,7 @@ internal sealed class JobIntake(
         {
             job = await checks.PassAsync(job, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException)
+        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException or DependencyException)
         {
             // Only the first submit is refused: a repeated one asks what has become of it.
             if (await store.HasJobAsync(job.Id, cancellationToken))

@@ -26,6 +26,12 @@ internal sealed record JobSubmission(
     /// <summary>Empty outside an experiment.</summary>
     public string Variant { get; init; } = "";
 
+    /// <summary>Null: it need not wait for others of its experiment.</summary>
+    public ArrayTurn? Turn { get; init; }
+
+    /// <summary>Whether it is not placed before others are over.</summary>
+    public bool AwaitsJobs => Spec.After.Count > 0 || Turn is { IsFirst: false };
+
     public string Reason => $"submitted by {Owner}";
 
     /// <param name="requestId">Made by the client for this job; the job's id follows from it, see <see cref="JobIds"/>.</param>
@@ -54,8 +60,18 @@ internal sealed record JobSubmission(
             Variant = Variant,
             Memory = Memory,
         };
-        if (ForecastUntil is not null)
+        if (AwaitsJobs)
+            (job.Reason, job.ReasonCode) = (QueueReason.OtherJobs.Words, QueueReason.OtherJobs.Code);
+        else if (ForecastUntil is not null)
             (job.Reason, job.ReasonCode) = (QueueReason.Forecast.Words, QueueReason.Forecast.Code);
         return job;
     }
+}
+
+/// <summary>A job's place in an array of which only so many go on at once.</summary>
+/// <param name="Place">From 0.</param>
+internal sealed record ArrayTurn(int Place, int AtOnce)
+{
+    /// <summary>Its turn is at once.</summary>
+    public bool IsFirst => Place < AtOnce;
 }

@@ -1,7 +1,9 @@
+using System.Collections.Immutable;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
 using Microsoft.Extensions.Options;
@@ -10,14 +12,19 @@ namespace Cluster.Scheduler.Submissions;
 
 /// <summary>What is settled before a job is stored.</summary>
 internal sealed class SubmissionChecks(
-    InitialCheckpoint initial, MemoryForecast forecast, CapacityCheck capacity, IOptions<ModelInquiryOptions> options)
+    InitialCheckpoint initial, DependencyPin dependencies, MemoryForecast forecast, CapacityCheck capacity,
+    IOptions<ModelInquiryOptions> options)
 {
-    /// <returns>The job with the checkpoint that it begins with, and with its forecast if that is known without asking.</returns>
+    /// <returns>
+    /// The job with the checkpoint that it begins with and the jobs that it comes after, and with its forecast if that is known without
+    /// asking.
+    /// </returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it, and it is not to wait for capacity.</exception>
     /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found.</exception>
+    /// <exception cref="DependencyException">A job that it is to come after cannot be found.</exception>
     public async Task<JobSubmission> PassAsync(JobSubmission job, CancellationToken cancellationToken)
     {
-        var pinned = await initial.PinAsync(job.Spec, cancellationToken);
+        var pinned = await PinAsync(job.Spec, cancellationToken);
         job = WithForecast(job with { Spec = pinned });
         if (!job.WaitForCapacity)
             await capacity.EnsureFitsAsync(job.Spec, job.Memory, cancellationToken);
@@ -30,33 +37,43 @@ internal sealed class SubmissionChecks(
     {
         var passed = new List<JobSubmission>();
         foreach (var job in jobs)
-            passed.Add(WithForecast(job with { Spec = await initial.PinAsync(job.Spec, cancellationToken) }));
+            passed.Add(WithForecast(job with { Spec = await PinAsync(job.Spec, cancellationToken) }));
         if (passed.Exists(job => !job.WaitForCapacity))
             await capacity.EnsureAllFitAsync(passed.Select(job => (job.Variant, job.Spec, job.Memory)), cancellationToken);
         return passed;
     }
 
     /// <summary>The same for who asks before, and so waits for the forecast.</summary>
-    /// <returns>The spec with the checkpoint that the job would begin with.</returns>
+    /// <returns>
+    /// The spec with the checkpoint that the job would begin with and the jobs that it would come after, and what a rank would take.
+    /// </returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it.</exception>
     /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found.</exception>
-    public async Task<JobSpec> ValidateAsync(JobSpec spec, CancellationToken cancellationToken)
+    /// <exception cref="DependencyException">A job that it is to come after cannot be found.</exception>
+    public async Task<(JobSpec Spec, MemoryEstimate? Memory)> ValidateAsync(JobSpec spec, CancellationToken cancellationToken)
     {
-        spec = await initial.PinAsync(spec, cancellationToken);
-        await capacity.EnsureFitsAsync(spec, await forecast.OfAsync(spec, cancellationToken), cancellationToken);
-        return spec;
+        spec = await PinAsync(spec, cancellationToken);
+        var memory = await forecast.OfAsync(spec, cancellationToken);
+        await capacity.EnsureFitsAsync(spec, memory, cancellationToken);
+        return (spec, memory);
     }
 
     /// <inheritdoc cref="ValidateAsync(JobSpec, CancellationToken)"/>
     /// <returns>The plan with every member's spec so.</returns>
     public async Task<ExperimentPlan> ValidateAsync(ExperimentPlan plan, CancellationToken cancellationToken)
     {
-        plan = await initial.PinAsync(plan, cancellationToken);
+        var members = ImmutableArray.CreateBuilder<ExperimentMember>(plan.Members.Length);
+        foreach (var member in plan.Members)
+            members.Add(member with { Spec = await PinAsync(member.Spec, cancellationToken) });
+        plan = plan with { Members = members.MoveToImmutable() };
         var memory = await Task.WhenAll(plan.Members.Select(member => forecast.OfAsync(member.Spec, cancellationToken)));
         await capacity.EnsureAllFitAsync(
             plan.Members.Zip(memory, (member, estimate) => (member.Variant, member.Spec, estimate)), cancellationToken);
         return plan;
     }
+
+    private async Task<JobSpec> PinAsync(JobSpec spec, CancellationToken cancellationToken) =>
+        await dependencies.PinAsync(await initial.PinAsync(spec, cancellationToken), cancellationToken);
 
     private JobSubmission WithForecast(JobSubmission job)
     {

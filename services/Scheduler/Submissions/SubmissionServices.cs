@@ -1,3 +1,5 @@
+using Cluster.Scheduler.Dependencies;
+
 namespace Cluster.Scheduler.Submissions;
 
 /// <summary>Registers how jobs come in.</summary>
@@ -8,6 +10,8 @@ public static class SubmissionServices
         services.AddSingleton<SubmissionStore>();
         services.AddSingleton<SubmissionGroups>();
         services.AddHostedService(provider => provider.GetRequiredService<SubmissionGroups>());
+        services.AddSingleton<DependencyPin>();
+        services.AddSingleton<DependencyStore>();
         services.AddSingleton<SubmissionChecks>();
         services.AddSingleton<JobIntake>();
         services.AddSingleton<ExperimentIntake>();

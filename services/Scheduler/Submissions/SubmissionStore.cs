@@ -2,6 +2,7 @@ using Cluster.Contracts;
 using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
@@ -27,10 +28,12 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             select * from unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::bytea[],
                 $15::boolean[], $16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::text[],
                 $23::uuid[], $24::integer[], $25::boolean[], $26::integer[], $27::text[], $28::integer[], $29::text[], $30::text[],
-                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[])
+                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::interval[],
+                $36::boolean[])
             g (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, experiment_id, variant,
                 memory, created_at, reason, initial_checkpoint, keep_latest, keep_best, devices, device_class, max_devices_per_node,
-                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at)),
+                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime,
+                awaits_jobs)),
         new_jobs as (
             insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
                 experiment_id, variant, memory, created_at, reason, initial_checkpoint, keep_latest, keep_best,
@@ -46,9 +49,11 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             select id, 1, created_at, 'Unspecified', 'Queued', reason, 0 from given join new_jobs using (id)),
         queued as (
             insert into job_queue (job_id, state, version, queue, priority, age, avoid_nodes, devices, device_class,
-                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at)
-            select id, 'Queued', 1, $35, priority, created_at, '{}', devices, device_class,
-                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at
+                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime,
+                awaits_jobs)
+            select id, 'Queued', 1, $37, priority, created_at, '{}', devices, device_class,
+                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime,
+                awaits_jobs
             from given join new_jobs using (id))
         select id from new_jobs
         """;
@@ -61,14 +66,25 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         var checkpoints = submissions.SelectMany(submission => submission.Jobs).Select(InitialCheckpointOf).OfType<Guid>().Distinct()
             // In one order, so that two who hold the same cannot wait for each other.
             .Order().ToList();
+        var dependencies = submissions.SelectMany(submission => submission.Jobs)
+            .SelectMany(job => job.Spec.After.Select(dependency => (Job: job.Id.Value, On: dependency))).ToList();
+        var members = submissions.SelectMany(submission => submission.Jobs).Where(job => job.Turn is not null)
+            .Select(job => (Job: job.Id.Value, Array: job.Experiment!.Value.Value, job.Turn!.Place, job.Turn.AtOnce)).ToList();
         // A statement is a transaction by itself, and one round trip.
-        return checkpoints.Count == 0
+        return checkpoints.Count == 0 && dependencies.Count == 0 && members.Count == 0
             ? database.RunAsync((connection, token) => InsertAsync(connection, submissions, token), cancellationToken)
             : database.TransactAsync(async (connection, token) =>
             {
                 foreach (var checkpoint in checkpoints)
                     await CheckpointSql.HoldAsync(connection, checkpoint, token);
-                return await InsertAsync(connection, submissions, token);
+                if (dependencies.Count > 0)
+                    await DependencyStore.HoldAsync(connection, dependencies.Select(each => Guid.Parse(each.On.Job)), token);
+                var stored = await InsertAsync(connection, submissions, token);
+                if (dependencies.Count > 0)
+                    await DependencyStore.AddAsync(connection, [.. dependencies.Where(each => stored.Contains(each.Job))], token);
+                if (members.Count > 0)
+                    await DependencyStore.AddTurnsAsync(connection, [.. members.Where(each => stored.Contains(each.Job))], token);
+                return stored;
             }, cancellationToken);
     }
 
@@ -141,9 +157,16 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         Add(parameters, needs, n => n.Memory.Cpu);
         Add(parameters, needs, n => n.Memory.Gpu);
         Add(parameters, jobs, j => j.ForecastUntil);
-        // Who stores it asks for its forecast, and has the first claim on that.
-        Add(parameters, jobs, j => j.ForecastUntil is null ? null : (DateTimeOffset?)(j.CreatedAt + options.Value.ClaimTerm));
+        Add(parameters, jobs, FirstDue);
+        Add(parameters, jobs, j => j.Spec.MinRuntime?.ToTimeSpan() ?? TimeSpan.Zero);
+        Add(parameters, jobs, j => j.AwaitsJobs);
     }
+
+    /// <summary>
+    /// What it waits for is looked at once it is stored. Who stores it asks for its forecast, and has the first claim on that.
+    /// </summary>
+    private DateTimeOffset? FirstDue(JobSubmission job) =>
+        job.Spec.After.Count > 0 ? job.CreatedAt : job.ForecastUntil is null ? null : job.CreatedAt + options.Value.ClaimTerm;
 
     private static void Add<TRow, T>(NpgsqlParameterCollection parameters, IEnumerable<TRow> rows, Func<TRow, T> column) =>
         parameters.Add(new NpgsqlParameter<T[]> { TypedValue = [.. rows.Select(column)] });

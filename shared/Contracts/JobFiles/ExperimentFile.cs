@@ -4,7 +4,9 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Contracts.JobFiles;
 
-/// <summary>An experiment's file: a job file and, under <c>variants</c> or <c>matrix</c>, what its jobs differ in.</summary>
+/// <summary>
+/// An experiment's file: a job file and, under <c>variants</c>, <c>matrix</c> or <c>array</c>, what its jobs differ in.
+/// </summary>
 /// <remarks>
 /// <code>
 /// variants:
@@ -14,14 +16,15 @@ namespace Cluster.Contracts.JobFiles;
 ///   seed: [1, 2, 3]
 /// </code>
 /// Each variant is the rest of the file with its settings put in their places, dotted path by dotted path. A matrix stands for every
-/// combination of its values; with both, each variant is tried with each combination.
+/// combination of its values; with both, each variant is tried with each combination. An array is the same job with other numbers put in:
+/// see <see cref="JobArray"/>.
 /// </remarks>
 public static class ExperimentFile
 {
     /// <summary>More jobs than these are hardly meant, and no chart can tell them apart.</summary>
     public const int MaxVariants = 100;
 
-    internal const string Variants = "variants", Matrix = "matrix";
+    internal const string Variants = "variants", Matrix = "matrix", Array = "array";
 
     private const int LongestJobName = 63;
 
@@ -34,7 +37,7 @@ public static class ExperimentFile
         JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
         try
         {
-            return JobFile.Document(yaml).Entries.Any(entry => IsOwnKey(entry.Key));
+            return Describes(JobFile.Document(yaml));
         }
         catch (JobFileException)
         {
@@ -47,35 +50,62 @@ public static class ExperimentFile
     public static ExperimentPlan Parse(string yaml)
     {
         JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
-        var document = JobFile.Document(yaml);
-        var shared = document with { Entries = [.. document.Entries.Where(entry => !IsOwnKey(entry.Key))] };
+        return Parse(JobFile.Document(yaml));
+    }
+
+    internal static bool Describes(YamlMapping document) => document.Entries.Any(entry => IsOwnKey(entry.Key));
+
+    /// <inheritdoc cref="Parse(string)"/>
+    internal static ExperimentPlan Parse(YamlMapping document)
+    {
+        if (JobArray.Of(document) is { } array)
+            return ParseArray(array, WithoutOwnKeys(document));
         var variants = VariantReader.Read(document);
-        var specs = ReadJobs(shared, variants);
+        var specs = ReadJobs(WithoutOwnKeys(document), variants);
         RefuseEqualJobs(variants, specs);
 
         var name = specs[0].Name;
-        return new ExperimentPlan(name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(name, variant, spec))]);
+        return new ExperimentPlan(name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(name, variant.Name, spec))]);
     }
 
-    private static bool IsOwnKey(string key) => key is Variants or Matrix;
+    private static ExperimentPlan ParseArray(JobArray array, YamlMapping shared)
+    {
+        var jobs = array.Jobs(shared);
+        var specs = ReadJobs(jobs);
+        if (specs.Count > 1 && specs.TrueForAll(spec => spec.Equals(specs[0])))
+            throw array.EqualJobs();
+        var name = specs[0].Name;
+        return new ExperimentPlan(name, specs[0].Workspace, [.. jobs.Zip(specs, (job, spec) => Member(name, job.Name, spec))])
+        {
+            AtOnce = array.AtOnce,
+        };
+    }
 
-    private static List<JobSpec> ReadJobs(YamlMapping shared, IReadOnlyList<VariantSettings> variants)
+    private static YamlMapping WithoutOwnKeys(YamlMapping document) =>
+        document with { Entries = [.. document.Entries.Where(entry => !IsOwnKey(entry.Key))] };
+
+    private static bool IsOwnKey(string key) => key is Variants or Matrix or Array;
+
+    private static List<JobSpec> ReadJobs(YamlMapping shared, IReadOnlyList<VariantSettings> variants) =>
+        ReadJobs([.. variants.Select(variant => (variant.Name, variant.ApplyTo(shared)))]);
+
+    private static List<JobSpec> ReadJobs(IReadOnlyList<(string Name, YamlMapping Document)> jobs)
     {
         var specs = new List<JobSpec>();
         var faults = new List<JobFileViolation>();
-        foreach (var variant in variants)
+        foreach (var (name, document) in jobs)
         {
             try
             {
-                specs.Add(JobFile.Read(variant.ApplyTo(shared)));
+                specs.Add(JobFile.Read(document));
             }
             catch (JobFileException wrong)
             {
-                faults.AddRange(wrong.Violations.Select(fault => fault with { Variant = variant.Name }));
+                faults.AddRange(wrong.Violations.Select(fault => fault with { Variant = name }));
             }
         }
 
-        return faults.Count == 0 ? specs : throw new JobFileException(Told(faults, variants.Count));
+        return faults.Count == 0 ? specs : throw new JobFileException(Told(faults, jobs.Count));
     }
 
     /// <summary>Once each: what is wrong in several variants is told of the first, and what is wrong in all of them of the file.</summary>
@@ -104,19 +134,22 @@ public static class ExperimentFile
             throw new JobFileException(faults);
     }
 
-    private static ExperimentMember Member(string experiment, VariantSettings variant, JobSpec spec)
+    private static ExperimentMember Member(string experiment, string variant, JobSpec spec)
     {
         // A job's name has fewer characters to choose from than a variant's.
-        var name =
-            $"{experiment}-{string.Concat(variant.Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
+        var name = $"{experiment}-{string.Concat(variant.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
         spec.Name = name[..Math.Min(name.Length, LongestJobName)];
-        return new ExperimentMember(variant.Name, spec);
+        return new ExperimentMember(variant, spec);
     }
 }
 
 /// <summary>What an experiment's file comes to.</summary>
 /// <param name="Members">In the file's order; at least one.</param>
-public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members);
+public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members)
+{
+    /// <summary>So many of its jobs may go on at once, the first first; 0: all.</summary>
+    public int AtOnce { get; init; }
+}
 
 /// <param name="Variant">Unique in its experiment.</param>
 /// <param name="Spec">Complete; its name is made of the experiment's and the variant's.</param>

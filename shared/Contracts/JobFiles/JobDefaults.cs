@@ -19,7 +19,20 @@ internal static class JobDefaults
                 field.Set(spec, value);
         }
 
+        FillEntries(spec);
         FillOptions(spec);
+    }
+
+    private static void FillEntries(JobSpec spec)
+    {
+        foreach (var field in JobFields.OfEntries)
+        {
+            foreach (var entry in field.Entries(spec).Where(entry => JobField.IsUnset(field.Descriptor.Accessor.GetValue(entry))))
+            {
+                if (field.Default(spec) is { } value)
+                    field.Descriptor.Accessor.SetValue(entry, value);
+            }
+        }
     }
 
     private static void FillOptions(JobSpec spec)

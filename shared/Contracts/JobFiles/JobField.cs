@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Globalization;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
@@ -71,6 +72,12 @@ internal sealed record JobField
             holder = holder is null ? null : (IMessage?)step.Accessor.GetValue(holder);
         return holder is not null;
     }
+
+    /// <summary>The list, of a field that <see cref="JobFields.OfEntries"/> has.</summary>
+    public string List => Path[..Path.IndexOf('.', StringComparison.Ordinal)];
+
+    /// <summary>The entries of <see cref="List"/>, each of which holds the field.</summary>
+    public IEnumerable<IMessage> Entries(JobSpec spec) => ((IEnumerable)Steps[0].Accessor.GetValue(spec)).Cast<IMessage>();
 
     public object? Get(JobSpec spec) => Descriptor.Accessor.GetValue(Holder(spec));
 

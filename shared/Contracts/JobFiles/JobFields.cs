@@ -12,6 +12,9 @@ internal static partial class JobFields
 {
     private const long MaxWhole = 1_000_000_000;
 
+    /// <summary>Hours of a year.</summary>
+    private const int LongestRun = 8760;
+
     /// <summary>
     /// Micro-batches for each stage of a pipeline, by default: of S stages' time a share of (S − 1)/(4S + S − 1), at most a fifth, is then
     /// idle.
@@ -220,6 +223,9 @@ internal static partial class JobFields
         Whole("restarts.maxRestarts", 3, 0, 1000, "restarts after failures; 0 fails at the first"),
         Time("restarts.initialBackoff", TimeSpan.FromSeconds(1), "wait before the first restart; doubles with each"),
         Time("restarts.maxBackoff", TimeSpan.FromMinutes(1), "longest wait before a restart"),
+        Time("maxRuntime", TimeSpan.Zero,
+            "trains so long at most, all attempts together, then writes a checkpoint and ends as timed out; 0s means no limit", LongestRun),
+        Time("minRuntime", TimeSpan.Zero, "is not preempted before it has run so long; 0s means at any time", LongestRun),
         Whole("seed", 1, 0, 0, "all randomness of the run follows from it") with
         {
             Range = "a whole number of at most 64 bits and not negative",
@@ -239,6 +245,21 @@ internal static partial class JobFields
         OfInitialWeights(
             Flag("initFrom.newHead", _ => false, "false", "draw the parameters anew whose shape follows from the number of classes")),
     ]);
+
+    /// <summary>
+    /// The fields of what lists hold, list by list: a job file gives them for each entry, or the first of them alone in the entry's place.
+    /// </summary>
+    public static ImmutableArray<JobField> OfEntries { get; } =
+    [
+        Text("after.job", "a job's id or its first 4 or more hexadecimal digits", text => IdPrefix.TryParse(text, out _),
+            "copy it from ./cluster job list", "in a list: wait for this job") with { DefaultText = "required" },
+        Choice("after.state", DependencyState.Succeeded, "succeeded or ended", "in a list: until it has succeeded, or ended in any way"),
+        Text("failurePolicies.pattern", "a regular expression of at most 200 characters without back references and looking around",
+            text => LogPattern.TryRead(text, out _), "write it as CUDA error|ECC",
+            "in a list: what to look for in each line that a rank writes which then fails") with { DefaultText = "required" },
+        Word("failurePolicies.action", null, [FailureActions.ExcludeNode, FailureActions.StopRetrying],
+            "in a list: start on the rank's node again only if there is no other way, or start no more"),
+    ];
 
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
     private static int Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Math.Max(1, mesh.Model) * Math.Max(1, mesh.Pipeline);
@@ -403,16 +424,17 @@ internal static partial class JobFields
             Remedy = _ => $"use {words}",
         };
 
-    private static JobField Time(string path, TimeSpan byDefault, string meaning) => new()
+    private static JobField Time(string path, TimeSpan byDefault, string meaning, int hours = 24) => new()
     {
         Path = path,
         Meaning = meaning,
         Default = _ => Duration.FromTimeSpan(byDefault),
         DefaultText = DurationText.Write(Duration.FromTimeSpan(byDefault)),
-        Range = "a duration from 0s to 24h",
+        Range = $"a duration from 0s to {hours}h",
         // Whole milliseconds, since that is what a job file can say.
         Accepts = value =>
-            (Duration)value is var time && time.Nanos % 1_000_000 == 0 && time.Nanos >= 0 && time.Seconds is >= 0 and <= 86_400,
+            (Duration)value is var time && time.Nanos % 1_000_000 == 0 && time.Nanos >= 0 && time.Seconds >= 0
+            && time.Seconds <= hours * 3600L,
         Remedy = _ => "write it as 2s, 500ms or 1m30s",
     };
 

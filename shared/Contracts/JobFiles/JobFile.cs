@@ -45,6 +45,9 @@ public static class JobFile
 
         // A fault of form has left its field at the default, which is in range: the two lists never tell of the same thing twice.
         var faults = file.Faults.Concat(JobSpecValidator.FieldFaults(file.Spec)).ToList();
+        // What an entry lacks that could not be read has been told of.
+        faults.AddRange(JobSpecValidator.EntryFaults(file.Spec)
+            .Where(lack => !file.Faults.Any(fault => lack.Field.StartsWith(fault.Field, StringComparison.Ordinal))));
         if (faults.Count == 0)
             faults.AddRange(JobSpecValidator.JointFaults(file.Spec));
         return faults.Count == 0

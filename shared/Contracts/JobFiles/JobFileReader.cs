@@ -1,3 +1,4 @@
+using System.Collections;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Google.Protobuf;
@@ -71,6 +72,8 @@ internal sealed class JobFileReader
             ReadOptions(entry, path);
         else if (field.IsMap)
             ReadLabels((IDictionary<string, string>)field.Accessor.GetValue(message), entry, path);
+        else if (field.IsRepeated)
+            ReadList(field, entry, path, message);
         else if (field.FieldType == FieldType.Message && field.MessageType != Duration.Descriptor)
             ReadInner(field, entry, path, message);
         else
@@ -94,6 +97,42 @@ internal sealed class JobFileReader
         {
             var keys = string.Join(", ", field.MessageType.Fields.InDeclarationOrder().Select(key => key.JsonName));
             _faults.Add(new(path, YamlTree.Describe(entry.Value), "must be a mapping", $"indent its keys under it: {keys}", entry.Line));
+        }
+    }
+
+    /// <summary>A list of mappings; a single one may stand for a list of one.</summary>
+    private void ReadList(FieldDescriptor field, YamlEntry entry, string path, IMessage message)
+    {
+        var list = (IList)field.Accessor.GetValue(message);
+        foreach (var value in entry.Value is YamlSequence sequence ? sequence.Items : [entry.Value])
+        {
+            var inner = field.MessageType.Parser.ParseFrom(ByteString.Empty);
+            list.Add(inner);
+            ReadEntry(value, [.. JobFields.OfEntries.Where(candidate => candidate.List == path)], inner, $"{path}[{list.Count}]");
+        }
+    }
+
+    private void ReadEntry(YamlTree value, IReadOnlyList<JobField> fields, IMessage entry, string path)
+    {
+        _lines[path] = value.Line;
+        var keys = string.Join(", ", fields.Select(field => field.Descriptor.JsonName));
+        if (value is not (YamlMapping or YamlScalar { IsNull: false }))
+        {
+            _faults.Add(new(path, YamlTree.Describe(value), "must be a mapping", $"its keys are {keys}", value.Line));
+            return;
+        }
+
+        var given = value is YamlMapping mapping ? mapping.Entries : [new YamlEntry(fields[0].Descriptor.JsonName, value.Line, value)];
+        foreach (var (key, line, said) in given)
+        {
+            var shown = JobFileViolation.Shown($"{path}.{key}");
+            _lines[shown] = line;
+            if (fields.FirstOrDefault(candidate => candidate.Descriptor.JsonName == key) is not { } field)
+                _faults.Add(new(shown, YamlTree.Describe(said), "no such key exists", $"the keys here are {keys}", line));
+            else if (said is YamlScalar scalar && YamlValue.As(field, scalar) is { } read)
+                field.Descriptor.Accessor.SetValue(entry, read);
+            else
+                _faults.Add(new(shown, YamlTree.Describe(said), $"must be {field.Range}", field.Remedy(null), line));
         }
     }
 
@@ -157,7 +196,7 @@ internal sealed class JobFileReader
 
     private static JobFileViolation UnknownKey(string path, YamlEntry entry, MessageDescriptor message, string prefix)
     {
-        if (path is ExperimentFile.Variants or ExperimentFile.Matrix)
+        if (path is ExperimentFile.Variants or ExperimentFile.Matrix or ExperimentFile.Array)
             return new(
                 path, YamlTree.Describe(entry.Value), "one job has none", "submit the file as an experiment, or remove it", entry.Line);
         var keys = message.Fields.InDeclarationOrder().Select(field => field.JsonName).ToList();

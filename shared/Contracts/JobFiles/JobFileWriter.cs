@@ -1,3 +1,4 @@
+using System.Collections;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
@@ -30,6 +31,8 @@ internal static class JobFileWriter
             else if (field.IsMap)
                 WriteMap(yaml, key,
                     ((IDictionary<string, string>)value).Select(label => KeyValuePair.Create(label.Key, Quoted(label.Value))), indent);
+            else if (field.IsRepeated)
+                WriteList(yaml, (IEnumerable)value, key, [.. JobFields.OfEntries.Where(candidate => candidate.List == path)], indent);
             else if (field.FieldType == FieldType.Message && field.MessageType != Duration.Descriptor)
                 WriteInner(yaml, spec, (IMessage?)value, key, path, indent);
             else
@@ -50,11 +53,29 @@ internal static class JobFileWriter
         yaml.Append(inner);
     }
 
+    private static void WriteList(StringBuilder yaml, IEnumerable list, string key, IReadOnlyList<JobField> fields, int indent)
+    {
+        var isFirst = true;
+        foreach (var entry in list.Cast<IMessage>())
+        {
+            if (isFirst)
+                Line(yaml, indent, $"{key}:");
+            isFirst = false;
+            foreach (var field in fields)
+            {
+                var lead = field == fields[0] ? "- " : "  ";
+                Line(yaml, indent + 1, $"{lead}{field.Descriptor.JsonName}: {Text(field, field.Descriptor.Accessor.GetValue(entry))}");
+            }
+        }
+    }
+
     private static void WriteValue(StringBuilder yaml, JobSpec spec, JobField field, object? value, string key, int indent)
     {
         if (value is not null && field.AppliesTo(spec))
-            Line(yaml, indent, $"{key}: {(value is string text ? Quoted(text) : field.Text(value))}");
+            Line(yaml, indent, $"{key}: {Text(field, value)}");
     }
+
+    private static string Text(JobField field, object value) => value is string text ? Quoted(text) : field.Text(value);
 
     private static void WriteMap(StringBuilder yaml, string key, IEnumerable<KeyValuePair<string, string>> entries, int indent)
     {

@@ -9,6 +9,7 @@ namespace Cluster.Contracts.JobFiles;
 public static partial class JobSpecValidator
 {
     private const int MaxLabels = 32;
+    private const int MaxEntries = 100;
 
     /// <summary>A checked copy of a received spec with every default filled in.</summary>
     /// <remarks>
@@ -28,7 +29,7 @@ public static partial class JobSpecValidator
     /// <summary>Everything wrong with a complete spec; empty if nothing is.</summary>
     public static IReadOnlyList<JobFileViolation> Check(JobSpec spec)
     {
-        var faults = FieldFaults(spec).ToList();
+        var faults = FieldFaults(spec).Concat(EntryFaults(spec)).ToList();
         return faults.Count > 0 ? faults : JointFaults(spec).ToList();
     }
 
@@ -54,6 +55,29 @@ public static partial class JobSpecValidator
         foreach (var fault in OptionFaults(spec.Model).Concat(LabelFaults("labels", spec.Labels))
             .Concat(LabelFaults("resources.nodeLabels", spec.Resources.NodeLabels)))
             yield return fault;
+    }
+
+    /// <summary>What is wrong with what lists hold.</summary>
+    internal static IEnumerable<JobFileViolation> EntryFaults(JobSpec spec)
+    {
+        foreach (var list in JobFields.OfEntries.GroupBy(field => field.List))
+        {
+            var entries = list.First().Entries(spec).ToList();
+            if (entries.Count > MaxEntries)
+                yield return new(list.Key, $"a list of {entries.Count}", $"must be at most {MaxEntries}", "leave some out");
+            for (var i = 0; i < Math.Min(entries.Count, MaxEntries); i++)
+            {
+                foreach (var field in list)
+                {
+                    var (path, value) =
+                        ($"{list.Key}[{i + 1}].{field.Descriptor.JsonName}", field.Descriptor.Accessor.GetValue(entries[i]));
+                    if (value is "")
+                        yield return new(path, null, "is missing", field.Remedy(null));
+                    else if (!field.Accepts(value))
+                        yield return new(path, Shown(field, value), $"must be {field.Range}", field.Remedy(value));
+                }
+            }
+        }
     }
 
     /// <summary>What is wrong with fields together, each being right by itself.</summary>

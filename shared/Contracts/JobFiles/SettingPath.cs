@@ -11,21 +11,21 @@ internal static class SettingPath
     public static bool IsKnown(string path) => Split(path) is not null;
 
     /// <summary>What is wrong with the path of a setting, or null. Whether its value is right, the job file's own rules tell.</summary>
-    public static JobFileViolation? Fault(YamlEntry setting)
-    {
-        var shown = JobFileViolation.Shown(setting.Key);
-        var value = YamlTree.Describe(setting.Value);
-        if (!IsKnown(setting.Key))
-        {
-            var remedy = Nearest(setting.Key) is { } near
-                ? $"did you mean {near}?"
-                : "write the keys on the way to it with dots between, as in hyperparameters.epochs";
-            return new(shown, value, "no job file has such a key", remedy, setting.Line);
-        }
+    public static JobFileViolation? Fault(YamlEntry setting) => UnknownKey(setting) ?? (setting.Key is "name" or "workspace"
+        ? new(setting.Key, YamlTree.Describe(setting.Value), "is the experiment's and the same for all of its jobs",
+            "name the variant instead", setting.Line)
+        : null);
 
-        return setting.Key is "name" or "workspace"
-            ? new(shown, value, "is the experiment's and the same for all of its jobs", "name the variant instead", setting.Line)
-            : null;
+    /// <summary>That no job file has such a path, or null.</summary>
+    public static JobFileViolation? UnknownKey(YamlEntry setting)
+    {
+        if (IsKnown(setting.Key))
+            return null;
+        var remedy = Nearest(setting.Key) is { } near
+            ? $"did you mean {near}?"
+            : "write the keys on the way to it with dots between, as in hyperparameters.epochs";
+        return new(
+            JobFileViolation.Shown(setting.Key), YamlTree.Describe(setting.Value), "no job file has such a key", remedy, setting.Line);
     }
 
     /// <summary>A copy of the document with the setting in its place, whatever stood there before.</summary>
@@ -78,7 +78,7 @@ internal static class SettingPath
             rest = rest[(dot + 1)..];
             if (field.IsMap)
                 return rest.Length == 0 ? null : [.. steps, rest];
-            if (field.FieldType != FieldType.Message || field.MessageType == Duration.Descriptor)
+            if (field.IsRepeated || field.FieldType != FieldType.Message || field.MessageType == Duration.Descriptor)
                 return null;
             message = field.MessageType;
         }

@@ -1,3 +1,5 @@
+using Cluster.Cli.Rendering;
+using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Google.Protobuf;
 using Grpc.Core;
@@ -46,6 +48,81 @@ public sealed class SubmitVerbTests
 
         cluster.Submitted.ShouldHaveSingleItem().RequestId.ShouldBe(Builders.JobId);
         cluster.Submitted[0].WaitForCapacity.ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task Submit_WithSettings_SendsTheFileWithThemInTheirPlaces()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (run, wrong) = (new CliRun(cluster) { In = Builders.Yaml }, new CliRun(cluster) { In = Builders.Yaml });
+
+        (await run.RunAsync(
+            Cancellation, "job", "submit", "-", "--set", "hyperparameters.epochs=3", "--set", "seed=7")).ShouldBe(ExitCode.Done);
+        (await wrong.RunAsync(Cancellation, "job", "submit", "-", "--set", "sede=7")).ShouldBe(ExitCode.Usage);
+
+        JobFile.Parse(cluster.Submitted.ShouldHaveSingleItem().Yaml)
+            .ShouldBe(JobFile.Parse(Builders.Yaml + "hyperparameters: {epochs: 3}\nseed: 7\n"));
+        wrong.Error.ShouldBe("sede is 7 but no job file has such a key; did you mean seed?\n");
+    }
+
+    [Fact]
+    public async Task DryRun_PrintsTheCompleteFile_AndInItsCommentsWhatWouldBecomeOfTheJob()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var now = new CliRun(cluster) { In = Builders.Yaml };
+        var later = new CliRun(cluster) { In = Builders.Yaml };
+        cluster.Preview = _ => new StartPreview
+        {
+            Placement = { new DevicePlacement { NodeName = "worker-1", Device = "cpu:0" } },
+            Likely = Builders.At(0),
+        };
+        (await now.RunAsync(Cancellation, "job", "submit", "-", "--dry-run")).ShouldBe(ExitCode.Done);
+        cluster.Preview = _ => new StartPreview
+        {
+            Reason = "needs 1 cpu device",
+            Position = 3,
+            Likely = Builders.At(60),
+            Late = Builders.At(90),
+            Sooner = { "with 1 device instead of 2" },
+        };
+        (await later.RunAsync(Cancellation, "job", "submit", "-", "--dry-run", "--set", "seed=7")).ShouldBe(ExitCode.Done);
+
+        cluster.Submitted.ShouldBeEmpty();
+        now.Out.ShouldStartWith(
+            "# takes     1 device, about 1.5 GiB of memory a rank\n# starts    now, on worker-1 cpu:0\nname: lenet5\n");
+        JobFile.Parse(now.Out).ShouldBe(JobFile.Parse(Builders.Yaml));
+        later.Out.ShouldContain($"""
+            # starts    about {Words.Clock(Builders.At(60))}, with nine chances in ten before {Words.Clock(Builders.At(90))}
+            # position  3
+            # waits     needs 1 cpu device
+            # sooner    with 1 device instead of 2
+
+            """);
+        JobFile.Parse(later.Out).Seed.ShouldBe(7UL);
+    }
+
+    [Fact]
+    public async Task DryRun_OfAnExperiment_TellsOfEachOfItsJobs()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster) { In = Builders.ExperimentYaml };
+
+        (await run.RunAsync(Cancellation, "job", "submit", "-", "--dry-run")).ShouldBe(ExitCode.Done);
+
+        cluster.SubmittedExperiments.ShouldBeEmpty();
+        run.Out.Split("---\n", StringSplitOptions.RemoveEmptyEntries).Select(job => job.Split('\n')[0])
+            .ShouldBe(["# variant   activation=relu", "# variant   activation=tanh"]);
+        run.Out.ShouldContain("# starts    later; when is not known\n");
+    }
+
+    [Fact]
+    public async Task DryRun_GoesWithNothingThatIsAboutASubmittedJob()
+    {
+        var run = new CliRun { In = Builders.Yaml };
+
+        (await run.RunAsync(Cancellation, "job", "submit", "-", "--dry-run", "-f")).ShouldBe(ExitCode.Usage);
+
+        run.Error.ShouldStartWith("--dry-run submits nothing, so that it goes with none of --follow");
     }
 
     [Fact]

@@ -134,6 +134,40 @@ public sealed class ExperimentFileTests
     public void Parse_OfTheWrongForm_SaysWhereAndWhatToWrite(string variants, string message) => Refused(Shared + variants, message);
 
     [Fact]
+    public void Parse_OfAnArray_PutsEachNumberInItsPlaces()
+    {
+        var plan = ExperimentFile.Parse(Shared + "seed: ${index}\nlabels: {part: \"of-${index}\"}\narray: 8-10%2\n");
+
+        (plan.Name, plan.AtOnce).ShouldBe(("trial", 2));
+        plan.Members.Select(member => member.Variant).ShouldBe(["8", "9", "10"]);
+        plan.Members.Select(member => member.Spec.Name).ShouldBe(["trial-8", "trial-9", "trial-10"]);
+        plan.Members.Select(member => (member.Spec.Seed, member.Spec.Labels["part"]))
+            .ShouldBe([(8UL, "of-8"), (9UL, "of-9"), (10UL, "of-10")]);
+        ExperimentFile.Parse(Shared + "hyperparameters: {epochs: \"${index}\"}\narray: 1-2\n").Members
+            .Select(member => member.Spec.Hyperparameters.Epochs).ShouldBe([1, 2]);
+        ExperimentFile.Parse(Shared + "seed: ${index}\narray: 1-2\n").AtOnce.ShouldBe(0);
+    }
+
+    [Theory]
+    [InlineData("array: 16\n", "line 4: array is 16 but must be a first and a last number and, if there is a limit, how many jobs go on "
+        + "at once; write it as 0-15 or 0-15%4")]
+    [InlineData("array: 5-2\n", "line 4: array is 5-2 but must be a first and a last number and, if there is a limit, how many jobs go on "
+        + "at once; write it as 0-15 or 0-15%4")]
+    [InlineData("array: 0-3%0\n", "line 4: array is 0-3%0 but must be a first and a last number and, if there is a limit, how many jobs "
+        + "go on at once; write it as 0-15 or 0-15%4")]
+    [InlineData("array: 0-100\n", "line 4: array is 101 jobs but must be at most 100; submit several arrays")]
+    [InlineData("array: 0-3\n",
+        "line 4: array is 0-3 but its jobs would all be the same; write ${index} into a value that is to differ, such as seed")]
+    [InlineData("array: 0-3\nmatrix: {seed: [1, 2]}\n", "line 5: matrix is a mapping but does not go with array; keep one of the two")]
+    [InlineData("workspace: w${index}\narray: 0-3\n",
+        "line 4: workspace is w${index} but is the array's and the same for all of its jobs; "
+            + "leave ${index} out; each job's name ends with its number")]
+    [InlineData("seed: x${index}\narray: 0-1\n",
+        "line 4: variant 0: seed is x0 but must be a whole number of at most 64 bits and not negative; write a number such as 1 "
+            + "(and 1 more: seed)")]
+    public void Parse_OfAWrongArray_SaysWhatToWrite(string rest, string message) => Refused(Shared + rest, message);
+
+    [Fact]
     public void Parse_OfAFaultInOneVariant_NamesVariantLineFieldValueAndRemedy() => Refused(
         Variants.Replace("activation: tanh", "activation: tanj"),
         "line 8: variant tanh: model.options.activation is tanj but must be relu or tanh or sigmoid; did you mean tanh?");
@@ -158,6 +192,7 @@ public sealed class ExperimentFileTests
     [Theory]
     [InlineData(Variants, true)]
     [InlineData(Shared + "matrix: 3", true)]
+    [InlineData(Shared + "array: 0-3", true)]
     [InlineData(Shared, false)]
     [InlineData("[", false)]
     public void Describes_TellsAnExperimentFromAJob(string yaml, bool isExperiment) =>

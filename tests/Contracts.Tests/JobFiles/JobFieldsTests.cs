@@ -14,6 +14,15 @@ public sealed class JobFieldsTests
     }
 
     [Fact]
+    public void OfEntries_NamesEveryFieldOfEveryListOnce()
+    {
+        var lists = JobSpec.Descriptor.Fields.InDeclarationOrder().Where(field => field is { IsRepeated: true, IsMap: false });
+
+        JobFields.OfEntries.Select(field => field.Path)
+            .ShouldBe(lists.SelectMany(list => Leaves(list.MessageType, $"{list.JsonName}.")), ignoreOrder: true);
+    }
+
+    [Fact]
     public void All_ShowsTheDefaultThatItFillsIn()
     {
         var spec = JobFile.Parse("model: lenet5\ndata: fashion-mnist");
@@ -35,7 +44,7 @@ public sealed class JobFieldsTests
     }
 
     private static IEnumerable<string> Leaves(MessageDescriptor message, string prefix) => message.Fields.InDeclarationOrder()
-        .Where(field => !field.IsMap)
+        .Where(field => !field.IsRepeated)
         .SelectMany(field => field.FieldType == FieldType.Message && field.MessageType != Duration.Descriptor
             ? Leaves(field.MessageType, $"{prefix}{field.JsonName}.")
             : [prefix + field.JsonName]);

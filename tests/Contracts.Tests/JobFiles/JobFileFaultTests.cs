@@ -40,6 +40,24 @@ public sealed class JobFileFaultTests
     public void Parse_OfAnUnknownKey_SuggestsTheNearest(string third, string message) => Refused(Sound + third, "line 3: " + message);
 
     [Theory]
+    [InlineData("after: [0f3c, my-job]",
+        "after[2].job is my-job but must be a job's id or its first 4 or more hexadecimal digits; copy it from ./cluster job list")]
+    [InlineData("after: [{ job: 0f3c, state: failed }]", "after[1].state is failed but must be succeeded or ended; use succeeded or ended")]
+    [InlineData("after: [{ state: ended }]", "after[1].job is missing; copy it from ./cluster job list")]
+    [InlineData("after: [{ job: [0f3c] }]",
+        "after[1].job is a list but must be a job's id or its first 4 or more hexadecimal digits; copy it from ./cluster job list")]
+    [InlineData("after: [{ job: 0f3c, until: ended }]", "after[1].until is ended but no such key exists; the keys here are job, state")]
+    [InlineData("failurePolicies: [{ pattern: '(a', action: excludeNode }]",
+        "failurePolicies[1].pattern is (a but must be a regular expression of at most 200 characters without back references and looking "
+            + "around; write it as CUDA error|ECC")]
+    [InlineData("failurePolicies: [{ pattern: '(a)\\1', action: excludeNode }]",
+        "failurePolicies[1].pattern is (a)\\1 but must be a regular expression of at most 200 characters without back references and "
+            + "looking around; write it as CUDA error|ECC")]
+    [InlineData("failurePolicies: nan", "failurePolicies[1].action is missing; use excludeNode or stopRetrying")]
+    [InlineData("after: [[0f3c]]", "after[1] is a list but must be a mapping; its keys are job, state")]
+    public void Parse_OfAWrongEntry_NamesItByItsNumber(string third, string message) => Refused(Sound + third, "line 3: " + message);
+
+    [Theory]
     [InlineData("hyperparameters: { epochs: ten }",
         "hyperparameters.epochs is ten but must be a whole number from 1 to 100000; write a number such as 10")]
     [InlineData("hyperparameters: { epochs: 2.5 }",
@@ -88,6 +106,7 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { optimizer: { weightDecay: -1 } }",
         "hyperparameters.optimizer.weightDecay is -1 but must be at least 0 and at most 1; "
             + "use a small number such as 0.0005, or 0 for none")]
+    [InlineData("maxRuntime: 9000h", "maxRuntime is 9000h but must be a duration from 0s to 8760h; write it as 2s, 500ms or 1m30s")]
     [InlineData("restarts: { maxBackoff: 25h }",
         "restarts.maxBackoff is 25h but must be a duration from 0s to 24h; write it as 2s, 500ms or 1m30s")]
     [InlineData(
@@ -256,6 +275,7 @@ public sealed class JobFileFaultTests
         "line 4: hyperparameters.accumulationSteps is 8 but a device has 7 samples of a global batch; use 7 or less")]
     [InlineData(
         Sound + "restarts: { initialBackoff: 2m }", "line 3: restarts.maxBackoff is 1m but restarts.initialBackoff is 2m; use 2m or more")]
+    [InlineData(Sound + "maxRuntime: 1h\nminRuntime: 2h", "line 4: minRuntime is 2h but maxRuntime is 1h; use 1h or less")]
     public void Parse_OfFieldsThatDoNotGoTogether_NamesBoth(string yaml, string message) => Refused(yaml, message);
 
     private static void Refused(string yaml, string message) =>

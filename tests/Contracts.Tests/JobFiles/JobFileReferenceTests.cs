@@ -19,7 +19,7 @@ public sealed class JobFileReferenceTests
     private static string Fields()
     {
         var table = new StringBuilder("| key | default | must be | what it is |\n|---|---|---|---|\n");
-        foreach (var field in JobFields.All)
+        foreach (var field in JobFields.All.Concat(JobFields.OfEntries))
         {
             var belongs = field.BelongsTo is { } owner ? $"; only with {owner}" : "";
             table.Append($"| `{field.Path}` | {field.DefaultText} | {field.Range} | {field.Meaning}{belongs} |\n");

@@ -40,6 +40,10 @@ public sealed class JobFileTests
         seed: 18446744073709551615
         task: train
         initFrom: { job: 0f3c9a1b, which: best, newHead: true }
+        maxRuntime: 8h
+        minRuntime: 20m
+        after: [0f3c9a1b, { job: 77e24c01, state: ended }]
+        failurePolicies: { pattern: "CUDA error: 7[0-9]+", action: excludeNode }
         """;
 
     [Fact]
@@ -106,6 +110,14 @@ public sealed class JobFileTests
             Task = new TaskSpec { Name = "train" },
             InitFrom = new InitFrom { Job = "0f3c9a1b", Which = CheckpointChoice.Best, NewHead = true },
             Evaluation = new EvaluationSpec { Crops = "one" },
+            MaxRuntime = Duration.FromTimeSpan(TimeSpan.FromHours(8)),
+            MinRuntime = Duration.FromTimeSpan(TimeSpan.FromMinutes(20)),
+            After =
+            {
+                new Dependency { Job = "0f3c9a1b", State = DependencyState.Succeeded },
+                new Dependency { Job = "77e24c01", State = DependencyState.Ended },
+            },
+            FailurePolicies = { new FailurePolicy { Pattern = "CUDA error: 7[0-9]+", Action = FailureActions.ExcludeNode } },
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -181,8 +193,28 @@ public sealed class JobFileTests
               pipeline: 1
             evaluation:
               crops: one
+            maxRuntime: 0s
+            minRuntime: 0s
 
             """);
+    }
+
+    [Fact]
+    public void Write_OfAList_ReadsBack_AndOneEntryNeedsNoList()
+    {
+        const string sound = "model: lenet5\ndata: fashion-mnist\n";
+        var spec = JobFile.Parse(sound + "after: [0f3c9a1b, { job: 77e24c01, state: ended }]");
+
+        JobFile.Write(spec).ShouldEndWith("""
+            after:
+              - job: 0f3c9a1b
+                state: succeeded
+              - job: 77e24c01
+                state: ended
+
+            """);
+        JobFile.Parse(JobFile.Write(spec)).ShouldBe(spec);
+        JobFile.Parse(sound + "after: 0f3c9a1b").ShouldBe(JobFile.Parse(sound + "after:\n  - job: 0f3c9a1b"));
     }
 
     public static TheoryData<OptimizerSpec> Optimizers =>

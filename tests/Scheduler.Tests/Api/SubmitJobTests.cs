@@ -97,6 +97,24 @@ public sealed class SubmitJobTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task Preview_SaysWhatASubmitWould_AndStoresNothing()
+    {
+        var node = $"preview-{Guid.NewGuid():N}";
+        await shared.Scheduler.AddNodeAsync(node);
+        var yaml = $"model: lenet5\ndata: fashion-mnist\nresources: {{deviceKind: cpu, nodeLabels: {{only: {node}}}}}\n";
+        var before = await shared.Scheduler.QueryAsync("select count(*) from jobs");
+
+        var preview = await Jobs.PreviewJobAsync(new PreviewJobRequest { Yaml = yaml });
+        var refusal = await Should.ThrowAsync<RpcException>(async () => await Jobs.PreviewJobAsync(
+            new PreviewJobRequest { Yaml = yaml.Replace("deviceKind: cpu", "devices: 9", StringComparison.Ordinal) }));
+
+        preview.Start.Placement.ShouldHaveSingleItem().NodeName.ShouldBe(node);
+        preview.Spec.Hyperparameters.Epochs.ShouldBe(10);
+        refusal.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
+        (await shared.Scheduler.QueryAsync("select count(*) from jobs")).ShouldBe(before);
+    }
+
+    [Fact]
     public async Task Validate_SaysWhatSubmitWould_AndStoresNothing()
     {
         var jobs = shared.Scheduler.Jobs(TestScheduler.ViewerToken);

@@ -67,7 +67,11 @@ internal sealed class JobsEndpoint(
         ExperimentId? experiment = request.ExperimentId.Length == 0
             ? null
             : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
-        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment);
+        RequestText.Check("queue", request.Queue, longest: 200);
+        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment)
+        {
+            Queue = request.Queue,
+        };
         var page = await ListAsync(() => queries.ListAsync(filter, context.CancellationToken));
         return new ListJobsResponse { Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
@@ -76,13 +80,27 @@ internal sealed class JobsEndpoint(
     {
         var caller = Caller.Of(context);
         RequestText.Check("reason", request.Reason, longest: 1000);
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
-        var job = await GetAsync(id, context.CancellationToken);
-        if (!caller.MayChangeWhatIsOwnedBy(job.Owner))
-            throw new RpcException(
-                new Status(StatusCode.PermissionDenied, $"job {id} belongs to {job.Owner}; cancelling it needs the scope operator"));
+        var id = await FindOwnAsync(caller, request.JobId, "cancelling it", context.CancellationToken);
         await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
         return new CancelJobResponse { Job = await GetAsync(id, context.CancellationToken) };
+    }
+
+    public override async Task<UpdateJobResponse> UpdateJob(UpdateJobRequest request, ServerCallContext context)
+    {
+        if (!request.HasQueue && !request.HasPriority)
+            throw new InvalidRequestException("the request changes nothing; set queue, priority or both");
+        if (request.HasPriority && request.Priority is < JobPriority.Lowest or > JobPriority.Highest)
+        {
+            throw new InvalidRequestException(
+                $"priority is {request.Priority}; give a whole number from {JobPriority.Lowest} to {JobPriority.Highest}");
+        }
+
+        if (request.HasQueue && !Names.IsValid(request.Queue))
+            throw new InvalidRequestException($"queue is '{request.Queue}' but must be {Names.Range}");
+        var id = await FindOwnAsync(Caller.Of(context), request.JobId, "changing it", context.CancellationToken);
+        var change = new UpdateJob(request.HasQueue ? request.Queue : null, request.HasPriority ? request.Priority : null);
+        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).UpdateAsync(change));
+        return new UpdateJobResponse { Job = await GetAsync(id, context.CancellationToken) };
     }
 
     public override async Task WatchJob(
@@ -130,6 +148,20 @@ internal sealed class JobsEndpoint(
         {
             throw new InvalidRequestException(fault.Message);
         }
+    }
+
+    /// <param name="what">What the caller is about to do, in words: "cancelling it".</param>
+    private async Task<JobId> FindOwnAsync(Caller caller, string text, string what, CancellationToken cancellationToken)
+    {
+        var id = await lookup.FindAsync(text, cancellationToken);
+        var job = await GetAsync(id, cancellationToken);
+        if (!caller.MayChangeWhatIsOwnedBy(job.Owner))
+        {
+            throw new RpcException(
+                new Status(StatusCode.PermissionDenied, $"job {id} belongs to {job.Owner}; {what} needs the scope operator"));
+        }
+
+        return id;
     }
 
     private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");

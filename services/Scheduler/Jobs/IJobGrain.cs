@@ -1,4 +1,5 @@
 using Cluster.Contracts;
+using Cluster.Scheduler.Queues;
 using Orleans.Concurrency;
 
 namespace Cluster.Scheduler.Jobs;
@@ -15,6 +16,12 @@ public interface IJobGrain : IGrainWithGuidKey
     /// <exception cref="JobNotFoundException">No such job.</exception>
     [Alias("Cancel")]
     Task CancelAsync(CancelJob command);
+
+    /// <summary>Puts the job into another queue, or gives it another priority. A final job stays as it is.</summary>
+    /// <exception cref="JobNotFoundException">No such job.</exception>
+    /// <exception cref="UnknownQueueException">No such queue.</exception>
+    [Alias("Update")]
+    Task UpdateAsync(UpdateJob command);
 
     /// <summary>
     /// An attempt is stored for the job, which its next touch launches. The secret is nowhere else: without this the launch fails.
@@ -58,6 +65,11 @@ public sealed record StartedAttempt([property: Id(0)] int Number, [property: Id(
 /// <param name="Reason">In the caller's words; may be empty.</param>
 [GenerateSerializer, Immutable, Alias("cluster.CancelJob")]
 public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] string Reason);
+
+/// <param name="Queue">Null: as it is.</param>
+/// <param name="Priority">Null: as it is.</param>
+[GenerateSerializer, Immutable, Alias("cluster.UpdateJob")]
+public sealed record UpdateJob([property: Id(0)] string? Queue, [property: Id(1)] int? Priority);
 
 /// <summary>What the agent learned when it reaped a trainer.</summary>
 /// <param name="Signal">The signal that ended it, or 0.</param>

@@ -14,7 +14,7 @@ namespace Cluster.Scheduler.Jobs;
 /// before any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, CheckpointRetention retention, JobTransitions transitions, ReconcileSignal signal,
+    JobStore store, NodeStore nodes, CheckpointRetention retention, Runtimes runtimes, JobTransitions transitions, ReconcileSignal signal,
     IOptions<JobOptions> options, TimeProvider time) : Grain, IJobGrain
 {
     // Not stored: after a restart every rank has its whole patience again, in which it says anew that it is there.
@@ -52,6 +52,19 @@ internal sealed partial class JobGrain(
         await SaveAsync(record);
         await ConcludeIfOverAsync(record);
         signal.Touch(Id);
+    });
+
+    /// <inheritdoc/>
+    public Task UpdateAsync(UpdateJob command) => ChangeAsync(async record =>
+    {
+        if (record is null)
+            throw JobNotFoundException.For(Id);
+        if (record.Job.State.IsFinal())
+            return;
+        record.Job.Queue = command.Queue ?? record.Job.Queue;
+        record.Job.Priority = command.Priority ?? record.Job.Priority;
+        await SaveAsync(record);
+        signal.Place();
     });
 
     /// <inheritdoc/>

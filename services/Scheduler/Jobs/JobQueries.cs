@@ -67,6 +67,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                 jobs = jobs.Where(j => j.Workspace == filter.Workspace);
             if (filter.Experiment is { } experiment)
                 jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
+            if (filter.Queue.Length > 0)
+                jobs = jobs.Where(j => j.Queue == filter.Queue);
             return PageAsync(
                 jobs, filter.PageSize, filter.PageToken, rows => DescribeAsync(context, rows, time.GetUtcNow(), token), token);
         }, cancellationToken);
@@ -95,8 +97,16 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
         var grants = await CurrentGrantsAsync(context, ids, cancellationToken);
         var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
         var places = await QueuePlaces.OfAsync(context, jobs, now, cancellationToken);
-        return [.. jobs.Select(j =>
-            JobMapping.ToJob(j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, places.GetValueOrDefault(j.Id)))];
+        var preempted = await context.Attempts.Where(a => ids.Contains(a.JobId) && a.PreemptedFor != null).GroupBy(a => a.JobId)
+            .Select(same => new
+            {
+                same.Key,
+                Preemptions = new Preemptions(
+                    same.Count(), same.Sum(a => a.LostDeviceSeconds ?? 0), same.OrderByDescending(a => a.Number).First()),
+            })
+            .ToDictionaryAsync(same => same.Key, same => same.Preemptions, cancellationToken);
+        return [.. jobs.Select(j => JobMapping.ToJob(
+            j, grants[j.Id], runs.GetValueOrDefault(j.Id)?.Progress, places.GetValueOrDefault(j.Id), preempted.GetValueOrDefault(j.Id)))];
     }
 
     internal static async Task<ILookup<Guid, DeviceGrantRow>> CurrentGrantsAsync(
@@ -117,4 +127,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
 /// <param name="PageToken">Empty: the first page.</param>
 /// <param name="Experiment">Null: all.</param>
 public sealed record JobFilter(
-    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null);
+    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null)
+{
+    /// <summary>Empty: all.</summary>
+    public string Queue { get; init; } = "";
+}

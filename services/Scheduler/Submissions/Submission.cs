@@ -28,6 +28,8 @@ internal sealed record JobSubmission(
 
     public string Reason => $"submitted by {Owner}";
 
+    public string Queue => Spec.Queue.Length > 0 ? Spec.Queue : QueueNames.Default;
+
     /// <param name="requestId">Made by the client for this job; the job's id follows from it, see <see cref="JobIds"/>.</param>
     /// <param name="spec">With every default filled in.</param>
     /// <param name="now">Kept in whole microseconds, Postgres' finest.</param>
@@ -53,6 +55,8 @@ internal sealed record JobSubmission(
             ExperimentId = Experiment?.ToString() ?? "",
             Variant = Variant,
             Memory = Memory,
+            QueueName = Queue,
+            Priority = Spec.Priority,
         };
         if (ForecastUntil is not null)
             (job.Reason, job.ReasonCode) = (QueueReason.Forecast.Words, QueueReason.Forecast.Code);

@@ -4,13 +4,15 @@ using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
+using Cluster.Scheduler.Queues;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Submissions;
 
 /// <summary>What is settled before a job is stored.</summary>
 internal sealed class SubmissionChecks(
-    InitialCheckpoint initial, MemoryForecast forecast, CapacityCheck capacity, IOptions<ModelInquiryOptions> options)
+    InitialCheckpoint initial, MemoryForecast forecast, CapacityCheck capacity, QueueQueries queues,
+    IOptions<ModelInquiryOptions> options)
 {
     /// <returns>The job with the checkpoint that it begins with, and with its forecast if that is known without asking.</returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it, and it is not to wait for capacity.</exception>
@@ -40,8 +42,10 @@ internal sealed class SubmissionChecks(
     /// <returns>The spec with the checkpoint that the job would begin with.</returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it.</exception>
     /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found.</exception>
+    /// <exception cref="UnknownQueueException">There is no such queue.</exception>
     public async Task<JobSpec> ValidateAsync(JobSpec spec, CancellationToken cancellationToken)
     {
+        await EnsureQueueAsync(spec.Queue, cancellationToken);
         spec = await initial.PinAsync(spec, cancellationToken);
         await capacity.EnsureFitsAsync(spec, await forecast.OfAsync(spec, cancellationToken), cancellationToken);
         return spec;
@@ -51,11 +55,20 @@ internal sealed class SubmissionChecks(
     /// <returns>The plan with every member's spec so.</returns>
     public async Task<ExperimentPlan> ValidateAsync(ExperimentPlan plan, CancellationToken cancellationToken)
     {
+        foreach (var queue in plan.Members.Select(member => member.Spec.Queue).Distinct())
+            await EnsureQueueAsync(queue, cancellationToken);
         plan = await initial.PinAsync(plan, cancellationToken);
         var memory = await Task.WhenAll(plan.Members.Select(member => forecast.OfAsync(member.Spec, cancellationToken)));
         await capacity.EnsureAllFitAsync(
             plan.Members.Zip(memory, (member, estimate) => (member.Variant, member.Spec, estimate)), cancellationToken);
         return plan;
+    }
+
+    /// <summary>A submit need not ask: what names no queue cannot be stored.</summary>
+    private async Task EnsureQueueAsync(string queue, CancellationToken cancellationToken)
+    {
+        if (await queues.GetAsync(queue, cancellationToken) is null)
+            throw UnknownQueueException.For(queue);
     }
 
     private JobSubmission WithForecast(JobSubmission job)

@@ -106,6 +106,7 @@ public sealed class JobFileTests
             Task = new TaskSpec { Name = "train" },
             InitFrom = new InitFrom { Job = "0f3c9a1b", Which = CheckpointChoice.Best, NewHead = true },
             Evaluation = new EvaluationSpec { Crops = "one" },
+            Queue = "default",
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -181,6 +182,7 @@ public sealed class JobFileTests
               pipeline: 1
             evaluation:
               crops: one
+            queue: default
 
             """);
     }

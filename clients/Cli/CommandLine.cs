@@ -8,6 +8,7 @@ using Cluster.Cli.Experiments;
 using Cluster.Cli.Jobs;
 using Cluster.Cli.Models;
 using Cluster.Cli.Nodes;
+using Cluster.Cli.Queues;
 using Cluster.Cli.Runs;
 using Cluster.Contracts.JobFiles;
 using Grpc.Core;
@@ -49,8 +50,9 @@ internal static class CommandLine
             {
                 SubmitVerb.Build(verbs), ListVerb.Build(verbs), DescribeVerb.Build(verbs),
                 WatchVerb.Build(verbs), LogsVerb.Build(verbs), PauseVerb.BuildPause(verbs), PauseVerb.BuildResume(verbs),
-                CancelVerb.Build(verbs),
+                CancelVerb.Build(verbs), UpdateVerbs.BuildMove(verbs), UpdateVerbs.BuildPriority(verbs),
             },
+            QueueVerbs.Build(verbs),
             ExperimentVerbs.Build(verbs),
             new Command("node", "the machines")
             {

@@ -9,6 +9,7 @@ using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Retention;
@@ -55,6 +56,7 @@ internal static class Program
         builder.Services.AddCheckpoints(builder.Configuration);
         builder.Services.AddLogs(builder.Configuration);
         builder.Services.AddRuns();
+        builder.Services.AddQueues();
         builder.Services.AddJobs(builder.Configuration);
         builder.Services.AddRanks();
         builder.Services.AddExperiments();

@@ -240,7 +240,7 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
         var chosen = new List<(Node, int[])>();
         foreach (var same in job.Own.GroupBy(own => own.Node))
         {
-            if (nodes.Find(same.Key) is not { Usable: true } node || job.Avoid.Contains(node.Id) || !node.Group.Profile.Admits(need))
+            if (nodes.Find(same.Key) is not { Usable: true } node || !node.Group.Profile.Admits(need))
                 return null;
             int[] devices = [.. same.Select(own => node.Find(own.Device) is var (its, index) && its == kind ? index : -1)];
             var room = Math.Min(need.Capped(node.Room(kind, need.Memory)), Book.Allowed(node, kind, need.Memory, until));

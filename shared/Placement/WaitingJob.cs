@@ -17,7 +17,10 @@ public sealed record WaitingJob(
     /// <summary>How long it runs; null: not known, and it may run for ever.</summary>
     public ExpectedRuntime? Runtime { get; init; }
 
-    /// <summary>After a failure: the devices that it had, in rank order. It starts on them again before anybody else gets them.</summary>
+    /// <summary>
+    /// After a failure: the devices that it had, in rank order. It starts on them again before anybody else gets them, though it avoids
+    /// their nodes otherwise.
+    /// </summary>
     public ImmutableArray<GrantedDevice> Own { get; init; } = [];
 
     /// <summary>Jobs for which it was preempted: it preempts none of them in its turn.</summary>

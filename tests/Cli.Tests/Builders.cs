@@ -30,6 +30,7 @@ internal static class Builders
             State = JobState.Queued,
             Reason = "waits for 2 devices",
             CreatedAt = At(-90),
+            QueueName = QueueNames.Default,
         };
         change?.Invoke(job);
         return job;

@@ -68,6 +68,12 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<DrainNodeRequest> Drained { get; } = [];
 
+    public List<QueueStatus> Queues { get; } = [];
+
+    public List<UpdateJobRequest> Updated { get; } = [];
+
+    public GetAccuracyResponse Accuracy { get; set; } = new();
+
     /// <summary>How many nodes, checkpoints or jobs of an experiment are one page.</summary>
     public int PageSize { get; set; } = int.MaxValue;
 
@@ -94,6 +100,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         cluster._app.MapGrpcService<ExperimentEndpoint>();
         cluster._app.MapGrpcService<ModelEndpoint>();
         cluster._app.MapGrpcService<NodeEndpoint>();
+        cluster._app.MapGrpcService<QueueEndpoint>();
         cluster._app.MapGrpcService<RunEndpoint>();
         cluster._app.MapGrpcService<FakeCheckpoints>();
         await cluster._app.StartAsync();
@@ -182,6 +189,14 @@ internal sealed class FakeCluster : IAsyncDisposable
             CheckToken(context);
             cluster.Resumed.Add(request);
             return Task.FromResult(new ResumeJobResponse { Job = Builders.AJob() });
+        }
+
+        public override Task<UpdateJobResponse> UpdateJob(UpdateJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Updated.Add(request);
+            return Task.FromResult(new UpdateJobResponse { Job = Builders.AJob(job =>
+                (job.QueueName, job.Priority) = (request.HasQueue ? request.Queue : job.QueueName, request.Priority)) });
         }
 
         public override Task WatchJob(
@@ -332,6 +347,50 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(new GetNodeResponse { Node = cluster.Nodes.Nodes.Single(node => node.Name == request.NodeId) });
+        }
+    }
+
+    private sealed class QueueEndpoint(FakeCluster cluster) : QueueService.QueueServiceBase
+    {
+        public override Task<ListQueuesResponse> ListQueues(ListQueuesRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var (queues, next) = cluster.Page(cluster.Queues, request.PageToken);
+            return Task.FromResult(new ListQueuesResponse { Queues = { queues }, NextPageToken = next });
+        }
+
+        public override Task<GetQueueResponse> GetQueue(GetQueueRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new GetQueueResponse { Queue = cluster.Queues.Single(status => status.Queue.Name == request.Name) });
+        }
+
+        public override Task<CreateQueueResponse> CreateQueue(CreateQueueRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Queues.Add(new QueueStatus { Queue = request.Queue });
+            return Task.FromResult(new CreateQueueResponse { Queue = cluster.Queues[^1] });
+        }
+
+        public override Task<UpdateQueueResponse> UpdateQueue(UpdateQueueRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var known = cluster.Queues.Single(status => status.Queue.Name == request.Queue.Name);
+            known.Queue = request.Queue;
+            return Task.FromResult(new UpdateQueueResponse { Queue = known });
+        }
+
+        public override Task<DeleteQueueResponse> DeleteQueue(DeleteQueueRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Queues.RemoveAll(status => status.Queue.Name == request.Name);
+            return Task.FromResult(new DeleteQueueResponse());
+        }
+
+        public override Task<GetAccuracyResponse> GetAccuracy(GetAccuracyRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(cluster.Accuracy);
         }
     }
 

@@ -27,6 +27,7 @@ internal sealed class ClusterConnection : IDisposable
         Experiments = new ExperimentService.ExperimentServiceClient(channel);
         Models = new ModelService.ModelServiceClient(channel);
         Nodes = new NodeService.NodeServiceClient(channel);
+        Queues = new QueueService.QueueServiceClient(channel);
         Runs = new RunService.RunServiceClient(channel);
         Checkpoints = new CheckpointService.CheckpointServiceClient(_bulk);
     }
@@ -40,6 +41,8 @@ internal sealed class ClusterConnection : IDisposable
     public ModelService.ModelServiceClient Models { get; }
 
     public NodeService.NodeServiceClient Nodes { get; }
+
+    public QueueService.QueueServiceClient Queues { get; }
 
     public RunService.RunServiceClient Runs { get; }
 

@@ -45,13 +45,18 @@ internal static class DescribeVerb
         Add("name", job.Spec.Name);
         Add("variant", job.ExperimentId.Length == 0 ? "" : $"{job.Variant} of experiment {job.ExperimentId}");
         Add("owner", job.Owner);
+        Add("queue", $"{job.QueueName}, priority {job.Priority}");
         Add("state", JobLines.StateAndReason(job));
         Add("created", Words.Clock(job.CreatedAt));
         Add("started", Words.Clock(job.StartedAt));
         Add("finished", Words.Clock(job.FinishedAt));
         Add("ran", Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "");
         Add("attempt", job.Attempt == 0 ? "" : $"{job.Attempt} ({job.Restarts} restarts)");
-        Add("estimate", job.Queue?.EstimatedStart is { } start ? $"starts about {Words.Clock(start)}" : "");
+        Add("preempted", job.LastPreemption is { } last
+            ? $"{Words.Times(job.Preemptions)}, last {Words.Clock(last.Time)}: {Lost(last)}" : "");
+        Add("estimate", job.Queue?.EstimatedStart is { } start
+            ? $"starts about {Words.Clock(start)}, by {Words.Clock(job.Queue.LateStart)} with 9 chances in 10" : "");
+        Add("sooner", string.Join("; ", job.Queue?.Sooner ?? []));
         Add("memory", job.Memory is { } memory ? $"about {Words.Bytes(memory.Total)} a rank" : "");
         Add("places", Words.Where(job.Placement));
         Add("images", environment?.MemoryFormat ?? ""); // as a measurement found it, where the job file says auto
@@ -69,6 +74,9 @@ internal static class DescribeVerb
                 text.Append(key.PadRight(10)).Append(Printable.OneLine(value)).Append('\n');
         }
     }
+
+    private static string Lost(Preemption preemption) =>
+        $"{preemption.Reason}{(preemption.HasLostDeviceSeconds ? $"; lost {Words.DeviceTime(preemption.LostDeviceSeconds)}" : "")}";
 
     private static ColumnTable Events(IEnumerable<JobEvent> events)
     {

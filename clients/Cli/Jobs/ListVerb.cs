@@ -21,6 +21,7 @@ internal static class ListVerb
             [.. Enum.GetValues<JobState>().Where(state => state != JobState.Unspecified).Select(state => state.Word())]);
         var workspace = new Option<string?>("--workspace") { Description = "only jobs of this workspace", HelpName = "NAME" };
         var experiment = new Option<string?>("--experiment") { Description = "only jobs of this experiment", HelpName = "ID" };
+        var queue = new Option<string?>("--queue") { Description = "only jobs of this queue", HelpName = "NAME" };
         var limit = LimitOption.Make("jobs");
         var command = verbs.Verb("list", "List jobs, the newest first.", async (context, cancellationToken) =>
         {
@@ -28,6 +29,7 @@ internal static class ListVerb
             {
                 Workspace = context.Arguments.GetValue(workspace) ?? "",
                 ExperimentId = context.Arguments.GetValue(experiment) ?? "",
+                Queue = context.Arguments.GetValue(queue) ?? "",
             };
             request.States.AddRange(
                 (context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
@@ -39,7 +41,7 @@ internal static class ListVerb
                     Table(listed.Jobs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
             return ExitCode.Done;
         });
-        foreach (var option in new Option[] { states, workspace, experiment, limit })
+        foreach (var option in new Option[] { states, workspace, experiment, queue, limit })
             command.Options.Add(option);
         return command;
     }
@@ -68,13 +70,16 @@ internal static class ListVerb
             table.Add(
                 Words.Short(job.Id), job.Spec.Name, job.Spec.Model.Name, job.State.Word(),
                 job.Progress is { Epochs: > 0 } progress ? Words.Epoch(progress) : "",
-                Accuracy(job.Progress), $"{job.Spec.Resources.Devices}", $"{job.Spec.Priority}",
+                Accuracy(job.Progress), $"{job.Spec.Resources.Devices}", $"{job.Priority}",
                 Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "",
-                job.Reason);
+                Reason(job));
         }
 
         return table;
     }
+
+    private static string Reason(Job job) => job.Queue?.EstimatedStart is { } start
+        ? $"starts about {Words.Clock(start)}: {job.Reason}" : job.Reason;
 
     // The newest figure on data that was not trained on.
     private static string Accuracy(Progress? progress) => progress switch

@@ -56,6 +56,14 @@ internal static class Words
         ? null
         : (finished?.ToDateTimeOffset() ?? time.GetUtcNow()) - started.ToDateTimeOffset();
 
+    /// <summary>"once", "3 times".</summary>
+    public static string Times(int count) => count == 1 ? "once" : $"{count} times";
+
+    /// <summary>"12.0 device-minutes".</summary>
+    public static string DeviceTime(double seconds) => seconds < 3600
+        ? (seconds / 60).ToString("F1", CultureInfo.InvariantCulture) + " device-minutes"
+        : (seconds / 3600).ToString("F1", CultureInfo.InvariantCulture) + " device-hours";
+
     public static string Clock(Timestamp? time) =>
         time?.ToDateTimeOffset().ToLocalTime().ToString("yyyy-MM-dd HH:mm:ss", CultureInfo.InvariantCulture) ?? "";
 

@@ -36,6 +36,7 @@ public static class ApiHosting
         endpoints.MapGrpcService<RunsEndpoint>();
         endpoints.MapGrpcService<CheckpointsEndpoint>();
         endpoints.MapGrpcService<NodesEndpoint>();
+        endpoints.MapGrpcService<QueuesEndpoint>();
         endpoints.MapGrpcService<ModelsEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();

@@ -8,6 +8,7 @@ using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Queues;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Orleans.Runtime;
@@ -68,7 +69,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         {
             JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
             JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException
-                or ManifestConflictException or InvalidImportException => StatusCode.InvalidArgument,
+                or ManifestConflictException or InvalidImportException or UnknownQueueException => StatusCode.InvalidArgument,
             InfeasibleJobException or ChunkMissingException or InitialCheckpointException or DependencyException or CheckpointInUseException
                 or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,

@@ -86,7 +86,11 @@ internal sealed class JobsEndpoint(
         ExperimentId? experiment = request.ExperimentId.Length == 0
             ? null
             : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
-        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment);
+        RequestText.Check("queue", request.Queue, longest: 200);
+        var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment)
+        {
+            Queue = request.Queue,
+        };
         var page = await ListAsync(() => queries.ListAsync(filter, context.CancellationToken));
         return new ListJobsResponse { Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
@@ -114,6 +118,24 @@ internal sealed class JobsEndpoint(
         var isResumed = await GrainCall.RetryAsync(() => grain.ResumeAsync(by));
         var job = await GetAsync(id, context.CancellationToken);
         return isResumed ? new ResumeJobResponse { Job = job } : throw IsOver(job, "resumed");
+    }
+
+    public override async Task<UpdateJobResponse> UpdateJob(UpdateJobRequest request, ServerCallContext context)
+    {
+        if (!request.HasQueue && !request.HasPriority)
+            throw new InvalidRequestException("the request changes nothing; set queue, priority or both");
+        if (request.HasPriority && request.Priority is < JobPriority.Lowest or > JobPriority.Highest)
+        {
+            throw new InvalidRequestException(
+                $"priority is {request.Priority}; give a whole number from {JobPriority.Lowest} to {JobPriority.Highest}");
+        }
+
+        if (request.HasQueue && !Names.IsValid(request.Queue))
+            throw new InvalidRequestException($"queue is '{request.Queue}' but must be {Names.Range}");
+        var (id, grain, _) = await FindOwnAsync(request.JobId, "changing", context);
+        var change = new UpdateJob(request.HasQueue ? request.Queue : null, request.HasPriority ? request.Priority : null);
+        await GrainCall.RetryAsync(() => grain.UpdateAsync(change));
+        return new UpdateJobResponse { Job = await GetAsync(id, context.CancellationToken) };
     }
 
     public override async Task WatchJob(

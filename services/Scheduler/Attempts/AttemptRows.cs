@@ -21,6 +21,9 @@ internal sealed class AttemptRow
     public DateTimeOffset? EndedAt { get; set; }
     public string Reason { get; set; } = "";
     public bool LaunchFailed { get; set; }
+    public Guid? PreemptedFor { get; init; }
+    public DateTimeOffset? ReleaseBy { get; init; }
+    public double? LostDeviceSeconds { get; set; }
 
     public AttemptRow Copy() => (AttemptRow)MemberwiseClone();
 }

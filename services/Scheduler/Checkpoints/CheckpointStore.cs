@@ -30,6 +30,8 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
             (connection, token) => TryCommitAsync(connection, credential, part, Math.Max(1, parts), token), cancellationToken);
         if (isNew)
         {
+            if (part.Kind != ArtifactKind.Predictions)
+                await NoteCommittedAsync(credential.Job, cancellationToken);
             feed.Publish(credential.Job, JobChange.Checkpoint);
             await retention.ApplyAsync(credential.Job, cancellationToken);
         }
@@ -63,6 +65,20 @@ public sealed class CheckpointStore(ClusterDatabase database, CheckpointRetentio
             return await command.ExecuteScalarAsync(token) is byte[] manifest
                 ? CheckpointManifest.Parser.ParseFrom(manifest)
                 : throw new CheckpointNotFoundException($"job {job} has no checkpoint {checkpoint}");
+        }, cancellationToken);
+
+    /// <summary>
+    /// Tells placement that so far the job loses nothing if it is stopped. Not in the checkpoint's transaction, which holds the attempt:
+    /// the job's grain writes both the other way round. Where it is left out more seems to be lost than would be.
+    /// </summary>
+    private Task<int> NoteCommittedAsync(JobId job, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand("update job_queue set committed_at = $2 where job_id = $1", connection)
+            {
+                Parameters = { new() { Value = job.Value }, new() { Value = time.GetUtcNow() } },
+            };
+            return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
     private async Task<(Guid? Id, bool IsNew)> TryCommitAsync(

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
+using Cluster.Scheduler.Queues;
 using Orleans.Concurrency;
 
 namespace Cluster.Scheduler.Jobs;
@@ -16,6 +17,12 @@ public interface IJobGrain : IGrainWithGuidKey
     /// <exception cref="JobNotFoundException">No such job.</exception>
     [Alias("Cancel")]
     Task CancelAsync(CancelJob command);
+
+    /// <summary>Puts the job into another queue, or gives it another priority. A final job stays as it is.</summary>
+    /// <exception cref="JobNotFoundException">No such job.</exception>
+    /// <exception cref="UnknownQueueException">No such queue.</exception>
+    [Alias("Update")]
+    Task UpdateAsync(UpdateJob command);
 
     /// <summary>
     /// Puts the job aside: it writes a checkpoint, releases all that it holds and waits for <see cref="ResumeAsync"/>. Costs no restart; a
@@ -94,6 +101,11 @@ public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] st
 /// <param name="Reason">In the caller's words; may be empty.</param>
 [GenerateSerializer, Immutable, Alias("cluster.PauseJob")]
 public sealed record PauseJob([property: Id(0)] string By, [property: Id(1)] string Reason);
+
+/// <param name="Queue">Null: as it is.</param>
+/// <param name="Priority">Null: as it is.</param>
+[GenerateSerializer, Immutable, Alias("cluster.UpdateJob")]
+public sealed record UpdateJob([property: Id(0)] string? Queue, [property: Id(1)] int? Priority);
 
 /// <summary>What the agent learned when it reaped a trainer.</summary>
 /// <param name="Signal">The signal that ended it, or 0.</param>

@@ -54,7 +54,9 @@ internal sealed partial class JobGrain
         return true;
     }
 
-    /// <summary>Time for a last checkpoint; where several nodes are drained, the longest that was given.</summary>
+    /// <summary>
+    /// Time for a last checkpoint: what a preempted job was given; where several nodes are drained, the longest that was given.
+    /// </summary>
     private TimeSpan StopGrace(JobRecord record, Dictionary<Guid, NodeStanding> standings)
     {
         var (failure, cancel) = (options.Value.FailureGrace, options.Value.CancelGrace);
@@ -62,6 +64,7 @@ internal sealed partial class JobGrain
         return record.Job.StoppingTo switch
         {
             null => failure,
+            JobState.Queued when record.Attempt is { ReleaseBy: { } by, EndingAt: { } at } => by - at,
             JobState.Queued => drains.DefaultIfEmpty(cancel).Max(),
             _ => cancel,
         };
@@ -225,11 +228,15 @@ internal sealed partial class JobGrain
             return;
         var (now, faults) = (time.GetUtcNow(), NodeFaults(record));
         AttemptConclusion.Apply(record, options.Value, now);
+        await NoteLossAsync(record, now);
         await SaveAsync(record);
         foreach (var (node, reason) in faults)
             await quarantine.NoteAsync(node, record.Job.ExperimentId ?? record.Job.Id, reason, CancellationToken.None);
         _secret = null;
         signal.Place();
+        // One that went on from a checkpoint says little of those that do not.
+        if (record.Job.State == JobState.Succeeded && record.Attempt.ResumeStep == 0)
+            await runtimes.LearnAsync(record.Job.Spec, now - record.Attempt.CreatedAt, CancellationToken.None);
         await retention.SweepAsync(Id, CancellationToken.None);
     }
 
@@ -244,6 +251,17 @@ internal sealed partial class JobGrain
         return AttemptVerdict.Culprit(record, options.Value) is { Lost: false } culprit && !AttemptVerdict.EndsTheJob(culprit)
             ? [(culprit.NodeId, AttemptVerdict.Describe(culprit))]
             : [];
+    }
+
+    /// <summary>What a preempted attempt has lost, now that its devices are free; one that was done has lost nothing.</summary>
+    private async Task NoteLossAsync(JobRecord record, DateTimeOffset now)
+    {
+        if (record.Attempt is not { PreemptedFor: not null } attempt)
+            return;
+        var safe = Later(attempt.CreatedAt, await store.CommittedAtAsync(Id, CancellationToken.None) ?? attempt.CreatedAt);
+        attempt.LostDeviceSeconds = record.Job.State == JobState.Succeeded ? 0 : (now - safe).TotalSeconds * record.Grants.Count;
+        SchedulerTelemetry.PreemptionLost.Add(
+            attempt.LostDeviceSeconds.Value, new KeyValuePair<string, object?>("queue", record.Job.Queue));
     }
 
     private sealed class LaunchSecret(int attempt, string text)

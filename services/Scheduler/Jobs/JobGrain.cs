@@ -14,7 +14,7 @@ namespace Cluster.Scheduler.Jobs;
 /// record is read when first needed and written through before any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, Quarantine quarantine, CheckpointRetention retention, JobTransitions transitions,
+    JobStore store, NodeStore nodes, Quarantine quarantine, CheckpointRetention retention, Runtimes runtimes, JobTransitions transitions,
     ReconcileSignal signal, IOptions<JobOptions> options, TimeProvider time) : Grain, IJobGrain
 {
     // Not stored: after a restart every rank has its whole patience again, in which it says anew that it is there.
@@ -36,6 +36,19 @@ internal sealed partial class JobGrain(
         if (record.Job.State.IsFinal() || record.Job is { State: JobState.Stopping, StoppingTo: JobState.Cancelled })
             return;
         await EndAsync(record, JobState.Cancelled, Reason("cancelled", command.By, command.Reason), command.Code);
+    });
+
+    /// <inheritdoc/>
+    public Task UpdateAsync(UpdateJob command) => ChangeAsync(async record =>
+    {
+        if (record is null)
+            throw JobNotFoundException.For(Id);
+        if (record.Job.State.IsFinal())
+            return;
+        record.Job.Queue = command.Queue ?? record.Job.Queue;
+        record.Job.Priority = command.Priority ?? record.Job.Priority;
+        await SaveAsync(record);
+        signal.Place();
     });
 
     /// <inheritdoc/>

@@ -8,7 +8,8 @@ namespace Cluster.Scheduler.Jobs;
 /// <summary>Rows to messages; the one place where that is written down.</summary>
 internal static class JobMapping
 {
-    public static Job ToJob(JobRow row, IEnumerable<DevicePlacement> placement, Progress? progress, QueuePlace? place)
+    public static Job ToJob(
+        JobRow row, IEnumerable<DevicePlacement> placement, Progress? progress, QueuePlace? place, Preemptions? preemptions)
     {
         var job = new Job
         {
@@ -28,16 +29,38 @@ internal static class JobMapping
             ExperimentId = row.ExperimentId?.ToString("D") ?? "",
             Variant = row.Variant,
             Memory = row.Memory,
+            QueueName = row.Queue,
+            Priority = row.Priority,
         };
         // Placement knows better than the job's row what a queued job waits for; the row says only why it was queued.
         if (place?.Reason is { } reason)
             (job.Reason, job.ReasonCode) = (reason.Words, reason.Code);
         job.Queue = place?.Standing;
+        if (preemptions is not null)
+        {
+            (job.Preemptions, job.LostDeviceSeconds) = (preemptions.Count, preemptions.LostDeviceSeconds);
+            job.LastPreemption = ToPreemption(preemptions.Last);
+        }
+
         return job;
     }
 
     public static DevicePlacement ToPlacement(DeviceGrantRow row) =>
         new() { Rank = row.Rank, NodeId = row.NodeId.ToString("D"), NodeName = row.NodeName, Device = row.Device };
+
+    private static Preemption ToPreemption(AttemptRow row)
+    {
+        var preemption = new Preemption
+        {
+            Attempt = row.Number,
+            Time = row.EndingAt?.ToTimestamp(),
+            ForJobId = row.PreemptedFor?.ToString("D"),
+            Reason = row.Reason,
+        };
+        if (row.LostDeviceSeconds is { } lost)
+            preemption.LostDeviceSeconds = lost;
+        return preemption;
+    }
 
     public static JobEvent ToEvent(JobEventRow row) => new()
     {
@@ -49,3 +72,6 @@ internal static class JobMapping
         Attempt = row.Attempt,
     };
 }
+
+/// <summary>What a job has suffered for others.</summary>
+internal sealed record Preemptions(int Count, double LostDeviceSeconds, AttemptRow Last);

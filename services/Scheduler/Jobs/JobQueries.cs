@@ -71,6 +71,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                 jobs = jobs.Where(j => j.Workspace == filter.Workspace);
             if (filter.Experiment is { } experiment)
                 jobs = jobs.Where(j => j.ExperimentId == experiment.Value);
+            if (filter.Queue.Length > 0)
+                jobs = jobs.Where(j => j.Queue == filter.Queue);
             return PageAsync(
                 jobs, filter.PageSize, filter.PageToken,
                 rows => DescribeAsync(context, rows, _ => filter.WithPlacement ? null : [], time.GetUtcNow(), token), token);
@@ -103,9 +105,17 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
         var grants = await CurrentGrantsAsync(context, [.. ids.Where(id => placements[id] is null)], cancellationToken);
         var runs = await context.Runs.Where(r => ids.Contains(r.JobId)).ToDictionaryAsync(r => r.JobId, cancellationToken);
         var places = await QueuePlaces.OfAsync(context, jobs, now, cancellationToken);
+        var preempted = await context.Attempts.Where(a => ids.Contains(a.JobId) && a.PreemptedFor != null).GroupBy(a => a.JobId)
+            .Select(same => new
+            {
+                same.Key,
+                Preemptions = new Preemptions(
+                    same.Count(), same.Sum(a => a.LostDeviceSeconds ?? 0), same.OrderByDescending(a => a.Number).First()),
+            })
+            .ToDictionaryAsync(same => same.Key, same => same.Preemptions, cancellationToken);
         return [.. jobs.Select(j => JobMapping.ToJob(
             j, placements[j.Id] ?? grants[j.Id].Select(JobMapping.ToPlacement), runs.GetValueOrDefault(j.Id)?.Progress,
-            places.GetValueOrDefault(j.Id)))];
+            places.GetValueOrDefault(j.Id), preempted.GetValueOrDefault(j.Id)))];
     }
 
     /// <summary>
@@ -137,4 +147,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
 /// <param name="WithPlacement">False: where their ranks are is left out.</param>
 public sealed record JobFilter(
     IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null,
-    bool WithPlacement = true);
+    bool WithPlacement = true)
+{
+    /// <summary>Empty: all.</summary>
+    public string Queue { get; init; } = "";
+}

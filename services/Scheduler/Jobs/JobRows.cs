@@ -1,3 +1,4 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
 using Microsoft.EntityFrameworkCore;
@@ -15,6 +16,7 @@ internal sealed class JobRow
     public required string Name { get; init; }
     public required string Workspace { get; init; }
     public required int Priority { get; set; }
+    public string Queue { get; set; } = QueueNames.Default;
     public required JobSpec Spec { get; init; }
     public required bool WaitForCapacity { get; init; }
     public required string TraceParent { get; init; }
@@ -48,6 +50,8 @@ internal sealed class QueuedJobRow
     public required Guid JobId { get; init; }
     public required JobState State { get; init; }
     public required long Version { get; init; }
+    public required string Queue { get; init; }
+    public required int Priority { get; init; }
     public required DateTimeOffset? NotBefore { get; init; }
     public required Guid[] AvoidNodes { get; init; }
     public required DateTimeOffset? NextDueAt { get; init; }

@@ -11,6 +11,7 @@ public static class JobServices
         services.AddOptions<JobOptions>().Bind(configuration.GetSection(JobOptions.SectionName)).ValidateDataAnnotations()
             .ValidateOnStart();
         services.AddSingleton<JobStore>();
+        services.AddSingleton<Runtimes>();
         services.AddSingleton<JobTransitions>();
         services.AddSingleton<JobQueries>();
         services.AddSingleton<JobFeed>();

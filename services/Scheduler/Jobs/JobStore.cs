@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Queues;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 
@@ -35,6 +36,18 @@ internal sealed class JobStore(ClusterDatabase database)
         record.Saved();
     }
 
+    /// <summary>When the newest checkpoint of the job's attempt was stored; null: it has none.</summary>
+    public Task<DateTimeOffset?> CommittedAtAsync(JobId id, CancellationToken cancellationToken) =>
+        database.RunAsync<DateTimeOffset?>(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand("select committed_at from job_queue where job_id = $1", connection)
+            {
+                Parameters = { new() { Value = id.Value } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            return await reader.ReadAsync(token) && !reader.IsDBNull(0) ? reader.GetFieldValue<DateTimeOffset>(0) : null;
+        }, cancellationToken);
+
     /// <summary>Says when the job is due next, if it still has the version.</summary>
     public Task PutOffAsync(JobId id, long version, DateTimeOffset? nextDue, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
@@ -62,6 +75,8 @@ internal sealed class JobStore(ClusterDatabase database)
             JobId = record.Job.Id,
             State = record.Job.State,
             Version = record.Job.Version,
+            Queue = record.Job.Queue,
+            Priority = record.Job.Priority,
             NotBefore = record.Job.NotBefore,
             AvoidNodes = record.Job.AvoidNodes,
             NextDueAt = nextDue,
@@ -77,6 +92,10 @@ internal sealed class JobStore(ClusterDatabase database)
             || failure.InnerException is PostgresException { SqlState: PostgresErrorCodes.UniqueViolation })
         {
             throw new StaleStateException($"job {record.Id} has been written by another since version {record.Job.Version - 1}");
+        }
+        catch (DbUpdateException failure) when (failure.InnerException is PostgresException { ConstraintName: QueueStore.JobInQueue })
+        {
+            throw UnknownQueueException.For(record.Job.Queue);
         }
     }
 }

@@ -2,6 +2,7 @@ using Cluster.Contracts.V1;
 using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Persistence;
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
 
@@ -25,9 +26,10 @@ internal static class QueuePlaces
         var connection = (NpgsqlConnection)context.Database.GetDbConnection();
         var shapes = waiting.ToDictionary(
             job => job.Id, job => Convert.ToHexString(PlacementNames.Digest(PlacementNames.NeedOf(job.Spec, job.Memory).Shape())));
-        var reasons = await ReasonsAsync(connection, shapes.Values, cancellationToken);
+        var reasons = await ReasonsAsync(
+            connection, [.. waiting.Select(job => (job.Queue, shapes[job.Id])).Distinct()], cancellationToken);
         var standings = await StandingsAsync(connection, waiting.ConvertAll(job => job.Id), now, cancellationToken);
-        return waiting.ToDictionary(job => job.Id, job => Of(job, reasons.GetValueOrDefault(shapes[job.Id])));
+        return waiting.ToDictionary(job => job.Id, job => Of(job, reasons.GetValueOrDefault((job.Queue, shapes[job.Id]))));
 
         // In its pause a job is not in line, nor while it is not known what it takes.
         QueuePlace Of(JobRow job, QueueReason? reason)
@@ -41,47 +43,55 @@ internal static class QueuePlaces
             // The job may have been read before its forecast came: it is told as of then.
             return standing.AwaitsForecast || (standing.HasForecast && job.Memory is null)
                 ? new QueuePlace(null, QueueReason.Forecast)
-                : new QueuePlace(new QueueStanding
-                {
-                    Position = standing.Position ?? Counted,
-                    OrLater = standing.Position is null,
-                }, reason);
+                : new QueuePlace(standing.ToMessage(), reason);
         }
     }
 
-    private static async Task<Dictionary<string, QueueReason>> ReasonsAsync(
-        NpgsqlConnection connection, IEnumerable<string> shapes, CancellationToken cancellationToken)
+    private static async Task<Dictionary<(string Queue, string Shape), QueueReason>> ReasonsAsync(
+        NpgsqlConnection connection, List<(string Queue, string Shape)> waiting, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
-            "select shape, code, reason from waiting_reasons where queue = $1 and shape = any($2)", connection)
+            """
+            select queue, shape, code, reason from waiting_reasons
+            where (queue, shape) in (select * from unnest($1::text[], $2::bytea[]))
+            """, connection)
         {
             Parameters =
             {
-                new() { Value = QueueKey.Default.Name }, new() { Value = shapes.Distinct().Select(Convert.FromHexString).ToArray() },
+                new() { Value = waiting.Select(each => each.Queue).ToArray() },
+                new() { Value = waiting.Select(each => Convert.FromHexString(each.Shape)).ToArray() },
             },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var reasons = new Dictionary<string, QueueReason>();
+        var reasons = new Dictionary<(string, string), QueueReason>();
         while (await reader.ReadAsync(cancellationToken))
-            reasons.Add(Convert.ToHexString(reader.GetFieldValue<byte[]>(0)), new QueueReason(reader.GetString(1), reader.GetString(2)));
+        {
+            reasons.Add(
+                (reader.GetString(0), Convert.ToHexString(reader.GetFieldValue<byte[]>(1))),
+                new QueueReason(reader.GetString(2), reader.GetString(3)));
+        }
+
         return reasons;
     }
 
-    /// <summary>In placement's order: <see cref="QueueOrder"/>. No position: it comes after all that are counted.</summary>
-    private static async Task<Dictionary<Guid, (bool AwaitsForecast, bool HasForecast, int? Position, string? Awaits)>> StandingsAsync(
+    /// <summary>In its queue, in placement's order: <see cref="QueueOrder"/>. No position: it comes after all that are counted.</summary>
+    private static async Task<Dictionary<Guid, Standing>> StandingsAsync(
         NpgsqlConnection connection, List<Guid> jobs, DateTimeOffset now, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
             with head as (
-                select job_id, priority, age from job_queue
-                where state = 'Queued' and forecast_until is null and not awaits_jobs and (not_before is null or not_before <= $2)
-                order by priority desc, age, job_id limit $3),
-            line as (select job_id, row_number() over (order by priority desc, age, job_id) as position from head)
-            select q.job_id, q.forecast_until is not null, q.cpu_bytes > 0, line.position::integer,
+                select first.* from (select distinct queue from job_queue where job_id = any($1)) line cross join lateral (
+                    select queue, job_id, priority, age from job_queue
+                    where queue = line.queue and state = 'Queued' and forecast_until is null and not awaits_jobs
+                        and (not_before is null or not_before <= $2)
+                    order by priority desc, age, job_id limit $3) first),
+            line as (
+                select job_id, row_number() over (partition by queue order by priority desc, age, job_id) as position from head)
+            select q.job_id, q.forecast_until is not null, q.cpu_bytes > 0, line.position::integer, likely, late, sooner,
                 case when q.awaits_jobs then coalesce(others.words,
                     'waits for its turn in the array, of which ' || t.at_once || ' may go on at once', $4) end
-            from job_queue q left join line using (job_id)
+            from job_queue q left join line using (job_id) left join expected_starts using (job_id)
             left join lateral (
                 select 'waits for ' || string_agg(
                     'job ' || left(d.on_job::text, 8) || case d.wanted when 'Succeeded' then ' to succeed' else ' to end' end, ', '
@@ -99,16 +109,33 @@ internal static class QueuePlaces
             },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var standings = new Dictionary<Guid, (bool, bool, int?, string?)>();
+        var standings = new Dictionary<Guid, Standing>();
         while (await reader.ReadAsync(cancellationToken))
         {
-            standings.Add(
-                reader.GetGuid(0), (
-                    reader.GetBoolean(1), reader.GetBoolean(2), reader.IsDBNull(3) ? null : reader.GetInt32(3),
-                    reader.IsDBNull(4) ? null : reader.GetString(4)));
+            standings.Add(reader.GetGuid(0), new Standing(
+                reader.GetBoolean(1), reader.GetBoolean(2), reader.IsDBNull(3) ? null : reader.GetInt32(3),
+                reader.IsDBNull(4) ? null : (reader.GetFieldValue<DateTimeOffset>(4), reader.GetFieldValue<DateTimeOffset>(5)),
+                reader.IsDBNull(6) ? "" : reader.GetString(6), reader.IsDBNull(7) ? null : reader.GetString(7)));
         }
 
         return standings;
+    }
+
+    /// <param name="Position">Null: it comes after all that are counted.</param>
+    /// <param name="Sooner">One a line.</param>
+    /// <param name="Awaits">What it waits for before placement is told of it; null: nothing.</param>
+    private sealed record Standing(
+        bool AwaitsForecast, bool HasForecast, int? Position, (DateTimeOffset Likely, DateTimeOffset Late)? Start, string Sooner,
+        string? Awaits)
+    {
+        public QueueStanding ToMessage() => new()
+        {
+            Position = Position ?? Counted,
+            OrLater = Position is null,
+            EstimatedStart = Start?.Likely.ToTimestamp(),
+            LateStart = Start?.Late.ToTimestamp(),
+            Sooner = { Sooner.Split('\n', StringSplitOptions.RemoveEmptyEntries) },
+        };
     }
 }
 

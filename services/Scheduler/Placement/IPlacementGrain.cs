@@ -8,9 +8,9 @@ namespace Cluster.Scheduler.Placement;
 public interface IPlacementGrain : IGrainWithIntegerKey
 {
     /// <summary>One cycle: read what has changed → decide → commit.</summary>
-    /// <returns>The jobs that were given devices and now wait for their launch.</returns>
+    /// <returns>The jobs for which something is to be done now: to launch those that were given devices, to stop those preempted.</returns>
     [Alias("RunCycle")]
-    Task<ImmutableArray<JobId>> RunCycleAsync();
+    Task<ImmutableArray<DecidedJob>> RunCycleAsync();
 
     /// <summary>Writes why the others wait, as of the last cycle: apart from it, so that launches need not wait for words.</summary>
     [Alias("Tell")]
@@ -20,3 +20,7 @@ public interface IPlacementGrain : IGrainWithIntegerKey
     [Alias("Preview")]
     Task<PreviewAnswer> PreviewAsync(PreviewOrder order);
 }
+
+/// <param name="Version">At least this of the job's row must be known for it; 0: its grain has been told.</param>
+[GenerateSerializer, Immutable, Alias("cluster.DecidedJob")]
+public readonly record struct DecidedJob([property: Id(0)] JobId Job, [property: Id(1)] long Version);

@@ -2,9 +2,11 @@ using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Placement;
+using Cluster.Placement.Preemption;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
 
@@ -16,35 +18,46 @@ namespace Cluster.Scheduler.Placement;
 /// when another activation has been told of changes instead.
 /// </remarks>
 internal sealed partial class PlacementGrain(
-    PlacementStore store, PlanCommit commit, JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options,
-    TimeProvider time, ILogger<PlacementGrain> logger)
+    PlacementStore store, QueueStore queues, ExpectedStartStore expectedStarts, PlanCommit commit, PreemptionCommit preemptions,
+    JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options, TimeProvider time, ILogger<PlacementGrain> logger)
     : Grain, IPlacementGrain
 {
+    // What queues have used changes as often as jobs start and end.
+    private static readonly TimeSpan BetweenUses = TimeSpan.FromSeconds(10);
+
     private readonly QueueGauge _gauge = new();
     private ClusterState? _state;
     private WaitingAges _ages = new();
     private Guid _keeper;
 
-    private PlacementPolicy Policy => new(options.Value.LongestHold);
-
     // Of the last cycle, and the jobs of which something has become in those that were not told of.
     private PlacementPlan? _plan;
     private HashSet<JobKey> _changed = [];
+
+    private readonly ExpectedStarts _expected = new(expectedStarts);
+    private readonly Dictionary<QueueKey, ClusterChange.QueueUsed> _uses = [];
+    private DateTimeOffset _usesWrittenAt;
 
     // What is written of why jobs wait; null where that is not known.
     private Dictionary<(QueueKey Queue, string Shape), WaitReason>? _told;
 
     /// <inheritdoc/>
-    public async Task<ImmutableArray<JobId>> RunCycleAsync()
+    public async Task<ImmutableArray<DecidedJob>> RunCycleAsync()
     {
         try
         {
             var began = time.GetTimestamp();
             var state = await ReadAsync();
-            _plan = state.Decide(time.GetUtcNow(), Policy);
-            var started = await StartAsync(_plan.Starts);
+            _plan = state.Decide(time.GetUtcNow(), options.Value.Policy);
+            foreach (var use in _plan.Uses)
+            {
+                state.Apply(use);
+                _uses[use.Queue] = use;
+            }
+
+            var (started, stopped) = (await StartAsync(_plan.Starts), await PreemptAsync(_plan.Preemptions));
             SchedulerTelemetry.CycleDuration.Record(time.GetElapsedTime(began).TotalSeconds);
-            return started;
+            return [.. started.Select(job => new DecidedJob(job, 0)), .. stopped];
         }
         catch
         {
@@ -66,6 +79,8 @@ internal sealed partial class PlacementGrain(
             if (_told is null || others.Count > 0 || gone.Count > 0)
                 await store.WriteReasonsAsync(others, gone, keepOthers: _told is not null, CancellationToken.None);
             _gauge.Record(plan, _ages, QueueReason.Forecast.Code, time.GetUtcNow());
+            await WriteUsesAsync();
+            await _expected.TellAsync(state, plan, time.GetUtcNow(), options.Value.ForecastInterval, options.Value.Policy);
 
             var (news, changed) = (others.Select(w => (w.Queue, w.Shape)).ToHashSet(), _changed);
             (_told, _plan, _changed) = (now, null, []);
@@ -84,13 +99,24 @@ internal sealed partial class PlacementGrain(
     {
         try
         {
-            return PreviewAnswer.Of(StartPreviews.Of(await ReadAsync(), order.Read(), time.GetUtcNow(), Policy));
+            return PreviewAnswer.Of(StartPreviews.Of(await ReadAsync(), order.Read(), time.GetUtcNow(), options.Value.Policy));
         }
         catch
         {
             _state = null;
             throw;
         }
+    }
+
+    /// <summary>Now and then: what is not written yet is lost with the process, and was little.</summary>
+    private async Task WriteUsesAsync()
+    {
+        var now = time.GetUtcNow();
+        if (_uses.Count == 0 || now - _usesWrittenAt < BetweenUses)
+            return;
+        await queues.WriteUseAsync([.. _uses.Values], CancellationToken.None);
+        _uses.Clear();
+        _usesWrittenAt = now;
     }
 
     public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
@@ -107,6 +133,7 @@ internal sealed partial class PlacementGrain(
         {
             _told = null;
             _ages = new WaitingAges();
+            _uses.Clear();
             news = await store.TakeOverAsync(next, CancellationToken.None);
             state = new ClusterState();
         }
@@ -115,6 +142,7 @@ internal sealed partial class PlacementGrain(
         {
             state.Apply(change);
             _ages.Apply(change);
+            _expected.Apply(change);
             if (change is ClusterChange.JobQueued queued)
                 _changed.Add(queued.Job.Id);
         }
@@ -133,6 +161,20 @@ internal sealed partial class PlacementGrain(
         SchedulerTelemetry.CommitDuration.Record(time.GetElapsedTime(began).TotalSeconds);
         await Task.WhenAll(opened.Select(HandOverAsync));
         return [.. opened.Select(attempt => attempt.Job)];
+    }
+
+    private async Task<ImmutableArray<DecidedJob>> PreemptAsync(ImmutableArray<PreemptedJob> victims)
+    {
+        if (victims.IsEmpty)
+            return [];
+        var told = await preemptions.CommitAsync(victims, options.Value.PreemptionGrace, CancellationToken.None);
+        foreach (var victim in told)
+        {
+            SchedulerTelemetry.Preemptions.Add(1, new KeyValuePair<string, object?>("queue", victim.Queue));
+            transitions.Tell(victim.Job, victim.From, JobState.Stopping, victim.Reason);
+        }
+
+        return [.. told.Select(victim => new DecidedJob(victim.Job, victim.Version))];
     }
 
     /// <summary>Gives the attempt's secret to the job's grain, which launches it when it is touched.</summary>

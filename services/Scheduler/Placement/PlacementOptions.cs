@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using Cluster.Placement;
 
 namespace Cluster.Scheduler.Placement;
 
@@ -13,4 +14,28 @@ public sealed class PlacementOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan LongestHold { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>After it, use beyond a queue's quota that others waited for counts half. A day: who had the night waits by day.</summary>
+    [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
+    public TimeSpan HalfLife { get; set; } = TimeSpan.FromDays(1);
+
+    /// <summary>
+    /// The time that a job gets for a checkpoint when it is preempted: what a large one takes on a busy network. Devices that come free
+    /// within it by themselves are waited for instead.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
+    public TimeSpan PreemptionGrace { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How often it is reckoned when waiting jobs start: it costs what waits, and is not known more exactly.</summary>
+    [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
+    public TimeSpan ForecastInterval { get; set; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Steps in each of the ways that are played through to reckon when jobs start, all ways together some tens of milliseconds: no cycle
+    /// comes meanwhile. Whoever has not started by then has no expected start.
+    /// </summary>
+    [Range(1_000, 1_000_000)]
+    public int ForecastWork { get; set; } = 20_000;
+
+    internal PlacementPolicy Policy => new(LongestHold) { HalfLife = HalfLife, Grace = PreemptionGrace, ForecastWork = ForecastWork };
 }

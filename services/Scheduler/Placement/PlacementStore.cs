@@ -1,16 +1,23 @@
+using System.Collections.Immutable;
 using System.Data;
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Placement;
+using Cluster.Placement.Running;
 using Cluster.Scheduler.Capacity;
+using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Queues;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Options;
 using Npgsql;
 
 namespace Cluster.Scheduler.Placement;
 
-/// <summary>What placement reads and writes: what has become of jobs and nodes, and why jobs wait.</summary>
-internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<PlacementStore> logger)
+/// <summary>What placement reads and writes: what has become of jobs, nodes and queues, and why jobs wait.</summary>
+internal sealed partial class PlacementStore(
+    ClusterDatabase database, IOptions<JobOptions> options, ILogger<PlacementStore> logger)
 {
     /// <summary>All that waits, holds devices or is registered. From then on it is the caller that is told of changes.</summary>
     /// <param name="keeper">Made by the caller for this, and shown when it asks for what has changed since.</param>
@@ -24,12 +31,16 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
                 """, token);
             var nodes = await context.Nodes.ToListAsync(token);
             var news = new PlacementNews();
+            // Queues first: each of them changes where all jobs stand.
+            var queues = await context.Queues.OrderBy(q => q.Name).ToListAsync(token);
+            news.Changes.AddRange(queues.Where(queue => !queue.SaysNothing).Select(ChangeOf));
+            news.Changes.AddRange(queues.Select(queue => queue.ToUse()).OfType<ClusterChange.QueueUsed>());
             news.Changes.AddRange(nodes.Select(row => new ClusterChange.NodeChanged(PlacementNames.NodeOf(row))));
             await ReadJobsAsync(context, null, news, token);
             return news;
         }, cancellationToken);
 
-    /// <summary>What has become of jobs and nodes since the caller was told last.</summary>
+    /// <summary>What has become of jobs, nodes and queues since the caller was told last.</summary>
     /// <param name="keeper">As given the last time.</param>
     /// <param name="next">For the next time: when an answer is lost on its way and the call is made again, that is found out.</param>
     /// <returns>Null if that is not known: another one has taken over, or was told instead.</returns>
@@ -38,8 +49,15 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         {
             if (await context.Database.ExecuteSqlAsync($"update placement_keeper set token = {next} where token = {keeper}", token) == 0)
                 return null;
-            var (jobs, nodes) = await TakeChangesAsync((NpgsqlConnection)context.Database.GetDbConnection(), token);
+            var (jobs, nodes, queues) = await TakeChangesAsync((NpgsqlConnection)context.Database.GetDbConnection(), token);
             var news = new PlacementNews();
+            if (queues.Length > 0)
+            {
+                var found = await context.Queues.Where(q => queues.Contains(q.Name)).ToDictionaryAsync(q => q.Name, token);
+                news.Changes.AddRange(queues.Order(StringComparer.Ordinal).Select(ClusterChange (name) =>
+                    found.TryGetValue(name, out var row) ? ChangeOf(row) : new ClusterChange.QueueRemoved(new QueueKey(name))));
+            }
+
             if (nodes.Length > 0)
             {
                 var found = await context.Nodes.Where(n => nodes.Contains(n.Id)).ToDictionaryAsync(n => n.Id, token);
@@ -116,8 +134,22 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         await using var command = new NpgsqlCommand(
             $"""
             select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
-                data_set, cpu_bytes, gpu_bytes, forecast_until is not null
-            from job_queue where state = 'Queued' and not awaits_jobs and {which}
+                data_set, cpu_bytes, gpu_bytes, forecast_until is not null, owner, yielded.jobs, own.node_ids, own.device_ids,
+                r.jobs, log_mean, log_variance
+            from job_queue q left join runtimes r using (likeness)
+            left join lateral (
+                select array_agg(preempted_for) as jobs from attempts a
+                where a.job_id = q.job_id and a.preempted_for is not null) yielded on true
+            -- After a failure: what it had, unless a node failed it there the second time in a row.
+            left join lateral (
+                select array_agg(g.node_id order by g.rank) as node_ids, array_agg(g.device order by g.rank) as device_ids
+                from attempts a join device_grants g on g.job_id = a.job_id and g.attempt = a.number
+                where q.not_before is not null and a.job_id = q.job_id and not a.launch_failed
+                    and a.number = (select max(number) from attempts last where last.job_id = q.job_id)
+                    and not exists (
+                        select 1 from device_grants before where before.job_id = q.job_id and before.attempt = a.number - 1
+                            and before.node_id = any(q.avoid_nodes))) own on true
+            where state = 'Queued' and not awaits_jobs and {which}
             """, connection);
         if (ids is not null)
             command.Parameters.Add(new NpgsqlParameter { Value = open.ToArray() });
@@ -147,27 +179,59 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         news.Changes.AddRange(open.Select(id => new ClusterChange.JobEnded(new JobKey(id))));
     }
 
-    private static async Task<List<ClusterChange.JobGranted>> ReadGrantsAsync(
+    private async Task<List<ClusterChange.JobGranted>> ReadGrantsAsync(
         NpgsqlConnection connection, Guid[]? jobs, CancellationToken cancellationToken)
     {
         var which = jobs is null ? "true" : "job_id = any($1)";
         await using var command = new NpgsqlCommand(
             $"""
-            select job_id, node_id, device, cpu_bytes, gpu_bytes from device_grants
-            where released_at is null and {which} order by job_id, rank
+            select job_id, node_id, device, g.cpu_bytes, g.gpu_bytes, granted_at, queue, owner, priority, q.state, committed_at,
+                expected_end, expected_end_late, a.created_at, a.started_at, preempted_for, release_by, ending_at, min_runtime
+            from device_grants g join job_queue q using (job_id) join attempts a using (job_id)
+            where released_at is null and a.number = g.attempt and {which} order by job_id, rank
             """, connection);
         if (jobs is not null)
             command.Parameters.Add(new NpgsqlParameter { Value = jobs });
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var grants = new List<(Guid Job, RankMemory Memory, GrantedDevice Device)>();
+        var granted = new List<ClusterChange.JobGranted>();
+        var devices = ImmutableArray.CreateBuilder<GrantedDevice>();
+        GrantedJob? job = null;
         while (await reader.ReadAsync(cancellationToken))
         {
-            grants.Add((reader.GetGuid(0), new RankMemory(reader.GetInt64(3), reader.GetInt64(4)),
-                new GrantedDevice(new NodeKey(reader.GetGuid(1)), reader.GetString(2))));
+            if (job is not null && job.Id != reader.GetGuid(0))
+                granted.Add(job.With(devices.DrainToImmutable()));
+            if (job?.Id != reader.GetGuid(0))
+                job = ReadGranted(reader);
+            devices.Add(new GrantedDevice(new NodeKey(reader.GetGuid(1)), reader.GetString(2)));
         }
 
-        return [.. grants.GroupBy(grant => grant.Job).Select(
-            same => new ClusterChange.JobGranted(new JobKey(same.Key), same.First().Memory, [.. same.Select(grant => grant.Device)]))];
+        if (job is not null)
+            granted.Add(job.With(devices.DrainToImmutable()));
+        return granted;
+    }
+
+    private GrantedJob ReadGranted(NpgsqlDataReader reader)
+    {
+        var facts = new RunningFacts(
+            new QueueKey(reader.GetString(6)), reader.GetString(7), reader.GetInt32(8), reader.GetFieldValue<DateTimeOffset>(5))
+        {
+            CommittedAt = Time(10),
+            // As long as it took this time to come to where it trains.
+            Restarting = Time(14) - Time(13) ?? TimeSpan.Zero,
+            MinRuntime = reader.GetTimeSpan(18),
+            // Who gives its devices back already, for whatever reason, is not told so again.
+            Preemptible = reader.GetString(9) != nameof(JobState.Stopping),
+            End = EndOf(),
+        };
+        return new GrantedJob(
+            reader.GetGuid(0), new RankMemory(reader.GetInt64(3), reader.GetInt64(4)), facts,
+            reader.IsDBNull(15) ? null : (new JobKey(reader.GetGuid(15)), Time(16)!.Value));
+
+        // Who is told to end has so long for a last checkpoint.
+        Estimate? EndOf() => Time(17) + options.Value.CancelGrace is { } by ? new Estimate(by, by)
+            : Time(11) is { } likely && Time(12) is { } late ? new Estimate(likely, late) : null;
+
+        DateTimeOffset? Time(int column) => reader.IsDBNull(column) ? null : reader.GetFieldValue<DateTimeOffset>(column);
     }
 
     private static WaitingJob ReadJob(NpgsqlDataReader reader)
@@ -179,31 +243,53 @@ internal sealed partial class PlacementStore(ClusterDatabase database, ILogger<P
         return new WaitingJob(
             new JobKey(reader.GetGuid(0)), new QueueKey(reader.GetString(1)), need, reader.GetInt32(2),
             reader.GetFieldValue<DateTimeOffset>(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
-            reader.GetFieldValue<Guid[]>(5).Select(node => new NodeKey(node)).ToHashSet());
+            reader.GetFieldValue<Guid[]>(5).Select(node => new NodeKey(node)).ToHashSet())
+        {
+            Owner = reader.GetString(14),
+            YieldedTo = [.. reader.IsDBNull(15) ? [] : reader.GetFieldValue<Guid[]>(15).Select(job => new JobKey(job))],
+            Own = [.. reader.IsDBNull(16) ? [] : reader.GetFieldValue<Guid[]>(16).Zip(
+                reader.GetFieldValue<string[]>(17), (node, device) => new GrantedDevice(new NodeKey(node), device))],
+            Runtime = reader.IsDBNull(18) ? null : Runtimes.Expect(reader.GetInt32(18), reader.GetDouble(19), reader.GetDouble(20)),
+        };
     }
 
-    private static async Task<(Guid[] Jobs, Guid[] Nodes)> TakeChangesAsync(
+    /// <summary>The default queue is there without a word of it, and one line is the faster for that.</summary>
+    private static ClusterChange ChangeOf(QueueRow queue) => queue.SaysNothing
+        ? new ClusterChange.QueueRemoved(QueueKey.Default) : new ClusterChange.QueueChanged(queue.ToSpec());
+
+    private static async Task<(Guid[] Jobs, Guid[] Nodes, string[] Queues)> TakeChangesAsync(
         NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        var (jobs, nodes) = (new HashSet<Guid>(), new HashSet<Guid>());
-        await using var command = new NpgsqlCommand("delete from placement_changes returning job_id, node_id", connection);
+        var (jobs, nodes, queues) = (new HashSet<Guid>(), new HashSet<Guid>(), new HashSet<string>());
+        await using var command = new NpgsqlCommand("delete from placement_changes returning job_id, node_id, queue", connection);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
         {
-            if (await reader.IsDBNullAsync(0, cancellationToken))
+            if (!await reader.IsDBNullAsync(0, cancellationToken))
+                jobs.Add(reader.GetGuid(0));
+            else if (!await reader.IsDBNullAsync(1, cancellationToken))
                 nodes.Add(reader.GetGuid(1));
             else
-                jobs.Add(reader.GetGuid(0));
+                queues.Add(reader.GetString(2));
         }
 
-        return ([.. jobs], [.. nodes]);
+        return ([.. jobs], [.. nodes], [.. queues]);
+    }
+
+    /// <param name="For">Whom it releases its devices for, and by when; null: it goes on.</param>
+    private sealed record GrantedJob(Guid Id, RankMemory Memory, RunningFacts Facts, (JobKey Job, DateTimeOffset By)? For)
+    {
+        public ClusterChange.JobGranted With(ImmutableArray<GrantedDevice> devices) => new(new JobKey(Id), Memory, devices)
+        {
+            Facts = Facts with { Release = For is { } other ? new Release(devices, other.By, other.Job) : null },
+        };
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Job {JobId} cannot be placed: its row cannot be read")]
     private partial void LogUnreadable(Exception fault, JobId jobId);
 }
 
-/// <summary>What has become of jobs and nodes.</summary>
+/// <summary>What has become of jobs, nodes and queues.</summary>
 internal sealed class PlacementNews
 {
     public List<ClusterChange> Changes { get; } = [];

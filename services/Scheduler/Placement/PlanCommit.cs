@@ -80,7 +80,8 @@ internal sealed partial class PlanCommit(
                 insert into job_events (job_id, sequence, time, from_state, to_state, reason, attempt)
                 select job_id, event, $5, 'Queued', 'Starting', reason, number from opened),
             queued as (
-                update job_queue q set state = 'Starting', version = o.version, not_before = null, next_due_at = $12
+                update job_queue q set state = 'Starting', version = o.version, not_before = null, next_due_at = $12,
+                    committed_at = null, expected_end = null, expected_end_late = null
                 from opened o where q.job_id = o.job_id)
             update jobs j set state = 'Starting', version = o.version, last_event = o.event, attempt = o.number, reason = o.reason,
                 reason_code = '', not_before = null

@@ -1,4 +1,6 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Placement.Running;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Jobs;
@@ -10,7 +12,8 @@ namespace Cluster.Scheduler.Ranks;
 
 /// <summary>Takes in what ranks report: metrics, progress, environment, and that training has begun.</summary>
 public sealed class AttemptReports(
-    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, IGrainFactory grains, JobFeed feed, TimeProvider time)
+    [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, RunPaces paces, IGrainFactory grains, JobFeed feed,
+    TimeProvider time)
 {
     /// <summary>Stores a report. A rank's reports come in order: one that is not beyond the last changes nothing.</summary>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
@@ -27,6 +30,8 @@ public sealed class AttemptReports(
                 await UpdateRunAsync(connection, credential, report, token);
             return true;
         }, cancellationToken);
+        if (report.Progress is { } progress && paces.Note(credential.Job, credential.Attempt, progress) is { } end)
+            await NoteEndAsync(credential.Job, end, cancellationToken);
         feed.Publish(credential.Job, NewsOf(report));
         // Also for a repeated report: the first one may have been stored and never come this far.
         if (report.Started)
@@ -37,6 +42,19 @@ public sealed class AttemptReports(
                 .RankStallsAsync(credential.Attempt, credential.Rank, stall.Step, stall.Operation);
         }
     }
+
+    /// <summary>For placement. Apart from the report's transaction, which holds the attempt: the job's grain writes both.</summary>
+    private Task<int> NoteEndAsync(JobId job, Estimate end, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                "update job_queue set expected_end = $2, expected_end_late = $3 where job_id = $1 and state in ('Starting', 'Running')",
+                connection)
+            {
+                Parameters = { new() { Value = job.Value }, new() { Value = end.Likely }, new() { Value = end.Late } },
+            };
+            return await command.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
 
     private static JobChange NewsOf(ReportRequest report) =>
         (report.Points.Count > 0 ? JobChange.Metrics : JobChange.None)

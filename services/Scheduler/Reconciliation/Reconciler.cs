@@ -27,13 +27,13 @@ internal sealed partial class Reconciler(
         return next;
     }
 
-    /// <summary>A placement cycle, and the launch of what it started.</summary>
+    /// <summary>A placement cycle, the launch of what it started, and the stop of what it preempted.</summary>
     public async Task PlaceAsync(Func<JobId, long, Task> touch)
     {
         var placement = grains.GetGrain<IPlacementGrain>(0);
-        var started = await placement.RunCycleAsync();
+        var decided = await placement.RunCycleAsync();
         // Launches first.
-        var touching = Task.WhenAll(started.Select(job => touch(job, 0)));
+        var touching = Task.WhenAll(decided.Select(job => touch(job.Job, job.Version)));
         await Task.WhenAll(touching, placement.TellAsync());
     }
 

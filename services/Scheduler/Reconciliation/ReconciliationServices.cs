@@ -21,6 +21,8 @@ public static class ReconciliationServices
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<PlanCommit>();
+        services.AddSingleton<PreemptionCommit>();
+        services.AddSingleton<ExpectedStartStore>();
         services.AddSingleton<DueWork>();
         services.AddSingleton<DependencyWork>();
         services.AddSingleton<Reconciler>();

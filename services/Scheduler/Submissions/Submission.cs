@@ -34,6 +34,8 @@ internal sealed record JobSubmission(
 
     public string Reason => $"submitted by {Owner}";
 
+    public string Queue => Spec.Queue.Length > 0 ? Spec.Queue : QueueNames.Default;
+
     /// <param name="requestId">Made by the client for this job; the job's id follows from it, see <see cref="JobIds"/>.</param>
     /// <param name="spec">With every default filled in.</param>
     /// <param name="now">Kept in whole microseconds, Postgres' finest.</param>
@@ -59,6 +61,8 @@ internal sealed record JobSubmission(
             ExperimentId = Experiment?.ToString() ?? "",
             Variant = Variant,
             Memory = Memory,
+            QueueName = Queue,
+            Priority = Spec.Priority,
         };
         if (AwaitsJobs)
             (job.Reason, job.ReasonCode) = (QueueReason.OtherJobs.Words, QueueReason.OtherJobs.Code);

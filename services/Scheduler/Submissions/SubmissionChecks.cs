@@ -6,13 +6,14 @@ using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Models;
+using Cluster.Scheduler.Queues;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Submissions;
 
 /// <summary>What is settled before a job is stored.</summary>
 internal sealed class SubmissionChecks(
-    InitialCheckpoint initial, DependencyPin dependencies, MemoryForecast forecast, CapacityCheck capacity,
+    InitialCheckpoint initial, DependencyPin dependencies, MemoryForecast forecast, CapacityCheck capacity, QueueQueries queues,
     IOptions<ModelInquiryOptions> options)
 {
     /// <returns>
@@ -50,8 +51,10 @@ internal sealed class SubmissionChecks(
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it.</exception>
     /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found.</exception>
     /// <exception cref="DependencyException">A job that it is to come after cannot be found.</exception>
+    /// <exception cref="UnknownQueueException">There is no such queue.</exception>
     public async Task<(JobSpec Spec, MemoryEstimate? Memory)> ValidateAsync(JobSpec spec, CancellationToken cancellationToken)
     {
+        await EnsureQueueAsync(spec.Queue, cancellationToken);
         spec = await PinAsync(spec, cancellationToken);
         var memory = await forecast.OfAsync(spec, cancellationToken);
         await capacity.EnsureFitsAsync(spec, memory, cancellationToken);
@@ -62,6 +65,8 @@ internal sealed class SubmissionChecks(
     /// <returns>The plan with every member's spec so.</returns>
     public async Task<ExperimentPlan> ValidateAsync(ExperimentPlan plan, CancellationToken cancellationToken)
     {
+        foreach (var queue in plan.Members.Select(member => member.Spec.Queue).Distinct())
+            await EnsureQueueAsync(queue, cancellationToken);
         var members = ImmutableArray.CreateBuilder<ExperimentMember>(plan.Members.Length);
         foreach (var member in plan.Members)
             members.Add(member with { Spec = await PinAsync(member.Spec, cancellationToken) });
@@ -74,6 +79,13 @@ internal sealed class SubmissionChecks(
 
     private async Task<JobSpec> PinAsync(JobSpec spec, CancellationToken cancellationToken) =>
         await dependencies.PinAsync(await initial.PinAsync(spec, cancellationToken), cancellationToken);
+
+    /// <summary>A submit need not ask: what names no queue cannot be stored.</summary>
+    private async Task EnsureQueueAsync(string queue, CancellationToken cancellationToken)
+    {
+        if (await queues.GetAsync(queue, cancellationToken) is null)
+            throw UnknownQueueException.For(queue);
+    }
 
     private JobSubmission WithForecast(JobSubmission job)
     {

@@ -1,6 +1,7 @@
 using System.Threading.Channels;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Telemetry;
 using Npgsql;
 
@@ -76,7 +77,7 @@ internal sealed class SubmissionGroups(SubmissionStore store) : BackgroundServic
             foreach (var waiting in group)
                 waiting.Answer(stored.Contains(waiting.Submission.Jobs[0].Id.Value));
         }
-        catch (Exception fault) when (group.Count > 1 && fault is PostgresException or InitialCheckpointException)
+        catch (Exception fault) when (group.Count > 1 && fault is PostgresException or InitialCheckpointException or UnknownQueueException)
         {
             await StoreAsync(group[..(group.Count / 2)]);
             await StoreAsync(group[(group.Count / 2)..]);

@@ -1,11 +1,11 @@
 using Cluster.Contracts;
-using Cluster.Placement;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Queues;
 using Google.Protobuf;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -28,19 +28,18 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             select * from unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::bytea[],
                 $15::boolean[], $16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::text[],
                 $23::uuid[], $24::integer[], $25::boolean[], $26::integer[], $27::text[], $28::integer[], $29::text[], $30::text[],
-                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::interval[],
-                $36::boolean[])
+                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::text[], $36::bytea[], $37::interval[],
+                $38::boolean[])
             g (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, experiment_id, variant,
                 memory, created_at, reason, initial_checkpoint, keep_latest, keep_best, devices, device_class, max_devices_per_node,
-                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime,
-                awaits_jobs)),
+                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, queue, likeness, min_runtime, awaits_jobs)),
         new_jobs as (
             insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
                 experiment_id, variant, memory, created_at, reason, initial_checkpoint, keep_latest, keep_best,
-                state, version, last_event, attempt, restarts, launch_failures, avoid_nodes)
+                queue, state, version, last_event, attempt, restarts, launch_failures, avoid_nodes)
             select id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
                 experiment_id, variant, memory::jsonb, created_at, reason, initial_checkpoint, keep_latest, keep_best,
-                'Queued', 1, 1, 0, 0, 0, '{}'
+                queue, 'Queued', 1, 1, 0, 0, 0, '{}'
             from given where experiment_id is null or experiment_id in (select id from new_experiments)
             on conflict do nothing
             returning id),
@@ -48,11 +47,11 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             insert into job_events (job_id, sequence, time, from_state, to_state, reason, attempt)
             select id, 1, created_at, 'Unspecified', 'Queued', reason, 0 from given join new_jobs using (id)),
         queued as (
-            insert into job_queue (job_id, state, version, queue, priority, age, avoid_nodes, devices, device_class,
-                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime,
+            insert into job_queue (job_id, owner, state, version, queue, priority, age, avoid_nodes, devices, device_class,
+                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness, min_runtime,
                 awaits_jobs)
-            select id, 'Queued', 1, $37, priority, created_at, '{}', devices, device_class,
-                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime,
+            select id, owner, 'Queued', 1, queue, priority, created_at, '{}', devices, device_class,
+                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness, min_runtime,
                 awaits_jobs
             from given join new_jobs using (id))
         select id from new_jobs
@@ -61,6 +60,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
     /// <summary>Stores all submissions in one transaction, each of them unless it is there already.</summary>
     /// <returns>The jobs that are new.</returns>
     /// <exception cref="InitialCheckpointException">A checkpoint that one of them begins with is gone.</exception>
+    /// <exception cref="UnknownQueueException">There is no such queue.</exception>
     public Task<HashSet<Guid>> StoreAsync(IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken)
     {
         var checkpoints = submissions.SelectMany(submission => submission.Jobs).Select(InitialCheckpointOf).OfType<Guid>().Distinct()
@@ -106,14 +106,20 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         AddExperiments(command.Parameters, submissions);
         // In one order, so that two schedulers that are sent the same cannot wait for each other.
         AddJobs(command.Parameters, [.. submissions.SelectMany(submission => submission.Jobs).OrderBy(job => job.Id.Value)]);
-        command.Parameters.Add(new() { Value = QueueKey.Default.Name });
         // Once a connection; planning it takes longer than running it.
         await command.PrepareAsync(cancellationToken);
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        var stored = new HashSet<Guid>();
-        while (await reader.ReadAsync(cancellationToken))
-            stored.Add(reader.GetGuid(0));
-        return stored;
+        try
+        {
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            var stored = new HashSet<Guid>();
+            while (await reader.ReadAsync(cancellationToken))
+                stored.Add(reader.GetGuid(0));
+            return stored;
+        }
+        catch (PostgresException refusal) when (refusal.ConstraintName == QueueStore.JobInQueue)
+        {
+            throw UnknownQueueException.For(string.Join("' or '", submissions.SelectMany(s => s.Jobs).Select(j => j.Queue).Distinct()));
+        }
     }
 
     private static void AddExperiments(NpgsqlParameterCollection parameters, IEnumerable<Submission> submissions)
@@ -158,6 +164,8 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         Add(parameters, needs, n => n.Memory.Gpu);
         Add(parameters, jobs, j => j.ForecastUntil);
         Add(parameters, jobs, FirstDue);
+        Add(parameters, jobs, j => j.Queue);
+        Add(parameters, jobs, j => Runtimes.Likeness(j.Spec));
         Add(parameters, jobs, j => j.Spec.MinRuntime?.ToTimeSpan() ?? TimeSpan.Zero);
         Add(parameters, jobs, j => j.AwaitsJobs);
     }

@@ -39,6 +39,25 @@ public static class SchedulerTelemetry
     public static Histogram<double> CommitDuration { get; } = Meter.CreateHistogram<double>(
         "scheduler.placement.commit.duration", "s", "Duration of a plan's commit.", advice: Durations);
 
+    /// <summary>Jobs that were told to release their devices for others, by their "queue".</summary>
+    public static Counter<long> Preemptions { get; } = Meter.CreateCounter<long>(
+        "scheduler.preemptions", "{job}", "Jobs that were preempted, by queue.");
+
+    /// <summary>
+    /// Work that these jobs lost: device-seconds from their last stored checkpoint, or their start, until their devices were free; by
+    /// their "queue".
+    /// </summary>
+    public static Counter<double> PreemptionLost { get; } = Meter.CreateCounter<double>(
+        "scheduler.preemption.lost", "{device}.s", "Device-seconds of work lost by preemption, by queue.");
+
+    /// <summary>How far the first start came from what was said first to the job, by "queue".</summary>
+    public static Histogram<double> StartError { get; } = Meter.CreateHistogram<double>(
+        "scheduler.expected_start.error", "s", "Difference between a job's start and its first forecast.");
+
+    /// <summary>Jobs that started, by "queue" and whether by the late time that was said first ("in_time").</summary>
+    public static Counter<long> ExpectedStarts { get; } = Meter.CreateCounter<long>(
+        "scheduler.expected_starts", "{job}", "Jobs that started after a forecast, by whether within its interval.");
+
     /// <summary>Attempts whose launch is settled, by "result": launched or failed.</summary>
     public static Counter<long> Launches { get; } = Meter.CreateCounter<long>(
         "scheduler.launches", "{attempt}", "Attempts that all agents launched, or that one did not.");

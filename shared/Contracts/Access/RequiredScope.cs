@@ -34,7 +34,7 @@ public static class RequiredScope
         new[]
         {
             CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,
-            NodesReflection.Descriptor, RunsReflection.Descriptor, WorkersReflection.Descriptor,
+            NodesReflection.Descriptor, QueuesReflection.Descriptor, RunsReflection.Descriptor, WorkersReflection.Descriptor,
         }
             .SelectMany(file => file.Services);
 }

@@ -54,7 +54,8 @@ internal static partial class JobFields
         Name("name", spec => ModelCatalog.TryGet(spec.Model.Name, out var model) ? model.Name : "job", "the model's name",
             "what lists and plots call the job"),
         Name("workspace", _ => "default", "default", "groups jobs of one team or project"),
-        Whole("priority", 0, -1000, 1000, "a larger number wins"),
+        Name("queue", _ => QueueNames.Default, QueueNames.Default, "where it waits for devices"),
+        Whole("priority", 0, JobPriority.Lowest, JobPriority.Highest, "a larger number wins"),
         OfStored(Whole("data.validationSamples", 0, 0, MaxWhole,
             "samples set aside from the end of the training part to choose the best checkpoint by")) with
         {
@@ -340,8 +341,8 @@ internal static partial class JobFields
         Meaning = meaning,
         Default = byDefault,
         DefaultText = defaultText,
-        Range = "1 to 63 letters, digits, \".\", \"_\" or \"-\", the first a letter or digit",
-        Accepts = value => NamePattern().IsMatch((string)value),
+        Range = Names.Range,
+        Accepts = value => Names.IsValid((string)value),
         Remedy = _ => "use a name such as lenet5-baseline",
     };
 
@@ -437,9 +438,6 @@ internal static partial class JobFields
             && time.Seconds <= hours * 3600L,
         Remedy = _ => "write it as 2s, 500ms or 1m30s",
     };
-
-    [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9._-]{0,62}\\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
-    private static partial Regex NamePattern();
 
     [GeneratedRegex("^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}\\.safetensors\\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex FileNamePattern();

@@ -71,7 +71,8 @@ internal static class JobFileWriter
 
     private static void WriteValue(StringBuilder yaml, JobSpec spec, JobField field, object? value, string key, int indent)
     {
-        if (value is not null && field.AppliesTo(spec))
+        // A text that is empty was not known of when the job was stored.
+        if (value is not (null or "") && field.AppliesTo(spec))
             Line(yaml, indent, $"{key}: {Text(field, value)}");
     }
 

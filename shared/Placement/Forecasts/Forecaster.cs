@@ -10,6 +10,9 @@ internal static class Forecaster
     private const int Seed = 20_190;
     private const int Ways = 20;
 
+    // What would let a job start sooner is looked for among all that run: not for those at the end of a long line.
+    private const int Explained = 1_000;
+
     // The normal distribution's 90th percentile: how far "late" is from "likely".
     private const double LateDeviations = 1.2816;
 
@@ -20,20 +23,22 @@ internal static class Forecaster
         var ways = Enumerable.Range(0, Ways)
             .Select(_ => new ForecastRun(input, (likely, late) => Draw(random, likely, late), policy.ForecastWork).Play()).ToList();
 
-        var jobs = ImmutableArray.CreateBuilder<JobForecast>();
+        var jobs = new List<(Wait Wait, Estimate Start)>();
         var waits = input.Lines.SelectMany(line => line.Jobs).ToList();
         foreach (var wait in waits)
         {
             var starts = ways.Select(way => way.GetValueOrDefault(wait.Job.Id, double.PositiveInfinity)).Order().ToList();
             var (half, most) = (starts[Ways / 2], starts[(Ways * 9 / 10) - 1]);
             if (input.Promised.TryGetValue(wait.Job.Id, out var promised))
-                jobs.Add(new JobForecast(wait.Job.Id, 0, new Estimate(promised, promised), []));
+                jobs.Add((wait, new Estimate(promised, promised)));
             else if (double.IsFinite(most))
-                jobs.Add(new JobForecast(wait.Job.Id, 0, new(now.AddSeconds(half), now.AddSeconds(most)), Sooner(input, wait, now)));
+                jobs.Add((wait, new Estimate(now.AddSeconds(half), now.AddSeconds(most))));
         }
 
-        var ordered = jobs.OrderBy(job => job.Start.Likely).ThenBy(job => job.Start.Late).ThenBy(job => job.Job.Value)
-            .Select((job, i) => job with { Position = i + 1 });
+        var ordered = jobs.OrderBy(job => job.Start.Likely).ThenBy(job => job.Start.Late).ThenBy(job => job.Wait.Job.Id.Value)
+            .Select((job, i) => new JobForecast(
+                job.Wait.Job.Id, i + 1, job.Start,
+                i < Explained && !input.Promised.ContainsKey(job.Wait.Job.Id) ? Sooner(input, job.Wait, now) : []));
         return new Forecast([.. ordered], waits.Count - jobs.Count);
     }
 

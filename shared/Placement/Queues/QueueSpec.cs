@@ -24,12 +24,16 @@ public sealed record QueueSpec(QueueKey Key, QueueKey? Parent = null)
                 yield return $"weight of queue '{queue.Key}' is {queue.Weight}; give it a number above 0";
             if (queue.Parent is { } parent && !queues.Any(other => other.Key == parent))
                 yield return $"parent of queue '{queue.Key}' is '{parent}', which is not declared; declare it, or leave parent out";
+            if (LiesInItself(queue, queues))
+                yield return $"parent of queue '{queue.Key}' is '{queue.Parent}', which lies in it; name another, or leave parent out";
+            foreach (var (kind, limit) in queue.OwnerLimits.Where(limit => limit.Value < 0))
+                yield return $"the {kind} owner limit of queue '{queue.Key}' is {limit}; raise it to 0";
             foreach (var (kind, quota) in queue.Quotas)
             {
                 if (quota.Nominal < 0 || quota.BorrowingLimit < 0 || quota.LendingLimit < 0)
                     yield return $"the {kind} quota of queue '{queue.Key}' has a number below 0; raise it to 0";
                 var children = queues.Where(child => child.Parent == queue.Key)
-                    .Sum(child => child.Quotas.GetValueOrDefault(kind)?.Nominal ?? 0);
+                    .Sum(child => (long)(child.Quotas.GetValueOrDefault(kind)?.Nominal ?? 0));
                 if (children > quota.Nominal)
                 {
                     yield return $"the {kind} quota of queue '{queue.Key}' is {quota.Nominal} but those of its children come to "
@@ -37,6 +41,20 @@ public sealed record QueueSpec(QueueKey Key, QueueKey? Parent = null)
                 }
             }
         }
+    }
+
+    private static bool LiesInItself(QueueSpec queue, IReadOnlyCollection<QueueSpec> queues)
+    {
+        var above = queue;
+        // A way that is longer than there are queues goes in a circle, with this one in it or not.
+        for (var steps = 0; steps < queues.Count && above?.Parent is { } parent; steps++)
+        {
+            if (parent == queue.Key)
+                return true;
+            above = queues.FirstOrDefault(other => other.Key == parent);
+        }
+
+        return false;
     }
 
     /// <summary>Equal texts only for equal queues.</summary>

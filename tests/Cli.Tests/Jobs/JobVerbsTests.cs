@@ -77,6 +77,7 @@ public sealed class JobVerbsTests
             job       {Builders.JobId}
             name      lenet5
             owner     ada
+            queue     default, priority 0
             state     succeeded
             created   {Clock(-90)}
             started   {Clock(-75)}
@@ -99,6 +100,57 @@ public sealed class JobVerbsTests
             job file
 
             """ + file);
+    }
+
+    [Fact]
+    public async Task Describe_OfAWaitingJob_TellsWhenItStarts_AndWhatItLostForOthers()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Get = _ => new GetJobResponse
+        {
+            Job = Builders.AJob(job =>
+            {
+                job.Queue = new QueueStanding
+                {
+                    Position = 2,
+                    EstimatedStart = Builders.At(60),
+                    LateStart = Builders.At(90),
+                    Sooner = { "with 1 device instead of 2", "when job x ends" },
+                };
+                job.Preemptions = 3;
+                job.LastPreemption = new Preemption
+                {
+                    Time = Builders.At(-9),
+                    Reason = "preempted for job y",
+                    LostDeviceSeconds = 90,
+                };
+            }),
+        };
+        var run = new CliRun(cluster);
+
+        await run.RunAsync(Cancellation, "job", "describe", "0f3c");
+
+        run.Out.ShouldContain($"""
+            preempted 3 times, last {Clock(-9)}: preempted for job y; lost 1.5 device-minutes
+            estimate  starts about {Clock(60)}, by {Clock(90)} with 9 chances in 10
+            sooner    with 1 device instead of 2; when job x ends
+
+            """);
+    }
+
+    [Theory]
+    [InlineData("queue product, priority 0", "move", "product")]
+    [InlineData("queue default, priority -5", "priority", "-5")]
+    public async Task MoveAndPriority_ChangeThatAlone(string said, string verb, string value)
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "job", verb, "0f3c", value)).ShouldBe(ExitCode.Done, run.Error);
+
+        run.Out.ShouldBe($"job {Builders.JobId} lenet5: {said}\n");
+        var request = cluster.Updated.ShouldHaveSingleItem();
+        (request.HasQueue, request.HasPriority).ShouldBe((verb == "move", verb == "priority"));
     }
 
     [Fact]

@@ -118,6 +118,7 @@ public sealed class JobFileTests
                 new Dependency { Job = "77e24c01", State = DependencyState.Ended },
             },
             FailurePolicies = { new FailurePolicy { Pattern = "CUDA error: 7[0-9]+", Action = FailureActions.ExcludeNode } },
+            Queue = "default",
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -193,6 +194,7 @@ public sealed class JobFileTests
               pipeline: 1
             evaluation:
               crops: one
+            queue: default
             maxRuntime: 0s
             minRuntime: 0s
 

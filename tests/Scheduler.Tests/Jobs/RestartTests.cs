@@ -143,20 +143,50 @@ public sealed class RestartTests(PostgresServer postgres)
         (await cluster.GetAsync(job)).Reason.ShouldContain(": rank 1 on node-b (cpu:0) was ended by signal 9");
     }
 
+    /// <summary>What failed once may have been the job's own doing, and its data are in the node's memory.</summary>
     [Fact]
-    public async Task FailingNode_IsAvoidedNextTime()
+    public async Task FailedJob_RestartsOnItsOwnDevices_AndElsewhereOnceTheirNodeHasFailedItTwiceInARow()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var (a, b) = (await cluster.AddNodeAsync("node-a"), await cluster.AddNodeAsync("node-b"));
+        var a = await cluster.AddNodeAsync("node-a", devices: 2);
+        var other = await cluster.SubmitAsync();
+        await cluster.RunAsync(other);
         var job = await cluster.SubmitAsync(AJob().With(s => s.Restarts.InitialBackoff = new Duration()));
         await cluster.RunAsync(job);
-        (await cluster.GetAsync(job)).Placement.Single().NodeName.ShouldBe("node-a");
+        (await cluster.GetAsync(job)).Placement.Single().Device.ShouldBe("cpu:1");
+        await a.ExitAsync(other, 1, 0, TrainerExit.Done);
+        var b = await cluster.AddNodeAsync("node-b");
 
         await a.ExitAsync(job, 1, 0, 0, Killed);
+        await cluster.RunAsync(job);
+        var again = (await cluster.GetAsync(job)).Placement.Single();
+        (again.NodeName, again.Device).ShouldBe(("node-a", "cpu:1"));
+        await a.ExitAsync(job, 2, 0, 0, Killed);
         await cluster.ReconcileAsync();
 
         (await cluster.GetAsync(job)).Placement.Single().NodeName.ShouldBe("node-b");
         b.Address.ShouldBe(cluster.Agents.Launches[^1].Agent);
+    }
+
+    /// <summary>Before an older job of its priority, and though a lower one is there that fits.</summary>
+    [Fact]
+    public async Task OwnDevices_AreHeldThroughThePause_AgainstAllButAHigherPriority()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var older = await cluster.SubmitAsync(AJob().WithPriority(-1));
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
+        var job = await cluster.SubmitAsync();
+        await cluster.RunAsync(job);
+        await cluster.Job(older).UpdateAsync(new UpdateJob(null, 0));
+
+        await node.ExitAsync(job, 1, 0, exitCode: 1);
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(older)).ReasonCode.ShouldBe("waiting_for_turn");
+
+        await cluster.Job(older).UpdateAsync(new UpdateJob(null, 1));
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(older)).State.ShouldBe(JobState.Starting);
     }
 
     [Fact]

@@ -25,13 +25,15 @@ alter table job_queue add column awaits_jobs boolean not null default false;
 -- Placement hears of it as of any other change.
 drop trigger note_changed_job on job_queue;
 create trigger note_changed_job after update on job_queue for each row
-    when ((old.state in ('Queued', 'Paused'), new.state in ('Queued', 'Paused')) is distinct from (false, false)
-        and (old.state, old.queue, old.priority, old.not_before, old.avoid_nodes, old.cpu_bytes, old.gpu_bytes, old.forecast_until,
-                old.awaits_jobs)
-            is distinct from
+    when ((old.state, old.queue, old.priority, old.not_before, old.avoid_nodes, old.cpu_bytes, old.gpu_bytes, old.forecast_until,
+            old.committed_at, old.expected_end, old.expected_end_late, old.awaits_jobs)
+        is distinct from
             (new.state, new.queue, new.priority, new.not_before, new.avoid_nodes, new.cpu_bytes, new.gpu_bytes, new.forecast_until,
-                new.awaits_jobs))
+            new.committed_at, new.expected_end, new.expected_end_late, new.awaits_jobs))
     execute function note_changed_job();
+drop index job_queue_by_queue;
+create index job_queue_by_queue on job_queue (queue, priority desc, age, job_id) include (not_before)
+    where state = 'Queued' and forecast_until is null and not awaits_jobs;
 
 -- A job that is over leaves the queue: those that wait for it are looked at.
 create function make_dependents_due() returns trigger language plpgsql as $$

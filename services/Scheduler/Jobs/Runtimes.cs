@@ -1,0 +1,62 @@
+using System.Security.Cryptography;
+using Cluster.Contracts.V1;
+using Cluster.Placement.Running;
+using Cluster.Scheduler.Persistence;
+using Google.Protobuf;
+using Npgsql;
+
+namespace Cluster.Scheduler.Jobs;
+
+/// <summary>How long jobs run, learnt from those like them that have succeeded.</summary>
+internal sealed class Runtimes(ClusterDatabase database)
+{
+    // The normal distribution's 90th percentile.
+    private const double LateDeviations = 1.2816;
+
+    // Of the logarithm: machines that others use, and how little few jobs tell of the next.
+    private const double LeastDeviation = 0.1;
+    private const double DeviationOfOneJob = 0.3;
+
+    /// <summary>What jobs have in common that run equally long: all but their names, where they wait, and how they learn.</summary>
+    public static byte[] Likeness(JobSpec spec)
+    {
+        var like = spec.Clone();
+        (like.Name, like.Workspace, like.Queue, like.Priority, like.Seed) = ("", "", "", 0, 0);
+        like.Labels.Clear();
+        (like.InitFrom, like.Restarts, like.Checkpoints) = (null, null, null);
+        if (like.Hyperparameters is { Optimizer: { } optimizer } hyperparameters)
+            (hyperparameters.Schedule, hyperparameters.Optimizer) = (null, new OptimizerSpec { Name = optimizer.Name });
+        return SHA256.HashData(like.ToByteArray());
+    }
+
+    /// <param name="mean">Of the seconds' logarithm, like <paramref name="variance"/>.</param>
+    public static ExpectedRuntime Expect(int jobs, double mean, double variance)
+    {
+        var least = LeastDeviation + (DeviationOfOneJob / jobs);
+        var deviation = Math.Sqrt(variance + (least * least));
+        return new ExpectedRuntime(
+            TimeSpan.FromSeconds(Math.Exp(mean)), TimeSpan.FromSeconds(Math.Exp(mean + (LateDeviations * deviation))));
+    }
+
+    /// <summary>A job has succeeded that had its devices for so long, from its first step to its last.</summary>
+    public Task<int> LearnAsync(JobSpec spec, TimeSpan runtime, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            // A tenth for each at least, so that what was long ago is forgotten.
+            await using var command = new NpgsqlCommand(
+                """
+                insert into runtimes as known values ($1, 1, $2, 0)
+                on conflict (likeness) do update set jobs = known.jobs + 1,
+                    log_mean = known.log_mean + greatest(0.1, 1.0 / (known.jobs + 1)) * (excluded.log_mean - known.log_mean),
+                    log_variance = (1 - greatest(0.1, 1.0 / (known.jobs + 1))) * (known.log_variance
+                        + greatest(0.1, 1.0 / (known.jobs + 1)) * power(excluded.log_mean - known.log_mean, 2))
+                """, connection)
+            {
+                Parameters =
+                {
+                    new() { Value = Likeness(spec) }, new() { Value = Math.Log(Math.Max(1, runtime.TotalSeconds)) },
+                },
+            };
+            return await command.ExecuteNonQueryAsync(token);
+        }, cancellationToken);
+}

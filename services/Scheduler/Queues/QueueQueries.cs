@@ -1,0 +1,101 @@
+using Cluster.Contracts.V1;
+using Cluster.Scheduler.Persistence;
+using Microsoft.EntityFrameworkCore;
+using Npgsql;
+
+namespace Cluster.Scheduler.Queues;
+
+/// <summary>Queues as people see them.</summary>
+internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
+{
+    /// <summary>By name.</summary>
+    /// <exception cref="FormatException">The page token is not one that this made.</exception>
+    public Task<Page<QueueStatus>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
+            {
+                var last = after.Length > 0 ? PageToken.ReadName(after).Name : "";
+                return context.Queues.Where(q => string.Compare(q.Name, last) > 0).OrderBy(q => q.Name).Take(count).ToListAsync(token);
+            }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.Name, Guid.Empty)), cancellationToken);
+
+    /// <returns>Null when there is no such queue.</returns>
+    public Task<QueueStatus?> GetAsync(string name, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+            (await DescribeAsync(context, await context.Queues.Where(q => q.Name == name).ToListAsync(token), token)).SingleOrDefault(),
+            cancellationToken);
+
+    /// <param name="queue">Empty: of all.</param>
+    public Task<GetAccuracyResponse> AccuracyAsync(string queue, CancellationToken cancellationToken) =>
+        database.RunAsync(async (connection, token) =>
+        {
+            await using var command = new NpgsqlCommand(
+                """
+                with told as (
+                    select abs(extract(epoch from a.created_at - likely)) as error,
+                        extract(epoch from a.created_at - predicted_at) as waited,
+                        a.created_at <= likely as by_likely, a.created_at <= late as by_late
+                    from start_predictions join attempts a using (job_id)
+                    where a.number = 1 and ($1 = '' or queue = $1))
+                select count(*)::integer, coalesce(avg((error <= greatest(60, waited / 10))::integer), 0)::float8,
+                    coalesce(avg((error <= 600)::integer), 0)::float8, coalesce(avg(by_likely::integer), 0)::float8,
+                    coalesce(avg(by_late::integer), 0)::float8,
+                    coalesce(percentile_cont(0.5) within group (order by error), 0)::float8
+                from told
+                """, connection)
+            {
+                Parameters = { new() { Value = queue } },
+            };
+            await using var reader = await command.ExecuteReaderAsync(token);
+            await reader.ReadAsync(token);
+            return new GetAccuracyResponse
+            {
+                Jobs = reader.GetInt32(0),
+                Close = reader.GetDouble(1),
+                WithinTenMinutes = reader.GetDouble(2),
+                ByLikely = reader.GetDouble(3),
+                ByLate = reader.GetDouble(4),
+                MedianErrorSeconds = reader.GetDouble(5),
+            };
+        }, cancellationToken);
+
+    private static async Task<List<QueueStatus>> DescribeAsync(
+        ClusterDbContext context, List<QueueRow> rows, CancellationToken cancellationToken)
+    {
+        var queues = rows.ToDictionary(row => row.Name, row => new QueueStatus { Queue = row.ToQueue() });
+        await context.Database.OpenConnectionAsync(cancellationToken);
+        var names = queues.Keys.ToArray();
+        await using var batch = new NpgsqlBatch((NpgsqlConnection)context.Database.GetDbConnection())
+        {
+            BatchCommands =
+            {
+                new("""
+                    select queue, count(*) filter (where state = 'Queued')::integer,
+                        count(*) filter (where state in ('Starting', 'Running', 'Stopping'))::integer
+                    from job_queue where queue = any($1) group by queue
+                    """) { Parameters = { new() { Value = names } } },
+                new("""
+                    select queue, device like 'cuda:%', count(*)::integer from device_grants join job_queue using (job_id)
+                    where released_at is null and queue = any($1) group by 1, 2 order by 1, 2
+                    """) { Parameters = { new() { Value = names } } },
+            },
+        };
+        await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            var queue = queues[reader.GetString(0)];
+            (queue.WaitingJobs, queue.RunningJobs) = (reader.GetInt32(1), reader.GetInt32(2));
+        }
+
+        await reader.NextResultAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            queues[reader.GetString(0)].Used.Add(new UsedDevices
+            {
+                Kind = reader.GetBoolean(1) ? DeviceKind.Cuda : DeviceKind.Cpu,
+                Devices = reader.GetInt32(2),
+            });
+        }
+
+        return rows.ConvertAll(row => queues[row.Name]);
+    }
+}

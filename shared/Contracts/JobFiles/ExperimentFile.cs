@@ -4,7 +4,10 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Contracts.JobFiles;
 
-/// <summary>An experiment's file: a job file and, under <c>variants</c> or <c>matrix</c>, what its jobs differ in.</summary>
+/// <summary>
+/// An experiment's file: a job file and, under <c>variants</c> or <c>matrix</c>, what its jobs differ in; or, with a <c>searcher</c>, from
+/// what that chooses.
+/// </summary>
 /// <remarks>
 /// <code>
 /// variants:
@@ -15,6 +18,13 @@ namespace Cluster.Contracts.JobFiles;
 /// </code>
 /// Each variant is the rest of the file with its settings put in their places, dotted path by dotted path. A matrix stands for every
 /// combination of its values; with both, each variant is tried with each combination.
+/// <code>
+/// searcher: {name: asha, maxTrials: 16}
+/// hyperparameters:
+///   epochs: 9
+///   optimizer: {learningRate: {type: log, minval: -4, maxval: -1, base: 10}}
+/// </code>
+/// A searcher makes trials one after another, each the rest of the file with a value in place of each mapping with a <c>type</c>.
 /// </remarks>
 public static class ExperimentFile
 {
@@ -48,16 +58,53 @@ public static class ExperimentFile
     {
         JobFile.CheckSize(Encoding.UTF8.GetByteCount(yaml));
         var document = JobFile.Document(yaml);
+        if (document.Value(SearchReader.Key) is not null)
+            return ParseSearch(document);
         var shared = document with { Entries = [.. document.Entries.Where(entry => !IsOwnKey(entry.Key))] };
         var variants = VariantReader.Read(document);
         var specs = ReadJobs(shared, variants);
         RefuseEqualJobs(variants, specs);
 
-        var name = specs[0].Name;
-        return new ExperimentPlan(name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(name, variant, spec))]);
+        return new ExperimentPlan(
+            specs[0].Name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(variant.Name, spec))])
+        {
+            Searcher = document.Value(Variants) is null ? "grid" : "list",
+        };
     }
 
-    private static bool IsOwnKey(string key) => key is Variants or Matrix;
+    internal static bool IsOwnKey(string key) => key is Variants or Matrix or SearchReader.Key;
+
+    /// <summary>Some combinations may be no job, and are left out; but not all of the first.</summary>
+    private static ExperimentPlan ParseSearch(YamlMapping document)
+    {
+        var search = SearchReader.Read(document);
+        var (name, members) = ("", new List<ExperimentMember>());
+        JobFileException? wrong = null;
+        var trials = Math.Min(Math.Min(search.Limits.MaxTrials, search.Limits.MaxConcurrent), search.Policy.MostTrials);
+        for (var trial = 0; trial < trials; trial++)
+        {
+            try
+            {
+                var spec = search.Spec(trial);
+                name = spec.Name;
+                members.Add(Member(search.NameOf(trial), spec));
+            }
+            catch (JobFileException fault)
+            {
+                wrong ??= fault;
+            }
+        }
+
+        if (members.Count == 0)
+            throw wrong!;
+        if (search.Faults(members[0].Spec).ToList() is { Count: > 0 } faults)
+            throw new JobFileException(faults);
+        return new ExperimentPlan(name, members[0].Spec.Workspace, [.. members])
+        {
+            Searcher = search.Policy.Kind.ToString().ToLowerInvariant(),
+            Search = search,
+        };
+    }
 
     private static List<JobSpec> ReadJobs(YamlMapping shared, IReadOnlyList<VariantSettings> variants)
     {
@@ -104,19 +151,27 @@ public static class ExperimentFile
             throw new JobFileException(faults);
     }
 
-    private static ExperimentMember Member(string experiment, VariantSettings variant, JobSpec spec)
+    /// <param name="spec">Named as the experiment; gets the name of the job.</param>
+    internal static ExperimentMember Member(string variant, JobSpec spec)
     {
         // A job's name has fewer characters to choose from than a variant's.
         var name =
-            $"{experiment}-{string.Concat(variant.Name.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
+            $"{spec.Name}-{string.Concat(variant.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
         spec.Name = name[..Math.Min(name.Length, LongestJobName)];
-        return new ExperimentMember(variant.Name, spec);
+        return new ExperimentMember(variant, spec);
     }
 }
 
 /// <summary>What an experiment's file comes to.</summary>
-/// <param name="Members">In the file's order; at least one.</param>
-public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members);
+/// <param name="Members">In the file's order; of a search those that it may begin with. At least one.</param>
+public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members)
+{
+    /// <summary>How its jobs are chosen: list, grid, random or asha.</summary>
+    public required string Searcher { get; init; }
+
+    /// <summary>Null: the members are all there are.</summary>
+    public SearchPlan? Search { get; init; }
+}
 
 /// <param name="Variant">Unique in its experiment.</param>
 /// <param name="Spec">Complete; its name is made of the experiment's and the variant's.</param>

@@ -48,7 +48,8 @@ internal static class CommandLine
             new Command("job", "training jobs")
             {
                 SubmitVerb.Build(verbs), ListVerb.Build(verbs), DescribeVerb.Build(verbs),
-                WatchVerb.Build(verbs), LogsVerb.Build(verbs), CancelVerb.Build(verbs),
+                WatchVerb.Build(verbs), LogsVerb.Build(verbs), PauseVerb.BuildPause(verbs), PauseVerb.BuildResume(verbs),
+                CancelVerb.Build(verbs),
             },
             ExperimentVerbs.Build(verbs),
             new Command("node", "the machines")

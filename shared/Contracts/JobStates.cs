@@ -18,7 +18,7 @@ public static class JobStates
         (JobState.Paused, JobState.Queued or JobState.Cancelled) => true,
         (JobState.Starting, JobState.Running or JobState.Queued or JobState.Stopping or JobState.Failed or JobState.Cancelled) => true,
         (JobState.Running, JobState.Stopping or JobState.Queued or JobState.Succeeded or JobState.Failed or JobState.Cancelled) => true,
-        (JobState.Stopping, JobState.Queued or JobState.Succeeded or JobState.Failed or JobState.Cancelled) => true,
+        (JobState.Stopping, JobState.Queued or JobState.Paused or JobState.Succeeded or JobState.Failed or JobState.Cancelled) => true,
         _ => false,
     };
 

@@ -31,6 +31,10 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<CancelJobRequest> Cancelled { get; } = [];
 
+    public List<PauseJobRequest> Paused { get; } = [];
+
+    public List<ResumeJobRequest> Resumed { get; } = [];
+
     public List<SubmitExperimentRequest> SubmittedExperiments { get; } = [];
 
     public List<CancelExperimentRequest> CancelledExperiments { get; } = [];
@@ -147,6 +151,24 @@ internal sealed class FakeCluster : IAsyncDisposable
             CheckToken(context);
             cluster.Cancelled.Add(request);
             return Task.FromResult(new CancelJobResponse { Job = Builders.AJob(job => job.State = JobState.Cancelled) });
+        }
+
+        public override Task<PauseJobResponse> PauseJob(PauseJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Paused.Add(request);
+            var reason = $"paused by ada: {request.Reason}";
+            return Task.FromResult(new PauseJobResponse
+            {
+                Job = Builders.AJob(job => (job.State, job.Reason) = (JobState.Paused, reason)),
+            });
+        }
+
+        public override Task<ResumeJobResponse> ResumeJob(ResumeJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Resumed.Add(request);
+            return Task.FromResult(new ResumeJobResponse { Job = Builders.AJob() });
         }
 
         public override Task WatchJob(

@@ -27,6 +27,10 @@ public sealed class JobStatesTests
     }
 
     [Fact]
+    public void CanBecome_Paused_AtOnceWhereItOnlyWaits_AndElseOnceItHasStopped() =>
+        All.Where(from => from.CanBecome(JobState.Paused)).ShouldBe([JobState.Queued, JobState.Stopping]);
+
+    [Fact]
     public void HoldsDevices_InNoStateThatIsFinalOrWaits()
     {
         All.Where(state => state.HoldsDevices()).ShouldBe([JobState.Starting, JobState.Running, JobState.Stopping]);

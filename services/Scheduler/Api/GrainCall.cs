@@ -8,14 +8,19 @@ internal static class GrainCall
     // The grain reads its state again before the next call, so one repetition suffices unless activations keep moving.
     private const int Tries = 3;
 
-    public static async Task RetryAsync(Func<Task> call)
+    public static Task RetryAsync(Func<Task> call) => RetryAsync(async () =>
+    {
+        await call();
+        return true;
+    });
+
+    public static async Task<T> RetryAsync<T>(Func<Task<T>> call)
     {
         for (var tried = 1; ; tried++)
         {
             try
             {
-                await call();
-                return;
+                return await call();
             }
             catch (StaleStateException) when (tried < Tries)
             {

@@ -74,15 +74,27 @@ internal sealed class JobsEndpoint(
 
     public override async Task<CancelJobResponse> CancelJob(CancelJobRequest request, ServerCallContext context)
     {
-        var caller = Caller.Of(context);
         RequestText.Check("reason", request.Reason, longest: 1000);
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
-        var job = await GetAsync(id, context.CancellationToken);
-        if (!caller.MayChangeWhatIsOwnedBy(job.Owner))
-            throw new RpcException(
-                new Status(StatusCode.PermissionDenied, $"job {id} belongs to {job.Owner}; cancelling it needs the scope operator"));
-        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(id.Value).CancelAsync(new CancelJob(caller.Owner, request.Reason)));
+        var (id, grain, by) = await FindOwnAsync(request.JobId, "cancelling", context);
+        await GrainCall.RetryAsync(() => grain.CancelAsync(new CancelJob(by, request.Reason)));
         return new CancelJobResponse { Job = await GetAsync(id, context.CancellationToken) };
+    }
+
+    public override async Task<PauseJobResponse> PauseJob(PauseJobRequest request, ServerCallContext context)
+    {
+        RequestText.Check("reason", request.Reason, longest: 1000);
+        var (id, grain, by) = await FindOwnAsync(request.JobId, "pausing", context);
+        var isPaused = await GrainCall.RetryAsync(() => grain.PauseAsync(new PauseJob(by, request.Reason)));
+        var job = await GetAsync(id, context.CancellationToken);
+        return isPaused ? new PauseJobResponse { Job = job } : throw IsOver(job, "paused");
+    }
+
+    public override async Task<ResumeJobResponse> ResumeJob(ResumeJobRequest request, ServerCallContext context)
+    {
+        var (id, grain, by) = await FindOwnAsync(request.JobId, "resuming", context);
+        var isResumed = await GrainCall.RetryAsync(() => grain.ResumeAsync(by));
+        var job = await GetAsync(id, context.CancellationToken);
+        return isResumed ? new ResumeJobResponse { Job = job } : throw IsOver(job, "resumed");
     }
 
     public override async Task WatchJob(
@@ -131,6 +143,22 @@ internal sealed class JobsEndpoint(
             throw new InvalidRequestException(fault.Message);
         }
     }
+
+    /// <summary>A job that the caller may do this to, and who the caller is.</summary>
+    private async Task<(JobId Id, IJobGrain Grain, string By)> FindOwnAsync(string text, string doing, ServerCallContext context)
+    {
+        var caller = Caller.Of(context);
+        var id = await lookup.FindAsync(text, context.CancellationToken);
+        var owner = (await GetAsync(id, context.CancellationToken)).Owner;
+        return caller.MayChangeWhatIsOwnedBy(owner)
+            ? (id, grains.GetGrain<IJobGrain>(id.Value), caller.Owner)
+            : throw new RpcException(
+                new Status(StatusCode.PermissionDenied, $"job {id} belongs to {owner}; {doing} it needs the scope operator"));
+    }
+
+    private static RpcException IsOver(Job job, string what) => new(new Status(
+        StatusCode.FailedPrecondition,
+        $"job {job.Id} is {job.State.Word()} ({job.Reason}); only a job that is not over or being cancelled can be {what}"));
 
     private static InvalidRequestException NoJob() => new("the request describes no job; set yaml or spec");
 

@@ -12,17 +12,19 @@ internal static class AttemptConclusion
         var (job, attempt) = (record.Job, record.Attempt!);
         attempt.State = AttemptState.Ended;
         attempt.EndedAt = now;
+        if (attempt.StartedAt is { } started)
+            job.Ran += now - started;
         foreach (var grant in record.Grants)
             grant.ReleasedAt = now;
 
         var asked = job.StoppingTo;
         job.StoppingTo = null;
-        if (asked is { } final && final.IsFinal())
-            record.Become(final, job.Reason, now);
+        if (asked == JobState.Cancelled)
+            record.Become(JobState.Cancelled, job.Reason, now);
         else if (AttemptVerdict.AllDone(record))
             Succeed(record, now);
-        else if (asked is { } evicted)
-            Release(record, evicted, options, now);
+        else if (asked is { } other)
+            Release(record, other, options, now);
         else
             Recover(record, options, now);
     }
@@ -35,13 +37,13 @@ internal static class AttemptConclusion
         record.Become(JobState.Succeeded, record.Grants.Count == 1 ? "done" : $"all {record.Grants.Count} ranks are done", now);
     }
 
-    /// <summary>After an eviction: no restart is counted, no node avoided, and the job need not wait out a backoff.</summary>
+    /// <summary>After a stop that is nobody's failure: no restart is counted, no node avoided, and no backoff to be waited out.</summary>
     private static void Release(JobRecord record, JobState to, JobOptions options, DateTimeOffset now)
     {
         if (AttemptVerdict.Culprit(record, options) is { } culprit && AttemptVerdict.EndsTheJob(culprit))
             End(record, culprit, now);
         else
-            record.Become(to, record.Job.Reason, now);
+            record.Become(to, record.Job.Reason, now, record.Job.ReasonCode);
     }
 
     private static void End(JobRecord record, DeviceGrantRow culprit, DateTimeOffset now)

@@ -17,6 +17,22 @@ public interface IJobGrain : IGrainWithGuidKey
     Task CancelAsync(CancelJob command);
 
     /// <summary>
+    /// Puts the job aside: it writes a checkpoint, releases all that it holds and waits for <see cref="ResumeAsync"/>. Costs no restart; a
+    /// paused job stays as it is.
+    /// </summary>
+    /// <returns>False: it is over, or about to be.</returns>
+    /// <exception cref="JobNotFoundException">No such job.</exception>
+    [Alias("Pause")]
+    Task<bool> PauseAsync(PauseJob command);
+
+    /// <summary>Queues a paused job again, with its age. One that is not paused stays as it is.</summary>
+    /// <param name="by">Whose token asked for it.</param>
+    /// <returns>False: it is over, or about to be.</returns>
+    /// <exception cref="JobNotFoundException">No such job.</exception>
+    [Alias("Resume")]
+    Task<bool> ResumeAsync(string by);
+
+    /// <summary>
     /// An attempt is stored for the job, which its next touch launches. The secret is nowhere else: without this the launch fails.
     /// </summary>
     [Alias("Started")]
@@ -58,6 +74,11 @@ public sealed record StartedAttempt([property: Id(0)] int Number, [property: Id(
 /// <param name="Reason">In the caller's words; may be empty.</param>
 [GenerateSerializer, Immutable, Alias("cluster.CancelJob")]
 public sealed record CancelJob([property: Id(0)] string By, [property: Id(1)] string Reason);
+
+/// <param name="By">Whose token asked for it.</param>
+/// <param name="Reason">In the caller's words; may be empty.</param>
+[GenerateSerializer, Immutable, Alias("cluster.PauseJob")]
+public sealed record PauseJob([property: Id(0)] string By, [property: Id(1)] string Reason);
 
 /// <summary>What the agent learned when it reaped a trainer.</summary>
 /// <param name="Signal">The signal that ended it, or 0.</param>

@@ -41,6 +41,18 @@ internal sealed partial class JobGrain
         return true;
     }
 
+    /// <summary>Stops a job that has trained for as long as it may.</summary>
+    private bool EndIfTimeIsOver(JobRecord record)
+    {
+        if (RunLimit.EndOf(record) is not { } end || time.GetUtcNow() < end)
+            return false;
+        var reason = $"timed out: it has trained for {record.Job.Spec.MaxRuntime.ToTimeSpan():c}, its maxRuntime";
+        record.Job.StoppingTo = JobState.Failed;
+        Become(record, JobState.Stopping, reason, ReasonCodes.TimedOut);
+        BeginEnding(record, reason);
+        return true;
+    }
+
     /// <summary>Time for a last checkpoint; where several nodes are drained, the longest that was given.</summary>
     private TimeSpan StopGrace(JobRecord record, Dictionary<Guid, NodeStanding> standings)
     {

@@ -10,8 +10,8 @@ namespace Cluster.Scheduler.Jobs;
 
 /// <inheritdoc cref="IJobGrain"/>
 /// <remarks>
-/// This part takes commands; <c>JobGrain.Attempts.cs</c> drives the attempt. The record is read when first needed and written through
-/// before any answer; whatever fails on the way, it is dropped and read again.
+/// This part takes commands and reports, <c>JobGrain.Pause.cs</c> two commands more; <c>JobGrain.Attempts.cs</c> drives the attempt. The
+/// record is read when first needed and written through before any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
     JobStore store, NodeStore nodes, CheckpointRetention retention, JobTransitions transitions, ReconcileSignal signal,
@@ -35,23 +35,7 @@ internal sealed partial class JobGrain(
             throw JobNotFoundException.For(Id);
         if (record.Job.State.IsFinal() || record.Job is { State: JobState.Stopping, StoppingTo: JobState.Cancelled })
             return;
-        var reason = command.Reason.Length > 0 ? $"cancelled by {command.By}: {command.Reason}" : $"cancelled by {command.By}";
-        if (!record.Job.State.HoldsDevices())
-        {
-            Become(record, JobState.Cancelled, reason);
-            await SaveAsync(record);
-            return;
-        }
-
-        record.Job.StoppingTo = JobState.Cancelled;
-        if (record.Job.State == JobState.Stopping)
-            record.Job.Reason = reason;
-        else
-            Become(record, JobState.Stopping, reason);
-        BeginEnding(record, reason);
-        await SaveAsync(record);
-        await ConcludeIfOverAsync(record);
-        signal.Touch(Id);
+        await EndAsync(record, JobState.Cancelled, Reason("cancelled", command.By, command.Reason));
     });
 
     /// <inheritdoc/>
@@ -156,6 +140,7 @@ internal sealed partial class JobGrain(
         var standings = await StandingsAsync(record);
         var changed = NoteLostRanks(record, standings);
         changed |= EvictIfDrained(record, standings);
+        changed |= EndIfTimeIsOver(record);
         changed |= await LaunchIfDueAsync(record);
         changed |= JudgeAttempt(record);
         if (changed)
@@ -173,15 +158,21 @@ internal sealed partial class JobGrain(
 
     private async Task<JobRecord?> RecordAsync() => _record ??= await store.LoadAsync(Id, CancellationToken.None);
 
+    private Task ChangeAsync(Func<JobRecord?, Task> change, int attempt = 0) => ChangeAsync(async record =>
+    {
+        await change(record);
+        return true;
+    }, attempt);
+
     /// <summary>Runs a change on the record; if it fails in any way, what is in memory may differ from the row, and goes.</summary>
     /// <param name="attempt">Known at least; placement stores attempts without asking the grain.</param>
-    private async Task ChangeAsync(Func<JobRecord?, Task> change, int attempt = 0)
+    private async Task<T> ChangeAsync<T>(Func<JobRecord?, Task<T>> change, int attempt = 0)
     {
         try
         {
             if (_record?.Job.Attempt < attempt)
                 _record = null;
-            await change(await RecordAsync());
+            return await change(await RecordAsync());
         }
         catch
         {
@@ -190,10 +181,36 @@ internal sealed partial class JobGrain(
         }
     }
 
-    private async Task SaveAsync(JobRecord record)
+    /// <summary>Makes an end of what goes on, or of the wait: the job becomes this as soon as it holds nothing.</summary>
+    private async Task EndAsync(JobRecord record, JobState to, string reason)
+    {
+        if (!record.Job.State.HoldsDevices())
+        {
+            Become(record, to, reason);
+            await SaveAsync(record);
+            return;
+        }
+
+        record.Job.StoppingTo = to;
+        if (record.Job.State == JobState.Stopping)
+            (record.Job.Reason, record.Job.ReasonCode) = (reason, "");
+        else
+            Become(record, JobState.Stopping, reason);
+        BeginEnding(record, reason);
+        await SaveAsync(record);
+        await ConcludeIfOverAsync(record);
+        signal.Touch(Id);
+    }
+
+    /// <summary>"cancelled by olga: wrong data".</summary>
+    private static string Reason(string what, string by, string why) => why.Length > 0 ? $"{what} by {by}: {why}" : $"{what} by {by}";
+
+    private Task SaveAsync(JobRecord record) => SaveAsync(record, NextDueOf(record));
+
+    private async Task SaveAsync(JobRecord record, DateTimeOffset? nextDue)
     {
         var events = record.NewEvents.ToList();
-        await store.SaveAsync(record, NextDueOf(record), CancellationToken.None);
+        await store.SaveAsync(record, nextDue, CancellationToken.None);
         transitions.Tell(Id, events);
         if (record.Job.State.IsFinal() && Guid.TryParse(record.Job.Spec.InitFrom?.Checkpoint, out var initialCheckpoint))
             await retention.ReleaseAsync(initialCheckpoint, CancellationToken.None);
@@ -204,7 +221,8 @@ internal sealed partial class JobGrain(
     private Func<int, DateTimeOffset> LastSignOf(JobRecord record) => rank =>
         _lastSigns.GetValueOrDefault((record.Attempt!.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));
 
-    private void Become(JobRecord record, JobState state, string reason) => record.Become(state, reason, time.GetUtcNow());
+    private void Become(JobRecord record, JobState state, string reason, string code = "") =>
+        record.Become(state, reason, time.GetUtcNow(), code);
 
     /// <param name="Exit">Null: its training loop has begun.</param>
     private sealed record RankReport(int Attempt, int Rank, RankExit? Exit);

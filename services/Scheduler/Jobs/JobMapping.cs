@@ -16,6 +16,7 @@ internal static class JobMapping
             Owner = row.Owner,
             State = row.State,
             Reason = row.Reason,
+            ReasonCode = row.ReasonCode,
             CreatedAt = row.CreatedAt.ToTimestamp(),
             StartedAt = row.StartedAt?.ToTimestamp(),
             FinishedAt = row.FinishedAt?.ToTimestamp(),

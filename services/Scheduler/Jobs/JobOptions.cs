@@ -7,7 +7,7 @@ public sealed class JobOptions
 {
     public const string SectionName = "Jobs";
 
-    /// <summary>On cancellation, and on eviction for the ranks on other nodes: time for a last checkpoint.</summary>
+    /// <summary>On cancellation and pause, and on eviction for the ranks on other nodes: time for a last checkpoint.</summary>
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan CancelGrace { get; set; } = TimeSpan.FromSeconds(30);
 

@@ -40,8 +40,9 @@ internal sealed class JobRecord
     ];
 
     /// <summary>Moves the job, with its one event.</summary>
+    /// <param name="code">One of <see cref="ReasonCodes"/>, or empty.</param>
     /// <exception cref="InvalidOperationException">There is no such transition: a bug.</exception>
-    public void Become(JobState state, string reason, DateTimeOffset now)
+    public void Become(JobState state, string reason, DateTimeOffset now, string code = "")
     {
         if (!Job.State.CanBecome(state))
             throw new InvalidOperationException($"job {Id} cannot become {state} from {Job.State}");
@@ -56,7 +57,7 @@ internal sealed class JobRecord
             Attempt = Job.Attempt,
         });
         Job.State = state;
-        Job.Reason = reason;
+        (Job.Reason, Job.ReasonCode) = (reason, code);
         if (state == JobState.Running)
             Job.StartedAt ??= now;
         if (state.IsFinal())

@@ -24,12 +24,14 @@ internal sealed class JobRow
     public MemoryEstimate? Memory { get; init; }
     public required JobState State { get; set; }
     public required string Reason { get; set; }
+    public string ReasonCode { get; set; } = "";
     public JobState? StoppingTo { get; set; }
     public required long Version { get; set; }
     public required long LastEvent { get; set; }
     public int Attempt { get; set; }
     public int Restarts { get; set; }
     public int LaunchFailures { get; set; }
+    public TimeSpan Ran { get; set; }
     public DateTimeOffset? NotBefore { get; set; }
     public Guid[] AvoidNodes { get; set; } = [];
     public required DateTimeOffset CreatedAt { get; init; }

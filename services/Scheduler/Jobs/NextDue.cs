@@ -22,6 +22,8 @@ internal static class NextDue
             patience.AddRange(record.Grants.Where(g => g.StartedAt is null).Select(g => lastSign(g.Rank) + options.StartDeadline));
         if (record.Grants.Min(g => g.GoneAt) is { } firstDone)
             patience.Add(firstDone + options.FinishGrace);
+        if (RunLimit.EndOf(record) is { } end)
+            patience.Add(end);
         return patience.Count == 0 ? null : patience.Min();
     }
 }

@@ -57,10 +57,10 @@ internal sealed partial class PlanCommit(
                 select * from unnest($1::uuid[], $2::bytea[], $3::integer[], $4::text[]) s (job_id, secret_hash, world_size, places)),
             opened as (
                 select s.*, j.attempt + 1 as number, j.version + 1 as version, j.last_event + 1 as event, q.cpu_bytes, q.gpu_bytes,
-                    coalesce(j.not_before, last.ended_at, j.created_at) as since, c.id as checkpoint, coalesce(c.step, 0) as step,
+                    coalesce(j.not_before, queued.time, j.created_at) as since, c.id as checkpoint, coalesce(c.step, 0) as step,
                     'attempt ' || j.attempt + 1 || ' on ' || s.places || coalesce(', from the checkpoint at step ' || c.step, '') as reason
                 from start s join job_queue q using (job_id) join jobs j on j.id = q.job_id
-                left join attempts last on last.job_id = j.id and last.number = j.attempt
+                left join job_events queued on queued.job_id = j.id and queued.sequence = j.last_event
                 left join lateral (
                     select id, step from checkpoints where job_id = s.job_id and kind = 'Weights'
                     order by step desc, created_at desc limit 1) c on true
@@ -83,7 +83,7 @@ internal sealed partial class PlanCommit(
                 update job_queue q set state = 'Starting', version = o.version, not_before = null, next_due_at = $12
                 from opened o where q.job_id = o.job_id)
             update jobs j set state = 'Starting', version = o.version, last_event = o.event, attempt = o.number, reason = o.reason,
-                not_before = null
+                reason_code = '', not_before = null
             from opened o where j.id = o.job_id
             returning j.id, o.number, o.reason, o.since
             """, connection);

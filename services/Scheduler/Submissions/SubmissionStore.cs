@@ -27,10 +27,10 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             select * from unnest($8::uuid[], $9::text[], $10::text[], $11::text[], $12::text[], $13::integer[], $14::bytea[],
                 $15::boolean[], $16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::text[],
                 $23::uuid[], $24::integer[], $25::boolean[], $26::integer[], $27::text[], $28::integer[], $29::text[], $30::text[],
-                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[])
+                $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::interval[])
             g (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, experiment_id, variant,
                 memory, created_at, reason, initial_checkpoint, keep_latest, keep_best, devices, device_class, max_devices_per_node,
-                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at)),
+                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime)),
         new_jobs as (
             insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
                 experiment_id, variant, memory, created_at, reason, initial_checkpoint, keep_latest, keep_best,
@@ -46,9 +46,9 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
             select id, 1, created_at, 'Unspecified', 'Queued', reason, 0 from given join new_jobs using (id)),
         queued as (
             insert into job_queue (job_id, state, version, queue, priority, age, avoid_nodes, devices, device_class,
-                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at)
-            select id, 'Queued', 1, $35, priority, created_at, '{}', devices, device_class,
-                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at
+                max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime)
+            select id, 'Queued', 1, $36, priority, created_at, '{}', devices, device_class,
+                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, min_runtime
             from given join new_jobs using (id))
         select id from new_jobs
         """;
@@ -143,6 +143,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         Add(parameters, jobs, j => j.ForecastUntil);
         // Who stores it asks for its forecast, and has the first claim on that.
         Add(parameters, jobs, j => j.ForecastUntil is null ? null : (DateTimeOffset?)(j.CreatedAt + options.Value.ClaimTerm));
+        Add(parameters, jobs, j => j.Spec.MinRuntime?.ToTimeSpan() ?? TimeSpan.Zero);
     }
 
     private static void Add<TRow, T>(NpgsqlParameterCollection parameters, IEnumerable<TRow> rows, Func<TRow, T> column) =>

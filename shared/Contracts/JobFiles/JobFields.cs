@@ -12,6 +12,9 @@ internal static partial class JobFields
 {
     private const long MaxWhole = 1_000_000_000;
 
+    /// <summary>Hours of a year.</summary>
+    private const int LongestRun = 8760;
+
     /// <summary>
     /// Micro-batches for each stage of a pipeline, by default: of S stages' time a share of (S − 1)/(4S + S − 1), at most a fifth, is then
     /// idle.
@@ -220,6 +223,9 @@ internal static partial class JobFields
         Whole("restarts.maxRestarts", 3, 0, 1000, "restarts after failures; 0 fails at the first"),
         Time("restarts.initialBackoff", TimeSpan.FromSeconds(1), "wait before the first restart; doubles with each"),
         Time("restarts.maxBackoff", TimeSpan.FromMinutes(1), "longest wait before a restart"),
+        Time("maxRuntime", TimeSpan.Zero,
+            "trains so long at most, all attempts together, then writes a checkpoint and ends as timed out; 0s means no limit", LongestRun),
+        Time("minRuntime", TimeSpan.Zero, "is not preempted before it has run so long; 0s means at any time", LongestRun),
         Whole("seed", 1, 0, 0, "all randomness of the run follows from it") with
         {
             Range = "a whole number of at most 64 bits and not negative",
@@ -403,16 +409,17 @@ internal static partial class JobFields
             Remedy = _ => $"use {words}",
         };
 
-    private static JobField Time(string path, TimeSpan byDefault, string meaning) => new()
+    private static JobField Time(string path, TimeSpan byDefault, string meaning, int hours = 24) => new()
     {
         Path = path,
         Meaning = meaning,
         Default = _ => Duration.FromTimeSpan(byDefault),
         DefaultText = DurationText.Write(Duration.FromTimeSpan(byDefault)),
-        Range = "a duration from 0s to 24h",
+        Range = $"a duration from 0s to {hours}h",
         // Whole milliseconds, since that is what a job file can say.
         Accepts = value =>
-            (Duration)value is var time && time.Nanos % 1_000_000 == 0 && time.Nanos >= 0 && time.Seconds is >= 0 and <= 86_400,
+            (Duration)value is var time && time.Nanos % 1_000_000 == 0 && time.Nanos >= 0 && time.Seconds >= 0
+            && time.Seconds <= hours * 3600L,
         Remedy = _ => "write it as 2s, 500ms or 1m30s",
     };
 

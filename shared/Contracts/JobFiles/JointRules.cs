@@ -1,5 +1,6 @@
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
+using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Contracts.JobFiles;
 
@@ -14,6 +15,7 @@ internal static class JointRules
             .Concat(data.IsFolder ? CropsFit(spec, data) : SamplesSuffice(spec, data))
             .Concat(ChannelsFit(spec, data))
             .Concat(DevicesFit(spec, model))
+            .Concat(TimesFit(spec))
             .Concat(TrainingIsMeant(spec))
             .Concat(WeightsAreGiven(spec));
     }
@@ -276,6 +278,16 @@ internal static class JointRules
         {
             yield return new("restarts.maxBackoff", DurationText.Write(longest), $"restarts.initialBackoff is {DurationText.Write(first)}",
                 $"use {DurationText.Write(first)} or more");
+        }
+    }
+
+    private static IEnumerable<JobFileViolation> TimesFit(JobSpec spec)
+    {
+        var (least, most) = (spec.MinRuntime, spec.MaxRuntime);
+        if (most.CompareTo(new Duration()) > 0 && least.CompareTo(most) > 0)
+        {
+            yield return new("minRuntime", DurationText.Write(least), $"maxRuntime is {DurationText.Write(most)}",
+                $"use {DurationText.Write(most)} or less");
         }
     }
 

@@ -156,6 +156,21 @@ public sealed class JobVerbsTests
     }
 
     [Fact]
+    public async Task PauseAndResume_SayWhatTheJobIsNow()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (pause, resume) = (new CliRun(cluster), new CliRun(cluster));
+
+        (await pause.RunAsync(Cancellation, "job", "pause", "0f3c", "--reason", "the demo is first")).ShouldBe(ExitCode.Done);
+        (await resume.RunAsync(Cancellation, "job", "resume", "0f3c")).ShouldBe(ExitCode.Done);
+
+        cluster.Paused.ShouldHaveSingleItem().ShouldBe(new PauseJobRequest { JobId = "0f3c", Reason = "the demo is first" });
+        cluster.Resumed.ShouldHaveSingleItem().JobId.ShouldBe("0f3c");
+        pause.Out.ShouldBe($"job {Builders.JobId} lenet5: paused (paused by ada: the demo is first)\n");
+        resume.Out.ShouldBe($"job {Builders.JobId} lenet5: queued (waits for 2 devices)\n");
+    }
+
+    [Fact]
     public async Task Validate_PrintsTheFileWithEveryDefault()
     {
         await using var cluster = await FakeCluster.StartAsync();

@@ -88,6 +88,7 @@ public sealed class JobFileFaultTests
     [InlineData("hyperparameters: { optimizer: { weightDecay: -1 } }",
         "hyperparameters.optimizer.weightDecay is -1 but must be at least 0 and at most 1; "
             + "use a small number such as 0.0005, or 0 for none")]
+    [InlineData("maxRuntime: 9000h", "maxRuntime is 9000h but must be a duration from 0s to 8760h; write it as 2s, 500ms or 1m30s")]
     [InlineData("restarts: { maxBackoff: 25h }",
         "restarts.maxBackoff is 25h but must be a duration from 0s to 24h; write it as 2s, 500ms or 1m30s")]
     [InlineData(
@@ -256,6 +257,7 @@ public sealed class JobFileFaultTests
         "line 4: hyperparameters.accumulationSteps is 8 but a device has 7 samples of a global batch; use 7 or less")]
     [InlineData(
         Sound + "restarts: { initialBackoff: 2m }", "line 3: restarts.maxBackoff is 1m but restarts.initialBackoff is 2m; use 2m or more")]
+    [InlineData(Sound + "maxRuntime: 1h\nminRuntime: 2h", "line 4: minRuntime is 2h but maxRuntime is 1h; use 1h or less")]
     public void Parse_OfFieldsThatDoNotGoTogether_NamesBoth(string yaml, string message) => Refused(yaml, message);
 
     private static void Refused(string yaml, string message) =>

@@ -40,6 +40,8 @@ public sealed class JobFileTests
         seed: 18446744073709551615
         task: train
         initFrom: { job: 0f3c9a1b, which: best, newHead: true }
+        maxRuntime: 8h
+        minRuntime: 20m
         """;
 
     [Fact]
@@ -106,6 +108,8 @@ public sealed class JobFileTests
             Task = new TaskSpec { Name = "train" },
             InitFrom = new InitFrom { Job = "0f3c9a1b", Which = CheckpointChoice.Best, NewHead = true },
             Evaluation = new EvaluationSpec { Crops = "one" },
+            MaxRuntime = Duration.FromTimeSpan(TimeSpan.FromHours(8)),
+            MinRuntime = Duration.FromTimeSpan(TimeSpan.FromMinutes(20)),
         };
 
         JobFile.Parse(Full).ShouldBe(expected);
@@ -181,6 +185,8 @@ public sealed class JobFileTests
               pipeline: 1
             evaluation:
               crops: one
+            maxRuntime: 0s
+            minRuntime: 0s
 
             """);
     }

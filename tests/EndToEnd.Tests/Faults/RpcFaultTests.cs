@@ -115,7 +115,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         return lines;
     }, Cancelled);
 
-    /// <summary>The life of two jobs, in which every method is called: one whose trainer is killed, and one that is cancelled.</summary>
+    /// <summary>The life of two jobs, in which every method is called: one whose trainer is killed, and one paused and cancelled.</summary>
     private async Task SufferAsync(string name, RpcFault fault, IReadOnlySet<string> methods)
     {
         var client = network.Client;
@@ -136,6 +136,11 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
             async options => await client.Jobs.ValidateJobAsync(new ValidateJobRequest { Yaml = other }, options), Cancelled);
         var cancelled = await client.SubmitAsync(other, Cancelled);
         await client.UntilAsync(cancelled, job => job.State == JobState.Running, Cancelled);
+        await PatientClient.AskAsync(
+            async options => await client.Jobs.PauseJobAsync(new PauseJobRequest { JobId = cancelled }, options), Cancelled);
+        await client.UntilAsync(cancelled, job => job.State == JobState.Paused, Cancelled);
+        await PatientClient.AskAsync(
+            async options => await client.Jobs.ResumeJobAsync(new ResumeJobRequest { JobId = cancelled }, options), Cancelled);
         await PatientClient.AskAsync(
             async options => await client.Jobs.CancelJobAsync(new CancelJobRequest { JobId = cancelled }, options), Cancelled);
         await client.UntilAsync(cancelled, job => job.State == JobState.Cancelled, Cancelled);

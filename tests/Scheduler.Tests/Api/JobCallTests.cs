@@ -110,6 +110,52 @@ public sealed class JobCallTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task PauseAndResume_OfAnothersJob_NeedAnOperator_AndAreIdempotent()
+    {
+        var job = await Scheduler.SubmitWaitingAsync();
+        var (pause, resume) = (new PauseJobRequest { JobId = job.Id, Reason = "not now" }, new ResumeJobRequest { JobId = job.Id });
+        var stranger = Scheduler.Jobs(TestScheduler.OtherSubmitterToken);
+
+        foreach (var refusal in new[]
+        {
+            await Should.ThrowAsync<RpcException>(async () => await stranger.PauseJobAsync(pause)),
+            await Should.ThrowAsync<RpcException>(async () => await stranger.ResumeJobAsync(resume)),
+        })
+        {
+            refusal.StatusCode.ShouldBe(StatusCode.PermissionDenied);
+            refusal.Status.Detail.ShouldContain("belongs to alice");
+        }
+
+        var paused = (await Scheduler.Jobs(TestScheduler.OperatorToken).PauseJobAsync(pause)).Job;
+        (paused.State, paused.Reason).ShouldBe((JobState.Paused, "paused by olga: not now"));
+        (await Scheduler.Jobs().PauseJobAsync(pause)).Job.Reason.ShouldBe("paused by olga: not now");
+        (await Scheduler.Jobs().ResumeJobAsync(resume)).Job.State.ShouldBe(JobState.Queued);
+        (await Scheduler.Jobs().ResumeJobAsync(resume)).Job.State.ShouldBe(JobState.Queued);
+    }
+
+    [Fact]
+    public async Task PauseAndResume_OfAJobThatIsOver_AreToldSo_AndAReasonIsOnOneLine()
+    {
+        var job = await Scheduler.SubmitWaitingAsync();
+        (await Should.ThrowAsync<RpcException>(
+            async () => await Scheduler.Jobs().PauseJobAsync(new PauseJobRequest { JobId = job.Id, Reason = "a\nb" })))
+            .StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id });
+
+        foreach (var refusal in new[]
+        {
+            await Should.ThrowAsync<RpcException>(
+                async () => await Scheduler.Jobs().PauseJobAsync(new PauseJobRequest { JobId = job.Id })),
+            await Should.ThrowAsync<RpcException>(
+                async () => await Scheduler.Jobs().ResumeJobAsync(new ResumeJobRequest { JobId = job.Id })),
+        })
+        {
+            refusal.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
+            refusal.Status.Detail.ShouldStartWith($"job {job.Id} is cancelled (cancelled by alice); only a job that is not over");
+        }
+    }
+
+    [Fact]
     public async Task Node_IsFoundByNameAndByPrefixOfItsId_UnlessSeveralAreMeant()
     {
         var first = await Scheduler.AddNodeAsync("twin-node", devices: 2);

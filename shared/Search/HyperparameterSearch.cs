@@ -7,13 +7,13 @@ namespace Cluster.Search;
 /// </summary>
 /// <remarks>
 /// Decisions depend on the reports and their order only, so that a search that was written down and read again goes on as it would have.
-/// A report that was heard before changes nothing. The rules are those of Determined's searchers; their one departure is that a paused trial
-/// stays promotable until the search closes, since limits may be raised.
+/// A report that was heard before changes nothing. The rules are those of Determined's searchers, but for one: a paused trial stays
+/// promotable until the search closes, since limits may be raised.
 /// </remarks>
 public sealed class HyperparameterSearch
 {
     // Worse than whatever can be measured; finite, so that it can be written down.
-    private const double Worst = double.MaxValue;
+    internal const double Worst = double.MaxValue;
 
     private readonly SearchPolicy _policy;
     private readonly List<TrialStanding> _trials;
@@ -32,7 +32,7 @@ public sealed class HyperparameterSearch
     }
 
     public SearchState State =>
-        new(_limits, [.. _trials], [.. _rungs.Select(rung => rung.Entries.ToImmutableArray())], [.. _promoted], _isClosed);
+        new(_limits, _policy.Rungs, [.. _trials], [.. _rungs.Select(rung => rung.Entries.ToImmutableArray())], [.. _promoted], _isClosed);
 
     private int Training => _trials.Count(trial => trial.Phase == TrialPhase.Training);
 
@@ -40,7 +40,8 @@ public sealed class HyperparameterSearch
 
     /// <summary>A search without a trial yet: <see cref="Begin"/> makes the first.</summary>
     public static HyperparameterSearch New(SearchPolicy policy, SearchLimits limits) =>
-        new(policy, new SearchState(limits, [], [.. policy.Rungs.Select(_ => ImmutableArray<RungEntry>.Empty)], [], IsClosed: false));
+        new(policy, new SearchState(
+            limits, policy.Rungs, [], [.. policy.Rungs.Select(_ => ImmutableArray<RungEntry>.Empty)], [], IsClosed: false));
 
     /// <summary>Goes on where <see cref="State"/> was written down.</summary>
     public static HyperparameterSearch Restore(SearchPolicy policy, SearchState state) => new(policy, state);

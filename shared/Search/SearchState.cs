@@ -36,17 +36,28 @@ public sealed record TrialStanding(int Rung, TrialPhase Phase);
 public sealed record RungEntry(int Trial, double Score, bool IsPromoted);
 
 /// <summary>All that a search has to know to go on.</summary>
+/// <param name="Lengths">Of each rung.</param>
 /// <param name="Trials">By their numbers.</param>
 /// <param name="Rungs">Of each rung the trials that have come to it, the best first.</param>
 /// <param name="Promoted">Trials that are to train on, in the order in which they were promoted.</param>
 public sealed record SearchState(
-    SearchLimits Limits, ImmutableArray<TrialStanding> Trials, ImmutableArray<ImmutableArray<RungEntry>> Rungs,
-    ImmutableArray<int> Promoted, bool IsClosed)
+    SearchLimits Limits, ImmutableArray<int> Lengths, ImmutableArray<TrialStanding> Trials,
+    ImmutableArray<ImmutableArray<RungEntry>> Rungs, ImmutableArray<int> Promoted, bool IsClosed)
 {
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { Converters = { new JsonStringEnumConverter() } };
+
+    /// <summary>The best at the longest length that any has come to; null before the first.</summary>
+    [JsonIgnore]
+    public BestEntry? Best => Lengths.Zip(Rungs).Reverse()
+        .SelectMany(rung => rung.Second.Take(1).Select(first => new BestEntry(first.Trial, first.Score, rung.First)))
+        .FirstOrDefault(first => first.Score < HyperparameterSearch.Worst);
 
     public string Write() => JsonSerializer.Serialize(this, Json);
 
     public static SearchState Read(string text) =>
         JsonSerializer.Deserialize<SearchState>(text, Json) ?? throw new FormatException("the state of a search is null");
 }
+
+/// <param name="Score">Its metric there, turned so that less is better.</param>
+/// <param name="Length">That it had trained, in epochs.</param>
+public sealed record BestEntry(int Trial, double Score, int Length);

@@ -39,6 +39,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
                 experiment_id, variant, memory::jsonb, created_at, reason, initial_checkpoint, keep_latest, keep_best,
                 'Queued', 1, 1, 0, 0, 0, '{}'
             from given where experiment_id is null or experiment_id in (select id from new_experiments)
+                or experiment_id in (select experiment_id from searches)
             on conflict do nothing
             returning id),
         first_events as (
@@ -56,20 +57,20 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
     /// <summary>Stores all submissions in one transaction, each of them unless it is there already.</summary>
     /// <returns>The jobs that are new.</returns>
     /// <exception cref="InitialCheckpointException">A checkpoint that one of them begins with is gone.</exception>
-    public Task<HashSet<Guid>> StoreAsync(IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken)
-    {
-        var checkpoints = submissions.SelectMany(submission => submission.Jobs).Select(InitialCheckpointOf).OfType<Guid>().Distinct()
-            // In one order, so that two who hold the same cannot wait for each other.
-            .Order().ToList();
+    public Task<HashSet<Guid>> StoreAsync(IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken) =>
         // A statement is a transaction by itself, and one round trip.
-        return checkpoints.Count == 0
+        InitialCheckpointsOf(submissions).Count == 0
             ? database.RunAsync((connection, token) => InsertAsync(connection, submissions, token), cancellationToken)
-            : database.TransactAsync(async (connection, token) =>
-            {
-                foreach (var checkpoint in checkpoints)
-                    await CheckpointSql.HoldAsync(connection, checkpoint, token);
-                return await InsertAsync(connection, submissions, token);
-            }, cancellationToken);
+            : database.TransactAsync((connection, token) => StoreAsync(connection, submissions, token), cancellationToken);
+
+    /// <inheritdoc cref="StoreAsync(IReadOnlyCollection{Submission}, CancellationToken)"/>
+    /// <param name="connection">With the transaction in which they are stored.</param>
+    public async Task<HashSet<Guid>> StoreAsync(
+        NpgsqlConnection connection, IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken)
+    {
+        foreach (var checkpoint in InitialCheckpointsOf(submissions))
+            await CheckpointSql.HoldAsync(connection, checkpoint, cancellationToken);
+        return await InsertAsync(connection, submissions, cancellationToken);
     }
 
     /// <summary>Whether the job was submitted before.</summary>
@@ -148,6 +149,12 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
 
     private static void Add<TRow, T>(NpgsqlParameterCollection parameters, IEnumerable<TRow> rows, Func<TRow, T> column) =>
         parameters.Add(new NpgsqlParameter<T[]> { TypedValue = [.. rows.Select(column)] });
+
+    /// <summary>In one order, so that two who hold the same cannot wait for each other.</summary>
+    private static List<Guid> InitialCheckpointsOf(IReadOnlyCollection<Submission> submissions) =>
+    [
+        .. submissions.SelectMany(submission => submission.Jobs).Select(InitialCheckpointOf).OfType<Guid>().Distinct().Order(),
+    ];
 
     private static Guid? InitialCheckpointOf(JobSubmission job) =>
         Guid.TryParse(job.Spec.InitFrom?.Checkpoint, out var checkpoint) ? checkpoint : null;

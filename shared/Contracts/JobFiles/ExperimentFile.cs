@@ -35,6 +35,9 @@ public static class ExperimentFile
 
     private const int LongestJobName = 63;
 
+    // Of a search's trials, before it is submitted.
+    private const int MostShown = 16;
+
     /// <summary>
     /// Whether a file is an experiment's, rather than one job's. What is no YAML at all is not: <see cref="JobFile"/> says why.
     /// </summary>
@@ -66,13 +69,14 @@ public static class ExperimentFile
         RefuseEqualJobs(variants, specs);
 
         return new ExperimentPlan(
-            specs[0].Name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(variant.Name, spec))])
-        {
-            Searcher = document.Value(Variants) is null ? "grid" : "list",
-        };
+            specs[0].Name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(variant.Name, spec))]);
     }
 
     internal static bool IsOwnKey(string key) => key is Variants or Matrix or SearchReader.Key;
+
+    /// <summary>What decides over a search's trials, of a file that was found right before.</summary>
+    /// <exception cref="JobFileException">It describes no search.</exception>
+    public static SearchPlan ParseSearch(string yaml) => SearchReader.Read(JobFile.Document(yaml));
 
     /// <summary>Some combinations may be no job, and are left out; but not all of the first.</summary>
     private static ExperimentPlan ParseSearch(YamlMapping document)
@@ -80,7 +84,7 @@ public static class ExperimentFile
         var search = SearchReader.Read(document);
         var (name, members) = ("", new List<ExperimentMember>());
         JobFileException? wrong = null;
-        var trials = Math.Min(Math.Min(search.Limits.MaxTrials, search.Limits.MaxConcurrent), search.Policy.MostTrials);
+        var trials = new[] { search.Limits.MaxTrials, search.Limits.MaxConcurrent, search.Policy.MostTrials, MostShown }.Min();
         for (var trial = 0; trial < trials; trial++)
         {
             try
@@ -101,7 +105,6 @@ public static class ExperimentFile
             throw new JobFileException(faults);
         return new ExperimentPlan(name, members[0].Spec.Workspace, [.. members])
         {
-            Searcher = search.Policy.Kind.ToString().ToLowerInvariant(),
             Search = search,
         };
     }
@@ -166,9 +169,6 @@ public static class ExperimentFile
 /// <param name="Members">In the file's order; of a search those that it may begin with. At least one.</param>
 public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members)
 {
-    /// <summary>How its jobs are chosen: list, grid, random or asha.</summary>
-    public required string Searcher { get; init; }
-
     /// <summary>Null: the members are all there are.</summary>
     public SearchPlan? Search { get; init; }
 }

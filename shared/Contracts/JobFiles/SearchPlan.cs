@@ -10,11 +10,14 @@ namespace Cluster.Contracts.JobFiles;
 /// <param name="Seed">All that is drawn follows from it.</param>
 public sealed record SearchPlan(SearchPolicy Policy, SearchLimits Limits, SearchSpace Space, string Metric, ulong Seed)
 {
+    /// <summary>No page can show more of them, and a search's state goes to the store with each decision.</summary>
+    public const int MostTrials = 1000;
+
     // A trial's name shows so much of its settings; the job's description has all of them.
     private const int LongestName = 100;
 
     /// <summary>The file without what makes it a search.</summary>
-    internal required YamlMapping Shared { get; init; }
+    internal YamlMapping Shared { get; init; } = new([], Line: 0);
 
     /// <summary>A trial's name and job, whichever trials there are beside it.</summary>
     /// <param name="trial">From 0.</param>

@@ -9,8 +9,8 @@ internal sealed class SearchReader
 {
     public const string Key = "searcher";
 
-    /// <summary>No page can show more of them, and a search's state goes to the store with each decision.</summary>
-    public const int MaxTrials = 1000;
+    /// <summary>How long a trial may train, which no search can choose since its rungs follow from it.</summary>
+    public const string Length = "hyperparameters.epochs";
 
     private const int DefaultConcurrent = 16, DefaultRungs = 5, DefaultDivisor = 4;
 
@@ -57,8 +57,9 @@ internal sealed class SearchReader
         var metric = Word("metric", Metrics, MetricNames.ValidationAccuracy);
         var smallerIsBetter = Flag("smallerIsBetter", metric == MetricNames.ValidationLoss);
         var gridSize = kind == SearcherKind.Grid ? space.GridSize : int.MaxValue;
-        var maxTrials = (int)Whole("maxTrials", 1, MaxTrials, kind == SearcherKind.Grid ? Math.Min(gridSize, MaxTrials) : null);
-        var maxConcurrent = (int)Whole("maxConcurrent", 1, MaxTrials, DefaultConcurrent);
+        var wholeGrid = kind == SearcherKind.Grid ? Math.Min(gridSize, SearchPlan.MostTrials) : (int?)null;
+        var maxTrials = (int)Whole("maxTrials", 1, SearchPlan.MostTrials, wholeGrid);
+        var maxConcurrent = (int)Whole("maxConcurrent", 1, SearchPlan.MostTrials, DefaultConcurrent);
         var seed = (ulong)Whole("seed", 0, long.MaxValue, 1);
         var maxRungs = (int)Whole("maxRungs", 1, 20, DefaultRungs);
         var divisor = Whole("divisor", 2, 100, DefaultDivisor);
@@ -66,13 +67,17 @@ internal sealed class SearchReader
         if (_faults.Count > 0)
             return null;
 
-        if (kind == SearcherKind.Grid && Given("maxTrials") is null && gridSize > MaxTrials)
-            Add("maxTrials", null, $"is missing and the grid has {gridSize} combinations", $"use {MaxTrials} or less, or fewer values");
+        if (kind == SearcherKind.Grid && Given("maxTrials") is null && gridSize > SearchPlan.MostTrials)
+        {
+            AddGiven("maxTrials", null, $"is missing and the grid has {gridSize} combinations",
+                $"use {SearchPlan.MostTrials} or less, or fewer values");
+        }
+
         var shared = document with { Entries = [.. document.Entries.Where(entry => !ExperimentFile.IsOwnKey(entry.Key))] };
         if (Epochs(shared) is not { } epochs)
             return null;
-        var policy = new SearchPolicy(
-            kind, smallerIsBetter, SearchPolicy.RungsFor(epochs, kind == SearcherKind.Asha ? maxRungs : 1, divisor), divisor, stopOnce, gridSize);
+        var rungs = SearchPolicy.RungsFor(epochs, kind == SearcherKind.Asha ? maxRungs : 1, divisor);
+        var policy = new SearchPolicy(kind, smallerIsBetter, rungs, divisor, stopOnce, gridSize);
         return new SearchPlan(policy, new SearchLimits(maxTrials, maxConcurrent), space, metric, seed) { Shared = shared };
     }
 
@@ -87,17 +92,16 @@ internal sealed class SearchReader
 
         if (space.Dimensions.IsEmpty && _faults.Count == 0)
         {
-            Add("name", _name, "nothing in the file is left to choose",
+            AddGiven("name", _name, "nothing in the file is left to choose",
                 "give a hyperparameter as {type: log, minval: -4, maxval: -1, base: 10} or {type: categorical, vals: [32, 64]}");
         }
 
         return space;
     }
 
-    /// <summary>How long a trial may train, which no search can choose since its rungs follow from it.</summary>
     private int? Epochs(YamlMapping shared)
     {
-        var field = JobFields.All.Single(candidate => candidate.Path == "hyperparameters.epochs");
+        var field = JobFields.All.Single(candidate => candidate.Path == Length);
         if ((shared.Value("hyperparameters") as YamlMapping)?.Value("epochs") is not { } given)
             return (int)(long)field.Default(new V1.JobSpec())!;
         if (given is YamlScalar scalar && YamlValue.As(field, scalar) is { } epochs && field.Accepts(epochs))
@@ -165,6 +169,6 @@ internal sealed class SearchReader
     private void Add(string key, YamlTree? given, string problem, string remedy) =>
         _faults.Add(new($"{Key}.{key}", given is null ? null : YamlTree.Describe(given), problem, remedy, given?.Line ?? _searcher.Line));
 
-    private void Add(string key, string? value, string problem, string remedy) =>
+    private void AddGiven(string key, string? value, string problem, string remedy) =>
         _faults.Add(new($"{Key}.{key}", value, problem, remedy, Given(key)?.Line ?? _searcher.Line));
 }

@@ -22,11 +22,11 @@ internal sealed class SpaceReader(List<JobFileViolation> faults, bool needsCount
             Find(entry, entry.Key, found);
         foreach (var axis in document.Value(ExperimentFile.Matrix) is { } matrix ? VariantReader.ReadMatrix(matrix, faults) : [])
         {
+            var field = $"{ExperimentFile.Matrix}: {axis.Path}";
             if (found.Any(each => each.Key == axis.Path))
-            {
-                faults.Add(new($"{ExperimentFile.Matrix}: {axis.Path}", null, "is to be chosen in its own place too", "keep one of the two",
-                    axis.Line));
-            }
+                faults.Add(new(field, null, "is to be chosen in its own place too", "keep one of the two", axis.Line));
+            if (axis.Path == SearchReader.Length)
+                faults.Add(new(field, null, "must be the same for all trials of a search", "give one number in its own place", axis.Line));
 
             found.Add(KeyValuePair.Create<string, Dimension>(axis.Path, new CategoricalDimension([.. axis.Values.Select(Value)])));
         }

@@ -6,6 +6,7 @@ using Cluster.Bench.Overlap;
 using Cluster.Bench.Placement;
 using Cluster.Bench.Scaling;
 using Cluster.Bench.Scheduling;
+using Cluster.Bench.Search;
 using Cluster.Bench.Training;
 using Cluster.Bench.Training.Plain;
 using Cluster.Bench.Zoo;
@@ -21,6 +22,8 @@ var root = new RootCommand("Measures this system beside what its users would run
     MemoryTrainer.Build(),
     PlacementVerb.Build(),
     SchedulerVerb.Build(),
+    SearchVerb.Build(),
+    SearchRecordVerb.Build(),
     TrainVerb.Build(),
     TrainRank.Build(),
     PlainRank.Build(),

@@ -22,6 +22,9 @@ internal sealed class BenchTrainerLink(int rank = 0, int worldSize = 1, string f
     /// <summary>Called after each report with the steps done by then.</summary>
     public Action<long> Progressed { get; init; } = _ => { };
 
+    /// <summary>Called with each point.</summary>
+    public Action<MetricPoint> Measured { get; init; } = _ => { };
+
     /// <summary>What a checkpoint's bytes wait for, as they would for a slow store.</summary>
     public Task StoreTakes { get; init; } = Task.CompletedTask;
 
@@ -45,7 +48,11 @@ internal sealed class BenchTrainerLink(int rank = 0, int worldSize = 1, string f
     public Task ReportAsync(ReportRequest report, CancellationToken cancellationToken)
     {
         foreach (var point in report.Points)
+        {
             _last[point.Name] = point.Value;
+            Measured(point);
+        }
+
         Parameters = report.Environment?.ParameterCount ?? Parameters;
         if (report.Progress is { } progress)
             Progressed(progress.Step);

@@ -14,6 +14,7 @@ using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
+using Cluster.Scheduler.Searches;
 using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Telemetry;
 using Orleans.Runtime;
@@ -65,6 +66,7 @@ internal static class Program
         builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddSearches();
         builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddDashboard();

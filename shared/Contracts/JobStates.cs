@@ -15,9 +15,11 @@ public static class JobStates
     public static bool CanBecome(this JobState from, JobState to) => (from, to) switch
     {
         (JobState.Queued, JobState.Starting or JobState.Paused or JobState.Cancelled or JobState.Failed) => true,
-        (JobState.Paused, JobState.Queued or JobState.Cancelled) => true,
+        (JobState.Paused, JobState.Queued or JobState.Succeeded or JobState.Cancelled) => true,
         (JobState.Starting, JobState.Running or JobState.Queued or JobState.Stopping or JobState.Failed or JobState.Cancelled) => true,
         (JobState.Running, JobState.Stopping or JobState.Queued or JobState.Succeeded or JobState.Failed or JobState.Cancelled) => true,
+        // A trial that has trained as far as it was to for now.
+        (JobState.Running, JobState.Paused) => true,
         (JobState.Stopping, JobState.Queued or JobState.Paused or JobState.Succeeded or JobState.Failed or JobState.Cancelled) => true,
         _ => false,
     };

@@ -5,7 +5,8 @@ using System.Xml.Linq;
 namespace Cluster.Architecture.Tests;
 
 /// <summary>
-/// Dependencies point one way: Scheduler → Contracts, Placement; Placement → nothing; Worker → Contracts, Models;
+/// Dependencies point one way: Scheduler → Contracts, Placement, Search; Contracts → Search; Placement and Search → nothing;
+/// Worker → Contracts, Models;
 /// Cli → Contracts; Models → TorchSharp.
 /// The Scheduler never sees a tensor; Contracts knows neither Orleans nor TorchSharp.
 /// </summary>
@@ -15,13 +16,14 @@ public sealed partial class DependencyRuleTests
 
     public static TheoryData<string, string[], string[]> Projects => new()
     {
-        { "shared/Contracts/Contracts.csproj", [], ["Grpc."] },
+        { "shared/Contracts/Contracts.csproj", ["Search"], ["Grpc."] },
         { "shared/Models/Models.csproj", [], ["TorchSharp"] },
         { "shared/Placement/Placement.csproj", [], [] },
-        { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement"], ["Grpc.", "Microsoft.Orleans."] },
+        { "shared/Search/Search.csproj", [], [] },
+        { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement", "Search"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
-        { "bench/Bench.csproj", ["Worker", "Placement"], [] },
+        { "bench/Bench.csproj", ["Worker", "Placement", "Search"], [] },
     };
 
     [Theory]
@@ -43,6 +45,7 @@ public sealed partial class DependencyRuleTests
     [InlineData("Cluster.Cli", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Contracts", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Placement", "Orleans", "Grpc", "Google", "Microsoft.EntityFrameworkCore", "Npgsql", "Cluster.Contracts")]
+    [InlineData("Cluster.Search", "Orleans", "Grpc", "Google", "Microsoft.EntityFrameworkCore", "Npgsql", "Cluster.Contracts")]
     [InlineData("Cluster.Models", "Orleans", "Grpc", "Cluster.Contracts", "Cluster.Scheduler", "Cluster.Worker")]
     public void Assembly_NeverReaches(string assembly, params string[] forbidden)
     {
@@ -54,11 +57,13 @@ public sealed partial class DependencyRuleTests
         }
     }
 
-    /// <summary>What placement decides depends on what it is told, time included.</summary>
-    [Fact]
-    public void Placement_HasNoClock()
+    /// <summary>What placement and searches decide depends on what they are told, time included.</summary>
+    [Theory]
+    [InlineData("shared/Placement")]
+    [InlineData("shared/Search")]
+    public void Decisions_HaveNoClock(string project)
     {
-        var sources = Directory.GetFiles(Repository.PathOf("shared/Placement"), "*.cs").Select(File.ReadAllText).ToList();
+        var sources = Directory.GetFiles(Repository.PathOf(project), "*.cs").Select(File.ReadAllText).ToList();
 
         sources.ShouldNotBeEmpty();
         sources.ShouldAllBe(source => !Clock().IsMatch(source));

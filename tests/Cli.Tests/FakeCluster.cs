@@ -39,6 +39,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<CancelExperimentRequest> CancelledExperiments { get; } = [];
 
+    public List<Google.Protobuf.IMessage> SearchRequests { get; } = [];
+
     public List<DescribeModelRequest> Described { get; } = [];
 
     /// <summary>The experiment that every call is about.</summary>
@@ -264,6 +266,27 @@ internal sealed class FakeCluster : IAsyncDisposable
             var (jobs, next) = cluster.Page(cluster.Experiment.Jobs, "");
             return Task.FromResult(
                 new CancelExperimentResponse { Experiment = cluster.Experiment.Experiment, Jobs = { jobs }, NextPageToken = next });
+        }
+
+        public override Task<PauseExperimentResponse> PauseExperiment(PauseExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.SearchRequests.Add(request);
+            return Task.FromResult(new PauseExperimentResponse { Experiment = cluster.Experiment.Experiment });
+        }
+
+        public override Task<ResumeExperimentResponse> ResumeExperiment(ResumeExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.SearchRequests.Add(request);
+            return Task.FromResult(new ResumeExperimentResponse { Experiment = cluster.Experiment.Experiment });
+        }
+
+        public override Task<LimitExperimentResponse> LimitExperiment(LimitExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.SearchRequests.Add(request);
+            return Task.FromResult(new LimitExperimentResponse { Experiment = cluster.Experiment.Experiment });
         }
 
         public override Task WatchExperiment(

@@ -27,8 +27,8 @@ public sealed class JobStatesTests
     }
 
     [Fact]
-    public void CanBecome_Paused_AtOnceWhereItOnlyWaits_AndElseOnceItHasStopped() =>
-        All.Where(from => from.CanBecome(JobState.Paused)).ShouldBe([JobState.Queued, JobState.Stopping]);
+    public void CanBecome_Paused_AtOnceWhereItOnlyWaits_AndElseOnceItsTrainersHaveEnded() =>
+        All.Where(from => from.CanBecome(JobState.Paused)).ShouldBe([JobState.Queued, JobState.Running, JobState.Stopping]);
 
     [Fact]
     public void HoldsDevices_InNoStateThatIsFinalOrWaits()

@@ -32,7 +32,7 @@ internal static class DownloadVerb
         return command;
     }
 
-    private static async Task<int> RunAsync(
+    public static async Task<int> RunAsync(
         VerbContext context, string id, string? output, bool everything, CancellationToken cancellationToken)
     {
         if (everything && output?.EndsWith(Extension, StringComparison.Ordinal) == true)

@@ -78,7 +78,8 @@ internal sealed class ExperimentFollower(VerbContext context)
 
     /// <summary>Whether each job's end has been told: they may come in several messages, each of which says that all are over.</summary>
     private bool HasAll(WatchExperimentResponse message) =>
-        message.Experiment.States.Sum(count => count.Jobs) == _jobs.Count && _jobs.Values.All(job => job.State.IsFinal());
+        message.Experiment.IsOver() && message.Experiment.States.Sum(count => count.Jobs) == _jobs.Count
+            && _jobs.Values.All(job => job.State.IsFinal());
 
     /// <summary>A new state, or a new epoch; steps within one are not told line by line.</summary>
     private bool IsNews(Job job) =>

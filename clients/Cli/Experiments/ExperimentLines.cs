@@ -11,6 +11,22 @@ internal static class ExperimentLines
     public static string Standing(Experiment experiment) =>
         $"experiment {experiment.Id} {experiment.Name}: {Jobs(experiment)}, {States(experiment)}";
 
+    /// <summary>"asha, running: 9 trials came to epoch 1, 3 to 3; at most 16 trials, 4 at once; 1 failed; by validation/loss".</summary>
+    public static string Search(SearchStanding search)
+    {
+        var reached = search.Rungs.Where(rung => rung.Trials > 0)
+            .Select((rung, index) => index == 0
+                ? $"{Trials(rung.Trials)} came to epoch {rung.Epochs}"
+                : $"{rung.Trials} to {rung.Epochs}");
+        var others = new[] { (search.Stopped, "stopped"), (search.Failed, "failed"), (search.Invalid, "invalid") }
+            .Where(other => other.Item1 > 0).Select(other => $"; {other.Item1} {other.Item2}");
+        var phase = search.Phase.ToString().ToLowerInvariant();
+        return $"{search.Searcher}, {phase}: {string.Join(", ", reached.DefaultIfEmpty("none has validated"))}"
+            + $"; at most {Trials(search.MaxTrials)}, {search.MaxConcurrent} at once{string.Concat(others)}; by {search.Metric}";
+
+        static string Trials(int trials) => trials == 1 ? "1 trial" : $"{trials} trials";
+    }
+
     /// <summary>"1 running, 2 queued".</summary>
     public static string States(Experiment experiment) =>
         string.Join(", ", experiment.States.Select(count => $"{count.Jobs} {count.State.Word()}"));

@@ -6,7 +6,9 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Cli.Experiments;
 
-/// <summary>experiment list|describe|watch|cancel. An experiment is submitted as any job file is: job submit FILE.</summary>
+/// <summary>
+/// experiment list|describe|watch|cancel|pause|resume|limit|best. An experiment is submitted as any job file is: job submit FILE.
+/// </summary>
 internal static class ExperimentVerbs
 {
     private const int LargestPage = 1000;
@@ -14,7 +16,8 @@ internal static class ExperimentVerbs
     public static Command Build(VerbFactory verbs) =>
         new("experiment", "groups of jobs that differ in what is compared; submit one with job submit")
         {
-            BuildList(verbs), BuildDescribe(verbs), BuildWatch(verbs), BuildCancel(verbs),
+            BuildList(verbs), BuildDescribe(verbs), BuildWatch(verbs), BuildCancel(verbs), SearchVerbs.BuildPause(verbs, Argument()),
+            SearchVerbs.BuildResume(verbs, Argument()), SearchVerbs.BuildLimit(verbs, Argument()), BestVerb.Build(verbs, Argument()),
         };
 
     private static Argument<string> Argument() => PrefixArgument.Make("EXPERIMENT", "an experiment", "./cluster experiment list");
@@ -100,7 +103,8 @@ internal static class ExperimentVerbs
     {
         var id = Argument();
         var reason = new Option<string?>("--reason") { Description = "kept with the jobs", HelpName = "TEXT" };
-        var command = verbs.Verb("cancel", "Cancel all jobs of an experiment that have not ended.", async (context, cancellationToken) =>
+        const string about = "Cancel all jobs of an experiment that have not ended; a search makes no more.";
+        var command = verbs.Verb("cancel", about, async (context, cancellationToken) =>
         {
             var request = new CancelExperimentRequest
             {
@@ -149,6 +153,8 @@ internal static class ExperimentVerbs
         text.Append("owner       ").Append(Printable.OneLine(experiment.Owner)).Append('\n');
         text.Append("jobs        ").Append(ExperimentLines.Jobs(experiment)).Append(", ").Append(ExperimentLines.States(experiment))
             .Append('\n');
+        if (experiment.Search is { } search)
+            text.Append("search      ").Append(ExperimentLines.Search(search)).Append('\n');
         text.Append("created     ").Append(Words.Clock(experiment.CreatedAt)).Append("\n\n");
         text.Append(table.Text(context.Host.Time, context.Output.IsTerminal ? context.Output.Width : null));
         text.Append("\nfile\n");

@@ -27,7 +27,7 @@ public sealed class ExperimentWatch(ExperimentStore store, JobFeed feed, TimePro
             var shown = brief ? changed.Select(job => BriefJob.Of(job, sent.GetValueOrDefault(job.Id))) : changed;
             foreach (var batch in shown.InMessages())
                 yield return new WatchExperimentResponse { Experiment = experiment, Jobs = { batch } };
-            if (jobs.All(job => job.State.IsFinal()))
+            if (experiment.IsOver())
                 yield break;
             foreach (var job in changed)
                 sent[job.Id] = job;

@@ -41,7 +41,7 @@ public sealed class ExperimentStreams(ExperimentWatch watch, MetricStore metrics
             };
             yield return new SseItem<string>(JsonFormatter.Default.Format(shown), "experiment");
             var maxPoints = Math.Clamp(
-                MostPoints / update.Message.Experiment.States.Sum(count => count.Jobs), Curve.FewestPoints, MostPointsOfAJob);
+                MostPoints / Math.Max(1, update.Message.Experiment.States.Sum(count => count.Jobs)), Curve.FewestPoints, MostPointsOfAJob);
             // A job's progress changes with every report of its trainers, so a job that has not changed has no new points.
             foreach (var job in update.Message.Jobs)
             {

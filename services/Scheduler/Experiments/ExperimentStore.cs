@@ -7,7 +7,7 @@ using Microsoft.EntityFrameworkCore;
 
 namespace Cluster.Scheduler.Experiments;
 
-/// <summary>Experiments: stored once, whole, and never changed; what becomes of them is what becomes of their jobs.</summary>
+/// <summary>Experiments: stored once and never changed; what becomes of them is what becomes of their jobs, and of their search.</summary>
 public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
 {
     /// <param name="known">Its jobs as the caller read them before, by their ids.</param>
@@ -23,7 +23,8 @@ public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
                 context, members, row => JobQueries.KnownPlacement(row, known.GetValueOrDefault(row.Id.ToString("D"))), time.GetUtcNow(),
                 token);
             var states = jobs.GroupBy(j => j.State).Select(same => new JobStateCount { State = same.Key, Jobs = same.Count() });
-            return new StoredExperiment(ToExperiment(row, states), jobs, row.Yaml);
+            var search = await context.Searches.SingleOrDefaultAsync(s => s.ExperimentId == id.Value, token);
+            return new StoredExperiment(ToExperiment(row, states, search), jobs, row.Yaml);
         }, cancellationToken);
 
     /// <summary>The experiments that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
@@ -62,11 +63,14 @@ public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
             .Select(same => new { same.Key.ExperimentId, same.Key.State, Jobs = same.Count() })
             .ToListAsync(cancellationToken);
         var states = counts.ToLookup(count => count.ExperimentId, count => new JobStateCount { State = count.State, Jobs = count.Jobs });
-        return experiments.ConvertAll(row => ToExperiment(row, states[row.Id]));
+        var searches = await context.Searches.Where(s => ids.Contains(s.ExperimentId))
+            .ToDictionaryAsync(s => s.ExperimentId, cancellationToken);
+        return experiments.ConvertAll(row => ToExperiment(row, states[row.Id], searches.GetValueOrDefault(row.Id)));
     }
 
     /// <param name="states">How many of its jobs are in each state.</param>
-    private static Experiment ToExperiment(ExperimentRow row, IEnumerable<JobStateCount> states) => new()
+    /// <param name="search">Null: its jobs are all there are.</param>
+    private static Experiment ToExperiment(ExperimentRow row, IEnumerable<JobStateCount> states, SearchRow? search) => new()
     {
         Id = row.Id.ToString("D"),
         Name = row.Name,
@@ -74,9 +78,10 @@ public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
         Workspace = row.Workspace,
         CreatedAt = row.CreatedAt.ToTimestamp(),
         States = { states.OrderBy(count => count.State) },
+        Search = search is null ? null : SearchSummary.Of(row, search),
     };
 }
 
-/// <param name="Jobs">In the file's order.</param>
+/// <param name="Jobs">In the file's order, or that of their making.</param>
 /// <param name="Yaml">The file as it was submitted.</param>
 public sealed record StoredExperiment(Experiment Experiment, IReadOnlyList<Job> Jobs, string Yaml);

@@ -38,6 +38,14 @@ internal static class AttemptConclusion
         // Trainers may be done before their first report arrives; they ran all the same.
         if (record.Job.State == JobState.Starting)
             record.Become(JobState.Running, $"attempt {record.Attempt!.Number} trained", now);
+        if (record.Job.TrainUntil is { } until && until < record.Job.Spec.Hyperparameters.Epochs)
+        {
+            record.Job.TrainedTo = until;
+            record.Become(JobState.Paused,
+                $"after epoch {until} of {record.Job.Spec.Hyperparameters.Epochs}: goes on if others turn out worse", now);
+            return;
+        }
+
         record.Become(JobState.Succeeded, record.Grants.Count == 1 ? "done" : $"all {record.Grants.Count} ranks are done", now);
     }
 

@@ -139,6 +139,7 @@ internal sealed partial class JobGrain
         ResumeCheckpointId = record.Attempt.ResumeCheckpointId?.ToString("D") ?? "",
         Traceparent = activity?.Id ?? record.Job.TraceParent,
         Tracestate = activity?.TraceStateString ?? record.Job.TraceState,
+        TrainUntil = record.Job.TrainUntil ?? 0,
     };
 
     private bool FailLaunch(JobRecord record, Guid[] failing, string reason)

@@ -28,6 +28,9 @@ internal sealed partial class JobGrain
         if (IsEnding(record))
             return false;
         var reason = Reason("resumed", by, "");
+        // Whether a trial goes on from where it was to come is its search's to say.
+        if (record.Job.State == JobState.Paused && record.Job.TrainedTo == record.Job.TrainUntil)
+            return true;
         if (record.Job.State == JobState.Paused)
         {
             Become(record, JobState.Queued, reason);

@@ -23,6 +23,8 @@ internal sealed class JobRow
     public required string TraceState { get; init; }
     public Guid? ExperimentId { get; init; }
     public string Variant { get; init; } = "";
+    public int? TrainUntil { get; init; }
+    public int TrainedTo { get; set; }
     public MemoryEstimate? Memory { get; init; }
     public required JobState State { get; set; }
     public required string Reason { get; set; }

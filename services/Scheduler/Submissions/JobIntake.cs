@@ -44,15 +44,21 @@ internal sealed class JobIntake(
     {
         if (!await groups.StoreAsync(submission))
             return false;
-        foreach (var job in submission.Jobs)
+        Tell(submission.Jobs);
+        return true;
+    }
+
+    /// <summary>Tells who is to act of jobs that have been stored.</summary>
+    public void Tell(IReadOnlyCollection<JobSubmission> jobs)
+    {
+        foreach (var job in jobs)
         {
             transitions.Tell(job.Id, JobState.Unspecified, JobState.Queued, job.Reason);
             if (job.ForecastUntil is { } until)
                 forecasts.Begin(job.Id, job.Spec, until);
         }
 
-        if (submission.Jobs.Any(job => job.ForecastUntil is null))
+        if (jobs.Any(job => job.ForecastUntil is null))
             signal.Place();
-        return true;
     }
 }

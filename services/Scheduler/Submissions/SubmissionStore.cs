@@ -41,6 +41,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
                 experiment_id, variant, memory::jsonb, created_at, reason, initial_checkpoint, keep_latest, keep_best,
                 queue, 'Queued', 1, 1, 0, 0, 0, '{}'
             from given where experiment_id is null or experiment_id in (select id from new_experiments)
+                or experiment_id in (select experiment_id from searches)
             on conflict do nothing
             returning id),
         first_events as (
@@ -63,29 +64,32 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
     /// <exception cref="UnknownQueueException">There is no such queue.</exception>
     public Task<HashSet<Guid>> StoreAsync(IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken)
     {
-        var checkpoints = submissions.SelectMany(submission => submission.Jobs).Select(InitialCheckpointOf).OfType<Guid>().Distinct()
-            // In one order, so that two who hold the same cannot wait for each other.
-            .Order().ToList();
-        var dependencies = submissions.SelectMany(submission => submission.Jobs)
-            .SelectMany(job => job.Spec.After.Select(dependency => (Job: job.Id.Value, On: dependency))).ToList();
-        var members = submissions.SelectMany(submission => submission.Jobs).Where(job => job.Turn is not null)
-            .Select(job => (Job: job.Id.Value, Array: job.Experiment!.Value.Value, job.Turn!.Place, job.Turn.AtOnce)).ToList();
+        var more = Beside.Of(submissions);
         // A statement is a transaction by itself, and one round trip.
-        return checkpoints.Count == 0 && dependencies.Count == 0 && members.Count == 0
+        return more.IsEmpty
             ? database.RunAsync((connection, token) => InsertAsync(connection, submissions, token), cancellationToken)
-            : database.TransactAsync(async (connection, token) =>
-            {
-                foreach (var checkpoint in checkpoints)
-                    await CheckpointSql.HoldAsync(connection, checkpoint, token);
-                if (dependencies.Count > 0)
-                    await DependencyStore.HoldAsync(connection, dependencies.Select(each => Guid.Parse(each.On.Job)), token);
-                var stored = await InsertAsync(connection, submissions, token);
-                if (dependencies.Count > 0)
-                    await DependencyStore.AddAsync(connection, [.. dependencies.Where(each => stored.Contains(each.Job))], token);
-                if (members.Count > 0)
-                    await DependencyStore.AddTurnsAsync(connection, [.. members.Where(each => stored.Contains(each.Job))], token);
-                return stored;
-            }, cancellationToken);
+            : database.TransactAsync((connection, token) => StoreAsync(connection, submissions, more, token), cancellationToken);
+    }
+
+    /// <inheritdoc cref="StoreAsync(IReadOnlyCollection{Submission}, CancellationToken)"/>
+    /// <param name="connection">With the transaction in which they are stored.</param>
+    public Task<HashSet<Guid>> StoreAsync(
+        NpgsqlConnection connection, IReadOnlyCollection<Submission> submissions, CancellationToken cancellationToken) =>
+        StoreAsync(connection, submissions, Beside.Of(submissions), cancellationToken);
+
+    private async Task<HashSet<Guid>> StoreAsync(
+        NpgsqlConnection connection, IReadOnlyCollection<Submission> submissions, Beside more, CancellationToken cancellationToken)
+    {
+        foreach (var checkpoint in more.Checkpoints)
+            await CheckpointSql.HoldAsync(connection, checkpoint, cancellationToken);
+        if (more.Dependencies.Count > 0)
+            await DependencyStore.HoldAsync(connection, more.Dependencies.Select(each => Guid.Parse(each.On.Job)), cancellationToken);
+        var stored = await InsertAsync(connection, submissions, cancellationToken);
+        if (more.Dependencies.Count > 0)
+            await DependencyStore.AddAsync(connection, [.. more.Dependencies.Where(each => stored.Contains(each.Job))], cancellationToken);
+        if (more.Turns.Count > 0)
+            await DependencyStore.AddTurnsAsync(connection, [.. more.Turns.Where(each => stored.Contains(each.Job))], cancellationToken);
+        return stored;
     }
 
     /// <summary>Whether the job was submitted before.</summary>
@@ -179,6 +183,26 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
     private static void Add<TRow, T>(NpgsqlParameterCollection parameters, IEnumerable<TRow> rows, Func<TRow, T> column) =>
         parameters.Add(new NpgsqlParameter<T[]> { TypedValue = [.. rows.Select(column)] });
 
+    /// <summary>In one order, so that two who hold the same cannot wait for each other.</summary>
     private static Guid? InitialCheckpointOf(JobSubmission job) =>
         Guid.TryParse(job.Spec.InitFrom?.Checkpoint, out var checkpoint) ? checkpoint : null;
+
+    /// <summary>What is held or stored with jobs beside their own rows.</summary>
+    /// <param name="Checkpoints">In one order, so that two who hold the same cannot wait for each other.</param>
+    private sealed record Beside(
+        IReadOnlyList<Guid> Checkpoints, IReadOnlyList<(Guid Job, Dependency On)> Dependencies,
+        IReadOnlyList<(Guid Job, Guid Array, int Place, int AtOnce)> Turns)
+    {
+        public bool IsEmpty => Checkpoints.Count == 0 && Dependencies.Count == 0 && Turns.Count == 0;
+
+        public static Beside Of(IReadOnlyCollection<Submission> submissions)
+        {
+            var jobs = submissions.SelectMany(submission => submission.Jobs).ToList();
+            return new Beside(
+                [.. jobs.Select(InitialCheckpointOf).OfType<Guid>().Distinct().Order()],
+                [.. jobs.SelectMany(job => job.Spec.After.Select(dependency => (job.Id.Value, dependency)))],
+                [.. jobs.Where(job => job.Turn is not null)
+                    .Select(job => (job.Id.Value, job.Experiment!.Value.Value, job.Turn!.Place, job.Turn.AtOnce))]);
+        }
+    }
 }

@@ -85,6 +85,7 @@ internal sealed partial class TrainerLauncher(
             Traceparent = activity?.Id ?? request.Traceparent,
             Tracestate = request.Tracestate,
             Threads = devices.ThreadsOf(device),
+            TrainUntil = request.TrainUntil,
         };
         var environment = TrainerEnvironment.For(Environment.GetEnvironmentVariables(), launch, devices.GpuOf(device));
         string[] arguments = ["trainer", "--job", launch.JobId, "--attempt", $"{launch.Attempt}", "--rank", $"{launch.Rank}"];

@@ -92,6 +92,7 @@ public sealed class TrainingSession : ITrainingSession
         {
             Spec = spec,
             Plan = plan,
+            TrainUntil = context.Launch.TrainUntil > 0 ? Math.Min(context.Launch.TrainUntil, plan.Epochs) : plan.Epochs,
             Schedule = schedule,
             Partition = partition,
             Optimizer = optimizer,

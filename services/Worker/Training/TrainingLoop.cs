@@ -32,12 +32,12 @@ internal sealed partial class TrainingLoop(
     private long _savedAtStep = -1;
     private long _unfinishedCheckpoints; // ranks that still wrote the last one, when all told last
 
-    /// <summary>Trains from <paramref name="start"/> until all is done or a stop is asked for.</summary>
+    /// <summary>Trains from <paramref name="start"/> until all that it is to do is done or a stop is asked for.</summary>
     /// <exception cref="JobMisconfiguredException">The loss is no longer a number.</exception>
     public TrainerOutcome Run(TrainingPosition start, CancellationToken cancellationToken)
     {
         _position = start;
-        for (var epoch = start.EpochsClosed; epoch < setup.Plan.Epochs; epoch++)
+        for (var epoch = start.EpochsClosed; epoch < setup.TrainUntil; epoch++)
         {
             using var span = WorkerTelemetry.Trainer.StartActivity("training.epoch");
             span?.SetTag("epoch", epoch);
@@ -45,6 +45,8 @@ internal sealed partial class TrainingLoop(
                 return StopHere(cancellationToken);
         }
 
+        if (setup.TrainUntil < setup.Plan.Epochs)
+            return _position == start ? TrainerOutcome.Done : Finish(cancellationToken); // the test is for who trains to the end
         return Test(cancellationToken) ? Finish(cancellationToken) : StopHere(cancellationToken);
     }
 

@@ -19,6 +19,9 @@ internal sealed record TrainingSetup
 
     public required TrainingPlan Plan { get; init; }
 
+    /// <summary>Epochs to be closed before this rank is done: the plan's, or fewer where what follows is decided then.</summary>
+    public required int TrainUntil { get; init; }
+
     public required LearningRateSchedule Schedule { get; init; }
 
     public required ITrainingPartition Partition { get; init; }

@@ -5,7 +5,8 @@ using Cluster.Contracts.V1;
 namespace Cluster.Contracts.JobFiles;
 
 /// <summary>
-/// An experiment's file: a job file and, under <c>variants</c>, <c>matrix</c> or <c>array</c>, what its jobs differ in.
+/// An experiment's file: a job file and, under <c>variants</c>, <c>matrix</c> or <c>array</c>, what its jobs differ in; or, with a
+/// <c>searcher</c>, from what that chooses.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -18,6 +19,13 @@ namespace Cluster.Contracts.JobFiles;
 /// Each variant is the rest of the file with its settings put in their places, dotted path by dotted path. A matrix stands for every
 /// combination of its values; with both, each variant is tried with each combination. An array is the same job with other numbers put in:
 /// see <see cref="JobArray"/>.
+/// <code>
+/// searcher: {name: asha, maxTrials: 16}
+/// hyperparameters:
+///   epochs: 9
+///   optimizer: {learningRate: {type: log, minval: -4, maxval: -1, base: 10}}
+/// </code>
+/// A searcher makes trials one after another, each the rest of the file with a value in place of each mapping with a <c>type</c>.
 /// </remarks>
 public static class ExperimentFile
 {
@@ -27,6 +35,9 @@ public static class ExperimentFile
     internal const string Variants = "variants", Matrix = "matrix", Array = "array";
 
     private const int LongestJobName = 63;
+
+    // Of a search's trials, before it is submitted.
+    private const int MostShown = 16;
 
     /// <summary>
     /// Whether a file is an experiment's, rather than one job's. What is no YAML at all is not: <see cref="JobFile"/> says why.
@@ -58,15 +69,23 @@ public static class ExperimentFile
     /// <inheritdoc cref="Parse(string)"/>
     internal static ExperimentPlan Parse(YamlMapping document)
     {
+        if (document.Value(SearchReader.Key) is not null)
+            return ParseSearch(document);
         if (JobArray.Of(document) is { } array)
             return ParseArray(array, WithoutOwnKeys(document));
         var variants = VariantReader.Read(document);
         var specs = ReadJobs(WithoutOwnKeys(document), variants);
         RefuseEqualJobs(variants, specs);
 
-        var name = specs[0].Name;
-        return new ExperimentPlan(name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(name, variant.Name, spec))]);
+        return new ExperimentPlan(
+            specs[0].Name, specs[0].Workspace, [.. variants.Zip(specs, (variant, spec) => Member(variant.Name, spec))]);
     }
+
+    internal static bool IsOwnKey(string key) => key is Variants or Matrix or Array or SearchReader.Key;
+
+    /// <summary>What decides over a search's trials, of a file that was found right before.</summary>
+    /// <exception cref="JobFileException">It describes no search.</exception>
+    public static SearchPlan ParseSearch(string yaml) => SearchReader.Read(JobFile.Document(yaml));
 
     private static ExperimentPlan ParseArray(JobArray array, YamlMapping shared)
     {
@@ -74,17 +93,45 @@ public static class ExperimentFile
         var specs = ReadJobs(jobs);
         if (specs.Count > 1 && specs.TrueForAll(spec => spec.Equals(specs[0])))
             throw array.EqualJobs();
-        var name = specs[0].Name;
-        return new ExperimentPlan(name, specs[0].Workspace, [.. jobs.Zip(specs, (job, spec) => Member(name, job.Name, spec))])
+        return new ExperimentPlan(specs[0].Name, specs[0].Workspace, [.. jobs.Zip(specs, (job, spec) => Member(job.Name, spec))])
         {
             AtOnce = array.AtOnce,
         };
     }
 
+    /// <summary>Some combinations may be no job, and are left out; but not all of the first.</summary>
+    private static ExperimentPlan ParseSearch(YamlMapping document)
+    {
+        var search = SearchReader.Read(document);
+        var (name, members) = ("", new List<ExperimentMember>());
+        JobFileException? wrong = null;
+        var trials = new[] { search.Limits.MaxTrials, search.Limits.MaxConcurrent, search.Policy.MostTrials, MostShown }.Min();
+        for (var trial = 0; trial < trials; trial++)
+        {
+            try
+            {
+                var spec = search.Spec(trial);
+                name = spec.Name;
+                members.Add(Member(search.NameOf(trial), spec));
+            }
+            catch (JobFileException fault)
+            {
+                wrong ??= fault;
+            }
+        }
+
+        if (members.Count == 0)
+            throw wrong!;
+        if (search.Faults(members[0].Spec).ToList() is { Count: > 0 } faults)
+            throw new JobFileException(faults);
+        return new ExperimentPlan(name, members[0].Spec.Workspace, [.. members])
+        {
+            Search = search,
+        };
+    }
+
     private static YamlMapping WithoutOwnKeys(YamlMapping document) =>
         document with { Entries = [.. document.Entries.Where(entry => !IsOwnKey(entry.Key))] };
-
-    private static bool IsOwnKey(string key) => key is Variants or Matrix or Array;
 
     private static List<JobSpec> ReadJobs(YamlMapping shared, IReadOnlyList<VariantSettings> variants) =>
         ReadJobs([.. variants.Select(variant => (variant.Name, variant.ApplyTo(shared)))]);
@@ -134,19 +181,24 @@ public static class ExperimentFile
             throw new JobFileException(faults);
     }
 
-    private static ExperimentMember Member(string experiment, string variant, JobSpec spec)
+    /// <param name="spec">Named as the experiment; gets the name of the job.</param>
+    internal static ExperimentMember Member(string variant, JobSpec spec)
     {
         // A job's name has fewer characters to choose from than a variant's.
-        var name = $"{experiment}-{string.Concat(variant.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
+        var name =
+            $"{spec.Name}-{string.Concat(variant.Select(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-' ? c : '-'))}";
         spec.Name = name[..Math.Min(name.Length, LongestJobName)];
         return new ExperimentMember(variant, spec);
     }
 }
 
 /// <summary>What an experiment's file comes to.</summary>
-/// <param name="Members">In the file's order; at least one.</param>
+/// <param name="Members">In the file's order; of a search those that it may begin with. At least one.</param>
 public sealed record ExperimentPlan(string Name, string Workspace, ImmutableArray<ExperimentMember> Members)
 {
+    /// <summary>Null: the members are all there are.</summary>
+    public SearchPlan? Search { get; init; }
+
     /// <summary>So many of its jobs may go on at once, the first first; 0: all.</summary>
     public int AtOnce { get; init; }
 }

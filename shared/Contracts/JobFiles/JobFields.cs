@@ -265,7 +265,7 @@ internal static partial class JobFields
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
     private static int Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Math.Max(1, mesh.Model) * Math.Max(1, mesh.Pipeline);
 
-    private static bool IsFolder(JobSpec spec) => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.IsFolder;
+    internal static bool IsFolder(JobSpec spec) => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.IsFolder;
 
     private static JobField OfFolder(JobField field) => field with { AppliesTo = IsFolder, BelongsTo = $"data {Folders}" };
 

@@ -196,7 +196,7 @@ internal sealed class JobFileReader
 
     private static JobFileViolation UnknownKey(string path, YamlEntry entry, MessageDescriptor message, string prefix)
     {
-        if (path is ExperimentFile.Variants or ExperimentFile.Matrix or ExperimentFile.Array)
+        if (ExperimentFile.IsOwnKey(path))
             return new(
                 path, YamlTree.Describe(entry.Value), "one job has none", "submit the file as an experiment, or remove it", entry.Line);
         var keys = message.Fields.InDeclarationOrder().Select(field => field.JsonName).ToList();

@@ -31,6 +31,26 @@ internal static class SettingPath
     /// <summary>A copy of the document with the setting in its place, whatever stood there before.</summary>
     public static YamlMapping Put(YamlMapping document, YamlEntry setting) => Put(document, prefix: "", Split(setting.Key)!, setting);
 
+    /// <summary>"learningRate=0.01,activation=relu".</summary>
+    public static string Names(IEnumerable<(string Path, string Value)> settings)
+    {
+        var given = settings.ToList();
+        var names = ShortNames(given.ConvertAll(setting => setting.Path));
+        return string.Join(',', given.Select(setting => $"{names[setting.Path]}={setting.Value}"));
+    }
+
+    /// <summary>
+    /// "activation" of "model.options.activation", "model" of "model.name"; the paths themselves where two of them would be called the same.
+    /// </summary>
+    public static Dictionary<string, string> ShortNames(IReadOnlyCollection<string> paths)
+    {
+        var names = paths.Distinct(StringComparer.Ordinal).ToDictionary(
+            path => path, path => LastStep(path.EndsWith(".name", StringComparison.Ordinal) ? path[..^5] : path));
+        return names.Values.Distinct(StringComparer.Ordinal).Count() == names.Count
+            ? names
+            : names.Keys.ToDictionary(path => path, path => path);
+    }
+
     private static YamlMapping Put(YamlMapping mapping, string prefix, ReadOnlySpan<string> steps, YamlEntry setting)
     {
         var key = steps[0];

@@ -96,7 +96,7 @@ internal static partial class VariantReader
         return new VariantSettings(name.Text, settings.Entries, mapping.Line);
     }
 
-    private static List<MatrixAxis> ReadMatrix(YamlTree matrix, List<JobFileViolation> faults)
+    internal static List<MatrixAxis> ReadMatrix(YamlTree matrix, List<JobFileViolation> faults)
     {
         var axes = new List<MatrixAxis>();
         if (matrix is not YamlMapping { Entries.Count: > 0 } mapping)
@@ -132,12 +132,12 @@ internal static partial class VariantReader
         if (axes is null)
             return listed!;
         var combined = listed ?? [new VariantSettings("", [], axes[0].Line)];
-        var shortNamesTell = axes.Select(axis => axis.ShortName).Distinct(StringComparer.Ordinal).Count() == axes.Count;
+        var names = SettingPath.ShortNames([.. axes.Select(axis => axis.Path)]);
         foreach (var axis in axes)
         {
             combined = [.. combined.SelectMany(variant => axis.Values.Select(value =>
                 variant.With(
-                    $"{(shortNamesTell ? axis.ShortName : axis.Path)}={value.Text}", new YamlEntry(axis.Path, value.Line, value))))];
+                    $"{names[axis.Path]}={value.Text}", new YamlEntry(axis.Path, value.Line, value))))];
         }
 
         return combined;
@@ -155,18 +155,7 @@ internal static partial class VariantReader
     [GeneratedRegex("^[A-Za-z0-9][A-Za-z0-9 ._,=+×-]{0,39}\\z", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 1000)]
     private static partial Regex NamePattern();
 
-    private sealed record MatrixAxis(string Path, IReadOnlyList<YamlScalar> Values, int Line)
-    {
-        /// <summary>"activation" of "model.options.activation", "model" of "model.name".</summary>
-        public string ShortName
-        {
-            get
-            {
-                var path = Path.EndsWith(".name", StringComparison.Ordinal) ? Path[..^5] : Path;
-                return path[(path.LastIndexOf('.') + 1)..];
-            }
-        }
-    }
+    internal sealed record MatrixAxis(string Path, IReadOnlyList<YamlScalar> Values, int Line);
 }
 
 /// <summary>A variant as the file gives it: what to put where.</summary>

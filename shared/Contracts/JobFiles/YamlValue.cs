@@ -51,19 +51,19 @@ internal static partial class YamlValue
         SafePattern().IsMatch(text) && Infer(new YamlScalar(text, IsPlain: true, Line: 0)).KindCase == OptionValue.KindOneofCase.StringValue
         && text is not ("null" or "yes" or "no" or "on" or "off");
 
-    private static bool? AsFlag(YamlScalar scalar) => scalar switch
+    public static bool? AsFlag(YamlScalar scalar) => scalar switch
     {
         { IsPlain: true, Text: "true" } => true,
         { IsPlain: true, Text: "false" } => false,
         _ => null,
     };
 
-    private static long? AsWhole(YamlScalar scalar) =>
+    public static long? AsWhole(YamlScalar scalar) =>
         scalar.IsPlain && long.TryParse(scalar.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole)
             ? whole
             : null;
 
-    private static double? AsNumber(YamlScalar scalar) =>
+    public static double? AsNumber(YamlScalar scalar) =>
         scalar.IsPlain && NumberPattern().IsMatch(scalar.Text)
         && double.TryParse(scalar.Text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number)
             ? number

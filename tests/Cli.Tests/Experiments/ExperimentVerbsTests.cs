@@ -263,4 +263,101 @@ public sealed class ExperimentVerbsTests
 
     private static WatchExperimentResponse Message(GetExperimentResponse experiment) =>
         new() { Experiment = experiment.Experiment, Jobs = { experiment.Jobs } };
+
+    [Fact]
+    public async Task Describe_OfASearch_SaysHowFarItIs()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Experiment = ASearch();
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "experiment", "describe", "7b1e")).ShouldBe(ExitCode.Done);
+
+        run.Out.ShouldContain(
+            "search      asha, running: 9 trials came to epoch 1, 3 to 3; at most 16 trials, 4 at once; 1 failed; "
+                + "by validation/accuracy\n");
+    }
+
+    [Fact]
+    public async Task PauseResumeAndLimit_AskForIt_AndSayHowItStands()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Experiment = ASearch();
+        foreach (var arguments in new string[][]
+        {
+            ["pause", "7b1e", "--reason", "not now"], ["resume", "7b1e"], ["limit", "7b1e", "--max-trials", "20", "--max-concurrent", "8"],
+        })
+        {
+            var run = new CliRun(cluster);
+            (await run.RunAsync(Cancellation, ["experiment", .. arguments])).ShouldBe(ExitCode.Done);
+            run.Out.ShouldStartWith($"experiment {Builders.ExperimentId} activations: 2 jobs");
+        }
+
+        cluster.SearchRequests.ShouldBe(
+        [
+            new PauseExperimentRequest { ExperimentId = "7b1e", Reason = "not now" },
+            new ResumeExperimentRequest { ExperimentId = "7b1e" },
+            new LimitExperimentRequest { ExperimentId = "7b1e", MaxTrials = 20, MaxConcurrent = 8 },
+        ]);
+    }
+
+    [Fact]
+    public async Task Limit_OfNothing_SaysWhatIsMissing()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "experiment", "limit", "7b1e")).ShouldBe(ExitCode.Usage);
+
+        run.Error.ShouldBe("nothing is to be changed; give --max-trials, --max-concurrent or both\n");
+    }
+
+    [Fact]
+    public async Task Best_NamesTheTrialThatTheSearchFoundBest_AndWithoutASearchTheMostAccurateJob()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (found, other) = (new CliRun(cluster), new CliRun(cluster));
+        cluster.Experiment = ASearch();
+
+        (await found.RunAsync(Cancellation, "experiment", "best", "7b1e")).ShouldBe(ExitCode.Done);
+        cluster.Experiment = Builders.AnExperiment();
+        cluster.Experiment.Jobs[0].Progress.ValidationAccuracy = 0.5;
+        (await other.RunAsync(Cancellation, "experiment", "best", "7b1e")).ShouldBe(ExitCode.Done);
+
+        found.Out.ShouldBe($"job {Builders.AnExperiment().Jobs[1].Id} tanh: validation/accuracy 0.8125 at epoch 3\n");
+        other.Out.ShouldBe($"job {Builders.AnExperiment().Jobs[1].Id} tanh: validation/accuracy 86.0 %\n");
+    }
+
+    /// <summary>All of its trials are over, and others will come.</summary>
+    [Fact]
+    public async Task Follow_OfASearch_GoesOnUntilThatHasEnded()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (between, end) = (ASearch(JobState.Succeeded), ASearch(JobState.Succeeded));
+        end.Experiment.Search.Phase = SearchPhase.Ended;
+        var streams = 0;
+        cluster.WatchExperiment = stream => stream.WriteAsync(Message(streams++ == 0 ? between : end), Cancellation);
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "experiment", "watch", "7b1e")).ShouldBe(ExitCode.Done);
+
+        streams.ShouldBe(2, "a stream that ends before that is one that broke");
+    }
+
+    private static GetExperimentResponse ASearch(JobState state = JobState.Running)
+    {
+        var found = Builders.AnExperiment(state, state);
+        found.Experiment.Search = new SearchStanding
+        {
+            Searcher = "asha",
+            Phase = SearchPhase.Running,
+            Metric = "validation/accuracy",
+            MaxTrials = 16,
+            MaxConcurrent = 4,
+            Rungs = { new Rung { Epochs = 1, Trials = 9 }, new Rung { Epochs = 3, Trials = 3 }, new Rung { Epochs = 9 } },
+            Failed = 1,
+            Best = new BestTrial { JobId = found.Jobs[1].Id, Metric = 0.8125, Epochs = 3 },
+        };
+        return found;
+    }
 }

@@ -17,6 +17,7 @@ using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
 using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
+using Cluster.Scheduler.Searches;
 using Cluster.Scheduler.Submissions;
 using Cluster.Tests.Shared;
 using Microsoft.Extensions.Configuration;
@@ -83,10 +84,12 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddSubmissions();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
+        builder.Services.AddSearches();
         builder.Services.AddRetention(builder.Configuration);
         foreach (var loop in new[]
         {
             typeof(JobFeedRelay), typeof(LeaseWatchService), typeof(NodeFiguresService), typeof(ReconcilerService), typeof(JanitorService),
+            typeof(SearchService),
         })
             builder.Services.Remove(builder.Services.Single(s => s.ImplementationType == loop));
         configure?.Invoke(builder.Services);

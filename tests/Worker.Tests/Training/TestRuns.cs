@@ -93,13 +93,13 @@ internal static class TestRuns
         InMemoryCluster cluster, JobSpec spec, int worldSize = 1, string resumeFrom = "", Action<TrainerStop>? stop = null,
         TimeProvider? time = null,
         string dataRoot = "/nonexistent", ILoggerFactory? logs = null, string deviceKind = "cpu", IReadOnlyList<string>? dataRoots = null,
-        MeasureLayouts? layouts = null)
+        MeasureLayouts? layouts = null, int trainUntil = 0)
     {
         var token = TestContext.Current.CancellationToken;
         return await Task.WhenAll(Enumerable.Range(0, worldSize).Select(rank => Task.Factory.StartNew(
             () => RunRankAsync(
                 cluster, spec, worldSize, rank, resumeFrom, stop, time ?? TimeProvider.System,
-                dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, layouts, token),
+                dataRoots is null ? dataRoot : dataRoots[rank], logs ?? NullLoggerFactory.Instance, deviceKind, layouts, trainUntil, token),
             token, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()));
     }
 
@@ -109,7 +109,7 @@ internal static class TestRuns
 
     private static async Task<TrainerOutcome> RunRankAsync(
         InMemoryCluster cluster, JobSpec spec, int worldSize, int rank, string resumeFrom, Action<TrainerStop>? stop, TimeProvider time,
-        string dataRoot, ILoggerFactory logs, string deviceKind, MeasureLayouts? layouts, CancellationToken token)
+        string dataRoot, ILoggerFactory logs, string deviceKind, MeasureLayouts? layouts, int trainUntil, CancellationToken token)
     {
         var launch = new TrainerLaunch
         {
@@ -126,6 +126,7 @@ internal static class TestRuns
             DataRoot = dataRoot,
             ResumeCheckpointId = resumeFrom,
             Threads = 1,
+            TrainUntil = trainUntil,
         };
         using var wish = new TrainerStop(TimeProvider.System);
         if (rank == worldSize - 1)

@@ -6,8 +6,8 @@ namespace Cluster.Architecture.Tests;
 
 /// <summary>
 /// Dependencies point one way: Scheduler → Contracts, Placement; Placement → nothing; Worker → Contracts, Models;
-/// Cli → Contracts; Models → TorchSharp.
-/// The Scheduler never sees a tensor; Contracts knows neither Orleans nor TorchSharp.
+/// Dashboard, Cli → Contracts; Models → TorchSharp.
+/// The Scheduler never sees a tensor; the Dashboard never sees the database; Contracts knows neither Orleans nor TorchSharp.
 /// </summary>
 public sealed partial class DependencyRuleTests
 {
@@ -20,6 +20,7 @@ public sealed partial class DependencyRuleTests
         { "shared/Placement/Placement.csproj", [], [] },
         { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
+        { "services/Dashboard/Dashboard.csproj", ["Contracts"], ["Grpc."] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
         { "bench/Bench.csproj", ["Worker", "Placement"], [] },
     };
@@ -40,6 +41,8 @@ public sealed partial class DependencyRuleTests
     [Theory]
     [InlineData("Cluster.Scheduler", "TorchSharp", "Cluster.Models", "Cluster.Worker")]
     [InlineData("Cluster.Worker", "Orleans", "Npgsql", "Cluster.Scheduler")]
+    [InlineData("Cluster.Dashboard", "Orleans", "TorchSharp", "Npgsql", "Microsoft.EntityFrameworkCore", "Cluster.Models",
+        "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Cli", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Contracts", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Placement", "Orleans", "Grpc", "Google", "Microsoft.EntityFrameworkCore", "Npgsql", "Cluster.Contracts")]

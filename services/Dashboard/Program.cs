@@ -1,4 +1,5 @@
 using Cluster.Contracts.Access;
+using Cluster.Contracts.JobFiles;
 using Cluster.Dashboard.Access;
 using Cluster.Dashboard.Checkpoints;
 using Cluster.Dashboard.Connection;
@@ -12,6 +13,8 @@ namespace Cluster.Dashboard;
 
 internal static class Program
 {
+    private const int LargestMessage = 6 * JobFile.MaxBytes;
+
     private static async Task Main(string[] args)
     {
         DirectLoopback.Install();
@@ -35,7 +38,9 @@ internal static class Program
         builder.Services.AddSingleton<JobBoards>();
         builder.Services.AddScoped<BrowserClock>();
         builder.Services.AddFluentUIComponents();
-        builder.Services.AddRazorComponents().AddInteractiveServerComponents();
+        // A job file comes whole from its page, each of its characters escaped at worst.
+        builder.Services.AddRazorComponents().AddInteractiveServerComponents()
+            .AddHubOptions(hub => hub.MaximumReceiveMessageSize = LargestMessage);
         builder.Services.AddHealthChecks();
 
         var app = builder.Build();

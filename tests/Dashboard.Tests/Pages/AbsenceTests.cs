@@ -54,7 +54,7 @@ public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>
     public async Task WithoutAScheduler_TheDashboardIsUp_AndSaysWhyNobodyCanSignIn()
     {
         await using var alone = await DashboardProcess.StartAsync($"http://127.0.0.1:{FreePorts.Take()}");
-        var page = await visitor.Browser.NewPageAsync();
+        var page = await visitor.NewPageAsync();
 
         await page.GotoAsync($"{alone.Address}/#token={FakeScheduler.Token}");
 

@@ -106,8 +106,7 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>
         foreach (var number in Enumerable.Range(0, 10_000))
             Scheduler.Put(Some.Job($"many-{number:00000}", number % 10 == 0 ? JobState.Queued : JobState.Succeeded, -number));
         var received = 0L;
-        var context = await visitor.Browser.NewContextAsync();
-        var page = await context.NewPageAsync();
+        var page = await visitor.NewPageAsync();
         page.WebSocket += (_, socket) => socket.FrameReceived += (_, frame) =>
             received += frame.Binary?.Length ?? frame.Text?.Length ?? 0;
 
@@ -243,12 +242,14 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>
         await page.GetByRole(AriaRole.Link, new() { Name = "Submit again with changes" }).ClickAsync();
         var file = page.GetByLabel("Job file");
         await page.WaitForFunctionAsync(
-            "() => document.querySelector('textarea')?.value.includes('name: again')", null, new() { Timeout = 90_000 });
+            "() => document.querySelector('textarea')?.value.includes('name: again')");
 
         await file.FillAsync("name: again\nmodel: nonsense\ndata: fashion-mnist");
         await Button(page, "Check").ClickAsync();
         await Expect(page.Locator(".refused")).ToContainTextAsync("nonsense");
-        await file.FillAsync("name: changed\nmodel: lenet5\ndata: fashion-mnist\nhyperparameters: {epochs: 3}");
+        // Much longer than a form's usual field.
+        await file.FillAsync(
+            $"name: changed\nmodel: lenet5\ndata: fashion-mnist\nhyperparameters: {{epochs: 3}}\n# {new string('x', 200_000)}");
         await Button(page, "Submit").ClickAsync();
 
         await Expect(page.Locator("h1")).ToHaveTextAsync("changed");
@@ -427,5 +428,5 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>
     /// moment after its page has the points.
     /// </summary>
     private static Task ExpectDotsAsync(IPage page, string chart, string colour, int moreThan) =>
-        page.WaitForFunctionAsync(HasDotsScript, new object[] { chart, colour, moreThan }, new() { Timeout = 90_000 });
+        page.WaitForFunctionAsync(HasDotsScript, new object[] { chart, colour, moreThan });
 }

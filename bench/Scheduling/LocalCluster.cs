@@ -36,6 +36,7 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
             ["CLUSTER_STATE"] = _state,
             ["CLUSTER_GRPC_PORT"] = $"{FreePorts.Take()}",
             ["CLUSTER_HTTP_PORT"] = $"{FreePorts.Take()}",
+            ["CLUSTER_REST_PORT"] = $"{FreePorts.Take()}",
             ["CLUSTER_SILO_PORT"] = $"{FreePorts.Take()}",
             // The process that keeps a device taken never says that it trains.
             ["Jobs__StartDeadline"] = "1.00:00:00",

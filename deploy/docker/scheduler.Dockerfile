@@ -10,6 +10,6 @@ WORKDIR /app
 COPY --from=build /app .
 # The user that the base image brings for this: uid 1654, no shell, no home.
 USER $APP_UID
-# gRPC, dashboard and probes, and the silo's port for the other schedulers.
-EXPOSE 7070 7080 7090
+# gRPC, REST and probes, and the silo's port for the other schedulers.
+EXPOSE 7070 7081 7090
 ENTRYPOINT ["./Cluster.Scheduler"]

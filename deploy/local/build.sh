@@ -8,7 +8,7 @@ require_sdk() {
 build_programs() {
   require_sdk
   local program
-  for program in services/Scheduler services/Worker clients/Cli; do
+  for program in services/Scheduler services/Worker services/Dashboard clients/Cli; do
     quietly "building $program" dotnet build "$root/$program" -c Release -v quiet -nologo
   done
 }

@@ -15,6 +15,7 @@ packages_test=(
   grpc-proto:/usr/share/grpc-proto/grpc/reflection/v1/reflection.proto
   protobuf-compiler:/usr/bin/protoc
   chromium:/usr/bin/chromium
+  curl:/usr/bin/curl
   kubernetes-client:/usr/bin/kubectl
   nodejs:/usr/bin/node
   iproute2:/usr/sbin/ip

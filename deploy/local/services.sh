@@ -1,5 +1,6 @@
 grpc_port=${CLUSTER_GRPC_PORT:-7070}
-http_port=${CLUSTER_HTTP_PORT:-7080}
+http_port=${CLUSTER_HTTP_PORT:-7080} # of the dashboard
+rest_port=${CLUSTER_REST_PORT:-7081}
 silo_port=${CLUSTER_SILO_PORT:-7090}
 
 # Each further scheduler listens a hundred ports above the one before it.
@@ -24,12 +25,14 @@ start_all() {
   done
   printf '%s\n' "$addresses" >"$state/server"
 
+  start_service dashboard Dashboard \
+    "Dashboard__SchedulerAddress=$addresses" "Dashboard__HttpPort=$http_port" "Dashboard__KeyFolder=$state/dashboard-keys"
   start_postgres
   for index in $(seq 1 "$schedulers"); do
     start_service "$(scheduler_name "$index")" Scheduler \
       "Persistence__ConnectionString=$(pg_connection)" \
       "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
-      "Scheduler__GrpcPort=$(port_of "$grpc_port" "$index")" "Scheduler__HttpPort=$(port_of "$http_port" "$index")" \
+      "Scheduler__GrpcPort=$(port_of "$grpc_port" "$index")" "Scheduler__HttpPort=$(port_of "$rest_port" "$index")" \
       "Silo__Port=$(port_of "$silo_port" "$index")" "Silo__ClusterId=$pg_id"
     wait_for "scheduler $index" "$(scheduler_name "$index")" client --server "http://127.0.0.1:$(port_of "$grpc_port" "$index")" node list
   done
@@ -46,7 +49,8 @@ start_all() {
       "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device" "Agent__MemoryBytes=$((memory_kib * 1024 / workers))"
   done
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
-  say "up: gRPC on $addresses, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
+  wait_for "the dashboard" dashboard bash -c "exec 3<>/dev/tcp/127.0.0.1/$http_port"
+  say "up: gRPC on $addresses, REST on http://127.0.0.1:$rest_port, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
 }
 
 make_token() {
@@ -71,7 +75,7 @@ is_running() {
   local file=$state/run/$1.pid pid
   [ -s "$file" ] || return 1
   pid=$(cat "$file")
-  [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '/Cluster\.(Scheduler|Worker)|^start '
+  [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '/Cluster\.(Scheduler|Worker|Dashboard)|^start '
 }
 
 wait_for() { # what, service, command…
@@ -90,7 +94,9 @@ nodes_are_ready() { [ "$(client node list --json | grep -o 'NODE_STATE_READY' | 
 
 stop_all() {
   local file
-  for file in "$state"/run/worker-*.pid "$state"/run/scheduler*.pid; do [ -e "$file" ] && stop_service "$(basename "$file" .pid)"; done
+  for file in "$state"/run/dashboard.pid "$state"/run/worker-*.pid "$state"/run/scheduler*.pid; do
+    [ -e "$file" ] && stop_service "$(basename "$file" .pid)"
+  done
   stop_postgres
   if [ "${1:-}" = --wipe ]; then
     wipe_postgres

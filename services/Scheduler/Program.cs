@@ -1,7 +1,6 @@
 using Cluster.Contracts.Access;
 using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Checkpoints;
-using Cluster.Scheduler.Dashboard;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
@@ -45,9 +44,8 @@ internal static class Program
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions
         {
             Args = args,
-            // Started from anywhere, it finds its settings and pages beside itself.
+            // Started from anywhere, it finds its settings beside itself.
             ContentRootPath = AppContext.BaseDirectory,
-            WebRootPath = DashboardHosting.WebRoot,
         });
         builder.ListenAsConfigured();
         // Hosted services start in this order: the schema before the grains, the grains before the first call.
@@ -69,13 +67,11 @@ internal static class Program
         builder.Services.AddSearches();
         builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
-        builder.Services.AddDashboard();
         builder.Services.AddProbes();
         replace?.Invoke(builder);
 
         var app = builder.Build();
         app.MapApi();
-        app.MapDashboard();
         app.MapProbes();
         return app;
     }

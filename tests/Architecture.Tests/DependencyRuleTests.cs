@@ -6,9 +6,8 @@ namespace Cluster.Architecture.Tests;
 
 /// <summary>
 /// Dependencies point one way: Scheduler → Contracts, Placement, Search; Contracts → Search; Placement and Search → nothing;
-/// Worker → Contracts, Models;
-/// Cli → Contracts; Models → TorchSharp.
-/// The Scheduler never sees a tensor; Contracts knows neither Orleans nor TorchSharp.
+/// Worker → Contracts, Models; Dashboard, Cli → Contracts; Models → TorchSharp.
+/// The Scheduler never sees a tensor; the Dashboard never sees the database; Contracts knows neither Orleans nor TorchSharp.
 /// </summary>
 public sealed partial class DependencyRuleTests
 {
@@ -22,6 +21,7 @@ public sealed partial class DependencyRuleTests
         { "shared/Search/Search.csproj", [], [] },
         { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement", "Search"], ["Grpc.", "Microsoft.Orleans."] },
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
+        { "services/Dashboard/Dashboard.csproj", ["Contracts"], ["Grpc."] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
         { "bench/Bench.csproj", ["Worker", "Placement", "Search"], [] },
     };
@@ -42,6 +42,8 @@ public sealed partial class DependencyRuleTests
     [Theory]
     [InlineData("Cluster.Scheduler", "TorchSharp", "Cluster.Models", "Cluster.Worker")]
     [InlineData("Cluster.Worker", "Orleans", "Npgsql", "Cluster.Scheduler")]
+    [InlineData("Cluster.Dashboard", "Orleans", "TorchSharp", "Npgsql", "Microsoft.EntityFrameworkCore", "Cluster.Models",
+        "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Cli", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Contracts", "Orleans", "TorchSharp", "Npgsql", "Cluster.Models", "Cluster.Scheduler", "Cluster.Worker")]
     [InlineData("Cluster.Placement", "Orleans", "Grpc", "Google", "Microsoft.EntityFrameworkCore", "Npgsql", "Cluster.Contracts")]

@@ -16,6 +16,7 @@ public sealed partial class FolderCycleTests
     [Theory]
     [InlineData("services/Worker", "Cluster.Worker", "Program.cs")]
     [InlineData("services/Scheduler", "Cluster.Scheduler", "Program.cs")]
+    [InlineData("services/Dashboard", "Cluster.Dashboard", "Program.cs")]
     [InlineData("shared/Contracts", "Cluster.Contracts")]
     // These name networks and layers, which build on what lies beside them.
     [InlineData("shared/Models", "Cluster.Models", "CommonOptions.cs", "ImageClassifier.cs", "MixedPrecision.cs", "ModelRegistry.cs")]

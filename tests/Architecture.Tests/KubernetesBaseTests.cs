@@ -97,6 +97,7 @@ public sealed class KubernetesBaseTests
     [Theory]
     [InlineData("scheduler")]
     [InlineData("worker")]
+    [InlineData("dashboard")]
     public void EverySetting_IsAnOptionOfTheProgram(string workload)
     {
         var settings = Containers(PodSpec(workload)).SelectMany(container => Sequence(container, "env"))
@@ -111,6 +112,7 @@ public sealed class KubernetesBaseTests
     [Theory]
     [InlineData("cluster/scheduler", "deploy/docker/scheduler.Dockerfile")]
     [InlineData("cluster/worker", "deploy/docker/worker.Dockerfile")]
+    [InlineData("cluster/dashboard", "deploy/docker/dashboard.Dockerfile")]
     public void EveryOwnImage_HasADockerfileWithTheUserOfItsPods(string image, string dockerfile)
     {
         Workloads().SelectMany(workload => Containers((YamlMappingNode)Get(workload, "spec", "template", "spec")!))

@@ -11,7 +11,7 @@ public sealed class LineLengthTests
 {
     private const int MaxLength = 140;
 
-    private static readonly string[] Vendored = ["services/Scheduler/Dashboard/wwwroot/lib/"];
+    private static readonly string[] Vendored = ["services/Dashboard/wwwroot/lib/"];
 
     private static readonly HashSet<string> Exempt = [".json", ".sln", ".png", ".ico"];
 

@@ -2,10 +2,10 @@ using System.Reflection;
 
 namespace Cluster.Architecture.Tests;
 
-/// <summary>Every setting that the scheduler and the worker read, as the environment spells it: "Section__Property".</summary>
+/// <summary>Every setting that the programs read, as the environment spells it: "Section__Property".</summary>
 internal static class OptionNames
 {
-    public static IReadOnlySet<string> All { get; } = new[] { "Cluster.Scheduler", "Cluster.Worker" }
+    public static IReadOnlySet<string> All { get; } = new[] { "Cluster.Scheduler", "Cluster.Worker", "Cluster.Dashboard" }
         .SelectMany(assembly => Assembly.Load(assembly).GetTypes())
         .Select(type =>
             (type, section: type.GetField("SectionName", BindingFlags.Public | BindingFlags.Static)?.GetRawConstantValue() as string))

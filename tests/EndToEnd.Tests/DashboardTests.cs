@@ -3,7 +3,7 @@ using Microsoft.Playwright;
 
 namespace Cluster.EndToEnd.Tests;
 
-/// <summary>The dashboard in Debian's Chromium.</summary>
+/// <summary>The dashboard in Debian's Chromium, over real services.</summary>
 public sealed class DashboardTests(LocalCluster cluster)
 {
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
@@ -17,7 +17,8 @@ public sealed class DashboardTests(LocalCluster cluster)
         var faults = new List<string>();
         page.PageError += (_, fault) => faults.Add(fault);
 
-        await page.GotoAsync($"{cluster.HttpAddress}/#token={cluster.Token}");
+        await page.GotoAsync($"{cluster.HttpAddress}/jobs#token={cluster.Token}");
+        await Assertions.Expect(page.Locator("table.jobs")).ToBeVisibleAsync();
         var job = await cluster.SubmitAsync(JobFiles.LeNet("on-the-page", epochs: 14), Cancelled);
         // The table was open before the job was submitted: the row arrives by itself.
         var row = page.Locator("table.jobs tr", new() { HasText = "on-the-page" });
@@ -27,10 +28,11 @@ public sealed class DashboardTests(LocalCluster cluster)
         await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { NameString = "on-the-page", Exact = true })).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".facts")).ToContainTextAsync("worker-1/cpu:0");
         await Assertions.Expect(page.Locator("[data-chart=loss] canvas")).ToBeVisibleAsync();
-        await Assertions.Expect(page.Locator(".log")).Not.ToBeEmptyAsync(); // the first line is that of an epoch
+        await Assertions.Expect(page.Locator(".log .line").First).ToBeVisibleAsync(); // the first line is that of an epoch
         await cluster.WaitForSuccessAsync(job.Id, Cancelled);
         await Assertions.Expect(page.Locator(".title .state")).ToHaveTextAsync("succeeded");
-        await Assertions.Expect(page.Locator(".events tr")).Not.ToHaveCountAsync(0);
+        await Assertions.Expect(page.Locator(".events tbody tr")).Not.ToHaveCountAsync(0);
+        await Assertions.Expect(page.GetByText("Download").First).ToBeVisibleAsync(); // a checkpoint
         // The legend shows a series' value only once points of it are drawn.
         await page.Locator("[data-chart=accuracy] .u-over").HoverAsync();
         await Assertions.Expect(page.Locator("[data-chart=accuracy] .u-legend")).ToContainTextAsync("validation/accuracy");
@@ -50,10 +52,10 @@ public sealed class DashboardTests(LocalCluster cluster)
         var running = await cluster.SubmitAsync(JobFiles.LeNet("in-every-tab", epochs: 1000), Cancelled); // until it is cancelled
         var lists = new List<IPage>();
         foreach (var _ in Enumerable.Range(0, Lists))
-            lists.Add(await OpenAsync(""));
+            lists.Add(await OpenAsync("/jobs?q=in-every-tab"));
         var jobs = new List<IPage>();
         foreach (var _ in Enumerable.Range(0, Lists))
-            jobs.Add(await OpenAsync($"#/jobs/{running.Id}"));
+            jobs.Add(await OpenAsync($"/jobs/{running.Id}"));
 
         foreach (var list in lists)
             await Assertions.Expect(list.Locator("table.jobs tr", new() { HasText = "in-every-tab" })).ToBeVisibleAsync();
@@ -72,19 +74,35 @@ public sealed class DashboardTests(LocalCluster cluster)
         async Task<IPage> OpenAsync(string address)
         {
             var page = await tabs.NewPageAsync();
-            await page.GotoAsync($"{cluster.HttpAddress}/#token={cluster.Token}");
-            await Assertions.Expect(page.Locator("table.jobs")).ToBeVisibleAsync();
-            await page.GotoAsync($"{cluster.HttpAddress}/{address}");
+            await page.GotoAsync($"{cluster.HttpAddress}{address}#token={cluster.Token}");
             return page;
         }
     }
 
     [Fact]
+    public async Task Overview_CountsTheWorkersDevices()
+    {
+        using var playwright = await Playwright.CreateAsync();
+        await using var browser = await Chromium.LaunchAsync(playwright);
+        var page = await browser.NewPageAsync();
+
+        await page.GotoAsync($"{cluster.HttpAddress}/#token={cluster.Token}");
+
+        await Assertions.Expect(page.Locator(".tile").First).ToContainTextAsync("of 2 in use");
+        page.Url.ShouldNotContain("token");
+    }
+
+    [Fact]
     public async Task WithoutAToken_NothingIsShown()
     {
-        using var http = new HttpClient { BaseAddress = new Uri(cluster.HttpAddress) };
+        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false })
+        {
+            BaseAddress = new Uri(cluster.HttpAddress),
+        };
 
-        (await http.GetAsync("/api/jobs/stream", Cancelled)).StatusCode.ShouldBe(System.Net.HttpStatusCode.Unauthorized);
-        (await http.GetAsync("/", Cancelled)).IsSuccessStatusCode.ShouldBeTrue();
+        using var answer = await http.GetAsync("/jobs", Cancelled);
+
+        answer.StatusCode.ShouldBe(System.Net.HttpStatusCode.Redirect);
+        answer.Headers.Location!.ToString().ShouldContain("/sign-in");
     }
 }

@@ -27,7 +27,8 @@ public sealed class ExperimentTests(LocalCluster cluster)
         var faults = new List<string>();
         page.PageError += (_, fault) => faults.Add(fault);
 
-        await page.GotoAsync($"{cluster.HttpAddress}/#token={cluster.Token}");
+        await page.GotoAsync($"{cluster.HttpAddress}/experiments#token={cluster.Token}");
+        await Assertions.Expect(page.Locator(".experiments")).ToBeVisibleAsync();
         var submitted = await cluster.Experiments.SubmitExperimentAsync(
             new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = Yaml }, cancellationToken: Cancelled);
         // What a rank takes is asked of a worker, since two are up.
@@ -42,11 +43,11 @@ public sealed class ExperimentTests(LocalCluster cluster)
 
         await Assertions.Expect(page.GetByRole(AriaRole.Heading, new() { NameString = "compared-activations" })).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".variants tbody tr")).ToHaveCountAsync(2);
-        await Assertions.Expect(page.Locator(".overlay canvas")).ToBeVisibleAsync();
+        await Assertions.Expect(page.Locator(".chart canvas")).ToBeVisibleAsync();
         await Assertions.Expect(page.Locator(".variants .state")).ToHaveTextAsync(["succeeded", "succeeded"]);
         await page.Locator("select[name=quantity]").SelectOptionAsync("accuracy");
-        await page.Locator(".overlay .u-over").HoverAsync();
-        var legend = page.Locator(".overlay .u-legend");
+        await page.Locator(".chart .u-over").HoverAsync();
+        var legend = page.Locator(".chart .u-legend");
         await Assertions.Expect(legend).ToContainTextAsync("activation=relu");
         await Assertions.Expect(legend).ToContainTextAsync("activation=tanh");
         // The middle of three epochs lies under the pointer: both curves have a value there.

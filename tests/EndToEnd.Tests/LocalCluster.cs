@@ -39,7 +39,11 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>Called when the ports are known and nothing has started yet.</summary>
     internal Func<LocalCluster, Task> BeforeStart { get; init; } = _ => Task.CompletedTask;
 
+    /// <summary>Of the dashboard.</summary>
     public string HttpAddress => $"http://127.0.0.1:{_environment["CLUSTER_HTTP_PORT"]}";
+
+    /// <summary>Of the first scheduler.</summary>
+    public string RestAddress => $"http://127.0.0.1:{_environment["CLUSTER_REST_PORT"]}";
 
     public string GrpcAddress => $"http://127.0.0.1:{_environment["CLUSTER_GRPC_PORT"]}";
 
@@ -69,6 +73,7 @@ public sealed class LocalCluster : IAsyncLifetime
         _environment["CLUSTER_STATE"] = State;
         _environment["CLUSTER_GRPC_PORT"] = FreePort();
         _environment["CLUSTER_HTTP_PORT"] = FreePort();
+        _environment["CLUSTER_REST_PORT"] = FreePort();
         _environment["CLUSTER_SILO_PORT"] = FreePort();
         _environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = Collector.Address;
         _environment["OTEL_BSP_SCHEDULE_DELAY"] = "200";

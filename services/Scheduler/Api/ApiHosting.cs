@@ -1,3 +1,4 @@
+using Cluster.Contracts.Access;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Changes;
 
@@ -23,7 +24,8 @@ public static class ApiHosting
         {
             options.Interceptors.Add<ErrorInterceptor>();
             options.Interceptors.Add<ScopeInterceptor>();
-        });
+        }).AddJsonTranscoding();
+        services.AddOpenApi(options => options.AddDocumentTransformer(new RestDocument(RequiredScope.Services())));
         services.AddGrpcReflection();
         services.AddGrpcHealthChecks();
         return services;
@@ -40,6 +42,7 @@ public static class ApiHosting
         endpoints.MapGrpcService<ModelsEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();
+        endpoints.MapOpenApi();
         endpoints.MapGrpcReflectionService();
         endpoints.MapGrpcHealthChecksService();
         // Kestrel waits for calls to end before it stops, so those that wait for a job's next change are told to.

@@ -16,9 +16,9 @@ public sealed class SchedulerOptions
     [Range(1, 65535)]
     public int GrpcPort { get; set; } = 7070;
 
-    /// <summary>Port for the dashboard and the probes.</summary>
+    /// <summary>Port for REST over HTTP/1.1 and the probes. Not 7080, which is the dashboard's.</summary>
     [Range(1, 65535)]
-    public int HttpPort { get; set; } = 7080;
+    public int HttpPort { get; set; } = 7081;
 
     /// <summary>
     /// A gRPC client that has sent nothing for so long is asked by an HTTP/2 ping whether it is still there. Together with

@@ -30,7 +30,7 @@ public sealed partial class StartLine(
 
     [LoggerMessage(
         Level = LogLevel.Information,
-        Message = "Scheduler {Version} started: gRPC on {GrpcAddress}, dashboard on {DashboardAddress}, "
+        Message = "Scheduler {Version} started: gRPC on {GrpcAddress}, REST on {RestAddress}, "
             + "database {Database} at {DatabaseHost}")]
-    private partial void LogStarted(string? version, string grpcAddress, string dashboardAddress, string? database, string? databaseHost);
+    private partial void LogStarted(string? version, string grpcAddress, string restAddress, string? database, string? databaseHost);
 }

@@ -20,16 +20,11 @@ public sealed class Curve(int maxPoints, int shift = 0)
 
     private Dictionary<long, Bucket> _buckets = [];
 
-    // Of the buckets that have changed since they were taken.
-    private long _firstChanged = long.MaxValue;
-    private long _lastChanged = long.MinValue;
-    private bool _hasWidened;
-
     /// <summary>Buckets are 2^shift wide.</summary>
     public int Shift { get; private set; } = shift;
 
     /// <summary>In ascending x.</summary>
-    public IEnumerable<CurvePoint> Points => PointsOf(_buckets);
+    public IEnumerable<CurvePoint> Points => _buckets.OrderBy(bucket => bucket.Key).SelectMany(bucket => bucket.Value.Points());
 
     public void Add(CurvePoint point)
     {
@@ -37,25 +32,8 @@ public sealed class Curve(int maxPoints, int shift = 0)
         if (!_buckets.TryGetValue(index, out var bucket))
             _buckets.Add(index, bucket = new Bucket());
         bucket.Add(point);
-        (_firstChanged, _lastChanged) = (Math.Min(_firstChanged, index), Math.Max(_lastChanged, index));
         while ((Shift == 0 ? 1 : PointsOfABucket) * _buckets.Count > maxPoints)
             Widen();
-    }
-
-    /// <summary>What has changed since the last call; null: nothing.</summary>
-    public CurveChange? TakeChange()
-    {
-        if (_firstChanged > _lastChanged)
-            return null;
-        var changed = _buckets.Where(bucket => _hasWidened || (bucket.Key >= _firstChanged && bucket.Key <= _lastChanged));
-        var change = new CurveChange([.. PointsOf(changed)], (_hasWidened, Shift) switch
-        {
-            (true, _) => XRange.All,
-            (false, 0) => null,
-            _ => new XRange(_firstChanged << Shift, ((_lastChanged + 1) << Shift) - 1),
-        });
-        (_firstChanged, _lastChanged, _hasWidened) = (long.MaxValue, long.MinValue, false);
-        return change;
     }
 
     private void Widen()
@@ -69,12 +47,8 @@ public sealed class Curve(int maxPoints, int shift = 0)
                 wider.Add(index >> 1, bucket);
         }
 
-        (_buckets, Shift, _hasWidened) = (wider, Shift + 1, true);
-        (_firstChanged, _lastChanged) = (_firstChanged >> 1, _lastChanged >> 1);
+        (_buckets, Shift) = (wider, Shift + 1);
     }
-
-    private static IEnumerable<CurvePoint> PointsOf(IEnumerable<KeyValuePair<long, Bucket>> buckets) =>
-        buckets.OrderBy(bucket => bucket.Key).SelectMany(bucket => bucket.Value.Points());
 
     /// <summary>Of equal values the first is kept, so that the order in which points come does not matter.</summary>
     private sealed class Bucket
@@ -139,19 +113,9 @@ public sealed class Curve(int maxPoints, int shift = 0)
     }
 }
 
-/// <param name="X">A step or an epoch.</param>
+/// <param name="X">A step.</param>
 /// <param name="Y">Perhaps not finite.</param>
 /// <param name="Epoch">That the step is in.</param>
-/// <param name="Time">When it was measured; of a mean: not told.</param>
-/// <param name="Attempt">That it was measured in; of a mean: not told.</param>
+/// <param name="Time">When it was measured.</param>
+/// <param name="Attempt">That it was measured in.</param>
 public readonly record struct CurvePoint(long X, double Y, int Epoch, DateTime Time = default, int Attempt = 0);
-
-/// <param name="Points">In ascending x.</param>
-/// <param name="Replaced">Where the points stand for all that were shown before; null: each only for the one at its own x.</param>
-public sealed record CurveChange(IReadOnlyList<CurvePoint> Points, XRange? Replaced);
-
-/// <summary>Both ends are included; null: without an end.</summary>
-public sealed record XRange(long? From, long? To)
-{
-    public static XRange All { get; } = new(null, null);
-}

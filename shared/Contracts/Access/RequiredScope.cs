@@ -30,7 +30,8 @@ public static class RequiredScope
 
     private static bool IsPersons(Scope scope) => scope is Scope.Viewer or Scope.Submitter or Scope.Operator or Scope.Admin;
 
-    private static IEnumerable<ServiceDescriptor> Services() =>
+    /// <summary>Every service of cluster.v1.</summary>
+    public static IEnumerable<ServiceDescriptor> Services() =>
         new[]
         {
             CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,

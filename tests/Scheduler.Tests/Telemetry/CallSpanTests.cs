@@ -66,13 +66,13 @@ public sealed class CallSpanTests(PostgresServer postgres) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Page_IsASpanOfItsRoute_NotOfItsPath()
+    public async Task RestCall_IsASpanOfItsRoute_NotOfItsPath()
     {
         using var browser = _scheduler.Browser();
-        await browser.GetAsync("/api/jobs/abcdef/stream", TestContext.Current.CancellationToken);
+        await browser.GetAsync("/v1/jobs/abcdef", TestContext.Current.CancellationToken);
         await browser.GetAsync("/no/such/page", TestContext.Current.CancellationToken);
 
-        await EndedAsync(span => span.DisplayName == "GET /api/jobs/{job}/stream");
+        await EndedAsync(span => span.DisplayName == "GET /v1/jobs/{job_id}");
         await EndedAsync(span => span.DisplayName == "GET" && Equals(span.GetTagItem("http.response.status_code"), 404));
     }
 

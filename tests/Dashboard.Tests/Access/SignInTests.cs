@@ -1,0 +1,127 @@
+using System.Net;
+using Cluster.Dashboard.Tests.Fixtures;
+using Microsoft.Playwright;
+
+namespace Cluster.Dashboard.Tests.Access;
+
+/// <summary>Who gets in, and by what.</summary>
+public sealed class SignInTests(Visitor visitor) : IClassFixture<Visitor>, IDisposable
+{
+    private readonly HttpClient _http =
+        new(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = new Uri(visitor.Dashboard.Address) };
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    public void Dispose() => _http.Dispose();
+
+    [Theory]
+    [InlineData("/")]
+    [InlineData("/jobs?q=x")]
+    [InlineData("/runs.csv")]
+    [InlineData("/checkpoints/0123/weights")]
+    [InlineData("/_blazor")]
+    public async Task WithoutASession_NothingIsShown(string path)
+    {
+        using var answer = await _http.GetAsync(path, Cancelled);
+
+        answer.StatusCode.ShouldBe(HttpStatusCode.Redirect);
+        answer.Headers.Location!.ToString().ShouldContain("/sign-in?to=");
+    }
+
+    [Theory]
+    [InlineData("/sign-in", "text/html")]
+    [InlineData("/style.css", "text/css")]
+    [InlineData("/charts.js", "text/javascript")]
+    public async Task SignInPage_AndFiles_AreServedToAnyone_AndRunNoScriptFromElsewhere(string path, string type)
+    {
+        using var answer = await _http.GetAsync(path, Cancelled);
+
+        answer.StatusCode.ShouldBe(HttpStatusCode.OK);
+        answer.Content.Headers.ContentType!.MediaType.ShouldBe(type);
+        answer.Headers.GetValues("Content-Security-Policy").First().ShouldStartWith("default-src 'self';");
+        answer.Headers.GetValues("X-Content-Type-Options").ShouldHaveSingleItem().ShouldBe("nosniff");
+    }
+
+    [Fact]
+    public async Task Session_IsACookieThatNoScriptReads_AndDoesNotHoldTheTokenInPlain()
+    {
+        using var answer = await SignInAsync(FakeScheduler.Token);
+
+        answer.StatusCode.ShouldBe(HttpStatusCode.Redirect);
+        var cookie = answer.Headers.GetValues("Set-Cookie").ShouldHaveSingleItem();
+        cookie.ShouldContain("httponly", Case.Insensitive);
+        cookie.ShouldContain("samesite=lax", Case.Insensitive);
+        cookie.ShouldNotContain(FakeScheduler.Token);
+    }
+
+    [Theory]
+    [InlineData("wrong", "not known")]
+    [InlineData("", "no token")]
+    [InlineData("two\nlines", "no token")]
+    public async Task WrongToken_IsRefused_InWords(string token, string said)
+    {
+        using var answer = await SignInAsync(token);
+
+        answer.Headers.Contains("Set-Cookie").ShouldBeFalse();
+        (await answer.Content.ReadAsStringAsync(Cancelled)).ShouldContain(said);
+    }
+
+    [Theory]
+    [InlineData("//elsewhere.example/")]
+    [InlineData("https://elsewhere.example/")]
+    [InlineData("/\\elsewhere.example")]
+    public async Task SignIn_LeadsNowhereElse(string to)
+    {
+        using var answer = await SignInAsync(FakeScheduler.Token, to);
+
+        answer.Headers.Location!.ToString().ShouldBe("/");
+    }
+
+    [Theory]
+    [InlineData("Origin", "http://127.0.0.1:1")]
+    [InlineData("Origin", "null")]
+    [InlineData("Sec-Fetch-Site", "same-site")]
+    [InlineData("Sec-Fetch-Site", "cross-site")]
+    public async Task PageOfAnotherOrigin_MayNeitherSignIn_NorOpenAWebSocket(string header, string value)
+    {
+        using var signIn = await SignInAsync(FakeScheduler.Token, header: (header, value));
+        signIn.StatusCode.ShouldBe(HttpStatusCode.Forbidden);
+
+        using var socket = new HttpRequestMessage(HttpMethod.Get, "/_blazor")
+        {
+            Headers = { { header, value }, { "Upgrade", "websocket" }, { "Connection", "Upgrade" } },
+        };
+        using var opened = await _http.SendAsync(socket, Cancelled);
+        opened.StatusCode.ShouldBe(HttpStatusCode.Forbidden);
+    }
+
+    [Fact]
+    public async Task TokenLink_SignsIn_AndTheTokenLeavesTheAddress()
+    {
+        var page = await visitor.NewPageAsync();
+
+        await page.GotoAsync($"{visitor.Dashboard.Address}/nodes?q=a#token={FakeScheduler.Token}");
+
+        await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Nodes");
+        page.Url.ShouldEndWith("/nodes?q=a");
+        // Also of a session that there is, in the tab that shows it.
+        await page.EvaluateAsync($"window.isBefore = true; location.hash = 'token={FakeScheduler.Token}'");
+        await page.WaitForFunctionAsync(
+            "() => !window.isBefore && !location.hash && document.querySelector('h1')?.textContent === 'Nodes'");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
+        await page.GotoAsync(visitor.Dashboard.Address);
+        await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
+    }
+
+    private async Task<HttpResponseMessage> SignInAsync(string token, string to = "/", (string Name, string Value)? header = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/sign-in")
+        {
+            Content = new FormUrlEncodedContent(new Dictionary<string, string> { ["token"] = token, ["to"] = to }),
+        };
+        if (header is { } sent)
+            request.Headers.Add(sent.Name, sent.Value);
+        return await _http.SendAsync(request, Cancelled);
+    }
+}

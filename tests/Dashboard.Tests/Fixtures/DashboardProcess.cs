@@ -1,0 +1,74 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using Cluster.Tests.Shared;
+
+namespace Cluster.Dashboard.Tests.Fixtures;
+
+/// <summary>The dashboard as a process of its own, on a port and with keys of its own.</summary>
+internal sealed class DashboardProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+
+    private readonly string _keys = Directory.CreateTempSubdirectory("cluster-dashboard-keys-").FullName;
+    private readonly int _port = FreePorts.Take();
+    private readonly string _schedulers;
+    private Process? _process;
+
+    private DashboardProcess(string schedulers) => _schedulers = schedulers;
+
+    public string Address => $"http://127.0.0.1:{_port}";
+
+    public static async Task<DashboardProcess> StartAsync(string schedulers)
+    {
+        var dashboard = new DashboardProcess(schedulers);
+        await dashboard.StartAsync();
+        return dashboard;
+    }
+
+    public async Task StartAsync()
+    {
+        var start = new ProcessStartInfo(Path.Combine(Repository.Root, "artifacts/bin/Dashboard/release/Cluster.Dashboard"))
+        {
+            Environment =
+            {
+                ["Dashboard__SchedulerAddress"] = _schedulers,
+                ["Dashboard__HttpPort"] = _port.ToString(CultureInfo.InvariantCulture),
+                ["Dashboard__KeyFolder"] = _keys,
+            },
+        };
+        _process = Process.Start(start)!;
+        using var late = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            _process.HasExited.ShouldBeFalse();
+            using var socket = new TcpClient();
+            try
+            {
+                await socket.ConnectAsync("127.0.0.1", _port, late.Token);
+                return;
+            }
+            catch (SocketException)
+            {
+                // A moment, not a measure: it is only not to be asked without a pause.
+                await Task.Delay(100, late.Token);
+            }
+        }
+    }
+
+    public async Task StopAsync()
+    {
+        if (_process is not { } process)
+            return;
+        _process = null;
+        process.Kill();
+        await process.WaitForExitAsync();
+        process.Dispose();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        Directory.Delete(_keys, recursive: true);
+    }
+}

@@ -1,0 +1,64 @@
+using Microsoft.Playwright;
+
+// Each class has a browser and a dashboard, and the cores are few.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
+namespace Cluster.Dashboard.Tests.Fixtures;
+
+/// <summary>A dashboard over a made-up cluster, and a browser in front of it; what goes wrong on its pages is kept.</summary>
+public sealed class Visitor : IAsyncLifetime
+{
+    // Only so that what never comes fails, on a machine that may stand still for a while.
+    private const float Patience = 90_000;
+
+    private IPlaywright _playwright = null!;
+
+    internal FakeScheduler Scheduler { get; } = new(Cluster.Tests.Shared.FreePorts.Take());
+
+    internal DashboardProcess Dashboard { get; private set; } = null!;
+
+    private IBrowser Browser { get; set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        await Scheduler.StartAsync();
+        Dashboard = await DashboardProcess.StartAsync(Scheduler.Address);
+        _playwright = await Playwright.CreateAsync();
+        Browser = await EndToEnd.Tests.Chromium.LaunchAsync(_playwright);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Browser is not null)
+            await Browser.DisposeAsync();
+        _playwright?.Dispose();
+        if (Dashboard is not null)
+            await Dashboard.DisposeAsync();
+        await Scheduler.DisposeAsync();
+    }
+
+    /// <summary>Signed in, at an address such as "/jobs".</summary>
+    /// <param name="faults">Takes errors of the page and of its console.</param>
+    public async Task<IPage> OpenAsync(string address, List<string> faults, BrowserNewContextOptions? options = null)
+    {
+        var page = await NewPageAsync(options);
+        page.PageError += (_, fault) => faults.Add(fault);
+        page.Console += (_, message) =>
+        {
+            if (message.Type == "error")
+                faults.Add(message.Text);
+        };
+        await page.GotoAsync($"{Dashboard.Address}{address}#token={FakeScheduler.Token}");
+        // Of the pages behind the sign-in, which a later address would otherwise interrupt.
+        await Assertions.Expect(page.Locator("header .brand")).ToBeVisibleAsync();
+        return page;
+    }
+
+    /// <summary>Signed in nowhere.</summary>
+    public async Task<IPage> NewPageAsync(BrowserNewContextOptions? options = null)
+    {
+        var context = await Browser.NewContextAsync(options);
+        context.SetDefaultTimeout(Patience);
+        return await context.NewPageAsync();
+    }
+}

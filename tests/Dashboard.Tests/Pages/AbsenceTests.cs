@@ -1,0 +1,64 @@
+using Cluster.Contracts.V1;
+using Cluster.Dashboard.Tests.Fixtures;
+using Cluster.Tests.Shared;
+using Microsoft.Playwright;
+
+namespace Cluster.Dashboard.Tests.Pages;
+
+/// <summary>Schedulers that are away, and a dashboard that is.</summary>
+public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>
+{
+    private readonly List<string> _faults = [];
+
+    [Fact]
+    public async Task SchedulerThatGoesAway_IsSaid_AndWhenItIsBackThePageGoesOn()
+    {
+        var job = visitor.Scheduler.Put(Some.Job("watched"));
+        var list = await visitor.OpenAsync("/jobs?q=watched", _faults);
+        var one = await visitor.OpenAsync($"/jobs/{job.Id}", _faults);
+        await Assertions.Expect(one.Locator(".title .state")).ToHaveTextAsync("running");
+
+        await visitor.Scheduler.StopAsync();
+        foreach (var page in new[] { list, one })
+            await Assertions.Expect(page.Locator(".standing")).ToContainTextAsync("Out of touch");
+        var over = job.Clone();
+        over.State = JobState.Succeeded;
+        visitor.Scheduler.Put(over);
+        await visitor.Scheduler.StartAsync();
+
+        await Assertions.Expect(one.Locator(".title .state")).ToHaveTextAsync("succeeded");
+        await Assertions.Expect(list.Locator("table.jobs .state")).ToHaveTextAsync("succeeded");
+        foreach (var page in new[] { list, one })
+            await Assertions.Expect(page.Locator(".standing")).ToBeEmptyAsync();
+        _faults.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task DashboardThatBeginsAnew_IsFoundAgain_WithTheSessionAndTheAddress()
+    {
+        visitor.Scheduler.Put(Some.Job("still-there", JobState.Succeeded));
+        var page = await visitor.OpenAsync("/jobs?q=still-there", []);
+        await Assertions.Expect(page.Locator("table.jobs tbody tr")).ToHaveCountAsync(1);
+
+        await visitor.Dashboard.StopAsync();
+        await Assertions.Expect(page.Locator("#components-reconnect-modal")).ToBeVisibleAsync();
+        await visitor.Dashboard.StartAsync();
+
+        await Assertions.Expect(page.Locator("#components-reconnect-modal")).ToBeHiddenAsync();
+        visitor.Scheduler.Put(Some.Job("still-there-too", JobState.Succeeded));
+        await Assertions.Expect(page.Locator("table.jobs tbody tr")).ToHaveCountAsync(2);
+        page.Url.ShouldEndWith("/jobs?q=still-there");
+    }
+
+    [Fact]
+    public async Task WithoutAScheduler_TheDashboardIsUp_AndSaysWhyNobodyCanSignIn()
+    {
+        await using var alone = await DashboardProcess.StartAsync($"http://127.0.0.1:{FreePorts.Take()}");
+        var page = await visitor.NewPageAsync();
+
+        await page.GotoAsync($"{alone.Address}/#token={FakeScheduler.Token}");
+
+        await Assertions.Expect(page.Locator("[role=alert]")).ToContainTextAsync("no scheduler answers");
+        page.Url.ShouldNotContain("token");
+    }
+}

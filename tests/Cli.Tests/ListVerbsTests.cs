@@ -1,5 +1,6 @@
 using Cluster.Contracts.V1;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Cli.Tests;
 

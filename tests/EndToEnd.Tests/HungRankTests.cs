@@ -12,7 +12,7 @@ public sealed class HungRankTests(LocalCluster cluster)
     [Fact]
     public async Task RankThatStandsStill_IsNamedInTheJobsState_AndItGoesOnWithIt()
     {
-        using var client = new PatientClient(cluster.GrpcAddress, cluster.Token);
+        using var client = new PatientClient(cluster, cluster.GrpcAddress);
         var job = await client.SubmitAsync(DisturbedJob.Yaml("stands-still", epochs: 40, devices: 2), Cancelled);
         await client.UntilAsync(job, now => now.Progress?.Step > 20, Cancelled);
         var trainer = Processes.With($"trainer --job {job} --attempt 1 --rank 1").ShouldHaveSingleItem();

@@ -12,7 +12,7 @@ public sealed class PausedJobTests(LocalCluster cluster)
     [Fact]
     public async Task PausedJob_HoldsNothing_AndGoesOnBitIdentically()
     {
-        using var client = new PatientClient(cluster.GrpcAddress, cluster.Token);
+        using var client = new PatientClient(cluster, cluster.GrpcAddress);
         var paused = await client.SubmitAsync(DisturbedJob.Yaml("to-be-paused", epochs: 40, devices: 2), Cancelled);
         await client.UntilAsync(paused, job => job.Progress?.Step > 0, Cancelled);
 

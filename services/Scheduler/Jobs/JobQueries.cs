@@ -75,7 +75,7 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                 jobs = jobs.Where(j => j.Queue == filter.Queue);
             return PageAsync(
                 jobs, filter.PageSize, filter.PageToken,
-                rows => DescribeAsync(context, rows, _ => filter.WithPlacement ? null : [], time.GetUtcNow(), token), token);
+                rows => DescribeAsync(context, rows, _ => null, time.GetUtcNow(), token), token);
         }, cancellationToken);
 
     /// <summary>The newest jobs of those given, as what they are described as.</summary>
@@ -144,10 +144,8 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
 /// <param name="Workspace">Empty: all.</param>
 /// <param name="PageToken">Empty: the first page.</param>
 /// <param name="Experiment">Null: all.</param>
-/// <param name="WithPlacement">False: where their ranks are is left out.</param>
 public sealed record JobFilter(
-    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null,
-    bool WithPlacement = true)
+    IReadOnlyCollection<JobState> States, string Workspace, int PageSize, string PageToken, ExperimentId? Experiment = null)
 {
     /// <summary>Empty: all.</summary>
     public string Queue { get; init; } = "";

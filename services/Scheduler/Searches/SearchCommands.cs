@@ -1,8 +1,10 @@
+using System.Collections.ObjectModel;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Submissions;
@@ -28,10 +30,10 @@ internal sealed partial class SearchCommands(
                 JobSubmission.Of(owner, requestId, member.Spec, waitForCapacity, now) with { Variant = member.Variant });
             await checks.PassAllAsync(first, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException)
+        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException or DependencyException)
         {
             // Only the first submit is refused: a repeated one asks what has become of it.
-            if (await experiments.GetAsync(id, cancellationToken) is not null)
+            if (await experiments.GetAsync(id, ReadOnlyDictionary<string, Job>.Empty, cancellationToken) is not null)
                 return id;
             throw;
         }

@@ -3,6 +3,7 @@ using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Submissions;
@@ -146,7 +147,7 @@ internal sealed partial class SearchSteps(
                 time.GetUtcNow().AddMicroseconds(trial));
             return await checks.PassAsync(job with { Experiment = new ExperimentId(experiment.Id), Variant = variant }, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is JobFileException or InitialCheckpointException)
+        catch (Exception refusal) when (refusal is JobFileException or InitialCheckpointException or DependencyException)
         {
             LogInvalid(new ExperimentId(experiment.Id), trial, refusal.Message);
             return null;

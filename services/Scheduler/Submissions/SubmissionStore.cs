@@ -1,4 +1,5 @@
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;

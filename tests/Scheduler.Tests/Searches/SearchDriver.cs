@@ -1,3 +1,4 @@
+using System.Collections.ObjectModel;
 using Cluster.Contracts;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
@@ -45,7 +46,8 @@ internal sealed class SearchDriver(TestCluster cluster, TestNode node)
     public async Task<IReadOnlyList<Job>> TrialsAsync() => (await GetAsync()).Jobs;
 
     public async Task<StoredExperiment> GetAsync() =>
-        await cluster.Get<ExperimentStore>().GetAsync(Id, Token) ?? throw new InvalidOperationException($"no experiment {Id}");
+        await cluster.Get<ExperimentStore>().GetAsync(Id, ReadOnlyDictionary<string, Job>.Empty, Token)
+        ?? throw new InvalidOperationException($"no experiment {Id}");
 
     public async Task<SearchStanding> StandingAsync() => (await GetAsync()).Experiment.Search;
 

@@ -1,5 +1,6 @@
 using Cluster.Contracts.V1;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Cli.Tests;
 
@@ -130,6 +131,11 @@ public sealed class ListVerbsTests
                     },
                 },
                 new DeviceStatus { Device = new Device { Id = "cuda:1", Kind = DeviceKind.Cuda }, Gpu = new GpuHealth() },
+                new DeviceStatus
+                {
+                    Device = new Device { Id = "cuda:2", Kind = DeviceKind.Cuda },
+                    Gpu = new GpuHealth { TemperatureCelsius = 50, Unanswered = Duration.FromTimeSpan(TimeSpan.FromSeconds(75)) },
+                },
             },
         });
         var run = new CliRun(cluster);
@@ -142,6 +148,7 @@ public sealed class ListVerbsTests
               DEVICE  TEMPERATURE  POWER  MEMORY USED  MEMORY ERRORS                FAULTS
               cuda:0  61 °C        512 W  1.0 GiB      2 uncorrected, 41 corrected  XID 31 (3 times), XID 79
               cuda:1  -            -      -            -                            none
+              cuda:2  50 °C        -      -            -                            no answer for 1m 15s
 
             data sets
               none

@@ -90,7 +90,12 @@ internal static class NodeDescribeVerb
         gpu.HasCorrectedErrors ? $"{gpu.CorrectedErrors} corrected" : "",
     }.Where(count => count.Length > 0));
 
-    // "XID 79, XID 31 (3 times)".
-    private static string Faults(GpuHealth gpu) => gpu.Xids.Count == 0 ? "none" : string.Join(", ", gpu.Xids.OrderBy(xid => xid.Key)
-        .Select(xid => $"XID {xid.Key}{(xid.Value == 1 ? "" : $" ({xid.Value} times)")}"));
+    // "XID 79, XID 31 (3 times)", "XID 79, no answer for 45s".
+    private static string Faults(GpuHealth gpu)
+    {
+        var faults = gpu.Xids.OrderBy(xid => xid.Key).Select(xid => $"XID {xid.Key}{(xid.Value == 1 ? "" : $" ({xid.Value} times)")}");
+        if (gpu.Unanswered is { } silence)
+            faults = faults.Append($"no answer for {Words.Length(silence.ToTimeSpan())}");
+        return string.Join(", ", faults.DefaultIfEmpty("none"));
+    }
 }

@@ -26,7 +26,8 @@ internal sealed partial class NodeDevices : IDisposable
         _coresPerSlot = options.Value.CoresPerSlot;
         if (options.Value.PinnedCores.Length > 0 && CoreList.TryParse(options.Value.PinnedCores, out var pinned))
             _pinnedCores = pinned;
-        _gpus = OpenGpus(identity, [.. cores.Except(_pinnedCores ?? []) is var free && free.Any() ? free : cores], topology, logger);
+        var gpuCores = cores.Except(_pinnedCores ?? []) is var free && free.Any() ? free : cores;
+        _gpus = OpenGpus(identity, [.. gpuCores], topology, timeProvider, logger);
         All = DeviceDiscovery.Find(options.Value, _gpus?.Offered ?? [], cores.Count, memory);
         if (All.Count == 0)
             throw new InvalidOperationException(
@@ -66,7 +67,8 @@ internal sealed partial class NodeDevices : IDisposable
         _gpus?.Dispose();
     }
 
-    private static NodeGpus? OpenGpus(AgentIdentity identity, IReadOnlyList<int> cores, HostTopology topology, ILogger logger)
+    private static NodeGpus? OpenGpus(
+        AgentIdentity identity, IReadOnlyList<int> cores, HostTopology topology, TimeProvider timeProvider, ILogger logger)
     {
         if (Nvml.TryOpen(out var reason) is not { } nvml)
         {
@@ -80,7 +82,8 @@ internal sealed partial class NodeDevices : IDisposable
             var visible = VisibleGpus.Of(all, setting);
             if (visible.Count < all.Count)
                 LogHidden(logger, setting, visible.Count, all.Count);
-            return new NodeGpus(nvml, GpuNumbers.Keep(Path.Combine(identity.StateFolder, "gpus"), visible), cores, topology, logger);
+            var offered = GpuNumbers.Keep(Path.Combine(identity.StateFolder, "gpus"), visible);
+            return new NodeGpus(nvml, offered, cores, topology, timeProvider, logger);
         }
         catch
         {

@@ -2,8 +2,8 @@ using Cluster.Contracts.V1;
 
 namespace Cluster.Worker.Devices;
 
-/// <summary>Measures how busy each device is, between one call and the next, and hears what GPUs say of themselves.</summary>
-/// <remarks>A GPU is as busy as NVML says; a CPU slot as its trainer's processor time over its cores.</remarks>
+/// <summary>Measures how busy each device is, between one call and the next, and tells what GPUs have said of themselves.</summary>
+/// <remarks>A GPU is as busy as NVML says; a CPU slot as its trainer's processor time over its cores. Nothing here waits.</remarks>
 internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpus, TimeProvider timeProvider)
 {
     private readonly Dictionary<string, (int ProcessId, double CpuSeconds, long At)> _last = [];
@@ -11,17 +11,13 @@ internal sealed class DeviceMonitor(IReadOnlyList<Device> devices, NodeGpus? gpu
     /// <param name="processOf">The process of the trainer on a device, or null where none runs.</param>
     public IReadOnlyList<DeviceMeasurement> Measure(Func<string, int?> processOf)
     {
-        var readings = gpus?.Measure();
         var measured = new List<DeviceMeasurement>();
         foreach (var device in devices)
         {
-            var reading = readings?.GetValueOrDefault(device.Id);
-            var health = reading is null ? null : gpus!.HealthOf(device.Id, reading);
-            var measurement = new DeviceMeasurement { Device = device.Id, Gpu = health };
-            if ((device.Kind == DeviceKind.Cuda ? reading?.Utilization : CpuShare(device, processOf(device.Id))) is { } utilization)
-                measurement.Utilization = utilization;
-            if (measurement.HasUtilization || measurement.Gpu is not null)
-                measured.Add(measurement);
+            if (device.Kind == DeviceKind.Cuda)
+                measured.Add(gpus!.Measure(device.Id));
+            else if (CpuShare(device, processOf(device.Id)) is { } utilization)
+                measured.Add(new DeviceMeasurement { Device = device.Id, Utilization = utilization });
         }
 
         return measured;

@@ -8,8 +8,11 @@ namespace Cluster.Worker.Devices;
 /// </summary>
 internal sealed partial class GpuFaults : IDisposable
 {
-    /// <summary>How long the end of the agent may wait for this; what comes is told at once.</summary>
+    /// <summary>How long the driver is asked to wait for a fault; what comes is told at once.</summary>
     private static readonly TimeSpan LongestWait = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How long the end of the agent waits for the driver, which may hang.</summary>
+    private static readonly TimeSpan LongestEnd = 4 * LongestWait;
 
     private readonly Nvml _nvml;
     private readonly ILogger _logger;
@@ -36,11 +39,14 @@ internal sealed partial class GpuFaults : IDisposable
     /// <summary>Since the agent started.</summary>
     public IReadOnlyList<(string Card, int Xid, long Count)> All => [.. _counts.Select(pair => (pair.Key.Card, pair.Key.Xid, pair.Value))];
 
+    /// <summary>Whether the driver held the thread beyond the end of this.</summary>
+    public bool IsStuck { get; private set; }
+
     public void Dispose()
     {
         _ending = true;
-        _thread?.Join();
-        if (_events != 0)
+        IsStuck = _thread?.Join(LongestEnd) == false;
+        if (_events != 0 && !IsStuck)
             _nvml.Free(_events);
     }
 

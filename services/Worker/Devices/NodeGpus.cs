@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Telemetry;
+using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Worker.Devices;
 
@@ -12,20 +13,24 @@ internal sealed class NodeGpus : IDisposable
 {
     private readonly Nvml _nvml;
     private readonly GpuFaults _faults;
+    private readonly GpuPoll _poll;
     private readonly IReadOnlyDictionary<string, IReadOnlyList<int>> _cores;
     private readonly Meter _meter = new(WorkerTelemetry.AgentName);
-    private volatile IReadOnlyDictionary<string, GpuReading> _readings = new Dictionary<string, GpuReading>();
 
     /// <param name="nvml">Knows them; from here on this object's.</param>
     /// <param name="offered">By number.</param>
     /// <param name="cores">That their trainers may use.</param>
     /// <param name="topology">Of the machine.</param>
+    /// <param name="timeProvider">The clock.</param>
     /// <param name="logger">Is told faults.</param>
-    public NodeGpus(Nvml nvml, IReadOnlyList<OfferedGpu> offered, IReadOnlyList<int> cores, HostTopology topology, ILogger logger)
+    public NodeGpus(
+        Nvml nvml, IReadOnlyList<OfferedGpu> offered, IReadOnlyList<int> cores, HostTopology topology, TimeProvider timeProvider,
+        ILogger logger)
     {
         (_nvml, Offered) = (nvml, offered);
         _cores = GpuCores.Divide(offered, cores, topology);
         _faults = new GpuFaults(nvml, [.. offered.Select(gpu => gpu.Gpu.Card).Distinct()], logger);
+        _poll = new GpuPoll(() => Offered.ToDictionary(gpu => gpu.Id, gpu => nvml.Read(gpu.Gpu)), timeProvider, logger);
         _meter.CreateObservableGauge(
             "hw.gpu.utilization", () => Of(reading => reading.Utilization), "1", "Share of time in which a kernel ran.");
         _meter.CreateObservableUpDownCounter(
@@ -45,12 +50,30 @@ internal sealed class NodeGpus : IDisposable
     /// <summary>That a device's trainer is bound to.</summary>
     public IReadOnlyList<int> CoresOf(string id) => _cores[id];
 
-    /// <summary>Asks all of them anew.</summary>
-    public IReadOnlyDictionary<string, GpuReading> Measure() =>
-        _readings = Offered.ToDictionary(gpu => gpu.Id, gpu => _nvml.Read(gpu.Gpu));
+    /// <summary>For the scheduler: what a device said last, whether the driver still answers, and the faults of its card.</summary>
+    public DeviceMeasurement Measure(string id)
+    {
+        var (readings, unanswered) = _poll.Latest();
+        var reading = readings.GetValueOrDefault(id, new GpuReading());
+        var health = HealthOf(id, reading);
+        health.Unanswered = unanswered is { } silence ? Duration.FromTimeSpan(silence) : null;
+        var measurement = new DeviceMeasurement { Device = id, Gpu = health };
+        if (reading.Utilization is { } utilization)
+            measurement.Utilization = utilization;
+        return measurement;
+    }
 
-    /// <summary>For the scheduler: what a device has said, and the faults of its card.</summary>
-    public GpuHealth HealthOf(string id, GpuReading reading)
+    public void Dispose()
+    {
+        _meter.Dispose();
+        _faults.Dispose();
+        _poll.Dispose();
+        // A library that a thread is still in stays, to the end of the process.
+        if (!_faults.IsStuck && !_poll.IsStuck)
+            _nvml.Dispose();
+    }
+
+    private GpuHealth HealthOf(string id, GpuReading reading)
     {
         var health = new GpuHealth();
         if (reading.TemperatureCelsius is { } temperature)
@@ -69,17 +92,14 @@ internal sealed class NodeGpus : IDisposable
         return health;
     }
 
-    public void Dispose()
-    {
-        _meter.Dispose();
-        _faults.Dispose();
-        _nvml.Dispose();
-    }
-
     private IEnumerable<Measurement<T>> Of<T>(Func<GpuReading, T?> figure)
         where T : struct
     {
-        foreach (var (id, reading) in _readings)
+        var (readings, unanswered) = _poll.Latest();
+        // A line that went on as it was would look like a GPU's.
+        if (unanswered is not null)
+            yield break;
+        foreach (var (id, reading) in readings)
         {
             if (figure(reading) is { } value)
                 yield return Measured(value, id);
@@ -91,10 +111,11 @@ internal sealed class NodeGpus : IDisposable
     /// <summary>Of cards: instances of one share them, and each would count them again.</summary>
     private IEnumerable<Measurement<long>> Errors()
     {
+        var (readings, _) = _poll.Latest();
         foreach (var card in Offered.DistinctBy(gpu => gpu.Gpu.Card))
         {
             var id = card.Gpu.IsInstance ? card.Gpu.Card.Uuid : card.Id;
-            if (_readings.TryGetValue(card.Id, out var reading))
+            if (readings.TryGetValue(card.Id, out var reading))
             {
                 if (reading.CorrectedEccErrors is { } corrected)
                     yield return Measured(corrected, id, "corrected");

@@ -309,11 +309,14 @@ public sealed class CudaTests
         nvml.DriverVersion().ShouldNotBeEmpty();
 
         IReadOnlyList<OfferedGpu> offered = [.. nvml.Gpus().Select((gpu, number) => new OfferedGpu($"cuda:{number}", gpu))];
-        using var gpus = new NodeGpus(nvml, offered, Worker.Libc.ThreadCores(), new HostTopology(), NullLogger.Instance);
+        using var gpus = new NodeGpus(
+            nvml, offered, Worker.Libc.ThreadCores(), new HostTopology(), TimeProvider.System, NullLogger.Instance);
         var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), offered, 8, new MachineMemory());
 
         devices.Select(device => (device.Id, device.Kind)).ShouldContain(("cuda:0", DeviceKind.Cuda));
         devices.ShouldAllBe(device => device.Kind == DeviceKind.Cuda && device.MemoryBytes > 1L << 30 && device.Model.Length > 0);
+        SpinWait.SpinUntil(() => offered.All(gpu => gpus.Measure(gpu.Id).Gpu.HasUsedMemoryBytes), TimeSpan.FromMinutes(1))
+            .ShouldBeTrue();
         new DeviceMonitor(devices, gpus, TimeProvider.System).Measure(_ => null)
             .ShouldAllBe(device => device.Utilization >= 0 && device.Utilization <= 1);
         foreach (var gpu in offered)

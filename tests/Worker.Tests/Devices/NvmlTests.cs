@@ -6,11 +6,12 @@ using Cluster.Worker.Agent;
 using Cluster.Worker.Devices;
 using Cluster.Worker.Telemetry;
 using Cluster.Worker.Tests.Training;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Worker.Tests.Devices;
 
 /// <summary>NVML's C interface against a library of the same shape, since few machines that run these tests have a GPU.</summary>
-public sealed unsafe class NvmlTests : IDisposable
+public sealed class NvmlTests : IDisposable
 {
     // Types as nvml.h has them. Card 0 is whole; card 1 is in MIG mode, with instances at its places 0 and 2. Handles: 1 and 2 are cards,
     // 10 and 12 instances.
@@ -21,9 +22,9 @@ public sealed unsafe class NvmlTests : IDisposable
         typedef long device;
         static const char *uuids[] = { [1] = "GPU-aaaa", [2] = "GPU-bbbb", [10] = "MIG-1111", [12] = "MIG-2222" };
         static int lost;
-        static volatile int xid_card, xid;
+        static volatile int xid_card, xid, hung, held, shut;
         int nvmlInit_v2(void) { return FAILURE; }
-        int nvmlShutdown(void) { return 0; }
+        int nvmlShutdown(void) { shut = 1; return 0; }
         int nvmlDeviceGetCount_v2(unsigned int *count) { *count = 2; return 0; }
         int nvmlSystemGetDriverVersion(char *version, unsigned int length) { strncpy(version, "580.1", length); return length < 6 ? 7 : 0; }
         int nvmlDeviceGetHandleByIndex_v2(unsigned int index, device *found) { *found = index + 1; return index < 2 ? 0 : 2; }
@@ -58,6 +59,8 @@ public sealed unsafe class NvmlTests : IDisposable
         int nvmlDeviceGetComputeInstanceId(device d, unsigned int *id) { *id = 0; return d >= 10 ? 0 : 2; }
         int nvmlDeviceGetMemoryInfo(device d, unsigned long long *memory)
         {
+            for (held = hung; hung;)
+                usleep(1000);
             memory[0] = d * 1000000; memory[1] = d * 999000; memory[2] = d * 1000;
             return 0;
         }
@@ -90,6 +93,9 @@ public sealed unsafe class NvmlTests : IDisposable
         }
         int nvmlEventSetFree(void *set) { return 0; }
         void lose(void) { lost = 1; }
+        void hang(int on) { hung = on; }
+        int is_held(void) { return held; }
+        int is_shut(void) { return shut; }
         void fault(int card, int code) { xid_card = card; xid = code; }
         """;
 
@@ -98,6 +104,7 @@ public sealed unsafe class NvmlTests : IDisposable
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("nvml-tests-");
     private readonly CollectedLogs _logs = new();
+    private readonly FakeTimeProvider _time = new();
     private string? _library;
 
     public void Dispose() => _folder.Delete(recursive: true);
@@ -134,7 +141,7 @@ public sealed unsafe class NvmlTests : IDisposable
     }
 
     [Fact]
-    public void Reading_OfAGpuThatFellOffTheBus_IsNothing()
+    public unsafe void Reading_OfAGpuThatFellOffTheBus_IsNothing()
     {
         using var nvml = Open();
         var gpus = nvml.Gpus();
@@ -148,7 +155,8 @@ public sealed unsafe class NvmlTests : IDisposable
     {
         using var gpus = OpenGpus();
         var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), gpus.Offered, cores: 1, new MachineMemory());
-        var monitor = new DeviceMonitor(devices, gpus, TimeProvider.System);
+        var monitor = new DeviceMonitor(devices, gpus, _time);
+        ShouldAnswer(gpus);
         Fault(card: 2, xid: 79);
         SpinWait.SpinUntil(() => _logs.All.Any(text => text.Contains("XID 79", StringComparison.Ordinal)), TimeSpan.FromSeconds(60))
             .ShouldBeTrue();
@@ -186,7 +194,7 @@ public sealed unsafe class NvmlTests : IDisposable
     public void Metrics_HaveTheFiguresOfEveryGpuAndTheErrorsOfEveryCard()
     {
         using var gpus = OpenGpus();
-        gpus.Measure();
+        ShouldAnswer(gpus);
         Fault(card: 2, xid: 79);
         SpinWait.SpinUntil(() => _logs.Warnings.Count > 0, TimeSpan.FromSeconds(60)).ShouldBeTrue();
         _logs.Warnings.ShouldHaveSingleItem().ShouldContain("XID 79");
@@ -222,6 +230,58 @@ public sealed unsafe class NvmlTests : IDisposable
         static string Shown<T>(Instrument instrument, T value, ReadOnlySpan<KeyValuePair<string, object?>> tags) =>
             FormattableString.Invariant($"{instrument.Name} {value} {instrument.Unit} ")
             + string.Join(' ', tags.ToArray().Select(tag => tag.Value));
+    }
+
+    [Fact]
+    public async Task Monitor_WhereTheDriverHangs_SaysAtOnceWhatItSaidBefore_AndSinceWhenItDoesNotAnswer()
+    {
+        using var gpus = OpenGpus();
+        var devices = DeviceDiscovery.Find(new Worker.Agent.AgentOptions(), gpus.Offered, cores: 1, new MachineMemory());
+        var monitor = new DeviceMonitor(devices, gpus, _time);
+        ShouldAnswer(gpus);
+        Hang(true);
+        try
+        {
+            Spin(() => Is("held"));
+            (await MeasureAsync()).ShouldAllBe(device => device.Gpu.Unanswered == null);
+            _time.Advance(TimeSpan.FromSeconds(45));
+
+            var measured = await MeasureAsync();
+
+            measured[0].Utilization.ShouldBe(0.37);
+            measured.Select(device => device.Gpu.UsedMemoryBytes).ShouldBe([1000, 10_000, 12_000]);
+            measured.ShouldAllBe(device => device.Gpu.Unanswered.ToTimeSpan() == TimeSpan.FromSeconds(45));
+            await MeasureAsync();
+            _logs.Warnings.ShouldHaveSingleItem().ShouldContain("has not answered for 45 s");
+        }
+        finally
+        {
+            Hang(false);
+        }
+
+        Spin(() => monitor.Measure(_ => null).All(device => device.Gpu.Unanswered is null));
+        _logs.All[^1].ShouldBe("The GPUs' driver answers again");
+
+        // Beside the test: it would wait with a call that does.
+        Task<IReadOnlyList<DeviceMeasurement>> MeasureAsync() => Task.Factory.StartNew(
+                () => monitor.Measure(_ => null), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+            .WaitAsync(TimeSpan.FromSeconds(60));
+    }
+
+    [Fact]
+    public void TheEnd_WhereTheDriverHangs_IsNotHeldUp_AndTheLibraryStaysForTheThreadThatIsInIt()
+    {
+        var gpus = OpenGpus();
+        Hang(true);
+        Spin(() => Is("held"));
+
+        gpus.Dispose();
+
+        Is("shut").ShouldBeFalse();
+        Hang(false);
+        using (OpenGpus())
+            Is("shut").ShouldBeFalse();
+        Is("shut").ShouldBeTrue("nobody is in it");
     }
 
     [Fact]
@@ -265,14 +325,22 @@ public sealed unsafe class NvmlTests : IDisposable
     {
         var nvml = Open();
         var offered = GpuNumbers.Keep(Path.Combine(_folder.FullName, "gpus"), nvml.Gpus());
-        return new NodeGpus(nvml, offered, [0], new HostTopology(_folder.FullName), _logs.CreateLogger("gpus"));
+        return new NodeGpus(nvml, offered, [0], new HostTopology(_folder.FullName), _time, _logs.CreateLogger("gpus"));
     }
+
+    private static void ShouldAnswer(NodeGpus gpus) => Spin(() => gpus.Offered.All(gpu => gpus.Measure(gpu.Id).Gpu.HasUsedMemoryBytes));
+
+    private static void Spin(Func<bool> until) => SpinWait.SpinUntil(until, TimeSpan.FromSeconds(60)).ShouldBeTrue();
 
     private Nvml Open(int watch = 0) => Nvml.TryOpen(out _, Compile(watch: watch)).ShouldNotBeNull();
 
     private nint Function(string name) => NativeLibrary.GetExport(NativeLibrary.Load(_library!), name);
 
-    private void Fault(int card, int xid) => ((delegate* unmanaged<int, int, void>)Function("fault"))(card, xid);
+    private unsafe bool Is(string state) => ((delegate* unmanaged<int>)Function($"is_{state}"))() == 1;
+
+    private unsafe void Hang(bool on) => ((delegate* unmanaged<int, void>)Function("hang"))(on ? 1 : 0);
+
+    private unsafe void Fault(int card, int xid) => ((delegate* unmanaged<int, int, void>)Function("fault"))(card, xid);
 
     private string Compile(bool initializes = true, int watch = 0, string source = Library)
     {

@@ -10,6 +10,7 @@ public sealed class HungRankTests(LocalCluster cluster)
 
     /// <summary>Its peer waits for it for a minute before it gives up.</summary>
     [Fact]
+    [Trait("Round", "full")]
     public async Task RankThatStandsStill_IsNamedInTheJobsState_AndItGoesOnWithIt()
     {
         using var client = new PatientClient(cluster, cluster.GrpcAddress);

@@ -120,20 +120,34 @@ public sealed class SearchTests(PostgresServer postgres)
         expected.Count.ShouldBe(6);
     }
 
+    /// <summary>Both have read the same state; whoever writes second finds that out, and decides on what the first has written.</summary>
     [Fact]
-    public async Task TwoSchedulersAtOnce_MakeEachTrialOnce()
+    public async Task TwoSchedulersAtOnce_DecideOneAfterTheOther()
     {
         await using var first = await TestCluster.StartAsync(postgres);
         var search = await DriverAsync(first);
         await search.SubmitAsync("{name: random, maxTrials: 40, maxConcurrent: 2}");
         await using var second = await TestCluster.StartAsync(first.ConnectionString, first.Time, first.Agents, TestCluster.ClusteredApart);
-        var steps = new[] { first.Get<SearchSteps>(), second.Get<SearchSteps>() };
+        Task<bool>[] steps;
+        await using (await HeldTable.HoldAsync(first, "job_queue"))
+        {
+            steps = [StepAsync(first, trials: 10, concurrent: 0), StepAsync(second, trials: 0, concurrent: 5)];
+            await Eventually.HoldsAsync(() => TestDatabase.QueryAsync<bool>(first,
+                """
+                select exists (select from pg_locks l join pg_stat_activity a using (pid)
+                    where not l.granted and l.locktype = 'transactionid' and a.datname = current_database())
+                """));
+        }
 
-        await Task.WhenAll(Enumerable.Range(3, 8).Select(concurrent => steps[concurrent % 2].StepAsync(
-            search.Id, limits => limits with { MaxConcurrent = Math.Max(limits.MaxConcurrent, concurrent) }, Token)));
-
+        (await Task.WhenAll(steps)).ShouldBe([true, true]);
+        var standing = await search.StandingAsync();
+        (standing.MaxTrials, standing.MaxConcurrent).ShouldBe((50, 9));
         (await search.TrialsAsync()).Select(job => job.Variant[..job.Variant.IndexOf(' ')]).ShouldBe(
-            Enumerable.Range(0, 10).Select(trial => $"{trial}"));
+            Enumerable.Range(0, 9).Select(trial => $"{trial}"));
+        (await TestDatabase.QueryAsync<int>(first, "select jsonb_array_length(state::jsonb->'trials') from searches")).ShouldBe(9);
+
+        Task<bool> StepAsync(TestCluster cluster, int trials, int concurrent) => cluster.Get<SearchSteps>().StepAsync(
+            search.Id, limits => new SearchLimits(limits.MaxTrials + trials, limits.MaxConcurrent + 1 + concurrent), Token);
     }
 
     [Fact]

@@ -197,8 +197,9 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             cluster.Updated.Add(request);
-            return Task.FromResult(new UpdateJobResponse { Job = Builders.AJob(job =>
-                (job.QueueName, job.Priority) = (request.HasQueue ? request.Queue : job.QueueName, request.Priority)) });
+            var updated = Builders.AJob(job =>
+                (job.QueueName, job.Priority) = (request.HasQueue ? request.Queue : job.QueueName, request.Priority));
+            return Task.FromResult(new UpdateJobResponse { Job = updated });
         }
 
         public override Task WatchJob(

@@ -24,6 +24,9 @@ internal sealed class ExpectedStarts(ExpectedStartStore store)
         var jobs = state.Forecast(plan, now, policy).Jobs.Take(Told).ToList();
         await store.WriteAsync(jobs, now, CancellationToken.None);
         (_reckonedAt, _any) = (now, jobs.Count > 0);
+        // Of which it was not told what has become of them, since all was read anew.
+        foreach (var gone in _first.Keys.Where(job => state.ShapeOf(job) is null).ToList())
+            _first.Remove(gone);
         foreach (var job in jobs)
             _first.TryAdd(job.Job, new Estimated(job.Start.Likely, job.Start.Late));
     }

@@ -53,8 +53,8 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
                 max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness, min_runtime,
                 awaits_jobs)
             select id, owner, 'Queued', 1, queue, priority, created_at, '{}', devices, device_class,
-                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness, min_runtime,
-                awaits_jobs
+                max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness,
+                min_runtime, awaits_jobs
             from given join new_jobs using (id))
         select id from new_jobs
         """;

@@ -92,8 +92,8 @@ public sealed class UnreadableSpecTests(PostgresServer postgres)
         await DamageAsync(cluster, job);
 
         await cluster.PassAsync();
-        await Eventually.HoldsAsync(
-            async () => await TestDatabase.QueryAsync<long>(cluster, "select count(*) from job_queue where forecast_until is not null") == 0);
+        const string Unknown = "select count(*) from job_queue where forecast_until is not null";
+        await Eventually.HoldsAsync(async () => await TestDatabase.QueryAsync<long>(cluster, Unknown) == 0);
         await cluster.ReconcileAsync();
 
         cluster.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem().Model.Name.ShouldBe("lenet5");

@@ -25,8 +25,8 @@ internal sealed class Rung(IEnumerable<RungEntry> entries)
     }
 
     /// <summary>
-    /// Takes a trial in, before those that are as good. It goes on if it is among the best one in <paramref name="divisor"/> of all that have
-    /// come here, itself counted, or the very best of a few.
+    /// Takes a trial in, before those that are as good. It goes on if it is among the best one in <paramref name="divisor"/> of all that
+    /// have come here, itself counted, or the very best of a few.
     /// </summary>
     public bool GoesOn(int trial, double score, double divisor)
     {

@@ -133,7 +133,8 @@ public sealed class SearchProperties
         var (old, now) = (Room(others.Length), Room(others.Length + 1));
         // In the order of their scores, the newcomer behind its equals.
         var sorted = others.Select(entry => (entry.Trial, entry.Score, entry.IsPromoted, New: 0))
-            .Append((report.Trial, Score: score, IsPromoted: false, New: 1)).OrderBy(entry => entry.Score).ThenBy(entry => entry.New).ToList();
+            .Append((report.Trial, Score: score, IsPromoted: false, New: 1))
+            .OrderBy(entry => entry.Score).ThenBy(entry => entry.New).ToList();
         if (sorted.FindIndex(entry => entry.Trial == report.Trial) < now)
             promoted.ShouldBe([report.Trial]);
         else if (now > old && !sorted[old].IsPromoted)
@@ -198,7 +199,8 @@ public sealed class SearchProperties
 
         private TrialReport ReportOf(Event next, SearchState state)
         {
-            var phase = next.Fate == 1 && state.Trials.Any(each => each.Phase == TrialPhase.Paused) ? TrialPhase.Paused : TrialPhase.Training;
+            var hasPaused = state.Trials.Any(each => each.Phase == TrialPhase.Paused);
+            var phase = next.Fate == 1 && hasPaused ? TrialPhase.Paused : TrialPhase.Training;
             var open = Enumerable.Range(0, state.Trials.Length).Where(i => state.Trials[i].Phase == phase).ToList();
             var trial = open[next.Which % open.Count];
             return next.Fate switch

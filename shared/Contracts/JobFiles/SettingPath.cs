@@ -40,7 +40,7 @@ internal static class SettingPath
     }
 
     /// <summary>
-    /// "activation" of "model.options.activation", "model" of "model.name"; the paths themselves where two of them would be called the same.
+    /// "activation" of "model.options.activation", "model" of "model.name"; the paths themselves where two would be called the same.
     /// </summary>
     public static Dictionary<string, string> ShortNames(IReadOnlyCollection<string> paths)
     {

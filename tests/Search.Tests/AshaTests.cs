@@ -59,9 +59,8 @@ public sealed class AshaTests
 
     [Fact]
     public void LargerIsBetter_TurnsTheOrder() =>
-        Begun(
-            Promotion with { SmallerIsBetter = false }, maxTrials: 3, maxConcurrent: 3, "create 0→1, create 1→1, create 2→1").ShouldDecide(
-            """
+        Begun(Promotion with { SmallerIsBetter = false }, maxTrials: 3, maxConcurrent: 3, "create 0→1, create 1→1, create 2→1")
+            .ShouldDecide("""
             0@1 0.5 =>
             1@1 0.6 =>
             2@1 0.4 => continue 1→3

@@ -199,9 +199,8 @@ public sealed class SearchProperties
 
         private TrialReport ReportOf(Event next, SearchState state)
         {
-            var phase = next.Fate == 1 && state.Trials.Any(each => each.Phase == TrialPhase.Paused)
-                ? TrialPhase.Paused
-                : TrialPhase.Training;
+            var hasPaused = state.Trials.Any(each => each.Phase == TrialPhase.Paused);
+            var phase = next.Fate == 1 && hasPaused ? TrialPhase.Paused : TrialPhase.Training;
             var open = Enumerable.Range(0, state.Trials.Length).Where(i => state.Trials[i].Phase == phase).ToList();
             var trial = open[next.Which % open.Count];
             return next.Fate switch

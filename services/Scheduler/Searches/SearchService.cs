@@ -8,7 +8,7 @@ internal sealed partial class SearchService(
     SearchSteps steps, JobFeed feed, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<SearchService> logger)
     : BackgroundService
 {
-    /// <summary>It bounds how late is noticed what another scheduler has left undone. A look that finds nothing is one statement.</summary>
+    // It bounds how late is noticed what another scheduler has left undone. A look where nothing is due is one statement.
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
     // Several trials often end together, and each change of any job's state brings a look.

@@ -116,7 +116,8 @@ public sealed class PreemptionTests(PostgresServer postgres)
             await other.OpenAsync(Token);
             await using var hold = new NpgsqlCommand($"begin; select 1 from job_queue where job_id = '{lower}' for update", other);
             await hold.ExecuteNonQueryAsync(Token);
-            await cluster.PassAsync();
+            // A cycle that waited for the row would do so without end.
+            await cluster.PassAsync().WaitAsync(TimeSpan.FromMinutes(1), Token);
             (await cluster.GetAsync(lower)).State.ShouldBe(JobState.Running);
             await using var letGo = new NpgsqlCommand("rollback", other);
             await letGo.ExecuteNonQueryAsync(Token);

@@ -54,6 +54,28 @@ public sealed class SignInTests(Visitor visitor) : IClassFixture<Visitor>, IDisp
         cookie.ShouldNotContain(FakeScheduler.Token);
     }
 
+    [Fact]
+    public async Task Session_IsKnownToReplicasThatShareTheKeys_AndToNoOthers()
+    {
+        using var signedIn = await SignInAsync(FakeScheduler.Token);
+        var session = signedIn.Headers.GetValues("Set-Cookie").Single().Split(';')[0].Split('=', 2)[1];
+        await using var stranger = await DashboardProcess.StartAsync(visitor.Scheduler.Address);
+        await using var replica = await visitor.Dashboard.StartReplicaAsync();
+
+        (await StatusAsync(replica)).ShouldBe(HttpStatusCode.OK);
+        (await StatusAsync(stranger)).ShouldBe(HttpStatusCode.Redirect);
+
+        async Task<HttpStatusCode> StatusAsync(DashboardProcess dashboard)
+        {
+            using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
+            using var request = new HttpRequestMessage(HttpMethod.Get, $"{dashboard.Address}/jobs");
+            // Replicas listen on the same port, each on a machine of its own.
+            request.Headers.Add("Cookie", $"cluster-session-{new Uri(dashboard.Address).Port}={session}");
+            using var answer = await http.SendAsync(request, Cancelled);
+            return answer.StatusCode;
+        }
+    }
+
     [Theory]
     [InlineData("wrong", "not known")]
     [InlineData("", "no token")]

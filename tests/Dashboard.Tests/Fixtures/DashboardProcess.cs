@@ -10,20 +10,34 @@ internal sealed class DashboardProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
-    private readonly string _keys = Directory.CreateTempSubdirectory("cluster-dashboard-keys-").FullName;
+    private readonly string _keys;
+    private readonly bool _isOriginal;
     private readonly int _port = FreePorts.Take();
     private readonly string _schedulers;
     private Process? _process;
 
-    private DashboardProcess(string schedulers) => _schedulers = schedulers;
+    private DashboardProcess(string schedulers, DashboardProcess? original)
+    {
+        _schedulers = schedulers;
+        _isOriginal = original is null;
+        _keys = original?._keys ?? Directory.CreateTempSubdirectory("cluster-dashboard-keys-").FullName;
+    }
 
     public string Address => $"http://127.0.0.1:{_port}";
 
     public static async Task<DashboardProcess> StartAsync(string schedulers)
     {
-        var dashboard = new DashboardProcess(schedulers);
+        var dashboard = new DashboardProcess(schedulers, original: null);
         await dashboard.StartAsync();
         return dashboard;
+    }
+
+    /// <summary>Another one for the same cluster, with the same keys.</summary>
+    public async Task<DashboardProcess> StartReplicaAsync()
+    {
+        var replica = new DashboardProcess(_schedulers, this);
+        await replica.StartAsync();
+        return replica;
     }
 
     public async Task StartAsync()
@@ -69,6 +83,7 @@ internal sealed class DashboardProcess : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await StopAsync();
-        Directory.Delete(_keys, recursive: true);
+        if (_isOriginal)
+            Directory.Delete(_keys, recursive: true);
     }
 }

@@ -40,8 +40,12 @@ public sealed class RestTests(SharedScheduler shared) : IDisposable
     [Fact]
     public async Task Job_IsSubmittedFoundListedAndCancelled()
     {
-        var file = new { requestId = $"{Guid.NewGuid():D}", yaml = "name: by-rest\nmodel: lenet5\ndata: fashion-mnist\nworkspace: rest",
-            waitForCapacity = true };
+        var file = new
+        {
+            requestId = $"{Guid.NewGuid():D}",
+            yaml = "name: by-rest\nmodel: lenet5\ndata: fashion-mnist\nworkspace: rest",
+            waitForCapacity = true,
+        };
         var submitted = await SendAsync(HttpMethod.Post, "/v1/jobs", TestScheduler.SubmitterToken, file);
         var id = submitted.GetProperty("job").GetProperty("id").GetString()!;
 

@@ -84,10 +84,12 @@ internal sealed class SearchReader
     private SearchSpace ReadSpace(YamlMapping document, SearcherKind kind)
     {
         var space = new SpaceReader(_faults, needsCounts: kind == SearcherKind.Grid).Read(document);
-        if (document.Value(ExperimentFile.Variants) is { } variants)
+        foreach (var key in (string[])[ExperimentFile.Variants, ExperimentFile.Array])
         {
-            _faults.Add(new(ExperimentFile.Variants, null, $"is given beside {Key}, which makes the variants itself",
-                $"keep one of the two, or list the values under {ExperimentFile.Matrix}", variants.Line));
+            if (document.Value(key) is not { } given)
+                continue;
+            _faults.Add(new(key, null, $"is given beside {Key}, which makes the variants itself",
+                $"keep one of the two, or list the values under {ExperimentFile.Matrix}", given.Line));
         }
 
         if (space.Dimensions.IsEmpty && _faults.Count == 0)

@@ -156,6 +156,8 @@ public sealed class SearchFileTests
         Faults(File("{name: random, maxTrials: 1}") + "variants: [{name: a, set: {seed: 2}}]\n").ShouldContain(
             "line 8: variants is given beside searcher, which makes the variants itself; "
                 + "keep one of the two, or list the values under matrix");
+        Faults(File("{name: random, maxTrials: 1}") + "array: 0-3\n").ShouldContain(
+            fault => fault.StartsWith("line 8: array is given beside searcher, which makes the variants itself"));
         Faults(File("{name: random, maxTrials: 1}", rate: "{type: const, val: 1000}")).ShouldContain(
             fault => fault.Contains("hyperparameters.optimizer.learningRate is 1000 but must be more than 0 and at most 100"));
     }

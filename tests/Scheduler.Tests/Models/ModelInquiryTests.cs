@@ -167,12 +167,15 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
         var nobody = await SubmitAsync(scheduler, AJob().Build(), waitForCapacity: true);
         await scheduler.AddNodeAsync("node");
         var unable = await SubmitAsync(scheduler, AJob().Build());
+        var late = new TaskCompletionSource();
         scheduler.Agents.OnDescribe = async (_, _) =>
         {
-            await Task.Delay(Timeout.Infinite, Token);
-            throw new InvalidOperationException();
+            await late.Task;
+            return DescribeResult.None("too late");
         };
         var silent = await SubmitAsync(scheduler, AJob().Build());
+        // The scheduler's end would wait for the answer.
+        late.SetResult();
 
         new[] { nobody, unable, silent }.ShouldAllBe(job => job.State != JobState.Failed && job.Memory == null);
     }

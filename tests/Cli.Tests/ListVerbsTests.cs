@@ -167,6 +167,8 @@ public sealed class ListVerbsTests
         (await OutAsync("node", "list")).ShouldContain("one   drained");
         (await OutAsync("node", "describe", "one"))
             .ShouldContain($"\ndrained     by olga since {Since()}; jobs that run there may end by themselves\n");
+        cluster.Nodes.Nodes[0].Drain.Quarantined = true;
+        (await OutAsync("node", "list")).ShouldContain("one   quarantined");
         cluster.Nodes.Nodes[0].State = NodeState.Lost;
         (await OutAsync("node", "list")).ShouldContain("one   lost, drained");
         (await OutAsync("node", "resume", "one")).ShouldBe($"node one ({Builders.JobId}): lost\n");

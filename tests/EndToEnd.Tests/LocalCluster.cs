@@ -77,6 +77,8 @@ public sealed class LocalCluster : IAsyncLifetime
         _environment["http_proxy"] = _environment["https_proxy"] = _environment["all_proxy"] = "http://127.0.0.1:9";
         // Several trainers may start at once on the few cores: what memory a job takes is then heard late, and a test wants to hear it.
         _environment["Models__ForecastPatience"] = "00:05:00";
+        // Many a job fails on the few nodes here, since a test kills its trainers.
+        _environment["Nodes__QuarantineAfter"] = "0";
         if (Lease is { } lease)
         {
             _environment["Nodes__LeaseDuration"] = $"{lease}";

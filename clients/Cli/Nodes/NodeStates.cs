@@ -6,9 +6,11 @@ namespace Cluster.Cli.Nodes;
 /// <summary>How a node stands, in the words that people read.</summary>
 internal static class NodeStates
 {
-    /// <summary>"ready", "lost", "draining" while jobs still run there, then "drained"; "lost, drained".</summary>
+    /// <summary>"ready", "lost", "draining" while jobs still run there, then "drained"; "lost, drained"; "quarantined".</summary>
     public static string Of(Node node)
     {
+        if (node is { State: NodeState.Ready, Drain.Quarantined: true })
+            return "quarantined";
         var isBusy = node.Devices.Any(device => device.JobId.Length > 0);
         return (node.State, node.Drain is not null) switch
         {

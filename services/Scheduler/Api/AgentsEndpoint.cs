@@ -58,7 +58,10 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
     public override async Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
     {
         var exit = new RankExit(
-            ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal, request.Message, request.Evicted);
+            ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal, request.Message, request.Evicted)
+        {
+            MatchedPolicies = [.. request.MatchedPolicies],
+        };
         await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(ReadJob(request.JobId).Value).RankExitedAsync(exit));
         return new ReportExitResponse();
     }

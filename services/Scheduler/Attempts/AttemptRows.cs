@@ -41,6 +41,7 @@ internal sealed class DeviceGrantRow
     public int? ExitCode { get; set; }
     public int? ExitSignal { get; set; }
     public string ExitMessage { get; set; } = "";
+    public int[] MatchedPolicies { get; set; } = [];
     public DateTimeOffset? ReleasedAt { get; set; }
 
     public DeviceGrantRow Copy() => (DeviceGrantRow)MemberwiseClone();

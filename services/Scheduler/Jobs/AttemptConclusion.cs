@@ -69,6 +69,10 @@ internal static class AttemptConclusion
         {
             End(record, culprit, now);
         }
+        else if (FailurePolicies.ReasonToStop(record) is { } stop)
+        {
+            record.Become(JobState.Failed, $"{attempt.Reason}; {stop}", now, ReasonCodes.StoppedByPolicy);
+        }
         else if (job.Restarts >= policy.MaxRestarts)
         {
             record.Become(JobState.Failed,
@@ -77,7 +81,8 @@ internal static class AttemptConclusion
         else
         {
             job.Restarts++;
-            job.AvoidNodes = culprit is null ? [] : [culprit.NodeId];
+            job.ExcludedNodes = [.. job.ExcludedNodes.Union(FailurePolicies.ExcludedNodes(record))];
+            job.AvoidNodes = culprit is null ? job.ExcludedNodes : [.. job.ExcludedNodes.Append(culprit.NodeId).Distinct()];
             Requeue(record, $"{attempt.Reason}; restart {job.Restarts} of {policy.MaxRestarts}", Backoff.After(job.Restarts, policy), now);
         }
     }

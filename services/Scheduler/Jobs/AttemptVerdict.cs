@@ -105,7 +105,7 @@ internal static class AttemptVerdict
     private static bool WasCutDown(DeviceGrantRow rank, DateTimeOffset? killingBegins) =>
         rank.Lost || (rank.ExitSignal > 0 && !(rank.GoneAt >= killingBegins));
 
-    private static bool IsDone(DeviceGrantRow rank) => rank is { Lost: false, ExitCode: TrainerExit.Done, ExitSignal: 0 };
+    public static bool IsDone(DeviceGrantRow rank) => rank is { Lost: false, ExitCode: TrainerExit.Done, ExitSignal: 0 };
 
     private static bool EndedOnRequest(DeviceGrantRow rank, AttemptRow attempt) =>
         attempt.EndingAt is { } asked && rank.GoneAt >= asked && rank is { ExitCode: TrainerExit.Stopped, ExitSignal: 0 };

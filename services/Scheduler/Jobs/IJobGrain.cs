@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Contracts;
 using Orleans.Concurrency;
 
@@ -97,4 +98,9 @@ public sealed record RankExit(
     [property: Id(3)] int ExitCode,
     [property: Id(4)] int Signal,
     [property: Id(5)] string Message,
-    [property: Id(6)] bool Evicted);
+    [property: Id(6)] bool Evicted)
+{
+    /// <summary>The job's failure policies, by their numbers from 1, that were found in what the rank wrote.</summary>
+    [Id(7)]
+    public ImmutableArray<int> MatchedPolicies { get; init; } = [];
+}

@@ -133,7 +133,7 @@ internal sealed partial class JobGrain
 
     private bool FailLaunch(JobRecord record, Guid[] failing, string reason)
     {
-        record.Job.AvoidNodes = failing;
+        record.Job.AvoidNodes = [.. record.Job.ExcludedNodes.Union(failing)];
         record.Attempt!.LaunchFailed = true;
         _secret = null;
         CountLaunch("failed");
@@ -214,12 +214,27 @@ internal sealed partial class JobGrain
     {
         if (record.Attempt is null or { State: AttemptState.Ended } || !AttemptVerdict.IsOver(record))
             return;
-        var now = time.GetUtcNow();
+        var (now, faults) = (time.GetUtcNow(), NodeFaults(record));
         AttemptConclusion.Apply(record, options.Value, now);
         await SaveAsync(record);
+        foreach (var (node, reason) in faults)
+            await quarantine.NoteAsync(node, record.Job.ExperimentId ?? record.Job.Id, reason, CancellationToken.None);
         _secret = null;
         signal.Place();
         await retention.SweepAsync(Id, CancellationToken.None);
+    }
+
+    /// <summary>Nodes on which the attempt failed in a way that may be theirs.</summary>
+    private List<(Guid Node, string Reason)> NodeFaults(JobRecord record)
+    {
+        var (job, attempt) = (record.Job, record.Attempt!);
+        if (job.StoppingTo is not null)
+            return [];
+        if (attempt.LaunchFailed)
+            return [.. job.AvoidNodes.Except(job.ExcludedNodes).Select(node => (node, attempt.Reason))];
+        return AttemptVerdict.Culprit(record, options.Value) is { Lost: false } culprit && !AttemptVerdict.EndsTheJob(culprit)
+            ? [(culprit.NodeId, AttemptVerdict.Describe(culprit))]
+            : [];
     }
 
     private sealed class LaunchSecret(int attempt, string text)

@@ -14,8 +14,8 @@ namespace Cluster.Scheduler.Jobs;
 /// record is read when first needed and written through before any answer; whatever fails on the way, it is dropped and read again.
 /// </remarks>
 internal sealed partial class JobGrain(
-    JobStore store, NodeStore nodes, CheckpointRetention retention, JobTransitions transitions, ReconcileSignal signal,
-    IOptions<JobOptions> options, TimeProvider time) : Grain, IJobGrain
+    JobStore store, NodeStore nodes, Quarantine quarantine, CheckpointRetention retention, JobTransitions transitions,
+    ReconcileSignal signal, IOptions<JobOptions> options, TimeProvider time) : Grain, IJobGrain
 {
     // Not stored: after a restart every rank has its whole patience again, in which it says anew that it is there.
     private readonly Dictionary<(int Attempt, int Rank), DateTimeOffset> _lastSigns = [];
@@ -129,6 +129,7 @@ internal sealed partial class JobGrain(
             return false;
         ended.GoneAt = time.GetUtcNow();
         (ended.ExitCode, ended.ExitSignal, ended.ExitMessage) = (exit.ExitCode, exit.Signal, exit.Message);
+        ended.MatchedPolicies = [.. exit.MatchedPolicies];
         if ((exit.Evicted || AttemptVerdict.IsWantOfData(ended)) && AttemptVerdict.IsEviction(record!, ended, options.Value))
             BeginEviction(record!, AttemptVerdict.DescribeEviction(ended));
         JudgeAttempt(record!);

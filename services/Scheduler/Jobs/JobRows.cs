@@ -34,6 +34,7 @@ internal sealed class JobRow
     public TimeSpan Ran { get; set; }
     public DateTimeOffset? NotBefore { get; set; }
     public Guid[] AvoidNodes { get; set; } = [];
+    public Guid[] ExcludedNodes { get; set; } = [];
     public required DateTimeOffset CreatedAt { get; init; }
     public DateTimeOffset? StartedAt { get; set; }
     public DateTimeOffset? FinishedAt { get; set; }

@@ -6,4 +6,6 @@ internal static class ReasonCodes
     public const string TimedOut = "timed_out";
 
     public const string DependencyNeverMet = "dependency_never_met";
+
+    public const string StoppedByPolicy = "stopped_by_policy";
 }

@@ -41,6 +41,17 @@ public sealed class NodeOptions : IValidatableObject
     public int AgentRetries { get; set; } = 2;
 
     /// <summary>
+    /// When so many different jobs have failed on a node within <see cref="QuarantineWindow"/>, it gets no new ones until a person resumes
+    /// it; 0: never. One job fails for many reasons, and two may have the same; a third is seldom chance.
+    /// </summary>
+    [Range(0, 1000)]
+    public int QuarantineAfter { get; set; } = 3;
+
+    /// <summary>So long a failure counts against its node. A fault that strikes less often than hourly costs less than the node.</summary>
+    [Range(typeof(TimeSpan), "00:01:00", "30.00:00:00")]
+    public TimeSpan QuarantineWindow { get; set; } = TimeSpan.FromHours(1);
+
+    /// <summary>
     /// How long one heartbeat may take, here and at the agent, which then calls again: three tries fall into a lease.
     /// </summary>
     public TimeSpan HeartbeatTimeout => TimeSpan.FromTicks(LeaseDuration.Ticks / HeartbeatsInALease);

@@ -13,6 +13,7 @@ public static class NodeServices
         services.TryAddSingleton<IAgentClient, GrpcAgentClient>();
         services.AddSingleton<NodeStore>();
         services.AddSingleton<NodeQueries>();
+        services.AddSingleton<Quarantine>();
         services.AddSingleton<SchedulerStore>();
         services.AddSingleton<LeaseStore>();
         services.AddSingleton<LeaseRenewals>();

@@ -97,12 +97,16 @@ internal sealed class NodeStore(ClusterDatabase database)
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 
-    /// <summary>Keeps the node from new jobs, or no more.</summary>
+    /// <summary>Keeps the node from new jobs, or no more: then what failed there before is forgotten.</summary>
     /// <returns>False if it is gone.</returns>
     public Task<bool> SetDrainAsync(NodeId id, Drain? drain, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
-            await using var command = new NpgsqlCommand("update nodes set drain = $2::jsonb where id = $1", connection)
+            await using var command = new NpgsqlCommand(
+                """
+                with forgotten as (delete from node_faults where node_id = $1 and $2::jsonb is null)
+                update nodes set drain = $2::jsonb where id = $1
+                """, connection)
             {
                 Parameters =
                 {

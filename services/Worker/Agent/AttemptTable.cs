@@ -42,7 +42,8 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
                 return;
             ThrowIfInUse(request);
             var (devices, dataSet) = (request.Ranks.Select(rank => rank.Device), DataCatalog.AdvertisedName(request.Spec?.Data));
-            attempt = new LocalAttempt(key, request.AttemptSecret, devices, dataSet, services);
+            attempt = new LocalAttempt(
+                key, request.AttemptSecret, devices, dataSet, new LogPolicies(request.Spec?.FailurePolicies ?? []), services);
             _attempts[key] = attempt;
         }
 

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Cluster.Contracts;
+using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -29,8 +30,10 @@ internal sealed partial class LocalAttempt : IDisposable
     private volatile bool _exitsAcknowledged;
 
     /// <param name="dataSet">As nodes offer it; empty where the job needs none.</param>
-    public LocalAttempt(AttemptKey key, string secret, IEnumerable<string> devices, string dataSet, AttemptServices services)
+    public LocalAttempt(
+        AttemptKey key, string secret, IEnumerable<string> devices, string dataSet, LogPolicies policies, AttemptServices services)
     {
+        Policies = policies;
         Key = key;
         DataSet = dataSet;
         _devices = [.. devices];
@@ -50,6 +53,8 @@ internal sealed partial class LocalAttempt : IDisposable
 
     /// <summary>That it trains on, as nodes offer it; empty where the job needs none.</summary>
     public string DataSet { get; }
+
+    public LogPolicies Policies { get; }
 
     public SharedMemorySegments SharedMemory { get; }
 
@@ -112,7 +117,15 @@ internal sealed partial class LocalAttempt : IDisposable
     /// <summary>Writes a line of the agent's own into the attempt's log.</summary>
     public void Say(int rank, string text) => Log(rank, LogStream.Agent, text);
 
-    public void Log(int rank, LogStream stream, string text) => _logs.Add(rank, stream, text);
+    public void Log(int rank, LogStream stream, string text)
+    {
+        _logs.Add(rank, stream, text);
+        if (Policies.Look(rank, text) is > 0 and var slow)
+        {
+            _logs.Add(rank, LogStream.Agent, $"failurePolicies[{slow}] takes more than {LogPattern.Timeout.TotalMilliseconds} ms for a "
+                + "line, and is not looked for any more");
+        }
+    }
 
     /// <summary>All ranks are started: ships what they write, and sees each to its acknowledged end.</summary>
     public void Begin() => _running.SetResult(RunAsync());

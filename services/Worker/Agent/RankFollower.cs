@@ -44,6 +44,7 @@ internal sealed partial class RankFollower(LocalAttempt attempt, LocalRank rank,
             Signal = dataIsGone ? 0 : end.Signal,
             Message = Joined(message, linesLeft),
             Evicted = rank.IsEvicted,
+            MatchedPolicies = { attempt.Policies.FoundOf(Rank) },
         });
     }
 

@@ -254,6 +254,11 @@ internal static partial class JobFields
         Text("after.job", "a job's id or its first 4 or more hexadecimal digits", text => IdPrefix.TryParse(text, out _),
             "copy it from ./cluster job list", "in a list: wait for this job") with { DefaultText = "required" },
         Choice("after.state", DependencyState.Succeeded, "succeeded or ended", "in a list: until it has succeeded, or ended in any way"),
+        Text("failurePolicies.pattern", "a regular expression of at most 200 characters without back references and looking around",
+            text => LogPattern.TryRead(text, out _), "write it as CUDA error|ECC",
+            "in a list: what to look for in each line that a rank writes which then fails") with { DefaultText = "required" },
+        Word("failurePolicies.action", null, [FailureActions.ExcludeNode, FailureActions.StopRetrying],
+            "in a list: start on the rank's node again only if there is no other way, or start no more"),
     ];
 
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>

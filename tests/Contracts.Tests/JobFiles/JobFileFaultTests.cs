@@ -47,6 +47,13 @@ public sealed class JobFileFaultTests
     [InlineData("after: [{ job: [0f3c] }]",
         "after[1].job is a list but must be a job's id or its first 4 or more hexadecimal digits; copy it from ./cluster job list")]
     [InlineData("after: [{ job: 0f3c, until: ended }]", "after[1].until is ended but no such key exists; the keys here are job, state")]
+    [InlineData("failurePolicies: [{ pattern: '(a', action: excludeNode }]",
+        "failurePolicies[1].pattern is (a but must be a regular expression of at most 200 characters without back references and looking "
+            + "around; write it as CUDA error|ECC")]
+    [InlineData("failurePolicies: [{ pattern: '(a)\\1', action: excludeNode }]",
+        "failurePolicies[1].pattern is (a)\\1 but must be a regular expression of at most 200 characters without back references and "
+            + "looking around; write it as CUDA error|ECC")]
+    [InlineData("failurePolicies: nan", "failurePolicies[1].action is missing; use excludeNode or stopRetrying")]
     [InlineData("after: [[0f3c]]", "after[1] is a list but must be a mapping; its keys are job, state")]
     public void Parse_OfAWrongEntry_NamesItByItsNumber(string third, string message) => Refused(Sound + third, "line 3: " + message);
 

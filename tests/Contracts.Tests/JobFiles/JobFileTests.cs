@@ -43,6 +43,7 @@ public sealed class JobFileTests
         maxRuntime: 8h
         minRuntime: 20m
         after: [0f3c9a1b, { job: 77e24c01, state: ended }]
+        failurePolicies: { pattern: "CUDA error: 7[0-9]+", action: excludeNode }
         """;
 
     [Fact]
@@ -116,6 +117,7 @@ public sealed class JobFileTests
                 new Dependency { Job = "0f3c9a1b", State = DependencyState.Succeeded },
                 new Dependency { Job = "77e24c01", State = DependencyState.Ended },
             },
+            FailurePolicies = { new FailurePolicy { Pattern = "CUDA error: 7[0-9]+", Action = FailureActions.ExcludeNode } },
         };
 
         JobFile.Parse(Full).ShouldBe(expected);

@@ -100,18 +100,18 @@ public sealed class SubmitJobTests(SharedScheduler shared)
     public async Task Preview_SaysWhatASubmitWould_AndStoresNothing()
     {
         var node = $"preview-{Guid.NewGuid():N}";
-        await Scheduler.AddNodeAsync(node);
+        await shared.Scheduler.AddNodeAsync(node);
         var yaml = $"model: lenet5\ndata: fashion-mnist\nresources: {{deviceKind: cpu, nodeLabels: {{only: {node}}}}}\n";
-        var before = await Scheduler.QueryAsync("select count(*) from jobs");
+        var before = await shared.Scheduler.QueryAsync("select count(*) from jobs");
 
-        var preview = await Scheduler.Jobs().PreviewJobAsync(new PreviewJobRequest { Yaml = yaml });
-        var refusal = await Should.ThrowAsync<RpcException>(async () => await Scheduler.Jobs().PreviewJobAsync(
+        var preview = await Jobs.PreviewJobAsync(new PreviewJobRequest { Yaml = yaml });
+        var refusal = await Should.ThrowAsync<RpcException>(async () => await Jobs.PreviewJobAsync(
             new PreviewJobRequest { Yaml = yaml.Replace("deviceKind: cpu", "devices: 9", StringComparison.Ordinal) }));
 
         preview.Start.Placement.ShouldHaveSingleItem().NodeName.ShouldBe(node);
         preview.Spec.Hyperparameters.Epochs.ShouldBe(10);
         refusal.StatusCode.ShouldBe(StatusCode.FailedPrecondition);
-        (await Scheduler.QueryAsync("select count(*) from jobs")).ShouldBe(before);
+        (await shared.Scheduler.QueryAsync("select count(*) from jobs")).ShouldBe(before);
     }
 
     [Fact]

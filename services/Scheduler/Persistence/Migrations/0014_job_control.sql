@@ -60,3 +60,17 @@ begin
 end $$;
 create trigger make_next_turns_due after delete on array_turns referencing old table as gone
     for each statement execute function make_next_turns_due();
+
+-- Numbers, from 1, of the job's failure policies that were found in what the rank wrote.
+alter table device_grants add column matched_policies integer[] not null default '{}';
+-- Nodes that a job keeps from for good, by its failure policies; they are among those that it avoids.
+alter table jobs add column excluded_nodes uuid[] not null default '{}';
+
+-- Jobs that failed on a node of late, a group's as one: many of them, and the node is quarantined.
+create table node_faults (
+    node_id uuid        not null references nodes on delete cascade,
+    -- The job's experiment, or the job.
+    cause   uuid        not null,
+    at      timestamptz not null,
+    primary key (node_id, cause)
+);

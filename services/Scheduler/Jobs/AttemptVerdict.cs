@@ -110,7 +110,8 @@ internal static class AttemptVerdict
     private static bool EndedOnRequest(DeviceGrantRow rank, AttemptRow attempt) =>
         attempt.EndingAt is { } asked && rank.GoneAt >= asked && rank is { ExitCode: TrainerExit.Stopped, ExitSignal: 0 };
 
-    private static string Name(DeviceGrantRow rank) => $"rank {rank.Rank} on {rank.NodeName} ({rank.Device})";
+    /// <summary>"rank 1 on node-b (cpu:0)".</summary>
+    public static string Name(DeviceGrantRow rank) => $"rank {rank.Rank} on {rank.NodeName} ({rank.Device})";
 
     private static string SignalName(int signal) => signal switch
     {

@@ -48,6 +48,15 @@ public interface IJobGrain : IGrainWithGuidKey
     [AlwaysInterleave]
     Task RankStartedAsync(int attempt, int rank);
 
+    /// <summary>
+    /// A rank's step takes far longer than those before it, which it says again while that lasts; or it goes on. Ignored for any attempt
+    /// but the current one.
+    /// </summary>
+    /// <param name="step">From 1; 0: it goes on.</param>
+    /// <param name="operation">The exchange in which it waits for its peers; empty: it is in none.</param>
+    [Alias("RankStalls")]
+    Task RankStallsAsync(int attempt, int rank, long step, string operation);
+
     /// <summary>A trainer was reaped. Idempotent; ignored for any attempt but the current one.</summary>
     [Alias("RankExited")]
     [AlwaysInterleave]

@@ -146,9 +146,11 @@ internal sealed partial class JobGrain
         record.Attempt!.State = AttemptState.Running;
         record.Attempt.StartedAt = time.GetUtcNow();
         record.Job.LaunchFailures = 0;
-        Become(record, JobState.Running,
-            $"attempt {record.Attempt.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}");
+        Become(record, JobState.Running, TrainingWords(record));
     }
+
+    private static string TrainingWords(JobRecord record) =>
+        $"attempt {record.Attempt!.Number}: {(record.Grants.Count == 1 ? "training" : $"all {record.Grants.Count} ranks train")}";
 
     private bool JudgeAttempt(JobRecord record)
     {

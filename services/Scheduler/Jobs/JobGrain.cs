@@ -142,6 +142,7 @@ internal sealed partial class JobGrain(
         var changed = NoteLostRanks(record, standings);
         changed |= EvictIfDrained(record, standings);
         changed |= EndIfTimeIsOver(record);
+        changed |= EndIfHung(record);
         changed |= await LaunchIfDueAsync(record);
         changed |= JudgeAttempt(record);
         if (changed)
@@ -217,7 +218,11 @@ internal sealed partial class JobGrain(
             await retention.ReleaseAsync(initialCheckpoint, CancellationToken.None);
     }
 
-    private DateTimeOffset? NextDueOf(JobRecord record) => NextDue.Of(record, LastSignOf(record), time.GetUtcNow(), options.Value);
+    private DateTimeOffset? NextDueOf(JobRecord record)
+    {
+        var due = NextDue.Of(record, LastSignOf(record), time.GetUtcNow(), options.Value);
+        return HungUntil(record) is { } end && !(due < end) ? end : due;
+    }
 
     private Func<int, DateTimeOffset> LastSignOf(JobRecord record) => rank =>
         _lastSigns.GetValueOrDefault((record.Attempt!.Number, rank), Later(record.Attempt.CreatedAt, _activatedAt));

@@ -31,6 +31,13 @@ public sealed class JobOptions
     public TimeSpan StartDeadline { get; set; } = TimeSpan.FromMinutes(10);
 
     /// <summary>
+    /// From when a rank says that its step hangs, until the attempt ends as failed. Longer than exchanges wait for a peer, which most often
+    /// end it sooner, and than a store or a disk is commonly slow.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:10", "7.00:00:00")]
+    public TimeSpan HangLimit { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
     /// Between two tries of what an agent has not confirmed: a launch while it reconnects, a stop. Also how often it is looked at whether
     /// heartbeats show that a stopped attempt runs no more, so that less than a heartbeat's interval gains nothing.
     /// </summary>

@@ -1,9 +1,13 @@
 namespace Cluster.Scheduler.Jobs;
 
-/// <summary>Why a job has ended, for programs; those of waiting jobs are placement's and <see cref="QueueReason"/>'s.</summary>
+/// <summary>
+/// Why a job has ended, or does not go on, for programs; those of waiting jobs are placement's and <see cref="QueueReason"/>'s.
+/// </summary>
 internal static class ReasonCodes
 {
     public const string TimedOut = "timed_out";
+
+    public const string Hung = "hung";
 
     public const string DependencyNeverMet = "dependency_never_met";
 

@@ -31,6 +31,11 @@ public sealed class AttemptReports(
         // Also for a repeated report: the first one may have been stored and never come this far.
         if (report.Started)
             await grains.GetGrain<IJobGrain>(credential.Job.Value).RankStartedAsync(credential.Attempt, credential.Rank);
+        if (report.Stall is { } stall)
+        {
+            await grains.GetGrain<IJobGrain>(credential.Job.Value)
+                .RankStallsAsync(credential.Attempt, credential.Rank, stall.Step, stall.Operation);
+        }
     }
 
     private static JobChange NewsOf(ReportRequest report) =>

@@ -122,7 +122,7 @@ internal sealed partial class LocalAttempt : IDisposable
         _logs.Add(rank, stream, text);
         if (Policies.Look(rank, text) is > 0 and var slow)
         {
-            _logs.Add(rank, LogStream.Agent, $"failurePolicies[{slow}] takes more than {LogPattern.Timeout.TotalMilliseconds} ms for a "
+            _logs.Add(rank, LogStream.Agent, $"failurePolicies[{slow}] takes more than {LogPattern.Timeout.TotalSeconds} s for a "
                 + "line, and is not looked for any more");
         }
     }

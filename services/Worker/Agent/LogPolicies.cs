@@ -7,6 +7,9 @@ namespace Cluster.Worker.Agent;
 /// <summary>Looks for the patterns of a job's failure policies in what its ranks write.</summary>
 internal sealed class LogPolicies
 {
+    // A busy machine may hold up a look, and seldom the next one.
+    private const int TriesOfOne = 3;
+
     private readonly Lock _gate = new();
     private readonly Dictionary<int, Regex> _patterns = [];
     private readonly Dictionary<int, SortedSet<int>> _found = [];
@@ -29,24 +32,39 @@ internal sealed class LogPolicies
             {
                 if (_found.TryGetValue(rank, out var known) && known.Contains(number))
                     continue;
-                try
+                switch (IsMatch(pattern, line))
                 {
-                    if (!pattern.IsMatch(line))
-                        continue;
+                    case null:
+                        _patterns.Remove(number);
+                        return number;
+                    case true:
+                        if (known is null)
+                            _found.Add(rank, known = []);
+                        known.Add(number);
+                        break;
                 }
-                catch (RegexMatchTimeoutException)
-                {
-                    _patterns.Remove(number);
-                    return number;
-                }
-
-                if (known is null)
-                    _found.Add(rank, known = []);
-                known.Add(number);
             }
 
             return 0;
         }
+    }
+
+    /// <returns>Null: it cannot be told in time.</returns>
+    private static bool? IsMatch(Regex pattern, string line)
+    {
+        for (var tried = 0; tried < TriesOfOne; tried++)
+        {
+            try
+            {
+                return pattern.IsMatch(line);
+            }
+            catch (RegexMatchTimeoutException)
+            {
+                // Once more, or never again.
+            }
+        }
+
+        return null;
     }
 
     /// <summary>The numbers, from 1, of those that were found in what the rank wrote.</summary>

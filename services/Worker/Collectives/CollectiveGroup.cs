@@ -197,6 +197,7 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     private void Run(in Operation call, int? peer, Exchange exchange)
     {
         var entry = _recorder.Begin(call, peer);
+        var shown = _setup.Board.Begin(call, peer);
         try
         {
             exchange(call);
@@ -206,6 +207,10 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
             _recorder.End(entry, failed: true);
             Fail(e);
             throw;
+        }
+        finally
+        {
+            _setup.Board.End(shown);
         }
 
         _recorder.End(entry, failed: false);

@@ -49,6 +49,9 @@ public sealed record CollectiveSetup
 
     public CollectiveOptions Options { get; init; } = new();
 
+    /// <summary>Shows what is under way; the groups that are split from one have theirs on the same.</summary>
+    public OperationBoard Board { get; init; } = new();
+
     /// <summary>How the ranks of a part of the job are called; null for all.</summary>
     internal GroupMembers? Part { get; init; }
 

@@ -108,8 +108,9 @@ public sealed class TrainingSession : ITrainingSession
         setup = setup with { Placement = BatchPlacement.For(spec, partition.Network.Shape, device, position.ChannelsLast) };
         var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
         report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads, setup.Placement));
+        using var watch = new StepWatch(context.Operations, context.Reporter, context.TimeProvider);
         var loop = new TrainingLoop(
-            setup, context.CheckpointWriter, report, context.Stop, context.TimeProvider,
+            setup, context.CheckpointWriter, report, watch, context.Stop, context.TimeProvider,
             context.LoggerFactory.CreateLogger<TrainingLoop>());
         return loop.Run(position, cancellationToken);
     }

@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Checkpoints;
+using Cluster.Worker.Collectives;
 
 namespace Cluster.Worker.Training;
 
@@ -34,6 +35,9 @@ public sealed class TrainerContext : IAsyncDisposable
     public TrainerStop Stop { get; }
 
     public TrainerReporter Reporter { get; }
+
+    /// <summary>What this rank exchanges with its peers at the moment.</summary>
+    public OperationBoard Operations { get; } = new();
 
     /// <summary>Writes checkpoints behind the training's back. See there for when faults surface.</summary>
     public CheckpointWriter CheckpointWriter { get; }

@@ -62,6 +62,14 @@ public sealed class TrainerReporter : IAsyncDisposable
         _wakeUps.Writer.TryWrite(null);
     }
 
+    /// <summary>A step hangs, or goes on. Never throws: the loop's own reports tell of a fault.</summary>
+    public void Stall(StepStall stall)
+    {
+        lock (_gate)
+            _next.Stall = stall;
+        _wakeUps.Writer.TryWrite(null);
+    }
+
     /// <summary>Returns when all that was reported before is with the agent.</summary>
     public async Task FlushAsync(CancellationToken cancellationToken)
     {

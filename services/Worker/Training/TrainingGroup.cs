@@ -40,6 +40,7 @@ internal static partial class TrainingGroup
             && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
         Secret = context.Launch.AttemptSecret,
         Options = options,
+        Board = context.Operations,
         Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
         ReserveSharedMemory = context.Link.ReserveSharedMemoryAsync,
         Rendezvous = (mine, cancellationToken) => MeetAsync(context, mine, cancellationToken),

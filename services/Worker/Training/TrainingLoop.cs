@@ -14,7 +14,8 @@ namespace Cluster.Worker.Training;
 /// </summary>
 /// <remarks>Runs on one thread of its own. All ranks pass through the same steps, evaluations and decisions in the same order.</remarks>
 internal sealed partial class TrainingLoop(
-    TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, TrainerStop stop, TimeProvider time, ILogger<TrainingLoop> logger)
+    TrainingSetup setup, CheckpointWriter checkpoints, StepReport report, StepWatch watch, TrainerStop stop, TimeProvider time,
+    ILogger<TrainingLoop> logger)
 {
     private static readonly Counter<long> SkippedCheckpoints = WorkerTelemetry.TrainerMeter.CreateCounter<long>(
         "training.checkpoint.skipped", "{checkpoint}", "Checkpoints that were due while the one before was still being stored.");
@@ -80,6 +81,7 @@ internal sealed partial class TrainingLoop(
         span?.SetTag("step", step);
         using var scope = NewDisposeScope();
 
+        watch.Begin(step);
         var began = time.GetTimestamp();
         var waitedBefore = batches.TotalWait;
         if (!batches.TryTake(out var batch, cancellationToken))
@@ -92,6 +94,7 @@ internal sealed partial class TrainingLoop(
         _position = _position with { StepsDone = step + 1 };
         report.Step(step, result.Outcome, learningRate, result.GradientNorm,
             new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
+        watch.End();
         return result.News;
     }
 

@@ -62,8 +62,8 @@ public sealed class JobFileSettingsTests
     [InlineData("sede=3", "sede is 3 but no job file has such a key; did you mean seed?")]
     [InlineData("seed=[3", "seed is [3 but is no value; quote it within the setting")]
     [InlineData("hyperparameters.epochs=ten",
-        "hyperparameters.epochs is ten but must be a whole number from 1 to 100000; write a number such as 10")]
-    [InlineData("hyperparameters.epochs=", "hyperparameters.epochs is empty; give it a value or leave the key out")]
+        "line 3: hyperparameters.epochs is ten but must be a whole number from 1 to 100000; write a number such as 10")]
+    [InlineData("hyperparameters.epochs=", "line 3: hyperparameters.epochs is empty; give it a value or leave the key out")]
     public void Apply_OfAWrongSetting_SaysSo(string setting, string message) =>
         Should.Throw<JobFileException>(() => JobFileSettings.Apply(Sound, [setting])).Message.ShouldBe(message);
 

@@ -49,6 +49,7 @@ public sealed class StartPreviewTests(PostgresServer postgres)
         await cluster.RunAsync(await cluster.SubmitAsync());
         var gang = await cluster.SubmitAsync(AJob().WithDevices(2));
         await cluster.ReconcileAsync();
+        cluster.Time.Advance(TimeSpan.FromMilliseconds(1));
 
         var (behind, before) = (await PreviewAsync(cluster, AJob()), await PreviewAsync(cluster, AJob().WithPriority(5)));
 

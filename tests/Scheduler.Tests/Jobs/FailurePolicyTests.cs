@@ -60,7 +60,7 @@ public sealed class FailurePolicyTests(PostgresServer postgres)
     public async Task Pattern_OfARankThatWasDone_OrOfAJobThatWasStopped_IsOfNoAccount()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
-        var node = await cluster.AddNodeAsync();
+        var node = await cluster.AddNodeAsync(devices: 2);
         var (done, paused) = (await cluster.SubmitAsync(AJobWithPolicies), await cluster.SubmitAsync(AJobWithPolicies));
         await cluster.RunAsync(done);
         await FailAsync(cluster, node, done, 1, matched: 2, TrainerExit.Done);

@@ -67,6 +67,9 @@ internal sealed class VictimChoice(RunningIndex running, Reserver reserver, Room
     private Victim? VictimOf(RunningJob job, Source source, WaitingJob preemptor, DeviceClass kind)
     {
         var facts = job.Facts!;
+        // Who ends within the grace period is waited for: its devices count already.
+        if (job.FreeAt > terms.Time && job.FreeAt <= terms.Time + terms.Policy.Grace)
+            return null;
         if (job.Kind != kind || facts.Priority >= source.Below || !job.MayBeStopped(terms.Time) || reserver.IsStopped(job.Id))
             return null;
         var extra = facts.Need is { MinDevices: > 0 } need ? job.Devices.Length - need.Fewest : 0;

@@ -150,10 +150,6 @@ public class QueueProperties
         var kept = world.Queues.Where(queue => !started.Contains(queue.Key)).Sum(queue => Math.Max(
             0, queue.Quotas[DeviceClass.Cpu] is { LendingLimit: { } lent } quota
                 ? quota.Nominal - lent - World.Used(cluster, queue.Key) - promised.GetValueOrDefault(queue.Key) : 0));
-        // What is promised to it comes from jobs that release it or end by then; the rest is free already, and not for others.
-        var coming = cluster.Running.Sum(life => life.Release is { } release ? release.Devices.Length
-            : life.Ends <= cluster.Now + Policy.Grace ? life.Devices.Length : 0);
-        free -= Math.Max(0, promised.Values.Sum() - coming);
         if (plan.Starts.Length > 0 && free < kept)
             throw new InvalidOperationException($"{free} are free though {kept} are not lent: {Picture(cluster, plan)}");
     });

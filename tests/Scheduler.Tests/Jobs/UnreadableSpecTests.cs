@@ -92,8 +92,8 @@ public sealed class UnreadableSpecTests(PostgresServer postgres)
         await DamageAsync(cluster, job);
 
         await cluster.PassAsync();
-        await Eventually.HoldsAsync(
-            async () => await TestDatabase.QueryAsync<long>(cluster, "select count(*) from job_queue where forecast_until is not null") == 0);
+        await Eventually.HoldsAsync(async () =>
+            !await TestDatabase.QueryAsync<bool>(cluster, "select exists (select 1 from job_queue where forecast_until is not null)"));
         await cluster.ReconcileAsync();
 
         cluster.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem().Model.Name.ShouldBe("lenet5");

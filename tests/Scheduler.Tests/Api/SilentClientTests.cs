@@ -1,6 +1,5 @@
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 using Cluster.Tests.Shared;
 using Grpc.Core;
@@ -22,11 +21,11 @@ public sealed class SilentClientTests(PostgresServer postgres)
         var job = await scheduler.SubmitWaitingAsync();
         using var watch = Watch(channel, job);
         (await watch.ResponseStream.MoveNext(Token)).ShouldBeTrue();
-        scheduler.Get<JobFeed>().Subscriptions.ShouldBe(1);
+        scheduler.Watchers.ShouldBe(1);
 
         relay.FallSilent();
 
-        await Eventually.HoldsAsync(() => scheduler.Get<JobFeed>().Subscriptions == 0);
+        await Eventually.HoldsAsync(() => scheduler.Watchers == 0);
     }
 
     /// <summary>

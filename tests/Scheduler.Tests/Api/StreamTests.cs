@@ -1,6 +1,5 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 using Grpc.Core;
 
@@ -190,8 +189,7 @@ public sealed class StreamTests(SharedScheduler shared)
     [Fact]
     public async Task AbandonedCalls_LeaveNoSubscription()
     {
-        var feed = Scheduler.Get<JobFeed>();
-        await Eventually.HoldsAsync(() => feed.Subscriptions == 0);
+        await Eventually.HoldsAsync(() => Scheduler.Watchers == 0);
         var job = await Scheduler.SubmitWaitingAsync();
         using (var left = CancellationTokenSource.CreateLinkedTokenSource(Token))
         {
@@ -202,11 +200,11 @@ public sealed class StreamTests(SharedScheduler shared)
             using var metrics = Scheduler.Runs()
                 .StreamMetrics(new StreamMetricsRequest { JobId = job.Id, Follow = true }, cancellationToken: left.Token);
             await NextAsync(watch.ResponseStream);
-            await Eventually.HoldsAsync(() => feed.Subscriptions == 3);
+            await Eventually.HoldsAsync(() => Scheduler.Watchers == 3);
             await left.CancelAsync();
         }
 
-        await Eventually.HoldsAsync(() => feed.Subscriptions == 0);
+        await Eventually.HoldsAsync(() => Scheduler.Watchers == 0);
     }
 
     private AsyncServerStreamingCall<WatchJobResponse> Watch(string job, long afterSequence) =>

@@ -3,6 +3,7 @@ using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Nodes;
 using Cluster.Tests.Shared;
 using Google.Protobuf.WellKnownTypes;
@@ -26,6 +27,9 @@ public sealed class TestScheduler : IAsyncDisposable
     public const string SubmitterToken = "alice-submits-her-own-jobs";
     public const string OtherSubmitterToken = "bob-submits-other-jobs";
     public const string OperatorToken = "olga-operates-the-cluster";
+
+    // That of the searches.
+    private const int OwnWatchers = 1;
 
     private readonly ConcurrentDictionary<(string Job, int Attempt), TaskCompletionSource<LaunchRequest>> _launches = new();
     private readonly string _folder;
@@ -62,6 +66,9 @@ public sealed class TestScheduler : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>How many calls wait for what becomes of jobs.</summary>
+    public int Watchers => Get<JobFeed>().Subscriptions - OwnWatchers;
 
     public T Get<T>() where T : notnull => Services.GetRequiredService<T>();
 
@@ -228,6 +235,7 @@ public sealed class TestScheduler : IAsyncDisposable
             builder.Services.AddSingleton<IAgentClient>(Agents);
         });
         await _app.StartAsync(TestContext.Current.CancellationToken);
+        await Eventually.HoldsAsync(() => Watchers == 0);
         GrpcPort = grpcPort;
         Channel = GrpcChannel.ForAddress($"http://127.0.0.1:{grpcPort}");
         HttpAddress = new Uri($"http://127.0.0.1:{httpPort}");

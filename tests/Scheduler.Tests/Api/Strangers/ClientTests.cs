@@ -1,6 +1,5 @@
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
@@ -40,8 +39,6 @@ public abstract class ClientTests(StrangersScheduler shared, ForeignClient forei
     private TestScheduler Scheduler => shared.Scheduler;
 
     private Stranger Client => foreign.Client;
-
-    private int Subscriptions => Scheduler.Get<JobFeed>().Subscriptions;
 
     [Fact]
     public async Task Submit_OfAJobFile_QueuesIt()
@@ -170,7 +167,7 @@ public abstract class ClientTests(StrangersScheduler shared, ForeignClient forei
     {
         await using var client = foreign.Start();
         await WatchAsync(client);
-        Subscriptions.ShouldBe(1);
+        Scheduler.Watchers.ShouldBe(1);
 
         (await client.AskAsync("cancel", new { })).Code.ShouldBe(StatusCode.Cancelled);
 
@@ -182,7 +179,7 @@ public abstract class ClientTests(StrangersScheduler shared, ForeignClient forei
     {
         await using var doomed = foreign.Start();
         await WatchAsync(doomed);
-        Subscriptions.ShouldBe(1);
+        Scheduler.Watchers.ShouldBe(1);
 
         await doomed.KillAsync();
 

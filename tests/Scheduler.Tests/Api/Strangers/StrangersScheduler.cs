@@ -1,6 +1,5 @@
 using System.Diagnostics.Metrics;
 using Cluster.Scheduler.Api;
-using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Tests.Fixtures;
 
 namespace Cluster.Scheduler.Tests.Api.Strangers;
@@ -41,7 +40,7 @@ public sealed class StrangersScheduler(PostgresServer postgres) : IAsyncLifetime
     /// <summary>Returns once the server has nothing left of any call. None of them may have counted as a fault of the scheduler.</summary>
     public async Task WhenAllIsFreedAsync()
     {
-        await Eventually.HoldsAsync(() => OpenRequests == 0 && Scheduler.Get<JobFeed>().Subscriptions == 0);
+        await Eventually.HoldsAsync(() => OpenRequests == 0 && Scheduler.Watchers == 0);
         var unread = Scheduler.Log.Entries.Skip(_readEntries).ToList();
         _readEntries += unread.Count;
         unread.Where(entry => entry.Category == typeof(ErrorInterceptor).FullName)

@@ -43,7 +43,8 @@ public sealed class RestTests(SharedScheduler shared) : IDisposable
         var file = new
         {
             requestId = $"{Guid.NewGuid():D}",
-            yaml = "name: by-rest\nmodel: lenet5\ndata: fashion-mnist\nworkspace: rest",
+            // It waits for a node which nobody has.
+            yaml = "name: by-rest\nmodel: lenet5\ndata: fashion-mnist\nworkspace: rest\nresources: {nodeLabels: {only: nowhere}}",
             waitForCapacity = true,
         };
         var submitted = await SendAsync(HttpMethod.Post, "/v1/jobs", TestScheduler.SubmitterToken, file);
@@ -111,6 +112,8 @@ public sealed class RestTests(SharedScheduler shared) : IDisposable
     {
         HttpRule.PatternOneofCase.Get => rule.Get,
         HttpRule.PatternOneofCase.Post => rule.Post,
+        HttpRule.PatternOneofCase.Put => rule.Put,
+        HttpRule.PatternOneofCase.Patch => rule.Patch,
         HttpRule.PatternOneofCase.Delete => rule.Delete,
         _ => throw new InvalidOperationException($"{rule} is of a kind that no route has yet"),
     };

@@ -1,5 +1,6 @@
 # Submits a job file and prints the job's states until it ends. Once, to make the messages (any protoc will do):
 #   protoc -I shared/Contracts/Protos --python_out=. shared/Contracts/Protos/{cluster/v1,google/api}/*.proto
+#   (google/api only where Python has no googleapis-common-protos, which brings it)
 #   PYTHONPATH=. python3 examples/submit.py examples/lenet5-data-parallel.yaml
 import os, sys, uuid, grpc
 from cluster.v1 import jobs_pb2 as jobs

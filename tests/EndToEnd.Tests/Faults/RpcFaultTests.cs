@@ -141,8 +141,8 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         await PatientClient.AskAsync(
             async options => await client.Jobs.PauseJobAsync(new PauseJobRequest { JobId = cancelled }, options), Cancelled);
         await client.UntilAsync(cancelled, job => job.State == JobState.Paused, Cancelled);
-        await PatientClient.AskAsync(
-            async options => await client.Jobs.UpdateJobAsync(new UpdateJobRequest { JobId = cancelled, Priority = 1 }, options), Cancelled);
+        var change = new UpdateJobRequest { JobId = cancelled, Priority = 1 };
+        await PatientClient.AskAsync(async options => await client.Jobs.UpdateJobAsync(change, options), Cancelled);
         await PatientClient.AskAsync(
             async options => await client.Jobs.ResumeJobAsync(new ResumeJobRequest { JobId = cancelled }, options), Cancelled);
         await PatientClient.AskAsync(

@@ -18,6 +18,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
 {
     public const string Token = "a-token-of-the-tests";
 
+    /// <summary>Pages of one token share what is known of jobs; those of this one do not with the others.</summary>
+    public const string OtherToken = "another-token-of-the-tests";
+
     private const int PageSize = 1_000;
 
     private readonly int _port;
@@ -138,7 +141,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     private static void CheckToken(ServerCallContext context)
     {
-        if (context.RequestHeaders.GetValue("authorization") != $"Bearer {Token}")
+        if (context.RequestHeaders.GetValue("authorization") is not ($"Bearer {Token}" or $"Bearer {OtherToken}"))
             throw new RpcException(new Status(StatusCode.Unauthenticated, "the token is not known here"));
     }
 

@@ -11,6 +11,7 @@ public sealed class Visitor : IAsyncLifetime
     // Only so that what never comes fails, on a machine that may stand still for a while.
     private const float Patience = 90_000;
 
+    private readonly List<IBrowserContext> _contexts = [];
     private IPlaywright _playwright = null!;
 
     internal FakeScheduler Scheduler { get; } = new(Cluster.Tests.Shared.FreePorts.Take());
@@ -58,7 +59,16 @@ public sealed class Visitor : IAsyncLifetime
     public async Task<IPage> NewPageAsync(BrowserNewContextOptions? options = null)
     {
         var context = await Browser.NewContextAsync(options);
+        _contexts.Add(context);
         context.SetDefaultTimeout(Patience);
         return await context.NewPageAsync();
+    }
+
+    /// <summary>Closes all pages: each would go on living.</summary>
+    public async ValueTask LeaveAsync()
+    {
+        foreach (var context in _contexts)
+            await context.CloseAsync();
+        _contexts.Clear();
     }
 }

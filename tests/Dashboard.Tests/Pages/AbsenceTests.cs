@@ -6,9 +6,11 @@ using Microsoft.Playwright;
 namespace Cluster.Dashboard.Tests.Pages;
 
 /// <summary>Schedulers that are away, and a dashboard that is.</summary>
-public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>
+public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncDisposable
 {
     private readonly List<string> _faults = [];
+
+    public ValueTask DisposeAsync() => visitor.LeaveAsync();
 
     [Fact]
     public async Task SchedulerThatGoesAway_IsSaid_AndWhenItIsBackThePageGoesOn()

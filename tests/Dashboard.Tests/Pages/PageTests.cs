@@ -7,7 +7,7 @@ using Microsoft.Playwright;
 namespace Cluster.Dashboard.Tests.Pages;
 
 /// <summary>Pages in Debian's Chromium, of a cluster that the test makes up.</summary>
-public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>
+public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncDisposable
 {
     private const string FirstColour = "7fa8e8";
     private const string SecondColour = "d9730d";
@@ -29,6 +29,8 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>
     private readonly List<string> _faults = [];
 
     private FakeScheduler Scheduler => visitor.Scheduler;
+
+    public ValueTask DisposeAsync() => visitor.LeaveAsync();
 
     [Fact]
     public async Task Overview_CountsDevicesAndJobs_AndSaysWhatWaitsAndWhatNeedsAttention()
@@ -103,15 +105,14 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>
     [Fact]
     public async Task TenThousandJobs_AreFoundAndCounted_InAPageOfLessThanAMegabyte()
     {
-        // Each newer than those before: pages of other tests, which a browser may not have left yet, share what is known of jobs.
         foreach (var number in Enumerable.Range(0, 10_000))
-            Scheduler.Put(Some.Job($"many-{number:00000}", number % 10 == 0 ? JobState.Queued : JobState.Succeeded, number));
+            Scheduler.Put(Some.Job($"many-{number:00000}", number % 10 == 0 ? JobState.Queued : JobState.Succeeded, -number));
         var received = 0L;
         var page = await visitor.NewPageAsync();
         page.WebSocket += (_, socket) => socket.FrameReceived += (_, frame) =>
             received += frame.Binary?.Length ?? frame.Text?.Length ?? 0;
 
-        await page.GotoAsync($"{visitor.Dashboard.Address}/jobs?q=many-#token={FakeScheduler.Token}");
+        await page.GotoAsync($"{visitor.Dashboard.Address}/jobs?q=many-#token={FakeScheduler.OtherToken}");
 
         await Expect(page.Locator("table.jobs tbody tr")).ToHaveCountAsync(50);
         await Expect(page.Locator(".filters")).ToContainTextAsync("10,000");

@@ -7,6 +7,7 @@ using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Telemetry;
 using Cluster.Scheduler.Tests.Fixtures;
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
@@ -102,6 +103,24 @@ public sealed class PreemptionTests(PostgresServer postgres)
         await cluster.ReconcileAsync();
         (await cluster.GetAsync(urgent)).State.ShouldBe(JobState.Starting);
         (await cluster.GetAsync(lower)).ReasonCode.ShouldBe("waiting_for_devices");
+    }
+
+    [Fact]
+    public async Task MinRuntime_IsKept_AndNoLonger()
+    {
+        await using var cluster = await StartAsync();
+        var node = await cluster.AddNodeAsync();
+        var young = await RunAsync(
+            cluster, node, AJob().With(spec => spec.MinRuntime = Duration.FromTimeSpan(TimeSpan.FromMinutes(20))));
+        await cluster.SubmitAsync(AJob().WithPriority(1));
+
+        await PassAsync(cluster, node, TimeSpan.FromMinutes(15));
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(young)).State.ShouldBe(JobState.Running);
+
+        await PassAsync(cluster, node, TimeSpan.FromMinutes(6));
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(young)).State.ShouldBe(JobState.Stopping);
     }
 
     [Fact]

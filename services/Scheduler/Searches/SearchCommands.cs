@@ -7,6 +7,7 @@ using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Submissions;
 using Cluster.Search;
 
@@ -28,9 +29,11 @@ internal sealed partial class SearchCommands(
         {
             var first = plan.Members.Select(member =>
                 JobSubmission.Of(owner, requestId, member.Spec, waitForCapacity, now) with { Variant = member.Variant });
+            await checks.EnsureQueuesAsync(plan, cancellationToken);
             await checks.PassAllAsync(first, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException or DependencyException)
+        catch (Exception refusal) when (refusal
+            is InfeasibleJobException or InitialCheckpointException or DependencyException or UnknownQueueException)
         {
             // Only the first submit is refused: a repeated one asks what has become of it.
             if (await experiments.GetAsync(id, ReadOnlyDictionary<string, Job>.Empty, cancellationToken) is not null)

@@ -65,8 +65,7 @@ internal sealed class SubmissionChecks(
     /// <returns>The plan with every member's spec so.</returns>
     public async Task<ExperimentPlan> ValidateAsync(ExperimentPlan plan, CancellationToken cancellationToken)
     {
-        foreach (var queue in plan.Members.Select(member => member.Spec.Queue).Distinct())
-            await EnsureQueueAsync(queue, cancellationToken);
+        await EnsureQueuesAsync(plan, cancellationToken);
         var members = ImmutableArray.CreateBuilder<ExperimentMember>(plan.Members.Length);
         foreach (var member in plan.Members)
             members.Add(member with { Spec = await PinAsync(member.Spec, cancellationToken) });
@@ -80,7 +79,14 @@ internal sealed class SubmissionChecks(
     private async Task<JobSpec> PinAsync(JobSpec spec, CancellationToken cancellationToken) =>
         await dependencies.PinAsync(await initial.PinAsync(spec, cancellationToken), cancellationToken);
 
-    /// <summary>A submit need not ask: what names no queue cannot be stored.</summary>
+    /// <summary>For who stores no job yet: one that names no queue cannot be stored, and its submit need not ask.</summary>
+    /// <exception cref="UnknownQueueException">There is no such queue.</exception>
+    public async Task EnsureQueuesAsync(ExperimentPlan plan, CancellationToken cancellationToken)
+    {
+        foreach (var queue in plan.Members.Select(member => member.Spec.Queue).Distinct())
+            await EnsureQueueAsync(queue, cancellationToken);
+    }
+
     private async Task EnsureQueueAsync(string queue, CancellationToken cancellationToken)
     {
         if (await queues.GetAsync(queue, cancellationToken) is null)

@@ -54,6 +54,23 @@ public sealed class SearchCallTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task Search_InAQueueThatNobodyCreated_IsRefused_AndStoresNothing()
+    {
+        var request = new SubmitExperimentRequest
+        {
+            RequestId = $"{Guid.NewGuid()}",
+            Yaml = Yaml + "\nqueue: nobodys",
+            WaitForCapacity = true,
+        };
+
+        var refused = await Should.ThrowAsync<RpcException>(async () => await Experiments.SubmitExperimentAsync(request));
+
+        refused.StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        refused.Status.Detail.ShouldContain("nobodys");
+        (await shared.Scheduler.QueryAsync($"select count(*) from experiments where request_id = '{request.RequestId}'")).ShouldBe(0L);
+    }
+
+    [Fact]
     public async Task Limit_MakesMoreTrialsAtOnce()
     {
         var id = (await SubmitAsync()).Experiment.Id;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Zoo;
@@ -14,7 +15,7 @@ namespace Cluster.Bench.Memory;
 
 /// <summary>
 /// One job of <c>bench memory</c>, as a process of its own: the session that a trainer runs, for a few steps, with a checkpoint on its way
-/// while the last of them run. Answers with the most memory that the process has had.
+/// while the last of them run. Answers with the <see cref="MemoryPeak"/> of the process.
 /// </summary>
 internal static class MemoryTrainer
 {
@@ -49,34 +50,56 @@ internal static class MemoryTrainer
         return launch;
     }
 
-    private static async Task<long> PeakAsync(MemoryOrder order, CancellationToken cancellationToken)
+    private static async Task<MemoryPeak> PeakAsync(MemoryOrder order, CancellationToken cancellationToken)
     {
+        var mapped = 0L;
         using var stop = new TrainerStop(TimeProvider.System);
         var link = new BenchTrainerLink(order.Rank, order.Ranks, order.Folder)
         {
-            Progressed = steps => End(steps, stop, order.Folder),
+            Progressed = steps =>
+            {
+                if (steps < Steps)
+                    return;
+                mapped = MappedOf(order.Folder);
+                // The test that would follow takes no more memory than the steps, and long.
+                stop.Request("all steps are done", TimeSpan.FromMinutes(1));
+                BenchGroup.Signal(order.Folder, Trained);
+            },
             StoreTakes = BenchGroup.WaitForAsync(order.Folder, Trained, cancellationToken),
         };
         await using (var context = new TrainerContext(Launch(order), link, stop, NullLoggerFactory.Instance, TimeProvider.System))
         {
             var outcome = await TrainingThread.Run(() => new TrainingSession().Run(context, cancellationToken));
-            if (outcome.ExitCode != TrainerExit.Stopped)
+            // A small network's test may be over before the stop comes.
+            if (outcome.ExitCode is not (TrainerExit.Stopped or TrainerExit.Done))
                 throw new InvalidOperationException($"training ended with exit code {outcome.ExitCode}: {outcome.Message}");
         }
 
         using var process = Process.GetCurrentProcess();
-        return process.PeakWorkingSet64;
+        return new MemoryPeak(process.PeakWorkingSet64, mapped);
     }
 
-    /// <summary>The test that would follow takes no more memory than the steps, and long.</summary>
-    private static void End(long steps, TrainerStop stop, string folder)
+    /// <summary>Bytes of the files in a folder that this process has mapped and used.</summary>
+    private static long MappedOf(string folder)
     {
-        if (steps < Steps)
-            return;
-        stop.Request("all steps are done", TimeSpan.FromMinutes(1));
-        BenchGroup.Signal(folder, Trained);
+        const string Resident = "Rss:"; // proc(5), smaps; in KiB
+        var (bytes, isOfFolder) = (0L, false);
+        foreach (var words in File.ReadLines("/proc/self/smaps").Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)))
+        {
+            if (!words[0].EndsWith(':'))
+                isOfFolder = folder.Length > 0 && words[^1].StartsWith(folder, StringComparison.Ordinal); // where a mapping begins
+            else if (words[0] == Resident && isOfFolder)
+                bytes += 1024 * long.Parse(words[1], CultureInfo.InvariantCulture);
+        }
+
+        return bytes;
     }
 }
+
+/// <summary>What a rank of a job took.</summary>
+/// <param name="Bytes">Its process' largest resident memory.</param>
+/// <param name="Shared">Of these what it had mapped of its group's, after the last step; of rank 0, which alone hears of that.</param>
+internal sealed record MemoryPeak(long Bytes, long Shared);
 
 /// <summary>A rank of one job of <c>bench memory</c>.</summary>
 /// <param name="Yaml">The job file.</param>

@@ -58,8 +58,8 @@ internal static class MemoryVerb
         report.Note(
             "peak resident memory (VmHWM) of trainer processes in a trainer's own environment, "
             + $"{threads} {(threads == 1 ? "thread" : "threads")} each: "
-            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with the gradients' "
-            + "shared memory; estimated / measured MiB, ratio");
+            + $"{MemoryTrainer.Steps} steps, a checkpoint on its way in the last of them; of two ranks the larger, with its part "
+            + "of the gradients' shared memory; estimated / measured MiB, ratio");
         report.Say(MemoryRow.Head);
         var rows = new List<MemoryRow>();
         foreach (var one in cases)
@@ -90,6 +90,8 @@ internal static class MemoryVerb
             Precision = spec.Hyperparameters.Precision,
             Parts = one.IsHybrid ? one.Ranks : 1,
             Hybrid = one.IsHybrid,
+            StateShares = spec.Hyperparameters.ShardOptimizer ? spec.Mesh?.Data ?? 1 : 1,
+            GradientsSummed = spec.Mesh is { Data: > 1 },
         });
         return answer.Description?.Memory.Total ?? throw new InvalidOperationException(answer.Fault);
     }
@@ -102,7 +104,9 @@ internal static class MemoryVerb
             var orders = Enumerable.Range(0, one.Ranks)
                 .Select(rank => new MemoryOrder(one.Yaml, threads, new AgentOptions().DataRoot, rank, one.Ranks, folder)).ToList();
             var peaks = await Task.WhenAll(orders.Select(order => PeakAsync(order, cancellationToken)));
-            return peaks.Max();
+            // What ranks of a node share is there once, and mapped by each.
+            var shared = peaks[0].Shared;
+            return peaks.Max(peak => peak.Bytes) - shared + (shared / one.Ranks);
         }
         finally
         {
@@ -110,10 +114,10 @@ internal static class MemoryVerb
         }
     }
 
-    private static async Task<long> PeakAsync(MemoryOrder order, CancellationToken cancellationToken)
+    private static async Task<MemoryPeak> PeakAsync(MemoryOrder order, CancellationToken cancellationToken)
     {
         await using var trainer = MeasuredProcess.StartOurs(TrainerPlace.Of(MemoryTrainer.Launch(order)), MemoryTrainer.Verb);
         await trainer.SendAsync(order);
-        return await trainer.ReceiveAsync<long>(cancellationToken);
+        return await trainer.ReceiveAsync<MemoryPeak>(cancellationToken);
     }
 }

@@ -18,6 +18,7 @@ internal sealed class TrainContest : IAsyncDisposable
     private readonly TrainEntry _entry;
     private readonly string _folder;
     private readonly List<Contestant> _contestants = []; // ours first
+    private (double Loss, Dictionary<string, double[]> Gradients) _exact; // the step in float64
 
     private TrainContest(TrainEntry entry) => (_entry, _folder) = (entry, BenchGroup.MakeFolder());
 
@@ -48,17 +49,17 @@ internal sealed class TrainContest : IAsyncDisposable
     /// <returns>Whether they are the same but for rounding, and how far they are apart.</returns>
     public async Task<(bool AreEqual, IReadOnlyList<string> Differences)> CompareStepsAsync(CancellationToken cancellationToken)
     {
-        var judge = _contestants.Find(one => one.Name == PyTorchAsInstalled)!;
-        var exact = await CheckAsync(judge, Float64, cancellationToken);
         var differences = new Dictionary<string, StepDifference>();
         foreach (var one in _contestants.Where(one => !Network.IsOnGpu || one.Name is Ours or PyTorchAsInstalled))
         {
             var (loss, gradients) = await CheckAsync(one, Network.Precision, cancellationToken);
-            differences[one.Name] = StepDifference.Between(loss, gradients, exact.Loss, exact.Gradients);
+            differences[one.Name] = StepDifference.Between(loss, gradients, _exact.Loss, _exact.Gradients);
             // A gigabyte each of the largest networks, which the contestants need.
             gradients.Clear();
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         }
+
+        _exact = default;
 
         // In a GPU's short types there is nothing to derive a limit from but what the same rounding does to PyTorch's step.
         var rounding = Network.Precision == TrainCase.BFloat16 ? 1.0 / (1 << 8) : 1.0 / (1 << 11);
@@ -108,11 +109,14 @@ internal sealed class TrainContest : IAsyncDisposable
         TensorFile.Join(TrainRank.WholeWeightsFile(_folder), parts);
         // As torchrun says it; OpenBLAS, which knows nothing of torch.set_num_threads, reads it too.
         var asInstalled = new Dictionary<string, string>(_entry.Sets.Variables) { ["OMP_NUM_THREADS"] = $"{_entry.Threads}" };
+        var judge = await StartPyTorchAsync(
+            PyTorchAsInstalled, tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, asInstalled, arguments),
+            cancellationToken);
+        _contestants.Add(judge);
+        // Before the others are there: in float64 the largest networks need the memory that they will have.
+        _exact = await CheckAsync(judge, Float64, cancellationToken);
         List<Task<Contestant>> starts =
         [
-            StartPyTorchAsync(
-                PyTorchAsInstalled, tuned: false, (_, arguments) => MeasuredProcess.StartPeer(Script, asInstalled, arguments),
-                cancellationToken),
             StartPyTorchAsync(
                 PyTorchInOurs, tuned: true, (rank, arguments) => MeasuredProcess.StartPeer(PlaceOf(rank), Script, arguments),
                 cancellationToken),

@@ -24,8 +24,8 @@ internal static class JobFiles
         seed: 7
         """;
 
-    /// <summary>A narrow ResNet-18 for 200 steps, data-parallel over one device of each of two nodes.</summary>
-    public static string ResNet(string name) =>
+    /// <summary>A narrow ResNet-18 for 50 steps an epoch, data-parallel over one device of each of two nodes.</summary>
+    public static string ResNet(string name, int epochs) =>
         $$"""
         name: {{name}}
         model:
@@ -33,7 +33,7 @@ internal static class JobFiles
           options: {width: 0.5}
         data: {name: synthetic, imageSize: 32, channels: 3, trainSamples: 1600, validationSamples: 64}
         hyperparameters:
-          epochs: 4
+          epochs: {{epochs}}
           globalBatchSize: 32
           optimizer: {name: sgd, learningRate: 0.01, momentum: 0.9}
         resources: {devices: 2, maxDevicesPerNode: 1}

@@ -60,6 +60,7 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         Hybrid = spec.Parallelism == Parallelism.Hybrid,
         Averaged = spec.Hyperparameters.AverageDecay > 0,
         StateShares = spec.Hyperparameters.ShardOptimizer ? spec.Mesh?.Data ?? 1 : 1,
+        GradientsSummed = spec.Mesh is { Data: > 1 },
     };
 
     /// <summary>

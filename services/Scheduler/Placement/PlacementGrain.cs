@@ -6,6 +6,7 @@ using Cluster.Placement.Preemption;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Telemetry;
 using Microsoft.Extensions.Options;
@@ -14,8 +15,9 @@ namespace Cluster.Scheduler.Placement;
 
 /// <inheritdoc cref="IPlacementGrain"/>
 /// <remarks>
-/// It keeps the state of the cluster in memory and reads what has changed since. Everything is read when it begins, after a fault, and
-/// when another activation has been told of changes instead.
+/// It keeps the state of the cluster in memory and reads what has changed since, also after an outage of the store. Everything is read
+/// when it begins, when another activation has been told of changes instead, or an answer to this one was lost, and after a fault of its
+/// own.
 /// </remarks>
 internal sealed partial class PlacementGrain(
     PlacementStore store, QueueStore queues, ExpectedStartStore expectedStarts, PlanCommit commit, PreemptionCommit preemptions,
@@ -59,7 +61,7 @@ internal sealed partial class PlacementGrain(
             SchedulerTelemetry.CycleDuration.Record(time.GetElapsedTime(began).TotalSeconds);
             return [.. started.Select(job => new DecidedJob(job, 0)), .. stopped];
         }
-        catch
+        catch (Exception fault) when (fault is not StoreUnavailableException)
         {
             _state = null;
             throw;
@@ -101,7 +103,7 @@ internal sealed partial class PlacementGrain(
         {
             return PreviewAnswer.Of(StartPreviews.Of(await ReadAsync(), order.Read(), time.GetUtcNow(), options.Value.Policy));
         }
-        catch
+        catch (Exception fault) when (fault is not StoreUnavailableException)
         {
             _state = null;
             throw;

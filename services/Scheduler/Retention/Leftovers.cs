@@ -40,10 +40,12 @@ internal sealed class Leftovers(
     {
         var keep = options.Value.Logs;
         var finishedBefore = keep == TimeSpan.Zero ? DateTimeOffset.MinValue : time.GetUtcNow() - keep;
+        // By the offset each cursor's job is looked up, however many jobs wait: a join may read them all.
         return database.DeleteAsync(
             """
             delete from log_cursors where ctid in (
-                select c.ctid from log_cursors c join jobs j on j.id = c.job_id
+                select c.ctid from log_cursors c cross join lateral (
+                    select attempt, finished_at from jobs where id = c.job_id offset 0) j
                 where c.attempt < j.attempt or j.finished_at < $1 limit 1000)
             """, [finishedBefore], cancellationToken);
     }

@@ -64,7 +64,8 @@ internal static class ModelDescriber
                 : ModelRegistry.CreateToLoad(query.Model.Name, options, precision);
             if (query.Precision == Precision.Bfloat16)
                 MixedPrecision.Narrow(part);
-            description.Memory = ToMessage(MemoryEstimate.Of(part, query.RankBatchSize, StatesPerParameter(query)));
+            description.Memory = ToMessage(MemoryEstimate.Of(
+                part, query.RankBatchSize, StatesPerParameter(query), query.GradientsSummed));
         }
 
         return description;

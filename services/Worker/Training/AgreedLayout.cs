@@ -28,6 +28,7 @@ internal static partial class AgreedLayout
         var passes = Math.Max(1, spec.Hyperparameters.AccumulationSteps);
         // All at once, as they will train: neighbours share caches and memory.
         var own = measure(spec, partition.Network, (samples + passes - 1) / passes, cancellationToken);
+        NativeHeap.Trim();
         var all = new LayoutTimes[group.WorldSize];
         group.AllGather<double>([own.Contiguous, own.ChannelsLast], MemoryMarshal.Cast<LayoutTimes, double>(all.AsSpan()), "layout");
         var (channelsLast, reason) = Decide(all, ModelRegistry.PrefersChannelsLast(spec.Model.Name));

@@ -50,7 +50,10 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
     /// Tensors that the optimizer keeps for each parameter: none for SGD without momentum, 1 with it, 2 for Adam; a fraction of that
     /// where ranks share them.
     /// </param>
-    public static MemoryEstimate Of(ImageClassifier network, int batch, double statesPerParameter)
+    /// <param name="gradientsSummed">
+    /// Over ranks: backward's own tensor of a gradient is there beside the one that is exchanged, until it has been copied.
+    /// </param>
+    public static MemoryEstimate Of(ImageClassifier network, int batch, double statesPerParameter, bool gradientsSummed = false)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
         ArgumentOutOfRangeException.ThrowIfNegative(statesPerParameter);
@@ -59,9 +62,10 @@ public sealed record MemoryEstimate(long Parameters, long Gradients, long Optimi
         var optimized = masters + network.parameters().Where(parameter => parameter.dtype != ScalarType.BFloat16).Sum(Bytes);
         var trace = ActivationTrace.Of(network);
         var shape = network.Shape;
+        var copied = gradientsSummed ? network.parameters().Max(Bytes) : 0;
         return new MemoryEstimate(
             parameters + network.Buffers().Sum(b => Bytes(b.Buffer)), parameters, (long)Math.Ceiling(statesPerParameter * optimized),
-            batch * trace.KeptBytes, batch * trace.TransientBytes,
+            batch * trace.KeptBytes, (batch * trace.TransientBytes) + copied,
             (long)batch * shape.Channels * shape.InputSize * shape.InputSize * sizeof(float));
     }
 

@@ -28,6 +28,7 @@ internal sealed class PatientClient : IDisposable
             return metadata;
         });
         (Jobs, Runs, Checkpoints) = (new(invoker), new(invoker), new(invoker));
+        (Experiments, Queues, Nodes, Models) = (new(invoker), new(invoker), new(invoker), new(invoker));
     }
 
     public JobService.JobServiceClient Jobs { get; }
@@ -35,6 +36,14 @@ internal sealed class PatientClient : IDisposable
     public RunService.RunServiceClient Runs { get; }
 
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
+
+    public ExperimentService.ExperimentServiceClient Experiments { get; }
+
+    public QueueService.QueueServiceClient Queues { get; }
+
+    public NodeService.NodeServiceClient Nodes { get; }
+
+    public ModelService.ModelServiceClient Models { get; }
 
     /// <summary>Calls until it is answered; what is refused for good is thrown.</summary>
     public static Task<T> AskAsync<T>(Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)

@@ -1,5 +1,8 @@
+using System.Security.Cryptography;
 using Cluster.Contracts.V1;
 using Cluster.Tests.Shared;
+using Google.Protobuf;
+using Grpc.Core;
 
 namespace Cluster.EndToEnd.Tests.Faults;
 
@@ -20,6 +23,9 @@ public sealed class FaultyNetwork : IAsyncLifetime
 
     internal RunBits Undisturbed { get; private set; } = null!;
 
+    /// <summary>The job that has these bits.</summary>
+    internal string UndisturbedJob { get; private set; } = "";
+
     private IEnumerable<RpcFaults> All => _agents.Append(_scheduler);
 
     public async ValueTask InitializeAsync()
@@ -30,9 +36,9 @@ public sealed class FaultyNetwork : IAsyncLifetime
         Cluster = new LocalCluster { Workers = AgentCount, BeforeStart = ConfigureAsync };
         await Cluster.InitializeAsync();
         Client = new PatientClient(Cluster, _scheduler.Address);
-        var job = await Client.SubmitAsync(RpcFaultTests.Job("undisturbed"), cancellationToken);
-        await Client.SucceededAsync(job, cancellationToken);
-        Undisturbed = await RunBits.OfAsync(Client, job, cancellationToken);
+        UndisturbedJob = await Client.SubmitAsync(RpcFaultTests.Job("undisturbed"), cancellationToken);
+        await Client.SucceededAsync(UndisturbedJob, cancellationToken);
+        Undisturbed = await RunBits.OfAsync(Client, UndisturbedJob, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -75,7 +81,11 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
 {
     private static int _cases;
 
-    private static readonly string[] Methods = [.. RpcFaults.Services.SelectMany(service => service.Methods).Select(RpcFaults.PathOf)];
+    // Those that a job lives by.
+    private static readonly string[] OfJobs =
+        [nameof(AgentService), nameof(AgentRegistryService), nameof(AttemptService), nameof(JobService)];
+
+    private static readonly string[] Methods = PathsOf(service => OfJobs.Contains(service));
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
@@ -99,6 +109,165 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
     [MemberData(nameof(EachMethodAndFault))]
     public Task OneCall_ThatAFaultBefalls_LosesNothing_AndLeavesTheBits(string method, RpcFault fault) =>
         SufferAsync($"{method.Split('/')[^1]}-{fault}", fault, new HashSet<string> { method });
+
+    /// <summary>
+    /// What people do beside jobs. Not twice: a request to drain a node that arrives when it was resumed is one to drain it.
+    /// </summary>
+    [Theory]
+    [Trait("Round", "full")]
+    [InlineData(RpcFault.BeforeDelivery)]
+    [InlineData(RpcFault.AfterDelivery)]
+    [InlineData(RpcFault.Delayed)]
+    public async Task EveryOtherCall_ThatAFaultBefallsOnce_IsDoneWhenItIsMadeAgain(RpcFault fault)
+    {
+        // A node is removed once it is lost, and this cluster's are needed.
+        var methods = PathsOf(service => !OfJobs.Contains(service)).Where(path => !path.EndsWith("/RemoveNode", StringComparison.Ordinal))
+            .ToHashSet();
+        network.Arm(fault, methods);
+
+        await ManageQueueAsync($"queue-{fault}");
+        await ManageNodeAsync();
+        await ManageExperimentAsync($"experiment-{fault}");
+        await ReadRunAsync();
+        await ManageCheckpointAsync($"checkpoint-{fault}");
+
+        methods.Except(network.Struck).ShouldBeEmpty("each is called");
+        await Invariants.HoldAsync(network.Cluster, $"calls of people, {fault}", Cancelled);
+    }
+
+    private static string[] PathsOf(Func<string, bool> which) =>
+        [.. RpcFaults.Services.Where(service => which(service.Name)).SelectMany(service => service.Methods).Select(RpcFaults.PathOf)];
+
+    private static async Task DoAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> call, StatusCode doneBefore = StatusCode.OK)
+    {
+        try
+        {
+            await PatientClient.AskAsync(async options => await call(options), Cancelled);
+        }
+        catch (RpcException e) when (e.StatusCode == doneBefore)
+        {
+            // The first call was delivered, and its answer was not.
+        }
+    }
+
+    private static Task<IReadOnlyList<T>> ReadAllAsync<T>(Func<CallOptions, AsyncServerStreamingCall<T>> begin) =>
+        PatientClient.AskAsync<IReadOnlyList<T>>(async options =>
+        {
+            using var call = begin(options);
+            return await call.ResponseStream.ReadAllAsync(Cancelled).ToListAsync(Cancelled);
+        }, Cancelled);
+
+    private async Task ManageQueueAsync(string name)
+    {
+        var queues = network.Client.Queues;
+        var queue = new Queue { Name = name, Weight = 2 };
+        await DoAsync(options => queues.CreateQueueAsync(new CreateQueueRequest { Queue = queue }, options), StatusCode.AlreadyExists);
+        await DoAsync(options => queues.GetAccuracyAsync(new GetAccuracyRequest { Queue = name }, options));
+        queue.Weight = 3;
+        await DoAsync(options => queues.UpdateQueueAsync(new UpdateQueueRequest { Queue = queue }, options));
+        var found = await PatientClient.AskAsync(
+            async options => await queues.GetQueueAsync(new GetQueueRequest { Name = name }, options), Cancelled);
+        found.Queue.Queue.Weight.ShouldBe(3);
+        await DoAsync(options => queues.DeleteQueueAsync(new DeleteQueueRequest { Name = name }, options), StatusCode.NotFound);
+        var left = await PatientClient.AskAsync(
+            async options => await queues.ListQueuesAsync(new ListQueuesRequest(), options), Cancelled);
+        left.Queues.ShouldNotContain(status => status.Queue.Name == name);
+    }
+
+    private async Task ManageNodeAsync()
+    {
+        var nodes = network.Client.Nodes;
+        var all = await PatientClient.AskAsync(async options => await nodes.ListNodesAsync(new ListNodesRequest(), options), Cancelled);
+        var id = all.Nodes[0].Id;
+        await DoAsync(options => nodes.DrainNodeAsync(new DrainNodeRequest { NodeId = id, Reason = "a look at its fans" }, options));
+        (await GetAsync()).Drain.ShouldNotBeNull();
+        await DoAsync(options => nodes.ResumeNodeAsync(new ResumeNodeRequest { NodeId = id }, options));
+        (await GetAsync()).Drain.ShouldBeNull();
+        var lenet5 = new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } };
+        await DoAsync(options => network.Client.Models.DescribeModelAsync(lenet5, options));
+
+        async Task<Node> GetAsync() => (await PatientClient.AskAsync(
+            async options => await nodes.GetNodeAsync(new GetNodeRequest { NodeId = id }, options), Cancelled)).Node;
+    }
+
+    private async Task ManageExperimentAsync(string name)
+    {
+        var experiments = network.Client.Experiments;
+        var yaml = $$"""
+            name: {{name}}
+            model: {name: lenet5}
+            data: {name: fashion-mnist, trainSamples: 512, validationSamples: 128}
+            searcher: {name: random, metric: validation/accuracy, maxTrials: 2, maxConcurrent: 1, seed: 1}
+            hyperparameters:
+              epochs: 1000
+              optimizer: {learningRate: {type: log, minval: -3, maxval: -2} }
+            """;
+        await DoAsync(options => experiments.ValidateExperimentAsync(new ValidateExperimentRequest { Yaml = yaml }, options));
+        var submit = new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = yaml };
+        var id = (await PatientClient.AskAsync(
+            async options => await experiments.SubmitExperimentAsync(submit, options), Cancelled)).Experiment.Id;
+        await DoAsync(options => experiments.LimitExperimentAsync(
+            new LimitExperimentRequest { ExperimentId = id, MaxTrials = 1, MaxConcurrent = 1 }, options));
+        await DoAsync(options => experiments.PauseExperimentAsync(new PauseExperimentRequest { ExperimentId = id }, options));
+        (await GetAsync()).Experiment.Search.Phase.ShouldBe(SearchPhase.Paused);
+        await DoAsync(options => experiments.ResumeExperimentAsync(new ResumeExperimentRequest { ExperimentId = id }, options));
+        (await GetAsync()).Experiment.Search.Phase.ShouldBe(SearchPhase.Running);
+        await DoAsync(options => experiments.CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = id }, options));
+        await ReadAllAsync(options => experiments.WatchExperiment(new WatchExperimentRequest { ExperimentId = id }, options));
+        var ended = await GetAsync();
+        ended.Experiment.Search.Phase.ShouldBe(SearchPhase.Ended);
+        ended.Jobs.ShouldAllBe(job => job.State == JobState.Cancelled);
+        ended.Jobs.Count.ShouldBeLessThanOrEqualTo(1, "of two trials one is left");
+        var all = await PatientClient.AskAsync(
+            async options => await experiments.ListExperimentsAsync(new ListExperimentsRequest(), options), Cancelled);
+        all.Experiments.Count(experiment => experiment.Name == name).ShouldBe(1);
+
+        async Task<GetExperimentResponse> GetAsync() => await PatientClient.AskAsync(
+            async options => await experiments.GetExperimentAsync(new GetExperimentRequest { ExperimentId = id }, options), Cancelled);
+    }
+
+    private async Task ReadRunAsync()
+    {
+        var (runs, job) = (network.Client.Runs, network.UndisturbedJob);
+        await DoAsync(options => runs.ListRunsAsync(new ListRunsRequest(), options));
+        await DoAsync(options => runs.GetRunAsync(new GetRunRequest { JobId = job }, options));
+        (await ReadAllAsync(options => runs.StreamMetrics(new StreamMetricsRequest { JobId = job }, options)))
+            .Sum(part => part.Points.Count).ShouldBeGreaterThan(0);
+        (await ReadAllAsync(options => runs.StreamPredictions(new StreamPredictionsRequest { JobId = job }, options)))
+            .Sum(part => part.Predictions.Count).ShouldBe(0, "it trains, and does not predict");
+    }
+
+    private async Task ManageCheckpointAsync(string name)
+    {
+        var (checkpoints, request) = (network.Client.Checkpoints, new ListCheckpointsRequest { JobId = network.UndisturbedJob });
+        var first = (await PatientClient.AskAsync(
+            async options => await network.Client.Runs.ListCheckpointsAsync(request, options), Cancelled)).Checkpoints[0];
+        var described = await PatientClient.AskAsync(
+            async options => await checkpoints.DescribeCheckpointAsync(
+                new DescribeCheckpointRequest { CheckpointId = first.Id }, options), Cancelled);
+        var file = described.Manifest.Files[0];
+        var parts = await ReadAllAsync(options => checkpoints.DownloadFile(
+            new DownloadFileRequest { CheckpointId = first.Id, File = file.Name }, options));
+        var bytes = parts.SelectMany(part => part.Data).ToArray();
+        bytes.Length.ShouldBe((int)file.Bytes);
+        var imported = (await PatientClient.AskAsync(options => ImportAsync(options, name, bytes), Cancelled)).Checkpoint.Id;
+        await DoAsync(options => checkpoints.DeleteCheckpointAsync(
+            new DeleteCheckpointRequest { CheckpointId = imported }, options), StatusCode.NotFound);
+        var all = new ListCheckpointsRequest { Limit = 1000 };
+        var left = await PatientClient.AskAsync(async options => await network.Client.Runs.ListCheckpointsAsync(all, options), Cancelled);
+        left.Checkpoints.ShouldNotContain(checkpoint => checkpoint.Id == imported);
+    }
+
+    private async Task<ImportCheckpointResponse> ImportAsync(CallOptions options, string name, byte[] file)
+    {
+        using var call = network.Client.Checkpoints.ImportCheckpoint(options);
+        var announced = new ImportedFile { Name = name, Bytes = file.Length, Model = new ModelSpec { Name = "lenet5" } };
+        await call.RequestStream.WriteAsync(new ImportCheckpointRequest { File = announced }, Cancelled);
+        var chunk = new PutChunksRequest { Sha256 = ByteString.CopyFrom(SHA256.HashData(file)), Data = ByteString.CopyFrom(file) };
+        await call.RequestStream.WriteAsync(new ImportCheckpointRequest { Chunk = chunk }, Cancelled);
+        await call.RequestStream.CompleteAsync();
+        return await call.ResponseAsync;
+    }
 
     private Task WatchOnceAsync(string job) => PatientClient.AskAsync(async options =>
     {

@@ -57,12 +57,11 @@ internal sealed class RpcFaults : IAsyncDisposable
         _methods = new(services.SelectMany(service => service.Methods).ToDictionary(PathOf));
     }
 
-    /// <summary>All services between the cluster's parts and with its clients, but for those that no network is in the way of.</summary>
+    /// <summary>All services but the one that trainers reach by a socket of their node, which no network is in the way of.</summary>
     public static IReadOnlyList<ServiceDescriptor> Services { get; } = [.. typeof(JobService).Assembly.GetTypes()
         .Where(type => type.Name.EndsWith("Reflection", StringComparison.Ordinal))
         .Select(type => type.GetProperty("Descriptor")?.GetValue(null)).OfType<FileDescriptor>().SelectMany(file => file.Services)
-        .Where(service => service.Name is nameof(AgentService) or nameof(AgentRegistryService) or nameof(AttemptService)
-            or nameof(JobService))];
+        .Where(service => service.Name != nameof(LocalAgentService))];
 
     public string Address => _app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
 

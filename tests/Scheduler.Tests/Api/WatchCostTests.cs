@@ -32,7 +32,7 @@ public sealed class WatchCostTests(PostgresServer postgres)
         (await NextAsync(watch.ResponseStream)).Job.Placement.Count.ShouldBe(Ranks);
         await GoOnAsync(step: 1);
 
-        using var statements = new Statements(scheduler);
+        using var statements = new Statements(scheduler.ConnectionString);
         for (var step = 2; step <= 4; step++)
             (await GoOnAsync(step)).Placement.Count.ShouldBe(Ranks);
 

@@ -11,9 +11,9 @@ internal sealed class Statements : IDisposable
     private readonly ConcurrentQueue<(string Pool, string Text)> _ended = new();
     private readonly ActivityListener _listener;
 
-    public Statements(TestScheduler scheduler)
+    public Statements(string connectionString)
     {
-        var database = new NpgsqlConnectionStringBuilder(scheduler.ConnectionString).Database;
+        var database = new NpgsqlConnectionStringBuilder(connectionString).Database;
         _listener = new ActivityListener
         {
             ShouldListenTo = source => source.Name == "Npgsql",
@@ -27,6 +27,8 @@ internal sealed class Statements : IDisposable
         };
         ActivitySource.AddActivityListener(_listener);
     }
+
+    public IReadOnlyList<string> All => [.. _ended.Select(each => each.Text)];
 
     public IReadOnlyList<string> Of(StorePool pool) => [.. _ended.Where(each => each.Pool == $"{pool}").Select(each => each.Text)];
 

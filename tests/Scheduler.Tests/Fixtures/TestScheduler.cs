@@ -163,28 +163,6 @@ public sealed class TestScheduler : IAsyncDisposable
         return await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
     }
 
-    /// <summary>As if its Postgres had gone: the server lets nobody into the database until what this returns is disposed of.</summary>
-    public async Task<IAsyncDisposable> LoseDatabaseAsync()
-    {
-        var settings = new NpgsqlConnectionStringBuilder(ConnectionString) { Pooling = false };
-        var name = settings.Database;
-        settings.Database = "postgres";
-        var server = NpgsqlDataSource.Create(settings.ConnectionString);
-        await ExecuteAsync($"alter database {name} with allow_connections false");
-        await ExecuteAsync($"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
-        return new Outage(async () =>
-        {
-            await ExecuteAsync($"alter database {name} with allow_connections true");
-            await server.DisposeAsync();
-        });
-
-        async Task ExecuteAsync(string sql)
-        {
-            await using var command = server.CreateCommand(sql);
-            await command.ExecuteNonQueryAsync();
-        }
-    }
-
     public CallInvoker As(string token) =>
         new WithMetadata(Channel.CreateCallInvoker(), new Metadata { { CallMetadata.Authorization, CallMetadata.Bearer(token) } });
 
@@ -244,11 +222,6 @@ public sealed class TestScheduler : IAsyncDisposable
         await tokens.AddAsync(SubmitterToken, "alice", Scope.Submitter, default);
         await tokens.AddAsync(OtherSubmitterToken, "bob", Scope.Submitter, default);
         await tokens.AddAsync(OperatorToken, "olga", Scope.Operator, default);
-    }
-
-    private sealed class Outage(Func<ValueTask> end) : IAsyncDisposable
-    {
-        public ValueTask DisposeAsync() => end();
     }
 
     private TaskCompletionSource<LaunchRequest> Launch(string job, int attempt) =>

@@ -58,7 +58,7 @@ public sealed class HostingTests(PostgresServer postgres)
         (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
 
-        await using var outage = await scheduler.LoseDatabaseAsync();
+        await using var outage = await DatabaseOutage.BeginAsync(scheduler.ConnectionString);
 
         (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
         (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);

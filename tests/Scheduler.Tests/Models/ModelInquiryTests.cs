@@ -51,7 +51,9 @@ public sealed class ModelInquiryTests(PostgresServer postgres)
 
         await SubmitAsync(scheduler, spec);
 
-        scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem().StateShares.ShouldBe(shares);
+        var query = scheduler.Agents.Descriptions.ShouldHaveSingleItem().Queries.ShouldHaveSingleItem();
+        query.StateShares.ShouldBe(shares);
+        query.GradientsSummed.ShouldBeTrue();
     }
 
     [Fact]

@@ -89,7 +89,6 @@ public sealed class LeaseRenewalTests(PostgresServer postgres)
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
         var node = await cluster.AddNodeAsync();
-        var name = new NpgsqlConnectionStringBuilder(cluster.ConnectionString).Database;
         var look = new NodeOptions().LookInterval;
         for (var passed = look; passed < Lease; passed += look)
         {
@@ -97,22 +96,12 @@ public sealed class LeaseRenewalTests(PostgresServer postgres)
             await cluster.LookAsync();
         }
 
-        await ServerAsync($"alter database {name} allow_connections false");
-        await ServerAsync($"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
-        await Should.ThrowAsync<StoreUnavailableException>(() => RenewAsync(cluster, node));
-        await ServerAsync($"alter database {name} allow_connections true");
+        await using (await DatabaseOutage.BeginAsync(cluster.ConnectionString))
+            await Should.ThrowAsync<StoreUnavailableException>(() => RenewAsync(cluster, node));
         cluster.Time.Advance(look);
         await cluster.LookAsync();
 
         (await cluster.Get<NodeQueries>().ListAsync(Cancelled)).Single().State.ShouldBe(NodeState.Ready);
-
-        async Task ServerAsync(string sql)
-        {
-            await using var connection = new NpgsqlConnection(
-                new NpgsqlConnectionStringBuilder(cluster.ConnectionString) { Database = "postgres", Pooling = false }.ConnectionString);
-            await connection.OpenAsync(Cancelled);
-            await ExecuteAsync(connection, sql);
-        }
     }
 
     private static async Task<bool> RenewAsync(TestCluster cluster, TestNode node) =>

@@ -73,24 +73,12 @@ public sealed class SchemaTests(PostgresServer postgres)
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
         await cluster.AddNodeAsync();
-        var name = new NpgsqlConnectionStringBuilder(cluster.ConnectionString).Database;
-        await ExecuteAsync($"alter database {name} allow_connections false");
-        await ExecuteAsync($"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'");
+        await using (await DatabaseOutage.BeginAsync(cluster.ConnectionString))
+            await Should.ThrowAsync<StoreUnavailableException>(() => cluster.SubmitAsync(requestId: "request"));
 
-        await Should.ThrowAsync<StoreUnavailableException>(() => cluster.SubmitAsync(requestId: "request"));
-        await ExecuteAsync($"alter database {name} allow_connections true");
         var job = await cluster.SubmitAsync(requestId: "request");
 
         (await cluster.StatesAsync(job)).ShouldBe([JobState.Queued]);
-
-        async Task ExecuteAsync(string sql)
-        {
-            await using var connection = new NpgsqlConnection(
-                new NpgsqlConnectionStringBuilder(cluster.ConnectionString) { Database = "postgres", Pooling = false }.ConnectionString);
-            await connection.OpenAsync(Token);
-            await using var command = new NpgsqlCommand(sql, connection);
-            await command.ExecuteNonQueryAsync(Token);
-        }
     }
 
     /// <summary>As it was before metrics and logs lay in partitions by time.</summary>

@@ -3,6 +3,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Placement;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Telemetry;
 using Cluster.Scheduler.Tests.Fixtures;
@@ -112,6 +113,26 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
         await cluster.ReconcileAsync();
 
         (await cluster.GetAsync(sound)).State.ShouldBe(JobState.Starting);
+    }
+
+    [Fact]
+    public async Task Cycle_AfterAnOutageOfTheStore_GoesOnFromWhatItKnows()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 2);
+        var placement = cluster.Grains.GetGrain<Scheduler.Placement.IPlacementGrain>(0);
+        await cluster.SubmitAsync();
+        await placement.RunCycleAsync();
+        using var statements = new Statements(cluster.ConnectionString);
+
+        await using (await DatabaseOutage.BeginAsync(cluster.ConnectionString))
+            await Should.ThrowAsync<StoreUnavailableException>(placement.RunCycleAsync);
+        var job = await cluster.SubmitAsync();
+        await placement.RunCycleAsync();
+
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
+        statements.All.ShouldContain(text => text.Contains("update placement_keeper"));
+        statements.All.ShouldNotContain(text => text.Contains("insert into placement_keeper"));
     }
 
     /// <summary>Each takes over from the other, and neither gives out what the other has given.</summary>

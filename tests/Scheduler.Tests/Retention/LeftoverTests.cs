@@ -52,6 +52,27 @@ public sealed class LeftoverTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task Sweep_WithManyJobsWaiting_DoesNotReadThem()
+    {
+        const int Waiting = 5000;
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 1);
+        await cluster.RunAsync(await cluster.SubmitAsync());
+        await TestDatabase.ExecuteAsync(cluster, $"""
+            insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, state,
+                reason, version, last_event, attempt, restarts, launch_failures, avoid_nodes, created_at)
+            select gen_random_uuid(), owner, 'copy ' || n, name, workspace, priority, spec, wait_for_capacity, '', '', 'Queued', '',
+                1, 1, 0, 0, 0, avoid_nodes, created_at
+            from jobs, generate_series(1, {Waiting}) n
+            """);
+        await TestDatabase.ExecuteAsync(cluster, "analyze");
+
+        await SweepAsync(cluster);
+
+        (await JobRowsReadAsync(cluster)).ShouldBeLessThan(Waiting);
+    }
+
+    [Fact]
     public async Task ChunksThatNothingNames_Go_OnceTheyAreOld_OfAJobAsOfAnImport()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);
@@ -115,4 +136,13 @@ public sealed class LeftoverTests(PostgresServer postgres)
 
     private static async Task<SweepTally> SweepAsync(TestCluster cluster) =>
         (await cluster.Get<Janitor>().SweepAsync(Token)).ShouldNotBeNull();
+
+    /// <summary>Since the database was made. A session tells what it read when it ends, if not before; so this ends them.</summary>
+    private static async Task<long> JobRowsReadAsync(TestCluster cluster)
+    {
+        const string Others = "pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        await TestDatabase.ExecuteAsync(cluster, $"select pg_terminate_backend(pid, 60000) from {Others}");
+        return await TestDatabase.QueryAsync<long>(
+            cluster, "select seq_tup_read + idx_tup_fetch from pg_stat_user_tables where relname = 'jobs'");
+    }
 }

@@ -67,6 +67,18 @@ public sealed class DescribeTests : AgentTest
     }
 
     [Fact]
+    public void Describe_OfGradientsThatRanksSum_CountsTheLargestTwice()
+    {
+        var alone = Query("lenet5", batch: 4);
+        var summed = alone.Clone();
+        summed.GradientsSummed = true;
+
+        var (one, several) = (ModelDescriber.Answer(alone).Description.Memory, ModelDescriber.Answer(summed).Description.Memory);
+
+        (several.Transient - one.Transient).ShouldBe(400 * 120 * sizeof(float)); // of its first fully connected layer
+    }
+
+    [Fact]
     public async Task Describe_WhenTheProcessDies_GivesWhatItHad_OrSaysHowItDied()
     {
         // A delimited ModelAnswer whose fault is "bad"; then the end.

@@ -119,7 +119,11 @@ public sealed class TrainingSession : ITrainingSession
     private async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
     {
         if (await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint)
-            return await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken);
+        {
+            return await WeightsRead.ByAllAsync(
+                context, checkpoint, () => TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken), cancellationToken);
+        }
+
         if (context.Launch.Spec.HasInitialWeights())
         {
             await InitialWeights.LoadAsync(context, setup.Network, setup.Partition.Parameters, cancellationToken);

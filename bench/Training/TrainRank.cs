@@ -46,10 +46,11 @@ internal sealed class TrainRank : IDisposable
             ? new DeviceFeed(new CudaDevice(new CudaDriver(new CollectiveOptions().CudaLibrary), device.index), device)
             : null;
         // As a job finds it.
-        bool? channelsLast = BatchPlacement.IsOpen(spec, device)
-            ? AgreedLayout.IsChannelsLast(spec, _partition, group, LayoutMeasurement.Take, NullLogger.Instance, cancellationToken)
+        PassChoice? choice = BatchPlacement.IsOpen(spec, device)
+            ? AgreedLayout.Choose(spec, _partition, group, LayoutMeasurement.Take, NullLogger.Instance, cancellationToken)
             : null;
-        var placement = BatchPlacement.For(spec, _partition.Network.Shape, device, channelsLast);
+        _partition.Network.UseKernels(choice?.Kernels ?? true);
+        var placement = BatchPlacement.For(spec, _partition.Network.Shape, device, choice?.ChannelsLast);
         _step = new TrainingStep(training, _partition, update, placement, _feed, TimeProvider.System);
         _batch = MakeBatch(network, group, _partition);
     }

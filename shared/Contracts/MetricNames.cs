@@ -27,6 +27,9 @@ public static class MetricNames
     public const string StepCommunicationSeconds = "step/communication_seconds";
     public const string StepOptimizerSeconds = "step/optimizer_seconds";
 
+    /// <summary>For which training stands still after a step that a checkpoint is due at, while it is copied.</summary>
+    public const string StepCheckpointSeconds = "step/checkpoint_seconds";
+
     /// <summary>The most memory that a rank's process has had resident so far, of the rank that needed most.</summary>
     public const string MemoryPeakBytes = "memory/peak_bytes";
 
@@ -37,6 +40,6 @@ public static class MetricNames
     [
         TrainLoss, TrainAccuracy, ValidationLoss, ValidationAccuracy, TestLoss, TestAccuracy, TrainLearningRate, TrainSamplesPerSecond,
         TrainGradientNorm, StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds,
-        MemoryPeakBytes, DataBrokenImages,
+        StepCheckpointSeconds, MemoryPeakBytes, DataBrokenImages,
     ];
 }

@@ -1,4 +1,5 @@
 using Cluster.Models.Initialization;
+using Cluster.Models.Layers;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -59,6 +60,16 @@ public abstract class ImageClassifier : nn.Module<Tensor, Tensor>
     /// How much each auxiliary head's loss adds to the main one while training, in the order of <see cref="Outputs"/>; empty without heads.
     /// </summary>
     public virtual IReadOnlyList<double> AuxiliaryWeights => [];
+
+    /// <summary>Whether kernels of our own can take the place of libtorch's operators in some layer.</summary>
+    public bool HasKernels => modules().OfType<IKernelLayer>().Any();
+
+    /// <summary>Has all such layers take them, or leave them.</summary>
+    public void UseKernels(bool used)
+    {
+        foreach (var layer in modules().OfType<IKernelLayer>())
+            layer.UsesKernel = used;
+    }
 
     /// <summary>
     /// The logits that <c>call</c> gives and, while training, those of each auxiliary head after them, all (N, classes). The loss to train

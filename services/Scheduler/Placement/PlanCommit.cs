@@ -94,7 +94,7 @@ internal sealed partial class PlanCommit(
         parameters.Add(new() { Value = starts.Select(each => each.Start.Job.Value).ToArray() });
         parameters.Add(new() { Value = starts.Select(each => AttemptSecret.Hash(each.Secret)).ToArray() });
         parameters.Add(new() { Value = starts.Select(each => each.Start.Ranks.Length).ToArray() });
-        parameters.Add(new() { Value = starts.Select(each => Places(each.Start)).ToArray() });
+        parameters.Add(new() { Value = starts.Select(each => PlacementOf(each.Start)).ToArray() });
         parameters.Add(new() { Value = now });
         parameters.Add(new() { Value = ranks.Select(each => each.Job).ToArray() });
         parameters.Add(new() { Value = ranks.Select(each => each.Number).ToArray() });
@@ -120,7 +120,7 @@ internal sealed partial class PlanCommit(
         return opened.DrainToImmutable();
     }
 
-    private static string Places(JobStart start) => string.Join(", ", start.Ranks.Select(rank => $"{rank.NodeName} ({rank.Device})"));
+    private static string PlacementOf(JobStart start) => string.Join(", ", start.Ranks.Select(rank => $"{rank.NodeName} ({rank.Device})"));
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId} was placed but is refused its start; the next cycle decides anew")]
     private partial void LogRefused(Exception refusal, JobId jobId);

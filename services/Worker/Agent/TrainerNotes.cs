@@ -39,18 +39,39 @@ internal sealed partial class TrainerNotes(AgentIdentity identity, ILogger<Train
     /// <summary>Kills what the agent before this one left running. A number that another process has now is left alone.</summary>
     public void KillLeftovers()
     {
-        foreach (var note in Directory.Exists(_folder) ? Directory.GetFiles(_folder) : [])
+        try
         {
-            if (int.TryParse(Path.GetFileName(note), NumberStyles.None, CultureInfo.InvariantCulture, out var id)
-                && long.TryParse(File.ReadAllText(note), NumberStyles.None, CultureInfo.InvariantCulture, out var startTicks)
-                && ProcessTimes.TryRead(id)?.StartTicks == startTicks
-                && Libc.TrySignal(id, Libc.Sigkill))
-            {
-                LogKilled(id);
-            }
-
-            Remove(note);
+            foreach (var note in Directory.Exists(_folder) ? Directory.GetFiles(_folder) : [])
+                KillLeftover(note);
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogCannotRead(_folder, e.Message);
+        }
+    }
+
+    private void KillLeftover(string note)
+    {
+        string text;
+        try
+        {
+            text = File.ReadAllText(note);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogCannotRead(note, e.Message);
+            return;
+        }
+
+        if (int.TryParse(Path.GetFileName(note), NumberStyles.None, CultureInfo.InvariantCulture, out var id)
+            && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var startTicks)
+            && ProcessTimes.TryRead(id)?.StartTicks == startTicks
+            && Libc.TrySignal(id, Libc.Sigkill))
+        {
+            LogKilled(id);
+        }
+
+        Remove(note);
     }
 
     private void Remove(string note)
@@ -84,6 +105,11 @@ internal sealed partial class TrainerNotes(AgentIdentity identity, ILogger<Train
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Notes of trainers can be written again")]
     private partial void LogWritesAgain();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message =
+        "{Note} cannot be read ({Reason}), which tells of a trainer that the agent's earlier incarnation may have left behind: "
+        + "if it hangs, it holds its device; the agent's next start looks again")]
+    private partial void LogCannotRead(string note, string reason);
 
     [LoggerMessage(Level = LogLevel.Warning, Message =
         "The note {Note} of a trainer that has ended cannot be removed ({Reason}). No process is taken for that trainer later, "

@@ -14,6 +14,10 @@ internal sealed class CheckpointFiles(ITrainerLink link, string checkpointId, Ch
     private readonly Dictionary<string, (long DataBegin, Dictionary<string, SafetensorsEntry> Entries)> _headers = [];
     private readonly Queue<ByteString> _keptOrder = new();
     private readonly Dictionary<ByteString, byte[]> _kept = [];
+    private long _bytesRead;
+
+    /// <summary>Of chunks that have come, so far. Safe from any thread.</summary>
+    public long BytesRead => Interlocked.Read(ref _bytesRead);
 
     public Task<byte[]> ReadAllAsync(string name, CancellationToken cancellationToken)
     {
@@ -107,6 +111,7 @@ internal sealed class CheckpointFiles(ITrainerLink link, string checkpointId, Ch
             if (next == missing.Count)
                 throw new InvalidDataException($"more than the {missing.Count} chunks asked for came back");
             var chunk = missing[next++];
+            Interlocked.Add(ref _bytesRead, data.Length);
             if (data.Length != chunk.Bytes || !chunk.Sha256.Span.SequenceEqual(SHA256.HashData(data.Span)))
                 throw new InvalidDataException($"chunk {Convert.ToHexStringLower(chunk.Sha256.Span)} came back changed");
             var bytes = found[chunk.Sha256] = data.ToArray();

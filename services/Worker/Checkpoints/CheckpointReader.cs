@@ -25,6 +25,9 @@ public sealed class CheckpointReader : IWeights
         return new CheckpointReader(manifest, new CheckpointFiles(link, checkpointId, manifest));
     }
 
+    /// <inheritdoc/>
+    public long BytesRead => _files.BytesRead;
+
     public bool HasTensor(string name) => _shards.Contains(name);
 
     /// <summary>The names of the network's own tensors, without the optimizer's.</summary>

@@ -5,6 +5,9 @@ public interface IWeights
 {
     IEnumerable<string> WeightNames { get; }
 
+    /// <summary>So far, from wherever they are stored, for whoever waits. Safe from any thread.</summary>
+    long BytesRead { get; }
+
     /// <summary>The whole tensor's shape.</summary>
     /// <exception cref="InvalidDataException">There is no such tensor.</exception>
     IReadOnlyList<long> GlobalShape(string name);

@@ -9,11 +9,15 @@ public sealed class SafetensorsFile : IWeights, IDisposable
     private readonly SafeFileHandle _file;
     private readonly long _dataBegin;
     private readonly Dictionary<string, SafetensorsEntry> _entries;
+    private long _bytesRead;
 
     private SafetensorsFile(SafeFileHandle file, long dataBegin, Dictionary<string, SafetensorsEntry> entries) =>
         (_file, _dataBegin, _entries) = (file, dataBegin, entries);
 
     public IEnumerable<string> WeightNames => _entries.Keys;
+
+    /// <inheritdoc/>
+    public long BytesRead => Interlocked.Read(ref _bytesRead);
 
     /// <exception cref="InvalidDataException">Not a safetensors file; the message says what is wrong with it.</exception>
     /// <exception cref="IOException">It cannot be read.</exception>
@@ -51,8 +55,9 @@ public sealed class SafetensorsFile : IWeights, IDisposable
         foreach (var (source, target, count) in Shapes.SharedRuns(new long[entry.Shape.Count], entry.Shape, offset, shape))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Read(_file, _dataBegin + entry.Begin + (source * elementBytes),
-                slice.AsSpan((int)(target * elementBytes), (int)(count * elementBytes)));
+            var part = slice.AsSpan((int)(target * elementBytes), (int)(count * elementBytes));
+            Read(_file, _dataBegin + entry.Begin + (source * elementBytes), part);
+            Interlocked.Add(ref _bytesRead, part.Length);
         }
 
         return Task.FromResult(slice);

@@ -13,6 +13,8 @@ internal sealed class UnwrappedWeights : IWeights
     /// <summary>With the dot at its end.</summary>
     public string Prefix { get; }
 
+    public long BytesRead => _wrapped.BytesRead;
+
     public IEnumerable<string> WeightNames => _wrapped.WeightNames.Select(name => name[Prefix.Length..]);
 
     /// <summary>Leaves out the parts that all names begin with, until a name is the network's.</summary>

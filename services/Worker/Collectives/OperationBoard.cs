@@ -1,22 +1,22 @@
 namespace Cluster.Worker.Collectives;
 
-/// <summary>What a rank's groups are at, for who asks from another thread.</summary>
+/// <summary>The operations of a rank's groups that are pending, for who asks from another thread.</summary>
 public sealed class OperationBoard
 {
     private readonly Lock _gate = new();
-    private readonly SortedDictionary<long, (Operation Operation, int? Peer)> _underWay = [];
-    private long _begun;
+    private readonly SortedDictionary<long, (Operation Operation, int? Peer)> _pending = [];
+    private long _lastId;
 
     /// <summary>
-    /// The exchange that has been under way the longest: "an all-reduce of 40 bytes (sum of float32) 'gradients/3'"; null: none is.
+    /// The exchange that has been pending the longest: "an all-reduce of 40 bytes (sum of float32) 'gradients/3'"; null: none is.
     /// </summary>
     public string? Oldest()
     {
         lock (_gate)
         {
-            if (_underWay.Count == 0)
+            if (_pending.Count == 0)
                 return null;
-            var (operation, peer) = _underWay.First().Value;
+            var (operation, peer) = _pending.First().Value;
             return $"{Operation.Words(operation.Signature, operation.Bytes)} '{operation.Name}'"
                 + (peer is { } other ? FormattableString.Invariant($" with rank {other}") : "");
         }
@@ -27,14 +27,14 @@ public sealed class OperationBoard
     {
         lock (_gate)
         {
-            _underWay.Add(++_begun, (operation, peer));
-            return _begun;
+            _pending.Add(++_lastId, (operation, peer));
+            return _lastId;
         }
     }
 
-    internal void End(long begun)
+    internal void End(long id)
     {
         lock (_gate)
-            _underWay.Remove(begun);
+            _pending.Remove(id);
     }
 }

@@ -28,6 +28,7 @@ public static class DataSetReader
         if (DataCatalog.Of(spec) is not { } definition)
             throw new DataSetException(
                 $"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
+        var decoding = Decoding.Of(spec, definition.Channels);
         var data = definition.Layout switch
         {
             DataLayout.Generated => SyntheticImages.Generate(definition),
@@ -35,29 +36,30 @@ public static class DataSetReader
             DataLayout.Cifar => CifarDataSet.Read(definition, dataRoot),
             DataLayout.ImageFolder => OfFolder(
                 definition,
-                ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
-                spec, index),
+                ImageFolder.Open(dataRoot, spec.Folder, definition.Classes, decoding, notes, index),
+                spec, decoding, notes, index),
             DataLayout.TarShards => OfFolder(
                 definition,
-                TarShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes, index),
-                spec, index),
+                TarShards.Open(dataRoot, spec.Folder, definition.Classes, decoding, notes, index),
+                spec, decoding, notes, index),
             DataLayout.RawShards => OfFolder(
                 definition,
-                RawShards.Open(dataRoot, spec.Folder, definition.Classes, Decoding.Of(spec, definition.Channels), notes),
-                spec, index),
+                RawShards.Open(dataRoot, spec.Folder, definition.Classes, decoding, notes),
+                spec, decoding, notes, index),
             _ => throw new DataSetException($"data.name is {spec.Name}, which this worker has no reader for"),
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };
     }
 
     private static ImageDataSet OfFolder(
-        DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec, DataIndex? index)
+        DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec, Decoding decoding,
+        DataNotes notes, DataIndex? index)
     {
         index?.Complete(); // other ranks wait for the listing, not for what follows
         var isGiven = Values(spec.Normalization?.Mean).Length > 0 && Values(spec.Normalization?.Deviation).Length > 0;
         var normalization = isGiven
             ? ChannelNormalization.Uniform(definition.Channels, 0, 1)
-            : MeasuredNormalization.Of(parts.Train, definition.Channels);
+            : MeasuredNormalization.Of(parts.Train, decoding, notes, index);
         return new ImageDataSet(definition, normalization, parts.Train, parts.Test, parts.Validation);
     }
 

@@ -30,7 +30,7 @@ internal sealed class InferencePass(InferenceSetup setup, TrainerStop stop, ILog
         using var batches = new BatchPrefetcher(
             new BatchPass(part, setup.Renderer, Visit.Evaluation, setup.MaxBrokenImages, setup.Placement.TakesLevels),
             BatchSchedule.Evaluation(EpochOrder.InOrder(part.Count), setup.GlobalBatchSize, Share),
-            setup.LoaderThreads);
+            setup.LoaderThreads, TimeProvider.System);
         var broken = new BrokenCount(setup.MaxBrokenImages, logger);
         var first = 0;
         while (batches.TryTake(out var batch, cancellationToken))

@@ -1,5 +1,6 @@
 using Cluster.Models;
 using Cluster.Worker.Collectives;
+using Cluster.Worker.Data.Loading;
 using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Training;
 
@@ -9,5 +10,5 @@ namespace Cluster.Worker.Inference;
 /// Everything that a job without training turns on: the whole network on every rank, and each rank its share of every batch.
 /// </summary>
 internal sealed record InferenceSetup(
-    ImageClassifier Network, ISampleRenderer Renderer, int LoaderThreads, ICollectiveGroup Group, int GlobalBatchSize, int MaxBrokenImages,
-    BatchPlacement Placement);
+    ImageClassifier Network, ISampleRenderer Renderer, LoaderThreads LoaderThreads, ICollectiveGroup Group, int GlobalBatchSize,
+    int MaxBrokenImages, BatchPlacement Placement);

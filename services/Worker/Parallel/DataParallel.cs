@@ -27,7 +27,7 @@ public sealed class DataParallel : ITrainingPartition
     /// <inheritdoc/>
     public IEnumerable<torch.Tensor> GradientShare => _steps.Buckets.Share;
 
-    GradientBuckets? ITrainingPartition.Buckets => _steps.Buckets;
+    FlatGradients? ITrainingPartition.FlatGradients => _steps.Buckets;
 
     /// <summary>Buckets that were under way before backward ended, in the last step; for tests of the overlap.</summary>
     internal int SentDuringBackward => _steps.SentDuringBackward;

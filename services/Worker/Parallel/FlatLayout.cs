@@ -79,8 +79,8 @@ internal sealed class FlatLayout
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         var flat = Zeros();
-        foreach (var (parameter, place) in Parameters.Zip(Views(flat)))
-            parameter.Tensor.set_(place.copy_(parameter.Tensor));
+        foreach (var (parameter, view) in Parameters.Zip(Views(flat)))
+            parameter.Tensor.set_(view.copy_(parameter.Tensor));
         return flat;
     }
 }

@@ -15,12 +15,13 @@ internal abstract class GatherFunction<T> : autograd.SingleTensorFunction<T>
     {
         var exchange = (ChannelExchange)vars[1];
         ctx.save_data(Exchange, exchange);
+        HandedGradients.Prepare(ctx);
         return Gather(exchange, (Tensor)vars[0]);
     }
 
     public sealed override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output) =>
         // the exchange is no tensor
-        HandedGradients.HandOver(grad_output, OwnGradient((ChannelExchange)ctx.get_data(Exchange)!, grad_output), null);
+        HandedGradients.HandOver(ctx, grad_output, OwnGradient((ChannelExchange)ctx.get_data(Exchange)!, grad_output), null);
 
     protected abstract Tensor Gather(ChannelExchange exchange, Tensor own);
 

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Parallel;
 
 /// <summary>
-/// All gradients of a network in one flat tensor, of which each parameter's <c>grad</c> is a view once backward has reached it, cut into
-/// buckets that are summed over the ranks one by one, in shared memory where the ranks share a node.
+/// All gradients of a network in one flat tensor, cut into buckets that are summed over the ranks one by one, in shared memory where the
+/// ranks share a node.
 /// </summary>
 /// <remarks>
 /// Buckets are sent off strictly in order, each once all its gradients are there: the order must be the same on every rank. Backward
@@ -14,51 +14,28 @@ namespace Cluster.Worker.Parallel;
 /// Where buckets are sharded, each rank gets the sums of its share of every bucket alone, and what lies beside it is of no use after the
 /// step.
 /// </remarks>
-internal sealed class GradientBuckets : IDisposable
+internal sealed class GradientBuckets : FlatGradients
 {
-    private readonly IReadOnlyList<LocalParameter> _parameters;
     private readonly Tensor? _mapped; // the whole file up to this rank's part; null without shared memory
-    private readonly Tensor[] _places; // of each parameter's gradient
     private readonly bool[] _isComplete; // of each bucket
-    private readonly List<Task> _underWay = [];
+    private readonly List<Task> _pending = [];
 
-    private GradientBuckets(ICollectiveGroup group, FlatLayout layout, bool sharded, SharedBuffer? shared)
+    private GradientBuckets(ICollectiveGroup group, FlatLayout layout, bool sharded, Tensor flat, Tensor? mapped)
+        : base(layout, flat)
     {
-        (Group, Layout, IsSharded, _parameters) = (group, layout, sharded, layout.Parameters);
+        (Group, IsSharded, _mapped) = (group, sharded, mapped);
         _isComplete = new bool[layout.Buckets.Count];
-        if (shared is null)
-        {
-            Flat = layout.Zeros();
-        }
-        else
-        {
-            var size = (shared.Offset + shared.Bytes) / layout.ElementBytes;
-            _mapped = from_file(shared.Path, shared: true, size: size, dtype: _parameters[0].Tensor.dtype).DetachFromDisposeScope();
-            Flat = _mapped.narrow(0, shared.Offset / layout.ElementBytes, layout.Elements).DetachFromDisposeScope();
-            shared.Address = TensorMemory.AddressOf(Flat);
-        }
-
-        _places = [.. layout.Views(Flat).Select(place => place.DetachFromDisposeScope())];
-        foreach (var (parameter, place) in _parameters.Zip(_places))
-            parameter.Tensor.grad = place;
     }
 
     /// <summary>The ranks that sum.</summary>
     public ICollectiveGroup Group { get; }
 
-    public FlatLayout Layout { get; }
-
-    /// <summary>All gradients, laid out so. The same memory for good.</summary>
-    public Tensor Flat { get; }
-
     /// <summary>Whether each rank gets the sums of its share alone.</summary>
     public bool IsSharded { get; }
 
-    public IReadOnlyList<LocalParameter> Parameters => _parameters;
-
     /// <summary>Which bucket each parameter is in, by name.</summary>
     public IReadOnlyDictionary<string, int> BucketOf =>
-        _parameters.Zip(Layout.BucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
+        Parameters.Zip(Layout.BucketOf).ToDictionary(pair => pair.First.Name, pair => pair.Second);
 
     public bool IsShared => _mapped is not null;
 
@@ -93,7 +70,13 @@ internal sealed class GradientBuckets : IDisposable
         var shared = parameters[0].Tensor.device_type == DeviceType.CPU
             ? await group.ReserveSharedBufferAsync("gradients", layout.Elements * layout.ElementBytes, cancellationToken)
             : null; // on a device, where the exchange finds them
-        return new GradientBuckets(group, layout, sharded, shared);
+        if (shared is null)
+            return new GradientBuckets(group, layout, sharded, layout.Zeros(), mapped: null);
+        var size = (shared.Offset + shared.Bytes) / layout.ElementBytes;
+        var mapped = from_file(shared.Path, shared: true, size: size, dtype: parameters[0].Tensor.dtype).DetachFromDisposeScope();
+        var flat = mapped.narrow(0, shared.Offset / layout.ElementBytes, layout.Elements).DetachFromDisposeScope();
+        shared.Address = TensorMemory.AddressOf(flat);
+        return new GradientBuckets(group, layout, sharded, flat, mapped);
     }
 
     /// <summary>This rank's elements of a bucket, by their places among all.</summary>
@@ -107,20 +90,19 @@ internal sealed class GradientBuckets : IDisposable
     /// <summary>Before forward: there are no gradients, and no bucket has anything.</summary>
     public void Begin()
     {
-        foreach (var parameter in _parameters)
-            parameter.Tensor.grad = null;
-        _underWay.Clear();
+        DropGradients();
+        _pending.Clear();
         Sent = 0;
         Array.Clear(_isComplete);
     }
 
     /// <summary>Those of a bucket.</summary>
-    public IEnumerable<LocalParameter> ParametersOf(int bucket) => _parameters.Where((_, index) => Layout.BucketOf[index] == bucket);
+    public IEnumerable<LocalParameter> ParametersOf(int bucket) => Parameters.Where((_, index) => Layout.BucketOf[index] == bucket);
 
     /// <summary>Within backward: a bucket's parameters have their gradients. Sends off what is complete and next.</summary>
     public void Ready(int bucket)
     {
-        TakeAll(bucket);
+        CopyGradients(bucket);
         _isComplete[bucket] = true;
         while (Sent < Count && _isComplete[Sent])
             Send(Sent++);
@@ -132,21 +114,17 @@ internal sealed class GradientBuckets : IDisposable
         for (; Sent < Count; Sent++)
         {
             if (!_isComplete[Sent])
-                TakeAll(Sent);
+                CopyGradients(Sent);
             Send(Sent);
         }
 
-        foreach (var task in _underWay)
+        foreach (var task in _pending)
             task.GetAwaiter().GetResult();
     }
 
-    public void Dispose()
+    public override void Dispose()
     {
-        foreach (var parameter in _parameters)
-            parameter.Tensor.grad = null;
-        foreach (var place in _places)
-            place.Dispose();
-        Flat.Dispose();
+        base.Dispose();
         _mapped?.Dispose();
     }
 
@@ -160,7 +138,7 @@ internal sealed class GradientBuckets : IDisposable
         }
     }
 
-    private void Send(int bucket) => _underWay.Add(Layout.ElementBytes == sizeof(double) ? Send<double>(bucket) : Send<float>(bucket));
+    private void Send(int bucket) => _pending.Add(Layout.ElementBytes == sizeof(double) ? Send<double>(bucket) : Send<float>(bucket));
 
     private Task Send<T>(int bucket)
         where T : unmanaged
@@ -171,25 +149,13 @@ internal sealed class GradientBuckets : IDisposable
         return IsSharded ? Group.ReduceScatterAsync<T>(address, count, name) : Group.AllReduceAsync<T>(address, count, name);
     }
 
-    private void TakeAll(int bucket)
+    private void CopyGradients(int bucket)
     {
         using var guard = no_grad();
-        for (var i = 0; i < _parameters.Count; i++)
+        for (var i = 0; i < Parameters.Count; i++)
         {
             if (Layout.BucketOf[i] == bucket)
-                Take(i);
+                CopyGradient(i);
         }
-    }
-
-    /// <summary>Moves a gradient to its place, unless it is there.</summary>
-    private void Take(int index)
-    {
-        var place = _places[index];
-        using var gradient = _parameters[index].Tensor.grad;
-        if (gradient is null)
-            place.zero_();
-        else if (TensorMemory.AddressOf(gradient) != TensorMemory.AddressOf(place))
-            place.copy_(gradient);
-        _parameters[index].Tensor.grad = place;
     }
 }

@@ -19,12 +19,13 @@ internal sealed class GradientReady : autograd.SingleTensorFunction<GradientRead
     public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
     {
         ctx.save_data(Reached, vars[1]);
+        HandedGradients.Prepare(ctx);
         return (Tensor)vars[0];
     }
 
     public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
     {
         ((Action)ctx.get_data(Reached)!)();
-        return HandedGradients.HandOver(grad_output, grad_output, null); // the callback is no tensor and has no gradient
+        return HandedGradients.HandOver(ctx, grad_output, grad_output, null); // the callback is no tensor and has no gradient
     }
 }

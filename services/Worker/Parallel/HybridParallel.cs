@@ -37,7 +37,7 @@ public sealed class HybridParallel : ITrainingPartition
     /// <inheritdoc/>
     public IEnumerable<torch.Tensor> GradientShare => _steps.Buckets.Share.Concat(_divided.Select(parameter => parameter.Gradient));
 
-    GradientBuckets? ITrainingPartition.Buckets => _steps.Buckets;
+    FlatGradients? ITrainingPartition.FlatGradients => _steps.Buckets;
 
     /// <param name="buildPart">From the seam to the other parts, such as with <see cref="ModelRegistry.CreatePart"/>.</param>
     /// <param name="loss">Of this rank's samples.</param>

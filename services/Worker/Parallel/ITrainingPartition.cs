@@ -22,7 +22,7 @@ public interface ITrainingPartition : IDisposable
 
     /// <summary>
     /// Forward and backward. Afterwards every local parameter's <c>grad</c> is the gradient of the mean loss over the global batch,
-    /// auxiliary heads included, ready for the optimizer (where <see cref="Buckets"/> are sharded, so much of it as is in this rank's
+    /// auxiliary heads included, ready for the optimizer (where these are sharded over the ranks, so much of it as is in this rank's
     /// share). Loss and correct predictions are the main output's, and this rank's share of them: what all ranks of the run have adds up to
     /// the global batch's, so that they can travel with whatever else ranks tell each other once a step.
     /// </summary>
@@ -47,7 +47,7 @@ public interface ITrainingPartition : IDisposable
     IEnumerable<torch.Tensor> LocalGradient => Parameters.Select(parameter => parameter.Gradient);
 
     /// <summary>Where the gradients of some parameters, or all, lie for good; null where they are wherever backward leaves them.</summary>
-    internal GradientBuckets? Buckets => null;
+    internal FlatGradients? FlatGradients => null;
 
     /// <summary>
     /// This rank's share of the network's gradient, after <see cref="ForwardBackward"/>: each of its elements is in the share of one rank

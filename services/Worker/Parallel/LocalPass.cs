@@ -61,13 +61,7 @@ internal readonly record struct LocalPass(Tensor SummedLoss, Tensor Figures)
     public void Backward(int globalBatchSize)
     {
         using Scalar samples = (double)globalBatchSize;
-        try
-        {
-            SummedLoss.div(samples).backward();
-        }
-        finally
-        {
-            HandedGradients.Release();
-        }
+        SummedLoss.div(samples).backward();
+        HandedGradients.Release();
     }
 }

@@ -52,7 +52,7 @@ internal sealed class MasterWeights : IDisposable
             copy.copy_(master);
     }
 
-    /// <summary>Before a step without buckets: no master has a gradient.</summary>
+    /// <summary>Before a step whose gradients are not flat: no master has a gradient.</summary>
     public void DropGradients()
     {
         foreach (var (_, master) in _narrowed.Values)

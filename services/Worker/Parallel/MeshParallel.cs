@@ -32,7 +32,7 @@ public sealed class MeshParallel : ITrainingPartition
     /// <inheritdoc/>
     public IEnumerable<torch.Tensor> GradientShare => _steps.Buckets.Share;
 
-    GradientBuckets? ITrainingPartition.Buckets => _steps.Buckets;
+    FlatGradients? ITrainingPartition.FlatGradients => _steps.Buckets;
 
     /// <param name="buildPart">From the seam to the other parts, such as with <see cref="ModelRegistry.CreatePart"/>.</param>
     /// <param name="loss">Of a copy's samples.</param>

@@ -109,7 +109,7 @@ public sealed partial class PipelineParallel : ITrainingPartition
     /// <inheritdoc/>
     public IEnumerable<Tensor> GradientShare => _buckets.Share;
 
-    GradientBuckets? ITrainingPartition.Buckets => _buckets;
+    FlatGradients? ITrainingPartition.FlatGradients => _buckets;
 
     /// <summary>The pipeline's slice on its first stage; the others feed nothing.</summary>
     public SampleRange LocalSamples(int globalBatchSize) =>

@@ -37,6 +37,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         UpdateRunning(layer, moments);
         ctx.save_for_backward([input, weight]);
         ctx.save_data(State, new Normalised(moments.Count, moments.Mean, deviation_C, statistics));
+        HandedGradients.Prepare(ctx);
 
         var scale_C = weight.to(ScalarType.Float64) / deviation_C;
         var shift_C = bias.to(ScalarType.Float64) - (moments.Mean * scale_C);
@@ -53,7 +54,7 @@ internal sealed class SynchronisedBatchNorm : autograd.SingleTensorFunction<Sync
         var gradients = batch.Statistics.Guarded(
             () => Gradients(input.to(weight.dtype), weight, grad_output.to(weight.dtype), input.dtype, batch),
             () => [zeros_like(input), zeros_like(weight), zeros_like(weight)]);
-        return HandedGradients.HandOver(grad_output, [.. gradients, null, null]); // layer and exchange are no tensors
+        return HandedGradients.HandOver(ctx, grad_output, [.. gradients, null, null]); // layer and exchange are no tensors
     }
 
     private static List<Tensor> Gradients(Tensor input, Tensor weight, Tensor gradient, ScalarType inputType, Normalised batch)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cluster.Models;
+using Cluster.Models.Layers;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -40,6 +41,7 @@ internal sealed record UnitCosts(TimeSpan Cost, IReadOnlyList<long> OutputShape)
                 var began = Stopwatch.GetTimestamp();
                 var output = unit.Forward(i == 0 ? x : x.requires_grad_());
                 output.backward([ones_like(output)]);
+                HandedGradients.Release();
                 if (x.device_type == DeviceType.CUDA)
                     cuda.synchronize(); // what was launched is not done yet
                 var cost = Stopwatch.GetElapsedTime(began);

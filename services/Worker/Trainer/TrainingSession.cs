@@ -106,6 +106,7 @@ public sealed class TrainingSession : ITrainingSession
         };
 
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
+        partition.Network.UseKernels(position.Kernels ?? true);
         setup = setup with { Placement = BatchPlacement.For(spec, partition.Network.Shape, device, position.ChannelsLast) };
         var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
         report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads, setup.Placement));
@@ -119,22 +120,22 @@ public sealed class TrainingSession : ITrainingSession
     private async Task<TrainingPosition> BeginAsync(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
     {
         if (await context.OpenResumeCheckpointAsync(cancellationToken) is { } checkpoint)
-            return await TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken);
+        {
+            return await WeightsRead.ByAllAsync(
+                context, checkpoint, () => TrainingCheckpoint.RestoreAsync(setup, checkpoint, cancellationToken), cancellationToken);
+        }
+
         if (context.Launch.Spec.HasInitialWeights())
         {
             await InitialWeights.LoadAsync(context, setup.Network, setup.Partition.Parameters, cancellationToken);
             setup.Average?.Restart();
         }
 
-        return BatchPlacement.IsOpen(setup.Spec, setup.Placement.Device)
-            ? TrainingPosition.Start with { ChannelsLast = MeasuredLayout(context, setup, cancellationToken) }
-            : TrainingPosition.Start;
-    }
-
-    private bool MeasuredLayout(TrainerContext context, TrainingSetup setup, CancellationToken cancellationToken)
-    {
+        if (!BatchPlacement.IsOpen(setup.Spec, setup.Placement.Device))
+            return TrainingPosition.Start;
         var logger = context.LoggerFactory.CreateLogger(typeof(AgreedLayout));
-        return AgreedLayout.IsChannelsLast(setup.Spec, setup.Partition, setup.Group, _measureLayouts, logger, cancellationToken);
+        var choice = AgreedLayout.Choose(setup.Spec, setup.Partition, setup.Group, _measureLayouts, logger, cancellationToken);
+        return TrainingPosition.Start with { ChannelsLast = choice.ChannelsLast, Kernels = choice.Kernels };
     }
 
     /// <summary>Under the process's span if it has one, else under the attempt's, which the launch names.</summary>

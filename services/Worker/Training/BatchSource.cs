@@ -24,14 +24,17 @@ internal sealed class BatchSource(TrainingSetup setup)
 
     /// <summary>
     /// As many as the job says. Otherwise, beside a GPU, one for each of the rank's cores but that of the training thread, which only
-    /// launches kernels; on CPUs, whose cores compute, one for pictures that lie ready, and one a core for those that must be decoded.
+    /// launches kernels; on CPUs, whose cores compute, one for pictures that lie ready, and one a core for those that must be decoded. As
+    /// long as these do not suffice, one more, up to the rank's cores.
     /// </summary>
-    public static int Threads(DataSpec spec, DataDefinition data, int cores, DeviceType device) => (spec.LoaderThreads, device) switch
+    public static LoaderThreads Threads(DataSpec spec, DataDefinition data, int cores, DeviceType device)
     {
-        ( > 0 and var asked, _) => asked,
-        (_, DeviceType.CUDA) => Math.Max(1, cores - 1),
-        _ => data.IsFolder ? Math.Max(1, cores) : 1,
-    };
+        if (spec.LoaderThreads > 0)
+            return new LoaderThreads(spec.LoaderThreads, spec.LoaderThreads);
+        var most = Math.Max(1, cores);
+        var first = device == DeviceType.CUDA ? Math.Max(1, cores - 1) : data.IsFolder ? most : 1;
+        return new LoaderThreads(first, most);
+    }
 
     /// <summary>As many views as one pass of a training step has: what fits with gradients fits without.</summary>
     /// <param name="passSize">Samples that a training step computes at a time, all ranks together.</param>
@@ -43,7 +46,7 @@ internal sealed class BatchSource(TrainingSetup setup)
 
     private BatchPrefetcher Open(ImagePart part, Visit visit, IEnumerable<BatchSamples> batches) => new(
         new BatchPass(part, setup.Renderer, visit, setup.Spec.Data.MaxBrokenImages, setup.Placement.TakesLevels), batches,
-        setup.LoaderThreads);
+        setup.LoaderThreads, TimeProvider.System);
 
     private Range Share(int globalBatchSize)
     {

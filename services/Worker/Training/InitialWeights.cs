@@ -13,7 +13,10 @@ internal static partial class InitialWeights
     /// <summary>The folder of the nodes' data folder that holds safetensors files.</summary>
     private const string Folder = "weights";
 
-    /// <summary>Overwrites parameters and running statistics, but for a new head. Reads only what this rank holds.</summary>
+    /// <summary>
+    /// Overwrites parameters and running statistics, but for a new head. Reads only what this rank holds; a call on every rank, which all
+    /// wait for the last.
+    /// </summary>
     /// <exception cref="JobMisconfiguredException">The weights cannot be read, or are of another network.</exception>
     public static async Task LoadAsync(
         TrainerContext context, ImageClassifier network, IReadOnlyList<LocalParameter> parameters, CancellationToken cancellationToken)
@@ -38,18 +41,28 @@ internal static partial class InitialWeights
 
             IReadOnlySet<string> fresh = spec.InitFrom.NewHead ? ClassifierHead.NamesOf(spec) : new HashSet<string>();
             WeightsFit.Require(spec, source, wanted, weights, fresh, network.HeldElsewhere);
-            var converted = new SortedDictionary<string, int>(StringComparer.Ordinal);
-            foreach (var place in wanted.Where(place => !fresh.Contains(place.Name)))
-            {
-                var dtype = await weights.DTypeAsync(place.Name, cancellationToken);
-                if (dtype != TensorBytes.NameOf(place.Tensor.dtype))
-                    converted[dtype] = converted.GetValueOrDefault(dtype) + 1;
-                Overwrite(
-                    place, dtype, await weights.ReadSliceAsync(place.Name, place.Offset, place.Tensor.shape, cancellationToken), source);
-            }
-
+            var converted = await WeightsRead.ByAllAsync(
+                context, weights, () => ReadAsync(weights, wanted.Where(place => !fresh.Contains(place.Name)), source, cancellationToken),
+                cancellationToken);
             Log(logger, spec, source, wanted.Count, fresh, converted);
         }
+    }
+
+    /// <returns>How many tensors were stored as another type than they have here, by that type.</returns>
+    private static async Task<SortedDictionary<string, int>> ReadAsync(
+        IWeights weights, IEnumerable<LocalParameter> wanted, string source, CancellationToken cancellationToken)
+    {
+        var converted = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        foreach (var place in wanted)
+        {
+            var dtype = await weights.DTypeAsync(place.Name, cancellationToken);
+            if (dtype != TensorBytes.NameOf(place.Tensor.dtype))
+                converted[dtype] = converted.GetValueOrDefault(dtype) + 1;
+            Overwrite(
+                place, dtype, await weights.ReadSliceAsync(place.Name, place.Offset, place.Tensor.shape, cancellationToken), source);
+        }
+
+        return converted;
     }
 
     private static async Task<(IWeights Weights, string Source)> OpenAsync(TrainerContext context, CancellationToken cancellationToken)

@@ -7,7 +7,12 @@ using static TorchSharp.torch;
 namespace Cluster.Worker.Training;
 
 /// <summary>Seconds that a rank's forward and backward pass takes with images in either layout; zeros of a rank without samples.</summary>
-internal readonly record struct LayoutTimes(double Contiguous, double ChannelsLast);
+/// <param name="Contiguous">By our own kernels, where the network has some.</param>
+/// <param name="ChannelsLast">By our own kernels, where the network has some.</param>
+/// <param name="ContiguousByOperators">By libtorch's operators alone; zero where it has no kernels.</param>
+/// <param name="ChannelsLastByOperators">By libtorch's operators alone; zero where it has no kernels.</param>
+internal readonly record struct LayoutTimes(
+    double Contiguous, double ChannelsLast, double ContiguousByOperators = 0, double ChannelsLastByOperators = 0);
 
 /// <summary>Finds what a rank's passes take here. Leaves the network and all of the run's state as they are.</summary>
 /// <param name="spec">The job.</param>
@@ -16,7 +21,7 @@ internal readonly record struct LayoutTimes(double Contiguous, double ChannelsLa
 /// <param name="cancellationToken">Ends it between passes.</param>
 internal delegate LayoutTimes MeasureLayouts(JobSpec spec, ImageClassifier network, int samples, CancellationToken cancellationToken);
 
-/// <summary>Times passes in both layouts of images, on the processor that will train.</summary>
+/// <summary>Times passes in both layouts of images, with and without kernels of our own, on the processor that will train.</summary>
 /// <remarks>
 /// On a copy of the network and images of its own, so that weights, gradients, running statistics and samples of the run stay what they
 /// are. The copy and its gradients take the memory that a checkpoint's copy and the gradients will have, and a pass no more than a step.
@@ -24,12 +29,15 @@ internal delegate LayoutTimes MeasureLayouts(JobSpec spec, ImageClassifier netwo
 internal static class LayoutMeasurement
 {
     /// <summary>
-    /// Of each layout in turn, so that both meet what else the machine does; the quickest counts. Of short passes there are more.
+    /// Of each way in turn, so that all meet what else the machine does; the quickest counts. Of short passes there are more.
     /// </summary>
     private const int Rounds = 5;
 
     /// <summary>Normalisation over a 1×1 map needs more than one.</summary>
     private const int FewestImages = 2;
+
+    /// <summary>As <see cref="LayoutTimes"/> has them.</summary>
+    private static readonly Way[] Ways = [new(false), new(true), new(false, ByOperators: true), new(true, ByOperators: true)];
 
     /// <summary>A pass of a large network has fewer images than a step's.</summary>
     private static readonly TimeSpan LongestPass = TimeSpan.FromSeconds(1);
@@ -51,20 +59,25 @@ internal static class LayoutMeasurement
         var loss = TrainingPartitions.LossOf(spec.Hyperparameters.LabelSmoothing);
         var few = Math.Min(FewestImages, samples);
         var began = Stopwatch.GetTimestamp();
-        Pass(few, channelsLast: false); // the first compiles and loads
-        var images = (int)Math.Clamp(few * (LongestPass / Pass(few, channelsLast: false)), few, samples);
-        var quickest = (Contiguous: TimeSpan.MaxValue, ChannelsLast: TimeSpan.MaxValue);
+        Pass(few, default); // the first compiles and loads
+        var images = (int)Math.Clamp(few * (LongestPass / Pass(few, default)), few, samples);
+        Way[] ways = [.. Ways.Where(way => copy.HasKernels || !way.ByOperators)];
+        double[] quickest = [.. ways.Select(_ => double.PositiveInfinity)];
         for (var round = 0; IsDue(round, Stopwatch.GetElapsedTime(began)); round++)
         {
-            var times = (Contiguous: Pass(images, channelsLast: false), ChannelsLast: Pass(images, channelsLast: true));
-            if (round > 0) // before, oneDNN makes its kernels for these shapes
-                quickest = (Shorter(quickest.Contiguous, times.Contiguous), Shorter(quickest.ChannelsLast, times.ChannelsLast));
+            foreach (var (i, way) in ways.Index())
+            {
+                var time = Pass(images, way);
+                if (round > 0) // before, oneDNN makes its kernels for these shapes
+                    quickest[i] = Math.Min(quickest[i], time.TotalSeconds);
+            }
         }
 
-        var scale = (double)samples / images;
-        return new LayoutTimes(scale * quickest.Contiguous.TotalSeconds, scale * quickest.ChannelsLast.TotalSeconds);
+        return new LayoutTimes(OfAll(0), OfAll(1), OfAll(2), OfAll(3));
 
-        TimeSpan Pass(int count, bool channelsLast)
+        double OfAll(int way) => way < ways.Length ? quickest[way] * samples / images : 0;
+
+        TimeSpan Pass(int count, Way way)
         {
             cancellationToken.ThrowIfCancellationRequested();
             using var passScope = NewDisposeScope();
@@ -73,7 +86,8 @@ internal static class LayoutMeasurement
             var labels = zeros(count, dtype: ScalarType.Int64);
             var passBegan = Stopwatch.GetTimestamp();
             copy.zero_grad();
-            var batch = new TrainingBatch(channelsLast ? ImageLayout.ToChannelsLast(drawn) : drawn, labels, count, Step: 0);
+            copy.UseKernels(!way.ByOperators);
+            var batch = new TrainingBatch(way.ChannelsLast ? ImageLayout.ToChannelsLast(drawn) : drawn, labels, count, Step: 0);
             LocalPass.Forward(copy, batch, new SampleRange(0, count), loss).Backward(count);
             return Stopwatch.GetElapsedTime(passBegan);
         }
@@ -96,5 +110,7 @@ internal static class LayoutMeasurement
         return copy;
     }
 
-    private static TimeSpan Shorter(TimeSpan one, TimeSpan other) => one < other ? one : other;
+    /// <param name="ChannelsLast">Whether a pixel's channels lie together.</param>
+    /// <param name="ByOperators">Whether by libtorch's alone.</param>
+    private readonly record struct Way(bool ChannelsLast, bool ByOperators = false);
 }

@@ -11,8 +11,6 @@ namespace Cluster.Worker.Training;
 /// <param name="Fault">Why it cannot be used, which the peers are told too: they would wait for this rank.</param>
 internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerprint, Exception? Fault)
 {
-    private static readonly TimeSpan SignEvery = TimeSpan.FromSeconds(10);
-
     /// <summary>Lists what the node has, once for all its ranks, and says so meanwhile.</summary>
     public static ListedData Read(TrainerContext context, DataIndexOptions options, CancellationToken cancellationToken) =>
         Read(
@@ -25,8 +23,9 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
     {
         var (launch, notes) = (context.Launch, new DataNotes());
         using var index = OpenIndex(context, options, notes, cancellationToken);
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var signs = GiveSignsAsync(context, notes, over.Token);
+        using var signs = new SignsOfLife(
+            context, TrainingGroup.RendezvousName, () => notes.Seen, seen => $"reading {launch.Spec.Data.Name}: {seen} entries so far",
+            cancellationToken);
         try
         {
             var data = read(notes, index);
@@ -35,11 +34,6 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
         catch (Exception e) when (e is DataSetException or JobMisconfiguredException)
         {
             return new ListedData(null, null, e);
-        }
-        finally
-        {
-            over.Cancel();
-            signs.GetAwaiter().GetResult();
         }
     }
 
@@ -61,31 +55,5 @@ internal sealed record ListedData(ImageDataSet? Data, DataFingerprint? Fingerpri
             SpeaksForNode = launch.LocalRank == 0,
         };
         return new DataIndex(setup, cancellationToken);
-    }
-
-    /// <summary>While there is progress: a rank that hangs in a dead file system must not seem alive.</summary>
-    private static async Task GiveSignsAsync(TrainerContext context, DataNotes notes, CancellationToken cancellationToken)
-    {
-        try
-        {
-            using var timer = new PeriodicTimer(SignEvery, context.TimeProvider);
-            for (var before = 0L; await timer.WaitForNextTickAsync(cancellationToken);)
-            {
-                var seen = notes.Seen;
-                if (seen == before)
-                    continue;
-                before = seen;
-                await context.Link.PrepareRendezvousAsync(
-                    TrainingGroup.RendezvousName, $"reading {context.Launch.Spec.Data.Name}: {seen} entries so far", cancellationToken);
-            }
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // It is listed.
-        }
-        catch (Exception e) when (e is Grpc.Core.RpcException or StaleAttemptException)
-        {
-            // Whoever asks next finds out.
-        }
     }
 }

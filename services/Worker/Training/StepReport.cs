@@ -20,6 +20,10 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     private static readonly Counter<long> Samples = WorkerTelemetry.TrainerMeter.CreateCounter<long>(
         "training.samples", "{sample}", "Samples trained on, counted by rank 0 for the whole job.");
 
+    private static readonly Histogram<double> SnapshotDuration = WorkerTelemetry.TrainerMeter.CreateHistogram<double>(
+        "training.checkpoint.snapshot.duration", "s", "Time for which this rank's training stands still while its part of a checkpoint is "
+            + "copied; it is stored while training goes on.");
+
     private readonly Progress _progress = new() { Epochs = plan.Epochs, Steps = plan.TotalSteps };
     private readonly int _globalBatchSize = hyperparameters.GlobalBatchSize;
     private double _secondsPerStep;
@@ -67,6 +71,18 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         reporter.Progress(_progress.Clone());
 
         void Series(string name, double value) => reporter.Metric(name, done, epoch, value);
+    }
+
+    /// <summary>This rank's part of a checkpoint has been copied.</summary>
+    /// <param name="stepsDone">Optimizer steps so far.</param>
+    /// <param name="duration">That it took.</param>
+    /// <param name="isNew">Whether it is the first of this step.</param>
+    public void SnapshotTaken(long stepsDone, TimeSpan duration, bool isNew)
+    {
+        SnapshotDuration.Record(duration.TotalSeconds);
+        if (reportsSeries && isNew)
+            reporter.Metric(
+                MetricNames.StepCheckpointSeconds, stepsDone, plan.EpochOf(stepsDone - 1) + 1, duration.TotalSeconds);
     }
 
     /// <param name="stepsDone">Optimizer steps so far.</param>

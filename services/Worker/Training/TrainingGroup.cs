@@ -43,17 +43,18 @@ internal static partial class TrainingGroup
         Board = context.Operations,
         Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
         ReserveSharedMemory = context.Link.ReserveSharedMemoryAsync,
-        Rendezvous = (mine, cancellationToken) => MeetAsync(context, mine, cancellationToken),
+        Rendezvous = (mine, cancellationToken) => MeetAsync(context, RendezvousName, mine.Address, cancellationToken),
     };
 
-    private static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(
-        TrainerContext context, PeerEndpoint mine, CancellationToken cancellationToken)
+    /// <summary>Waits for all ranks of the attempt, and tells people for which.</summary>
+    internal static async Task<IReadOnlyList<PeerEndpoint>> MeetAsync(
+        TrainerContext context, string name, string address, CancellationToken cancellationToken)
     {
         var logger = context.LoggerFactory.CreateLogger(typeof(TrainingGroup));
         var (told, toldAt) = (Array.Empty<int>(), context.TimeProvider.GetTimestamp());
         while (true)
         {
-            var response = await context.Link.RendezvousAsync(RendezvousName, mine.Address, cancellationToken);
+            var response = await context.Link.RendezvousAsync(name, address, cancellationToken);
             if (response.Endpoints.Count > 0)
                 return [.. response.Endpoints.Select(
                     peer => new PeerEndpoint(peer.Rank, peer.NodeId, peer.Address) { NodeName = peer.NodeName })];

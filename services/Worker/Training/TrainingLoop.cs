@@ -30,13 +30,14 @@ internal sealed partial class TrainingLoop(
     private TrainingPosition _position = TrainingPosition.Start;
     private double? _lastAccuracy; // in validation, of the last epoch that was closed
     private long _savedAtStep = -1;
+    private long _lastCopyTold; // the step of which series have the time that a copy took, or that this attempt began with
     private long _unfinishedCheckpoints; // ranks that still wrote the last one, when all told last
 
     /// <summary>Trains from <paramref name="start"/> until all that it is to do is done or a stop is asked for.</summary>
     /// <exception cref="JobMisconfiguredException">The loss is no longer a number.</exception>
     public TrainerOutcome Run(TrainingPosition start, CancellationToken cancellationToken)
     {
-        _position = start;
+        (_position, _lastCopyTold) = (start, start.StepsDone);
         for (var epoch = start.EpochsClosed; epoch < setup.TrainUntil; epoch++)
         {
             using var span = WorkerTelemetry.Trainer.StartActivity("training.epoch");
@@ -241,8 +242,13 @@ internal sealed partial class TrainingLoop(
     {
         _savedAtStep = _position.StepsDone;
         _unfinishedCheckpoints = 1; // until all tell otherwise
-        if (TrainingCheckpoint.Take(setup, _position, validationAccuracy, statistics) is { } snapshot)
-            checkpoints.Begin(snapshot);
+        var began = Stopwatch.GetTimestamp();
+        if (TrainingCheckpoint.Take(setup, _position, validationAccuracy, statistics) is not { } snapshot)
+            return;
+        // Once a step, as every series: one that could not be stored is copied again where the run ends.
+        report.SnapshotTaken(_position.StepsDone, Stopwatch.GetElapsedTime(began), isNew: _position.StepsDone > _lastCopyTold);
+        _lastCopyTold = _position.StepsDone;
+        checkpoints.Begin(snapshot);
     }
 
     [LoggerMessage(

@@ -12,7 +12,12 @@ namespace Cluster.Worker.Training;
 /// <param name="ChannelsLast">
 /// Which layout of images was measured to be the quicker when the run began, on whose bits it depends; null where none was measured.
 /// </param>
-public sealed record TrainingPosition(long StepsDone, int EpochsClosed, Plateau? Plateau = null, bool? ChannelsLast = null)
+/// <param name="Kernels">
+/// Whether kernels of our own were then measured to be as quick as libtorch's operators; null where that was not measured, and they are
+/// used.
+/// </param>
+public sealed record TrainingPosition(
+    long StepsDone, int EpochsClosed, Plateau? Plateau = null, bool? ChannelsLast = null, bool? Kernels = null)
 {
     /// <summary>The file of a checkpoint that holds it.</summary>
     public const string FileName = CheckpointLayout.PositionFile;

@@ -41,7 +41,7 @@ internal sealed record TrainingSetup
     public required ISampleRenderer Renderer { get; init; }
 
     /// <summary>That make batches ready.</summary>
-    public required int LoaderThreads { get; init; }
+    public required LoaderThreads LoaderThreads { get; init; }
 
     /// <summary>How batches reach the network.</summary>
     public required BatchPlacement Placement { get; init; }

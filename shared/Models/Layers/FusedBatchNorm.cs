@@ -31,6 +31,7 @@ internal sealed class FusedBatchNorm : autograd.SingleTensorFunction<FusedBatchN
         layer.MoveRunningStatistics(mean, squares, input.numel() / mean.Length);
         ctx.save_for_backward([input, weight]);
         ctx.save_data(Kernel, kernel);
+        HandedGradients.Prepare(ctx);
         return output;
     }
 
@@ -45,6 +46,6 @@ internal sealed class FusedBatchNorm : autograd.SingleTensorFunction<FusedBatchN
         kernel.Backward(
             ImageLayout.AddressOf(input), ImageLayout.AddressOf(weight), ImageLayout.AddressOf(outputGradient),
             ImageLayout.AddressOf(inputGradient), ImageLayout.AddressOf(weightGradient), ImageLayout.AddressOf(biasGradient));
-        return HandedGradients.HandOver(grad_output, inputGradient, weightGradient, biasGradient, null, null);
+        return HandedGradients.HandOver(ctx, grad_output, inputGradient, weightGradient, biasGradient, null, null);
     }
 }

@@ -27,6 +27,7 @@ internal sealed class FusedResponseNorm : autograd.SingleTensorFunction<FusedRes
         var (input, kernel) = ((Tensor)vars[0], (ResponseNormKernel)vars[1]);
         ctx.save_for_backward([input]);
         ctx.save_data(Kernel, kernel);
+        HandedGradients.Prepare(ctx);
         var output = ImageLayout.Empty(input.shape, kernel.IsChannelsLast, input.dtype, input.device);
         kernel.Forward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(output));
         return output;
@@ -39,6 +40,6 @@ internal sealed class FusedResponseNorm : autograd.SingleTensorFunction<FusedRes
         var outputGradient = ImageLayout.Arranged(grad_output, kernel.IsChannelsLast);
         var inputGradient = ImageLayout.Empty(input.shape, kernel.IsChannelsLast, input.dtype, input.device);
         kernel.Backward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(outputGradient), ImageLayout.AddressOf(inputGradient));
-        return HandedGradients.HandOver(grad_output, inputGradient, null); // the kernel is no tensor and has no gradient
+        return HandedGradients.HandOver(ctx, grad_output, inputGradient, null); // the kernel is no tensor and has no gradient
     }
 }

@@ -26,6 +26,7 @@ internal sealed class FusedTanhPool : autograd.SingleTensorFunction<FusedTanhPoo
         kernel.Forward(ImageLayout.AddressOf(input), ImageLayout.AddressOf(squashed), ImageLayout.AddressOf(output));
         ctx.save_for_backward([squashed]);
         ctx.save_data(Kernel, kernel);
+        HandedGradients.Prepare(ctx);
         return output;
     }
 
@@ -36,6 +37,6 @@ internal sealed class FusedTanhPool : autograd.SingleTensorFunction<FusedTanhPoo
         var outputGradient = ImageLayout.Arranged(grad_output, kernel.IsChannelsLast);
         var inputGradient = ImageLayout.Empty(squashed.shape, kernel.IsChannelsLast, squashed.dtype, squashed.device);
         kernel.Backward(ImageLayout.AddressOf(squashed), ImageLayout.AddressOf(outputGradient), ImageLayout.AddressOf(inputGradient));
-        return HandedGradients.HandOver(grad_output, inputGradient, null); // the kernel is no tensor and has no gradient
+        return HandedGradients.HandOver(ctx, grad_output, inputGradient, null); // the kernel is no tensor and has no gradient
     }
 }

@@ -14,7 +14,7 @@ namespace Cluster.Models.Layers;
 /// shifted sums make a padded copy for every channel of the window (measured on one core at 128×24×28×28, both directions: 35 ms against 64
 /// ms, and 106 ms for PyTorch's average pooling).
 /// </remarks>
-public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>
+public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>, IKernelLayer
 {
     private const double KernelBeta = 0.75;
 
@@ -51,6 +51,9 @@ public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>
         new(size, alpha / size, beta, k, groups: 1);
 
     /// <inheritdoc/>
+    public bool UsesKernel { get; set; } = true;
+
+    /// <inheritdoc/>
     public override Tensor forward(Tensor input) =>
         IsForKernel(input) ? FusedResponseNorm.Apply(input, (size, alpha, k), groups) : ByMatrix(input);
 
@@ -66,7 +69,7 @@ public sealed class LocalResponseNorm : nn.Module<Tensor, Tensor>
     }
 
     private bool IsForKernel(Tensor input) =>
-        beta == KernelBeta && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU && input.numel() > 0;
+        UsesKernel && beta == KernelBeta && input.dtype == ScalarType.Float32 && input.device_type == DeviceType.CPU && input.numel() > 0;
 
     /// <summary>scale^−β. The paper's ¾ as square roots, which take a third of the time of a general power.</summary>
     private Tensor Power(Tensor scale)

@@ -143,6 +143,31 @@ public sealed class StopTests : AgentTest
     }
 
     [Fact]
+    public async Task Start_WithANoteThatCannotBeRead_KeepsIt_AndHeedsTheOthers()
+    {
+        using var leftover = Process.Start("/bin/sleep", "1000");
+        var folder = Directory.CreateTempSubdirectory("agent-tests-");
+        try
+        {
+            var notes = Directory.CreateDirectory(Path.Combine(folder.FullName, "trainers")).FullName;
+            await File.WriteAllTextAsync(
+                Path.Combine(notes, $"{leftover.Id}"), $"{ProcessTimes.TryRead(leftover.Id)!.Value.StartTicks}", End);
+            var unreadable = Path.Combine(notes, $"{int.MaxValue}");
+            File.CreateSymbolicLink(unreadable, unreadable); // a loop, for root too
+
+            await using var agent = await StartAsync(Scheduler, Waiting, End, $"--Agent:StateFolder={folder.FullName}");
+
+            await leftover.WaitForExitAsync(End);
+            Directory.GetFiles(notes).ShouldBe([unreadable]);
+        }
+        finally
+        {
+            leftover.Kill();
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public async Task Start_WithAStateFolderInUse_SaysSo()
     {
         await using var agent = await StartAsync(Scheduler, Waiting, End);

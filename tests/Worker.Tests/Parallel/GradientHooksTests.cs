@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using Cluster.Models;
 using Cluster.Models.Layers;
 using Cluster.Worker.Parallel;
@@ -69,6 +70,56 @@ public sealed class GradientHooksTests
         Doubled.Returned.ShouldAllBe(returned => !returned.IsAlive);
     }
 
+    /// <summary>A GPU's backward functions are called by a thread of libtorch's own, which another one stands for here.</summary>
+    [Fact]
+    public void Release_WhereTheGraphWasBuilt_FreesWhatAnotherThreadHandedOver()
+    {
+        using var x = ones(8, requires_grad: true);
+        var handed = new List<Tensor>();
+        var y = Listed.apply(x, handed);
+        OnAnotherThread(() => y.sum().backward());
+        handed.ShouldHaveSingleItem().IsInvalid.ShouldBeFalse();
+
+        HandedGradients.Release();
+
+        handed[0].IsInvalid.ShouldBeTrue();
+    }
+
+    /// <summary>libtorch may not have taken it yet: only who called backward knows when it has ended.</summary>
+    [Fact]
+    public void Release_LeavesWhatWasHandedOverForAGraphThatWasBuiltElsewhere()
+    {
+        using var x = ones(8, requires_grad: true);
+        var handed = new List<Tensor>();
+        Tensor? y = null;
+        OnAnotherThread(() => y = Listed.apply(x, handed));
+        y!.sum().backward(); // this thread stands for libtorch's
+
+        HandedGradients.Release();
+
+        using var gradient = handed.ShouldHaveSingleItem();
+        gradient.IsInvalid.ShouldBeFalse();
+    }
+
+    private static void OnAnotherThread(Action action)
+    {
+        ExceptionDispatchInfo? fault = null;
+        var thread = new Thread(() =>
+        {
+            try
+            {
+                action();
+            }
+            catch (Exception e)
+            {
+                fault = ExceptionDispatchInfo.Capture(e);
+            }
+        }) { IsBackground = true };
+        thread.Start();
+        thread.Join(TimeSpan.FromMinutes(1)).ShouldBeTrue();
+        fault?.Throw();
+    }
+
     private static void Collect()
     {
         GC.Collect();
@@ -85,7 +136,11 @@ public sealed class GradientHooksTests
 
         public override string Name => nameof(Doubled);
 
-        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars) => ((Tensor)vars[0]).mul(2);
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            HandedGradients.Prepare(ctx);
+            return ((Tensor)vars[0]).mul(2);
+        }
 
         public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
         {
@@ -95,15 +150,37 @@ public sealed class GradientHooksTests
                 WereAlive.Add(Returned[^1].IsAlive);
             }
 
-            return Return(grad_output);
+            return Return(ctx, grad_output);
         }
 
         // Apart, so that no local of backward is a root.
-        private static List<Tensor> Return(Tensor received)
+        private static List<Tensor> Return(autograd.AutogradContext ctx, Tensor received)
         {
             var gradient = received.mul(2);
             Returned.Add(new WeakReference(gradient));
-            return HandedGradients.HandOver(received, gradient, null);
+            return HandedGradients.HandOver(ctx, received, gradient, null);
+        }
+    }
+
+    /// <summary>Lists what it hands over.</summary>
+    private sealed class Listed : autograd.SingleTensorFunction<Listed>
+    {
+        private const string Handed = "handed";
+
+        public override string Name => nameof(Listed);
+
+        public override Tensor forward(autograd.AutogradContext ctx, params object[] vars)
+        {
+            ctx.save_data(Handed, vars[1]);
+            HandedGradients.Prepare(ctx);
+            return ((Tensor)vars[0]).mul(2);
+        }
+
+        public override List<Tensor> backward(autograd.AutogradContext ctx, Tensor grad_output)
+        {
+            var gradient = grad_output.mul(2);
+            ((List<Tensor>)ctx.get_data(Handed)!).Add(gradient);
+            return HandedGradients.HandOver(ctx, grad_output, gradient, null);
         }
     }
 

@@ -30,14 +30,32 @@ public sealed class AgreedLayoutTests
     [InlineData(0, 0, true, true)]
     public void Decide_TakesTheUnusualLayout_OnlyIfItSavesEnough(
         double contiguous, double channelsLast, bool usuallyChannelsLast, bool decision) =>
-        AgreedLayout.Decide([new LayoutTimes(contiguous, channelsLast)], usuallyChannelsLast).ChannelsLast.ShouldBe(decision);
+        AgreedLayout.Decide([new LayoutTimes(contiguous, channelsLast)], usuallyChannelsLast).Choice
+            .ShouldBe(new PassChoice(decision, Kernels: true));
+
+    /// <summary>By the layout that is taken.</summary>
+    [Theory]
+    [InlineData(90, 1, true, false)]
+    [InlineData(96, 1, true, true)] // a noisy machine's difference
+    [InlineData(1, 90, false, false)]
+    [InlineData(1, 96, false, true)]
+    [InlineData(0, 0, false, true)] // a network without any
+    public void Decide_LeavesKernelsOfOurOwn_OnlyIfThatSavesEnough(
+        double channelsLastByOperators, double contiguousByOperators, bool channelsLast, bool kernels)
+    {
+        var (contiguousTime, channelsLastTime) = channelsLast ? (200, 100) : (100, 200);
+        var times = new LayoutTimes(contiguousTime, channelsLastTime, contiguousByOperators, channelsLastByOperators);
+
+        AgreedLayout.Decide([times], channelsLast).Choice.ShouldBe(new PassChoice(channelsLast, kernels));
+    }
 
     [Fact]
     public void Decide_GoesByTheSlowestRankOfEachLayout()
     {
         // By their sum, or by rank 0, it would be the other way round.
-        AgreedLayout.Decide([new(10, 4), new(10, 12)], usuallyChannelsLast: true).ChannelsLast.ShouldBeFalse();
-        AgreedLayout.Decide([new(4, 10), new(12, 10), default], usuallyChannelsLast: false).ChannelsLast.ShouldBeTrue();
+        AgreedLayout.Decide([new(10, 4), new(10, 12)], usuallyChannelsLast: true).Choice.ChannelsLast.ShouldBeFalse();
+        AgreedLayout.Decide([new(4, 10), new(12, 10), default], usuallyChannelsLast: false).Choice.ChannelsLast.ShouldBeTrue();
+        AgreedLayout.Decide([new(10, 20, 4, 20), new(10, 20, 12, 20)], usuallyChannelsLast: false).Choice.Kernels.ShouldBeTrue();
     }
 
     [Fact]
@@ -46,17 +64,29 @@ public sealed class AgreedLayoutTests
             .ShouldBe("contiguous: a pass takes 96.0 ms channels-last and 100.0 ms contiguous on the slowest rank, which is not 5 % less");
 
     [Fact]
+    public void Decide_SaysWhatKernelsOfOurOwnAreWorth()
+    {
+        AgreedLayout.Decide([new(0.1, 0.2, 0.12, 0.2)], usuallyChannelsLast: false).Reason.ShouldEndWith(
+            "slowest rank; by libtorch's operators alone 120.0 ms, so kernels of our own are used");
+        AgreedLayout.Decide([new(0.1, 0.2, 0.096, 0.2)], usuallyChannelsLast: false).Reason.ShouldEndWith(
+            "slowest rank; by libtorch's operators alone 96.0 ms, which is not 5 % less, so kernels of our own are used");
+        AgreedLayout.Decide([new(0.1, 0.2, 0.09, 0.2)], usuallyChannelsLast: false).Reason.ShouldEndWith(
+            "slowest rank; by libtorch's operators alone 90.0 ms, so no kernels of our own are used");
+    }
+
+    [Fact]
     public void RanksOfDifferentProcessors_TakeOneDecision()
     {
         using var ranks = new Ranks("ab");
         var decisions = ranks.Run(group =>
         {
             using var partition = Trainings.Single("lenet5", ScalarType.Float32);
-            return AgreedLayout.IsChannelsLast(
-                TestRuns.AJob(), partition, group, (_, _, _, _) => group.Rank == 0 ? new(3, 2) : new(4, 9), NullLogger.Instance, Cancelled);
+            return AgreedLayout.Choose(
+                TestRuns.AJob(), partition, group, (_, _, _, _) => group.Rank == 0 ? new(3, 2, 2, 2) : new(9, 9, 8, 9), NullLogger.Instance,
+                Cancelled);
         });
 
-        decisions.ShouldBe([false, false]);
+        decisions.ShouldBe([new PassChoice(ChannelsLast: false, Kernels: false), new PassChoice(ChannelsLast: false, Kernels: false)]);
     }
 
     [Fact]
@@ -87,6 +117,25 @@ public sealed class AgreedLayoutTests
             var expected = cluster.Series(series).Where(point => point.Key > 13).ToArray();
             elsewhere.Series(series).ToArray().ShouldBe(expected, series); // bit for bit
         }
+    }
+
+    /// <summary>Response normalisation by libtorch's operators rounds in other places, in the resumed run too.</summary>
+    [Fact]
+    public async Task Run_WhoseKernelsWereMeasuredToBeSlower_ComputesWithoutThem_AndSoWhenResumed()
+    {
+        MeasureLayouts operatorsAreFaster = (_, _, _, _) => new(1, 2, 0.5, 2);
+        var spec = TestRuns.AnAlexNetJob(job => job.Checkpoints.EverySteps = 13);
+        using var byKernels = new InMemoryCluster(worldSize: 1);
+        await TestRuns.RunAsync(byKernels, spec, layouts: (_, _, _, _) => new(1, 2, 2, 2));
+        using var cluster = new InMemoryCluster(worldSize: 1);
+        await TestRuns.RunAsync(cluster, spec, layouts: operatorsAreFaster);
+        cluster.Series(MetricNames.TrainLoss).ToArray().ShouldNotBe(byKernels.Series(MetricNames.TrainLoss).ToArray());
+
+        using var elsewhere = new InMemoryCluster(worldSize: 1, inherited: cluster);
+        await TestRuns.RunAsync(elsewhere, spec, resumeFrom: cluster.CheckpointIds[13], layouts: MustNotMeasure);
+
+        var expected = cluster.Series(MetricNames.TrainLoss).Where(point => point.Key > 13).ToArray();
+        elsewhere.Series(MetricNames.TrainLoss).ToArray().ShouldBe(expected); // bit for bit
     }
 
     /// <summary>As the last checkpoint that was written before layouts were measured: by the network's usual one.</summary>
@@ -157,6 +206,31 @@ public sealed class AgreedLayoutTests
         times.ChannelsLast.ShouldBeGreaterThan(0);
         Values(network).ShouldBe(before);
         network.parameters().Count(parameter => parameter.grad is not null).ShouldBe(0);
+    }
+
+    /// <summary>Both ways, where there are kernels of our own: LeNet-5's tanh with its pooling, AlexNet's response normalisation.</summary>
+    [Theory]
+    [InlineData("lenet5", true)]
+    [InlineData("alexnet", true)]
+    [InlineData("mobilenet_v1", false)]
+    public void Take_TimesPassesWithoutKernels_WhereTheNetworkHasSome(string model, bool hasKernels)
+    {
+        var spec = model switch
+        {
+            "lenet5" => TestRuns.AJob(job => job.Model.Options["activation"] = TestRuns.Word("tanh")),
+            "alexnet" => TestRuns.AnAlexNetJob(),
+            _ => TestRuns.AMobileNetJob(),
+        };
+        using var scope = NewDisposeScope();
+        using var network = ModelRegistry.Create(spec.Model.Name, TrainingPartitions.OptionsOf(spec.Model), seed: 1);
+        var images = randn(2, network.Shape.Channels, network.Shape.InputSize, network.Shape.InputSize);
+        network.eval();
+        var before = network.call(images).data<float>().ToArray();
+
+        var times = LayoutMeasurement.Take(spec, network, samples: 2, Cancelled);
+
+        (times.ContiguousByOperators > 0, times.ChannelsLastByOperators > 0).ShouldBe((hasKernels, hasKernels));
+        network.call(images).data<float>().ToArray().ShouldBe(before); // the run's own network goes on by its kernels
     }
 
     [Fact]

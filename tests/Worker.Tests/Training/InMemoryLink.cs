@@ -10,12 +10,16 @@ namespace Cluster.Worker.Tests.Training;
 /// <param name="inherited">An earlier attempt, whose checkpoints can be read.</param>
 internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited = null) : IDisposable
 {
+    /// <summary>With a rank that never comes, which has failed.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+
     private readonly int _worldSize = worldSize;
     private readonly InMemoryCluster? _inherited = inherited;
     private readonly ConcurrentDictionary<ByteString, byte[]> _chunks = new();
     private readonly ConcurrentDictionary<string, CheckpointManifest> _checkpoints = new();
     private readonly ConcurrentDictionary<(string Name, long Step), Meeting<CheckpointManifest>> _commits = new();
     private readonly ConcurrentDictionary<string, Meeting<RankEndpoint>> _rendezvous = new();
+    private readonly ConcurrentDictionary<(string Rendezvous, int Rank), TaskCompletionSource> _arrivals = new();
     private readonly ConcurrentDictionary<string, string> _segments = new();
     private readonly DirectoryInfo _memory = Directory.CreateDirectory(
         Path.Combine("/dev/shm", "training-tests-" + Guid.NewGuid().ToString("N")));
@@ -31,16 +35,25 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
     /// <summary>What the store does with a checkpoint of some step before it takes it.</summary>
     public Func<long, Task> OnCommit { get; set; } = _ => Task.CompletedTask;
 
+    /// <summary>What the store does once a rank has read a chunk.</summary>
+    public Func<int, Task> OnChunkRead { get; set; } = _ => Task.CompletedTask;
+
     /// <summary>Checkpoints by their step.</summary>
     public IReadOnlyDictionary<long, string> CheckpointIds => _checkpoints.ToDictionary(pair => pair.Value.Step, pair => pair.Key);
 
     public ITrainerLink Link(int rank) => new RankLink(this, rank);
+
+    /// <summary>Ends when a rank waits for the others at a rendezvous.</summary>
+    public Task ArrivalAsync(string rendezvous, int rank) => Arrival(rendezvous, rank).Task;
 
     /// <summary>A series of rank 0 by step.</summary>
     public SortedDictionary<long, double> Series(string name) => new(Reports
         .Where(r => r.Rank == 0).SelectMany(r => r.Report.Points).Where(p => p.Name == name).ToDictionary(p => p.Step, p => p.Value));
 
     public void Dispose() => _memory.Delete(recursive: true);
+
+    private TaskCompletionSource Arrival(string rendezvous, int rank) => _arrivals.GetOrAdd(
+        (rendezvous, rank), _ => new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
 
     private T Find<T>(Func<InMemoryCluster, T?> look)
         where T : class =>
@@ -59,7 +72,9 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
             if (cluster.EarlyAnswers.TryDequeue(out var early))
                 return early;
             var meeting = cluster._rendezvous.GetOrAdd(name, _ => new Meeting<RankEndpoint>(cluster._worldSize));
-            var all = await meeting.Join(new RankEndpoint { Rank = rank, NodeId = "node", Address = address }).WaitAsync(cancellationToken);
+            var waiting = meeting.Join(new RankEndpoint { Rank = rank, NodeId = "node", Address = address });
+            cluster.Arrival(name, rank).TrySetResult();
+            var all = await waiting.WaitAsync(Patience, cancellationToken);
             return new RendezvousResponse { Endpoints = { all.OrderBy(endpoint => endpoint.Rank) } };
         }
 
@@ -118,7 +133,10 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
             [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
         {
             foreach (var hash in sha256)
-                yield return await Task.FromResult(cluster.Find(c => c._chunks.GetValueOrDefault(hash)));
+            {
+                yield return cluster.Find(c => c._chunks.GetValueOrDefault(hash));
+                await cluster.OnChunkRead(rank).WaitAsync(cancellationToken);
+            }
         }
     }
 

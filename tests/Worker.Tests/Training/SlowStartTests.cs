@@ -51,6 +51,42 @@ public sealed class SlowStartTests
         listed.Fingerprint.ShouldNotBeNull();
     }
 
+    /// <summary>However long it takes: peers wait for it at a rendezvous, which has no deadline, before an exchange, which has.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task RankThatReadsWeightsForLong_SaysHowFarItIs_AndIsMetBeforeTheFirstExchange(bool resumed)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
+        limit.CancelAfter(TimeSpan.FromMinutes(2));
+        using var trained = new InMemoryCluster(worldSize: 1);
+        var spec = TestRuns.AJob(job => (job.Hyperparameters.MaxSteps, job.Checkpoints.EverySteps) = (2, 1));
+        await TestRuns.RunAsync(trained, spec);
+        using var cluster = new InMemoryCluster(worldSize: 2, inherited: trained);
+        var time = new FakeTimeProvider();
+        var said = new List<(int Rank, string Preparing)>();
+        cluster.OnChunkRead = async rank =>
+        {
+            if (rank == 0 || said.Count > 0)
+                return;
+            await cluster.ArrivalAsync("weights", rank: 0).WaitAsync(limit.Token);
+            var next = cluster.Preparations.Reader.ReadAsync(limit.Token).AsTask();
+            while (!next.IsCompleted)
+                time.Advance(TimeSpan.FromSeconds(1)); // the timer may not be waiting yet
+            said.Add(await next);
+        };
+        if (!resumed)
+            spec.InitFrom = new InitFrom { Checkpoint = trained.CheckpointIds[1] };
+
+        var outcomes = await TestRuns.RunAsync(
+            cluster, spec, worldSize: 2, resumeFrom: resumed ? trained.CheckpointIds[1] : "", time: time);
+
+        outcomes.ShouldAllBe(outcome => outcome == TrainerOutcome.Done);
+        var (rank, preparing) = said.ShouldHaveSingleItem();
+        rank.ShouldBe(1);
+        preparing.ShouldMatch(@"^reading weights: \d+\.\d MB so far$");
+    }
+
     [Fact]
     public async Task RankThatWaits_TellsForWhom()
     {

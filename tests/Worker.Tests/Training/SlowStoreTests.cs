@@ -30,6 +30,10 @@ public sealed class SlowStoreTests
         outcomes.ShouldAllBe(outcome => outcome.ExitCode == TrainerExit.Done);
         cluster.Series(MetricNames.TrainLoss).ShouldBe(undisturbed.Series(MetricNames.TrainLoss));
         cluster.CheckpointIds.Keys.ShouldContain(Steps);
+        // Of each that is stored, and of none that is skipped, people see how long training stood still for it.
+        var stops = cluster.Series(MetricNames.StepCheckpointSeconds);
+        stops.Keys.ShouldBe(cluster.CheckpointIds.Keys.Order());
+        stops.Values.ShouldAllBe(seconds => seconds > 0);
         cluster.CheckpointIds.Count.ShouldBeInRange(2, Steps / (10 * Interval) + 1);
         log.Lines.Count(line => line.Contains("is skipped", StringComparison.Ordinal))
             .ShouldBe(ranks * ((Steps / Interval) - cluster.CheckpointIds.Count));

@@ -1,3 +1,5 @@
+using Cluster.Worker.Data.Pictures;
+
 namespace Cluster.Worker.Data.Indexing;
 
 /// <summary>What a rank reads an index by.</summary>
@@ -89,29 +91,13 @@ internal sealed partial class DataIndex : IDisposable
 
     /// <summary>Digests of the samples that were read: those that another rank has taken since this one asked, or its own, which others
     /// may wait for.</summary>
-    public long[] Digests(Func<long[]> take)
-    {
-        if (Find() is { } known)
-            return known;
-        if (TakeTurn() && Find() is { } told)
-        {
-            _lock.Release();
-            return told;
-        }
+    public long[] Digests(Func<long[]> take) => TakeOnce(_setup.Folder.Digests, take);
 
-        // Of what nobody else has read alike nobody waits for the digests.
-        var isForOthers = _lock.IsHeld && ReadsByCurrent();
-        if (!isForOthers)
-            _lock.Release();
-        var takenAt = _setup.TimeProvider.GetTimestamp();
-        var digests = take();
-        if (isForOthers)
-            TryKeeping(() => KeptDigests.Keep(_setup.Folder.Digests, _setup.Folder.Aside, _current!.Checksum, takenAt, digests));
-        _lock.Release();
-        return digests;
-
-        long[]? Find() => ReadsByCurrent() ? KeptDigests.Find(_setup.Folder.Digests, _current!.Checksum, _askedAt) : null;
-    }
+    /// <summary>Sums over pixels of the samples that were read, likewise.</summary>
+    /// <param name="decoding">Of the samples.</param>
+    /// <param name="take">Adds them up.</param>
+    public long[] PixelSums(Decoding decoding, Func<long[]> take) =>
+        TakeOnce(_setup.Folder.PixelSums(decoding.Channels, decoding.MaxPixels), take);
 
     /// <summary>All is read: publishes what is new, for others and for later.</summary>
     public void Complete()
@@ -148,6 +134,30 @@ internal sealed partial class DataIndex : IDisposable
         {
             return null;
         }
+    }
+
+    private long[] TakeOnce(string path, Func<long[]> take)
+    {
+        if (Find() is { } known)
+            return known;
+        if (TakeTurn() && Find() is { } told)
+        {
+            _lock.Release();
+            return told;
+        }
+
+        // Of what nobody else has read alike nobody waits for the figures.
+        var isForOthers = _lock.IsHeld && ReadsByCurrent();
+        if (!isForOthers)
+            _lock.Release();
+        var takenAt = _setup.TimeProvider.GetTimestamp();
+        var figures = take();
+        if (isForOthers)
+            TryKeeping(() => KeptFigures.Keep(path, _setup.Folder.Aside, _current!.Checksum, takenAt, figures));
+        _lock.Release();
+        return figures;
+
+        long[]? Find() => ReadsByCurrent() ? KeptFigures.Find(path, _current!.Checksum, _askedAt) : null;
     }
 
     private bool Serves(string path, IndexEntry entry) =>

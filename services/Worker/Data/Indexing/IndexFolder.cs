@@ -22,6 +22,9 @@ internal sealed class IndexFolder(string folder, string dataSet)
 
     public string Digests => $"{_begin}.digests";
 
+    /// <summary>Over pixels as a job has them decoded.</summary>
+    public string PixelSums(int channels, long maxPixels) => FormattableString.Invariant($"{_begin}.sums-{channels}-{maxPixels}");
+
     public string Lock => _begin + LockExtension;
 
     /// <summary>Of this process: a file that is not whole yet.</summary>

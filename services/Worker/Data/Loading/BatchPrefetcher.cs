@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using Cluster.Worker.Data.Pictures;
@@ -17,19 +16,34 @@ public sealed class BatchPrefetcher : IDisposable
     private readonly CancellationTokenSource _abandoned = new();
     private readonly BatchPass _pass;
     private readonly Task _scheduling;
-    private readonly Thread[] _threads;
+    private readonly LoaderThreads _wanted;
+    private readonly TimeProvider _time;
+    private readonly List<Thread> _threads = [];
+    private long? _takenAt; // the batch before; null: there is none
 
     /// <param name="pass">What to render, and how.</param>
     /// <param name="batches">In the order in which they are taken.</param>
     /// <param name="threads">That render; at least 1.</param>
     public BatchPrefetcher(BatchPass pass, IEnumerable<BatchSamples> batches, int threads)
+        : this(pass, batches, new LoaderThreads(threads, threads), TimeProvider.System)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
-        _pass = pass;
-        _threads = [.. Enumerable.Range(0, threads).Select(i => new Thread(Work) { Name = $"loader {i}", IsBackground = true })];
-        _scheduling = Task.Run(() => ScheduleAsync(batches, _abandoned.Token));
-        Array.ForEach(_threads, thread => thread.Start());
     }
+
+    /// <param name="pass">What to render, and how.</param>
+    /// <param name="batches">In the order in which they are taken.</param>
+    /// <param name="threads">That render.</param>
+    /// <param name="time">For measuring.</param>
+    public BatchPrefetcher(BatchPass pass, IEnumerable<BatchSamples> batches, LoaderThreads threads, TimeProvider time)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads.Count, 1, nameof(threads));
+        (_pass, _wanted, _time) = (pass, threads, time);
+        _scheduling = Task.Run(() => ScheduleAsync(batches, _abandoned.Token));
+        for (var thread = 0; thread < threads.Count; thread++)
+            StartThread();
+    }
+
+    /// <summary>That make batches ready now.</summary>
+    internal int Threads => _threads.Count;
 
     /// <summary>Broken pictures of the batches taken so far; more than the pass allows are thrown by <see cref="TryTake"/>.</summary>
     public long TotalBroken { get; private set; }
@@ -40,24 +54,25 @@ public sealed class BatchPrefetcher : IDisposable
     /// <summary>The next batch, which the caller disposes, or false when all have been taken. Blocks until it is ready.</summary>
     public bool TryTake([NotNullWhen(true)] out HostBatch? batch, CancellationToken cancellationToken)
     {
-        var started = Stopwatch.GetTimestamp();
+        var started = _time.GetTimestamp();
         try
         {
             // The caller is the training thread, which has nothing else to do.
             batch = TakeAsync(cancellationToken).AsTask().GetAwaiter().GetResult();
-            if (batch is null)
-                return false;
-            TotalBroken += batch.Broken.Count;
-            if (TotalBroken <= _pass.MaxBroken)
-                return true;
-            var last = batch.Broken[^1];
-            batch.Dispose();
-            throw BrokenPictures.TooMany(TotalBroken, _pass.MaxBroken, last);
         }
         finally
         {
-            TotalWait += Stopwatch.GetElapsedTime(started);
+            NoteTaken(started);
         }
+
+        if (batch is null)
+            return false;
+        TotalBroken += batch.Broken.Count;
+        if (TotalBroken <= _pass.MaxBroken)
+            return true;
+        var last = batch.Broken[^1];
+        batch.Dispose();
+        throw BrokenPictures.TooMany(TotalBroken, _pass.MaxBroken, last);
     }
 
     /// <summary>What <see cref="TryTake"/> will give next, if that is ready already; still this prefetcher's.</summary>
@@ -68,10 +83,27 @@ public sealed class BatchPrefetcher : IDisposable
     {
         _abandoned.Cancel();
         _scheduling.GetAwaiter().GetResult();
-        Array.ForEach(_threads, thread => thread.Join());
+        _threads.ForEach(thread => thread.Join());
         while (_inOrder.Reader.TryRead(out var pending))
             pending.Batch.Dispose();
         _abandoned.Dispose();
+    }
+
+    private void StartThread()
+    {
+        _threads.Add(new Thread(Work) { Name = $"loader {_threads.Count}", IsBackground = true });
+        _threads[^1].Start();
+    }
+
+    /// <summary>The first batch of a pass is always waited for.</summary>
+    private void NoteTaken(long askedAt)
+    {
+        var now = _time.GetTimestamp();
+        var wait = _time.GetElapsedTime(askedAt, now);
+        TotalWait += wait;
+        if (_takenAt is { } before && _wanted.AddsOne(wait, _time.GetElapsedTime(before, now)))
+            StartThread();
+        _takenAt = now;
     }
 
     private async ValueTask<HostBatch?> TakeAsync(CancellationToken cancellationToken)

@@ -5,15 +5,15 @@ namespace Cluster.Worker.Data.Loading;
 
 /// <summary>Sends a batch to the GPU while the step of the one before is computed there.</summary>
 /// <remarks>
-/// Two places on the device take turns. A step reads its place until it ends, which it does by waiting for its figures; so when a step
-/// begins, the place of the one before is free for the batch after it. For one thread.
+/// Two slots on the device take turns. A step reads its slot until it ends, which it does by waiting for its figures; so when a step
+/// begins, the slot of the one before is free for the batch after it. For one thread.
 /// </remarks>
 public sealed class DeviceFeed : IDisposable
 {
     private readonly CudaDevice _cuda;
     private readonly nint _stream;
     private readonly nint _computed;
-    private readonly Place[] _places;
+    private readonly Slot[] _slots;
     private int _turn;
 
     /// <param name="cuda">As the driver knows it.</param>
@@ -24,7 +24,7 @@ public sealed class DeviceFeed : IDisposable
         cuda.Enter();
         _stream = cuda.Driver.CreateStream();
         _computed = cuda.Driver.CreateEvent();
-        _places = [new Place(this, device), new Place(this, device)];
+        _slots = [new Slot(this, device), new Slot(this, device)];
     }
 
     /// <summary>
@@ -34,7 +34,7 @@ public sealed class DeviceFeed : IDisposable
     public void Begin(HostBatch batch)
     {
         _cuda.Enter();
-        _places[_turn].Begin(batch);
+        _slots[_turn].Begin(batch);
         _turn = 1 - _turn;
     }
 
@@ -45,25 +45,25 @@ public sealed class DeviceFeed : IDisposable
     public IReadOnlyList<Tensor>? Take(HostBatch batch)
     {
         _cuda.Enter();
-        return Array.Find(_places, place => place.Batch == batch)?.Take();
+        return Array.Find(_slots, slot => slot.Batch == batch)?.Take();
     }
 
     public void Dispose()
     {
         _cuda.Enter();
-        foreach (var place in _places)
-            place.Dispose();
+        foreach (var slot in _slots)
+            slot.Dispose();
         _cuda.Driver.DestroyEvent(_computed);
         _cuda.Driver.DestroyStream(_stream);
         _cuda.Dispose();
     }
 
-    private sealed class Place(DeviceFeed feed, Device device) : IDisposable
+    private sealed class Slot(DeviceFeed feed, Device device) : IDisposable
     {
         private readonly nint _arrived = feed._cuda.Driver.CreateEvent();
         private readonly Tensor?[] _tensors = new Tensor?[HostBatch.MostTensors];
 
-        /// <summary>That is under way, or there and not taken yet.</summary>
+        /// <summary>That is being sent, or there and not taken yet.</summary>
         public HostBatch? Batch { get; private set; }
 
         public void Begin(HostBatch batch)
@@ -104,7 +104,7 @@ public sealed class DeviceFeed : IDisposable
 
         private void Fit(int index, Tensor source)
         {
-            if (_tensors[index] is { } place && place.numel() == source.numel() && place.dtype == source.dtype)
+            if (_tensors[index] is { } tensor && tensor.numel() == source.numel() && tensor.dtype == source.dtype)
                 return;
             // Another size: the compute stream may use the memory again, but not before what is still on its way here has come.
             feed._cuda.Driver.Wait(CudaDriver.ComputeStream, _arrived);
@@ -115,11 +115,11 @@ public sealed class DeviceFeed : IDisposable
             feed._cuda.Driver.Wait(feed._stream, feed._computed);
         }
 
-        private void Send(Tensor source, Tensor place)
+        private void Send(Tensor source, Tensor target)
         {
             if (source.numel() > 0)
                 feed._cuda.Driver.CopyToDevice(
-                    TensorMemory.AddressOf(source), TensorMemory.AddressOf(place), source.numel() * source.element_size(), feed._stream);
+                    TensorMemory.AddressOf(source), TensorMemory.AddressOf(target), source.numel() * source.element_size(), feed._stream);
         }
     }
 }

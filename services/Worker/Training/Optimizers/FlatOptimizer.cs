@@ -9,8 +9,8 @@ namespace Cluster.Worker.Training.Optimizers;
 /// where a deep network's would be some hundreds, each of which takes longer to start than to run.
 /// </summary>
 /// <remarks>
-/// Works element by element, so the sums are those of an optimizer of the single parameters. Where gradients lie in buckets, parameters
-/// and state lie as these do, and the gradients are read where they are; others are put together at every step.
+/// Works element by element, so the sums are those of an optimizer of the single parameters. Where gradients are flat, parameters and
+/// state lie as these do, and the gradients are read where they are; others are put together at every step.
 /// </remarks>
 public sealed class FlatOptimizer : IOptimizer
 {
@@ -18,12 +18,12 @@ public sealed class FlatOptimizer : IOptimizer
     private readonly IOptimizer _whole;
 
     /// <param name="parameters">All of one type, on one device. Their memory is exchanged for a part of one tensor.</param>
-    /// <param name="buckets">With the gradients of some of them, or of all; null where there are none.</param>
+    /// <param name="gradients">Of some of them, or of all; null where all lie apart.</param>
     /// <param name="create">Makes the optimizer of the tensors.</param>
     internal FlatOptimizer(
-        IReadOnlyList<LocalParameter> parameters, GradientBuckets? buckets, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
+        IReadOnlyList<LocalParameter> parameters, FlatGradients? gradients, Func<IReadOnlyList<LocalParameter>, IOptimizer> create)
     {
-        _pieces = [.. PiecesOf(parameters, buckets)];
+        _pieces = [.. PiecesOf(parameters, gradients)];
         _whole = create([.. _pieces.Select(piece => piece.AsParameter())]);
         var byName = _pieces.ToDictionary(piece => piece.Name);
         State = [.. _whole.State.SelectMany(state => byName[state.Parameter.Name].Divide(state))];
@@ -51,11 +51,11 @@ public sealed class FlatOptimizer : IOptimizer
             piece.Dispose();
     }
 
-    private static IEnumerable<Piece> PiecesOf(IReadOnlyList<LocalParameter> parameters, GradientBuckets? buckets)
+    private static IEnumerable<Piece> PiecesOf(IReadOnlyList<LocalParameter> parameters, FlatGradients? gradients)
     {
-        if (buckets is not null)
-            yield return new Piece("buckets", buckets.Layout, buckets.Flat);
-        IReadOnlyList<LocalParameter> others = buckets is null ? parameters : [.. parameters.Except(buckets.Parameters)];
+        if (gradients is not null)
+            yield return new Piece("flat", gradients.Layout, gradients.Flat);
+        IReadOnlyList<LocalParameter> others = gradients is null ? parameters : [.. parameters.Except(gradients.Parameters)];
         if (others.Count > 0)
             yield return new Piece("others", new FlatLayout(others), gradients: null);
     }

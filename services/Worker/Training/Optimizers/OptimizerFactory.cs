@@ -16,10 +16,10 @@ public static class OptimizerFactory
     /// <exception cref="JobMisconfiguredException">There is no optimizer of that name.</exception>
     public static IOptimizer Create(OptimizerSpec spec, ITrainingPartition partition)
     {
-        if (partition.Buckets is { IsSharded: true } buckets)
+        if (partition.FlatGradients is GradientBuckets { IsSharded: true } buckets)
             return new ShardedOptimizer(buckets, share => Create(spec, share));
         return partition.Parameters is [{ Tensor.device_type: DeviceType.CUDA }, ..] && spec.Name != OfWholeTensors
-            ? new FlatOptimizer(partition.Parameters, partition.Buckets, flat => Create(spec, flat))
+            ? new FlatOptimizer(partition.Parameters, partition.FlatGradients, flat => Create(spec, flat))
             : Create(spec, partition.Parameters);
     }
 

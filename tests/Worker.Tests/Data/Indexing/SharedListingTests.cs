@@ -1,6 +1,11 @@
 using System.Diagnostics;
+using Cluster.Contracts.Catalog;
+using Cluster.Contracts.V1;
 using Cluster.Worker.Data;
 using Cluster.Worker.Data.Indexing;
+using Cluster.Worker.Data.Pictures;
+using Cluster.Worker.Tests.Data.Formats;
+using Cluster.Worker.Tests.Data.Pictures;
 using Microsoft.Extensions.Time.Testing;
 
 namespace Cluster.Worker.Tests.Data.Indexing;
@@ -173,6 +178,42 @@ public sealed class SharedListingTests : IDisposable
         }
 
         other.Digests(() => [1]).ShouldBe([1]);
+    }
+
+    /// <summary>By pictures that change in between: who asked before takes over what was measured, who asks later measures anew.</summary>
+    [Fact]
+    public void RanksOfANode_MeasureTheNormalizationOnce()
+    {
+        _data.Pictures.WriteClasses("train", classes: 2, pictures: 3);
+        _data.Pictures.WriteClasses("val", classes: 2, pictures: 1);
+        var (one, other, withOtherPixels) = (new DataNotes(), new DataNotes(), new DataNotes());
+        using var first = _data.Open(one);
+        using var second = _data.Open(other);
+        using var third = _data.Open(withOtherPixels);
+        var measured = Normalization(first, one);
+
+        foreach (var picture in Directory.GetFiles(_data.Pictures.Path("train"), "*", SearchOption.AllDirectories))
+            File.WriteAllBytes(picture, Png.Of(new PictureSize(12, 16), 200));
+
+        var takenOver = Normalization(second, other);
+        takenOver.Mean.ShouldBe(measured.Mean);
+        takenOver.Deviation.ShouldBe(measured.Deviation);
+        var grey = Normalization(third, withOtherPixels, channels: 1);
+        grey.Mean.ShouldHaveSingleItem().ShouldNotBe(measured.Mean[0]);
+        _time.Advance(TimeSpan.FromTicks(1));
+        var notes = new DataNotes();
+        using var later = _data.Open(notes);
+        Normalization(later, notes).Mean.ShouldAllBe(mean => mean == grey.Mean[0]);
+    }
+
+    private (float[] Mean, float[] Deviation) Normalization(DataIndex index, DataNotes notes, int channels = 3)
+    {
+        var spec = new DataSpec
+        {
+            Name = DataCatalog.ImageFolder, Folder = PictureFolder.Name, Classes = 2, Channels = channels, ImageSize = 8,
+        };
+        var (mean, deviation) = DataSetReader.Read(spec, _data.Pictures.Root, notes, index).Normalization;
+        return ([.. mean], [.. deviation]);
     }
 
     private string Get(DataIndex index, Func<string> read) => index.Get(_data.Pictures.Root, read, Write, Decode);

@@ -21,7 +21,7 @@ public sealed class FlatOptimizerTests
         using var scope = NewDisposeScope();
         using var flat = Trainings.Single("resnet18", ScalarType.Float32);
         using var single = Trainings.Single("resnet18", ScalarType.Float32);
-        using var optimizer = new FlatOptimizer(flat.Parameters, buckets: null, whole => OptimizerFactory.Create(spec, whole));
+        using var optimizer = new FlatOptimizer(flat.Parameters, gradients: null, whole => OptimizerFactory.Create(spec, whole));
         using var expected = OptimizerFactory.Create(spec, single.Parameters);
         for (var step = 0; step < 3; step++)
         {
@@ -50,7 +50,7 @@ public sealed class FlatOptimizerTests
         LocalParameter[] parameters = [
             .. weights.Select((weight, i) => new LocalParameter($"p{i}", weight, weight.shape, new long[weight.dim()], IsOwner: true))];
         using var optimizer = new FlatOptimizer(
-            parameters, buckets: null, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
+            parameters, gradients: null, whole => new Sgd(whole, momentum: 1, weightDecay: 0, nesterov: false));
         weights[1].fill_(5);
         optimizer.State[1].Tensor.fill_(2);
         foreach (var weight in weights)
@@ -76,7 +76,8 @@ public sealed class FlatOptimizerTests
             using var flat = Split(group);
             using var single = Split(group);
             using var optimizer = new FlatOptimizer(
-                flat.Parameters, flat.Buckets, whole => new Witness(whole, OptimizerFactory.Create(spec, whole), flat.Buckets!));
+                flat.Parameters, flat.FlatGradients,
+                whole => new Witness(whole, OptimizerFactory.Create(spec, whole), flat.FlatGradients!));
             using var expected = OptimizerFactory.Create(spec, single.Parameters);
             for (var step = 0; step < 3; step++)
             {
@@ -86,8 +87,8 @@ public sealed class FlatOptimizerTests
                 optimizer.Step(0.01, step);
             }
 
-            (flat.Buckets!.Count > 1 || hybrid).ShouldBeTrue();
-            (flat.Buckets.Parameters.Count < flat.Parameters.Count).ShouldBe(hybrid);
+            (flat.FlatGradients!.Layout.Buckets.Count > 1 || hybrid).ShouldBeTrue();
+            (flat.FlatGradients.Parameters.Count < flat.Parameters.Count).ShouldBe(hybrid);
             Values(flat.Parameters).ShouldBe(Values(single.Parameters));
             var states = optimizer.State.ToDictionary(Key, state => Trainings.Values(state.Tensor));
             states.Count.ShouldBe(expected.State.Count);
@@ -99,14 +100,44 @@ public sealed class FlatOptimizerTests
             hybrid ? Trainings.Hybrid("alexnet_owt", ScalarType.Float32, group) : Trainings.Data("alexnet_owt", ScalarType.Float32, group);
     }
 
-    /// <summary>Sees that the first tensor's gradient is the buckets' own memory.</summary>
-    private sealed class Witness(IReadOnlyList<LocalParameter> parameters, IOptimizer optimizer, GradientBuckets buckets) : IOptimizer
+    /// <summary>One device's, as on a GPU; in several passes, and with masters.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Steps_OfOneDeviceWithFlatGradients_ReadThemWhereBackwardAddsUp_AndAreThoseOfTheSingleParametersToTheBit(bool inBFloat16)
+    {
+        var spec = new OptimizerSpec { Name = "adamw", WeightDecay = 1e-2, Beta1 = 0.9, Beta2 = 0.99, Epsilon = 1e-8 };
+        var images = inBFloat16 ? ScalarType.BFloat16 : ScalarType.Float32;
+        using var scope = NewDisposeScope();
+        using ITrainingPartition flat = Single(flatGradients: true);
+        using ITrainingPartition single = Single(flatGradients: false);
+        using var optimizer = new FlatOptimizer(
+            flat.Parameters, flat.FlatGradients, whole => new Witness(whole, OptimizerFactory.Create(spec, whole), flat.FlatGradients!));
+        using var expected = OptimizerFactory.Create(spec, single.Parameters);
+        for (var step = 0; step < 3; step++)
+        {
+            single.ForwardBackward(Trainings.Batch(single, images, step) with { AccumulationSteps = 2 });
+            expected.Step(0.01, step);
+            flat.ForwardBackward(Trainings.Batch(flat, images, step) with { AccumulationSteps = 2 });
+            Trainings.Values(flat.GradientShare.ShouldHaveSingleItem()).Sum(Math.Abs).ShouldBeGreaterThan(0);
+            flat.LocalGradient.ShouldHaveSingleItem();
+            optimizer.Step(0.01, step);
+        }
+
+        Values(flat.Parameters).ShouldBe(Values(single.Parameters));
+
+        SingleDevice Single(bool flatGradients) => new(
+            Trainings.Network("resnet18", ScalarType.Float32), Trainings.CrossEntropy, inBFloat16, flatGradients);
+    }
+
+    /// <summary>Sees that the first tensor's gradient is the flat ones' own memory.</summary>
+    private sealed class Witness(IReadOnlyList<LocalParameter> parameters, IOptimizer optimizer, FlatGradients gradients) : IOptimizer
     {
         public IReadOnlyList<OptimizerState> State => optimizer.State;
 
         public void Step(double learningRate, long step)
         {
-            TensorMemory.AddressOf(parameters[0].Gradient).ShouldBe(buckets.Memory.Start);
+            TensorMemory.AddressOf(parameters[0].Gradient).ShouldBe(TensorMemory.AddressOf(gradients.Flat));
             optimizer.Step(learningRate, step);
         }
 

@@ -1,9 +1,10 @@
 namespace Cluster.Worker.Data.Indexing;
 
-/// <summary>Digests of a data set's samples that a rank has taken, for the others of its node that have asked before: they hold the
-/// sizes of files, which may
-/// be replaced without a trace in their folders, and so serve nobody who asks later.</summary>
-internal static class KeptDigests
+/// <summary>
+/// Figures that a rank has taken of a data set's samples, for the others of its node that have asked before: they follow from what is in
+/// files, which may be replaced without a trace in their folders, and so serve nobody who asks later.
+/// </summary>
+internal static class KeptFigures
 {
     private const int MaxBytes = 4096;
 
@@ -37,17 +38,17 @@ internal static class KeptDigests
     /// <param name="aside">Where they are written first.</param>
     /// <param name="index">That the samples were read by.</param>
     /// <param name="takenAt">When the taking began.</param>
-    /// <param name="digests">The same number for every data set.</param>
-    public static void Keep(string path, string aside, Checksum index, long takenAt, long[] digests)
+    /// <param name="figures">The same number for every data set.</param>
+    public static void Keep(string path, string aside, Checksum index, long takenAt, long[] figures)
     {
         using var content = new MemoryStream();
         using var writer = new BinaryWriter(content);
         writer.Write(Boot.Id.ToByteArray());
         index.Write(writer);
         writer.Write(takenAt);
-        writer.Write(digests.Length);
-        foreach (var digest in digests)
-            writer.Write(digest);
+        writer.Write(figures.Length);
+        foreach (var figure in figures)
+            writer.Write(figure);
         using (var file = new BinaryWriter(File.Create(aside)))
         {
             file.Write(Magic);

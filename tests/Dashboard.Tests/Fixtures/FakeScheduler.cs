@@ -107,7 +107,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
         Tell();
     }
 
-    /// <summary>Ends when a job's metrics are asked for a second time.</summary>
+    /// <summary>Ends when a job's curves are asked for a second time.</summary>
     public Task ReadAgainAsync(string job) => _readings[job].Second.Task.WaitAsync(TimeSpan.FromSeconds(90));
 
     public void Tell()
@@ -289,7 +289,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
             StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
-            scheduler.CountReading(scheduler.Find(request.JobId).Id);
+            // Of a page's several readings, that of its curves.
+            if (request.Names.Contains(MetricNames.TrainLoss))
+                scheduler.CountReading(scheduler.Find(request.JobId).Id);
             var sent = 0;
             return scheduler.FollowAsync(
                 async () =>

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 
 namespace Cluster.Dashboard.Tests.Fixtures;
@@ -32,6 +33,10 @@ internal static class Looking
     /// </summary>
     public static Task ExpectDotsAsync(this IPage page, string chart, string colour, int moreThan) =>
         page.WaitForFunctionAsync(HasDotsScript, new object[] { chart, colour, moreThan });
+
+    /// <summary>An address that has these parts in this order.</summary>
+    public static Regex AtAddress(params string[] parts) =>
+        new(string.Join(".*", parts.Select(Regex.Escape)), RegexOptions.None, TimeSpan.FromSeconds(1));
 
     /// <summary>Tab after tab, until the focus is there.</summary>
     public static async Task TabToAsync(this IPage page, ILocator goal)

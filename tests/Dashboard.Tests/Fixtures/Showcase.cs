@@ -18,7 +18,7 @@ internal sealed class Showcase : IDisposable
     {
         _scheduler = scheduler;
         Running = AddRunning();
-        Compared = [AddFinished("lenet5 adam", "adam", 0.002, 0.05), AddFinished("lenet5 sgd", "sgd", 0.05, 0.3)];
+        Compared = [AddFinished("lenet5-adam", "adam", 0.002, 0.05), AddFinished("lenet5-sgd", "sgd", 0.05, 0.3)];
         AddWaiting();
         AddFailed();
         Search = AddSearch(trials: 48);
@@ -65,10 +65,10 @@ internal sealed class Showcase : IDisposable
 
     private Job AddRunning()
     {
-        var job = Add("resnet50 photos", JobState.Running, job =>
+        var job = Add("resnet50-photos", JobState.Running, job =>
         {
             job.Spec = JobFile.Parse("""
-                name: resnet50 photos
+                name: resnet50-photos
                 model: resnet50
                 data: {name: image-folder, folder: imagenet, classes: 1000}
                 hyperparameters: {epochs: 90, globalBatchSize: 1024, optimizer: {name: sgd, learningRate: 0.4, momentum: 0.9}}
@@ -137,12 +137,12 @@ internal sealed class Showcase : IDisposable
     {
         (string Name, string Owner, string Queue, int Devices, string Code, string Reason)[] waiting =
         [
-            ("vgg16 sweep", "bob", "vision", 4, "waiting_for_quota",
+            ("vgg16-sweep", "bob", "vision", 4, "waiting_for_quota",
                 "needs 4 cuda devices, but queue 'vision' has 4 of the 4 that it may have"),
-            ("inception_v3 long", "carol", "product", 4, "waiting_for_release",
+            ("inception_v3-long", "carol", "product", 4, "waiting_for_release",
                 "waits until jobs have released the 3 devices that it is promised"),
-            ("mobilenet_v2 small", "carol", "product", 1, "waiting_for_turn", "1 device is free, but kept for a job before it"),
-            ("too large", "dave", "default", 64, "infeasible", "devices is 64 but the cluster has 8 of that kind; lower devices"),
+            ("mobilenet_v2-small", "carol", "product", 1, "waiting_for_turn", "1 device is free, but kept for a job before it"),
+            ("too-large", "dave", "default", 64, "infeasible", "devices is 64 but the cluster has 8 of that kind; lower devices"),
         ];
         foreach (var (item, index) in waiting.Select((item, index) => (item, index)))
             Add(item.Name, JobState.Queued, job =>
@@ -153,7 +153,7 @@ internal sealed class Showcase : IDisposable
             });
     }
 
-    private void AddFailed() => Add("alexnet too fast", JobState.Failed, job =>
+    private void AddFailed() => Add("alexnet-too-fast", JobState.Failed, job =>
     {
         (job.Owner, job.Reason) = ("bob", "rank 0 on cpu-1 (cpu:0) ended with exit code 3: the loss is not finite at step 212");
         job.Spec.Model.Name = "alexnet";
@@ -165,7 +165,7 @@ internal sealed class Showcase : IDisposable
         var experiment = new Experiment
         {
             Id = $"{Guid.NewGuid():D}",
-            Name = "lenet5 search",
+            Name = "lenet5-search",
             Owner = "alice",
             CreatedAt = At(-90),
             States = { new JobStateCount { State = JobState.Succeeded, Jobs = trials } },

@@ -28,11 +28,11 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         var research = rows.Filter(new() { HasText = "research" }).First;
         await Expect(research).ToContainTextAsync("4 GPU of 4");
         await Expect(research.Locator("td").Nth(5)).ToHaveTextAsync("0.62");
-        await Expect(page.Locator("table.waiting tbody")).ToContainTextAsync("mobilenet_v2 small");
+        await Expect(page.Locator("table.waiting tbody")).ToContainTextAsync("mobilenet_v2-small");
 
         await page.TabToAsync(vision.Locator("a"));
         await page.Keyboard.PressAsync("Enter");
-        await page.WaitForURLAsync(address => address.EndsWith("/queues?queue=vision", StringComparison.Ordinal));
+        await Expect(page).ToHaveURLAsync(Looking.AtAddress("/queues?queue=vision"));
         await Expect(page.Locator("table.waiting tbody tr")).ToHaveCountAsync(1);
         await Expect(page.Locator("table.waiting tbody tr")).ToContainTextAsync("waiting for quota: needs 4 cuda devices");
 
@@ -57,7 +57,7 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await page.Locator("select[name=by]").SelectOptionAsync("owner");
         await Expect(rows.Locator("td:first-child")).ToHaveTextAsync(["alice", "bob", "carol"]);
         await page.Locator("select[name=days]").SelectOptionAsync("30");
-        await page.WaitForURLAsync(address => address.EndsWith("/reports?days=30&by=owner", StringComparison.Ordinal));
+        await Expect(page).ToHaveURLAsync($"{visitor.Dashboard.Address}/reports?days=30&by=owner");
         await Expect(rows).ToHaveCountAsync(3);
 
         visitor.Scheduler.DeviceHoursAsked.Select(asked => Math.Round((DateTime.UtcNow - asked.Begin.ToDateTime()).TotalDays))
@@ -76,7 +76,7 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(rows.Filter(new() { HasText = "fashion-mnist" }).Locator("td").Nth(5)).ToHaveTextAsync("cpu-1");
         await Expect(rows.Filter(new() { HasText = "cifar-100" }).Locator("td").Nth(5)).ToHaveTextAsync("none");
         await Expect(rows.Filter(new() { HasText = "synthetic" }).Locator("td").Nth(5)).ToHaveTextAsync("every node makes it");
-        await Expect(rows.Filter(new() { HasText = "image-folder/imagenet" }).GetByText("as resnet50 photos sees them")).ToBeVisibleAsync();
+        await Expect(rows.Filter(new() { HasText = "image-folder/imagenet" }).GetByText("as resnet50-photos sees them")).ToBeVisibleAsync();
         await rows.Filter(new() { HasText = "fashion-mnist" }).GetByText("cpu-1").ClickAsync();
         await Expect(page.Locator(".node h2")).ToHaveTextAsync(["cpu-1"]);
         _faults.ShouldBeEmpty();
@@ -95,7 +95,7 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await page.GetByLabel("Epoch").FillAsync("5");
         await page.GetByLabel("Epoch").PressAsync("Enter");
         await Expect(pictures).ToHaveCountAsync(5);
-        await page.WaitForURLAsync(address => address.EndsWith("epoch=5", StringComparison.Ordinal));
+        await Expect(page).ToHaveURLAsync(Looking.AtAddress("epoch=5"));
         visitor.Scheduler.Jobs.TryRemove(job.Id, out _);
         _faults.ShouldBeEmpty();
     }
@@ -110,7 +110,7 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(drained).ToContainTextAsync("Drained by olga");
         await Expect(drained.Locator("tbody tr").Last).ToContainTextAsync("XID 63 ×2");
         var used = page.Locator(".node", new() { HasText = "gpu-1" }).Locator("tbody tr").First;
-        foreach (var figure in new[] { "resnet50 photos", "97.00 %", "88.0 GiB of 141.0 GiB", "61 °C", "640 W", "sound" })
+        foreach (var figure in new[] { "resnet50-photos", "97.00 %", "88.0 GiB of 141.0 GiB", "61 °C", "640 W", "sound" })
             await Expect(used).ToContainTextAsync(figure);
         _faults.ShouldBeEmpty();
     }

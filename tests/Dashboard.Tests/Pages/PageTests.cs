@@ -52,12 +52,12 @@ public sealed class PageTests(Visitor visitor) : IAsyncDisposable
         await Expect(names.First).ToHaveTextAsync("paged-00");
         await page.GetByRole(AriaRole.Link, new() { Name = "Next" }).ClickAsync();
         await Expect(names).ToHaveCountAsync(10);
-        await page.WaitForURLAsync(address => address.Contains("page=2"));
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("page=2"));
         await page.Locator("th a", new() { HasText = "Job" }).ClickAsync();
         await Expect(names.First).ToHaveTextAsync("paged-59");
         await page.Locator("input[type=search]").FillAsync("paged-07");
         await Expect(names).ToHaveTextAsync(["paged-07"]);
-        await page.WaitForURLAsync(address => address.Contains("q=paged-07"));
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("q=paged-07"));
         Scheduler.Put(Some.Job("paged-07-again", JobState.Queued, 100));
         await Expect(names).ToHaveCountAsync(2);
         _faults.ShouldBeEmpty();
@@ -260,10 +260,13 @@ public sealed class PageTests(Visitor visitor) : IAsyncDisposable
             await page.ExpectDotsAsync(".chart", Looking.SecondColour, 100);
         }
 
+        // One after the other: a choice is made from the one that the page shows.
         await page.GetByLabel("logarithmic", new() { Exact = true }).CheckAsync();
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("&log=true"));
         await page.GetByLabel("logarithmic epoch").CheckAsync();
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("&log=true&logx=true"));
         await page.GetByLabel("Smoothing").FillAsync("0.9");
-        await page.WaitForURLAsync(address => address.EndsWith("&log=true&logx=true&smooth=0.9", StringComparison.Ordinal));
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("&log=true&logx=true&smooth=0.9"));
         await page.ExpectDotsAsync(".chart", Looking.SecondColour, 100);
         await page.GetByRole(AriaRole.Button, new() { Name = "Take rate-0.1 away" }).ClickAsync();
         await Expect(page.Locator(".results tbody tr")).ToHaveCountAsync(1);

@@ -63,7 +63,7 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         await page.Keyboard.PressAsync("Space");
         await page.Locator("th a", new() { HasText = "Queue" }).ClickAsync();
 
-        await page.WaitForURLAsync(address => address.Contains("sort=queue") && address.Contains("columns=state,why,queue,"));
+        await Expect(page).ToHaveURLAsync(Looking.AtAddress("sort=queue", "columns=state,why,queue,"));
         await Expect(page.Locator("table.jobs tbody tr td:nth-child(5)")).ToHaveTextAsync(["queue-a", "queue-b", "queue-c"]);
         _faults.ShouldBeEmpty();
     }

@@ -73,8 +73,8 @@ public sealed record ParallelAxes(IReadOnlyList<ParallelAxis> Axes, IReadOnlyLis
             var isLogarithmic = mayBeLogarithmic && low > 0 && high / low >= LogarithmicFrom;
             return new Scale(
                 new ParallelAxis(name, low < high
-                    ? [(0, Figures.Plain(low)), (0.5, Figures.Plain(Middle())), (1, Figures.Plain(high))]
-                    : [(0.5, Figures.Plain(low))]),
+                    ? [(0, Shown(low)), (0.5, Shown(Middle())), (1, Shown(high))]
+                    : [(0.5, Shown(low))]),
                 [.. values.Select(value => value is { } number && double.IsFinite(number) ? Place(number) : (double?)null)]);
 
             double Place(double value) => low == high
@@ -83,6 +83,9 @@ public sealed record ParallelAxes(IReadOnlyList<ParallelAxis> Axes, IReadOnlyLis
 
             double Middle() => isLogarithmic ? Math.Sqrt(low * high) : (low + high) / 2;
         }
+
+        // Beside an axis there is little room.
+        private static string Shown(double value) => value.ToString("G3", CultureInfo.InvariantCulture);
 
         private static Scale OfWords(string name, IReadOnlyList<string?> values, List<string> known)
         {

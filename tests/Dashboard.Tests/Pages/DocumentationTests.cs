@@ -20,27 +20,39 @@ public sealed class DocumentationTests(Visitor visitor) : IAsyncDisposable
         Assert.SkipUnless(Environment.GetEnvironmentVariable(Wanted) == "1", $"{Wanted}=1 makes docs/images anew");
         using var showcase = new Showcase(visitor.Scheduler);
         var page = await visitor.OpenAsync("/", [], new() { ViewportSize = new() { Width = 1280, Height = 800 } });
-        foreach (var (name, address, sign) in new[]
+        foreach (var (name, address, sign, from, until) in new[]
         {
-            ("overview", "/", ".attention li"),
-            ("job", $"/jobs/{showcase.Running.Id}", "table.ranks .parts"),
-            ("search", $"/experiments/{showcase.Search.Id}", ".parallel .best"),
+            ("overview", "/", ".attention li", "header", "#newest"),
+            ("job", $"/jobs/{showcase.Running.Id}", "table.ranks td:has-text('97.00 %')", "header", "#events"),
+            ("search", $"/experiments/{showcase.Search.Id}", ".parallel .best", "#search", "h2:text('Trials')"),
             ("compare", $"/compare?jobs={string.Join(',', showcase.Compared.Select(job => job.Id[..8]))}&part=train&smooth=0.6",
-                ".u-legend .u-series:nth-child(3)"),
-            ("queues", "/queues", "table.waiting tbody tr"),
-            ("nodes", "/nodes", ".node"),
-            ("reports", "/reports", "table.hours tbody tr"),
+                ".u-legend .u-series:nth-child(3)", "header", ""),
+            ("queues", "/queues", "table.waiting tbody tr", "header", ""),
+            ("nodes", "/nodes", ".node", "header", ""),
+            ("reports", "/reports", "table.hours tbody tr", "header", ""),
         })
         {
             await page.GotoAsync(visitor.Dashboard.Address + address);
             await Assertions.Expect(page.Locator(sign).First).ToBeVisibleAsync();
             if (await page.Locator("canvas").CountAsync() > 0)
-                await page.ExpectDotsAsync(".chart", Looking.FirstColour, 20);
+                await page.ExpectDotsAsync(name == "job" ? "[data-chart='step time in s']" : ".chart", Looking.FirstColour, 20);
             var picture = await page.ScreenshotAsync(new()
             {
-                Path = Path.Combine(Repository.Root, "docs", "images", $"{name}.png"), FullPage = name is "search" or "job",
+                Path = Path.Combine(Repository.Root, "docs", "images", $"{name}.png"),
+                FullPage = true,
+                Clip = await BetweenAsync(page, from, until),
             });
             picture.Length.ShouldBeLessThan(MostBytes, name);
         }
+    }
+
+    /// <summary>What of a page lies between two elements, or to its end.</summary>
+    private static async Task<Clip> BetweenAsync(IPage page, string from, string until)
+    {
+        var top = (await page.Locator(from).First.BoundingBoxAsync())!.Y;
+        var bottom = until.Length > 0
+            ? (await page.Locator(until).BoundingBoxAsync())!.Y
+            : await page.EvaluateAsync<float>("document.querySelector('main').getBoundingClientRect().bottom");
+        return new Clip { X = 0, Y = top, Width = page.ViewportSize!.Width, Height = bottom - top };
     }
 }

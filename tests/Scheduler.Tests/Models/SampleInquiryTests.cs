@@ -25,7 +25,8 @@ public sealed class SampleInquiryTests(PostgresServer postgres)
         scheduler.Agents.OnDescribe = (_, request) =>
             Task.FromResult(Answer(request, new ModelAnswer { Samples = new DataSamples { Samples = { picture } } }));
 
-        (await data.SampleJobAsync(ask)).Samples.Samples.ShouldHaveSingleItem().ShouldBe(picture);
+        var answer = await data.SampleJobAsync(ask, cancellationToken: TestContext.Current.CancellationToken);
+        answer.Samples.Samples.ShouldHaveSingleItem().ShouldBe(picture);
 
         var asked = scheduler.Agents.Descriptions.Last(request => request.Samples is not null).Samples;
         (asked.Data, asked.Epoch, asked.Count, asked.InputSize).ShouldBe((job.Spec.Data, 2, 7, 28));

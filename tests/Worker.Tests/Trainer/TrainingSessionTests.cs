@@ -249,7 +249,7 @@ public sealed class TrainingSessionTests
         var actual = two.Series(MetricNames.TrainLoss);
         actual.Count.ShouldBe(50);
         foreach (var (rank, part) in Enumerable.Range(0, 2).SelectMany(rank => MetricNames.StepParts.Select(part => (rank, part))))
-            two.Series(MetricNames.OfRank(rank, part)).Keys.ShouldBe([25L, 50L]);
+            two.Series(MetricNames.OfRank(rank, part), rank).Keys.ShouldBe([25L, 50L]);
         one.Series(MetricNames.OfRank(0, MetricNames.StepForwardSeconds)).ShouldBeEmpty();
         // Sums in another order differ by about 1e-15 relative in a step; training multiplies a difference by a few per cent a step at this
         // rate.

@@ -21,7 +21,7 @@ internal sealed class Showcase : IDisposable
         Compared = [AddFinished("lenet5-adam", "adam", 0.002, 0.05), AddFinished("lenet5-sgd", "sgd", 0.05, 0.3)];
         AddWaiting();
         AddFailed();
-        Search = AddSearch(trials: 48);
+        Search = AddSearch(trials: 20);
         AddNodes();
         AddQueues();
         _scheduler.DeviceHours = Hours();
@@ -172,10 +172,10 @@ internal sealed class Showcase : IDisposable
             Search = new SearchStanding
             {
                 Searcher = "asha", Phase = SearchPhase.Running, Metric = MetricNames.ValidationAccuracy, MaxTrials = 64, MaxConcurrent = 8,
-                Stopped = 21, Failed = 1, Invalid = 2,
+                Stopped = 14, Failed = 1, Invalid = 2,
                 Rungs =
                 {
-                    new Rung { Epochs = 1, Trials = trials }, new Rung { Epochs = 4, Trials = 12 }, new Rung { Epochs = 16, Trials = 3 },
+                    new Rung { Epochs = 1, Trials = trials }, new Rung { Epochs = 4, Trials = 5 }, new Rung { Epochs = 16, Trials = 1 },
                 },
             },
         };

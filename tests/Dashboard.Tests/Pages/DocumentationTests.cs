@@ -19,23 +19,20 @@ public sealed class DocumentationTests(Visitor visitor) : IAsyncDisposable
     {
         Assert.SkipUnless(Environment.GetEnvironmentVariable(Wanted) == "1", $"{Wanted}=1 makes docs/images anew");
         using var showcase = new Showcase(visitor.Scheduler);
-        var page = await visitor.OpenAsync("/", [], new() { ViewportSize = new() { Width = 1280, Height = 800 } });
+        var page = await visitor.OpenAsync("/", [], new() { ViewportSize = new() { Width = 1100, Height = 700 } });
         foreach (var (name, address, sign, from, until) in new[]
         {
             ("overview", "/", ".attention li", "header", "#newest"),
-            ("job", $"/jobs/{showcase.Running.Id}", "table.ranks td:has-text('97.00 %')", "header", "#events"),
-            ("search", $"/experiments/{showcase.Search.Id}", ".parallel .best", "#search", "h2:text('Trials')"),
-            ("compare", $"/compare?jobs={string.Join(',', showcase.Compared.Select(job => job.Id[..8]))}&part=train&smooth=0.6",
-                ".u-legend .u-series:nth-child(3)", "header", ""),
+            ("job", $"/jobs/{showcase.Running.Id}", "table.ranks td:has-text('97.00 %')", ".charts", "#events"),
+            ("search", $"/experiments/{showcase.Search.Id}", ".parallel .best", "[data-chart='best so far']",
+                "h2:text('Trials')"),
             ("queues", "/queues", "table.waiting tbody tr", "header", ""),
-            ("nodes", "/nodes", ".node", "header", ""),
-            ("reports", "/reports", "table.hours tbody tr", "header", ""),
         })
         {
             await page.GotoAsync(visitor.Dashboard.Address + address);
             await Assertions.Expect(page.Locator(sign).First).ToBeVisibleAsync();
             if (await page.Locator("canvas").CountAsync() > 0)
-                await page.ExpectDotsAsync(name == "job" ? "[data-chart='step time in s']" : ".chart", Looking.FirstColour, 20);
+                await page.ExpectDotsAsync(ChartOf(name), Looking.FirstColour, 20);
             var picture = await page.ScreenshotAsync(new()
             {
                 Path = Path.Combine(Repository.Root, "docs", "images", $"{name}.png"),
@@ -45,6 +42,14 @@ public sealed class DocumentationTests(Visitor visitor) : IAsyncDisposable
             picture.Length.ShouldBeLessThan(MostBytes, name);
         }
     }
+
+    // The last that is drawn of those in the picture.
+    private static string ChartOf(string name) => name switch
+    {
+        "job" => "[data-chart='step time in s']",
+        "search" => "[data-chart='best so far']",
+        _ => ".chart",
+    };
 
     /// <summary>What of a page lies between two elements, or to its end.</summary>
     private static async Task<Clip> BetweenAsync(IPage page, string from, string until)

@@ -27,7 +27,11 @@ internal sealed class SampleInquiry(NodeStore nodes, IGrainFactory grains, IOpti
         {
             Samples = new SampleQuery
             {
-                Data = spec.Data, Seed = spec.Seed, Epoch = epoch, InputSize = InputSizeOf(spec.Model), Count = count,
+                Data = spec.Data,
+                Seed = spec.Seed,
+                Epoch = epoch,
+                InputSize = InputSizeOf(spec.Model),
+                Count = count,
             },
         };
         var name = DataCatalog.AdvertisedName(spec.Data);

@@ -429,7 +429,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
             const int Size = 28;
             var samples = Enumerable.Range(0, request.Epoch + 1).Select(index => new DataSample
             {
-                ClassName = $"class {index}", Pixels = ByteString.CopyFrom(Enumerable.Repeat((byte)(40 * index), Size * Size).ToArray()),
+                ClassName = $"class {index}",
+                Pixels = ByteString.CopyFrom(Enumerable.Repeat((byte)(40 * index), Size * Size).ToArray()),
             });
             return Task.FromResult(new SampleJobResponse
             {

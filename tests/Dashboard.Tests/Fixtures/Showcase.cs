@@ -77,7 +77,13 @@ internal sealed class Showcase : IDisposable
             (job.QueueName, job.Owner) = ("vision", "alice");
             job.Progress = new Progress
             {
-                Epoch = 31, Epochs = 90, Step = 38_800, Steps = 112_590, TrainLoss = 1.62, TrainAccuracy = 0.63, ValidationAccuracy = 0.671,
+                Epoch = 31,
+                Epochs = 90,
+                Step = 38_800,
+                Steps = 112_590,
+                TrainLoss = 1.62,
+                TrainAccuracy = 0.63,
+                ValidationAccuracy = 0.671,
                 SamplesPerSecond = 5_120,
             };
             job.Placement.Clear();
@@ -111,8 +117,16 @@ internal sealed class Showcase : IDisposable
             job.Spec.Hyperparameters.Optimizer.LearningRate = rate;
             job.Progress = new Progress
             {
-                Epoch = 4, Epochs = 4, Step = Steps, Steps = Steps, TrainLoss = 0.3 + above, TrainAccuracy = 0.93 - above,
-                ValidationLoss = 0.4 + above, ValidationAccuracy = 0.9 - above, TestAccuracy = 0.89 - above, SamplesPerSecond = 8_400,
+                Epoch = 4,
+                Epochs = 4,
+                Step = Steps,
+                Steps = Steps,
+                TrainLoss = 0.3 + above,
+                TrainAccuracy = 0.93 - above,
+                ValidationLoss = 0.4 + above,
+                ValidationAccuracy = 0.9 - above,
+                TestAccuracy = 0.89 - above,
+                SamplesPerSecond = 8_400,
             };
         });
         _scheduler.Points[job.Id] = [.. Curves(fall: 60, floor: 0.3 + above)];
@@ -171,8 +185,14 @@ internal sealed class Showcase : IDisposable
             States = { new JobStateCount { State = JobState.Succeeded, Jobs = trials } },
             Search = new SearchStanding
             {
-                Searcher = "asha", Phase = SearchPhase.Running, Metric = MetricNames.ValidationAccuracy, MaxTrials = 64, MaxConcurrent = 8,
-                Stopped = 14, Failed = 1, Invalid = 2,
+                Searcher = "asha",
+                Phase = SearchPhase.Running,
+                Metric = MetricNames.ValidationAccuracy,
+                MaxTrials = 64,
+                MaxConcurrent = 8,
+                Stopped = 14,
+                Failed = 1,
+                Invalid = 2,
                 Rungs =
                 {
                     new Rung { Epochs = 1, Trials = trials }, new Rung { Epochs = 4, Trials = 5 }, new Rung { Epochs = 16, Trials = 1 },
@@ -197,7 +217,12 @@ internal sealed class Showcase : IDisposable
                 job.FinishedAt = At(-80 + trial);
                 job.Progress = new Progress
                 {
-                    Epoch = epochs, Epochs = 16, Step = epochs * 100, Steps = 1_600, TrainLoss = 1.1 - score, ValidationAccuracy = score,
+                    Epoch = epochs,
+                    Epochs = 16,
+                    Step = epochs * 100,
+                    Steps = 1_600,
+                    TrainLoss = 1.1 - score,
+                    ValidationAccuracy = score,
                     ValidationLoss = 1.2 - score,
                 };
             });

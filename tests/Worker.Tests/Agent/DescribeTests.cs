@@ -77,7 +77,9 @@ public sealed class DescribeTests : AgentTest
         var query = new SampleQuery
         {
             Data = new DataSpec { Name = DataCatalog.Synthetic, Classes = 10, Channels = 3, ImageSize = 200, ValidationSamples = 100 },
-            Seed = 3, InputSize = 200, Count = 5,
+            Seed = 3,
+            InputSize = 200,
+            Count = 5,
         };
 
         var answers = (await agent.Client.DescribeModelsAsync(
@@ -98,10 +100,15 @@ public sealed class DescribeTests : AgentTest
         {
             Data = new DataSpec
             {
-                Name = DataCatalog.Synthetic, Classes = 10, Channels = 1, ImageSize = 28,
+                Name = DataCatalog.Synthetic,
+                Classes = 10,
+                Channels = 1,
+                ImageSize = 28,
                 Augmentation = new Augmentation { CropPadding = 4, Flip = true },
             },
-            Seed = 3, InputSize = 28, Count = 3,
+            Seed = 3,
+            InputSize = 28,
+            Count = 3,
         };
         var (first, second) = (DataSampler.Answer(query).Samples, DataSampler.Answer(Later(query)).Samples);
         var data = DataSetReader.Read(query.Data, "/nonexistent");

@@ -36,10 +36,20 @@ public static class MetricNames
     /// <summary>Training pictures that could not be read in an epoch.</summary>
     public const string DataBrokenImages = "data/broken_images";
 
+    /// <summary>What a step spends its time on, in order.</summary>
+    public static IReadOnlyList<string> StepParts { get; } =
+        [StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds];
+
     public static IReadOnlyList<string> All { get; } =
     [
         TrainLoss, TrainAccuracy, ValidationLoss, ValidationAccuracy, TestLoss, TestAccuracy, TrainLearningRate, TrainSamplesPerSecond,
         TrainGradientNorm, StepDataWaitSeconds, StepForwardSeconds, StepBackwardSeconds, StepCommunicationSeconds, StepOptimizerSeconds,
         StepCheckpointSeconds, MemoryPeakBytes, DataBrokenImages,
     ];
+
+    /// <summary>
+    /// One of <see cref="StepParts"/> of a single rank, as a mean over some steps: "rank/3/forward_seconds". A job of one rank has none.
+    /// </summary>
+    public static string OfRank(int rank, string stepPart) =>
+        $"rank/{rank}/{stepPart[(stepPart.IndexOf('/', StringComparison.Ordinal) + 1)..]}";
 }

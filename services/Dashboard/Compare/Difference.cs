@@ -15,17 +15,18 @@ public sealed record Difference(string Setting, IReadOnlyList<string?> Values)
     public static IReadOnlyList<Difference> Between(IReadOnlyList<JobSpec> specs)
     {
         var files = specs.Select(Settings).ToList();
-        files.ForEach(file => file.Remove("name"));
         return [.. files.SelectMany(file => file.Keys).Distinct()
             .Select(setting => new Difference(setting, [.. files.Select(file => file.GetValueOrDefault(setting))]))
             .Where(difference => difference.Values.Distinct().Skip(1).Any())];
     }
 
-    private static Dictionary<string, string> Settings(JobSpec spec)
+    /// <summary>A file's settings by their paths, but for its name.</summary>
+    public static Dictionary<string, string> Settings(JobSpec spec)
     {
         var settings = new Dictionary<string, string>();
         using var document = JsonDocument.Parse(Formatter.Format(spec));
         Collect("", document.RootElement, settings);
+        settings.Remove("name");
         return settings;
     }
 

@@ -19,6 +19,12 @@ public sealed class Caller(SchedulerConnection schedulers, AuthenticationStatePr
 
     public NodeService.NodeServiceClient Nodes => schedulers.Nodes;
 
+    public DataService.DataServiceClient Data => schedulers.Data;
+
+    public QueueService.QueueServiceClient Queues => schedulers.Queues;
+
+    public ReportService.ReportServiceClient Reports => schedulers.Reports;
+
     public RunService.RunServiceClient Runs => schedulers.Runs;
 
     public CheckpointService.CheckpointServiceClient Checkpoints => schedulers.Checkpoints;

@@ -26,6 +26,9 @@ public sealed class SchedulerConnection : IDisposable
         Experiments = new ExperimentService.ExperimentServiceClient(_channel);
         Models = new ModelService.ModelServiceClient(_channel);
         Nodes = new NodeService.NodeServiceClient(_channel);
+        Data = new DataService.DataServiceClient(_channel);
+        Queues = new QueueService.QueueServiceClient(_channel);
+        Reports = new ReportService.ReportServiceClient(_channel);
         Runs = new RunService.RunServiceClient(_channel);
         Checkpoints = new CheckpointService.CheckpointServiceClient(_bulk);
     }
@@ -37,6 +40,12 @@ public sealed class SchedulerConnection : IDisposable
     public ModelService.ModelServiceClient Models { get; }
 
     public NodeService.NodeServiceClient Nodes { get; }
+
+    public DataService.DataServiceClient Data { get; }
+
+    public QueueService.QueueServiceClient Queues { get; }
+
+    public ReportService.ReportServiceClient Reports { get; }
 
     public RunService.RunServiceClient Runs { get; }
 

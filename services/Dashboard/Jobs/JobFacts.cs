@@ -19,7 +19,7 @@ internal static class JobFacts
             new("Experiment", job.ExperimentId.Length > 0 ? job.Variant : "", $"/experiments/{job.ExperimentId}"),
             new("Owner", job.Owner),
             new("Model", spec.Model.Name, $"/models/{spec.Model.Name}"),
-            new("Data", spec.Data.Name),
+            new("Data", row.Data, $"/jobs/{job.Id}/samples"),
             new("Split", spec.Resources.Devices > 1 ? spec.Parallelism.ToString().ToLowerInvariant() : ""),
             new("Devices", $"{spec.Resources.Devices}"),
             new("Ranks", string.Join(

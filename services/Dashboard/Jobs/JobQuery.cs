@@ -1,4 +1,5 @@
 using Cluster.Contracts;
+using Cluster.Dashboard.Layout;
 
 namespace Cluster.Dashboard.Jobs;
 
@@ -13,7 +14,10 @@ public sealed record JobQuery(string Text, string State, string Sort, bool IsDes
 
     private const string Newest = "created";
 
-    private static readonly string[] DescendingAtFirst = ["created", "devices", "accuracy", "rate"];
+    private static readonly string[] DescendingAtFirst = ["created", "devices", "priority", "accuracy", "rate"];
+
+    /// <summary>What is shown of each job.</summary>
+    public ColumnChoice Columns { get; init; } = JobColumns.Choice;
 
     /// <summary>Where it is to be seen.</summary>
     public string Address
@@ -27,6 +31,8 @@ public sealed record JobQuery(string Text, string State, string Sort, bool IsDes
                 parts.Add($"state={Uri.EscapeDataString(State)}");
             if (Sort != Newest || !IsDescending)
                 parts.Add($"sort={Uri.EscapeDataString(Sort)}&desc={(IsDescending ? "true" : "false")}");
+            if (Columns.Text.Length > 0)
+                parts.Add($"columns={Columns.Text}");
             if (Page > 1)
                 parts.Add($"page={Page}");
             return parts.Count == 0 ? "/jobs" : "/jobs?" + string.Join('&', parts);
@@ -52,7 +58,12 @@ public sealed record JobQuery(string Text, string State, string Sort, bool IsDes
             "name" => Sorted(matching, row => row.Name),
             "state" => Sorted(matching, row => row.State.Word()),
             "model" => Sorted(matching, row => row.Model),
+            "data" => Sorted(matching, row => row.Data),
             "owner" => Sorted(matching, row => row.Owner),
+            "queue" => Sorted(matching, row => row.Queue),
+            "priority" => Sorted(matching, row => row.Priority),
+            "nodes" => Sorted(matching, row => row.Nodes),
+            "variant" => Sorted(matching, row => row.Variant),
             "devices" => Sorted(matching, row => row.Devices),
             "loss" => Sorted(matching, row => row.Loss),
             "accuracy" => Sorted(matching, row => row.Accuracy),
@@ -63,7 +74,7 @@ public sealed record JobQuery(string Text, string State, string Sort, bool IsDes
 
     private static bool Has(JobRow row, string word) =>
         row.Id.StartsWith(word, StringComparison.OrdinalIgnoreCase)
-        || new[] { row.Name, row.Owner, row.Model, row.Data, row.Variant, row.Nodes, row.Reason, row.Code }
+        || new[] { row.Name, row.Owner, row.Queue, row.Model, row.Data, row.Variant, row.Nodes, row.Reason, row.Code }
             .Any(text => text.Contains(word, StringComparison.OrdinalIgnoreCase));
 
     // What has no such figure comes last either way, and what is level stays as it came, newest first.

@@ -1,15 +1,20 @@
+using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
 using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Dashboard.Jobs;
 
 /// <summary>What lists, counts and searches know of a job: a small part of it, since there are many.</summary>
-/// <param name="Code">Why it waits, as a stable code; empty for one that does not.</param>
+/// <param name="Data">As nodes tell it: "cifar-10", "image-folder/my-photos".</param>
+/// <param name="Code">Why it is in its state, as a stable code: why it waits, that it hangs, why it ended; mostly empty.</param>
 /// <param name="Nodes">Where its ranks are or were last, with commas between.</param>
 public sealed record JobRow(
     string Id, string Name, JobState State, string Reason, string Code, string Owner, string Model, string Data, int Devices, int Priority,
     string Nodes, string Variant)
 {
+    /// <summary>Where it waits or runs, or did last.</summary>
+    public required string Queue { get; init; }
+
     public required DateTimeOffset CreatedAt { get; init; }
     public DateTimeOffset? StartedAt { get; init; }
     public DateTimeOffset? FinishedAt { get; init; }
@@ -27,16 +32,20 @@ public sealed record JobRow(
     /// Place in its queue, "3" or, where the line is counted so far only, "1000 or later"; empty for one that does not wait.
     /// </summary>
     public string Position { get; init; } = "";
+
+    /// <summary>The same as a number, to sort by; 0 for one that does not wait, or whose place is not known.</summary>
+    public int Place { get; init; }
     public DateTimeOffset? ExpectedStart { get; init; }
 
     public static JobRow Of(Job job)
     {
         var (spec, progress) = (job.Spec, job.Progress ?? new Progress());
         return new JobRow(
-            job.Id, spec.Name, job.State, job.Reason, job.State == JobState.Queued ? job.ReasonCode : "", job.Owner,
-            spec.Model.Name, spec.Data.Name, spec.Resources.Devices, spec.Priority,
+            job.Id, spec.Name, job.State, job.Reason, job.ReasonCode, job.Owner,
+            spec.Model.Name, DataCatalog.AdvertisedName(spec.Data), spec.Resources.Devices, job.Priority,
             string.Join(", ", job.Placement.Select(rank => rank.NodeName).Distinct()), job.Variant)
         {
+            Queue = job.QueueName,
             CreatedAt = job.CreatedAt.ToDateTimeOffset(),
             StartedAt = job.StartedAt?.ToDateTimeOffset(),
             FinishedAt = job.FinishedAt?.ToDateTimeOffset(),
@@ -48,6 +57,7 @@ public sealed record JobRow(
             Accuracy = AccuracyOf(progress),
             Rate = progress.HasSamplesPerSecond ? progress.SamplesPerSecond : null,
             Position = job.Queue is { Position: > 0 } queue ? $"{queue.Position}{(queue.OrLater ? " or later" : "")}" : "",
+            Place = job.Queue?.Position ?? 0,
             ExpectedStart = job.Queue?.EstimatedStart?.ToDateTimeOffset(),
         };
     }

@@ -5,6 +5,9 @@ internal static class WaitReasons
 {
     public const string Infeasible = "infeasible";
 
+    /// <summary>Of a running job: a step takes far longer than those before it.</summary>
+    public const string Hung = "hung";
+
     public static string Words(string code) => code switch
     {
         "" => "placement has not looked at it yet",

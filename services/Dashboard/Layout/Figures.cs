@@ -38,6 +38,11 @@ internal static class Figures
         _ => (bytes / 1024.0).ToString("F0", CultureInfo.InvariantCulture) + " KiB",
     };
 
+    /// <summary>"12.3 ms", "1.25 s": what a step takes.</summary>
+    public static string Seconds(double seconds) => seconds < 1
+        ? (seconds * 1000).ToString("F1", CultureInfo.InvariantCulture) + " ms"
+        : seconds.ToString("F2", CultureInfo.InvariantCulture) + " s";
+
     public static string Length(TimeSpan? time) => time switch
     {
         null => "",

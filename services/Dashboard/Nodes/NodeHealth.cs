@@ -10,6 +10,8 @@ internal static class NodeHealth
         if (device.Gpu is not { } gpu)
             return "";
         var faults = new List<string>();
+        if (gpu.Unanswered is { } silence)
+            faults.Add($"its driver has not answered for {silence.Seconds} s");
         if (gpu is { HasUncorrectedErrors: true, UncorrectedErrors: > 0 })
             faults.Add($"{gpu.UncorrectedErrors} uncorrected memory errors");
         if (gpu is { HasCorrectedErrors: true, CorrectedErrors: > 0 })

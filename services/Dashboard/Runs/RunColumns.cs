@@ -9,10 +9,14 @@ namespace Cluster.Dashboard.Runs;
 /// <summary>A column of the table of runs.</summary>
 /// <param name="Key">What filters and addresses call it.</param>
 /// <param name="Number">Its value as a number; null where it is no number, or the run has none.</param>
-/// <param name="Text">Its value for people.</param>
-public sealed record RunColumn(string Key, string Title, Func<Run, double?>? Number, Func<Run, string> Text)
+/// <param name="Show">Such a number for people.</param>
+public sealed record RunColumn(
+    string Key, string Title, Func<Run, double?>? Number, Func<Run, string>? Words, Func<double, string>? Show = null)
 {
     public bool IsNumber => Number is not null;
+
+    /// <summary>Its value for people.</summary>
+    public string Text(Run run) => Words is not null ? Words(run) : Number!(run) is { } value ? Show!(value) : "";
 
     /// <summary>Its value for programs: a number in full, whatever people are shown of it.</summary>
     public string Raw(Run run) => Number is null ? Text(run) : Number(run)?.ToString("R", CultureInfo.InvariantCulture) ?? "";
@@ -47,13 +51,18 @@ internal static class RunColumns
         Figure("seconds", "Time", Seconds, value => Figures.Length(TimeSpan.FromSeconds(value))),
     ];
 
+    /// <summary>Beside name and state, which every run shows.</summary>
+    public static ColumnChoice Choice { get; } = Choose([.. All.Select(column => column.Key).Except(["name", "id", "state"])]);
+
     public static RunColumn? Find(string key) =>
         All.FirstOrDefault(column => column.Key.Equals(key, StringComparison.OrdinalIgnoreCase));
+
+    private static ColumnChoice Choose(IReadOnlyList<string> all) => new(all, all);
 
     private static RunColumn Words(string key, string title, Func<Run, string> text) => new(key, title, null, text);
 
     private static RunColumn Figure(string key, string title, Func<Run, double?> number, Func<double, string> text) =>
-        new(key, title, number, run => number(run) is { } value ? text(value) : "");
+        new(key, title, number, null, text);
 
     private static double? Known(int value) => value > 0 ? value : null;
 

@@ -24,7 +24,7 @@ export function makeChart(host, height) {
   let made = '';
   return {
     show(about, bytes) {
-      const wanted = JSON.stringify([about.labels, about.xLabel, about.isLogarithmic]);
+      const wanted = JSON.stringify([about.labels, about.xLabel, about.isLogarithmic, about.isLogarithmicAlong]);
       if (wanted !== made) {
         plot?.destroy();
         plot = makePlot(host, height, about);
@@ -47,7 +47,7 @@ function curvesOf(counts, bytes) {
   });
 }
 
-function makePlot(host, height, { labels, xLabel, isWhole, isLogarithmic }) {
+function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic, isLogarithmicAlong, isStacked }) {
   const isOdd = value => value !== undefined && !(Math.abs(value) <= largest && (value > 0 || !isLogarithmic));
   // Asked for at each drawing, since light may become dark.
   const ink = name => () => getComputedStyle(document.documentElement).getPropertyValue(name);
@@ -56,25 +56,37 @@ function makePlot(host, height, { labels, xLabel, isWhole, isLogarithmic }) {
   const strokes = labels.map((_, index) => index < palette.length ? palette[index] : `hsl(${(index * 137.5) % 360} 65% 50%)`);
   // What has no place on the axis, of each curve by its place among the x.
   let odd = labels.map(() => new Map());
+  // Of a stack, the values of each curve by itself.
+  let own = [];
   let waiting = null;
   let scheduled = 0;
   const remark = document.createElement('p');
   remark.className = 'odd';
   const plot = new uPlot({
-    width: host.clientWidth, height, scales: { x: { time: false }, y: { distr: isLogarithmic ? 3 : 1 } },
+    width: host.clientWidth, height,
+    scales: {
+      x: { time: isTime, distr: isLogarithmicAlong ? 3 : 1 },
+      y: { distr: isLogarithmic ? 3 : 1, ...(isStacked ? { range: (_, __, high) => [0, (high || 1) * 1.05] } : {}) },
+    },
     axes: [
-      { ...axis, label: xLabel, labelSize: 18, ...(isWhole ? { incrs: wholeIncrements } : {}) },
+      {
+        ...axis, label: xLabel, labelSize: 18, ...(isWhole && !isLogarithmicAlong ? { incrs: wholeIncrements } : {}),
+        ...(isTime ? { values: (_, splits) => splits.map(split => moment(split).slice(5, 16)), space: 90 } : {}),
+      },
       { ...axis, size: 60, ...(isLogarithmic ? {} : { incrs: valueIncrements }), values: (_, splits) => splits.map(shortly) },
     ],
-    series: [{ label: xLabel, value: (_, value) => legible(value) }, ...labels.map((label, index) => ({
+    series: [{ label: xLabel, value: (_, value) => isTime ? moment(value) : legible(value) }, ...labels.map((label, index) => ({
       label, stroke: strokes[index], width: labels.length > 1 && index === 0 ? 1 : 2,
-      value: (_, value, at, place) => legible(value ?? odd[at - 1].get(place)),
+      ...(isStacked && index === 0 ? { fill: faint(strokes[0]) } : {}),
+      // What a curve of a stack adds to those below it, and not how high it stands.
+      value: (u, value, at, place) => legible((isStacked ? own[at - 1]?.[place] : value) ?? odd[at - 1].get(place)),
       points: {
         show: (_, at, first, last) => last - first < dense,
         // Between two gaps a point has no line to be seen by.
         filter: (u, at, isShown) => isShown ? null : lonely(u.data[at]),
       },
     }))],
+    bands: isStacked ? labels.slice(1).map((_, index) => ({ series: [index + 2, index + 1], fill: faint(strokes[index + 1]) })) : [],
     hooks: { draw: [u => strokes.forEach((stroke, index) => u.series[index + 1].show && drawMarks(u, stroke, odd[index]))] },
   }, [[], ...labels.map(() => [])], host);
   host.append(remark);
@@ -86,12 +98,13 @@ function makePlot(host, height, { labels, xLabel, isWhole, isLogarithmic }) {
 
   function show() {
     scheduled = 0;
-    const xs = [...new Set(waiting.flatMap(curve => [...curve.keys()]))].sort((a, b) => a - b);
+    const xs = [...new Set(waiting.flatMap(curve => [...curve.keys()]))].filter(x => x > 0 || !isLogarithmicAlong).sort((a, b) => a - b);
     const columns = waiting.map(curve => xs.map(x => curve.get(x)));
     odd = columns.map(column => new Map(column.flatMap((value, place) => isOdd(value) ? [[place, value]] : [])));
     // uPlot draws on over what is undefined, and leaves a gap where there is null.
-    plot.setData([xs, ...columns.map(column => column.map(value => isOdd(value) ? null : value))]);
-    remark.textContent = described(labels.map((label, index) => ({ label, odd: odd[index] })), xs, xLabel);
+    own = columns.map(column => column.map(value => isOdd(value) ? null : value));
+    plot.setData([xs, ...(isStacked ? stacked(own) : own)]);
+    remark.textContent = described(labels.map((label, index) => ({ label, odd: odd[index] })), xs, xLabel, isTime ? moment : legible);
   }
 
   return {
@@ -112,6 +125,21 @@ function makePlot(host, height, { labels, xLabel, isWhole, isLogarithmic }) {
 
 function increments(digits, from, to) {
   return Array.from({ length: to - from }, (_, index) => digits.map(digit => Number(`${digit}e${from + index}`))).flat();
+}
+
+/** Each column on those before it. */
+function stacked(columns) {
+  const heights = (columns[0] ?? []).map(() => 0);
+  return columns.map(column => column.map((value, place) => heights[place] += value ?? 0));
+}
+
+const faint = colour => colour.startsWith('#') ? `${colour}66` : colour.replace(')', ' / .4)');
+
+// As tables show times, and not as the browser's language has them.
+function moment(seconds) {
+  if (seconds === undefined || seconds === null) return '--';
+  const date = new Date(seconds * 1000);
+  return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19).replace('T', ' ');
 }
 
 /** What has no place on the axis stands at the edge that it left by, beside the gap in its curve. */
@@ -156,11 +184,11 @@ function drawMarks({ ctx, bbox, data, valToPos }, stroke, odd) {
 }
 
 /** "validation/loss is NaN (×) at step 300": what a gap means, for those who do not know the marks. */
-function described(series, xs, xLabel) {
+function described(series, xs, xLabel, shown) {
   const sentences = series.filter(({ odd }) => odd.size > 0).map(({ label, odd }) => {
     const [[place, value]] = odd;
     const others = odd.size > 1 ? ', and has no place on the axis at others' : '';
-    return `${label} is ${legible(value)} (${markOf(value)}) at ${xLabel} ${legible(xs[place])}${others}`;
+    return `${label} is ${legible(value)} (${markOf(value)}) at ${xLabel} ${shown(xs[place])}${others}`;
   });
   const more = sentences.length - curvesNamed;
   const rest = more > 0 ? [`${more} more ${more === 1 ? 'curve has' : 'curves have'} gaps`] : [];

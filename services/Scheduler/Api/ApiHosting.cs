@@ -37,8 +37,10 @@ public static class ApiHosting
         endpoints.MapGrpcService<ExperimentsEndpoint>();
         endpoints.MapGrpcService<RunsEndpoint>();
         endpoints.MapGrpcService<CheckpointsEndpoint>();
+        endpoints.MapGrpcService<DataEndpoint>();
         endpoints.MapGrpcService<NodesEndpoint>();
         endpoints.MapGrpcService<QueuesEndpoint>();
+        endpoints.MapGrpcService<ReportsEndpoint>();
         endpoints.MapGrpcService<ModelsEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();

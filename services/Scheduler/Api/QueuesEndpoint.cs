@@ -1,21 +1,27 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Queues;
 using Grpc.Core;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Queues over gRPC.</summary>
-internal sealed class QueuesEndpoint(QueueStore store, QueueQueries queries, ReconcileSignal signal) : QueueService.QueueServiceBase
+internal sealed class QueuesEndpoint(
+    QueueStore store, QueueQueries queries, ReconcileSignal signal, IOptions<PlacementOptions> placement, TimeProvider time)
+    : QueueService.QueueServiceBase
 {
     // More than any cluster has; sums of them are still numbers.
     private const int MostDevices = 1_000_000;
 
+    private UseTerms Terms => new(time.GetUtcNow(), placement.Value.HalfLife);
+
     public override async Task<ListQueuesResponse> ListQueues(ListQueuesRequest request, ServerCallContext context)
     {
         var size = JobsEndpoint.PageSize(request.PageSize);
-        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, context.CancellationToken));
+        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, Terms, context.CancellationToken));
         return new ListQueuesResponse { Queues = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
@@ -108,7 +114,7 @@ internal sealed class QueuesEndpoint(QueueStore store, QueueQueries queries, Rec
     private async Task<QueueStatus> FindAsync(string name, CancellationToken cancellationToken)
     {
         CheckName(name);
-        return await queries.GetAsync(name, cancellationToken) ?? throw NotFound(name);
+        return await queries.GetAsync(name, Terms, cancellationToken) ?? throw NotFound(name);
     }
 
     private static RpcException NotFound(string name) =>

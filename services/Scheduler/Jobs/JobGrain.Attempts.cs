@@ -254,16 +254,19 @@ internal sealed partial class JobGrain
             : [];
     }
 
-    /// <summary>What a preempted attempt has lost, now that its devices are free; one that was done has lost nothing.</summary>
+    /// <summary>What an attempt has lost, now that its devices are free; one that was done has lost nothing.</summary>
     private async Task NoteLossAsync(JobRecord record, DateTimeOffset now)
     {
-        if (record.Attempt is not { PreemptedFor: not null } attempt)
-            return;
-        var safe = Later(attempt.CreatedAt, await store.CommittedAtAsync(Id, CancellationToken.None) ?? attempt.CreatedAt);
-        attempt.LostDeviceSeconds = record.Job.State == JobState.Succeeded ? 0 : (now - safe).TotalSeconds * record.Grants.Count;
-        SchedulerTelemetry.PreemptionLost.Add(
-            attempt.LostDeviceSeconds.Value, new KeyValuePair<string, object?>("queue", record.Job.Queue));
+        var attempt = record.Attempt!;
+        attempt.LostDeviceSeconds = record.Job.State == JobState.Succeeded ? 0 : await UnsavedAsync(attempt, now) * record.Grants.Count;
+        if (attempt.PreemptedFor is not null)
+            SchedulerTelemetry.PreemptionLost.Add(
+                attempt.LostDeviceSeconds.Value, new KeyValuePair<string, object?>("queue", record.Job.Queue));
     }
+
+    /// <summary>Seconds since the attempt's last stored checkpoint, or since it began.</summary>
+    private async Task<double> UnsavedAsync(AttemptRow attempt, DateTimeOffset now) =>
+        (now - Later(attempt.CreatedAt, await store.CommittedAtAsync(Id, CancellationToken.None) ?? attempt.CreatedAt)).TotalSeconds;
 
     private sealed class LaunchSecret(int attempt, string text)
     {

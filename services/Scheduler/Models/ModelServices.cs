@@ -9,6 +9,7 @@ public static class ModelServices
             .ValidateOnStart();
         services.AddSingleton<ModelInquiry>();
         services.AddHostedService(provider => provider.GetRequiredService<ModelInquiry>());
+        services.AddSingleton<SampleInquiry>();
         services.AddSingleton<MemoryForecast>();
         services.AddSingleton<ForecastStore>();
         services.AddSingleton<ForecastWork>();

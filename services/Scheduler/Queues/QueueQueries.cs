@@ -10,19 +10,24 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
 {
     /// <summary>By name.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<Page<QueueStatus>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+    public Task<Page<QueueStatus>> ListAsync(int pageSize, string pageToken, UseTerms terms, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
             (context, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
             {
                 var last = after.Length > 0 ? PageToken.ReadName(after).Name : "";
                 return context.Queues.Where(q => string.Compare(q.Name, last) > 0).OrderBy(q => q.Name).Take(count).ToListAsync(token);
-            }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.Name, Guid.Empty)), cancellationToken);
+            }, rows => DescribeAsync(context, rows, terms, token), last => PageToken.Write(last.Name, Guid.Empty)), cancellationToken);
 
     /// <returns>Null when there is no such queue.</returns>
-    public Task<QueueStatus?> GetAsync(string name, CancellationToken cancellationToken) =>
+    public Task<QueueStatus?> GetAsync(string name, UseTerms terms, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(async (context, token) =>
-            (await DescribeAsync(context, await context.Queues.Where(q => q.Name == name).ToListAsync(token), token)).SingleOrDefault(),
-            cancellationToken);
+        {
+            var rows = await context.Queues.Where(q => q.Name == name).ToListAsync(token);
+            return (await DescribeAsync(context, rows, terms, token)).SingleOrDefault();
+        }, cancellationToken);
+
+    public Task<bool> ExistsAsync(string name, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync((context, token) => context.Queues.AnyAsync(q => q.Name == name, token), cancellationToken);
 
     /// <param name="queue">Empty: of all.</param>
     public Task<GetAccuracyResponse> AccuracyAsync(string queue, CancellationToken cancellationToken) =>
@@ -59,9 +64,9 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
         }, cancellationToken);
 
     private static async Task<List<QueueStatus>> DescribeAsync(
-        ClusterDbContext context, List<QueueRow> rows, CancellationToken cancellationToken)
+        ClusterDbContext context, List<QueueRow> rows, UseTerms terms, CancellationToken cancellationToken)
     {
-        var queues = rows.ToDictionary(row => row.Name, row => new QueueStatus { Queue = row.ToQueue() });
+        var queues = rows.ToDictionary(row => row.Name, row => new QueueStatus { Queue = row.ToQueue(), Past = { PastOf(row, terms) } });
         await context.Database.OpenConnectionAsync(cancellationToken);
         var names = queues.Keys.ToArray();
         await using var batch = new NpgsqlBatch((NpgsqlConnection)context.Database.GetDbConnection())
@@ -98,4 +103,16 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
 
         return rows.ConvertAll(row => queues[row.Name]);
     }
+
+    private static IEnumerable<PastDevices> PastOf(QueueRow row, UseTerms terms)
+    {
+        if (row.ToUse() is not { } used)
+            return [];
+        var past = used.Use.At(terms.Now, terms.HalfLife);
+        return new[] { (DeviceKind.Cpu, past.Cpu), (DeviceKind.Cuda, past.Cuda) }.Where(kind => kind.Item2 > 0)
+            .Select(kind => new PastDevices { Kind = kind.Item1, Devices = kind.Item2 });
+    }
 }
+
+/// <summary>As of when past use is told, and after what time it counts half.</summary>
+internal readonly record struct UseTerms(DateTimeOffset Now, TimeSpan HalfLife);

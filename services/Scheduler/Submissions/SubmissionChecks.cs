@@ -89,7 +89,7 @@ internal sealed class SubmissionChecks(
 
     private async Task EnsureQueueAsync(string queue, CancellationToken cancellationToken)
     {
-        if (await queues.GetAsync(queue, cancellationToken) is null)
+        if (!await queues.ExistsAsync(queue, cancellationToken))
             throw UnknownQueueException.For(queue);
     }
 

@@ -3,11 +3,13 @@ using System.Diagnostics;
 using Cluster.Contracts.V1;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Worker.Agent;
 
-/// <summary>Has models taken apart by a process that lives for one request, one at a time on this node.</summary>
-internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThread launchThread, ILogger<DescribeProcess> logger)
+/// <summary>Has models taken apart, or data looked at, by a process that lives for one request, one at a time on this node.</summary>
+internal sealed partial class DescribeProcess(
+    WorkerCommand command, LaunchThread launchThread, IOptions<AgentOptions> options, ILogger<DescribeProcess> logger)
     : IDisposable
 {
     private readonly SemaphoreSlim _one = new(1);
@@ -19,6 +21,8 @@ internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThrea
         await _one.WaitAsync(cancellationToken);
         try
         {
+            if (request.Samples is { } samples)
+                samples.DataRoot = options.Value.DataRoot;
             return await StartAndReadAsync(request, cancellationToken);
         }
         finally
@@ -55,8 +59,11 @@ internal sealed partial class DescribeProcess(WorkerCommand command, LaunchThrea
         return response.Answers.Count > 0
             ? response
             : throw new RpcException(new Status(StatusCode.Internal,
-                $"the process that was to build {request.Queries[0].Model.Name} ended with {ProcessEnd.Decode(process.ExitCode)}"));
+                $"the process that was to {PurposeOf(request)} ended with {ProcessEnd.Decode(process.ExitCode)}"));
     }
+
+    private static string PurposeOf(DescribeModelsRequest request) =>
+        request.Queries.Count > 0 ? $"build {request.Queries[0].Model.Name}" : $"read {request.Samples?.Data?.Name}";
 
     private Process Start()
     {

@@ -25,9 +25,7 @@ public static class DataSetReader
     /// <exception cref="DataSetException">Unknown, missing or damaged.</exception>
     internal static ImageDataSet Read(DataSpec spec, string dataRoot, DataNotes notes, DataIndex? index)
     {
-        if (DataCatalog.Of(spec) is not { } definition)
-            throw new DataSetException(
-                $"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
+        var definition = Definition(spec);
         var decoding = Decoding.Of(spec, definition.Channels);
         var data = definition.Layout switch
         {
@@ -50,6 +48,13 @@ public static class DataSetReader
         };
         return data with { Normalization = Given(spec.Normalization, data.Normalization), Notes = notes.Told };
     }
+
+    /// <summary>Colours of a data set's pictures, of whatever it says of them itself.</summary>
+    /// <exception cref="DataSetException">There is none of that name.</exception>
+    internal static int ChannelsOf(DataSpec spec) => Definition(spec).Channels;
+
+    private static DataDefinition Definition(DataSpec spec) => DataCatalog.Of(spec) ?? throw new DataSetException(
+        $"data.name is {spec.Name}; known data sets: {string.Join(", ", DataCatalog.All.Select(d => d.Name))}");
 
     private static ImageDataSet OfFolder(
         DataDefinition definition, (ImagePart Train, ImagePart Validation, ImagePart Test) parts, DataSpec spec, Decoding decoding,

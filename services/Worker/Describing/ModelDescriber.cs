@@ -11,7 +11,8 @@ using MemoryEstimate = Cluster.Models.Summary.MemoryEstimate;
 namespace Cluster.Worker.Describing;
 
 /// <summary>
-/// The process that an agent starts to take models apart: queries on standard input, answers on standard output, then its end.
+/// The process that an agent starts to take models apart, or to look at data: queries on standard input, answers on standard output, then
+/// its end.
 /// </summary>
 /// <remarks>
 /// A process of its own, so that libtorch never loads into the agent, and a network too large for this machine takes nothing else with it.
@@ -23,13 +24,16 @@ internal static class ModelDescriber
         Libc.DieWithParent();
         using var input = Console.OpenStandardInput();
         using var output = Console.OpenStandardOutput();
-        foreach (var query in DescribeModelsRequest.Parser.ParseFrom(input).Queries)
+        var request = DescribeModelsRequest.Parser.ParseFrom(input);
+        foreach (var query in request.Queries)
         {
             // One by one: if a later one ends the process, the answers before it have been given.
             Answer(query).WriteDelimitedTo(output);
             output.Flush();
         }
 
+        if (request.Samples is { } samples)
+            DataSampler.Answer(samples).WriteDelimitedTo(output);
         return 0;
     }
 

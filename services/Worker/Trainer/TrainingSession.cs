@@ -108,7 +108,7 @@ public sealed class TrainingSession : ITrainingSession
         var position = BeginAsync(context, setup, cancellationToken).GetAwaiter().GetResult();
         partition.Network.UseKernels(position.Kernels ?? true);
         setup = setup with { Placement = BatchPlacement.For(spec, partition.Network.Shape, device, position.ChannelsLast) };
-        var report = new StepReport(context.Reporter, group.Rank == 0, plan, spec.Hyperparameters);
+        var report = new StepReport(context.Reporter, new RankTimes(group.Rank, group.WorldSize), plan, spec.Hyperparameters);
         report.Started(EnvironmentReport.Take(group, setup.Network, context.Launch.Threads, setup.Placement));
         using var watch = new StepWatch(context.Operations, context.Reporter, context.TimeProvider);
         var loop = new TrainingLoop(

@@ -7,9 +7,10 @@ using Cluster.Worker.Telemetry;
 namespace Cluster.Worker.Training;
 
 /// <summary>
-/// Tells the scheduler and the telemetry how a run is doing. Series and progress come from rank 0, whose figures are the job's.
+/// Tells the scheduler and the telemetry how a run is doing. Series and progress come from rank 0, whose figures are the job's; of its own
+/// a rank tells what its steps spend their time on.
 /// </summary>
-internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, TrainingPlan plan, Hyperparameters hyperparameters)
+internal sealed class StepReport(TrainerReporter reporter, RankTimes rankTimes, TrainingPlan plan, Hyperparameters hyperparameters)
 {
     /// <summary>Weight of the newest step in the shown rate: about the last twenty count.</summary>
     private const double RateSmoothing = 0.1;
@@ -25,12 +26,13 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
             + "copied; it is stored while training goes on.");
 
     private readonly Progress _progress = new() { Epochs = plan.Epochs, Steps = plan.TotalSteps };
+    private readonly bool _reportsSeries = rankTimes.Rank == 0;
     private readonly int _globalBatchSize = hyperparameters.GlobalBatchSize;
     private double _secondsPerStep;
 
     public void Started(RunEnvironment environment)
     {
-        if (reportsSeries)
+        if (_reportsSeries)
             reporter.Environment(environment);
         reporter.Started();
     }
@@ -43,13 +45,20 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     public void Step(long step, StepOutcome outcome, double learningRate, double gradientNorm, LoopTimes times)
     {
         StepDuration.Record(times.Whole.TotalSeconds);
-        if (!reportsSeries)
+        var (done, epoch) = (step + 1, plan.EpochOf(step) + 1);
+        double[] parts =
+        [
+            times.DataWait.TotalSeconds, outcome.Times.Forward.TotalSeconds, outcome.Times.Backward.TotalSeconds,
+            outcome.Times.Communication.TotalSeconds, times.Optimizer.TotalSeconds,
+        ];
+        foreach (var (name, mean) in rankTimes.Add(parts))
+            Series(name, mean);
+        if (!_reportsSeries)
             return;
 
         Samples.Add(_globalBatchSize);
         var seconds = times.Whole.TotalSeconds;
         _secondsPerStep = _secondsPerStep == 0 ? seconds : _secondsPerStep + (RateSmoothing * (seconds - _secondsPerStep));
-        var (done, epoch) = (step + 1, plan.EpochOf(step) + 1);
         var accuracy = (double)outcome.Correct / _globalBatchSize;
         Series(MetricNames.TrainLoss, outcome.Loss);
         Series(MetricNames.TrainAccuracy, accuracy);
@@ -57,11 +66,8 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
         if (hyperparameters.ClipNorm > 0)
             Series(MetricNames.TrainGradientNorm, gradientNorm);
         Series(MetricNames.TrainSamplesPerSecond, _globalBatchSize / _secondsPerStep);
-        Series(MetricNames.StepDataWaitSeconds, times.DataWait.TotalSeconds);
-        Series(MetricNames.StepForwardSeconds, outcome.Times.Forward.TotalSeconds);
-        Series(MetricNames.StepBackwardSeconds, outcome.Times.Backward.TotalSeconds);
-        Series(MetricNames.StepCommunicationSeconds, outcome.Times.Communication.TotalSeconds);
-        Series(MetricNames.StepOptimizerSeconds, times.Optimizer.TotalSeconds);
+        foreach (var (name, value) in MetricNames.StepParts.Zip(parts))
+            Series(name, value);
 
         _progress.Step = done;
         _progress.Epoch = epoch;
@@ -90,7 +96,7 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     /// <param name="bytes">Of the rank that needed most.</param>
     public void PeakMemory(long stepsDone, int epoch, long bytes)
     {
-        if (reportsSeries)
+        if (_reportsSeries)
             reporter.Metric(MetricNames.MemoryPeakBytes, stepsDone, epoch + 1, bytes);
     }
 
@@ -99,7 +105,7 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     /// <param name="count">In its training samples.</param>
     public void BrokenImages(long stepsDone, int epoch, long count)
     {
-        if (reportsSeries)
+        if (_reportsSeries)
             reporter.Metric(MetricNames.DataBrokenImages, stepsDone, epoch + 1, count);
     }
 
@@ -108,7 +114,7 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     /// <param name="result">Over the whole part.</param>
     public void Validated(long stepsDone, int epoch, Evaluation result)
     {
-        if (!reportsSeries)
+        if (!_reportsSeries)
             return;
         epoch++;
         reporter.Metric(MetricNames.ValidationLoss, stepsDone, epoch, result.Loss);
@@ -121,7 +127,7 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     /// <inheritdoc cref="Validated"/>
     public void Tested(long stepsDone, int epoch, Evaluation result)
     {
-        if (!reportsSeries)
+        if (!_reportsSeries)
             return;
         epoch++;
         reporter.Metric(MetricNames.TestLoss, stepsDone, epoch, result.Loss);

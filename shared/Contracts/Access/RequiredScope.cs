@@ -34,8 +34,9 @@ public static class RequiredScope
     public static IEnumerable<ServiceDescriptor> Services() =>
         new[]
         {
-            CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,
-            NodesReflection.Descriptor, QueuesReflection.Descriptor, RunsReflection.Descriptor, WorkersReflection.Descriptor,
+            CheckpointsReflection.Descriptor, DataReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor,
+            ModelsReflection.Descriptor, NodesReflection.Descriptor, QueuesReflection.Descriptor, ReportsReflection.Descriptor,
+            RunsReflection.Descriptor, WorkersReflection.Descriptor,
         }
             .SelectMany(file => file.Services);
 }

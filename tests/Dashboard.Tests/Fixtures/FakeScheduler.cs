@@ -23,6 +23,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     private const int PageSize = 1_000;
 
+    // All of a large experiment would be more than a client takes in a message.
+    private const int JobsOfAMessage = 500;
+
     private readonly int _port;
     private readonly Lock _gate = new();
     private WebApplication? _app;
@@ -44,6 +47,12 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     public ConcurrentDictionary<string, Experiment> Experiments { get; } = [];
 
+    public ConcurrentDictionary<string, QueueStatus> Queues { get; } = [];
+
+    public GetDeviceHoursResponse DeviceHours { get; set; } = new();
+
+    public ConcurrentQueue<GetDeviceHoursRequest> DeviceHoursAsked { get; } = [];
+
     private readonly ConcurrentDictionary<string, (int Count, TaskCompletionSource Second)> _readings = [];
 
     public ConcurrentQueue<SubmitJobRequest> Submitted { get; } = [];
@@ -61,6 +70,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
         _app.MapGrpcService<ExperimentEndpoint>();
         _app.MapGrpcService<ModelEndpoint>();
         _app.MapGrpcService<NodeEndpoint>();
+        _app.MapGrpcService<DataEndpoint>();
+        _app.MapGrpcService<QueueEndpoint>();
+        _app.MapGrpcService<ReportEndpoint>();
         _app.MapGrpcService<RunEndpoint>();
         _app.MapGrpcService<CheckpointEndpoint>();
         await _app.StartAsync();
@@ -95,7 +107,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
         Tell();
     }
 
-    /// <summary>Ends when a job's metrics are asked for a second time.</summary>
+    /// <summary>Ends when a job's curves are asked for a second time.</summary>
     public Task ReadAgainAsync(string job) => _readings[job].Second.Task.WaitAsync(TimeSpan.FromSeconds(90));
 
     public void Tell()
@@ -139,6 +151,17 @@ internal sealed class FakeScheduler : IAsyncDisposable
         Jobs.Values.SingleOrDefault(job => job.Id.StartsWith(prefix, StringComparison.OrdinalIgnoreCase))?.Clone()
         ?? throw new RpcException(new Status(StatusCode.NotFound, $"no job has an id that begins with {prefix}"));
 
+    /// <summary>Of a series with more points than were asked for some: which these are is not the dashboard's concern.</summary>
+    private List<MetricPoint> PointsOf(string job, StreamMetricsRequest request) =>
+    [
+        .. Points.GetValueOrDefault(job, []).Where(point => request.Names.Contains(point.Name)).GroupBy(point => point.Name)
+            .SelectMany(series =>
+            {
+                var every = request.MaxPoints == 0 ? 1 : Math.Max(1, (series.Count() + request.MaxPoints - 1) / request.MaxPoints);
+                return series.Where((_, index) => index % every == 0);
+            }),
+    ];
+
     private static void CheckToken(ServerCallContext context)
     {
         if (context.RequestHeaders.GetValue("authorization") is not ($"Bearer {Token}" or $"Bearer {OtherToken}"))
@@ -176,6 +199,22 @@ internal sealed class FakeScheduler : IAsyncDisposable
             var job = scheduler.Find(request.JobId);
             job.State = JobState.Cancelled;
             return Task.FromResult(new CancelJobResponse { Job = scheduler.Put(job) });
+        }
+
+        public override Task<PauseJobResponse> PauseJob(PauseJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var job = scheduler.Find(request.JobId);
+            job.State = JobState.Paused;
+            return Task.FromResult(new PauseJobResponse { Job = scheduler.Put(job) });
+        }
+
+        public override Task<ResumeJobResponse> ResumeJob(ResumeJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var job = scheduler.Find(request.JobId);
+            job.State = JobState.Queued;
+            return Task.FromResult(new ResumeJobResponse { Job = scheduler.Put(job) });
         }
 
         public override Task<SubmitJobResponse> SubmitJob(SubmitJobRequest request, ServerCallContext context)
@@ -250,13 +289,15 @@ internal sealed class FakeScheduler : IAsyncDisposable
             StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
-            scheduler.CountReading(scheduler.Find(request.JobId).Id);
+            // Of a page's several readings, that of its curves.
+            if (request.Names.Contains(MetricNames.TrainLoss))
+                scheduler.CountReading(scheduler.Find(request.JobId).Id);
             var sent = 0;
             return scheduler.FollowAsync(
                 async () =>
                 {
                     var job = scheduler.Find(request.JobId);
-                    var points = scheduler.Points.GetValueOrDefault(job.Id, []).Where(point => request.Names.Contains(point.Name)).ToList();
+                    var points = scheduler.PointsOf(job.Id, request);
                     if (points.Count > sent)
                         await responseStream.WriteAsync(
                             new StreamMetricsResponse { Points = { points.Skip(sent) } }, context.CancellationToken);
@@ -306,20 +347,42 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return Task.FromResult(new ListExperimentsResponse { Experiments = { scheduler.Experiments.Values } });
         }
 
+        public override Task<PauseExperimentResponse> PauseExperiment(PauseExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new PauseExperimentResponse { Experiment = Standing(request.ExperimentId, SearchPhase.Paused) });
+        }
+
+        public override Task<ResumeExperimentResponse> ResumeExperiment(ResumeExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new ResumeExperimentResponse { Experiment = Standing(request.ExperimentId, SearchPhase.Running) });
+        }
+
         public override Task WatchExperiment(
             WatchExperimentRequest request, IServerStreamWriter<WatchExperimentResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
-            var experiment = scheduler.Experiments[request.ExperimentId];
             return scheduler.FollowAsync(
                 async () =>
                 {
+                    var experiment = scheduler.Experiments[request.ExperimentId];
                     var jobs = scheduler.Jobs.Values.Where(job => job.ExperimentId == experiment.Id).OrderBy(job => job.Variant).ToList();
-                    await responseStream.WriteAsync(
-                        new WatchExperimentResponse { Experiment = experiment, Jobs = { jobs } }, context.CancellationToken);
+                    foreach (var some in jobs.Chunk(JobsOfAMessage))
+                        await responseStream.WriteAsync(
+                            new WatchExperimentResponse { Experiment = experiment, Jobs = { some } }, context.CancellationToken);
                     return !jobs.TrueForAll(job => job.State.IsFinal());
                 },
                 context.CancellationToken);
+        }
+
+        private Experiment Standing(string id, SearchPhase phase)
+        {
+            var experiment = scheduler.Experiments[id].Clone();
+            experiment.Search.Phase = phase;
+            scheduler.Experiments[id] = experiment;
+            scheduler.Tell();
+            return experiment;
         }
     }
 
@@ -329,6 +392,14 @@ internal sealed class FakeScheduler : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(new ListNodesResponse { Nodes = { scheduler.Nodes.Values.OrderBy(node => node.Name) } });
+        }
+
+        public override Task<GetNodeResponse> GetNode(GetNodeRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(scheduler.Nodes.TryGetValue(request.NodeId, out var node)
+                ? new GetNodeResponse { Node = node }
+                : throw new RpcException(new Status(StatusCode.NotFound, $"no node has the id {request.NodeId}")));
         }
 
         public override Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context)
@@ -345,6 +416,45 @@ internal sealed class FakeScheduler : IAsyncDisposable
             var node = scheduler.Nodes[request.NodeId].Clone();
             node.Drain = null;
             return Task.FromResult(new ResumeNodeResponse { Node = scheduler.Nodes[node.Id] = node });
+        }
+    }
+
+    private sealed class DataEndpoint(FakeScheduler scheduler) : DataService.DataServiceBase
+    {
+        /// <summary>As many grey pictures as the epoch's number, each of one level.</summary>
+        public override Task<SampleJobResponse> SampleJob(SampleJobRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            scheduler.Find(request.JobId);
+            const int Size = 28;
+            var samples = Enumerable.Range(0, request.Epoch + 1).Select(index => new DataSample
+            {
+                ClassName = $"class {index}",
+                Pixels = ByteString.CopyFrom(Enumerable.Repeat((byte)(40 * index), Size * Size).ToArray()),
+            });
+            return Task.FromResult(new SampleJobResponse
+            {
+                Samples = new DataSamples { Size = Size, Channels = 1, TrainSamples = 55_000, Samples = { samples } },
+            });
+        }
+    }
+
+    private sealed class QueueEndpoint(FakeScheduler scheduler) : QueueService.QueueServiceBase
+    {
+        public override Task<ListQueuesResponse> ListQueues(ListQueuesRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new ListQueuesResponse { Queues = { scheduler.Queues.Values.OrderBy(queue => queue.Queue.Name) } });
+        }
+    }
+
+    private sealed class ReportEndpoint(FakeScheduler scheduler) : ReportService.ReportServiceBase
+    {
+        public override Task<GetDeviceHoursResponse> GetDeviceHours(GetDeviceHoursRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            scheduler.DeviceHoursAsked.Enqueue(request);
+            return Task.FromResult(scheduler.DeviceHours);
         }
     }
 

@@ -25,6 +25,7 @@ internal static class Some
                 """),
             State = state,
             Owner = "alice",
+            QueueName = "default",
             CreatedAt = At(at),
         };
         job.Spec.Name = name;
@@ -78,4 +79,49 @@ internal static class Some
             },
         },
     };
+
+    /// <summary>With as many of one card, all of them held by the job, or free.</summary>
+    public static Node GpuNode(string name, int gpus, string job = "") => new()
+    {
+        Id = $"{Guid.NewGuid():D}",
+        Name = name,
+        State = NodeState.Ready,
+        AgentVersion = "1.0",
+        Labels = { ["rack"] = "r2" },
+        DataSets = { "image-folder/imagenet", "cifar-10" },
+        Devices =
+        {
+            Enumerable.Range(0, gpus).Select(index => new DeviceStatus
+            {
+                Device = new Device { Id = $"cuda:{index}", Kind = DeviceKind.Cuda, MemoryBytes = 141L << 30, Model = "NVIDIA H200" },
+                JobId = job,
+                Utilization = 0.97 - (0.01 * index),
+                Gpu = new GpuHealth
+                {
+                    TemperatureCelsius = 61 + index, PowerWatts = 640 + (5 * index), UsedMemoryBytes = (88L + index) << 30,
+                    CorrectedErrors = 0, UncorrectedErrors = 0,
+                },
+            }),
+        },
+    };
+
+    /// <summary>A queue of GPUs.</summary>
+    public static QueueStatus Queue(
+        string name, string parent = "", int? nominal = null, int used = 0, int? borrowingLimit = null, double past = 0)
+    {
+        var status = new QueueStatus { Queue = new Queue { Name = name, Parent = parent, Weight = 1 } };
+        if (nominal is { } quota)
+        {
+            var devices = new DeviceQuota { Kind = DeviceKind.Cuda, Nominal = quota };
+            if (borrowingLimit is { } limit)
+                devices.BorrowingLimit = limit;
+            status.Queue.Quotas.Add(devices);
+        }
+
+        if (used > 0)
+            status.Used.Add(new UsedDevices { Kind = DeviceKind.Cuda, Devices = used });
+        if (past > 0)
+            status.Past.Add(new PastDevices { Kind = DeviceKind.Cuda, Devices = past });
+        return status;
+    }
 }

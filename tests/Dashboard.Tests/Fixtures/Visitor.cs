@@ -55,6 +55,17 @@ public sealed class Visitor : IAsyncLifetime
         return page;
     }
 
+    /// <summary>With a count of what its page's circuit receives.</summary>
+    public async Task<(IPage Page, Func<long> Received)> OpenCountedAsync(string address, string token)
+    {
+        var received = 0L;
+        var page = await NewPageAsync();
+        page.WebSocket += (_, socket) => socket.FrameReceived += (_, frame) =>
+            Interlocked.Add(ref received, frame.Binary?.Length ?? frame.Text?.Length ?? 0);
+        await page.GotoAsync($"{Dashboard.Address}{address}#token={token}");
+        return (page, () => Interlocked.Read(ref received));
+    }
+
     /// <summary>Signed in nowhere.</summary>
     public async Task<IPage> NewPageAsync(BrowserNewContextOptions? options = null)
     {

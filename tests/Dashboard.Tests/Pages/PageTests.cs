@@ -7,25 +7,9 @@ using Microsoft.Playwright;
 namespace Cluster.Dashboard.Tests.Pages;
 
 /// <summary>Pages in Debian's Chromium, of a cluster that the test makes up.</summary>
-public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncDisposable
+[Collection(typeof(Visitors))]
+public sealed class PageTests(Visitor visitor) : IAsyncDisposable
 {
-    private const string FirstColour = "7fa8e8";
-    private const string SecondColour = "d9730d";
-
-    private const string HasDotsScript = """
-        ([chart, colour, fewer]) => {
-            const canvas = document.querySelector(`${chart} canvas`);
-            if (!canvas)
-                return false;
-            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
-            const wanted = [0, 2, 4].map(at => parseInt(colour.slice(at, at + 2), 16));
-            let dots = 0;
-            for (let at = 0; at < data.length; at += 4)
-                dots += wanted.every((part, index) => Math.abs(data[at + index] - part) < 50) && data[at + 3] > 100;
-            return dots > fewer;
-        }
-        """;
-
     private readonly List<string> _faults = [];
 
     private FakeScheduler Scheduler => visitor.Scheduler;
@@ -68,12 +52,12 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
         await Expect(names.First).ToHaveTextAsync("paged-00");
         await page.GetByRole(AriaRole.Link, new() { Name = "Next" }).ClickAsync();
         await Expect(names).ToHaveCountAsync(10);
-        await page.WaitForURLAsync(address => address.Contains("page=2"));
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("page=2"));
         await page.Locator("th a", new() { HasText = "Job" }).ClickAsync();
         await Expect(names.First).ToHaveTextAsync("paged-59");
         await page.Locator("input[type=search]").FillAsync("paged-07");
         await Expect(names).ToHaveTextAsync(["paged-07"]);
-        await page.WaitForURLAsync(address => address.Contains("q=paged-07"));
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("q=paged-07"));
         Scheduler.Put(Some.Job("paged-07-again", JobState.Queued, 100));
         await Expect(names).ToHaveCountAsync(2);
         _faults.ShouldBeEmpty();
@@ -87,13 +71,13 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
 
         foreach (var name in new[] { "chosen-a", "chosen-b" })
             await page.Locator("tr", new() { HasText = name }).Locator("input").CheckAsync();
-        await Button(page, "Compare 2").ClickAsync();
+        await page.FluentButton("Compare 2").ClickAsync();
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Compare 2 jobs" })).ToBeVisibleAsync();
         await page.GoBackAsync();
         await page.Locator("tr", new() { HasText = "chosen-a" }).Locator("input").CheckAsync();
-        await Button(page, "Cancel 1").ClickAsync();
+        await page.FluentButton("Cancel 1").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Leave it" }).ClickAsync();
-        await Button(page, "Cancel 1").ClickAsync();
+        await page.FluentButton("Cancel 1").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Cancel them" }).ClickAsync();
 
         await Expect(page.Locator("tr", new() { HasText = "chosen-a" }).Locator(".state")).ToHaveTextAsync("cancelled");
@@ -107,18 +91,13 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
     {
         foreach (var number in Enumerable.Range(0, 10_000))
             Scheduler.Put(Some.Job($"many-{number:00000}", number % 10 == 0 ? JobState.Queued : JobState.Succeeded, -number));
-        var received = 0L;
-        var page = await visitor.NewPageAsync();
-        page.WebSocket += (_, socket) => socket.FrameReceived += (_, frame) =>
-            received += frame.Binary?.Length ?? frame.Text?.Length ?? 0;
-
-        await page.GotoAsync($"{visitor.Dashboard.Address}/jobs?q=many-#token={FakeScheduler.OtherToken}");
+        var (page, received) = await visitor.OpenCountedAsync("/jobs?q=many-", FakeScheduler.OtherToken);
 
         await Expect(page.Locator("table.jobs tbody tr")).ToHaveCountAsync(50);
         await Expect(page.Locator(".filters")).ToContainTextAsync("10,000");
         await page.Locator("input[type=search]").FillAsync("many-07777");
         await Expect(page.Locator("table.jobs tbody tr")).ToHaveCountAsync(1);
-        received.ShouldBeLessThan(1 << 20);
+        received().ShouldBeLessThan(1 << 20);
         foreach (var job in Scheduler.Jobs.Values.Where(job => job.Spec.Name.StartsWith("many-", StringComparison.Ordinal)).ToList())
             Scheduler.Jobs.TryRemove(job.Id, out _);
     }
@@ -134,7 +113,7 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
 
         Scheduler.Points[job.Id] = [.. Enumerable.Range(1, 100).Select(step => Some.Point(MetricNames.TrainLoss, step, 1.0 / step))];
         Scheduler.PutLines(job.Id, "epoch 1", "warning: slow", "error: broken");
-        await ExpectDotsAsync(page, "[data-chart=loss]", FirstColour, 100);
+        await page.ExpectDotsAsync("[data-chart=loss]", Looking.FirstColour, 100);
         await Expect(page.Locator(".log .line")).ToHaveCountAsync(3);
         await page.GetByLabel("Level").SelectOptionAsync("warnings and errors");
         await Expect(page.Locator(".log .line")).ToHaveCountAsync(2);
@@ -175,9 +154,9 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
         await Expect(page.Locator("[data-chart=loss] .odd")).ToHaveTextAsync(
             "train/loss is NaN (×) at step 1, and has no place on the axis at others; test/loss is -∞ (▼) at step 200");
         await Expect(page.Locator("[data-chart=accuracy] .odd")).ToBeEmptyAsync();
-        await ExpectDotsAsync(page, "[data-chart=loss]", FirstColour, 200); // the finite part of the curve
-        await ExpectDotsAsync(page, "[data-chart=loss]", SecondColour, 10); // another curve of the chart
-        await ExpectDotsAsync(page, "[data-chart=accuracy]", FirstColour, 200); // another chart
+        await page.ExpectDotsAsync("[data-chart=loss]", Looking.FirstColour, 200); // the finite part of the curve
+        await page.ExpectDotsAsync("[data-chart=loss]", Looking.SecondColour, 10); // another curve of the chart
+        await page.ExpectDotsAsync("[data-chart=accuracy]", Looking.FirstColour, 200); // another chart
         await Expect(page.Locator(".facts")).ToContainTextAsync("NaN");
         _faults.ShouldBeEmpty();
     }
@@ -196,7 +175,7 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
 
         var page = await visitor.OpenAsync($"/jobs/{job.Id}", _faults);
 
-        await ExpectDotsAsync(page, "[data-chart=loss]", FirstColour, 0);
+        await page.ExpectDotsAsync("[data-chart=loss]", Looking.FirstColour, 0);
         await Expect(page.Locator("[data-chart=loss] .odd")).ToHaveTextAsync(remark);
         _faults.ShouldBeEmpty();
     }
@@ -247,12 +226,12 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
             "() => document.querySelector('textarea')?.value.includes('name: again')");
 
         await file.FillAsync("name: again\nmodel: nonsense\ndata: fashion-mnist");
-        await Button(page, "Check").ClickAsync();
+        await page.FluentButton("Check").ClickAsync();
         await Expect(page.Locator(".refused")).ToContainTextAsync("nonsense");
         // Much longer than a form's usual field.
         await file.FillAsync(
             $"name: changed\nmodel: lenet5\ndata: fashion-mnist\nhyperparameters: {{epochs: 3}}\n# {new string('x', 200_000)}");
-        await Button(page, "Submit").ClickAsync();
+        await page.FluentButton("Submit").ClickAsync();
 
         await Expect(page.Locator("h1")).ToHaveTextAsync("changed");
         Scheduler.Submitted.Last().Yaml.ShouldContain("epochs: 3");
@@ -270,18 +249,25 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
 
         var page = await visitor.OpenAsync($"/compare?jobs={string.Join(',', jobs.Select(job => job.Id[..8]))}&part=train", _faults);
 
-        await ExpectDotsAsync(page, ".chart", SecondColour, 100);
+        await page.ExpectDotsAsync(".chart", Looking.SecondColour, 100);
         await Expect(page.Locator(".differences tbody tr")).ToHaveCountAsync(1);
         await Expect(page.Locator(".differences tbody tr")).ToContainTextAsync("hyperparameters.optimizer.learningRate");
         await Expect(page.Locator(".differences tbody td")).ToHaveTextAsync(["0.1", "0.2"]);
-        foreach (var axis in new[] { "step", "time", "epoch" })
+        foreach (var (axis, label) in new[] { ("Step", "step"), ("Time", "minute"), ("Clock", "time"), ("Epoch", "epoch") })
         {
             await page.Locator("select[name=by]").SelectOptionAsync(axis);
-            await Expect(page.Locator(".u-legend .u-label").First).ToHaveTextAsync(axis == "time" ? "minute" : axis);
+            await Expect(page.Locator(".u-legend .u-label").First).ToHaveTextAsync(label);
+            await page.ExpectDotsAsync(".chart", Looking.SecondColour, 100);
         }
 
-        await page.GetByLabel("logarithmic").CheckAsync();
-        await page.WaitForURLAsync(address => address.Contains("log=true"));
+        // One after the other: a choice is made from the one that the page shows.
+        await page.GetByLabel("logarithmic", new() { Exact = true }).CheckAsync();
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("&log=true"));
+        await page.GetByLabel("logarithmic epoch").CheckAsync();
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("&log=true&logx=true"));
+        await page.GetByLabel("Smoothing").FillAsync("0.9");
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("&log=true&logx=true&smooth=0.9"));
+        await page.ExpectDotsAsync(".chart", Looking.SecondColour, 100);
         await page.GetByRole(AriaRole.Button, new() { Name = "Take rate-0.1 away" }).ClickAsync();
         await Expect(page.Locator(".results tbody tr")).ToHaveCountAsync(1);
         _faults.ShouldBeEmpty();
@@ -340,8 +326,7 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
         await Expect(page.Locator(".skip")).ToBeFocusedAsync();
         await page.Keyboard.PressAsync("Enter");
         var link = page.GetByRole(AriaRole.Link, new() { Name = "by-keyboard" });
-        for (var presses = 0; presses < 40 && !await link.EvaluateAsync<bool>("element => element === document.activeElement"); presses++)
-            await page.Keyboard.PressAsync("Tab");
+        await page.TabToAsync(link);
         await page.Keyboard.PressAsync("Enter");
 
         await Expect(page.Locator("h1")).ToHaveTextAsync("by-keyboard");
@@ -353,24 +338,7 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
     [InlineData(ColorScheme.Dark)]
     public async Task EveryPage_IsAccessible_InLightAndDark_AndOnANarrowScreen(ColorScheme scheme)
     {
-        var node = Some.Node("seen");
-        Scheduler.Nodes[node.Id] = node;
-        var experiment = new Experiment { Id = $"{Guid.NewGuid():D}", Name = "seen-experiment", Owner = "alice", CreatedAt = Some.At(0) };
-        experiment.States.Add(new JobStateCount { State = JobState.Succeeded, Jobs = 2 });
-        Scheduler.Experiments[experiment.Id] = experiment;
-        var jobs = new[] { "tanh", "relu" }.Select(variant => Scheduler.Put(Some.Job("seen", JobState.Succeeded, change: job =>
-            (job.ExperimentId, job.Variant) = (experiment.Id, $"activation={variant}")))).ToList();
-        foreach (var job in jobs)
-        {
-            Scheduler.Points[job.Id] = [.. CurveNames.SelectMany(name => Enumerable.Range(1, 200)
-                .Select(step => Some.Point(name, step, Math.Exp(-step / 80.0) + (job.Id == jobs[0].Id ? 0.1 : 0))))];
-            Scheduler.PutLines(job.Id, "epoch 1: loss 0.5", "warning: slow disk", "error: none, really");
-            Scheduler.Checkpoints[job.Id] = [new Checkpoint { Id = $"{Guid.NewGuid():D}", Step = 100, Epoch = 1, Bytes = 3 << 20 }];
-        }
-
-        Scheduler.Put(Some.Job("unseen", JobState.Queued, change: job =>
-            (job.ReasonCode, job.Reason) = ("infeasible", "devices is 12 but the largest node has 8")));
-
+        using var showcase = new Showcase(Scheduler);
         foreach (var width in new[] { 1280, 420 })
         {
             var page = await visitor.OpenAsync(
@@ -379,15 +347,20 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
             {
                 ("overview", "/", ".attention li"),
                 ("jobs", "/jobs", "table.jobs tbody tr"),
-                ("job", $"/jobs/{jobs[0].Id}", "[data-chart=loss] canvas"),
-                ("new-job", $"/jobs/new?from={jobs[0].Id}", "textarea"),
+                ("job", $"/jobs/{showcase.Running.Id}", "[data-chart=loss] canvas"),
+                ("samples", $"/jobs/{showcase.Running.Id}/samples?epoch=7", ".samples img"),
+                ("new-job", $"/jobs/new?from={showcase.Running.Id}", "textarea"),
                 ("experiments", "/experiments", "table.experiments tbody tr"),
-                ("experiment", $"/experiments/{experiment.Id}?part=train", ".chart canvas"),
-                ("compare", $"/compare?jobs={jobs[0].Id[..8]},{jobs[1].Id[..8]}&part=train", ".results tbody tr"),
+                ("experiment", $"/experiments/{showcase.Search.Id}", ".parallel .best"),
+                ("compare", $"/compare?jobs={string.Join(',', showcase.Compared.Select(job => job.Id[..8]))}", ".results tbody tr"),
                 ("runs", "/runs", "table.runs tbody tr"),
+                ("groups", "/runs?group=optimizer", "table.groups tbody tr"),
+                ("queues", "/queues?queue=vision", "table.waiting tbody tr"),
                 ("nodes", "/nodes", ".node"),
+                ("data", "/data", "table.datasets tbody tr"),
                 ("models", "/models", "table.models tbody tr"),
                 ("model", "/models/lenet5", "table.layers tbody tr"),
+                ("reports", "/reports", "table.hours tbody tr"),
             })
             {
                 await page.GotoAsync(visitor.Dashboard.Address + address);
@@ -414,21 +387,8 @@ public sealed class PageTests(Visitor visitor) : IClassFixture<Visitor>, IAsyncD
         await Expect(page.Locator("h1")).ToHaveTextAsync("There is no such page");
     }
 
-    private static IEnumerable<string> CurveNames =>
-        [MetricNames.TrainLoss, MetricNames.TrainAccuracy, MetricNames.ValidationLoss, MetricNames.ValidationAccuracy];
-
     private static ILocatorAssertions Expect(ILocator locator) => Assertions.Expect(locator);
-
-    // A Fluent button has its role from the browser, which Playwright does not ask.
-    private static ILocator Button(IPage page, string text) => page.Locator("fluent-button", new() { HasText = text });
 
     private static string Screenshot(string name) =>
         Path.Combine(Repository.Root, "artifacts", "test-results", "dashboard", $"{name.ToLowerInvariant()}.png");
-
-    /// <summary>
-    /// More dots than these of a chart get a curve's colour, or nearly so: a thin line is blended with the ground. A chart is drawn a
-    /// moment after its page has the points.
-    /// </summary>
-    private static Task ExpectDotsAsync(IPage page, string chart, string colour, int moreThan) =>
-        page.WaitForFunctionAsync(HasDotsScript, new object[] { chart, colour, moreThan });
 }

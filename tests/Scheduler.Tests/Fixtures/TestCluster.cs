@@ -15,6 +15,7 @@ using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
+using Cluster.Scheduler.Reports;
 using Cluster.Scheduler.Retention;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Searches;
@@ -76,6 +77,7 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddLogs(builder.Configuration);
         builder.Services.AddRuns();
         builder.Services.AddQueues();
+        builder.Services.AddReports();
         builder.Services.AddJobs(builder.Configuration);
         builder.Services.AddRanks();
         builder.Services.AddExperiments();

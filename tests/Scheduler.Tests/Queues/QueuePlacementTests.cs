@@ -70,7 +70,8 @@ public sealed class QueuePlacementTests(PostgresServer postgres)
         await cluster.Job(running).UpdateAsync(new UpdateJob("product", null));
         await cluster.ReconcileAsync();
         (await cluster.GetAsync(second)).Queue.Position.ShouldBe(1, "it is alone in its queue");
-        (await cluster.Get<QueueQueries>().GetAsync("product", Token))!.Used.Single().Devices.ShouldBe(1);
+        var terms = new UseTerms(cluster.Time.GetUtcNow(), TimeSpan.FromDays(1));
+        (await cluster.Get<QueueQueries>().GetAsync("product", terms, Token))!.Used.Single().Devices.ShouldBe(1);
         (await cluster.GetAsync(running)).State.ShouldBe(JobState.Running, "it counts within the quota of the queue that asks for it");
 
         await node.ExitAsync(running, 1, 0, TrainerExit.Done);

@@ -2,8 +2,12 @@ using Cluster.Contracts.Catalog;
 using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Agent;
+using Cluster.Worker.Data;
+using Cluster.Worker.Data.Loading;
+using Cluster.Worker.Data.Pictures;
 using Cluster.Worker.Describing;
 using Cluster.Worker.Devices;
+using Google.Protobuf;
 using Grpc.Core;
 using static Cluster.Worker.Tests.Agent.RunningAgent;
 
@@ -77,6 +81,69 @@ public sealed class DescribeTests : AgentTest
 
         (several.Transient - one.Transient).ShouldBe(400 * 120 * sizeof(float)); // of its first fully connected layer
     }
+
+    [Fact]
+    public async Task Samples_AreTheFirstPicturesOfAnEpoch_AsTheJobSeesThem_Small()
+    {
+        await using var agent = await StartAsync(Scheduler, Real, End);
+        var query = new SampleQuery
+        {
+            Data = new DataSpec { Name = DataCatalog.Synthetic, Classes = 10, Channels = 3, ImageSize = 200, ValidationSamples = 100 },
+            Seed = 3,
+            InputSize = 200,
+            Count = 5,
+        };
+
+        var answers = (await agent.Client.DescribeModelsAsync(
+            new DescribeModelsRequest { Queries = { Query("lenet5", batch: 1) }, Samples = query }, agent.Options(End))).Answers;
+
+        answers.Count.ShouldBe(2);
+        var samples = answers[1].Samples;
+        (samples.Size, samples.Channels, samples.TrainSamples).ShouldBe((66, 3, 5_900));
+        samples.Samples.Count.ShouldBe(5);
+        samples.Samples.ShouldAllBe(sample => sample.Pixels.Length == 66 * 66 * 3 && sample.ClassName.Length > 0);
+        samples.Samples.Select(sample => sample.Pixels).ShouldBeUnique();
+    }
+
+    [Fact]
+    public void Samples_AreWhatTrainingRenders_AndAnEpochHasItsOwn()
+    {
+        var query = new SampleQuery
+        {
+            Data = new DataSpec
+            {
+                Name = DataCatalog.Synthetic,
+                Classes = 10,
+                Channels = 1,
+                ImageSize = 28,
+                Augmentation = new Augmentation { CropPadding = 4, Flip = true },
+            },
+            Seed = 3,
+            InputSize = 28,
+            Count = 3,
+        };
+        var (first, second) = (DataSampler.Answer(query).Samples, DataSampler.Answer(Later(query)).Samples);
+        var data = DataSetReader.Read(query.Data, "/nonexistent");
+        var renderer = SampleRenderers.For(data, new JobSpec { Data = query.Data, Seed = 3 }, 28);
+        using var buffers = new PictureBuffers();
+        var (levels, shift) = (new byte[28 * 28], new double[1]);
+        renderer.RenderLevels(data.Train, EpochOrder.Shuffled(3, 0, data.Train.Count)[2], new Visit(0), buffers, levels, shift);
+
+        first.Samples[2].Pixels.ShouldBe(ByteString.CopyFrom(levels));
+        first.Samples.Select(sample => sample.Pixels).Intersect(second.Samples.Select(sample => sample.Pixels)).ShouldBeEmpty();
+
+        static SampleQuery Later(SampleQuery query)
+        {
+            var later = query.Clone();
+            later.Epoch = 1;
+            return later;
+        }
+    }
+
+    [Fact]
+    public void Samples_OfDataThatIsNotThere_AreAFaultInWords() =>
+        DataSampler.Answer(new SampleQuery { Data = new DataSpec { Name = DataCatalog.Mnist }, DataRoot = "/nonexistent", InputSize = 28 })
+            .Fault.ShouldContain("/nonexistent");
 
     [Fact]
     public async Task Describe_WhenTheProcessDies_GivesWhatItHad_OrSaysHowItDied()

@@ -248,6 +248,9 @@ public sealed class TrainingSessionTests
         var expected = one.Series(MetricNames.TrainLoss);
         var actual = two.Series(MetricNames.TrainLoss);
         actual.Count.ShouldBe(50);
+        foreach (var (rank, part) in Enumerable.Range(0, 2).SelectMany(rank => MetricNames.StepParts.Select(part => (rank, part))))
+            two.Series(MetricNames.OfRank(rank, part), rank).Keys.ShouldBe([25L, 50L]);
+        one.Series(MetricNames.OfRank(0, MetricNames.StepForwardSeconds)).ShouldBeEmpty();
         // Sums in another order differ by about 1e-15 relative in a step; training multiplies a difference by a few per cent a step at this
         // rate.
         foreach (var (step, loss) in expected)

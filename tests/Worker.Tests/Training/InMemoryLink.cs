@@ -46,9 +46,9 @@ internal sealed class InMemoryCluster(int worldSize, InMemoryCluster? inherited 
     /// <summary>Ends when a rank waits for the others at a rendezvous.</summary>
     public Task ArrivalAsync(string rendezvous, int rank) => Arrival(rendezvous, rank).Task;
 
-    /// <summary>A series of rank 0 by step.</summary>
-    public SortedDictionary<long, double> Series(string name) => new(Reports
-        .Where(r => r.Rank == 0).SelectMany(r => r.Report.Points).Where(p => p.Name == name).ToDictionary(p => p.Step, p => p.Value));
+    /// <summary>A series by step, as one rank has told it.</summary>
+    public SortedDictionary<long, double> Series(string name, int rank = 0) => new(Reports
+        .Where(r => r.Rank == rank).SelectMany(r => r.Report.Points).Where(p => p.Name == name).ToDictionary(p => p.Step, p => p.Value));
 
     public void Dispose() => _memory.Delete(recursive: true);
 

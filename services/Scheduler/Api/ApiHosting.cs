@@ -40,6 +40,7 @@ public static class ApiHosting
         endpoints.MapGrpcService<NodesEndpoint>();
         endpoints.MapGrpcService<QueuesEndpoint>();
         endpoints.MapGrpcService<ModelsEndpoint>();
+        endpoints.MapGrpcService<WebhooksEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();
         endpoints.MapOpenApi();

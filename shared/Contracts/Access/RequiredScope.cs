@@ -35,7 +35,8 @@ public static class RequiredScope
         new[]
         {
             CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,
-            NodesReflection.Descriptor, QueuesReflection.Descriptor, RunsReflection.Descriptor, WorkersReflection.Descriptor,
+            NodesReflection.Descriptor, QueuesReflection.Descriptor, RunsReflection.Descriptor, WebhooksReflection.Descriptor,
+            WorkersReflection.Descriptor,
         }
             .SelectMany(file => file.Services);
 }

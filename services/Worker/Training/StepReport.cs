@@ -15,7 +15,8 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     private const double RateSmoothing = 0.1;
 
     private static readonly Histogram<double> StepDuration = WorkerTelemetry.TrainerMeter.CreateHistogram<double>(
-        "training.step.duration", "s", "Time of one optimizer step on this rank, from asking for the batch to the updated parameters.");
+        "training.step.duration", "s", "Time of one optimizer step on this rank, from asking for the batch to the updated parameters.",
+        advice: WorkerTelemetry.StepTimes);
 
     private static readonly Counter<long> Samples = WorkerTelemetry.TrainerMeter.CreateCounter<long>(
         "training.samples", "{sample}", "Samples trained on, counted by rank 0 for the whole job.");
@@ -28,6 +29,8 @@ internal sealed class StepReport(TrainerReporter reporter, bool reportsSeries, T
     {
         if (reportsSeries)
             reporter.Environment(environment);
+        // So that there is a series which a count raises.
+        WorkerTelemetry.LossNotFinite.Add(0);
         reporter.Started();
     }
 

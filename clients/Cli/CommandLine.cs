@@ -10,6 +10,7 @@ using Cluster.Cli.Models;
 using Cluster.Cli.Nodes;
 using Cluster.Cli.Queues;
 using Cluster.Cli.Runs;
+using Cluster.Cli.Webhooks;
 using Cluster.Contracts.JobFiles;
 using Grpc.Core;
 
@@ -68,6 +69,7 @@ internal static class CommandLine
                 DeleteVerb.Build(verbs),
             },
             ModelVerbs.Build(verbs),
+            WebhookVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
             DemoVerb.Build(verbs),
             common.Server, common.Token, common.Json,

@@ -8,13 +8,14 @@ scheduler_name() { if [ "$1" -eq 1 ]; then echo scheduler; else echo "scheduler-
 port_of() { echo $(($1 + ($2 - 1) * 100)); } # port of the first scheduler, number
 
 start_all() {
-  local schedulers=1 workers=2 devices=1 index addresses=
+  local schedulers=1 workers=2 devices=1 telemetry= index addresses=
   while [ $# -gt 0 ]; do
     case $1 in
       --schedulers) schedulers=${2:?--schedulers needs a number}; shift 2 ;;
       --workers) workers=${2:?--workers needs a number}; shift 2 ;;
       --devices) devices=${2:?--devices needs a number}; shift 2 ;;
-      *) die "up does not know '$1'; it takes --schedulers N, --workers N and --devices N" ;;
+      --telemetry) telemetry=1; shift ;;
+      *) die "up does not know '$1'; it takes --schedulers N, --workers N, --devices N and --telemetry" ;;
     esac
   done
   install -d -m 700 "$state" "$state/run" "$state/logs"
@@ -25,6 +26,7 @@ start_all() {
   done
   printf '%s\n' "$addresses" >"$state/server"
 
+  if [ -n "$telemetry" ]; then start_telemetry; fi
   start_service dashboard Dashboard \
     "Dashboard__SchedulerAddress=$addresses" "Dashboard__HttpPort=$http_port" "Dashboard__KeyFolder=$state/dashboard-keys"
   start_postgres
@@ -67,15 +69,19 @@ start_service() { # name, project, VARIABLE=value…
   [ ! -f "$state/settings/$name" ] || mapfile -t own <"$state/settings/$name"
   say "starting $name …"
   env "$@" "${own[@]}" setsid --fork bash -c 'echo $$ >"$1"; exec "${@:3}" >>"$2" 2>&1 </dev/null' start \
-    "$state/run/$name.pid" "$state/logs/$name.log" "$(binary "$project")" "${arguments[@]}"
+    "$state/run/$name.pid" "$state/logs/$name.log" "$(program_of "$project")" "${arguments[@]}"
 }
+
+program_of() { if [ "$1" = Telemetry ]; then telemetry_program; else binary "$1"; fi; }
+
+our_programs='/(Cluster\.(Scheduler|Worker|Dashboard)|Aspire\.Dashboard)'
 
 # A pid file alone proves nothing: the number may have been given to another process since.
 is_running() {
   local file=$state/run/$1.pid pid
   [ -s "$file" ] || return 1
   pid=$(cat "$file")
-  [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE '/Cluster\.(Scheduler|Worker|Dashboard)|^start '
+  [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qE "$our_programs|^start "
 }
 
 wait_for() { # what, service, command…
@@ -94,7 +100,7 @@ nodes_are_ready() { [ "$(client node list --json | grep -o 'NODE_STATE_READY' | 
 
 stop_all() {
   local file
-  for file in "$state"/run/dashboard.pid "$state"/run/worker-*.pid "$state"/run/scheduler*.pid; do
+  for file in "$state"/run/dashboard.pid "$state"/run/worker-*.pid "$state"/run/scheduler*.pid "$state"/run/telemetry.pid; do
     [ -e "$file" ] && stop_service "$(basename "$file" .pid)"
   done
   stop_postgres

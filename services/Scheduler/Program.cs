@@ -17,6 +17,7 @@ using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Searches;
 using Cluster.Scheduler.Submissions;
 using Cluster.Scheduler.Telemetry;
+using Cluster.Scheduler.Webhooks;
 using Orleans.Runtime;
 
 namespace Cluster.Scheduler;
@@ -28,6 +29,12 @@ internal static class Program
 
     private static async Task Main(string[] args)
     {
+        if (args is ["migrate", .. var settings])
+        {
+            await MigrateAsync(settings);
+            return;
+        }
+
         DirectLoopback.Install();
         // Not in Build: where tests host a scheduler, the process is theirs.
         var app = Build(args, builder => builder.Services.AddSingleton<IFatalErrorHandler, BeginAnew>());
@@ -37,6 +44,19 @@ internal static class Program
         await Task.WhenAny(running, stopping.Task);
         // A silo takes its leave in Postgres and tries without end where that is away; the process ends all the same.
         await running.WaitAsync(LongestStop);
+    }
+
+    /// <summary>Brings the schema up to this program and ends: for an upgrade, before the new version's first scheduler starts.</summary>
+    internal static async Task MigrateAsync(string[] args)
+    {
+        var builder = Host.CreateApplicationBuilder(
+            new HostApplicationBuilderSettings { Args = args, ContentRootPath = AppContext.BaseDirectory });
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddPersistence(builder.Configuration);
+        using var host = builder.Build();
+        // Its one service migrates.
+        await host.StartAsync();
+        await host.StopAsync();
     }
 
     /// <param name="replace">Called when all is registered, to put something else in a part's place.</param>
@@ -67,6 +87,7 @@ internal static class Program
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddSearches();
+        builder.Services.AddWebhooks(builder.Configuration);
         builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddProbes();

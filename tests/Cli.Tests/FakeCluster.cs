@@ -72,6 +72,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public List<QueueStatus> Queues { get; } = [];
 
+    public List<Webhook> Webhooks { get; } = [];
+
     public List<UpdateJobRequest> Updated { get; } = [];
 
     public GetAccuracyResponse Accuracy { get; set; } = new();
@@ -104,6 +106,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         cluster._app.MapGrpcService<NodeEndpoint>();
         cluster._app.MapGrpcService<QueueEndpoint>();
         cluster._app.MapGrpcService<RunEndpoint>();
+        cluster._app.MapGrpcService<WebhookEndpoint>();
         cluster._app.MapGrpcService<FakeCheckpoints>();
         await cluster._app.StartAsync();
         cluster.Address = cluster._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
@@ -415,6 +418,37 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             return Task.FromResult(cluster.Accuracy);
+        }
+    }
+
+    private sealed class WebhookEndpoint(FakeCluster cluster) : WebhookService.WebhookServiceBase
+    {
+        public override Task<CreateWebhookResponse> CreateWebhook(CreateWebhookRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Webhooks.Add(request.Webhook);
+            return Task.FromResult(new CreateWebhookResponse { Webhook = request.Webhook, Secret = "whsec_once" });
+        }
+
+        public override Task<ListWebhooksResponse> ListWebhooks(ListWebhooksRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var (webhooks, next) = cluster.Page(cluster.Webhooks, request.PageToken);
+            return Task.FromResult(new ListWebhooksResponse { Webhooks = { webhooks }, NextPageToken = next });
+        }
+
+        public override Task<DeleteWebhookResponse> DeleteWebhook(DeleteWebhookRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            cluster.Webhooks.RemoveAll(webhook => webhook.Name == request.Name);
+            return Task.FromResult(new DeleteWebhookResponse());
+        }
+
+        public override Task<TestWebhookResponse> TestWebhook(TestWebhookRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            var fault = cluster.Webhooks.Single(webhook => webhook.Name == request.Name).LastFault;
+            return Task.FromResult(new TestWebhookResponse { Delivered = fault.Length == 0, Fault = fault });
         }
     }
 

@@ -29,6 +29,7 @@ internal sealed class ClusterConnection : IDisposable
         Nodes = new NodeService.NodeServiceClient(channel);
         Queues = new QueueService.QueueServiceClient(channel);
         Runs = new RunService.RunServiceClient(channel);
+        Webhooks = new WebhookService.WebhookServiceClient(channel);
         Checkpoints = new CheckpointService.CheckpointServiceClient(_bulk);
     }
 
@@ -45,6 +46,8 @@ internal sealed class ClusterConnection : IDisposable
     public QueueService.QueueServiceClient Queues { get; }
 
     public RunService.RunServiceClient Runs { get; }
+
+    public WebhookService.WebhookServiceClient Webhooks { get; }
 
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
 

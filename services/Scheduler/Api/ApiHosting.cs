@@ -42,6 +42,7 @@ public static class ApiHosting
         endpoints.MapGrpcService<QueuesEndpoint>();
         endpoints.MapGrpcService<ReportsEndpoint>();
         endpoints.MapGrpcService<ModelsEndpoint>();
+        endpoints.MapGrpcService<WebhooksEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();
         endpoints.MapOpenApi();

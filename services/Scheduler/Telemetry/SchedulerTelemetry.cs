@@ -16,12 +16,18 @@ public static class SchedulerTelemetry
         HistogramBucketBoundaries = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300],
     };
 
+    // From a free device to a week's queue.
+    private static readonly InstrumentAdvice<double> Waits = new()
+    {
+        HistogramBucketBoundaries = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400, 604800],
+    };
+
     /// <summary>Spans of the scheduler's own work.</summary>
     public static ActivitySource Activities { get; } = new(Name);
 
     /// <summary>From when a job could start, queued first or again, to its devices' grant.</summary>
     public static Histogram<double> QueueWait { get; } = Meter.CreateHistogram<double>(
-        "scheduler.queue.wait.duration", "s", "Time a job waited for its devices.");
+        "scheduler.queue.wait.duration", "s", "Time a job waited for its devices.", advice: Waits);
 
     /// <summary>How many jobs wait, by "queue" and the reason's code ("reason").</summary>
     public static Gauge<int> WaitingJobs { get; } = Meter.CreateGauge<int>(
@@ -52,7 +58,7 @@ public static class SchedulerTelemetry
 
     /// <summary>How far the first start came from what was said first to the job, by "queue".</summary>
     public static Histogram<double> StartError { get; } = Meter.CreateHistogram<double>(
-        "scheduler.expected_start.error", "s", "Difference between a job's start and its first forecast.");
+        "scheduler.expected_start.error", "s", "Difference between a job's start and its first forecast.", advice: Waits);
 
     /// <summary>Jobs that started, by "queue" and whether by the late time that was said first ("in_time").</summary>
     public static Counter<long> ExpectedStarts { get; } = Meter.CreateCounter<long>(
@@ -106,6 +112,10 @@ public static class SchedulerTelemetry
     /// <summary>What was old or left over and is gone, by kind ("kind"): rows, and whole partitions.</summary>
     public static Counter<long> JanitorRemovals { get; } = Meter.CreateCounter<long>(
         "scheduler.janitor.removals", "{row}", "Rows and partitions that the janitor removed, by kind.");
+
+    /// <summary>Events for webhooks, by "result": a try delivered or failed, or the event is dead after the last, or dropped.</summary>
+    public static Counter<long> WebhookDeliveries { get; } = Meter.CreateCounter<long>(
+        "scheduler.webhook.deliveries", "{event}", "Events for webhooks, by what came of them.");
 
     /// <summary>A round of the janitor.</summary>
     public static Histogram<double> JanitorSweep { get; } = Meter.CreateHistogram<double>(

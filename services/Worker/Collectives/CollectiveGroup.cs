@@ -10,8 +10,16 @@ public sealed partial class CollectiveGroup : ICollectiveGroup
     private const int RecordedOperations = 256;
 
     private static readonly Meter Meter = new("Cluster.Worker.Trainer");
+
+    // From a few bytes in shared memory to a large net's gradients over a slow line.
+    private static readonly InstrumentAdvice<double> OperationTimes = new()
+    {
+        HistogramBucketBoundaries =
+            [0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 30],
+    };
+
     private static readonly Histogram<double> Duration = Meter.CreateHistogram<double>(
-        "collective.operation.duration", "s", "Time that a rank spent in one exchange with its peers.");
+        "collective.operation.duration", "s", "Time that a rank spent in one exchange with its peers.", advice: OperationTimes);
 
     private readonly CollectiveSetup _setup;
     private readonly GroupMembers _members;

@@ -1,6 +1,7 @@
 using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Parallel;
+using Cluster.Worker.Telemetry;
 using Cluster.Worker.Training.Optimizers;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -25,10 +26,12 @@ internal sealed class ParameterUpdate(
         using var scope = NewDisposeScope();
         using var guard = no_grad();
         var agreed = Agree(share, globalBatchSize, news);
-        if (!double.IsFinite(agreed.Outcome.Loss))
-            throw Diverged(agreed.Outcome.Loss, step);
-        if (!double.IsFinite(agreed.GradientNorm))
-            throw NotFinite(agreed.GradientNorm, step);
+        if (!double.IsFinite(agreed.Outcome.Loss) || !double.IsFinite(agreed.GradientNorm))
+        {
+            WorkerTelemetry.LossNotFinite.Add(1);
+            throw double.IsFinite(agreed.Outcome.Loss) ? NotFinite(agreed.GradientNorm, step) : Diverged(agreed.Outcome.Loss, step);
+        }
+
         if (hyperparameters.ClipNorm is > 0 and var longest && agreed.GradientNorm + ClipEpsilon > longest)
             Scale(longest / (agreed.GradientNorm + ClipEpsilon));
         optimizer.Step(learningRate, step);

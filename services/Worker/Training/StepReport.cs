@@ -16,7 +16,8 @@ internal sealed class StepReport(TrainerReporter reporter, RankTimes rankTimes, 
     private const double RateSmoothing = 0.1;
 
     private static readonly Histogram<double> StepDuration = WorkerTelemetry.TrainerMeter.CreateHistogram<double>(
-        "training.step.duration", "s", "Time of one optimizer step on this rank, from asking for the batch to the updated parameters.");
+        "training.step.duration", "s", "Time of one optimizer step on this rank, from asking for the batch to the updated parameters.",
+        advice: WorkerTelemetry.StepTimes);
 
     private static readonly Counter<long> Samples = WorkerTelemetry.TrainerMeter.CreateCounter<long>(
         "training.samples", "{sample}", "Samples trained on, counted by rank 0 for the whole job.");
@@ -34,6 +35,8 @@ internal sealed class StepReport(TrainerReporter reporter, RankTimes rankTimes, 
     {
         if (_reportsSeries)
             reporter.Environment(environment);
+        // So that there is a series which a count raises.
+        WorkerTelemetry.LossNotFinite.Add(0);
         reporter.Started();
     }
 

@@ -37,6 +37,9 @@ public static class RequiredScope
             CheckpointsReflection.Descriptor, DataReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor,
             ModelsReflection.Descriptor, NodesReflection.Descriptor, QueuesReflection.Descriptor, ReportsReflection.Descriptor,
             RunsReflection.Descriptor, WorkersReflection.Descriptor,
+            CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,
+            NodesReflection.Descriptor, QueuesReflection.Descriptor, RunsReflection.Descriptor, WebhooksReflection.Descriptor,
+            WorkersReflection.Descriptor,
         }
             .SelectMany(file => file.Services);
 }

@@ -67,7 +67,7 @@ public sealed class ScopeTests(SharedScheduler shared)
         [
             "cluster.v1.AgentRegistryService", "cluster.v1.AttemptService", "cluster.v1.CheckpointService", "cluster.v1.ExperimentService",
             "cluster.v1.JobService", "cluster.v1.ModelService", "cluster.v1.NodeService", "cluster.v1.QueueService",
-            "cluster.v1.RunService",
+            "cluster.v1.RunService", "cluster.v1.WebhookService",
         ]);
     }
 

@@ -28,8 +28,8 @@ public sealed class TestScheduler : IAsyncDisposable
     public const string OtherSubmitterToken = "bob-submits-other-jobs";
     public const string OperatorToken = "olga-operates-the-cluster";
 
-    // That of the searches.
-    private const int OwnWatchers = 1;
+    // Those of the searches and the webhooks.
+    private const int OwnWatchers = 2;
 
     private readonly ConcurrentDictionary<(string Job, int Attempt), TaskCompletionSource<LaunchRequest>> _launches = new();
     private readonly string _folder;

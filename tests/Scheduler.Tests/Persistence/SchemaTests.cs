@@ -37,6 +37,18 @@ public sealed class SchemaTests(PostgresServer postgres)
         applied.Count(a => a > 0).ShouldBe(1);
     }
 
+    /// <summary>As <c>Cluster.Scheduler migrate</c>.</summary>
+    [Fact]
+    public async Task MigrateCommand_BringsADatabaseUp_AndEnds()
+    {
+        var connection = await postgres.CreateEmptyDatabaseAsync(Token);
+
+        await Program.MigrateAsync([$"--Persistence:ConnectionString={connection};Pooling=false", "--Logging:LogLevel:Default=Warning"]);
+
+        await using var source = NpgsqlDataSource.Create(connection + ";Pooling=false");
+        (await MigrateAsync(source)).ShouldBe(0);
+    }
+
     [Fact]
     public async Task Migrate_OfANewerDatabase_IsRefused()
     {

@@ -446,9 +446,7 @@ internal sealed class FakeCluster : IAsyncDisposable
             StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
-            var points = cluster.PointsOf(request.JobId).Where(
-                point => request.Names.Count == 0 || point.Name.Length == 0 || request.Names.Contains(point.Name));
-            return responseStream.WriteAsync(new StreamMetricsResponse { Points = { points } });
+            return responseStream.WriteAsync(new StreamMetricsResponse { Points = { cluster.PointsOf(request.JobId) } });
         }
 
         public override Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)

@@ -46,9 +46,9 @@ internal static class PageToken
     /// <exception cref="FormatException">The token is not one that a list sorted by a key returned.</exception>
     public static (string? Key, DateTimeOffset CreatedAt, Guid Id) ReadKey(string token)
     {
-        if (token.Split('.', 2) is not [var key, var rest])
+        if (token.Split('.') is not [var key, var time, var last] || !TryTime(time, out var createdAt)
+            || !Guid.TryParseExact(last, "N", out var id))
             throw Unknown(token);
-        var (createdAt, id) = Read(rest);
         return key switch
         {
             "-" => (null, createdAt, id),

@@ -46,8 +46,8 @@ internal static class RunRows
     /// <summary>A row a run: who and how, each setting that any of them has, and the newest figures.</summary>
     public static ExportRows OfRuns(IReadOnlyCollection<Run> runs)
     {
-        var given = runs.Select(run => (Run: run, Settings: SettingsOf(run).ToDictionary(setting => setting.Path, setting => setting.Value)))
-            .ToList();
+        var given = runs.Select(
+            run => (Run: run, Settings: SettingsOf(run).ToDictionary(setting => setting.Path, setting => setting.Value))).ToList();
         // In the order of a job file, whichever run has them.
         var paths = SpecSettings.Kinds.Keys.Where(path => given.Exists(each => each.Settings.ContainsKey(path))).ToList();
         return new ExportRows(

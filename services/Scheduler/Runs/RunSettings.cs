@@ -53,8 +53,9 @@ public sealed class RunSettings([FromKeyedServices(StorePool.Bulk)] ClusterDatab
             """
             select id, spec from jobs j where not exists (select 1 from run_settings where job_id = j.id)
             limit $1 for key share skip locked
-            """, connection) { Parameters = { new() { Value = JobsAtOnce } } })
+            """, connection))
         {
+            missing.Parameters.Add(new() { Value = JobsAtOnce });
             await using var reader = await missing.ExecuteReaderAsync(token);
             while (await reader.ReadAsync(token))
             {

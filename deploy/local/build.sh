@@ -11,20 +11,6 @@ build_programs() {
   for program in services/Scheduler services/Worker services/Dashboard clients/Cli; do
     quietly "building $program" dotnet build "$root/$program" -c Release -v quiet -nologo
   done
-  # Most of a short command's time is its compiling, which is done here instead; apart from the build, whose restore is another one.
-  (quietly "compiling clients/Cli ahead" dotnet publish "$root/clients/Cli" -c Release -r linux-x64 --no-self-contained -v quiet -nologo \
-    -p:PublishReadyToRun=true "-p:ArtifactsPath=$root/artifacts/ahead/") || say "so each command will take a little longer to start"
-}
-
-# The command line compiled ahead, unless it has been built anew since.
-cli() {
-  local built ahead=$root/artifacts/ahead/publish/Cli/release_linux-x64/Cluster.Cli
-  built=$(binary Cli)
-  if [ -x "$ahead" ] && [ -z "$(find "${built%/*}" -name 'Cluster.*.dll' -newer "$ahead.dll" -print -quit 2>/dev/null)" ]; then
-    printf '%s' "$ahead"
-  else
-    printf '%s' "$built"
-  fi
 }
 
 prepare() {
@@ -37,8 +23,8 @@ binary() { printf '%s' "$root/artifacts/bin/$1/release/Cluster.$1"; }
 
 client() {
   local cli
-  cli=$(cli)
-  if [ ! -x "$cli" ]; then prepare; cli=$(cli); fi
+  cli=$(binary Cli)
+  [ -x "$cli" ] || prepare
   if [ -z "${CLUSTER_TOKEN:-}${CLUSTER_TOKEN_FILE:-}" ] && [ -f "$state/token" ]; then
     export CLUSTER_TOKEN_FILE=$state/token
   fi

@@ -4,6 +4,7 @@ using Cluster.Bench.Loader;
 using Cluster.Bench.Memory;
 using Cluster.Bench.Overlap;
 using Cluster.Bench.Placement;
+using Cluster.Bench.Runs;
 using Cluster.Bench.Scaling;
 using Cluster.Bench.Scheduling;
 using Cluster.Bench.Search;
@@ -21,6 +22,7 @@ var root = new RootCommand("Measures this system beside what its users would run
     MemoryVerb.Build(),
     MemoryTrainer.Build(),
     PlacementVerb.Build(),
+    RunsVerb.Build(),
     SchedulerVerb.Build(),
     SearchVerb.Build(),
     SearchRecordVerb.Build(),

@@ -1,16 +1,10 @@
-# Submits a job file and prints the job's states until it ends. Once, to make the messages (any protoc will do):
-#   protoc -I shared/Contracts/Protos --python_out=. shared/Contracts/Protos/{cluster/v1,google/api}/*.proto
-#   (google/api only where Python has no googleapis-common-protos, which brings it)
-#   PYTHONPATH=. python3 examples/submit.py examples/lenet5-data-parallel.yaml
-import os, sys, uuid, grpc
-from cluster.v1 import jobs_pb2 as jobs
+# Submits a job file and prints the job's states until it ends. clients/python/README.md says how to install cluster_client; without that:
+#   python3 clients/python/make_contracts.py
+#   PYTHONPATH=clients/python/src python3 examples/submit.py examples/lenet5-data-parallel.yaml
+import sys
+from cluster_client import Cluster, flat
 
-channel = grpc.insecure_channel(os.environ.get("CLUSTER_SERVER", "http://127.0.0.1:7070").removeprefix("http://"))
-token = os.environ.get("CLUSTER_TOKEN") or open(os.environ.get("CLUSTER_TOKEN_FILE", ".cluster/token")).read().strip()
-access = [("authorization", f"Bearer {token}")]
-submit = channel.unary_unary("/cluster.v1.JobService/SubmitJob", jobs.SubmitJobRequest.SerializeToString, jobs.SubmitJobResponse.FromString)
-watch = channel.unary_stream("/cluster.v1.JobService/WatchJob", jobs.WatchJobRequest.SerializeToString, jobs.WatchJobResponse.FromString)
-request = jobs.SubmitJobRequest(request_id=str(uuid.uuid4()), yaml=open(sys.argv[1]).read())
-job = submit(request, metadata=access).job
-for now in watch(jobs.WatchJobRequest(job_id=job.id), metadata=access):
-    print(now.job.id, jobs.JobState.Name(now.job.state), "step", now.job.progress.step, flush=True)
+cluster = Cluster()
+job = cluster.submit(sys.argv[1])
+for now in cluster.watch(job.id):
+    print(now.id, flat(now)["state"], "step", now.progress.step, flush=True)

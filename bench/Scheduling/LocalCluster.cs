@@ -111,6 +111,15 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
     public async Task<StoreReads> ReadsAsync(CancellationToken cancellationToken) =>
         StoreReads.Parse(await SqlAsync(StoreReads.Query, cancellationToken));
 
+    public RunService.RunServiceClient Runs => new(_channels[0]);
+
+    /// <summary>What calls carry.</summary>
+    public CallOptions Options(CancellationToken cancellationToken) => _options.WithCancellationToken(cancellationToken);
+
+    /// <summary>Of its Postgres.</summary>
+    public async Task<string> ConnectionStringAsync(CancellationToken cancellationToken) =>
+        (await ScriptAsync(new Dictionary<string, string>(), "pg_connection", cancellationToken)).Trim();
+
     /// <summary>What a commit waits for, and which Postgres that is.</summary>
     public async Task<string> StoreAsync(CancellationToken cancellationToken)
     {
@@ -192,7 +201,7 @@ internal sealed class LocalCluster : IContestant, IAsyncDisposable
         }));
     }
 
-    private Task<string> SqlAsync(string query, CancellationToken cancellationToken) => ScriptAsync(
+    public Task<string> SqlAsync(string query, CancellationToken cancellationToken) => ScriptAsync(
         new Dictionary<string, string>(),
         $"\"$pg_bin/psql\" -h \"$pg_socket\" -U cluster -d cluster --no-psqlrc --tuples-only --no-align -c \"{query}\"",
         cancellationToken);

@@ -11,6 +11,9 @@ internal sealed record CliHost(TextReader In, TextWriter Out, TextWriter Error, 
     /// <summary>Whether a person looks at <see cref="Out"/>: live views then, plain lines otherwise.</summary>
     public bool IsTerminal { get; init; }
 
+    /// <summary>Whether colours are welcome: https://no-color.org.</summary>
+    public bool HasColours => string.IsNullOrEmpty(Environment("NO_COLOR"));
+
     /// <summary>Columns of the terminal; meaningless in a pipe.</summary>
     public int Width { get; init; } = 120;
 

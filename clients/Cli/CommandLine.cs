@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Cluster.Cli.Checkpoints;
+using Cluster.Cli.Completions;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
 using Cluster.Cli.Experiments;
@@ -9,7 +10,9 @@ using Cluster.Cli.Jobs;
 using Cluster.Cli.Models;
 using Cluster.Cli.Nodes;
 using Cluster.Cli.Queues;
+using Cluster.Cli.References;
 using Cluster.Cli.Runs;
+using Cluster.Cli.Top;
 using Cluster.Cli.Webhooks;
 using Cluster.Contracts.JobFiles;
 using Grpc.Core;
@@ -41,12 +44,15 @@ internal static class CommandLine
         return await parsed.InvokeAsync(invocation, cancellationToken);
     }
 
-    private static Command Tree(CliHost host)
+    /// <summary>All verbs, with help as wide as a terminal, and in a pipe unbroken.</summary>
+    internal static Command Tree(CliHost host)
     {
         var common = new CommonOptions();
         var verbs = new VerbFactory(host, common);
-        var root = new Command("./cluster", "Submit training jobs and see what becomes of them.\n\n" + ExitCode.Help)
+        Command root = null!;
+        root = new Command("./cluster", "Submit training jobs and see what becomes of them.\n\n" + ExitCode.Help)
         {
+            TopVerb.Build(verbs),
             new Command("job", "training jobs")
             {
                 SubmitVerb.Build(verbs), ListVerb.Build(verbs), DescribeVerb.Build(verbs),
@@ -60,7 +66,11 @@ internal static class CommandLine
                 NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeDrainVerb.BuildDrain(verbs), NodeDrainVerb.BuildResume(verbs),
                 NodeRemoveVerb.Build(verbs),
             },
-            new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
+            new Command("run", "what training gave")
+            {
+                RunListVerb.Build(verbs), CompareVerb.Build(verbs), ExportVerb.BuildExport(verbs), ExportVerb.BuildTensorBoard(verbs),
+                PredictionsVerb.Build(verbs),
+            },
             new Command("checkpoint", "stored weights")
             {
                 CheckpointListVerb.Build(verbs),
@@ -71,10 +81,13 @@ internal static class CommandLine
             ModelVerbs.Build(verbs),
             WebhookVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
+            CompletionVerbs.BuildCompletion(verbs),
+            CompletionVerbs.BuildComplete(verbs, () => root),
+            ReferenceVerb.Build(verbs),
             DemoVerb.Build(verbs),
             common.Server, common.Token, common.Json,
         };
-        root.Options.Add(new HelpOption());
+        root.Options.Add(new HelpOption { Action = new HelpAction { MaxWidth = host.IsTerminal ? host.Width : int.MaxValue } });
         return root;
     }
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Rendering;
+using Google.Protobuf;
 
 namespace Cluster.Cli;
 
@@ -29,9 +31,12 @@ internal sealed class CommonOptions
 }
 
 /// <summary>What a verb's body is given.</summary>
-/// <param name="Connection">Not yet connected: the first call does that.</param>
-internal sealed record VerbContext(CliHost Host, ClusterConnection Connection, Output Output, ParseResult Arguments)
+/// <param name="Opening">Made when it is first asked for: not every verb calls anybody.</param>
+internal sealed record VerbContext(CliHost Host, Lazy<ClusterConnection> Opening, Output Output, ParseResult Arguments)
 {
+    /// <summary>Not yet connected: the first call does that.</summary>
+    public ClusterConnection Connection => Opening.Value;
+
     public bool Json => Output.IsJson;
 }
 
@@ -46,12 +51,50 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
             var server = parsed.GetValue(common.Server) ?? Setting("CLUSTER_SERVER") ?? ClusterConnection.DefaultServer;
             return await CommandLine.GuardAsync(host, server, async () =>
             {
-                using var connection = ClusterConnection.To(server, Token(parsed), host.Pings);
-                var output = new Output(host, parsed.GetValue(common.Json));
-                return await body(new VerbContext(host, connection, output, parsed), cancellationToken);
+                var opening = new Lazy<ClusterConnection>(() => ClusterConnection.To(server, Token(parsed), host.Pings));
+                try
+                {
+                    var output = new Output(host, parsed.GetValue(common.Json));
+                    return await body(new VerbContext(host, opening, output, parsed), cancellationToken);
+                }
+                finally
+                {
+                    if (opening.IsValueCreated)
+                        opening.Value.Dispose();
+                }
             }, cancellationToken);
         });
         return command;
+    }
+
+    /// <summary>A verb that prints a table: for people, as CSV with --csv, or what it is made of as JSON.</summary>
+    /// <param name="read">Everything that is to be shown.</param>
+    public Command Table<T>(
+        string name, string description, Func<VerbContext, CancellationToken, Task<T>> read, Func<VerbContext, T, ColumnTable> table)
+        where T : IMessage
+    {
+        var csv = CsvOption();
+        var command = Verb(name, description, async (context, cancellationToken) =>
+        {
+            var found = await read(context, cancellationToken);
+            if (context.Json)
+                await context.Output.DocumentAsync(found);
+            else
+                await context.Output.TableAsync(table(context, found), context.Arguments.GetValue(csv));
+            return ExitCode.Done;
+        });
+        command.Options.Add(csv);
+        command.Validators.Add(result => Check(result, csv));
+        return command;
+    }
+
+    public static Option<bool> CsvOption() => new("--csv") { Description = "print the table as CSV" };
+
+    /// <summary>Of two forms neither is the one that is meant.</summary>
+    public void Check(CommandResult result, Option<bool> csv)
+    {
+        if (result.GetValue(csv) && result.GetValue(common.Json))
+            result.AddError("--csv and --json are two forms of one answer; give one of them");
     }
 
     private string? Token(ParseResult parsed)

@@ -23,7 +23,7 @@ public sealed partial class DependencyRuleTests
         { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
         { "services/Dashboard/Dashboard.csproj", ["Contracts"], ["Grpc."] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
-        { "bench/Bench.csproj", ["Worker", "Placement", "Search"], [] },
+        { "bench/Bench.csproj", ["Scheduler", "Worker", "Placement", "Search"], [] },
     };
 
     [Theory]

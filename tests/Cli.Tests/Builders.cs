@@ -84,6 +84,12 @@ internal static class Builders
         };
     }
 
+    public static Job With(this Job job, Action<Job> change)
+    {
+        change(job);
+        return job;
+    }
+
     public static JobEvent AnEvent(long sequence, JobState to, string reason = "") =>
         new() { Sequence = sequence, Time = At(sequence - 100), ToState = to, Reason = reason, Attempt = 1 };
 

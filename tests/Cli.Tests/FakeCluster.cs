@@ -85,9 +85,16 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public Func<ListCheckpointsRequest, ListCheckpointsResponse> Checkpoints { get; set; } = _ => new ListCheckpointsResponse();
 
+    public List<ListRunsRequest> ListedRuns { get; } = [];
+
     public List<MetricPoint> Points { get; } = [];
 
+    /// <summary>A job's points; the same for all unless a test says otherwise.</summary>
+    public Func<string, IEnumerable<MetricPoint>> PointsOf { get; set; }
+
     public FakeCheckpoints Weights { get; } = new();
+
+    private FakeCluster() => PointsOf = _ => Points;
 
     public static async Task<FakeCluster> StartAsync()
     {
@@ -457,20 +464,23 @@ internal sealed class FakeCluster : IAsyncDisposable
         public override Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(cluster.Runs);
+            cluster.ListedRuns.Add(request.Clone());
+            var (runs, next) = cluster.Page(cluster.Runs.Runs, request.PageToken);
+            return Task.FromResult(new ListRunsResponse { Runs = { runs }, NextPageToken = next });
         }
 
         public override Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(new GetRunResponse { Run = cluster.Run });
+            var found = cluster.Runs.Runs.FirstOrDefault(run => run.JobId.StartsWith(request.JobId, StringComparison.Ordinal));
+            return Task.FromResult(new GetRunResponse { Run = found ?? cluster.Run });
         }
 
         public override Task StreamMetrics(
             StreamMetricsRequest request, IServerStreamWriter<StreamMetricsResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
-            return responseStream.WriteAsync(new StreamMetricsResponse { Points = { cluster.Points } });
+            return responseStream.WriteAsync(new StreamMetricsResponse { Points = { cluster.PointsOf(request.JobId) } });
         }
 
         public override Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)

@@ -47,6 +47,28 @@ public sealed class ListVerbsTests
             """);
     }
 
+    [Theory]
+    [InlineData("job", "list")]
+    [InlineData("node", "list")]
+    [InlineData("queue", "list")]
+    [InlineData("experiment", "list")]
+    [InlineData("run", "list")]
+    [InlineData("checkpoint", "list")]
+    [InlineData("models")]
+    public async Task EveryList_IsCsvIfAskedTo(params string[] verb)
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var (run, table) = (new CliRun(cluster), new CliRun(cluster));
+
+        (await run.RunAsync(Cancellation, [.. verb, "--csv"])).ShouldBe(ExitCode.Done, run.Error);
+        await table.RunAsync(Cancellation, verb);
+
+        var headings = run.Out.Split('\n')[0];
+        headings.ShouldContain(',');
+        headings.Split(',').ShouldBe(
+            table.Out.Split('\n')[0].Split("  ", StringSplitOptions.RemoveEmptyEntries).Select(heading => heading.Trim()));
+    }
+
     [Fact]
     public async Task NodeRemove_SaysWhatIsGone()
     {

@@ -18,16 +18,11 @@ internal static class CheckpointListVerb
             Arity = ArgumentArity.ZeroOrOne,
         };
         var limit = LimitOption.Make("checkpoints");
-        var command = verbs.Verb("list", "List checkpoints, the newest first.", async (context, cancellationToken) =>
-        {
-            var of = context.Arguments.GetValue(job) ?? "";
-            var listed = await ListAsync(context, of, context.Arguments.GetValue(limit), cancellationToken);
-            if (context.Json)
-                await context.Output.DocumentAsync(listed);
-            else
-                await context.Output.BlockAsync(Table(listed.Checkpoints).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+        var command = verbs.Table(
+            "list", "List checkpoints, the newest first.",
+            (context, cancellationToken) => ListAsync(
+                context, context.Arguments.GetValue(job) ?? "", context.Arguments.GetValue(limit), cancellationToken),
+            (_, listed) => Table(listed.Checkpoints));
         command.Arguments.Add(job);
         command.Options.Add(limit);
         return command;

@@ -25,25 +25,10 @@ internal static class ExperimentVerbs
     private static Command BuildList(VerbFactory verbs)
     {
         var limit = LimitOption.Make("experiments");
-        var command = verbs.Verb("list", "List experiments, the newest first.", async (context, cancellationToken) =>
-        {
-            var listed = await ListAsync(context, context.Arguments.GetValue(limit), cancellationToken);
-            if (context.Json)
-            {
-                await context.Output.DocumentAsync(listed);
-                return ExitCode.Done;
-            }
-
-            var table = new ColumnTable("EXPERIMENT", "NAME", "OWNER", "JOBS", "STATES", "CREATED");
-            foreach (var experiment in listed.Experiments)
-            {
-                table.Add(Words.Short(experiment.Id), experiment.Name, experiment.Owner, $"{experiment.States.Sum(count => count.Jobs)}",
-                    ExperimentLines.States(experiment), Words.Clock(experiment.CreatedAt));
-            }
-
-            await context.Output.BlockAsync(table.Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+        var command = verbs.Table(
+            "list", "List experiments, the newest first.",
+            (context, cancellationToken) => ListAsync(context, context.Arguments.GetValue(limit), cancellationToken),
+            (_, listed) => Table(listed.Experiments));
         command.Options.Add(limit);
         return command;
     }
@@ -123,6 +108,18 @@ internal static class ExperimentVerbs
         command.Arguments.Add(id);
         command.Options.Add(reason);
         return command;
+    }
+
+    private static ColumnTable Table(IEnumerable<Experiment> experiments)
+    {
+        var table = new ColumnTable("EXPERIMENT", "NAME", "OWNER", "JOBS", "STATES", "CREATED");
+        foreach (var experiment in experiments)
+        {
+            table.Add(Words.Short(experiment.Id), experiment.Name, experiment.Owner, $"{experiment.States.Sum(count => count.Jobs)}",
+                ExperimentLines.States(experiment), Words.Clock(experiment.CreatedAt));
+        }
+
+        return table;
     }
 
     private static async Task<ListExperimentsResponse> ListAsync(VerbContext context, int limit, CancellationToken cancellationToken)

@@ -23,7 +23,7 @@ internal static class ListVerb
         var experiment = new Option<string?>("--experiment") { Description = "only jobs of this experiment", HelpName = "ID" };
         var queue = new Option<string?>("--queue") { Description = "only jobs of this queue", HelpName = "NAME" };
         var limit = LimitOption.Make("jobs");
-        var command = verbs.Verb("list", "List jobs, the newest first.", async (context, cancellationToken) =>
+        var command = verbs.Table("list", "List jobs, the newest first.", (context, cancellationToken) =>
         {
             var request = new ListJobsRequest
             {
@@ -33,20 +33,15 @@ internal static class ListVerb
             };
             request.States.AddRange(
                 (context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
-            var listed = await ListAsync(context, request, context.Arguments.GetValue(limit), cancellationToken);
-            if (context.Json)
-                await context.Output.DocumentAsync(listed);
-            else
-                await context.Output.BlockAsync(
-                    Table(listed.Jobs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+            return ListAsync(context, request, context.Arguments.GetValue(limit), cancellationToken);
+        }, (context, listed) => Table(listed.Jobs, context.Host.Time));
         foreach (var option in new Option[] { states, workspace, experiment, queue, limit })
             command.Options.Add(option);
         return command;
     }
 
-    private static async Task<ListJobsResponse> ListAsync(
+    /// <param name="limit">At most so many.</param>
+    public static async Task<ListJobsResponse> ListAsync(
         VerbContext context, ListJobsRequest request, int limit, CancellationToken cancellationToken)
     {
         var all = new ListJobsResponse();

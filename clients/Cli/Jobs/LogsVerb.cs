@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text.RegularExpressions;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Rendering;
 using Cluster.Contracts.V1;
@@ -14,6 +15,16 @@ internal static class LogsVerb
         var follow = new Option<bool>("--follow", "-f") { Description = "stay and print new lines until the job ends" };
         var tail = NonNegative(new Option<int>("--tail") { Description = "only the last N lines; 0 means all", HelpName = "N" });
         var rank = NonNegative(new Option<int?>("--rank") { Description = "only this rank's lines", HelpName = "R" });
+        var grep = new Option<string?>("--grep")
+        {
+            Description = "only lines in which this regular expression is found, without back references and looking around",
+            HelpName = "PATTERN",
+        };
+        grep.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && Pattern(token.Value) is null)
+                result.AddError($"--grep is {Printable.OneLine(token.Value)}, which is no regular expression; write it as loss|nan");
+        });
         var command = verbs.Verb("logs", "Print a job's log.", async (context, cancellationToken) =>
         {
             var request = new StreamLogsRequest
@@ -24,16 +35,32 @@ internal static class LogsVerb
             };
             if (context.Arguments.GetValue(rank) is { } only)
                 request.Rank = only;
-            await PrintAsync(context, request, cancellationToken);
+            var pattern = context.Arguments.GetValue(grep) is { } wanted ? Pattern(wanted) : null;
+            await PrintAsync(context, request, pattern, cancellationToken);
             return ExitCode.Done;
         });
         command.Arguments.Add(job);
-        foreach (var option in new Option[] { follow, tail, rank })
+        foreach (var option in new Option[] { follow, tail, rank, grep })
             command.Options.Add(option);
         return command;
     }
 
-    private static async Task PrintAsync(VerbContext context, StreamLogsRequest request, CancellationToken cancellationToken)
+    /// <summary>Linear in the line's length, whatever the pattern; null: it is none.</summary>
+    private static Regex? Pattern(string text)
+    {
+        try
+        {
+            return new Regex(text, RegexOptions.NonBacktracking, Regex.InfiniteMatchTimeout);
+        }
+        catch (Exception fault) when (fault is ArgumentException or NotSupportedException)
+        {
+            return null;
+        }
+    }
+
+    /// <param name="pattern">Null: all lines.</param>
+    private static async Task PrintAsync(
+        VerbContext context, StreamLogsRequest request, Regex? pattern, CancellationToken cancellationToken)
     {
         var batches = new PatientStream(context.Host.Time, context.Output.RemarkAsync).MessagesAsync(
             () => context.Connection.Jobs.StreamLogs(request, context.Connection.Stream(cancellationToken)),
@@ -44,7 +71,7 @@ internal static class LogsVerb
             // longer.
             request.Tail = 0;
             request.AfterSequence = batch.Lines.LastOrDefault()?.Sequence ?? request.AfterSequence;
-            foreach (var line in batch.Lines)
+            foreach (var line in batch.Lines.Where(line => pattern?.IsMatch(line.Text) != false))
             {
                 if (context.Json)
                     await context.Output.MessageAsync(line);

@@ -33,9 +33,11 @@ internal static class PrefixArgument
         argument.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && !Contracts.IdPrefix.TryParse(token.Value, out _))
-                result.AddError($"{name} is {Rendering.Printable.OneLine(token.Value)} but must be 4 to 32 hexadecimal digits of "
-                    + $"{what}'s id; {list} shows them");
+                result.AddError(Fault(name, token.Value, what, list));
         });
         return argument;
     }
+
+    public static string Fault(string name, string value, string what, string list) =>
+        $"{name} is {Rendering.Printable.OneLine(value)} but must be 4 to 32 hexadecimal digits of {what}'s id; {list} shows them";
 }

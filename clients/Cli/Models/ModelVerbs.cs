@@ -14,14 +14,17 @@ internal static class ModelVerbs
 {
     public static Command Build(VerbFactory verbs)
     {
+        var csv = VerbFactory.CsvOption();
         var command = verbs.Verb("models", "List the models that a job can name, with what was published of them.", async (context, _) =>
         {
             if (context.Json)
                 await context.Output.BlockAsync(JsonSerializer.Serialize(ModelCatalog.All.Select(ModelLine.Of), ModelLine.Json) + "\n");
             else
-                await context.Output.BlockAsync(List().Render(context.Output.IsTerminal ? context.Output.Width : null));
+                await context.Output.TableAsync(List(), context.Arguments.GetValue(csv));
             return ExitCode.Done;
         });
+        command.Options.Add(csv);
+        command.Validators.Add(result => verbs.Check(result, csv));
         command.Subcommands.Add(BuildDescribe(verbs));
         return command;
     }

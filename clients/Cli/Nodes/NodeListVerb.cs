@@ -10,19 +10,12 @@ internal static class NodeListVerb
     // A node may have dozens of data sets; node describe names them all.
     private const int LongestCell = 40;
 
-    public static Command Build(VerbFactory verbs) =>
-        verbs.Verb(
-            "list", "List the machines, with what is free on them; node describe tells all of one.", async (context, cancellationToken) =>
-            {
-                var listed = await ListAsync(context, cancellationToken);
-                if (context.Json)
-                    await context.Output.DocumentAsync(listed);
-                else
-                    await context.Output.BlockAsync(Table(listed.Nodes).Render(context.Output.IsTerminal ? context.Output.Width : null));
-                return ExitCode.Done;
-            });
+    public static Command Build(VerbFactory verbs) => verbs.Table(
+        "list", "List the machines, with what is free on them; node describe tells all of one.", ListAsync,
+        (_, listed) => Table(listed.Nodes));
 
-    private static async Task<ListNodesResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
+    /// <summary>All of them.</summary>
+    public static async Task<ListNodesResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
     {
         var all = new ListNodesResponse();
         do

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using Cluster.Cli.Rendering;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Cli.Queues;
@@ -12,7 +11,10 @@ internal static class QueueVerbs
         List(verbs), Describe(verbs), Create(verbs), Update(verbs), Delete(verbs), Accuracy(verbs),
     };
 
-    private static Command List(VerbFactory verbs) => verbs.Verb("list", "List the queues.", async (context, cancellationToken) =>
+    private static Command List(VerbFactory verbs) =>
+        verbs.Table("list", "List the queues.", ListAsync, (_, listed) => QueueText.Table(listed.Queues));
+
+    private static async Task<ListQueuesResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
     {
         var all = new ListQueuesResponse();
         do
@@ -24,13 +26,8 @@ internal static class QueueVerbs
         }
         while (all.NextPageToken.Length > 0);
 
-        if (context.Json)
-            await context.Output.DocumentAsync(all);
-        else
-            await context.Output.BlockAsync(
-                QueueText.Table(all.Queues).Render(context.Output.IsTerminal ? context.Output.Width : null));
-        return ExitCode.Done;
-    });
+        return all;
+    }
 
     private static Command Describe(VerbFactory verbs)
     {

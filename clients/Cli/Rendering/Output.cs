@@ -21,6 +21,10 @@ internal sealed class Output(CliHost host, bool isJson)
     /// <summary>Text of several lines that is ours.</summary>
     public Task BlockAsync(string text) => host.Out.WriteAsync(text);
 
+    /// <summary>Cut at a terminal's width; whole in a pipe, and as CSV.</summary>
+    public Task TableAsync(ColumnTable table, bool isCsv = false) =>
+        BlockAsync(isCsv ? table.Csv() : table.Render(IsTerminal ? Width : null));
+
     /// <summary>A remark beside the answer: on stderr, so that it spoils no pipe.</summary>
     public Task RemarkAsync(string text) => host.Error.WriteLineAsync(Printable.OneLine(text));
 
@@ -37,6 +41,8 @@ internal sealed class Output(CliHost host, bool isJson)
     {
         Out = new HostOutput(host),
         Ansi = host.IsTerminal ? AnsiSupport.Yes : AnsiSupport.No,
+        // Ansi alone would colour whatever https://no-color.org's variable says.
+        ColorSystem = host.HasColours ? ColorSystemSupport.Detect : ColorSystemSupport.NoColors,
         Interactive = host.IsTerminal ? InteractionSupport.Yes : InteractionSupport.No,
     });
 

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using Cluster.Cli.Jobs;
 using Cluster.Cli.Rendering;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
@@ -10,39 +9,14 @@ namespace Cluster.Cli.Runs;
 /// <summary>run list: hyperparameters beside what came of them.</summary>
 internal static class RunListVerb
 {
-    private const int LargestPage = 1000;
-
     public static Command Build(VerbFactory verbs)
     {
-        var limit = LimitOption.Make("runs");
-        var command = verbs.Verb(
-            "list", "List runs, the newest first: what was set and what came of it.", async (context, cancellationToken) =>
-            {
-                var listed = await ListAsync(context, context.Arguments.GetValue(limit), cancellationToken);
-                if (context.Json)
-                    await context.Output.DocumentAsync(listed);
-                else
-                    await context.Output.BlockAsync(
-                        Table(listed.Runs, context.Host.Time).Render(context.Output.IsTerminal ? context.Output.Width : null));
-                return ExitCode.Done;
-            });
-        command.Options.Add(limit);
+        var selection = new RunSelection();
+        var command = verbs.Table(
+            "list", "List runs, the newest first: what was set and what came of it.", selection.ListAsync,
+            (context, listed) => Table(listed.Runs, context.Host.Time));
+        selection.AddTo(command);
         return command;
-    }
-
-    private static async Task<ListRunsResponse> ListAsync(VerbContext context, int limit, CancellationToken cancellationToken)
-    {
-        var all = new ListRunsResponse();
-        do
-        {
-            var request = new ListRunsRequest { PageSize = Math.Min(limit - all.Runs.Count, LargestPage), PageToken = all.NextPageToken };
-            var page = await context.Connection.Runs.ListRunsAsync(request, context.Connection.Call(cancellationToken));
-            all.Runs.AddRange(page.Runs);
-            all.NextPageToken = page.NextPageToken;
-        }
-        while (all.NextPageToken.Length > 0 && all.Runs.Count < limit);
-
-        return all;
     }
 
     private static ColumnTable Table(IEnumerable<Run> runs, TimeProvider time)

@@ -18,8 +18,10 @@ public sealed class RunsEndpoint(
 
     public override async Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
     {
-        var size = JobsEndpoint.PageSize(request.PageSize);
-        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, context.CancellationToken));
+        RequestText.Check("where", request.Where, longest: 2000);
+        RequestText.Check("sort", request.Sort, longest: 200);
+        var search = new RunSearch(request.Where, request.Sort, JobsEndpoint.PageSize(request.PageSize), request.PageToken);
+        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(search, context.CancellationToken));
         return new ListRunsResponse { Runs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 

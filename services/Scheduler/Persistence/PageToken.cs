@@ -19,6 +19,10 @@ internal static class PageToken
     /// <summary>Of a list sorted by name.</summary>
     public static string Write(string name, Guid id) => $"n{Convert.ToHexStringLower(Encoding.UTF8.GetBytes(name))}.{id:N}";
 
+    /// <summary>Of a list sorted by a key that not every entry has, and then by time.</summary>
+    public static string Write(string? key, DateTimeOffset createdAt, Guid id) =>
+        $"{(key is null ? "-" : $"k{Convert.ToHexStringLower(Encoding.UTF8.GetBytes(key))}")}.{Write(createdAt, id)}";
+
     /// <exception cref="FormatException">The token is not one that a list sorted by time returned.</exception>
     public static (DateTimeOffset CreatedAt, Guid Id) Read(string token) =>
         token.Split('.') is [var time, var id] && TryTime(time, out var createdAt) && Guid.TryParseExact(id, "N", out var last)
@@ -39,6 +43,24 @@ internal static class PageToken
             ? (text, last)
             : throw Unknown(token);
 
+    /// <exception cref="FormatException">The token is not one that a list sorted by a key returned.</exception>
+    public static (string? Key, DateTimeOffset CreatedAt, Guid Id) ReadKey(string token)
+    {
+        if (token.Split('.') is not [var key, var time, var last] || !TryTime(time, out var createdAt)
+            || !Guid.TryParseExact(last, "N", out var id))
+            throw Unknown(token);
+        return key switch
+        {
+            "-" => (null, createdAt, id),
+            ['k', .. var hex] when TryName(hex, out var text) => (text, createdAt, id),
+            _ => throw Unknown(token),
+        };
+    }
+
+    /// <returns>To be thrown.</returns>
+    public static FormatException Unknown(string token) =>
+        new($"page_token is '{token}', which no such list returned; start again without one");
+
     private static bool TryTime(string text, out DateTimeOffset time)
     {
         var isTime = long.TryParse(text, NumberStyles.HexNumber, CultureInfo.InvariantCulture, out var ticks)
@@ -55,7 +77,4 @@ internal static class PageToken
         // Postgres cannot hold a NUL, so that no name has one.
         return isHex && !name.Contains('\0');
     }
-
-    private static FormatException Unknown(string token) =>
-        new($"page_token is '{token}', which no such list returned; start again without one");
 }

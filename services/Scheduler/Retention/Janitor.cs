@@ -1,5 +1,6 @@
 using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Telemetry;
 using Npgsql;
 
@@ -11,7 +12,7 @@ namespace Cluster.Scheduler.Retention;
 /// </summary>
 internal sealed partial class Janitor(
     [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, Leftovers leftovers, TimePartitions partitions, LongSeries series,
-    LogRetention logs, OldJobs jobs, TimeProvider time, ILogger<Janitor> logger)
+    RunSettings settings, LogRetention logs, OldJobs jobs, TimeProvider time, ILogger<Janitor> logger)
 {
     /// <returns>What went; null: another scheduler is at it.</returns>
     public Task<SweepTally?> SweepAsync(CancellationToken cancellationToken) => database.RunAsync(async (connection, token) =>
@@ -34,6 +35,7 @@ internal sealed partial class Janitor(
         var began = time.GetTimestamp();
         var removed = new SweepTally();
         await TryAsync("leftovers", leftovers.SweepAsync(removed, cancellationToken));
+        await TryAsync("settings", settings.SweepAsync(cancellationToken));
         await TryAsync("long series", series.SweepAsync(cancellationToken));
         await TryAsync("partitions", partitions.SweepAsync(removed, cancellationToken));
         await TryAsync("long logs", logs.SweepAsync(cancellationToken));

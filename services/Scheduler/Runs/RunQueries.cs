@@ -1,3 +1,4 @@
+using System.Data;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
@@ -5,6 +6,7 @@ using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
+using Npgsql;
 
 namespace Cluster.Scheduler.Runs;
 
@@ -19,12 +21,37 @@ public sealed class RunQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                 : null,
             cancellationToken);
 
-    /// <summary>Newest first.</summary>
-    /// <inheritdoc cref="JobQueries.ListAsync"/>
-    public Task<Page<Run>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
-        database.WithEntitiesAsync(
-            (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token),
-            cancellationToken);
+    /// <exception cref="FormatException">The search is none; the message says where.</exception>
+    public Task<Page<Run>> ListAsync(RunSearch search, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(async (context, token) =>
+        {
+            // All of a page as of one moment: a run that is found is there.
+            await using var transaction = await context.Database.BeginTransactionAsync(IsolationLevel.RepeatableRead, token);
+            var connection = (NpgsqlConnection)context.Database.GetDbConnection();
+            // At once, one more than the page has: to find the first may take a look at all runs there are.
+            var found = await search.FindAsync(connection, token);
+            var page = await Page.FillAsync(
+                search.PageSize, search.PageToken, (_, count) => Task.FromResult(Take(found, count)),
+                rows => DescribeAsync(context, rows, token), last => last.Token);
+            await transaction.CommitAsync(token);
+            return page;
+        }, cancellationToken);
+
+    private static List<FoundRun> Take(Queue<FoundRun> found, int count)
+    {
+        var taken = new List<FoundRun>(count);
+        while (taken.Count < count && found.TryDequeue(out var run))
+            taken.Add(run);
+        return taken;
+    }
+
+    private static async Task<List<Run>> DescribeAsync(
+        ClusterDbContext context, IReadOnlyList<FoundRun> found, CancellationToken cancellationToken)
+    {
+        var ids = found.Select(run => run.Id).ToArray();
+        var jobs = await context.Jobs.Where(j => ids.Contains(j.Id)).ToDictionaryAsync(j => j.Id, cancellationToken);
+        return await DescribeAsync(context, [.. ids.Select(id => jobs[id])], cancellationToken);
+    }
 
     private static async Task<List<Run>> DescribeAsync(
         ClusterDbContext context, IReadOnlyList<JobRow> jobs, CancellationToken cancellationToken)

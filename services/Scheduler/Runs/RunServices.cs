@@ -8,6 +8,7 @@ public static class RunServices
         services.AddSingleton<MetricStore>();
         services.AddSingleton<CurveStore>();
         services.AddSingleton<RunQueries>();
+        services.AddSingleton<RunSettings>();
         services.AddSingleton<RunPaces>();
         return services;
     }

@@ -7,6 +7,7 @@ using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Queues;
+using Cluster.Scheduler.Runs;
 using Google.Protobuf;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -30,10 +31,11 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
                 $15::boolean[], $16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::text[],
                 $23::uuid[], $24::integer[], $25::boolean[], $26::integer[], $27::text[], $28::integer[], $29::text[], $30::text[],
                 $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::text[], $36::bytea[], $37::interval[],
-                $38::boolean[])
+                $38::boolean[], $39::text[])
             g (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, experiment_id, variant,
                 memory, created_at, reason, initial_checkpoint, keep_latest, keep_best, devices, device_class, max_devices_per_node,
-                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, queue, likeness, min_runtime, awaits_jobs)),
+                node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, queue, likeness, min_runtime, awaits_jobs,
+                settings)),
         new_jobs as (
             insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
                 experiment_id, variant, memory, created_at, reason, initial_checkpoint, keep_latest, keep_best,
@@ -48,6 +50,8 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         first_events as (
             insert into job_events (job_id, sequence, time, from_state, to_state, reason, attempt)
             select id, 1, created_at, 'Unspecified', 'Queued', reason, 0 from given join new_jobs using (id)),
+        searched as (
+            insert into run_settings (job_id, settings) select id, settings::jsonb from given join new_jobs using (id)),
         queued as (
             insert into job_queue (job_id, owner, state, version, queue, priority, age, avoid_nodes, devices, device_class,
                 max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness, min_runtime,
@@ -173,6 +177,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         Add(parameters, jobs, j => Runtimes.Likeness(j.Spec));
         Add(parameters, jobs, j => j.Spec.MinRuntime?.ToTimeSpan() ?? TimeSpan.Zero);
         Add(parameters, jobs, j => j.AwaitsJobs);
+        Add(parameters, jobs, j => RunSettings.Write(j.Spec));
     }
 
     /// <summary>

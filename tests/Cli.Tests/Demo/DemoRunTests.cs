@@ -94,7 +94,8 @@ public sealed class DemoRunTests : IDisposable
     {
         var host = run.Host(error);
         using var connection = ClusterConnection.To(cluster.Address, FakeCluster.Token, ConnectionPings.Patient);
-        var context = new VerbContext(host, connection, new Output(host, isJson: false), new System.CommandLine.RootCommand().Parse([]));
+        var output = new Output(host, isJson: false);
+        var context = new VerbContext(host, new(connection), output, new System.CommandLine.RootCommand().Parse([]));
         return await new DemoRun(context, new TrainerProcesses(_proc.FullName), Kill).RunAsync(Cancellation);
     }
 

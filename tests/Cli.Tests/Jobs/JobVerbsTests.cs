@@ -185,6 +185,27 @@ public sealed class JobVerbsTests
     }
 
     [Fact]
+    public async Task Logs_WithAPattern_PrintOnlyLinesInWhichItIsFound()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Logs = (_, stream, cancellation) => stream.WriteAsync(new StreamLogsResponse
+        {
+            Lines =
+            {
+                new[] { "loss 0.5", "a checkpoint", "loss NaN" }.Select(
+                    (text, line) => new LogLine { Time = Builders.At(line), Attempt = 1, Text = text }),
+            },
+        }, cancellation);
+        var (run, wrong) = (new CliRun(cluster), new CliRun(cluster));
+
+        (await run.RunAsync(Cancellation, "job", "logs", "0f3c", "-f", "--grep", "^loss|check[a-z]+x")).ShouldBe(ExitCode.Done, run.Error);
+        (await wrong.RunAsync(Cancellation, "job", "logs", "0f3c", "--grep", "(")).ShouldBe(ExitCode.Usage);
+
+        run.Out.ShouldBe($"{Clock(0)} [1/0] loss 0.5\n{Clock(2)} [1/0] loss NaN\n");
+        wrong.Error.ShouldBe("--grep is (, which is no regular expression; write it as loss|nan; see ./cluster job logs --help\n");
+    }
+
+    [Fact]
     public async Task Logs_OfRankZero_AreNotThoseOfAllRanks()
     {
         await using var cluster = await FakeCluster.StartAsync();

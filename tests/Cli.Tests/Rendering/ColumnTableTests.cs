@@ -24,6 +24,16 @@ public sealed class ColumnTableTests
     }
 
     [Fact]
+    public void Csv_KeepsEachCellOne_AndEmptyOnesEmpty()
+    {
+        var table = new ColumnTable("A", "B");
+        table.Add("x, y", "");
+        table.Add("say \"z\"", "two\nlines");
+
+        table.Csv().ShouldBe("A,B\n\"x, y\",\n\"say \"\"z\"\"\",two lines\n");
+    }
+
+    [Fact]
     public void Add_OfTooFewCells_Throws() => Should.Throw<ArgumentException>(() => new ColumnTable("A", "B").Add("1"));
 
     [Theory]

@@ -45,7 +45,7 @@ public sealed class UnreadableSpecTests(PostgresServer postgres)
         await DamageAsync(cluster, job);
 
         var jobs = (await cluster.Get<JobQueries>().ListAsync(new JobFilter([], "", 100, ""), Token)).Entries;
-        var runs = (await cluster.Get<RunQueries>().ListAsync(100, "", Token)).Entries;
+        var runs = (await cluster.Get<RunQueries>().ListAsync(new RunSearch("", "", 100, ""), Token)).Entries;
 
         jobs.Select(j => j.Id).ShouldBe([job.ToString(), other.ToString()], ignoreOrder: true);
         runs.Select(r => r.JobId).ShouldBe([job.ToString(), other.ToString()], ignoreOrder: true);

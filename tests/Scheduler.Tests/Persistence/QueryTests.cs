@@ -32,7 +32,8 @@ public sealed class QueryTests(PostgresServer postgres)
         for (var token = (string?)null; token != "";)
         {
             var page = await cluster.Get<JobQueries>().ListAsync(new JobFilter([], "", 2, token ?? ""), Token);
-            runs.AddRange((await cluster.Get<RunQueries>().ListAsync(2, token ?? "", Token)).Entries.Select(r => r.JobId));
+            var search = new RunSearch("", "", 2, token ?? "");
+            runs.AddRange((await cluster.Get<RunQueries>().ListAsync(search, Token)).Entries.Select(r => r.JobId));
             seen.AddRange(page.Entries.Select(j => j.Id));
             pages.Add(page.Entries.Count);
             token = page.NextPageToken;

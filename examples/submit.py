@@ -5,7 +5,10 @@
 import os, sys, uuid, grpc
 from cluster.v1 import jobs_pb2 as jobs
 
-channel = grpc.insecure_channel(os.environ.get("CLUSTER_SERVER", "http://127.0.0.1:7070").removeprefix("http://"))
+scheme, host = os.environ.get("CLUSTER_SERVER", "http://127.0.0.1:7070").split("://")
+authority = os.environ.get("CLUSTER_CA_FILE")  # of https://; otherwise gRPC's own list
+trust = grpc.ssl_channel_credentials(open(authority, "rb").read() if authority else None)
+channel = grpc.secure_channel(host, trust) if scheme == "https" else grpc.insecure_channel(host)
 token = os.environ.get("CLUSTER_TOKEN") or open(os.environ.get("CLUSTER_TOKEN_FILE", ".cluster/token")).read().strip()
 access = [("authorization", f"Bearer {token}")]
 submit = channel.unary_unary("/cluster.v1.JobService/SubmitJob", jobs.SubmitJobRequest.SerializeToString, jobs.SubmitJobResponse.FromString)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Cluster.Cli.Certificates;
 using Cluster.Cli.Checkpoints;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
@@ -70,7 +71,8 @@ internal static class CommandLine
             ModelVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
             DemoVerb.Build(verbs),
-            common.Server, common.Token, common.Json,
+            CertificateVerbs.Build(verbs),
+            common.Server, common.Token, common.Authority, common.Json,
         };
         root.Options.Add(new HelpOption());
         return root;

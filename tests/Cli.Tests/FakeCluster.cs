@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography.X509Certificates;
 using Cluster.Cli.Tests.Checkpoints;
 using Cluster.Contracts.V1;
 using Grpc.Core;
@@ -87,13 +88,19 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public FakeCheckpoints Weights { get; } = new();
 
-    public static async Task<FakeCluster> StartAsync()
+    /// <param name="certificate">With which it speaks TLS; null: plain text.</param>
+    public static async Task<FakeCluster> StartAsync(X509Certificate2? certificate = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel =>
-            kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint => endpoint.Protocols = HttpProtocols.Http2));
+            kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint =>
+            {
+                endpoint.Protocols = HttpProtocols.Http2;
+                if (certificate is not null)
+                    endpoint.UseHttps(certificate);
+            }));
         builder.Services.AddSingleton(cluster);
         builder.Services.AddSingleton(cluster.Weights);
         builder.Services.AddGrpc();

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
@@ -13,6 +14,9 @@ internal static class PlainTextNotice
     // What a TLS connection begins with: RFC 8446, 5.1.
     private const byte Handshake = 22;
 
+    // Of HTTP/2: RFC 9113, 4.1.
+    private const int FrameHeaderBytes = 9, FrameTypeAt = 3;
+
     // As Kestrel has for the handshake that follows.
     private static readonly TimeSpan FirstBytePatience = TimeSpan.FromSeconds(10);
 
@@ -21,7 +25,7 @@ internal static class PlainTextNotice
 
     public static void AddTo(ListenOptions listen)
     {
-        var answer = listen.Protocols == HttpProtocols.Http2 ? GoAway() : BadRequest();
+        Func<ConnectionContext, CancellationToken, Task> answer = listen.Protocols == HttpProtocols.Http2 ? GoAwayAsync : BadRequestAsync;
         listen.Use(next => async connection =>
         {
             if (await BeginsWithTlsAsync(connection))
@@ -51,13 +55,13 @@ internal static class PlainTextNotice
         }
     }
 
-    private static async Task AnswerAsync(ConnectionContext connection, byte[] answer)
+    private static async Task AnswerAsync(ConnectionContext connection, Func<ConnectionContext, CancellationToken, Task> answer)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed);
         patience.CancelAfter(HangUpPatience);
         try
         {
-            await connection.Transport.Output.WriteAsync(answer, patience.Token);
+            await answer(connection, patience.Token);
             var input = connection.Transport.Input;
             while (true)
             {
@@ -73,22 +77,54 @@ internal static class PlainTextNotice
         }
     }
 
-    private static byte[] BadRequest() => Encoding.ASCII.GetBytes(
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-            + $"Content-Length: {Words.Length + 1}\r\n\r\n{Words}\n");
+    private static async Task BadRequestAsync(ConnectionContext connection, CancellationToken cancellationToken) =>
+        await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(
+            "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+                + $"Content-Length: {Words.Length + 1}\r\n\r\n{Words}\n"), cancellationToken);
 
-    /// <summary>RFC 9113: an empty SETTINGS frame (6.5), which a server begins with, and a GOAWAY (6.8) of INADEQUATE_SECURITY.</summary>
-    private static byte[] GoAway()
+    /// <summary>
+    /// RFC 9113: an empty SETTINGS frame (6.5), which a server begins with, and when the client has asked for something a GOAWAY (6.8) of
+    /// INADEQUATE_SECURITY. Before, it would take that for a connection that cannot be made, and tell nobody why.
+    /// </summary>
+    private static async Task GoAwayAsync(ConnectionContext connection, CancellationToken cancellationToken)
     {
         const byte settings = 4, goAway = 7;
-        const int headerBytes = 9, lastStreamAndErrorBytes = 8, inadequateSecurity = 0xc;
-        var frames = new byte[headerBytes + headerBytes + lastStreamAndErrorBytes + Words.Length];
-        frames[3] = settings;
-        var second = frames.AsSpan(headerBytes);
-        second[2] = (byte)(lastStreamAndErrorBytes + Words.Length);
-        second[3] = goAway;
-        BinaryPrimitives.WriteInt32BigEndian(second[(headerBytes + 4)..], inadequateSecurity);
-        Encoding.ASCII.GetBytes(Words, second[(headerBytes + lastStreamAndErrorBytes)..]);
-        return frames;
+        const int lastStreamAndErrorBytes = 8, inadequateSecurity = 0xc;
+        var (input, output) = (connection.Transport.Input, connection.Transport.Output);
+        var first = new byte[FrameHeaderBytes];
+        first[FrameTypeAt] = settings;
+        await output.WriteAsync(first, cancellationToken);
+        while (true)
+        {
+            var read = await input.ReadAsync(cancellationToken);
+            var hasAsked = HasHeaders(read.Buffer);
+            input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            if (hasAsked || read.IsCompleted)
+                break;
+        }
+
+        var last = new byte[FrameHeaderBytes + lastStreamAndErrorBytes + Words.Length];
+        last[2] = (byte)(lastStreamAndErrorBytes + Words.Length);
+        last[FrameTypeAt] = goAway;
+        BinaryPrimitives.WriteInt32BigEndian(last.AsSpan(FrameHeaderBytes + 4), inadequateSecurity);
+        Encoding.ASCII.GetBytes(Words, last.AsSpan(FrameHeaderBytes + lastStreamAndErrorBytes));
+        await output.WriteAsync(last, cancellationToken);
+    }
+
+    /// <summary>Whether there is a HEADERS frame (6.2) behind the client's preface (3.4).</summary>
+    private static bool HasHeaders(ReadOnlySequence<byte> sent)
+    {
+        const int prefaceBytes = 24;
+        const byte headers = 1;
+        Span<byte> frame = stackalloc byte[FrameHeaderBytes];
+        for (long at = prefaceBytes; at + FrameHeaderBytes <= sent.Length;)
+        {
+            sent.Slice(at, FrameHeaderBytes).CopyTo(frame);
+            if (frame[FrameTypeAt] == headers)
+                return true;
+            at += FrameHeaderBytes + ((frame[0] << 16) | BinaryPrimitives.ReadUInt16BigEndian(frame[1..]));
+        }
+
+        return false;
     }
 }

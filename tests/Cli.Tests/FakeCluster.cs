@@ -1,7 +1,8 @@
 using System.Globalization;
-using System.Security.Cryptography.X509Certificates;
 using Cluster.Cli.Tests.Checkpoints;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
+using Cluster.Hosting;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -88,8 +89,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public FakeCheckpoints Weights { get; } = new();
 
-    /// <param name="certificate">With which it speaks TLS; null: plain text.</param>
-    public static async Task<FakeCluster> StartAsync(X509Certificate2? certificate = null)
+    /// <param name="tls">With which it speaks TLS; null: plain text.</param>
+    public static async Task<FakeCluster> StartAsync(TlsOptions? tls = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
@@ -98,9 +99,11 @@ internal sealed class FakeCluster : IAsyncDisposable
             kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint =>
             {
                 endpoint.Protocols = HttpProtocols.Http2;
-                if (certificate is not null)
-                    endpoint.UseHttps(certificate);
+                endpoint.UseTlsIfOn(ClientCertificates.None);
             }));
+        builder.Configuration["Tls:CertificateFile"] = tls?.CertificateFile;
+        builder.Configuration["Tls:KeyFile"] = tls?.KeyFile;
+        builder.Services.AddTls(mutual: false);
         builder.Services.AddSingleton(cluster);
         builder.Services.AddSingleton(cluster.Weights);
         builder.Services.AddGrpc();

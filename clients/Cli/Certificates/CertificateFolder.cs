@@ -72,7 +72,8 @@ internal sealed class CertificateFolder(string folder)
 /// <param name="Name">Of its files.</param>
 /// <param name="Unit">See <see cref="CertificateUnit"/>.</param>
 /// <param name="Hosts">By which it is called.</param>
-internal sealed record IssuedCertificate(string Name, string Unit, IReadOnlyList<string> Hosts, X500DistinguishedName Subject, DateTime End)
+internal sealed record IssuedCertificate(
+    string Name, string Unit, IReadOnlyList<string> Hosts, X500DistinguishedName Subject, DateTimeOffset End)
 {
     public static IssuedCertificate Of(string name, X509Certificate2 certificate)
     {
@@ -80,6 +81,6 @@ internal sealed record IssuedCertificate(string Name, string Unit, IReadOnlyList
         return new IssuedCertificate(
             name, CertificateUnit.Of(certificate) ?? "",
             [.. names?.EnumerateDnsNames() ?? [], .. (names?.EnumerateIPAddresses() ?? []).Select(address => $"{address}")],
-            certificate.SubjectName, certificate.NotAfter.ToUniversalTime());
+            certificate.SubjectName, new DateTimeOffset(certificate.NotAfter));
     }
 }

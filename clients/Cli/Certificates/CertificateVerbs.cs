@@ -44,9 +44,10 @@ internal static class CertificateVerbs
             using var authority = files.OpenAuthority(now);
             using var certificate = authority.Issue(SubjectOf(called, unit), given, now, LifeOf(context, days));
             files.Write(called, certificate);
+            var end = Day(new DateTimeOffset(certificate.NotAfter));
             await context.Output.BlockAsync(
                 $"""
-                {files.CertificateFile(called)}, {files.KeyFile(called)}: {unit} {called}, until {Day(certificate.NotAfter)}
+                {files.CertificateFile(called)}, {files.KeyFile(called)}: {unit} {called}, until {end}
                 Tls__CertificateFile, Tls__KeyFile and Tls__AuthorityFile={files.CertificateFile(CertificateFolder.Authority)} name them;
                 {files.KeyFile(CertificateFolder.Authority)} stays here.
 
@@ -69,19 +70,19 @@ internal static class CertificateVerbs
             var (now, issued) = (context.Host.Time.GetUtcNow(), files.Issued());
             var due = now + LifeOf(context, within);
             using var authority = files.OpenAuthority(now);
-            using var signing = authority.Certificate.NotAfter < due ? authority.Renewed(now) : null;
+            using var signing = authority.End < due ? authority.Renewed(now) : null;
             if (signing is not null)
             {
                 files.Write(CertificateFolder.Authority, signing.Certificate);
                 await context.Output.LineAsync(
-                    $"{CertificateFolder.Authority}: until {Day(signing.Certificate.NotAfter)}; copy its .crt to every part and client");
+                    $"{CertificateFolder.Authority}: until {Day(signing.End)}; copy its .crt to every part and client");
             }
 
             foreach (var old in issued.Where(each => each.End < due))
             {
                 using var renewed = (signing ?? authority).Issue(old.Subject, old.Hosts, now, LifeOf(context, days));
                 files.Write(old.Name, renewed);
-                await context.Output.LineAsync($"{old.Name}: until {Day(renewed.NotAfter)}");
+                await context.Output.LineAsync($"{old.Name}: until {Day(new DateTimeOffset(renewed.NotAfter))}");
             }
         });
         command.Options.Add(folder);
@@ -148,5 +149,5 @@ internal static class CertificateVerbs
         return subject.Build();
     }
 
-    private static string Day(DateTime end) => end.ToUniversalTime().ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
+    private static string Day(DateTimeOffset end) => end.UtcDateTime.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
 }

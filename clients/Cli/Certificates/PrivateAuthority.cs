@@ -22,6 +22,8 @@ internal sealed class PrivateAuthority : IDisposable
     /// <summary>With its key.</summary>
     public X509Certificate2 Certificate { get; }
 
+    public DateTimeOffset End => new(Certificate.NotAfter);
+
     public static PrivateAuthority Create(DateTimeOffset now)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -61,7 +63,7 @@ internal sealed class PrivateAuthority : IDisposable
         extensions.Add(new X509EnhancedKeyUsageExtension(Uses, critical: false));
         extensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(Certificate, true, false));
         // None outlives the authority's own.
-        var end = now + life < Certificate.NotAfter ? now + life : Certificate.NotAfter;
+        var end = now + life < End ? now + life : End;
         using var signed = request.Create(Certificate, now - Before, end, Serial());
         return signed.CopyWithPrivateKey(key);
     }

@@ -1,5 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using Cluster.Contracts.Tls;
 
@@ -111,9 +109,7 @@ public sealed class CertificateVerbsTests : IDisposable
     [Fact]
     public async Task Scheduler_WithACertificateMadeHere_IsTrustedByItsAuthorityFile_AndByNothingElse()
     {
-        await RunAsync("certs", "scheduler", "here", "--host", "127.0.0.1");
-        using var certificate = X509Certificate2.CreateFromPemFile(PathOf("here.crt"), PathOf("here.key"));
-        await using var cluster = await FakeCluster.StartAsync(certificate);
+        await using var cluster = await StartTlsAsync();
         var (trusting, told, system) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster));
 
         (await trusting.RunAsync(Cancellation, "node", "list", "--ca-file", PathOf("authority.crt"))).ShouldBe(ExitCode.Done);
@@ -135,44 +131,22 @@ public sealed class CertificateVerbsTests : IDisposable
         run.Error.ShouldContain("holds no certificate; name the authority's PEM file");
     }
 
-    /// <summary>What a port of TLS answers to who does not speak it: settings, and that it goes away for INADEQUATE_SECURITY.</summary>
     [Fact]
     public async Task PlainText_ToAPortOfTls_IsExplained()
     {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        using var end = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
-        var answering = AnswerAsync();
-        var server = $"http://{listener.LocalEndpoint}";
+        await using var cluster = await StartTlsAsync();
+        var server = cluster.Address.Replace("https:", "http:", StringComparison.Ordinal);
         var run = new CliRun();
 
         (await run.RunAsync(Cancellation, "node", "list", "--server", server)).ShouldBe(ExitCode.Unreachable);
 
         run.Error.ShouldBe($"the scheduler at {server} speaks TLS; write https:// in --server or CLUSTER_SERVER\n");
-        await end.CancelAsync();
-        await Should.ThrowAsync<OperationCanceledException>(answering);
+    }
 
-        async Task AnswerAsync()
-        {
-            byte[] frames = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xc];
-            while (true)
-            {
-                using var client = await listener.AcceptTcpClientAsync(end.Token);
-                await client.GetStream().WriteAsync(frames, end.Token);
-                var discarded = new byte[4096];
-                try
-                {
-                    while (await client.GetStream().ReadAsync(discarded, end.Token) > 0)
-                    {
-                        // Until the client hangs up.
-                    }
-                }
-                catch (IOException)
-                {
-                    // It did, and at once.
-                }
-            }
-        }
+    private async Task<FakeCluster> StartTlsAsync()
+    {
+        await RunAsync("certs", "scheduler", "here", "--host", "127.0.0.1");
+        return await FakeCluster.StartAsync(new TlsOptions { CertificateFile = PathOf("here.crt"), KeyFile = PathOf("here.key") });
     }
 
     private string PathOf(string file) => Path.Combine(_folder, file);

@@ -137,7 +137,7 @@ public sealed class TlsTests(TlsScheduler tls, PostgresServer postgres) : IClass
         var cause = refusal.Status.DebugException;
         while (cause is not (null or HttpProtocolException))
             cause = cause.InnerException;
-        cause.ShouldBeOfType<HttpProtocolException>().ErrorCode.ShouldBe(0xc, "INADEQUATE_SECURITY");
+        cause.ShouldBeOfType<HttpProtocolException>(refusal.ToString()).ErrorCode.ShouldBe(0xc, "INADEQUATE_SECURITY");
 
         using var browser = tls.Scheduler.Browser();
         var answer = await browser.GetAsync("/healthz/live", Token);

@@ -94,11 +94,13 @@ public sealed class LimitTests(PostgresServer postgres)
         for (var more = 0; more < 2; more++)
             await scheduler.Jobs().SubmitJobAsync(SubmitOf(), cancellationToken: Token);
 
-        var refusal = await Should.ThrowAsync<RpcException>(async () => await scheduler.Jobs().SubmitJobAsync(SubmitOf(), cancellationToken: Token));
+        var refusal = await Should.ThrowAsync<RpcException>(
+            async () => await scheduler.Jobs().SubmitJobAsync(SubmitOf(), cancellationToken: Token));
         refusal.StatusCode.ShouldBe(StatusCode.ResourceExhausted);
         refusal.Status.Detail.ShouldBe("alice has 3 jobs that are not over, and 1 more would be more than 3 (Limits:JobsPerOwner); "
             + "wait until some are over, or cancel some");
-        (await scheduler.Jobs().SubmitJobAsync(first, cancellationToken: Token)).Job.Id.ShouldBe(job.Id, "a repeated submit asks what became of the first");
+        (await scheduler.Jobs().SubmitJobAsync(first, cancellationToken: Token)).Job.Id
+            .ShouldBe(job.Id, "a repeated submit asks what became of the first");
         await scheduler.Jobs(TestScheduler.OtherSubmitterToken).SubmitJobAsync(SubmitOf(), cancellationToken: Token);
 
         await scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id }, cancellationToken: Token);

@@ -101,8 +101,8 @@ internal sealed class FakeCluster : IAsyncDisposable
                 endpoint.Protocols = HttpProtocols.Http2;
                 endpoint.UseTlsIfOn(ClientCertificates.None);
             }));
-        builder.Configuration["Tls:CertificateFile"] = tls?.CertificateFile;
-        builder.Configuration["Tls:KeyFile"] = tls?.KeyFile;
+        builder.Configuration["Tls:CertificateFile"] = tls?.CertificateFile ?? "";
+        builder.Configuration["Tls:KeyFile"] = tls?.KeyFile ?? "";
         builder.Services.AddTls(mutual: false);
         builder.Services.AddSingleton(cluster);
         builder.Services.AddSingleton(cluster.Weights);

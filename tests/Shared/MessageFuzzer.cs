@@ -18,10 +18,12 @@ internal sealed class MessageFuzzer(Random random, IReadOnlyList<string> known, 
     private static readonly string[] Texts =
     [
         "", " ", "a", "0", "-1", "1", "..", "../../etc/passwd", "/etc/passwd", "a/b", "a\0b", "\0", "a\nb", "\r\n", "\u001b[31m", "\u202E",
-        "😀", "é", "'; drop table jobs; --", "%", "_", "\\", "\"", "{}", "[]", "null", "NaN", "<script>alert(1)</script>", "{{7*7}}", "$(id)",
+        "😀", "é", "'; drop table jobs; --", "%", "_", "\\", "\"", "{}", "[]", "null", "NaN", "<script>alert(1)</script>",
+        "{{7*7}}", "$(id)",
         "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "deadbeef", "0f3c", "n00.0",
         "7fffffffffffffff.0",
-        "ffffffffffffffff.00000000000000000000000000000000", "n00.00000000000000000000000000000000", "http://127.0.0.1:1", "http://0.0.0.0:1",
+        "ffffffffffffffff.00000000000000000000000000000000", "n00.00000000000000000000000000000000", "http://127.0.0.1:1",
+        "http://0.0.0.0:1",
         "file:///etc/passwd", "https://", "http://[::1", "model: lenet5", "model: [", "default", "cpu:0", "train.loss", "train",
         new string('a', 300), new string('b', 70_000),
     ];

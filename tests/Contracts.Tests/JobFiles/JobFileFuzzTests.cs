@@ -52,8 +52,8 @@ public sealed class JobFileFuzzTests
         Should.Throw<JobFileException>(() => JobFile.Parse($"model: lenet5\ndata: fashion-mnist\n{mesh}\n"));
 
     [Fact]
-    public void MeshOfAMessage_OfMoreDevicesThanCanBeCounted_IsRefused() => Should.Throw<JobFileException>(() => JobSpecValidator.Complete(
-        new JobSpec
+    public void MeshOfAMessage_OfMoreDevicesThanCanBeCounted_IsRefused() => Should.Throw<JobFileException>(
+        () => JobSpecValidator.Complete(new JobSpec
         {
             Model = new ModelSpec { Name = "lenet5" },
             Data = new DataSpec { Name = "fashion-mnist" },

@@ -107,7 +107,8 @@ internal static class CertificateVerbs
 
     private static Option<string?> Folder() => new("--folder")
     {
-        Description = "where certificates and keys are kept (otherwise certs in the state folder of ./cluster)", HelpName = "FOLDER",
+        Description = "where certificates and keys are kept (otherwise certs in the state folder of ./cluster)",
+        HelpName = "FOLDER",
     };
 
     private static Option<int> Days(string name, int days, string description)

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Cluster.Cli.Certificates;
 using Cluster.Cli.Checkpoints;
 using Cluster.Cli.Completions;
 using Cluster.Cli.Connection;
@@ -85,7 +86,8 @@ internal static class CommandLine
             CompletionVerbs.BuildComplete(verbs, () => root),
             ReferenceVerb.Build(verbs),
             DemoVerb.Build(verbs),
-            common.Server, common.Token, common.Json,
+            CertificateVerbs.Build(verbs),
+            common.Server, common.Token, common.Authority, common.Json,
         };
         root.Options.Add(new HelpOption { Action = new HelpAction { MaxWidth = host.IsTerminal ? host.Width : int.MaxValue } });
         return root;

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Rendering;
+using Cluster.Contracts.Tls;
 using Google.Protobuf;
 
 namespace Cluster.Cli;
@@ -23,6 +24,14 @@ internal sealed class CommonOptions
         Recursive = true,
     };
 
+    public Option<string?> Authority { get; } = new("--ca-file")
+    {
+        Description = "PEM file with the authority of the scheduler's certificate, for https:// (otherwise CLUSTER_CA_FILE, otherwise the "
+            + "system's)",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+
     public Option<bool> Json { get; } = new("--json")
     {
         Description = "print protobuf JSON: one document, or one a line where it follows",
@@ -40,6 +49,9 @@ internal sealed record VerbContext(CliHost Host, Lazy<ClusterConnection> Opening
     public bool Json => Output.IsJson;
 }
 
+/// <summary>What the body of a verb is given that needs no scheduler.</summary>
+internal sealed record LocalContext(CliHost Host, Output Output, ParseResult Arguments);
+
 /// <summary>Makes commands whose bodies are guarded and have a connection.</summary>
 internal sealed class VerbFactory(CliHost host, CommonOptions common)
 {
@@ -51,7 +63,8 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
             var server = parsed.GetValue(common.Server) ?? Setting("CLUSTER_SERVER") ?? ClusterConnection.DefaultServer;
             return await CommandLine.GuardAsync(host, server, async () =>
             {
-                var opening = new Lazy<ClusterConnection>(() => ClusterConnection.To(server, Token(parsed), host.Pings));
+                var opening = new Lazy<ClusterConnection>(() => ClusterConnection.To(
+                    server, Token(parsed), host.Pings, Certificates(parsed)));
                 try
                 {
                     var output = new Output(host, parsed.GetValue(common.Json));
@@ -95,6 +108,32 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
     {
         if (result.GetValue(csv) && result.GetValue(common.Json))
             result.AddError("--csv and --json are two forms of one answer; give one of them");
+    }
+
+    public Command LocalVerb(string name, string description, Func<LocalContext, Task> body)
+    {
+        var command = new Command(name, description);
+        command.SetAction((parsed, cancellationToken) => CommandLine.GuardAsync(host, server: "", async () =>
+        {
+            await body(new LocalContext(host, new Output(host, parsed.GetValue(common.Json)), parsed));
+            return ExitCode.Done;
+        }, cancellationToken));
+        return command;
+    }
+
+    private CertificateFiles? Certificates(ParseResult parsed)
+    {
+        if ((parsed.GetValue(common.Authority) ?? Setting("CLUSTER_CA_FILE")) is not { } file)
+            return null;
+        try
+        {
+            return new CertificateFiles(new TlsOptions { AuthorityFile = file });
+        }
+        catch (InvalidDataException)
+        {
+            throw new CliException(
+                ExitCode.Usage, $"--ca-file or CLUSTER_CA_FILE is {file}, which holds no certificate; name the authority's PEM file");
+        }
     }
 
     private string? Token(ParseResult parsed)

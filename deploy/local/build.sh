@@ -28,6 +28,9 @@ client() {
   if [ -z "${CLUSTER_TOKEN:-}${CLUSTER_TOKEN_FILE:-}" ] && [ -f "$state/token" ]; then
     export CLUSTER_TOKEN_FILE=$state/token
   fi
+  if [ -z "${CLUSTER_CA_FILE:-}" ] && [ -f "$state/certs/authority.crt" ]; then
+    export CLUSTER_CA_FILE=$state/certs/authority.crt
+  fi
   if [ -z "${CLUSTER_SERVER:-}" ] && [ -f "$state/server" ]; then
     CLUSTER_SERVER=$(cat "$state/server")
     export CLUSTER_SERVER

@@ -8,35 +8,39 @@ scheduler_name() { if [ "$1" -eq 1 ]; then echo scheduler; else echo "scheduler-
 port_of() { echo $(($1 + ($2 - 1) * 100)); } # port of the first scheduler, number
 
 start_all() {
-  local schedulers=1 workers=2 devices=1 telemetry= index addresses=
+  local schedulers=1 workers=2 devices=1 telemetry= scheme=http index addresses= tls=()
   while [ $# -gt 0 ]; do
     case $1 in
       --schedulers) schedulers=${2:?--schedulers needs a number}; shift 2 ;;
       --workers) workers=${2:?--workers needs a number}; shift 2 ;;
       --devices) devices=${2:?--devices needs a number}; shift 2 ;;
+      --tls) scheme=https; shift ;;
       --telemetry) telemetry=1; shift ;;
-      *) die "up does not know '$1'; it takes --schedulers N, --workers N, --devices N and --telemetry" ;;
+      *) die "up does not know '$1'; it takes --schedulers N, --workers N, --devices N, --tls and --telemetry" ;;
     esac
   done
   install -d -m 700 "$state" "$state/run" "$state/logs"
   make_token "$state/token"
   make_token "$state/node-token"
   for index in $(seq 1 "$schedulers"); do
-    addresses+=${addresses:+,}http://127.0.0.1:$(port_of "$grpc_port" "$index")
+    addresses+=${addresses:+,}$scheme://127.0.0.1:$(port_of "$grpc_port" "$index")
   done
   printf '%s\n' "$addresses" >"$state/server"
 
   if [ -n "$telemetry" ]; then start_telemetry; fi
-  start_service dashboard Dashboard \
+  make_tls server dashboard
+  start_service dashboard Dashboard "${tls[@]}" \
     "Dashboard__SchedulerAddress=$addresses" "Dashboard__HttpPort=$http_port" "Dashboard__KeyFolder=$state/dashboard-keys"
   start_postgres
   for index in $(seq 1 "$schedulers"); do
-    start_service "$(scheduler_name "$index")" Scheduler \
+    make_tls scheduler "$(scheduler_name "$index")"
+    start_service "$(scheduler_name "$index")" Scheduler "${tls[@]}" \
       "Persistence__ConnectionString=$(pg_connection)" \
       "Access__AdminTokenFile=$state/token" "Access__NodeTokenFile=$state/node-token" \
       "Scheduler__GrpcPort=$(port_of "$grpc_port" "$index")" "Scheduler__HttpPort=$(port_of "$rest_port" "$index")" \
       "Silo__Port=$(port_of "$silo_port" "$index")" "Silo__ClusterId=$pg_id"
-    wait_for "scheduler $index" "$(scheduler_name "$index")" client --server "http://127.0.0.1:$(port_of "$grpc_port" "$index")" node list
+    wait_for "scheduler $index" "$(scheduler_name "$index")" \
+      client --server "$scheme://127.0.0.1:$(port_of "$grpc_port" "$index")" node list
   done
 
   local cores per_device memory_kib
@@ -45,14 +49,25 @@ start_all() {
   per_device=$((cores / (workers * devices)))
   [ "$per_device" -ge 1 ] || per_device=1
   for index in $(seq 1 "$workers"); do
-    start_service "worker-$index" Worker \
+    make_tls node "worker-$index"
+    start_service "worker-$index" Worker "${tls[@]}" \
       "Agent__SchedulerAddress=$addresses" "Agent__NodeTokenFile=$state/node-token" \
       "Agent__Name=worker-$index" "Agent__StateFolder=$state/worker-$index" \
       "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device" "Agent__MemoryBytes=$((memory_kib * 1024 / workers))"
   done
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
   wait_for "the dashboard" dashboard bash -c "exec 3<>/dev/tcp/127.0.0.1/$http_port"
-  say "up: gRPC on $addresses, REST on http://127.0.0.1:$rest_port, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
+  local here=$scheme://127.0.0.1
+  say "up: gRPC on $addresses, REST on $here:$rest_port, dashboard on $here:$http_port/#token=$(cat "$state/token")"
+}
+
+# With --tls: a certificate of the cluster's own authority, for a service on this machine. What the service is told goes into the array tls.
+make_tls() { # unit, name
+  local certs=$state/certs
+  tls=()
+  [ "$scheme" = https ] || return 0
+  [ -f "$certs/$2.crt" ] || client certs "$1" "$2" --host 127.0.0.1 localhost --folder "$certs" >/dev/null
+  tls=("Tls__CertificateFile=$certs/$2.crt" "Tls__KeyFile=$certs/$2.key" "Tls__AuthorityFile=$certs/authority.crt")
 }
 
 make_token() {

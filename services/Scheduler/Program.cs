@@ -1,9 +1,11 @@
 using Cluster.Contracts.Access;
+using Cluster.Hosting;
 using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
@@ -68,6 +70,8 @@ internal static class Program
             // Started from anywhere, it finds its settings beside itself.
             ContentRootPath = AppContext.BaseDirectory,
         });
+        builder.Services.AddTls(mutual: true);
+        builder.Services.AddLimits();
         builder.ListenAsConfigured();
         // Hosted services start in this order: the schema before the grains, the grains before the first call.
         builder.AddTelemetry();

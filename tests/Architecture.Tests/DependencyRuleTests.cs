@@ -5,8 +5,8 @@ using System.Xml.Linq;
 namespace Cluster.Architecture.Tests;
 
 /// <summary>
-/// Dependencies point one way: Scheduler → Contracts, Placement, Search; Contracts → Search; Placement and Search → nothing;
-/// Worker → Contracts, Models; Dashboard, Cli → Contracts; Models → TorchSharp.
+/// Dependencies point one way: Scheduler → Contracts, Hosting, Placement, Search; Contracts → Search; Placement and Search → nothing;
+/// Worker → Contracts, Hosting, Models; Dashboard → Contracts, Hosting; Hosting, Cli → Contracts; Models → TorchSharp.
 /// The Scheduler never sees a tensor; the Dashboard never sees the database; Contracts knows neither Orleans nor TorchSharp.
 /// </summary>
 public sealed partial class DependencyRuleTests
@@ -16,12 +16,13 @@ public sealed partial class DependencyRuleTests
     public static TheoryData<string, string[], string[]> Projects => new()
     {
         { "shared/Contracts/Contracts.csproj", ["Search"], ["Grpc."] },
+        { "shared/Hosting/Hosting.csproj", ["Contracts"], [] },
         { "shared/Models/Models.csproj", [], ["TorchSharp"] },
         { "shared/Placement/Placement.csproj", [], [] },
         { "shared/Search/Search.csproj", [], [] },
-        { "services/Scheduler/Scheduler.csproj", ["Contracts", "Placement", "Search"], ["Grpc.", "Microsoft.Orleans."] },
-        { "services/Worker/Worker.csproj", ["Contracts", "Models"], ["Grpc.", "TorchSharp"] },
-        { "services/Dashboard/Dashboard.csproj", ["Contracts"], ["Grpc."] },
+        { "services/Scheduler/Scheduler.csproj", ["Contracts", "Hosting", "Placement", "Search"], ["Grpc.", "Microsoft.Orleans."] },
+        { "services/Worker/Worker.csproj", ["Contracts", "Hosting", "Models"], ["Grpc.", "TorchSharp"] },
+        { "services/Dashboard/Dashboard.csproj", ["Contracts", "Hosting"], ["Grpc."] },
         { "clients/Cli/Cli.csproj", ["Contracts"], [] },
         { "bench/Bench.csproj", ["Scheduler", "Worker", "Placement", "Search"], [] },
     };

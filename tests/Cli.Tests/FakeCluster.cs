@@ -1,6 +1,8 @@
 using System.Globalization;
 using Cluster.Cli.Tests.Checkpoints;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
+using Cluster.Hosting;
 using Grpc.Core;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -96,13 +98,21 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     private FakeCluster() => PointsOf = _ => Points;
 
-    public static async Task<FakeCluster> StartAsync()
+    /// <param name="tls">With which it speaks TLS; null: plain text.</param>
+    public static async Task<FakeCluster> StartAsync(TlsOptions? tls = null)
     {
         var cluster = new FakeCluster();
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.ConfigureKestrel(kestrel =>
-            kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint => endpoint.Protocols = HttpProtocols.Http2));
+            kestrel.Listen(System.Net.IPAddress.Loopback, 0, endpoint =>
+            {
+                endpoint.Protocols = HttpProtocols.Http2;
+                endpoint.UseTlsIfOn(ClientCertificates.None);
+            }));
+        builder.Configuration["Tls:CertificateFile"] = tls?.CertificateFile ?? "";
+        builder.Configuration["Tls:KeyFile"] = tls?.KeyFile ?? "";
+        builder.Services.AddTls(mutual: false);
         builder.Services.AddSingleton(cluster);
         builder.Services.AddSingleton(cluster.Weights);
         builder.Services.AddGrpc();

@@ -33,6 +33,9 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>How many workers of one device each there are.</summary>
     public int Workers { get; init; } = 2;
 
+    /// <summary>Whether all ports speak TLS; the test's own channels do not.</summary>
+    public bool IsTls { get; init; }
+
     /// <summary>How long a node counts as alive after its last heartbeat; the scheduler's own default unless given.</summary>
     public TimeSpan? Lease { get; init; }
 
@@ -106,7 +109,9 @@ public sealed class LocalCluster : IAsyncLifetime
 
     /// <summary>Starts what does not run.</summary>
     internal async Task UpAsync(CancellationToken cancellationToken) =>
-        (await RunAsync(["up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}"], cancellationToken)).MustSucceed();
+        (await RunAsync(
+            ["up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}", .. IsTls ? ["--tls"] : Array.Empty<string>()],
+            cancellationToken)).MustSucceed();
 
     /// <summary>A client's way to a scheduler, with the administrator's token.</summary>
     public GrpcChannel ChannelTo(string address) =>

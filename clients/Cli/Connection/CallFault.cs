@@ -1,3 +1,4 @@
+using System.Security.Authentication;
 using Cluster.Cli.Rendering;
 using Cluster.Contracts.Access;
 using Grpc.Core;
@@ -7,6 +8,9 @@ namespace Cluster.Cli.Connection;
 /// <summary>Says in a line what a status means for the person at the keyboard.</summary>
 internal static class CallFault
 {
+    // RFC 9113, section 7; a port that speaks TLS says so to who does not.
+    private const long InadequateSecurity = 0xc;
+
     public static CliException Explain(RpcException fault, string server)
     {
         var detail = Printable.OneLine(fault.Status.Detail);
@@ -15,6 +19,11 @@ internal static class CallFault
             // Its own word: a connection that failed has an exception.
             StatusCode.Unavailable when fault is { StatusCode: StatusCode.Unavailable, Status.DebugException: null } => new(
                 ExitCode.Unreachable, $"the scheduler at {server} cannot serve this now: {detail}; try again in a moment"),
+            StatusCode.Unavailable when CauseOf<HttpProtocolException>(fault) is { ErrorCode: InadequateSecurity } => new(
+                ExitCode.Unreachable, $"the scheduler at {server} speaks TLS; write https:// in --server or CLUSTER_SERVER"),
+            StatusCode.Unavailable when CauseOf<AuthenticationException>(fault) is { } distrust => new(ExitCode.Unreachable,
+                $"the scheduler at {server} is not trusted ({Printable.OneLine(distrust.Message)}); --ca-file or CLUSTER_CA_FILE names the "
+                    + "authority of its certificate, which must have this address; one without TLS has http://"),
             StatusCode.Unavailable => new(ExitCode.Unreachable,
                 $"cannot reach the scheduler at {server} ({Cause(fault)}); start one with ./cluster up, "
                     + "or name another with --server or CLUSTER_SERVER"),
@@ -29,6 +38,15 @@ internal static class CallFault
                 ExitCode.Failed, $"the scheduler at {server} is of another version and does not know this call ({detail})"),
             var code => new(ExitCode.Failed, $"the scheduler failed: {detail} ({code}); its log says more"),
         };
+    }
+
+    private static T? CauseOf<T>(RpcException fault)
+        where T : Exception
+    {
+        var cause = fault.Status.DebugException;
+        while (cause is not (null or T))
+            cause = cause.InnerException;
+        return (T?)cause;
     }
 
     // The detail of a failed connection is the client library's own long sentence; the innermost exception is the system's short one.

@@ -1,4 +1,5 @@
 using Cluster.Contracts.Access;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 
@@ -15,13 +16,13 @@ internal sealed class ClusterConnection : IDisposable
     private readonly SchedulerChannel _bulk;
     private readonly string? _token;
 
-    private ClusterConnection(SchedulerAddresses schedulers, ConnectionPings pings, string? token)
+    private ClusterConnection(SchedulerAddresses schedulers, ConnectionPings pings, CertificateFiles? certificates, string? token)
     {
         Schedulers = schedulers;
         // Where there is another scheduler to go to, it is worth finding out soon that one is away; but not where weights on a slow line
         // keep a ping waiting.
-        var channel = _channel = schedulers.OpenChannel(schedulers.AreSeveral ? ConnectionPings.Prompt : pings);
-        _bulk = schedulers.OpenChannel(pings);
+        var channel = _channel = schedulers.OpenChannel(schedulers.AreSeveral ? ConnectionPings.Prompt : pings, certificates);
+        _bulk = schedulers.OpenChannel(pings, certificates);
         _token = token;
         Jobs = new JobService.JobServiceClient(channel);
         Experiments = new ExperimentService.ExperimentServiceClient(channel);
@@ -54,14 +55,15 @@ internal sealed class ClusterConnection : IDisposable
     /// <param name="server">The scheduler's address, or several with commas between.</param>
     /// <param name="token">Null to call without one, which a scheduler answers with Unauthenticated.</param>
     /// <param name="pings">How soon one scheduler that says nothing any more is found out.</param>
-    public static ClusterConnection To(string server, string? token, ConnectionPings pings)
+    /// <param name="certificates">By which a scheduler at https:// is recognised; null: the system's authorities.</param>
+    public static ClusterConnection To(string server, string? token, ConnectionPings pings, CertificateFiles? certificates = null)
     {
         if (!SchedulerAddresses.TryParse(server, out var schedulers))
             throw new CliException(
                 ExitCode.Usage, $"server is {server} but must be an address; write it as {DefaultServer}, or several with commas between");
         if (token is not null && token.Any(character => char.IsControl(character) || character > 127))
             throw new CliException(ExitCode.Usage, "the token holds characters that no token has; copy it again, on one line");
-        return new(schedulers, pings, token);
+        return new(schedulers, pings, certificates, token);
     }
 
     /// <summary>For a call that answers once.</summary>

@@ -1,4 +1,5 @@
 using Cluster.Contracts.Access;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
 using Cluster.Dashboard.Hosting;
 using Grpc.Core;
@@ -14,14 +15,14 @@ public sealed class SchedulerConnection : IDisposable
     private readonly SchedulerChannel _channel;
     private readonly SchedulerChannel _bulk;
 
-    public SchedulerConnection(IOptions<DashboardOptions> options)
+    public SchedulerConnection(IOptions<DashboardOptions> options, CertificateFiles certificates)
     {
         if (!SchedulerAddresses.TryParse(options.Value.SchedulerAddress, out var schedulers))
             throw new InvalidOperationException("options are validated at the start");
         // Where there is another scheduler to go to, it is worth finding out soon that one is away; but not where weights on a slow line
         // keep a ping waiting.
-        _channel = schedulers.OpenChannel(schedulers.AreSeveral ? ConnectionPings.Prompt : ConnectionPings.Patient);
-        _bulk = schedulers.OpenChannel(ConnectionPings.Patient);
+        _channel = schedulers.OpenChannel(schedulers.AreSeveral ? ConnectionPings.Prompt : ConnectionPings.Patient, certificates);
+        _bulk = schedulers.OpenChannel(ConnectionPings.Patient, certificates);
         Jobs = new JobService.JobServiceClient(_channel);
         Experiments = new ExperimentService.ExperimentServiceClient(_channel);
         Models = new ModelService.ModelServiceClient(_channel);

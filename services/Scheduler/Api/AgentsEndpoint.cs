@@ -15,6 +15,7 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
 {
     private const int LongestIncarnation = 200;
     private const int LongestDevice = 200;
+    private const int LongestName = 200;
 
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {
@@ -58,7 +59,9 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
     public override async Task<ReportExitResponse> ReportExit(ReportExitRequest request, ServerCallContext context)
     {
         var exit = new RankExit(
-            ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal, request.Message, request.Evicted)
+            // A process may have written a NUL, which Postgres cannot hold.
+            ReadNode(request.NodeId), request.Attempt, request.Rank, request.ExitCode, request.Signal,
+            request.Message.Replace('\0', '\uFFFD'), request.Evicted)
         {
             MatchedPolicies = [.. request.MatchedPolicies],
         };
@@ -70,6 +73,8 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
     {
         if (request.AgentSequence < 1)
             throw new InvalidRequestException($"agent_sequence is {request.AgentSequence}; lines are numbered from 1");
+        foreach (var line in request.Lines)
+            RequestTime.Check("lines.time", line.Time);
         await logs.AppendAsync(
             ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines,
             context.CancellationToken);
@@ -94,7 +99,15 @@ internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartb
             throw new InvalidRequestException("name is empty; give the name that people know the node by");
         if (request.Incarnation.Length == 0)
             throw new InvalidRequestException("incarnation is empty; make a UUID at each start of the agent");
+        RequestText.Check("name", request.Name, LongestName);
+        RequestText.Check("agent_version", request.AgentVersion, LongestName);
         RequestText.Check("incarnation", request.Incarnation, LongestIncarnation);
+        foreach (var device in request.Devices)
+        {
+            RequestText.Check("device", device.Id, LongestDevice);
+            RequestText.Check("model", device.Model, LongestDevice);
+        }
+
         // Devices are granted by their ids: two of the same would be one to the placement, and one attempt's too many.
         if (request.Devices.GroupBy(device => device.Id).FirstOrDefault(same => same.Key.Length == 0 || same.Skip(1).Any()) is { } wrong)
             throw new InvalidRequestException(

@@ -1,6 +1,7 @@
 using Cluster.Contracts.Access;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Changes;
+using Cluster.Scheduler.Limits;
 
 namespace Cluster.Scheduler.Api;
 
@@ -23,7 +24,9 @@ public static class ApiHosting
         services.AddGrpc(options =>
         {
             options.Interceptors.Add<ErrorInterceptor>();
+            options.Interceptors.Add<NodeCertificateInterceptor>();
             options.Interceptors.Add<ScopeInterceptor>();
+            options.Interceptors.Add<LimitInterceptor>();
         }).AddJsonTranscoding();
         services.AddOpenApi(options => options.AddDocumentTransformer(new RestDocument(RequiredScope.Services())));
         services.AddGrpcReflection();

@@ -2,17 +2,22 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Ranks;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Api;
 
 /// <summary>What trainers call, through their agents. Nothing here trusts the caller: each store checks the attempt as it writes.</summary>
 public sealed class AttemptsEndpoint(
-    AttemptFence fence, RefusalLog refusals, AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints)
+    AttemptFence fence, RefusalLog refusals, AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints,
+    IOptions<LimitOptions> limits)
     : AttemptService.AttemptServiceBase
 {
+    private const int LongestMetricName = 200;
+
     public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
     {
         var credential = await AdmitAsync(context);
@@ -27,6 +32,19 @@ public sealed class AttemptsEndpoint(
         var credential = await AdmitAsync(context);
         if (request.Sequence < 1)
             throw new InvalidRequestException($"sequence is {request.Sequence}; reports are numbered from 1");
+        if (request.Points.Count > limits.Value.PointsPerReport)
+        {
+            throw new RpcException(new Status(
+                StatusCode.ResourceExhausted,
+                $"a report has {request.Points.Count} points; at most {limits.Value.PointsPerReport} are taken (Limits:PointsPerReport)"));
+        }
+
+        foreach (var point in request.Points)
+        {
+            RequestText.Check("points.name", point.Name, LongestMetricName);
+            RequestTime.Check("points.time", point.Time);
+        }
+
         await reports.ReportAsync(credential, request, context.CancellationToken);
         return new ReportResponse();
     }
@@ -43,6 +61,16 @@ public sealed class AttemptsEndpoint(
         var credential = await AdmitAsync(context);
         if (request.Manifest is null)
             throw new InvalidRequestException("manifest is unset; a checkpoint is what its manifest names");
+        if (!Enum.IsDefined(request.Manifest.Kind))
+            throw new InvalidRequestException($"manifest.kind is {request.Manifest.Kind}, which no kind has");
+        if (request.Manifest.Files.FirstOrDefault(file => file.Bytes != file.Chunks.Sum(chunk => (long)chunk.Bytes)) is { } odd)
+        {
+            throw new InvalidRequestException(
+                $"manifest.files has '{odd.Name}' of {odd.Bytes} bytes, but chunks of {odd.Chunks.Sum(chunk => (long)chunk.Bytes)}");
+        }
+
+        if (request.Manifest.Files.SelectMany(file => file.Chunks).FirstOrDefault(chunk => chunk.Bytes < 1) is { } empty)
+            throw new InvalidRequestException($"manifest.files has a chunk of {empty.Bytes} bytes; a chunk has one or more");
         var id = await checkpoints.CommitAsync(credential, request.Manifest, request.Parts, context.CancellationToken);
         return new CommitCheckpointResponse { CheckpointId = id.ToString() };
     }

@@ -4,13 +4,16 @@ using Cluster.Contracts.JobFiles;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Checkpoints;
+using Cluster.Scheduler.Limits;
 using Google.Protobuf;
 using Grpc.Core;
+using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Weights out of the store and into it, over gRPC. Files pass through in chunks and are never held whole.</summary>
-public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion)
+public sealed class CheckpointsEndpoint(
+    CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion, IOptions<LimitOptions> limits)
     : CheckpointService.CheckpointServiceBase
 {
     private const int LongestFileName = 200;
@@ -47,6 +50,13 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
         if (!await requestStream.MoveNext(context.CancellationToken) || requestStream.Current.File is not { } file)
             throw new InvalidRequestException("the first message describes no file; set file");
         RequestText.Check("file.name", file.Name, LongestFileName);
+        if (file.Bytes > limits.Value.ImportBytes)
+        {
+            throw new RpcException(new Status(
+                StatusCode.ResourceExhausted,
+                $"file.bytes is {file.Bytes}; at most {limits.Value.ImportBytes} are taken (Limits:ImportBytes)"));
+        }
+
         var faults = JobSpecValidator.CheckModel(file.Model ?? new ModelSpec());
         if (faults.Count > 0)
             throw new JobFileException(faults);

@@ -6,11 +6,14 @@ using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Limits;
+using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
 using Cluster.Scheduler.Queues;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
+using Npgsql;
 using Orleans.Runtime;
 
 namespace Cluster.Scheduler.Api;
@@ -67,12 +70,13 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
     {
         var code = fault switch
         {
-            JobFileException { IsTooLarge: true } => StatusCode.ResourceExhausted,
+            JobFileException { IsTooLarge: true } or TooManyJobsException or TooManyInquiriesException => StatusCode.ResourceExhausted,
             JobFileException or InvalidRequestException or InvalidRegistrationException or ChunkCorruptException
                 or ManifestConflictException or InvalidImportException or UnknownQueueException => StatusCode.InvalidArgument,
             InfeasibleJobException or ChunkMissingException or InitialCheckpointException or DependencyException or CheckpointInUseException
                 or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
+            _ when HoldsNul(fault) => StatusCode.InvalidArgument,
             AttemptFencedException => StatusCode.Aborted,
             StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.
@@ -80,12 +84,19 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,
             _ => StatusCode.Internal,
         };
+        if (HoldsNul(fault))
+            return new RpcException(new Status(code, "a text in the request has the character U+0000, which is not stored; leave it out"));
         if (code != StatusCode.Internal)
             return new RpcException(new Status(code, fault.Message));
         // What went wrong inside is for the log; the caller gets the call's name to find it by.
         LogFault(fault, context.Method);
         return new RpcException(new Status(code, $"{context.Method} failed inside the scheduler; its log says why"));
     }
+
+    // Postgres' words for it, in text and in jsonb. No text of our own has one.
+    private static bool HoldsNul(Exception fault) =>
+        (fault as PostgresException ?? fault.InnerException as PostgresException)?.SqlState
+            is PostgresErrorCodes.CharacterNotInRepertoire or PostgresErrorCodes.UntranslatableCharacter;
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} failed")]
     private partial void LogFault(Exception fault, string method);

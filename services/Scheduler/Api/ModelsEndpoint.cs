@@ -8,7 +8,9 @@ using Microsoft.Extensions.Options;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Models over gRPC.</summary>
-internal sealed class ModelsEndpoint(ModelInquiry inquiry, IOptions<ModelInquiryOptions> options) : ModelService.ModelServiceBase
+internal sealed class ModelsEndpoint(
+    [FromKeyedServices(ModelServices.Descriptions)] ModelInquiry inquiry, IOptions<ModelInquiryOptions> options)
+    : ModelService.ModelServiceBase
 {
     private const int LargestBatch = 1_048_576;
 

@@ -3,7 +3,8 @@ using Cluster.Contracts.Access;
 
 namespace Cluster.Scheduler.Hosting;
 
-/// <summary>Where the scheduler listens. Two ports, because without TLS a port speaks HTTP/1.1 or HTTP/2, not both.</summary>
+/// <summary>Where the scheduler listens. Two ports, because without TLS a port speaks HTTP/1.1 or HTTP/2, not both; with TLS as well, so
+/// that clients differ in the scheme alone.</summary>
 public sealed class SchedulerOptions
 {
     public const string SectionName = "Scheduler";
@@ -12,7 +13,7 @@ public sealed class SchedulerOptions
     [Required]
     public string ListenAddress { get; set; } = "127.0.0.1";
 
-    /// <summary>Port for gRPC over HTTP/2 without TLS.</summary>
+    /// <summary>Port for gRPC over HTTP/2.</summary>
     [Range(1, 65535)]
     public int GrpcPort { get; set; } = 7070;
 

@@ -1,8 +1,11 @@
 using System.Net;
 using Cluster.Contracts.Access;
+using Cluster.Contracts.Tls;
+using Cluster.Hosting;
 using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
+using SiloTlsOptions = Orleans.Connections.Security.TlsOptions;
 
 namespace Cluster.Scheduler.Hosting;
 
@@ -25,6 +28,7 @@ public static class SiloHosting
                 options => Advertised(options)?.IsWildcard() == false,
                 $"{SiloOptions.SectionName}:{nameof(SiloOptions.AdvertisedAddress)} must be an IP address that the other "
                     + "schedulers reach this one at")
+            .RefusePlainText($"{SiloOptions.SectionName}:{nameof(SiloOptions.ListenAddress)}", options => options.ListenAddress)
             .ValidateOnStart();
         builder.UseOrleans(silo =>
         {
@@ -36,6 +40,7 @@ public static class SiloHosting
                 }));
             silo.AddActivityPropagation();
         });
+        builder.Services.AddOptions<SiloConnectionOptions>().Configure<IOptions<TlsOptions>, CertificateFiles>(UseTlsIfOn);
         builder.Services.AddOptions<PersistenceOptions>()
             .Configure<IOptions<SiloOptions>>((persistence, silo) => persistence.Owner = silo.Value.Address);
         builder.Services.AddOptions<ClusterOptions>().Configure<IOptions<SiloOptions>>((cluster, silo) =>
@@ -60,6 +65,23 @@ public static class SiloHosting
             // Clients of this service speak gRPC: nobody outside calls grains.
             endpoints.GatewayPort = 0;
         });
+    }
+
+    /// <summary>Both ways: whoever speaks to a silo may do what a scheduler may, so only schedulers do.</summary>
+    private static void UseTlsIfOn(SiloConnectionOptions connections, IOptions<TlsOptions> options, CertificateFiles certificates)
+    {
+        if (!options.Value.IsOn)
+            return;
+        var tls = new SiloTlsOptions
+        {
+            LocalServerCertificateSelector = (_, _) => certificates.Certificate,
+            LocalClientCertificateSelector = (_, _, _, _, _) => certificates.Certificate,
+            RemoteCertificateValidation = (shown, chain, _) => certificates.AcceptsPeer(shown, chain, CertificateUnit.Scheduler),
+            // Silos find each other by addresses in the database, of which certificates need not know.
+            OnAuthenticateAsClient = (_, handshake) => handshake.TargetHost = CertificateUnit.Scheduler,
+        };
+        connections.ConfigureSiloInboundConnection(connection => connection.UseServerTls(tls));
+        connections.ConfigureSiloOutboundConnection(connection => connection.UseClientTls(tls));
     }
 
     private static IPAddress? Advertised(SiloOptions options) =>

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Cluster.Contracts.Tls;
 using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 using Npgsql;
@@ -7,8 +8,8 @@ namespace Cluster.Scheduler.Hosting;
 
 /// <summary>Says in one line of the log what has started, where it listens and where it keeps its data.</summary>
 public sealed partial class StartLine(
-    IHostApplicationLifetime lifetime, IOptions<SchedulerOptions> listening, IOptions<PersistenceOptions> persistence,
-    ILogger<StartLine> logger)
+    IHostApplicationLifetime lifetime, IOptions<SchedulerOptions> listening, IOptions<TlsOptions> tls,
+    IOptions<PersistenceOptions> persistence, ILogger<StartLine> logger)
     : IHostedService
 {
     public Task StartAsync(CancellationToken cancellationToken)
@@ -25,7 +26,8 @@ public sealed partial class StartLine(
         var (address, ports) = (listening.Value.ListenAddress, listening.Value);
         var host = address.Contains(':', StringComparison.Ordinal) ? $"[{address}]" : address;
         var database = new NpgsqlConnectionStringBuilder(persistence.Value.ConnectionString);
-        LogStarted(version, $"http://{host}:{ports.GrpcPort}", $"http://{host}:{ports.HttpPort}", database.Database, database.Host);
+        var origin = $"{(tls.Value.IsOn ? Uri.UriSchemeHttps : Uri.UriSchemeHttp)}://{host}";
+        LogStarted(version, $"{origin}:{ports.GrpcPort}", $"{origin}:{ports.HttpPort}", database.Database, database.Host);
     }
 
     [LoggerMessage(

@@ -11,16 +11,15 @@ namespace Cluster.Scheduler.Models;
 /// <summary>Asks nodes about models, for the scheduler never sees a tensor itself.</summary>
 /// <remarks>
 /// One inquiry at a time, with all the questions that have gathered meanwhile: however many jobs are submitted at once, one process on one
-/// node answers them. What was answered is remembered, since the same question has the same answer everywhere.
+/// node answers them. What was answered is remembered, since the same question has the same answer everywhere. People's questions have an
+/// instance of their own, so that a job's forecast stands behind a few of them at most, and never behind a row of them.
 /// </remarks>
 internal sealed partial class ModelInquiry(
-    NodeStore nodes, IGrainFactory grains, JobFeed feed, IOptions<ModelInquiryOptions> options, TimeProvider time,
+    InquirySize size, NodeStore nodes, IGrainFactory grains, JobFeed feed, IOptions<ModelInquiryOptions> options, TimeProvider time,
     ILogger<ModelInquiry> logger)
     : BackgroundService
 {
-    private const int QuestionsAtOnce = 32;
     private const int NodesTried = 3;
-    private const int Remembered = 1000;
 
     private readonly Lock _gate = new();
     private readonly Dictionary<ByteString, Question> _known = [];
@@ -28,6 +27,7 @@ internal sealed partial class ModelInquiry(
     private readonly Channel<Question> _open = Channel.CreateUnbounded<Question>(new UnboundedChannelOptions { SingleReader = true });
 
     /// <summary>Null when it takes longer than <paramref name="patience"/>; the answer is then remembered for who asks next.</summary>
+    /// <exception cref="TooManyInquiriesException">As many questions are open as may be.</exception>
     public async Task<ModelFinding?> AskAsync(ModelQuery query, TimeSpan patience, CancellationToken cancellationToken)
     {
         try
@@ -54,7 +54,7 @@ internal sealed partial class ModelInquiry(
             while (await _open.Reader.WaitToReadAsync(stoppingToken))
             {
                 var questions = new List<Question>();
-                while (questions.Count < QuestionsAtOnce && _open.Reader.TryRead(out var question))
+                while (questions.Count < size.QuestionsAtOnce && _open.Reader.TryRead(out var question))
                     questions.Add(question);
                 await AnswerAsync(questions, stoppingToken);
             }
@@ -72,6 +72,8 @@ internal sealed partial class ModelInquiry(
         {
             if (_known.TryGetValue(key, out var known))
                 return known;
+            if (_known.Count - _answered.Count >= size.Open)
+                throw new TooManyInquiriesException($"{size.Open} questions about models wait for a node; ask again in a minute");
             var question = new Question(key, query);
             _known.Add(key, question);
             _open.Writer.TryWrite(question);
@@ -136,7 +138,7 @@ internal sealed partial class ModelInquiry(
         lock (_gate)
         {
             _answered.Enqueue(question.Key);
-            if (_answered.Count > Remembered)
+            if (_answered.Count > size.Remembered)
                 _known.Remove(_answered.Dequeue());
         }
 
@@ -179,6 +181,21 @@ internal sealed partial class ModelInquiry(
         public void Settle(ModelFinding finding) => _finding.TrySetResult(finding);
     }
 }
+
+/// <param name="QuestionsAtOnce">That one process is asked.</param>
+/// <param name="Open">That may wait for an answer.</param>
+/// <param name="Remembered">Answers that are kept.</param>
+internal sealed record InquirySize(int QuestionsAtOnce, int Open, int Remembered)
+{
+    /// <summary>Of jobs, each of which has been counted to its owner's.</summary>
+    public static InquirySize Forecasts { get; } = new(32, int.MaxValue, 1000);
+
+    /// <summary>Of people. A process with so many is done within seconds; an answer with a large network's layers takes 100 KB.</summary>
+    public static InquirySize Descriptions { get; } = new(4, 64, 200);
+}
+
+/// <summary>More is asked about models than nodes can answer.</summary>
+internal sealed class TooManyInquiriesException(string message) : Exception(message);
 
 /// <param name="Answer">Null when no node could give one.</param>
 /// <param name="Why">Then, in words that say what to do.</param>

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Cluster.Contracts.Access;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -18,13 +19,15 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     private readonly ConcurrentDictionary<Uri, GrpcChannel> _channels = new();
     private readonly ResiliencePipeline _retry;
     private readonly NodeOptions _options;
+    private readonly CertificateFiles _certificates;
     private readonly TimeProvider _time;
     private readonly ILogger<GrpcAgentClient> _logger;
 
     public GrpcAgentClient(
-        IOptions<NodeOptions> options, ResiliencePipelineProvider<string> pipelines, TimeProvider time, ILogger<GrpcAgentClient> logger)
+        IOptions<NodeOptions> options, CertificateFiles certificates, ResiliencePipelineProvider<string> pipelines, TimeProvider time,
+        ILogger<GrpcAgentClient> logger)
     {
-        (_options, _time, _logger) = (options.Value, time, logger);
+        (_options, _certificates, _time, _logger) = (options.Value, certificates, time, logger);
         _retry = pipelines.GetPipeline(RetryName);
     }
 
@@ -112,11 +115,14 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
     }
 
     private AgentService.AgentServiceClient Client(AgentEndpoint agent) =>
-        new(_channels.GetOrAdd(agent.Address, static address => GrpcChannel.ForAddress(address, new GrpcChannelOptions
-        {
-            HttpHandler = ConnectionPings.Prompt.Handler(address),
-            DisposeHttpClient = true,
-        })));
+        new(_channels.GetOrAdd(
+            agent.Address,
+            static (address, certificates) => GrpcChannel.ForAddress(address, new GrpcChannelOptions
+            {
+                HttpHandler = ConnectionPings.Prompt.Handler(address, certificates),
+                DisposeHttpClient = true,
+            }),
+            _certificates));
 
     private CallOptions Options(AgentEndpoint agent, CancellationToken cancellationToken) =>
         Options(agent, _options.AgentDeadline, cancellationToken);

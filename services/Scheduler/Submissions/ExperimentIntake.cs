@@ -5,17 +5,20 @@ using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Limits;
 
 namespace Cluster.Scheduler.Submissions;
 
 /// <summary>Takes in all jobs of an experiment at once, or none.</summary>
 internal sealed partial class ExperimentIntake(
-    JobIntake intake, SubmissionStore store, SubmissionChecks checks, TimeProvider time, ILogger<ExperimentIntake> logger)
+    JobIntake intake, SubmissionStore store, SubmissionChecks checks, OwnerLimit limit, TimeProvider time,
+    ILogger<ExperimentIntake> logger)
 {
     /// <summary>Stores and queues the plan's jobs in its order; does nothing if that was done before.</summary>
     /// <exception cref="InitialCheckpointException">The weights that one of them is to begin with cannot be found.</exception>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run one of them, and they are not to wait for
     /// capacity.</exception>
+    /// <exception cref="TooManyJobsException">The owner would have more jobs than one may have.</exception>
     public async Task<ExperimentId> SubmitAsync(
         ExperimentPlan plan, string yaml, string owner, string requestId, bool waitForCapacity, CancellationToken cancellationToken)
     {
@@ -25,8 +28,10 @@ internal sealed partial class ExperimentIntake(
         try
         {
             members = await checks.PassAllAsync(members, cancellationToken);
+            await limit.EnsureRoomAsync(owner, members.Count, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException or DependencyException)
+        catch (Exception refusal) when (
+            refusal is InfeasibleJobException or InitialCheckpointException or DependencyException or TooManyJobsException)
         {
             if (await store.HasJobAsync(members[0].Id, cancellationToken))
                 return id;

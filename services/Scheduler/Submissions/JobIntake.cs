@@ -4,6 +4,7 @@ using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Models;
 
 namespace Cluster.Scheduler.Submissions;
@@ -12,21 +13,24 @@ namespace Cluster.Scheduler.Submissions;
 /// Takes jobs in: checks what the cluster could never run, settles what a job begins with, stores it and tells who is to act.
 /// </summary>
 internal sealed class JobIntake(
-    SubmissionGroups groups, SubmissionStore store, SubmissionChecks checks, ForecastWork forecasts, JobTransitions transitions,
-    ReconcileSignal signal)
+    SubmissionGroups groups, SubmissionStore store, SubmissionChecks checks, OwnerLimit limit, ForecastWork forecasts,
+    JobTransitions transitions, ReconcileSignal signal)
 {
     /// <summary>Stores and queues a job; does nothing if that was done before.</summary>
     /// <returns>The job as it was stored; null when it was there already.</returns>
     /// <exception cref="InfeasibleJobException">The registered cluster can never run it, and it is not to wait for capacity.</exception>
     /// <exception cref="InitialCheckpointException">The weights that it is to begin with cannot be found, or are another
     /// model's.</exception>
+    /// <exception cref="TooManyJobsException">Its owner has as many jobs as one may have.</exception>
     public async Task<Job?> SubmitAsync(JobSubmission job, CancellationToken cancellationToken)
     {
         try
         {
             job = await checks.PassAsync(job, cancellationToken);
+            await limit.EnsureRoomAsync(job.Owner, jobs: 1, cancellationToken);
         }
-        catch (Exception refusal) when (refusal is InfeasibleJobException or InitialCheckpointException or DependencyException)
+        catch (Exception refusal) when (
+            refusal is InfeasibleJobException or InitialCheckpointException or DependencyException or TooManyJobsException)
         {
             // Only the first submit is refused: a repeated one asks what has become of it.
             if (await store.HasJobAsync(job.Id, cancellationToken))

@@ -11,6 +11,8 @@ namespace Cluster.Worker.Agent;
 internal sealed class AgentEndpoint(AttemptTable attempts, DescribeProcess describing, AgentIdentity identity)
     : AgentService.AgentServiceBase
 {
+    private const long LongestGrace = 24 * 60 * 60;
+
     private readonly byte[] _secret = Encoding.UTF8.GetBytes(identity.Secret);
 
     public override async Task<LaunchResponse> Launch(LaunchRequest request, ServerCallContext context)
@@ -25,6 +27,12 @@ internal sealed class AgentEndpoint(AttemptTable attempts, DescribeProcess descr
         Authenticate(context);
         if (!JobId.TryParse(request.JobId, out var job))
             throw new RpcException(new Status(StatusCode.InvalidArgument, $"job_id is '{request.JobId}'; give a UUID"));
+        if (request.Grace is { } asked && (asked.Seconds is < 0 or > LongestGrace || asked.Nanos is < 0 or >= 1_000_000_000))
+        {
+            throw new RpcException(new Status(
+                StatusCode.InvalidArgument, $"grace is {asked.Seconds} s and {asked.Nanos} ns; give 0 to {LongestGrace} s"));
+        }
+
         attempts.Stop(new AttemptKey(job, request.Attempt), request.Reason, request.Grace?.ToTimeSpan() ?? TimeSpan.Zero);
         return Task.FromResult(new StopResponse());
     }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using Cluster.Contracts.Tls;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.Options;
@@ -7,7 +8,7 @@ using Microsoft.Extensions.Options;
 namespace Cluster.Worker.Agent;
 
 /// <summary>Where this agent is reached: over TCP by the scheduler, over a Unix socket by its trainers.</summary>
-internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer server, AgentSocket socket)
+internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IOptions<TlsOptions> tls, IServer server, AgentSocket socket)
 {
     /// <summary>The Unix socket's path.</summary>
     public string Socket => socket.Path;
@@ -26,13 +27,14 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IServer ser
     /// <summary>Where others are told to find this agent and its trainers. Never bound: the machine need not have it.</summary>
     public string AdvertisedHost => options.Value.AdvertiseHost.Length > 0 ? options.Value.AdvertiseHost : ListenAddress.ToString();
 
-    /// <summary>"http://host:port" of AgentService, as the scheduler is told it. Known once the server listens.</summary>
+    /// <summary>"http://host:port" of AgentService, https:// with TLS, as the scheduler is told. Known once the server listens.</summary>
     public string AgentAddress()
     {
         var addresses = server.Features.Get<IServerAddressesFeature>()?.Addresses ?? [];
         var listening = addresses.First(address => !address.Contains("unix:", StringComparison.OrdinalIgnoreCase));
         var port = options.Value.AdvertisePort ?? new Uri(listening).Port;
-        return new UriBuilder(Uri.UriSchemeHttp, AdvertisedHost, port).Uri.GetLeftPart(UriPartial.Authority);
+        var scheme = tls.Value.IsOn ? Uri.UriSchemeHttps : Uri.UriSchemeHttp;
+        return new UriBuilder(scheme, AdvertisedHost, port).Uri.GetLeftPart(UriPartial.Authority);
     }
 }
 

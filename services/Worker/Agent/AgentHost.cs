@@ -1,4 +1,6 @@
 using System.Net;
+using Cluster.Contracts.Tls;
+using Cluster.Hosting;
 using Cluster.Worker.Devices;
 using Cluster.Worker.Telemetry;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -38,7 +40,12 @@ internal static class AgentHost
     {
         var builder = WebApplication.CreateSlimBuilder(
             new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
-        builder.Services.AddOptions<AgentOptions>().BindConfiguration(AgentOptions.SectionName).ValidateDataAnnotations().ValidateOnStart();
+        builder.Services.AddOptions<AgentOptions>().BindConfiguration(AgentOptions.SectionName).ValidateDataAnnotations()
+            .RefusePlainText(
+                "Agent:ListenAddress",
+                options => IPEndPoint.TryParse(options.ListenAddress, out var listen) ? listen.Address.ToString() : options.ListenAddress)
+            .ValidateOnStart();
+        builder.Services.AddTls(mutual: true);
         builder.Services.AddSingleton<IValidateOptions<AgentOptions>, AgentOptionsValidator>();
         AddAgent(builder.Services);
         builder.Services.AddGrpc(grpc => grpc.MaxReceiveMessageSize = null);
@@ -91,7 +98,11 @@ internal static class AgentHost
         kestrel.Limits.MinResponseDataRate = null;
         kestrel.Limits.Http2.KeepAlivePingDelay = options.PingDelay;
         kestrel.Limits.Http2.KeepAlivePingTimeout = options.PingTimeout;
-        kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen => listen.Protocols = HttpProtocols.Http2);
+        kestrel.Listen(IPEndPoint.Parse(options.ListenAddress), listen =>
+        {
+            listen.Protocols = HttpProtocols.Http2;
+            listen.UseTlsIfOn(ClientCertificates.Required, CertificateUnit.Scheduler);
+        });
         kestrel.ListenUnixSocket(
             kestrel.ApplicationServices.GetRequiredService<AgentSocket>().Path, listen => listen.Protocols = HttpProtocols.Http2);
     }

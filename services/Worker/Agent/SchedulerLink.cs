@@ -1,4 +1,5 @@
 using Cluster.Contracts.Access;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
@@ -15,15 +16,16 @@ internal sealed class SchedulerLink : IDisposable
     private readonly Metadata _nodeHeaders;
     private readonly TimeProvider _timeProvider;
 
-    public SchedulerLink(IOptions<AgentOptions> options, TimeProvider timeProvider)
+    public SchedulerLink(IOptions<AgentOptions> options, CertificateFiles certificates, TimeProvider timeProvider)
     {
         _timeProvider = timeProvider;
         if (!SchedulerAddresses.TryParse(options.Value.SchedulerAddress, out var addresses))
             throw new InvalidOperationException("Agent:SchedulerAddress has not been validated");
         // Two connections: a heartbeat stands behind no checkpoint on a slow line, and neither do the pings by which a dead connection is
         // found out before the lease has run out over it.
-        _registryChannel = addresses.OpenChannel(ConnectionPings.Prompt);
-        _attemptsChannel = addresses.OpenChannel(new ConnectionPings(options.Value.PingDelay, options.Value.PingTimeout));
+        _registryChannel = addresses.OpenChannel(ConnectionPings.Prompt, certificates);
+        _attemptsChannel = addresses.OpenChannel(
+            new ConnectionPings(options.Value.PingDelay, options.Value.PingTimeout), certificates);
         Registry = new AgentRegistryService.AgentRegistryServiceClient(_registryChannel);
         Attempts = new AttemptService.AttemptServiceClient(_attemptsChannel);
         _nodeHeaders = new Metadata

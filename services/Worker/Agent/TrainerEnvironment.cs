@@ -10,7 +10,7 @@ internal static class TrainerEnvironment
 {
     // The agent's own settings, and secrets that a trainer has no use for.
     private static readonly string[] HiddenPrefixes = ["Agent__", "Agent:", "CLUSTER_", "ConnectionStrings__", "PGPASS", "ASPNETCORE_",
-        "Kestrel__"];
+        "Kestrel__", "Tls__", "Tls:"];
 
     /// <param name="inherited">The agent's environment.</param>
     /// <param name="launch">The rank's order.</param>

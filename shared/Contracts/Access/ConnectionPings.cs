@@ -1,3 +1,5 @@
+using Cluster.Contracts.Tls;
+
 namespace Cluster.Contracts.Access;
 
 /// <summary>
@@ -24,8 +26,12 @@ public sealed record ConnectionPings(TimeSpan Delay, TimeSpan Timeout)
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(2.5);
 
     /// <summary>What gRPC calls to another part of the cluster go by.</summary>
-    public SocketsHttpHandler Handler(Uri address) => new()
+    /// <param name="address">Of the other part; https:// is TLS.</param>
+    /// <param name="certificates">By which the two recognise each other; null: the system's authorities, and none of the caller's
+    /// own.</param>
+    public SocketsHttpHandler Handler(Uri address, CertificateFiles? certificates) => new()
     {
+        SslOptions = certificates?.ForClient() ?? new(),
         ConnectTimeout = ConnectTimeout,
         EnableMultipleHttp2Connections = true,
         KeepAlivePingDelay = Delay,

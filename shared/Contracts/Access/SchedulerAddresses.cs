@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using Cluster.Contracts.Tls;
 using Grpc.Net.Client;
 
 namespace Cluster.Contracts.Access;
@@ -33,8 +34,11 @@ public sealed class SchedulerAddresses
     internal int Current => Volatile.Read(ref _current);
 
     /// <summary>For calls to the one that answers; the first to begin with.</summary>
-    public SchedulerChannel OpenChannel(ConnectionPings pings) => new(this, _addresses.Select(address => GrpcChannel.ForAddress(
-        address, new GrpcChannelOptions { HttpHandler = pings.Handler(address), DisposeHttpClient = true })));
+    /// <param name="pings">How soon one that says nothing any more is found out.</param>
+    /// <param name="certificates">Of https:// addresses, see <see cref="ConnectionPings.Handler"/>.</param>
+    public SchedulerChannel OpenChannel(ConnectionPings pings, CertificateFiles? certificates = null) =>
+        new(this, _addresses.Select(address => GrpcChannel.ForAddress(
+            address, new GrpcChannelOptions { HttpHandler = pings.Handler(address, certificates), DisposeHttpClient = true })));
 
     /// <summary>That one did not answer: calls go to the next, unless another call has gone on already.</summary>
     internal void Leave(int index) => Interlocked.CompareExchange(ref _current, (index + 1) % _addresses.Length, index);

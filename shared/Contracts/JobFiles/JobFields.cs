@@ -165,7 +165,7 @@ internal static partial class JobFields
             "on GPUs too a resumed run has the bits of one that was not interrupted, at some cost in speed; on CPUs it has anyway"),
         Whole("resources.devices", 1, 1, 65_536, "all of them at once or none; each trains as one rank") with
         {
-            Default = spec => Math.Max(1, spec.Mesh.Data) * (long)Math.Max(1, spec.Mesh.Model) * Math.Max(1, spec.Mesh.Pipeline),
+            Default = spec => Product(spec.Mesh.Data, spec.Mesh.Model, spec.Mesh.Pipeline),
             DefaultText = "1, or those of the mesh",
         },
         Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),
@@ -192,14 +192,14 @@ internal static partial class JobFields
         {
             Default = spec => spec.Parallelism == Parallelism.Pipeline
                 ? 1L
-                : Math.Max(1, spec.Resources.Devices / (Math.Max(1, spec.Mesh.Data) * Math.Max(1, spec.Mesh.Pipeline))),
+                : Math.Max(1, spec.Resources.Devices / Product(spec.Mesh.Data, spec.Mesh.Pipeline)),
             DefaultText = "devices over mesh.data; 1 (pipeline)",
         }),
         OfMesh(Whole("mesh.pipeline", 1, 1, 65_536, "stages of the network, each some of its consecutive layers") with
         {
             Default = spec => spec.Parallelism != Parallelism.Pipeline
                 ? 1L
-                : Math.Max(1, spec.Resources.Devices / (Math.Max(1, spec.Mesh.Data) * Math.Max(1, spec.Mesh.Model))),
+                : Math.Max(1, spec.Resources.Devices / Product(spec.Mesh.Data, spec.Mesh.Model)),
             DefaultText = "1; devices over mesh.data (pipeline)",
             ZeroIsAbsent = true,
         }),
@@ -263,7 +263,16 @@ internal static partial class JobFields
     ];
 
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
-    private static int Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Math.Max(1, mesh.Model) * Math.Max(1, mesh.Pipeline);
+    private static long Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Product(mesh.Model, mesh.Pipeline);
+
+    // Of sizes that nobody has looked at yet: as large as a field holds at most, which is refused then.
+    private static long Product(params ReadOnlySpan<int> sizes)
+    {
+        var product = 1L;
+        foreach (var size in sizes)
+            product = Math.Min(int.MaxValue, product * Math.Max(1, size));
+        return product;
+    }
 
     internal static bool IsFolder(JobSpec spec) => DataCatalog.TryGet(spec.Data?.Name ?? "", out var data) && data.IsFolder;
 

@@ -6,6 +6,12 @@ namespace Cluster.Contracts.Safetensors;
 /// <summary>Reads a safetensors header and refuses one that does not describe its file exactly.</summary>
 public static class SafetensorsReader
 {
+    // Of a name; PyTorch's deepest have some 100 characters.
+    private const int LongestName = 500;
+
+    // No array library has more.
+    private const int MostDims = 64;
+
     /// <summary>Length of the header's JSON, from the file's first 8 bytes.</summary>
     /// <exception cref="InvalidDataException">It cannot be: negative, past the file's end, or over the format's limit.</exception>
     public static int HeaderBytes(ReadOnlySpan<byte> firstBytes, long fileBytes)
@@ -39,7 +45,7 @@ public static class SafetensorsReader
             foreach (var property in document.RootElement.EnumerateObject())
             {
                 if (!names.Add(property.Name))
-                    throw new InvalidDataException($"the safetensors header names '{property.Name}' twice");
+                    throw new InvalidDataException($"the safetensors header names '{Begin(property.Name)}' twice");
                 if (property.Name != SafetensorsFormat.MetadataKey)
                     entries.Add(Entry(property.Name, property.Value));
             }
@@ -57,20 +63,29 @@ public static class SafetensorsReader
     private static SafetensorsEntry Entry(string name, JsonElement value)
     {
         // Names go into messages, tables and other systems' files; PyTorch's are dotted identifiers.
-        if (name.Length == 0 || name.Any(character => character is < ' ' or > '~'))
+        if (name.Length is 0 or > LongestName || name.Any(character => character is < ' ' or > '~'))
             throw new InvalidDataException(
-                $"'{string.Concat(name.Where(character => character is >= ' ' and <= '~'))}' is no parameter's name; "
-                    + "give 1 or more characters of ASCII");
-        var dtype = value.GetProperty("dtype").GetString()!;
+                $"'{string.Concat(Begin(name).Where(character => character is >= ' ' and <= '~'))}' is no parameter's name; "
+                    + $"give 1 to {LongestName} characters of ASCII");
+        var dtype = Begin(value.GetProperty("dtype").GetString()!);
+        var dims = value.GetProperty("shape").GetArrayLength();
+        if (dims > MostDims)
+            throw new InvalidDataException($"tensor '{name}' has {dims} dims; at most {MostDims} are read");
         var shape = value.GetProperty("shape").EnumerateArray().Select(size => size.GetInt64()).ToArray();
-        var offsets = value.GetProperty("data_offsets").EnumerateArray().Select(offset => offset.GetInt64()).ToArray();
-        if (offsets is not [var begin, var end] || begin < 0 || end < begin)
-            throw new InvalidDataException($"tensor '{name}' has data_offsets [{string.Join(", ", offsets)}]");
+        var places = value.GetProperty("data_offsets");
+        if (places.GetArrayLength() != 2)
+            throw new InvalidDataException($"tensor '{name}' has {places.GetArrayLength()} data_offsets; give begin and end");
+        var (begin, end) = (places[0].GetInt64(), places[1].GetInt64());
+        if (begin < 0 || end < begin)
+            throw new InvalidDataException($"tensor '{name}' has data_offsets [{begin}, {end}]");
         var bytes = BytesOf(name, dtype, shape);
         return end - begin == bytes
             ? new SafetensorsEntry(name, dtype, shape, begin, end)
             : throw new InvalidDataException($"tensor '{name}' of {dtype} {Shapes.Text(shape)} needs {bytes} bytes and has {end - begin}");
     }
+
+    // A header's text may be of megabytes, and a message is to be read.
+    private static string Begin(string text) => text.Length > LongestName ? text[..LongestName] : text;
 
     private static long BytesOf(string name, string dtype, long[] shape)
     {

@@ -12,6 +12,10 @@ public sealed class SafetensorsFuzzTests
         [("position", "I64", []), ("conv1.weight", "F32", [6, 1, 5, 5]), ("fc.bias", "BF16", [3])])[8..];
 
     private const long DataBytes = 8 + 600 + 6;
+    private const int LongestMessage = 2000;
+
+    // Some hundred bytes of text may take no more.
+    private const long MostBytes = 1 << 20;
 
     /// <summary>Bytes of a sound header changed, taken out and put in.</summary>
     [Fact]
@@ -34,8 +38,38 @@ public sealed class SafetensorsFuzzTests
             Encoding.UTF8.GetBytes($$$"""{"{{{name}}}":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"""), 8))
         .Message.ShouldContain("is no parameter's");
 
+    /// <summary>What is wrong with a tensor is said with its name and shape, which may be as long as the header.</summary>
+    [Theory]
+    [InlineData("name")]
+    [InlineData("dtype")]
+    [InlineData("shape")]
+    [InlineData("data_offsets")]
+    [InlineData("twice")]
+    public void AHugeText_IsRefusedInAFewWords(string what)
+    {
+        var (name, many) = (new string('a', 1_000_000), string.Join(',', Enumerable.Repeat("1", 1_000_000)));
+        var tensor = $$"""
+            "{{(what is "name" or "twice" ? name : "a")}}":{"dtype":"{{(what == "dtype" ? name : "F32")}}",
+            "shape":[{{(what == "shape" ? many : "2")}}],"data_offsets":[{{(what == "data_offsets" ? many : "0,8")}}]}
+            """;
+        var json = Encoding.UTF8.GetBytes(what == "twice" ? $"{{\"__metadata__\":{{}},{tensor},{tensor}}}" : $"{{{tensor}}}");
+
+        Should.Throw<InvalidDataException>(() => SafetensorsReader.ParseHeader(json, 8)).Message.Length.ShouldBeLessThan(1000);
+    }
+
+    /// <summary>The same two, longer.</summary>
+    [Fact]
+    [Trait("Round", "full")]
+    public void ManyDamagedHeaders_AreReadOrRefused()
+    {
+        Prop.ForAll(Damages().ToArbitrary(), damages => ReadOrRefuse(Apply(damages))).Check(Config.QuickThrowOnFailure.WithMaxTest(15_000));
+        Prop.ForAll(Pieces().ToArbitrary(), text => ReadOrRefuse(Encoding.UTF8.GetBytes(text)))
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(5000));
+    }
+
     private static void ReadOrRefuse(byte[] json)
     {
+        var before = GC.GetAllocatedBytesForCurrentThread();
         try
         {
             var entries = SafetensorsReader.ParseHeader(json, DataBytes);
@@ -52,8 +86,10 @@ public sealed class SafetensorsFuzzTests
         }
         catch (InvalidDataException refused)
         {
-            refused.Message.ShouldNotBeEmpty();
+            refused.Message.Length.ShouldBeInRange(1, LongestMessage);
         }
+
+        (GC.GetAllocatedBytesForCurrentThread() - before).ShouldBeLessThan(MostBytes);
     }
 
     private static byte[] Apply(IEnumerable<(int At, int Kind, byte Value)> damages)

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Hosting;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Changes;
@@ -8,6 +9,7 @@ using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
@@ -84,6 +86,8 @@ public sealed class TestCluster : IAsyncDisposable
         builder.Services.AddNodes(builder.Configuration);
         builder.Services.AddModels(builder.Configuration);
         builder.Services.AddSubmissions();
+        builder.Services.AddTls(mutual: true);
+        builder.Services.AddLimits();
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddSearches();

@@ -198,6 +198,10 @@ public sealed class TestScheduler : IAsyncDisposable
             ["Silo:Port"] = $"{siloPort}",
             // Nodes that a test registers stay, though nobody beats their hearts.
             ["Nodes:LeaseDuration"] = "00:10:00",
+            // Tests call as fast as they can.
+            ["Limits:CallBurst"] = "1000000",
+            ["Limits:CallsAtOnce"] = "100000",
+            ["Limits:StreamsAtOnce"] = "100000",
         };
         foreach (var (setting, value) in settings)
             configuration[setting] = value;

@@ -12,6 +12,9 @@ internal static class TarDirectory
     private const int BlockBytes = 512;
     private const int EndBlocks = 2;
 
+    // Of a header that goes before an entry's own and holds its name or attributes: far more than any archiver writes.
+    private const long MaxExtensionBytes = 1 << 20;
+
     /// <summary>By their first bytes: what a tar file is often packed with.</summary>
     private static readonly (byte[] Begin, string Name)[] Compressions =
     [
@@ -35,7 +38,7 @@ internal static class TarDirectory
             file.Position = at;
             using (var tar = new TarReader(file, leaveOpen: true))
             {
-                while (tar.GetNextEntry() is { } entry)
+                while (Next(tar, file, at) is { } entry)
                 {
                     at = entry.DataOffset + RoundUp(entry.Length);
                     if (entry.DataOffset + entry.Length > file.Length)
@@ -55,6 +58,43 @@ internal static class TarDirectory
         }
 
         return false;
+    }
+
+    /// <summary>The reader takes extensions into memory as large as they claim to be: so what they claim is looked at before.</summary>
+    private static TarEntry? Next(TarReader tar, FileStream file, long at)
+    {
+        // Places in a header: POSIX.1-2017, pax, "ustar Interchange Format".
+        const int kindAt = 156, sizeAt = 124, sizeDigits = 12;
+        Span<byte> header = stackalloc byte[BlockBytes];
+        while (RandomAccess.Read(file.SafeFileHandle, header, at) == BlockBytes
+            && header[kindAt] is (byte)'x' or (byte)'g' or (byte)'L' or (byte)'K')
+        {
+            var bytes = Size(header.Slice(sizeAt, sizeDigits));
+            if (bytes > MaxExtensionBytes)
+            {
+                throw new DataSetException($"{file.Name}, byte {at}: an entry's name or attributes claim {bytes} bytes, "
+                    + $"and {MaxExtensionBytes} are read at most; write the shard anew");
+            }
+
+            at += BlockBytes + RoundUp(bytes);
+        }
+
+        return tar.GetNextEntry();
+    }
+
+    /// <summary>Octal digits, or, as no extension needs it, a binary number of 12 bytes.</summary>
+    private static long Size(ReadOnlySpan<byte> field)
+    {
+        if (field[0] >= 0x80)
+            return long.MaxValue;
+        var size = 0L;
+        foreach (var digit in field)
+        {
+            if (digit is >= (byte)'0' and <= (byte)'7')
+                size = (8 * size) + digit - '0';
+        }
+
+        return size;
     }
 
     private static long RoundUp(long bytes) => (bytes + BlockBytes - 1) / BlockBytes * BlockBytes;

@@ -33,7 +33,7 @@ internal sealed class TarShard(string path, int classes)
         // What the reader throws at damage depends on the field that is hit.
         catch (Exception e) when (
             e is IOException or UnauthorizedAccessException or InvalidDataException or FormatException or ArgumentException
-                or OverflowException or NotSupportedException)
+                or OverflowException or NotSupportedException or InvalidOperationException)
         {
             throw DataFolder.Unreadable(path, e, "cannot be read as a tar file");
         }

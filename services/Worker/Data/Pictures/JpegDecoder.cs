@@ -76,8 +76,11 @@ internal sealed unsafe class JpegDecoder(PictureReservation reservation) : IDisp
     private void RequireWhole()
     {
         var error = TurboJpeg.Error(_handle);
-        if (TurboJpeg.ErrorCode(_handle) != TurboJpeg.ErrorIsWarning || error.Contains("remature end", StringComparison.Ordinal))
-            throw new BrokenPictureException($"is a damaged JPEG file: {error}");
+        if (TurboJpeg.ErrorCode(_handle) == TurboJpeg.ErrorIsWarning && !error.Contains("remature end", StringComparison.Ordinal))
+            return;
+        // A decoder that has failed within a header goes on there with the next picture, which would seem damaged too.
+        Dispose();
+        throw new BrokenPictureException($"is a damaged JPEG file: {error}");
     }
 
     /// <summary>In place. Adobe's programs store inks inverted, 255 for none, and nearly all such files are theirs.</summary>

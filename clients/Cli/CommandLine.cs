@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Cluster.Cli.Access;
 using Cluster.Cli.Checkpoints;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Demo;
@@ -57,7 +58,7 @@ internal static class CommandLine
             new Command("node", "the machines")
             {
                 NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeDrainVerb.BuildDrain(verbs), NodeDrainVerb.BuildResume(verbs),
-                NodeRemoveVerb.Build(verbs),
+                NodeRemoveVerb.Build(verbs), NodeEnrollVerb.Build(verbs),
             },
             new Command("run", "what training gave") { RunListVerb.Build(verbs), PredictionsVerb.Build(verbs) },
             new Command("checkpoint", "stored weights")
@@ -68,6 +69,9 @@ internal static class CommandLine
                 DeleteVerb.Build(verbs),
             },
             ModelVerbs.Build(verbs),
+            TokenVerbs.Build(verbs),
+            WorkspaceVerbs.Build(verbs),
+            AuditVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
             DemoVerb.Build(verbs),
             common.Server, common.Token, common.Json,

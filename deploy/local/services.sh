@@ -50,7 +50,7 @@ start_all() {
   done
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
   wait_for "the dashboard" dashboard bash -c "exec 3<>/dev/tcp/127.0.0.1/$http_port"
-  say "up: gRPC on $addresses, REST on http://127.0.0.1:$rest_port, dashboard on http://127.0.0.1:$http_port/#token=$(cat "$state/token")"
+  say "up: gRPC on $addresses, REST on http://127.0.0.1:$rest_port, dashboard on http://127.0.0.1:$http_port (its token is in $state/token)"
 }
 
 make_token() {

@@ -1,5 +1,6 @@
 using Cluster.Contracts.Access;
 using Cluster.Scheduler.Api;
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
@@ -65,6 +66,7 @@ internal static class Program
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddSearches();
+        builder.Services.AddAudit();
         builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddProbes();

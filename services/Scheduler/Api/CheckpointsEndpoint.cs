@@ -10,14 +10,15 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Weights out of the store and into it, over gRPC. Files pass through in chunks and are never held whole.</summary>
-public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion)
+internal sealed class CheckpointsEndpoint(
+    CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion, WorkspaceRule workspaces)
     : CheckpointService.CheckpointServiceBase
 {
     private const int LongestFileName = 200;
 
     public override async Task<DescribeCheckpointResponse> DescribeCheckpoint(DescribeCheckpointRequest request, ServerCallContext context)
     {
-        var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
+        var checkpoint = await FindAsync(request.CheckpointId, context);
         return new DescribeCheckpointResponse
         {
             Checkpoint = checkpoint,
@@ -30,6 +31,8 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
     {
         if (!Guid.TryParse(request.CheckpointId, out var id))
             throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}'; give the whole id, as DescribeCheckpoint does");
+        // Finds only what the caller sees.
+        await FindAsync($"{id}", context);
         var manifest = await queries.GetManifestAsync(id, context.CancellationToken);
         var file = manifest.Files.FirstOrDefault(file => file.Name == request.File)
             ?? throw new InvalidRequestException(
@@ -62,7 +65,7 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
 
     public override async Task<DeleteCheckpointResponse> DeleteCheckpoint(DeleteCheckpointRequest request, ServerCallContext context)
     {
-        var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
+        var checkpoint = await FindAsync(request.CheckpointId, context);
         if (!Caller.Of(context).MayChangeWhatIsOwnedBy(checkpoint.Owner))
             throw new RpcException(new Status(StatusCode.PermissionDenied,
                 $"checkpoint {checkpoint.Id} belongs to {checkpoint.Owner}; deleting it needs the scope operator"));
@@ -70,12 +73,12 @@ public sealed class CheckpointsEndpoint(CheckpointQueries queries, ChunkStore ch
         return new DeleteCheckpointResponse { Checkpoint = checkpoint };
     }
 
-    private async Task<Checkpoint> FindAsync(string id, CancellationToken cancellationToken)
+    private async Task<Checkpoint> FindAsync(string id, ServerCallContext context)
     {
         if (!IdPrefix.TryParse(id, out var prefix))
             throw new InvalidRequestException(
                 $"checkpoint_id is '{id}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
-        var found = await queries.FindAsync(prefix, cancellationToken);
+        var found = await queries.FindAsync(prefix, workspaces.Seen(context), context.CancellationToken);
         return found.Count switch
         {
             0 => throw new CheckpointNotFoundException($"no checkpoint has an id that begins with {prefix}"),

@@ -74,7 +74,8 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
                 or NoPredictionsException => StatusCode.FailedPrecondition,
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             AttemptFencedException => StatusCode.Aborted,
-            StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,
+            StaleStateException or StoreUnavailableException or SchedulerStoppingException or AgentAddressException
+                => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.
             OrleansMessageRejectionException or TimeoutException => StatusCode.Unavailable,
             OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,

@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
 
@@ -21,9 +22,10 @@ public sealed class RunQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
 
     /// <summary>Newest first.</summary>
     /// <inheritdoc cref="JobQueries.ListAsync"/>
-    public Task<Page<Run>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+    public Task<Page<Run>> ListAsync(Visibility seen, int pageSize, string pageToken, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
-            (context, token) => JobQueries.PageAsync(context.Jobs, pageSize, pageToken, rows => DescribeAsync(context, rows, token), token),
+            (context, token) => JobQueries.PageAsync(
+                JobQueries.SeenBy(context.Jobs, seen), pageSize, pageToken, rows => DescribeAsync(context, rows, token), token),
             cancellationToken);
 
     private static async Task<List<Run>> DescribeAsync(

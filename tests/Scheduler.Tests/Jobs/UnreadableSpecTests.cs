@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Scheduler.Workspaces;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Jobs;
@@ -45,7 +46,7 @@ public sealed class UnreadableSpecTests(PostgresServer postgres)
         await DamageAsync(cluster, job);
 
         var jobs = (await cluster.Get<JobQueries>().ListAsync(new JobFilter([], "", 100, ""), Token)).Entries;
-        var runs = (await cluster.Get<RunQueries>().ListAsync(100, "", Token)).Entries;
+        var runs = (await cluster.Get<RunQueries>().ListAsync(Visibility.All, 100, "", Token)).Entries;
 
         jobs.Select(j => j.Id).ShouldBe([job.ToString(), other.ToString()], ignoreOrder: true);
         runs.Select(r => r.JobId).ShouldBe([job.ToString(), other.ToString()], ignoreOrder: true);

@@ -25,7 +25,9 @@ internal static class AuditVerbs
         var until = Filter("--until", "TIME", "only before then");
         var limit = new Option<int>("--limit")
         {
-            Description = "the newest so many", HelpName = "N", DefaultValueFactory = _ => DefaultLimit,
+            Description = "the newest so many",
+            HelpName = "N",
+            DefaultValueFactory = _ => DefaultLimit,
         };
         var command = verbs.Verb("list", "List what was done, newest first.", async (context, cancellationToken) =>
         {

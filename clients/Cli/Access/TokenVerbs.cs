@@ -19,11 +19,15 @@ internal static class TokenVerbs
         var name = new Argument<string>("NAME") { Description = "what it is for, such as laptop" };
         var owner = new Option<string>("--owner")
         {
-            Description = "whose jobs those are that it submits", HelpName = "OWNER", Required = true,
+            Description = "whose jobs those are that it submits",
+            HelpName = "OWNER",
+            Required = true,
         };
         var scope = new Option<string>("--scope")
         {
-            Description = "viewer, submitter, operator or admin", HelpName = "SCOPE", Required = true,
+            Description = "viewer, submitter, operator or admin",
+            HelpName = "SCOPE",
+            Required = true,
         };
         scope.AcceptOnlyFromAmong("viewer", "submitter", "operator", "admin");
         var days = new Option<int?>("--days") { Description = "it expires after so many (otherwise never)", HelpName = "DAYS" };

@@ -84,9 +84,15 @@ public sealed class AccessVerbsTests
         {
             cluster.Access.Entries.Add(new AuditEntry
             {
-                Time = new DateTime(2001, 2, 3, 4, 5, i, DateTimeKind.Utc).ToTimestamp(), Who = "carla", Token = "laptop",
-                Origin = "10.0.0.9", Action = "JobService/CancelJob", Object = "aaaaaaaa", Status = "PermissionDenied",
-                Detail = "it is dora's", LeftOut = i,
+                Time = new DateTime(2001, 2, 3, 4, 5, i, DateTimeKind.Utc).ToTimestamp(),
+                Who = "carla",
+                Token = "laptop",
+                Origin = "10.0.0.9",
+                Action = "JobService/CancelJob",
+                Object = "aaaaaaaa",
+                Status = "PermissionDenied",
+                Detail = "it is dora's",
+                LeftOut = i,
             });
         }
 
@@ -105,7 +111,11 @@ public sealed class AccessVerbsTests
             """);
         cluster.Access.Requests[0].ShouldBe(new ListAuditRequest
         {
-            Who = "carla", Action = "CancelJob", Object = "aaaaaaaa", Status = "PermissionDenied", PageSize = 3,
+            Who = "carla",
+            Action = "CancelJob",
+            Object = "aaaaaaaa",
+            Status = "PermissionDenied",
+            PageSize = 3,
             Since = new DateTime(2001, 1, 1, 0, 0, 0, DateTimeKind.Utc).ToTimestamp(),
             Until = new DateTime(2002, 1, 1, 12, 0, 0, DateTimeKind.Utc).ToTimestamp(),
         });

@@ -37,7 +37,9 @@ public sealed class AttemptAdmissionTests(PostgresServer postgres)
 
         Task<AttemptCredential> AdmitAsync(string presented) => admission.AdmitAsync(new HeaderDictionary
         {
-            [CallMetadata.Job] = $"{job}", [CallMetadata.Attempt] = $"{attempt}", [CallMetadata.Rank] = "0",
+            [CallMetadata.Job] = $"{job}",
+            [CallMetadata.Attempt] = $"{attempt}",
+            [CallMetadata.Rank] = "0",
         }, presented, TestContext.Current.CancellationToken);
 
         async Task<StatusCode> StatusAsync(string presented) =>

@@ -16,7 +16,7 @@ public sealed class ProviderOptions : IValidatableObject
     [Required]
     public string ClientId { get; set; } = "dashboard";
 
-    /// <summary>File whose first line is what proves to the provider that it is this dashboard. A file, since an environment shows.</summary>
+    /// <summary>File whose first line proves to the provider that it is this dashboard. A file, since an environment shows.</summary>
     public string ClientSecretFile { get; set; } = "";
 
     /// <summary>What is asked of the provider, with blanks between: what puts the owner and the scope into its access tokens.</summary>

@@ -100,7 +100,8 @@ public sealed class AccessVerbsTests
 
         (await run.RunAsync(
             Cancellation, "audit", "list", "--who", "carla", "--action", "CancelJob", "--object", "aaaaaaaa",
-            "--status", "PermissionDenied", "--since", "2001-01-01", "--until", "2002-01-01T12:00Z", "--limit", "3")).ShouldBe(ExitCode.Done, run.Error);
+            "--status", "PermissionDenied", "--since", "2001-01-01", "--until", "2002-01-01T12:00Z", "--limit", "3"))
+            .ShouldBe(ExitCode.Done, run.Error);
 
         run.Out.ShouldBe("""
             TIME                  WHO    TOKEN   FROM      ACTION                OBJECT    STATUS            WHY

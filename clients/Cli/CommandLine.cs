@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Cluster.Cli.Access;
 using Cluster.Cli.Certificates;
 using Cluster.Cli.Checkpoints;
 using Cluster.Cli.Completions;
@@ -65,7 +66,7 @@ internal static class CommandLine
             new Command("node", "the machines")
             {
                 NodeListVerb.Build(verbs), NodeDescribeVerb.Build(verbs), NodeDrainVerb.BuildDrain(verbs), NodeDrainVerb.BuildResume(verbs),
-                NodeRemoveVerb.Build(verbs),
+                NodeRemoveVerb.Build(verbs), NodeEnrollVerb.Build(verbs),
             },
             new Command("run", "what training gave")
             {
@@ -81,6 +82,9 @@ internal static class CommandLine
             },
             ModelVerbs.Build(verbs),
             WebhookVerbs.Build(verbs),
+            TokenVerbs.Build(verbs),
+            WorkspaceVerbs.Build(verbs),
+            AuditVerbs.Build(verbs),
             ValidateVerb.Build(verbs),
             CompletionVerbs.BuildCompletion(verbs),
             CompletionVerbs.BuildComplete(verbs, () => root),

@@ -58,7 +58,7 @@ start_all() {
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"
   wait_for "the dashboard" dashboard bash -c "exec 3<>/dev/tcp/127.0.0.1/$http_port"
   local here=$scheme://127.0.0.1
-  say "up: gRPC on $addresses, REST on $here:$rest_port, dashboard on $here:$http_port/#token=$(cat "$state/token")"
+  say "up: gRPC on $addresses, REST on $here:$rest_port, dashboard on $here:$http_port (its token is in $state/token)"
 }
 
 # With --tls: a certificate of the cluster's own authority, for a service on this machine. What the service is told goes into the array tls.

@@ -47,6 +47,7 @@ internal static class Program
         app.UsePageHeaders();
         app.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true);
         app.UseSameOrigin();
+        app.UseNewSessions();
         app.UseAuthentication();
         app.UseAuthorization();
         app.UseAntiforgery();

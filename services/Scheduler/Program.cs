@@ -1,6 +1,7 @@
 using Cluster.Contracts.Access;
 using Cluster.Hosting;
 using Cluster.Scheduler.Api;
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Hosting;
@@ -92,6 +93,7 @@ internal static class Program
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddSearches();
         builder.Services.AddWebhooks(builder.Configuration);
+        builder.Services.AddAudit();
         builder.Services.AddRetention(builder.Configuration);
         builder.Services.AddApi(builder.Configuration);
         builder.Services.AddProbes();

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cluster.Cli.Tests.Access;
 using Cluster.Cli.Tests.Checkpoints;
 using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
@@ -96,6 +97,8 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     public FakeCheckpoints Weights { get; } = new();
 
+    public FakeAccess Access { get; } = new();
+
     private FakeCluster() => PointsOf = _ => Points;
 
     /// <param name="tls">With which it speaks TLS; null: plain text.</param>
@@ -115,6 +118,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         builder.Services.AddTls(mutual: false);
         builder.Services.AddSingleton(cluster);
         builder.Services.AddSingleton(cluster.Weights);
+        builder.Services.AddSingleton(cluster.Access);
         builder.Services.AddGrpc();
         cluster._app = builder.Build();
         cluster._app.MapGrpcService<JobEndpoint>();
@@ -125,6 +129,9 @@ internal sealed class FakeCluster : IAsyncDisposable
         cluster._app.MapGrpcService<RunEndpoint>();
         cluster._app.MapGrpcService<WebhookEndpoint>();
         cluster._app.MapGrpcService<FakeCheckpoints>();
+        cluster._app.MapGrpcService<FakeAccess.TokenEndpoint>();
+        cluster._app.MapGrpcService<FakeAccess.AuditEndpoint>();
+        cluster._app.MapGrpcService<FakeAccess.WorkspaceEndpoint>();
         await cluster._app.StartAsync();
         cluster.Address = cluster._app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         return cluster;
@@ -357,6 +364,12 @@ internal sealed class FakeCluster : IAsyncDisposable
 
     private sealed class NodeEndpoint(FakeCluster cluster) : NodeService.NodeServiceBase
     {
+        public override Task<EnrollNodeResponse> EnrollNode(EnrollNodeRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new EnrollNodeResponse { Code = $"code-of-{request.Name}", ExpiresAt = Builders.At(0) });
+        }
+
         public override Task<DrainNodeResponse> DrainNode(DrainNodeRequest request, ServerCallContext context)
         {
             CheckToken(context);

@@ -31,6 +31,9 @@ internal sealed class ClusterConnection : IDisposable
         Queues = new QueueService.QueueServiceClient(channel);
         Runs = new RunService.RunServiceClient(channel);
         Webhooks = new WebhookService.WebhookServiceClient(channel);
+        Tokens = new TokenService.TokenServiceClient(channel);
+        Workspaces = new WorkspaceService.WorkspaceServiceClient(channel);
+        Audit = new AuditService.AuditServiceClient(channel);
         Checkpoints = new CheckpointService.CheckpointServiceClient(_bulk);
     }
 
@@ -51,6 +54,12 @@ internal sealed class ClusterConnection : IDisposable
     public WebhookService.WebhookServiceClient Webhooks { get; }
 
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
+
+    public TokenService.TokenServiceClient Tokens { get; }
+
+    public WorkspaceService.WorkspaceServiceClient Workspaces { get; }
+
+    public AuditService.AuditServiceClient Audit { get; }
 
     /// <param name="server">The scheduler's address, or several with commas between.</param>
     /// <param name="token">Null to call without one, which a scheduler answers with Unauthenticated.</param>

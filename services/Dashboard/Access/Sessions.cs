@@ -15,11 +15,16 @@ using Microsoft.Extensions.Options;
 
 namespace Cluster.Dashboard.Access;
 
-/// <summary>A browser's session: a token, sealed in a cookie that scripts cannot read and other sites cannot send.</summary>
+/// <summary>
+/// A browser's session: its token stays here, and a cookie that scripts cannot read and other sites cannot send is the key to it.
+/// </summary>
 internal static class Sessions
 {
-    // As long as any token; a longer one is none, and would not fit into a header.
-    private const int LongestToken = 2_000;
+    // As long as any token, a provider's too; a longer one is none, and would not fit into a header.
+    private const int LongestToken = 8_000;
+
+    private const string NotByProvider =
+        "The sign-in broke off, or whom it found may not view here. Try again, or ask who runs the cluster for the scope viewer.";
 
     public static void AddSessions(this IServiceCollection services, IConfiguration configuration)
     {
@@ -27,12 +32,14 @@ internal static class Sessions
         var keys = services.AddDataProtection().SetApplicationName("cluster-dashboard");
         if (options.KeyFolder.Length > 0)
             keys.PersistKeysToFileSystem(Directory.CreateDirectory(options.KeyFolder));
-        services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie();
+        services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie().AddProviderSignIn(configuration);
+        services.AddSingleton<SessionFiles>();
         services.AddOptions<CookieAuthenticationOptions>(CookieAuthenticationDefaults.AuthenticationScheme)
-            .Configure<IOptions<DashboardOptions>>((cookie, dashboard) =>
+            .Configure<IOptions<DashboardOptions>, SessionFiles>((cookie, dashboard, sessions) =>
             {
+                cookie.SessionStore = sessions;
                 // A browser has one jar for all ports of a machine, on which there may be several clusters.
-                cookie.Cookie.Name = $"cluster-session-{dashboard.Value.HttpPort}";
+                cookie.Cookie.Name = CookieName(dashboard.Value);
                 cookie.Cookie.HttpOnly = true;
                 // Lax: who follows a link from a chat is signed in; nothing is changed by following a link.
                 cookie.Cookie.SameSite = SameSiteMode.Lax;
@@ -45,9 +52,30 @@ internal static class Sessions
         services.AddCascadingAuthenticationState();
     }
 
+    /// <summary>
+    /// A sign-in begins a session of its own: in one that the browser came with, somebody else might be who had put its cookie there. To be
+    /// used before cookies are read.
+    /// </summary>
+    public static void UseNewSessions(this WebApplication app)
+    {
+        var cookie = CookieName(app.Services.GetRequiredService<IOptions<DashboardOptions>>().Value);
+        app.Use((context, next) =>
+        {
+            var (request, headers) = (context.Request, context.Request.Headers);
+            var signsIn = request.Path == ProviderSignIn.BackPath
+                || (HttpMethods.IsPost(request.Method) && request.Path == LivePage.SignInPath);
+            if (signsIn)
+                headers.Cookie = string.Join("; ", $"{headers.Cookie}".Split(';', StringSplitOptions.TrimEntries)
+                    .Where(pair => !pair.StartsWith(cookie, StringComparison.Ordinal)));
+            return next(context);
+        });
+    }
+
     public static void MapSessions(this IEndpointRouteBuilder endpoints)
     {
-        endpoints.MapGet(LivePage.SignInPath, (string? to) => Page(to, fault: "")).AllowAnonymous();
+        endpoints.MapGet(LivePage.SignInPath, (string? to, bool? refused) => Page(to, refused == true ? NotByProvider : ""))
+            .AllowAnonymous();
+        endpoints.MapProviderSignIn();
         // That the form comes from here, SameOrigin has seen to.
         endpoints.MapPost(LivePage.SignInPath, SignInAsync).AllowAnonymous().DisableAntiforgery();
         endpoints.MapPost("/sign-out", async (HttpContext context) =>
@@ -63,13 +91,17 @@ internal static class Sessions
         token = token?.Trim() ?? "";
         if (await FaultAsync(token, schedulers, context.RequestAborted) is { } fault)
             return Page(to, fault);
-        var identity = new ClaimsIdentity([new Claim(Caller.TokenClaim, token)], CookieAuthenticationDefaults.AuthenticationScheme);
-        await context.SignInAsync(new ClaimsPrincipal(identity), new AuthenticationProperties { IsPersistent = true });
+        await context.SignInAsync(PrincipalOf(token), new AuthenticationProperties { IsPersistent = true });
         return Results.LocalRedirect(LocalPath(to));
     }
 
+    internal static ClaimsPrincipal PrincipalOf(string token) => new(
+        new ClaimsIdentity([new Claim(Caller.TokenClaim, token)], CookieAuthenticationDefaults.AuthenticationScheme));
+
+    private static string CookieName(DashboardOptions options) => $"cluster-session-{options.HttpPort}";
+
     /// <returns>What is wrong with the token, in words; null when it may view.</returns>
-    private static async Task<string?> FaultAsync(string token, SchedulerConnection schedulers, CancellationToken cancellationToken)
+    internal static async Task<string?> FaultAsync(string token, SchedulerConnection schedulers, CancellationToken cancellationToken)
     {
         if (token.Length is 0 or > LongestToken || token.Any(character => char.IsControl(character) || character > 127))
             return "That is no token: a token is one line without special characters.";
@@ -96,6 +128,6 @@ internal static class Sessions
     });
 
     /// <summary>Where to go on to: within this site, or to its first page.</summary>
-    private static string LocalPath(string? to) =>
+    internal static string LocalPath(string? to) =>
         to is ['/', ..] && !to.StartsWith("//", StringComparison.Ordinal) && !to.StartsWith("/\\", StringComparison.Ordinal) ? to : "/";
 }

@@ -20,8 +20,8 @@ public sealed class DashboardOptions
     public string SchedulerAddress { get; set; } = "http://127.0.0.1:7070";
 
     /// <summary>
-    /// Folder of the keys that sessions are sealed with. Replicas behind one address share it, so that each knows the others' sessions;
-    /// without one the keys last as long as the user's home folder does, in a container as long as that.
+    /// Folder of sessions and of the keys that they are sealed with. Replicas behind one address share it, so that each knows the others'
+    /// sessions; without one a session ends with this process.
     /// </summary>
     public string KeyFolder { get; set; } = "";
 

@@ -8,18 +8,22 @@ namespace Cluster.Scheduler.Access;
 /// <param name="Owner">The name that jobs submitted with this token belong to.</param>
 public sealed record Caller(string Owner, Scope Scope)
 {
+    /// <summary>What its token is called; a file's has the file's purpose.</summary>
+    public string TokenName { get; init; } = "";
+
+    /// <summary>The token's id; null: it stands in a file.</summary>
+    public Guid? TokenId { get; init; }
+
+    /// <summary>The only node that it speaks for; null: it is a person's token, or the one that nodes share.</summary>
+    public NodeId? Node { get; init; }
+
     /// <summary>The caller that <see cref="ScopeInterceptor"/> has recognised.</summary>
-    public static Caller Of(ServerCallContext context) => (Caller)context.UserState[typeof(Caller)];
+    public static Caller Of(ServerCallContext context) => TryOf(context)!;
+
+    /// <returns>Null when nobody was recognised.</returns>
+    public static Caller? TryOf(ServerCallContext context) =>
+        context.UserState.TryGetValue(typeof(Caller), out var caller) ? caller as Caller : null;
 
     /// <summary>Whether the caller may change what <paramref name="owner"/> owns: its own things, or anyone's as an operator.</summary>
     public bool MayChangeWhatIsOwnedBy(string owner) => owner == Owner || Scope is Scope.Operator or Scope.Admin;
-}
-
-/// <summary>
-/// One rank of an attempt. The secret is only claimed: whoever acts on the attempt compares it, in the same breath as the write.
-/// </summary>
-public sealed record AttemptCaller(JobId JobId, int Attempt, int Rank, string Secret)
-{
-    /// <summary>The rank whose metadata <see cref="ScopeInterceptor"/> has read.</summary>
-    public static AttemptCaller Of(ServerCallContext context) => (AttemptCaller)context.UserState[typeof(AttemptCaller)];
 }

@@ -1,13 +1,19 @@
 using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Attempts;
+using Google.Protobuf;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 
 namespace Cluster.Scheduler.Access;
 
-/// <summary>Lets a call through only with a token of the scope that its RPC declares.</summary>
-public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) : Interceptor
+/// <summary>
+/// Lets a call through only with a token of the scope that its RPC declares; a node's only in its own name, and a trainer's only with the
+/// secret of the job's current attempt. Whoever serves a call finds its caller known.
+/// </summary>
+public sealed class ScopeInterceptor(
+    TokenRegister tokens, IdentityProvider provider, AttemptAdmission attempts, RefusalLog refusals) : Interceptor
 {
     /// <summary>What anyone may call: they say that the server lives and what it offers, and nothing of what it holds.</summary>
     public static readonly IReadOnlySet<string> OpenServices = new HashSet<string>
@@ -15,10 +21,13 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
     };
 
+    /// <summary>The field by which each request of an agent says for which node it speaks.</summary>
+    public const string NodeField = "node_id";
+
     public override async Task<TResponse> UnaryServerHandler<TRequest, TResponse>(
         TRequest request, ServerCallContext context, UnaryServerMethod<TRequest, TResponse> continuation)
     {
-        await AdmitAsync(context);
+        await AdmitAsync(context, request as IMessage);
         return await continuation(request, context);
     }
 
@@ -26,7 +35,7 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         IAsyncStreamReader<TRequest> requestStream, ServerCallContext context,
         ClientStreamingServerMethod<TRequest, TResponse> continuation)
     {
-        await AdmitAsync(context);
+        await AdmitAsync(context, request: null);
         return await continuation(requestStream, context);
     }
 
@@ -34,7 +43,7 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         TRequest request, IServerStreamWriter<TResponse> responseStream, ServerCallContext context,
         ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
-        await AdmitAsync(context);
+        await AdmitAsync(context, request as IMessage);
         await continuation(request, responseStream, context);
     }
 
@@ -42,15 +51,15 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         IAsyncStreamReader<TRequest> requestStream, IServerStreamWriter<TResponse> responseStream, ServerCallContext context,
         DuplexStreamingServerMethod<TRequest, TResponse> continuation)
     {
-        await AdmitAsync(context);
+        await AdmitAsync(context, request: null);
         await continuation(requestStream, responseStream, context);
     }
 
-    private async Task AdmitAsync(ServerCallContext context)
+    private async Task AdmitAsync(ServerCallContext context, IMessage? request)
     {
         try
         {
-            await CheckAsync(context);
+            await CheckAsync(context, request);
         }
         catch (RpcException refusal)
         {
@@ -59,7 +68,7 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         }
     }
 
-    private async Task CheckAsync(ServerCallContext context)
+    private async Task CheckAsync(ServerCallContext context, IMessage? request)
     {
         if (OpenServices.Contains(context.Method.Split('/')[1]))
             return;
@@ -70,31 +79,81 @@ public sealed class ScopeInterceptor(TokenRegister tokens, RefusalLog refusals) 
         // Not from RequestHeaders, which takes all metadata apart and fails at what is not for us to read.
         var headers = context.GetHttpContext().Request.Headers;
         var token = CallMetadata.TokenOf(headers[CallMetadata.Authorization])
-            ?? throw new RpcException(
-                new Status(StatusCode.Unauthenticated, "no token; send the metadata 'authorization: Bearer <token>'"));
-        if (needed == Scope.Attempt)
+            ?? throw Unauthenticated("no token; send the metadata 'authorization: Bearer <token>'");
+        switch (needed)
         {
-            context.UserState[typeof(AttemptCaller)] = ReadAttempt(headers, token);
+            case Scope.Attempt:
+                context.UserState[typeof(AttemptCredential)] = await attempts.AdmitAsync(headers, token, context.CancellationToken);
+                return;
+            case Scope.Enrollment:
+                context.UserState[typeof(EnrollmentCode)] = AccessSecret.IsWellFormed(AccessSecret.Enrollment, token)
+                    ? new EnrollmentCode(AccessSecret.Hash(token))
+                    : throw Unauthenticated("the token is no code of ./cluster node enroll");
+                return;
+            default:
+                await RecogniseAsync(context, token, needed, request);
+                return;
+        }
+    }
+
+    private async Task RecogniseAsync(ServerCallContext context, string token, Scope needed, IMessage? request)
+    {
+        if (provider.MayHaveIssued(token))
+        {
+            var (signedIn, why) = await provider.FindAsync(token);
+            context.UserState[typeof(Caller)] = signedIn ?? throw Unauthenticated(why);
+            CheckScope(signedIn, needed);
             return;
         }
 
-        var caller = await tokens.FindAsync(token, context.CancellationToken)
-            ?? throw new RpcException(
-                new Status(StatusCode.Unauthenticated, "the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE"));
-        if (!caller.Scope.Allows(needed))
-            throw new RpcException(
-                new Status(StatusCode.PermissionDenied, $"this needs the scope {Word(needed)}; the token has {Word(caller.Scope)}"));
-        context.UserState[typeof(Caller)] = caller;
+        var (standing, caller) = await tokens.FindAsync(token, context.CancellationToken);
+        // Known before it is refused: the audit says whose token it was.
+        if (caller is not null)
+            context.UserState[typeof(Caller)] = caller;
+        switch (standing)
+        {
+            case TokenStanding.Unknown:
+                throw Unauthenticated("the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE");
+            case TokenStanding.Expired:
+                throw Unauthenticated($"the token '{caller!.TokenName}' of {caller.Owner} has expired; ask for another one");
+            case TokenStanding.Revoked:
+                throw Unauthenticated($"the token '{caller!.TokenName}' of {caller.Owner} is revoked; ask for another one");
+        }
+
+        CheckScope(caller!, needed);
+        if (needed == Scope.Node)
+            CheckNode(caller!, request);
     }
 
-    private static AttemptCaller ReadAttempt(IHeaderDictionary headers, string secret) =>
-        JobId.TryParse(headers[CallMetadata.Job], out var job)
-        && int.TryParse(headers[CallMetadata.Attempt], out var attempt)
-        && int.TryParse(headers[CallMetadata.Rank], out var rank)
-            ? new AttemptCaller(job, attempt, rank, secret)
-            : throw new RpcException(new Status(
-                StatusCode.Unauthenticated,
-                $"a trainer's call carries the metadata {CallMetadata.Job}, {CallMetadata.Attempt} and {CallMetadata.Rank}"));
+    private static void CheckScope(Caller caller, Scope needed)
+    {
+        if (!caller.Scope.Allows(needed))
+            throw Denied($"this needs the scope {Word(needed)}; the token has {Word(caller.Scope)}");
+    }
+
+    /// <summary>A node speaks for itself. The token that nodes share speaks for those that have none of their own.</summary>
+    private void CheckNode(Caller caller, IMessage? request)
+    {
+        if (request?.Descriptor.FindFieldByName(NodeField)?.Accessor.GetValue(request) is not string text)
+            throw Denied($"the request has no field {NodeField} that says for which node it speaks");
+        NodeId? node = NodeId.TryParse(text, out var named) ? named : null;
+        if (caller.Node is { } own && node != own)
+            throw Denied($"the token of node {own} does not speak for node '{text}'");
+        if (caller.Node is null && node is { } other && tokens.IsEnrolled(other))
+            throw Denied($"node {other} has a token of its own, and the one that nodes share does not speak for it");
+    }
+
+    private static RpcException Unauthenticated(string why) => new(new Status(StatusCode.Unauthenticated, why));
+
+    private static RpcException Denied(string why) => new(new Status(StatusCode.PermissionDenied, why));
 
     private static string Word(Scope scope) => scope.ToString().ToLowerInvariant();
+}
+
+/// <summary>A code that may be one of those that were given out.</summary>
+/// <param name="Hash">SHA-256 of its text.</param>
+public sealed record EnrollmentCode(byte[] Hash)
+{
+    /// <summary>That of the call.</summary>
+    public static EnrollmentCode Of(ServerCallContext context) => (EnrollmentCode)context.UserState[typeof(EnrollmentCode)];
 }

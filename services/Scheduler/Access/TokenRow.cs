@@ -1,16 +1,40 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
 
 namespace Cluster.Scheduler.Access;
 
-internal sealed class TokenRow
+/// <summary>A token that was given out, with its hash in its place.</summary>
+public sealed class TokenRow
 {
+    /// <summary>SHA-256 of its text.</summary>
     public required byte[] Hash { get; init; }
+    public required Guid Id { get; init; }
+    public required string Name { get; init; }
     public required string Owner { get; init; }
     public required Scope Scope { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
+    public required string CreatedBy { get; init; }
+    public DateTimeOffset? ExpiresAt { get; init; }
+    public DateTimeOffset? RevokedAt { get; init; }
+    public DateTimeOffset? LastUsedAt { get; init; }
+    public Guid? NodeId { get; init; }
+
+    internal AccessToken ToToken() => new()
+    {
+        Id = Id.ToString(),
+        Name = Name,
+        Owner = Owner,
+        Scope = Scope,
+        CreatedAt = CreatedAt.ToTimestamp(),
+        CreatedBy = CreatedBy,
+        ExpiresAt = ExpiresAt?.ToTimestamp(),
+        RevokedAt = RevokedAt?.ToTimestamp(),
+        LastUsedAt = LastUsedAt?.ToTimestamp(),
+        NodeId = NodeId?.ToString() ?? "",
+    };
 }
 
 internal static class TokenTable

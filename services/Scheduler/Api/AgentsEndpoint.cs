@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Nodes;
@@ -10,16 +11,53 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>What worker agents call.</summary>
-internal sealed class AgentsEndpoint(IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs)
+internal sealed class AgentsEndpoint(
+    IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs, NodeEnrollments enrollments, AgentAddressRule addresses)
     : AgentRegistryService.AgentRegistryServiceBase
 {
+    private const int Sha256Bytes = 32;
     private const int LongestIncarnation = 200;
     private const int LongestDevice = 200;
     private const int LongestName = 200;
 
+    public override async Task<EnrollResponse> Enroll(EnrollRequest request, ServerCallContext context)
+    {
+        if (request.TokenSha256.Length != Sha256Bytes)
+        {
+            throw new InvalidRequestException(
+                $"token_sha256 has {request.TokenSha256.Length} bytes; give the SHA-256 of the node's token");
+        }
+
+        var outcome = await enrollments.EnrollAsync(
+            EnrollmentCode.Of(context), ReadNode(request.NodeId), request.TokenSha256.ToByteArray(), context.CancellationToken);
+        return outcome switch
+        {
+            EnrollmentOutcome.Enrolled => new EnrollResponse(),
+            EnrollmentOutcome.OtherNode => throw new RpcException(new Status(
+                StatusCode.PermissionDenied,
+                $"node {request.NodeId} is known by another name than the code is for; see Agent:Name, or enroll it by its name")),
+            var refused => throw new RpcException(new Status(StatusCode.Unauthenticated, refused switch
+            {
+                EnrollmentOutcome.Expired => "the code has expired; ask for another one: ./cluster node enroll",
+                EnrollmentOutcome.Used => "the code has been used; ask for another one: ./cluster node enroll",
+                _ => "the code is not known here; ask for one: ./cluster node enroll",
+            })),
+        };
+    }
+
     public override async Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
     {
         CheckRegistration(request);
+        if (Caller.Of(context) is { Node: not null } enrolled && enrolled.TokenName != request.Name)
+        {
+            throw new RpcException(new Status(
+                StatusCode.PermissionDenied,
+                $"name is '{request.Name}', but the node is enrolled as '{enrolled.TokenName}'; set Agent:Name"));
+        }
+
+        await addresses.CheckAsync(
+            ReadNode(request.NodeId), request.AgentAddress, context.GetHttpContext().Connection.RemoteIpAddress,
+            context.CancellationToken);
         var registration = new NodeRegistration(
             request.Name, request.AgentAddress, request.AgentSecret, request.Incarnation, request.AgentVersion,
             [.. request.Devices.Select(device => new NodeDevice(device.Id, device.Kind, device.Cores, device.MemoryBytes, device.Model))],

@@ -1,7 +1,9 @@
 using Cluster.Contracts.Access;
 using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Limits;
+using Cluster.Scheduler.Workspaces;
 
 namespace Cluster.Scheduler.Api;
 
@@ -12,17 +14,29 @@ public static class ApiHosting
     {
         services.AddOptions<AccessOptions>().Bind(configuration.GetSection(AccessOptions.SectionName)).ValidateDataAnnotations()
             .ValidateOnStart();
+        services.AddOptions<IdentityProviderOptions>().Bind(configuration.GetSection(IdentityProviderOptions.SectionName))
+            .ValidateDataAnnotations().ValidateOnStart();
+        services.AddSingleton<IdentityProvider>();
         services.AddSingleton<TokenStore>();
+        services.AddSingleton<TokenFiles>();
         services.AddSingleton<TokenRegister>();
+        services.AddSingleton<AccessRefresh>();
+        services.AddSingleton<IDatabaseListener>(provider => provider.GetRequiredService<AccessRefresh>());
+        services.AddHostedService(provider => provider.GetRequiredService<AccessRefresh>());
+        services.AddSingleton<NodeEnrollments>();
+        services.AddSingleton<AttemptAdmission>();
         services.AddSingleton<RefusalLog>();
-        services.AddHostedService<TokenBootstrap>();
         services.AddSingleton<JobLookup>();
         services.AddSingleton<JobWatch>();
         services.AddSingleton<ExperimentLookup>();
         services.AddSingleton<ExperimentWatch>();
-        // Errors outermost, so that what the token check throws is mapped too.
+        services.AddSingleton<WorkspaceStore>();
+        services.AddSingleton<WorkspaceDirectory>();
+        services.AddSingleton<WorkspaceRule>();
+        // The audit sees how each call ended, so it is outermost; then errors, so that what the token check throws is mapped too.
         services.AddGrpc(options =>
         {
+            options.Interceptors.Add<AuditInterceptor>();
             options.Interceptors.Add<ErrorInterceptor>();
             options.Interceptors.Add<NodeCertificateInterceptor>();
             options.Interceptors.Add<ScopeInterceptor>();
@@ -46,6 +60,9 @@ public static class ApiHosting
         endpoints.MapGrpcService<ReportsEndpoint>();
         endpoints.MapGrpcService<ModelsEndpoint>();
         endpoints.MapGrpcService<WebhooksEndpoint>();
+        endpoints.MapGrpcService<TokensEndpoint>();
+        endpoints.MapGrpcService<AuditEndpoint>();
+        endpoints.MapGrpcService<WorkspacesEndpoint>();
         endpoints.MapGrpcService<AgentsEndpoint>();
         endpoints.MapGrpcService<AttemptsEndpoint>();
         endpoints.MapOpenApi();

@@ -1,5 +1,4 @@
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Limits;
@@ -12,15 +11,14 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>What trainers call, through their agents. Nothing here trusts the caller: each store checks the attempt as it writes.</summary>
 public sealed class AttemptsEndpoint(
-    AttemptFence fence, RefusalLog refusals, AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints,
-    IOptions<LimitOptions> limits)
+    AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints, IOptions<LimitOptions> limits)
     : AttemptService.AttemptServiceBase
 {
     private const int LongestMetricName = 200;
 
     public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
     {
-        var credential = await AdmitAsync(context);
+        var credential = AttemptOf(context);
         if (request.Endpoint is null || request.Endpoint.Rank != credential.Rank)
             throw new InvalidRequestException(
                 $"endpoint.rank is {request.Endpoint?.Rank.ToString() ?? "unset"}; rank {credential.Rank} posts its own endpoint");
@@ -29,7 +27,7 @@ public sealed class AttemptsEndpoint(
 
     public override async Task<ReportResponse> Report(ReportRequest request, ServerCallContext context)
     {
-        var credential = await AdmitAsync(context);
+        var credential = AttemptOf(context);
         if (request.Sequence < 1)
             throw new InvalidRequestException($"sequence is {request.Sequence}; reports are numbered from 1");
         if (request.Points.Count > limits.Value.PointsPerReport)
@@ -51,14 +49,14 @@ public sealed class AttemptsEndpoint(
 
     public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
     {
-        var credential = await AdmitAsync(context);
+        var credential = AttemptOf(context);
         var stored = await chunks.PutAsync(credential, requestStream.ReadAllAsync(context.CancellationToken), context.CancellationToken);
         return new PutChunksResponse { StoredBytes = stored };
     }
 
     public override async Task<CommitCheckpointResponse> CommitCheckpoint(CommitCheckpointRequest request, ServerCallContext context)
     {
-        var credential = await AdmitAsync(context);
+        var credential = AttemptOf(context);
         if (request.Manifest is null)
             throw new InvalidRequestException("manifest is unset; a checkpoint is what its manifest names");
         if (!Enum.IsDefined(request.Manifest.Kind))
@@ -77,7 +75,7 @@ public sealed class AttemptsEndpoint(
 
     public override async Task<GetCheckpointResponse> GetCheckpoint(GetCheckpointRequest request, ServerCallContext context)
     {
-        var credential = await AdmitAsync(context);
+        var credential = AttemptOf(context);
         return new GetCheckpointResponse
         {
             Manifest = await checkpoints.GetManifestAsync(credential.Job, ReadCheckpoint(request.CheckpointId), context.CancellationToken),
@@ -87,7 +85,7 @@ public sealed class AttemptsEndpoint(
     public override async Task GetChunks(
         GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
     {
-        var credential = await AdmitAsync(context);
+        var credential = AttemptOf(context);
         var checkpoint = ReadCheckpoint(request.CheckpointId);
         // Refuses what the job may not read.
         await checkpoints.GetManifestAsync(credential.Job, checkpoint, context.CancellationToken);
@@ -98,24 +96,9 @@ public sealed class AttemptsEndpoint(
         }
     }
 
-    private async Task<AttemptCredential> AdmitAsync(ServerCallContext context)
-    {
-        var caller = AttemptCaller.Of(context);
-        var credential = AttemptCredential.Of(caller.JobId, caller.Attempt, caller.Rank, caller.Secret);
-        return await fence.StandingAsync(credential, context.CancellationToken) switch
-        {
-            AttemptStanding.Current => credential,
-            AttemptStanding.Over => throw new AttemptFencedException($"{credential} is over; nothing more is accepted from it"),
-            _ => throw Unknown(credential, context),
-        };
-    }
-
-    private RpcException Unknown(AttemptCredential credential, ServerCallContext context)
-    {
-        var reason = $"{credential} is not known here, or the secret is another one's";
-        refusals.Refused(context.Method, context.Peer, reason);
-        return new RpcException(new Status(StatusCode.Unauthenticated, reason));
-    }
+    /// <summary>The attempt whose secret the interceptor has checked.</summary>
+    private static AttemptCredential AttemptOf(ServerCallContext context) =>
+        (AttemptCredential)context.UserState[typeof(AttemptCredential)];
 
     private static Guid ReadCheckpoint(string text) =>
         Guid.TryParse(text, out var id) ? id : throw new InvalidRequestException($"checkpoint_id is '{text}'; give the checkpoint's UUID");

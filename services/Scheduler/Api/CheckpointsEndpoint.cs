@@ -12,15 +12,16 @@ using Microsoft.Extensions.Options;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Weights out of the store and into it, over gRPC. Files pass through in chunks and are never held whole.</summary>
-public sealed class CheckpointsEndpoint(
-    CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion, IOptions<LimitOptions> limits)
+internal sealed class CheckpointsEndpoint(
+    CheckpointQueries queries, ChunkStore chunks, CheckpointImport import, CheckpointDeletion deletion, WorkspaceRule workspaces,
+    IOptions<LimitOptions> limits)
     : CheckpointService.CheckpointServiceBase
 {
     private const int LongestFileName = 200;
 
     public override async Task<DescribeCheckpointResponse> DescribeCheckpoint(DescribeCheckpointRequest request, ServerCallContext context)
     {
-        var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
+        var checkpoint = await FindAsync(request.CheckpointId, context);
         return new DescribeCheckpointResponse
         {
             Checkpoint = checkpoint,
@@ -33,6 +34,8 @@ public sealed class CheckpointsEndpoint(
     {
         if (!Guid.TryParse(request.CheckpointId, out var id))
             throw new InvalidRequestException($"checkpoint_id is '{request.CheckpointId}'; give the whole id, as DescribeCheckpoint does");
+        // Finds only what the caller sees.
+        await FindAsync($"{id}", context);
         var manifest = await queries.GetManifestAsync(id, context.CancellationToken);
         var file = manifest.Files.FirstOrDefault(file => file.Name == request.File)
             ?? throw new InvalidRequestException(
@@ -72,7 +75,7 @@ public sealed class CheckpointsEndpoint(
 
     public override async Task<DeleteCheckpointResponse> DeleteCheckpoint(DeleteCheckpointRequest request, ServerCallContext context)
     {
-        var checkpoint = await FindAsync(request.CheckpointId, context.CancellationToken);
+        var checkpoint = await FindAsync(request.CheckpointId, context);
         if (!Caller.Of(context).MayChangeWhatIsOwnedBy(checkpoint.Owner))
             throw new RpcException(new Status(StatusCode.PermissionDenied,
                 $"checkpoint {checkpoint.Id} belongs to {checkpoint.Owner}; deleting it needs the scope operator"));
@@ -80,12 +83,12 @@ public sealed class CheckpointsEndpoint(
         return new DeleteCheckpointResponse { Checkpoint = checkpoint };
     }
 
-    private async Task<Checkpoint> FindAsync(string id, CancellationToken cancellationToken)
+    private async Task<Checkpoint> FindAsync(string id, ServerCallContext context)
     {
         if (!IdPrefix.TryParse(id, out var prefix))
             throw new InvalidRequestException(
                 $"checkpoint_id is '{id}'; give the id or its first {IdPrefix.MinDigits} or more hexadecimal digits");
-        var found = await queries.FindAsync(prefix, cancellationToken);
+        var found = await queries.FindAsync(prefix, workspaces.Seen(context), context.CancellationToken);
         return found.Count switch
         {
             0 => throw new CheckpointNotFoundException($"no checkpoint has an id that begins with {prefix}"),

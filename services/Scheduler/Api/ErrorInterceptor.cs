@@ -78,7 +78,8 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             _ when HoldsNul(fault) => StatusCode.InvalidArgument,
             AttemptFencedException => StatusCode.Aborted,
-            StaleStateException or StoreUnavailableException or SchedulerStoppingException => StatusCode.Unavailable,
+            StaleStateException or StoreUnavailableException or SchedulerStoppingException or AgentAddressException
+                => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.
             OrleansMessageRejectionException or TimeoutException => StatusCode.Unavailable,
             OperationCanceledException when context.CancellationToken.IsCancellationRequested => StatusCode.Cancelled,

@@ -17,13 +17,14 @@ namespace Cluster.Scheduler.Api;
 /// <summary>Experiments over gRPC.</summary>
 internal sealed class ExperimentsEndpoint(
     IGrainFactory grains, ExperimentIntake intake, SearchCommands searches, SubmissionChecks checks, ExperimentStore store,
-    ExperimentLookup lookup, ExperimentWatch watch)
+    ExperimentLookup lookup, ExperimentWatch watch, WorkspaceRule workspaces)
     : ExperimentService.ExperimentServiceBase
 {
     public override async Task<SubmitExperimentResponse> SubmitExperiment(SubmitExperimentRequest request, ServerCallContext context)
     {
         RequestText.CheckRequestId(request.RequestId, "experiment");
         var plan = ExperimentFile.Parse(request.Yaml);
+        await CheckAsync(plan, context);
         var owner = Caller.Of(context).Owner;
         var id = plan.Search is null
             ? await intake.SubmitAsync(
@@ -43,6 +44,7 @@ internal sealed class ExperimentsEndpoint(
     public override async Task<ValidateExperimentResponse> ValidateExperiment(ValidateExperimentRequest request, ServerCallContext context)
     {
         var plan = ExperimentFile.Parse(request.Yaml);
+        await CheckAsync(plan, context);
         plan = await checks.ValidateAsync(plan, context.CancellationToken);
         return new ValidateExperimentResponse
         {
@@ -57,7 +59,8 @@ internal sealed class ExperimentsEndpoint(
         var after = 0;
         if (token.Length > 0 && !(int.TryParse(token, NumberStyles.None, CultureInfo.InvariantCulture, out after) && after > 0))
             throw new InvalidRequestException($"page_token is '{token}', which no experiment's page returned; start again without one");
-        var stored = await GetAsync(await lookup.FindAsync(request.ExperimentId, context.CancellationToken), context.CancellationToken);
+        var id = await lookup.FindAsync(request.ExperimentId, workspaces.Seen(context), context.CancellationToken);
+        var stored = await GetAsync(id, context.CancellationToken);
         var page = Jobs(stored, after);
         return new GetExperimentResponse
         {
@@ -71,7 +74,8 @@ internal sealed class ExperimentsEndpoint(
     public override async Task<ListExperimentsResponse> ListExperiments(ListExperimentsRequest request, ServerCallContext context)
     {
         var size = JobsEndpoint.PageSize(request.PageSize);
-        var page = await JobsEndpoint.ListAsync(() => store.ListAsync(size, request.PageToken, context.CancellationToken));
+        var page = await JobsEndpoint.ListAsync(
+            () => store.ListAsync(workspaces.Seen(context), size, request.PageToken, context.CancellationToken));
         return new ListExperimentsResponse { Experiments = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
@@ -143,11 +147,17 @@ internal sealed class ExperimentsEndpoint(
     public override async Task WatchExperiment(
         WatchExperimentRequest request, IServerStreamWriter<WatchExperimentResponse> responseStream, ServerCallContext context)
     {
-        var id = await lookup.FindAsync(request.ExperimentId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.ExperimentId, workspaces.Seen(context), context.CancellationToken);
         await foreach (var update in watch.UpdatesAsync(id, request.Brief, context.CancellationToken))
         {
             await responseStream.WriteAsync(update, context.CancellationToken);
         }
+    }
+
+    private async Task CheckAsync(ExperimentPlan plan, ServerCallContext context)
+    {
+        foreach (var member in plan.Members)
+            await workspaces.CheckAsync(member.Spec, context);
     }
 
     private static void CheckLimit(string name, int limit)
@@ -176,9 +186,9 @@ internal sealed class ExperimentsEndpoint(
         string text, string doing, ServerCallContext context)
     {
         var caller = Caller.Of(context);
-        var id = await lookup.FindAsync(text, context.CancellationToken);
+        var id = await lookup.FindAsync(text, workspaces.Seen(context), context.CancellationToken);
         var experiment = (await GetAsync(id, context.CancellationToken)).Experiment;
-        return caller.MayChangeWhatIsOwnedBy(experiment.Owner)
+        return workspaces.MayChange(caller, experiment.Owner, experiment.Workspace)
             ? (id, experiment, caller.Owner)
             : throw new RpcException(new Status(
                 StatusCode.PermissionDenied, $"experiment {id} belongs to {experiment.Owner}; {doing} it needs the scope operator"));

@@ -14,7 +14,7 @@ namespace Cluster.Scheduler.Api;
 /// <summary>Jobs over gRPC: requests are checked here, stored or acted on by the job's grain, and answered from Postgres.</summary>
 internal sealed class JobsEndpoint(
     IGrainFactory grains, JobIntake intake, SubmissionChecks checks, JobQueries queries, JobLookup lookup, ExperimentLookup experiments,
-    JobWatch watch, TimeProvider time)
+    JobWatch watch, WorkspaceRule workspaces, TimeProvider time)
     : JobService.JobServiceBase
 {
     private const int DefaultPageSize = 100;
@@ -34,6 +34,7 @@ internal sealed class JobsEndpoint(
             _ => throw NoJob(),
         };
 
+        await workspaces.CheckAsync(spec, context);
         var submission = JobSubmission.Of(caller.Owner, request.RequestId, spec, request.WaitForCapacity, time.GetUtcNow());
         Activity.Current?.SetTag("cluster.job.id", submission.Id.ToString());
         var submitted = await intake.SubmitAsync(submission, context.CancellationToken);
@@ -48,6 +49,7 @@ internal sealed class JobsEndpoint(
             ValidateJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
             _ => throw NoJob(),
         };
+        await workspaces.CheckAsync(spec, context);
         (spec, _) = await checks.ValidateAsync(spec, context.CancellationToken);
         return new ValidateJobResponse { Spec = spec, Warnings = { JobSpecWarnings.Of(spec) } };
     }
@@ -60,6 +62,7 @@ internal sealed class JobsEndpoint(
             PreviewJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
             _ => throw NoJob(),
         };
+        await workspaces.CheckAsync(spec, context);
         (spec, var memory) = await checks.ValidateAsync(spec, context.CancellationToken);
         return new PreviewJobResponse
         {
@@ -72,7 +75,7 @@ internal sealed class JobsEndpoint(
 
     public override async Task<GetJobResponse> GetJob(GetJobRequest request, ServerCallContext context)
     {
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         return new GetJobResponse
         {
             Job = await GetAsync(id, context.CancellationToken),
@@ -85,11 +88,12 @@ internal sealed class JobsEndpoint(
         RequestText.Check("workspace", request.Workspace, longest: 200);
         ExperimentId? experiment = request.ExperimentId.Length == 0
             ? null
-            : await experiments.FindAsync(request.ExperimentId, context.CancellationToken);
+            : await experiments.FindAsync(request.ExperimentId, workspaces.Seen(context), context.CancellationToken);
         RequestText.Check("queue", request.Queue, longest: 200);
         var filter = new JobFilter(request.States, request.Workspace, PageSize(request.PageSize), request.PageToken, experiment)
         {
             Queue = request.Queue,
+            Seen = workspaces.Seen(context),
         };
         var page = await ListAsync(() => queries.ListAsync(filter, context.CancellationToken));
         return new ListJobsResponse { Jobs = { page.Entries }, NextPageToken = page.NextPageToken };
@@ -133,6 +137,9 @@ internal sealed class JobsEndpoint(
         if (request.HasQueue && !Names.IsValid(request.Queue))
             throw new InvalidRequestException($"queue is '{request.Queue}' but must be {Names.Range}");
         var (id, grain, _) = await FindOwnAsync(request.JobId, "changing", context);
+        workspaces.CheckLimits(
+            Caller.Of(context), (await GetAsync(id, context.CancellationToken)).Spec.Workspace,
+            request.HasPriority ? request.Priority : null, request.HasQueue ? request.Queue : null);
         var change = new UpdateJob(request.HasQueue ? request.Queue : null, request.HasPriority ? request.Priority : null);
         await GrainCall.RetryAsync(() => grain.UpdateAsync(change));
         return new UpdateJobResponse { Job = await GetAsync(id, context.CancellationToken) };
@@ -141,7 +148,7 @@ internal sealed class JobsEndpoint(
     public override async Task WatchJob(
         WatchJobRequest request, IServerStreamWriter<WatchJobResponse> responseStream, ServerCallContext context)
     {
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         await foreach (var update in watch.UpdatesAsync(id, request.AfterSequence, request.Brief, context.CancellationToken))
         {
             await responseStream.WriteAsync(update, context.CancellationToken);
@@ -154,7 +161,7 @@ internal sealed class JobsEndpoint(
         if (request.Tail is < 0 or > LongestTail)
             throw new InvalidRequestException(
                 $"tail is {request.Tail}; give the number of last lines, at most {LongestTail}, or 0 for all");
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         int? rank = request.HasRank ? request.Rank : null;
         await foreach (var lines in watch.LogsAsync(
             id, request.AfterSequence, rank, request.Tail, request.Follow, context.CancellationToken))
@@ -193,9 +200,10 @@ internal sealed class JobsEndpoint(
     private async Task<(JobId Id, IJobGrain Grain, string By)> FindOwnAsync(string text, string doing, ServerCallContext context)
     {
         var caller = Caller.Of(context);
-        var id = await lookup.FindAsync(text, context.CancellationToken);
-        var owner = (await GetAsync(id, context.CancellationToken)).Owner;
-        return caller.MayChangeWhatIsOwnedBy(owner)
+        var id = await lookup.FindAsync(text, workspaces.Seen(context), context.CancellationToken);
+        var job = await GetAsync(id, context.CancellationToken);
+        var owner = job.Owner;
+        return workspaces.MayChange(caller, owner, job.Spec.Workspace)
             ? (id, grains.GetGrain<IJobGrain>(id.Value), caller.Owner)
             : throw new RpcException(
                 new Status(StatusCode.PermissionDenied, $"job {id} belongs to {owner}; {doing} it needs the scope operator"));

@@ -10,11 +10,13 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Nodes over gRPC, for people.</summary>
-internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store, ReconcileSignal signal, TimeProvider time)
+internal sealed class NodesEndpoint(
+    NodeQueries queries, NodeStore store, NodeEnrollments enrollments, ReconcileSignal signal, TimeProvider time)
     : NodeService.NodeServiceBase
 {
     private const int LongestReason = 1000;
     private const long LongestGrace = 3600;
+    private const int LongestName = 200;
 
     public override async Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context)
     {
@@ -57,6 +59,15 @@ internal sealed class NodesEndpoint(NodeQueries queries, NodeStore store, Reconc
 
     public override async Task<ResumeNodeResponse> ResumeNode(ResumeNodeRequest request, ServerCallContext context) =>
         new() { Node = await SetDrainAsync(request.NodeId, null, context.CancellationToken) };
+
+    public override async Task<EnrollNodeResponse> EnrollNode(EnrollNodeRequest request, ServerCallContext context)
+    {
+        if (string.IsNullOrWhiteSpace(request.Name))
+            throw new InvalidRequestException("name is empty; give the name that the machine's Agent:Name will have");
+        RequestText.Check("name", request.Name, LongestName);
+        var (code, expiresAt) = await enrollments.OpenAsync(request.Name, Caller.Of(context).Owner, context.CancellationToken);
+        return new EnrollNodeResponse { Code = code, ExpiresAt = expiresAt.ToTimestamp() };
+    }
 
     private async Task<Node> SetDrainAsync(string text, Drain? drain, CancellationToken cancellationToken)
     {

@@ -9,8 +9,9 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Runs, their series, checkpoints and predictions over gRPC.</summary>
-public sealed class RunsEndpoint(
-    RunQueries queries, CheckpointQueries checkpoints, PredictionReader predictions, JobLookup lookup, JobWatch watch)
+internal sealed class RunsEndpoint(
+    RunQueries queries, CheckpointQueries checkpoints, PredictionReader predictions, JobLookup lookup, JobWatch watch,
+    WorkspaceRule workspaces)
     : RunService.RunServiceBase
 {
     // Keeps a message well below the 4 MiB that clients accept by default.
@@ -20,14 +21,17 @@ public sealed class RunsEndpoint(
     {
         RequestText.Check("where", request.Where, longest: 2000);
         RequestText.Check("sort", request.Sort, longest: 200);
-        var search = new RunSearch(request.Where, request.Sort, JobsEndpoint.PageSize(request.PageSize), request.PageToken);
+        var search = new RunSearch(request.Where, request.Sort, JobsEndpoint.PageSize(request.PageSize), request.PageToken)
+        {
+            Seen = workspaces.Seen(context),
+        };
         var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(search, context.CancellationToken));
         return new ListRunsResponse { Runs = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<GetRunResponse> GetRun(GetRunRequest request, ServerCallContext context)
     {
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         return new GetRunResponse { Run = await queries.GetAsync(id, context.CancellationToken) ?? throw JobNotFoundException.For(id) };
     }
 
@@ -39,7 +43,7 @@ public sealed class RunsEndpoint(
         if (request.MaxPoints is not (0 or (>= Curve.FewestPoints and <= CurveStore.MostPoints)))
             throw new InvalidRequestException(
                 $"max_points is {request.MaxPoints}; give {Curve.FewestPoints} to {CurveStore.MostPoints}, or 0 for all points");
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         var batches = watch.MetricsAsync(
             id, request.Names, request.AfterStep, request.MaxPoints, request.Follow, context.CancellationToken);
         await foreach (var points in batches)
@@ -53,16 +57,18 @@ public sealed class RunsEndpoint(
 
     public override async Task<ListCheckpointsResponse> ListCheckpoints(ListCheckpointsRequest request, ServerCallContext context)
     {
-        JobId? job = request.JobId.Length > 0 ? await lookup.FindAsync(request.JobId, context.CancellationToken) : null;
+        var seen = workspaces.Seen(context);
+        JobId? job = request.JobId.Length > 0 ? await lookup.FindAsync(request.JobId, seen, context.CancellationToken) : null;
         var size = JobsEndpoint.PageSize(request.Limit);
-        var page = await JobsEndpoint.ListAsync(() => checkpoints.ListAsync(job, size, request.PageToken, context.CancellationToken));
+        var page = await JobsEndpoint.ListAsync(
+            () => checkpoints.ListAsync(job, seen, size, request.PageToken, context.CancellationToken));
         return new ListCheckpointsResponse { Checkpoints = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task StreamPredictions(
         StreamPredictionsRequest request, IServerStreamWriter<StreamPredictionsResponse> responseStream, ServerCallContext context)
     {
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         var message = new StreamPredictionsResponse();
         await foreach (var row in predictions.ReadAsync(id, context.CancellationToken))
         {

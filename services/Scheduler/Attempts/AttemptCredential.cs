@@ -17,8 +17,13 @@ public sealed record AttemptCredential(JobId Job, int Attempt, int Rank, ReadOnl
 /// <summary>The secret that makes an attempt's trainers tell themselves apart from those of any other attempt.</summary>
 public static class AttemptSecret
 {
+    private const int Length = 64;
+
     /// <returns>32 random bytes in hexadecimal.</returns>
-    public static string Make() => RandomNumberGenerator.GetHexString(64, lowercase: true);
+    public static string Make() => RandomNumberGenerator.GetHexString(Length, lowercase: true);
+
+    /// <summary>Whether it may be one.</summary>
+    public static bool IsWellFormed(string secret) => secret.Length == Length && secret.All(char.IsAsciiHexDigitLower);
 
     /// <summary>What is stored in the secret's place: SHA-256 of its text.</summary>
     public static byte[] Hash(string secret) => SHA256.HashData(Encoding.UTF8.GetBytes(secret));

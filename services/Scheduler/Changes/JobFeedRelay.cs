@@ -13,7 +13,8 @@ namespace Cluster.Scheduler.Changes;
 /// writes to disk. The price is what a scheduler that dies in that moment has not told; watchers find it at their next look.
 /// </remarks>
 internal sealed partial class JobFeedRelay(
-    JobFeed feed, ClusterDatabase database, IOptions<PersistenceOptions> options, TimeProvider time, ILogger<JobFeedRelay> logger)
+    JobFeed feed, IEnumerable<IDatabaseListener> listeners, ClusterDatabase database, IOptions<PersistenceOptions> options,
+    TimeProvider time, ILogger<JobFeedRelay> logger)
     : BackgroundService
 {
     private const string Channel = "job_changes";
@@ -58,13 +59,26 @@ internal sealed partial class JobFeedRelay(
     private async Task ListenAsync(Action works, CancellationToken cancellationToken)
     {
         await using var connection = new NpgsqlConnection(options.Value.ListeningConnectionString);
-        connection.Notification += (_, message) => Take(message.Payload);
+        var others = listeners.ToDictionary(listener => listener.ChannelName, StringComparer.Ordinal);
+        connection.Notification += (_, message) =>
+        {
+            if (others.TryGetValue(message.Channel, out var listener))
+                listener.Heard(message.Payload);
+            else
+                Take(message.Payload);
+        };
         await connection.OpenAsync(cancellationToken);
-        await using (var listen = new NpgsqlCommand($"listen {Channel}", connection))
+        foreach (var channel in others.Keys.Prepend(Channel))
+        {
+            await using var listen = new NpgsqlCommand($"listen {channel}", connection);
             await listen.ExecuteNonQueryAsync(cancellationToken);
+        }
+
         works();
         // Whatever was told before, nobody here has heard of.
         feed.Deliver(null, JobChange.All);
+        foreach (var listener in others.Values)
+            listener.Heard(null);
         while (true)
             await connection.WaitAsync(cancellationToken);
     }

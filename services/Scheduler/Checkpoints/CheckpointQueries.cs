@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
@@ -13,20 +14,28 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
     /// <summary>Newest first.</summary>
     /// <param name="job">Null for those of all jobs and the imported ones.</param>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<Page<Checkpoint>> ListAsync(JobId? job, int pageSize, string pageToken, CancellationToken cancellationToken) =>
+    public Task<Page<Checkpoint>> ListAsync(
+        JobId? job, Visibility seen, int pageSize, string pageToken, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
             (context, token) => Page.FillAsync(
                 pageSize, pageToken,
-                (after, count) => (job is { } id ? OfJob(context, id, after) : OfAll(context, after)).Take(count).ToListAsync(token),
+                (after, count) => SeenBy(context, job is { } id ? OfJob(context, id, after) : OfAll(context, after), seen)
+                    .Take(count).ToListAsync(token),
                 rows => DescribeAsync(context, rows, token),
                 last => job is null ? PageToken.Write(last.CreatedAt, last.Id) : PageToken.Write(last.Step, last.CreatedAt, last.Id)),
             cancellationToken);
 
     /// <summary>The checkpoints that a prefix may mean: no more than two, which tell that it is ambiguous.</summary>
-    public Task<IReadOnlyList<Checkpoint>> FindAsync(IdPrefix prefix, CancellationToken cancellationToken)
+    public Task<IReadOnlyList<Checkpoint>> FindAsync(IdPrefix prefix, CancellationToken cancellationToken) =>
+        FindAsync(prefix, Visibility.All, cancellationToken);
+
+    /// <inheritdoc cref="FindAsync(IdPrefix, CancellationToken)"/>
+    public Task<IReadOnlyList<Checkpoint>> FindAsync(IdPrefix prefix, Visibility seen, CancellationToken cancellationToken)
     {
         var (low, high) = IdRange.Of(prefix);
-        return ReadAsync(context => Weights(context).Where(c => c.Id >= low && c.Id <= high).OrderBy(c => c.Id).Take(2), cancellationToken);
+        return ReadAsync(
+            context => SeenBy(context, Weights(context).Where(c => c.Id >= low && c.Id <= high), seen).OrderBy(c => c.Id).Take(2),
+            cancellationToken);
     }
 
     /// <summary>The job's newest checkpoint, or its best on validation.</summary>
@@ -55,6 +64,16 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
                 ? CheckpointManifest.Parser.ParseFrom(manifest)
                 : throw new CheckpointNotFoundException($"there is no checkpoint {checkpoint}");
         }, cancellationToken);
+
+    /// <summary>Imported weights lie in no workspace.</summary>
+    private static IQueryable<CheckpointRow> SeenBy(
+        ClusterDbContext context, IQueryable<CheckpointRow> checkpoints, Visibility seen)
+    {
+        if (seen.IsAll)
+            return checkpoints;
+        var hidden = context.Database.SqlQuery<Guid>($"select id as \"Value\" from jobs where workspace = any({seen.Hidden})");
+        return checkpoints.Where(c => c.Owner == seen.Owner || c.JobId == null || !hidden.Contains(c.JobId.Value));
+    }
 
     private static IQueryable<CheckpointRow> Weights(ClusterDbContext context) =>
         context.Checkpoints.Where(c => c.Kind == ArtifactKind.Weights);

@@ -2,6 +2,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
 
@@ -28,22 +29,24 @@ public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
         }, cancellationToken);
 
     /// <summary>The experiments that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
-    public Task<IReadOnlyList<ExperimentId>> FindAsync(IdPrefix prefix, int limit, CancellationToken cancellationToken) =>
+    public Task<IReadOnlyList<ExperimentId>> FindAsync(
+        IdPrefix prefix, int limit, Visibility seen, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync<IReadOnlyList<ExperimentId>>(async (context, token) =>
         {
             var (low, high) = IdRange.Of(prefix);
-            var found = await context.Experiments.Where(e => e.Id >= low && e.Id <= high).OrderBy(e => e.Id).Take(limit).Select(e => e.Id)
-                .ToListAsync(token);
+            var found = await SeenBy(context.Experiments, seen).Where(e => e.Id >= low && e.Id <= high).OrderBy(e => e.Id).Take(limit)
+                .Select(e => e.Id).ToListAsync(token);
             return [.. found.Select(id => new ExperimentId(id))];
         }, cancellationToken);
 
     /// <summary>Newest first.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<Page<Experiment>> ListAsync(int pageSize, string pageToken, CancellationToken cancellationToken) =>
+    public Task<Page<Experiment>> ListAsync(
+        Visibility seen, int pageSize, string pageToken, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
             (context, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
             {
-                var experiments = context.Experiments.AsQueryable();
+                var experiments = SeenBy(context.Experiments, seen);
                 if (after.Length > 0)
                 {
                     var (before, id) = PageToken.Read(after);
@@ -53,6 +56,9 @@ public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
 
                 return experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(count).ToListAsync(token);
             }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.CreatedAt, last.Id)), cancellationToken);
+
+    private static IQueryable<ExperimentRow> SeenBy(IQueryable<ExperimentRow> experiments, Visibility seen) =>
+        seen.IsAll ? experiments : experiments.Where(e => e.Owner == seen.Owner || !seen.Hidden.Contains(e.Workspace));
 
     private static async Task<List<Experiment>> DescribeAsync(
         ClusterDbContext context, List<ExperimentRow> experiments, CancellationToken cancellationToken)

@@ -2,6 +2,7 @@ using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Google.Protobuf;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;
@@ -27,12 +28,22 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
 
     /// <summary>The jobs that a prefix may mean: no more than <paramref name="limit"/>, so 2 tell whether it is ambiguous.</summary>
     public Task<IReadOnlyList<JobId>> FindAsync(IdPrefix prefix, int limit, CancellationToken cancellationToken) =>
+        FindAsync(prefix, limit, Visibility.All, cancellationToken);
+
+    /// <inheritdoc cref="FindAsync(IdPrefix, int, CancellationToken)"/>
+    public Task<IReadOnlyList<JobId>> FindAsync(
+        IdPrefix prefix, int limit, Visibility seen, CancellationToken cancellationToken) =>
         database.RunAsync<IReadOnlyList<JobId>>(async (connection, token) =>
         {
             var (low, high) = IdRange.Of(prefix);
-            await using var command = new NpgsqlCommand("select id from jobs where id between $1 and $2 order by id limit $3", connection)
+            await using var command = new NpgsqlCommand(
+                "select id from jobs where id between $1 and $2 and (owner = $4 or workspace <> all ($5)) order by id limit $3", connection)
             {
-                Parameters = { new() { Value = low }, new() { Value = high }, new() { Value = limit } },
+                Parameters =
+                {
+                    new() { Value = low }, new() { Value = high }, new() { Value = limit }, new() { Value = seen.Owner },
+                    new() { Value = seen.Hidden },
+                },
             };
             await using var reader = await command.ExecuteReaderAsync(token);
             var found = new List<JobId>();
@@ -64,7 +75,7 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
     public Task<Page<Job>> ListAsync(JobFilter filter, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync((context, token) =>
         {
-            var jobs = context.Jobs.AsQueryable();
+            var jobs = SeenBy(context.Jobs, filter.Seen);
             if (filter.States.Count > 0)
                 jobs = jobs.Where(j => filter.States.Contains(j.State));
             if (filter.Workspace.Length > 0)
@@ -77,6 +88,10 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                 jobs, filter.PageSize, filter.PageToken,
                 rows => DescribeAsync(context, rows, _ => null, time.GetUtcNow(), token), token);
         }, cancellationToken);
+
+    /// <summary>Those of the jobs that are visible.</summary>
+    internal static IQueryable<JobRow> SeenBy(IQueryable<JobRow> jobs, Visibility seen) =>
+        seen.IsAll ? jobs : jobs.Where(j => j.Owner == seen.Owner || !seen.Hidden.Contains(j.Workspace));
 
     /// <summary>The newest jobs of those given, as what they are described as.</summary>
     internal static Task<Page<T>> PageAsync<T>(
@@ -149,4 +164,6 @@ public sealed record JobFilter(
 {
     /// <summary>Empty: all.</summary>
     public string Queue { get; init; } = "";
+
+    public Visibility Seen { get; init; } = Visibility.All;
 }

@@ -31,7 +31,11 @@ public sealed record NodeRegistration(
     [property: Id(5)] ImmutableArray<NodeDevice> Devices,
     [property: Id(6)] ImmutableDictionary<string, string> Labels,
     [property: Id(7)] ImmutableArray<string> DataSets,
-    [property: Id(8)] ImmutableArray<AttemptKey> Running);
+    [property: Id(8)] ImmutableArray<AttemptKey> Running)
+{
+    /// <summary>Leaves the secret out.</summary>
+    public override string ToString() => $"{nameof(NodeRegistration)}({Name} at {AgentAddress})";
+}
 
 /// <param name="Stale">Trainers that the agent must end before the node's devices are granted again.</param>
 [GenerateSerializer, Immutable, Alias("cluster.LeaseGrant")]

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Net;
 
 namespace Cluster.Scheduler.Nodes;
 
@@ -52,6 +53,15 @@ public sealed class NodeOptions : IValidatableObject
     public TimeSpan QuarantineWindow { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
+    /// Networks in which agents are reached, such as 10.20.0.0/16: what one gives as its address must lie in one of them. Empty: anywhere
+    /// but where no node is, which of another machine are this one and link-local addresses.
+    /// </summary>
+    public List<string> AgentNetworks { get; set; } = [];
+
+    /// <summary><see cref="AgentNetworks"/> once validated.</summary>
+    internal IReadOnlyList<IPNetwork> Networks => [.. AgentNetworks.Select(IPNetwork.Parse)];
+
+    /// <summary>
     /// How long one heartbeat may take, here and at the agent, which then calls again: three tries fall into a lease.
     /// </summary>
     public TimeSpan HeartbeatTimeout => TimeSpan.FromTicks(LeaseDuration.Ticks / HeartbeatsInALease);
@@ -72,6 +82,12 @@ public sealed class NodeOptions : IValidatableObject
 
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
     {
+        foreach (var network in AgentNetworks.Where(network => !IPNetwork.TryParse(network, out _)))
+        {
+            yield return new ValidationResult(
+                $"{SectionName}:{nameof(AgentNetworks)} has '{network}'; give networks such as 10.20.0.0/16");
+        }
+
         if (HeartbeatInterval > HeartbeatTimeout)
         {
             yield return new ValidationResult(

@@ -22,6 +22,7 @@ public static class NodeServices
         services.AddSingleton<NodeMeasurements>();
         services.AddSingleton<NodeCensus>();
         services.AddSingleton<NodeHeartbeats>();
+        services.AddSingleton<AgentAddressRule>();
         services.AddSingleton<LeaseWatch>();
         return services;
     }

@@ -145,6 +145,13 @@ internal sealed class NodeStore(ClusterDatabase database)
             return jobs.ConvertAll(job => new JobId(job));
         }, cancellationToken);
 
+    /// <summary>Whether another node that lives is reached at the address.</summary>
+    public Task<bool> AddressTakenAsync(NodeId id, string agentAddress, CancellationToken cancellationToken) =>
+        database.WithEntitiesAsync(
+            (context, token) => context.Nodes.AnyAsync(
+                n => n.Id != id.Value && n.AgentAddress == agentAddress && n.State == NodeState.Ready, token),
+            cancellationToken);
+
     /// <summary>How many other nodes of that name live.</summary>
     public Task<int> NamesakesAsync(NodeId id, string name, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(

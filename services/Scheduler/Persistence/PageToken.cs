@@ -23,6 +23,15 @@ internal static class PageToken
     public static string Write(string? key, DateTimeOffset createdAt, Guid id) =>
         $"{(key is null ? "-" : $"k{Convert.ToHexStringLower(Encoding.UTF8.GetBytes(key))}")}.{Write(createdAt, id)}";
 
+    /// <summary>Of a list sorted by a number that each entry has alone.</summary>
+    public static string Write(long sequence) => $"s{sequence.ToString(CultureInfo.InvariantCulture)}";
+
+    /// <exception cref="FormatException">The token is not one that a list sorted by such a number returned.</exception>
+    public static long ReadSequence(string token) =>
+        token is ['s', .. var digits] && long.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var sequence)
+            ? sequence
+            : throw Unknown(token);
+
     /// <exception cref="FormatException">The token is not one that a list sorted by time returned.</exception>
     public static (DateTimeOffset CreatedAt, Guid Id) Read(string token) =>
         token.Split('.') is [var time, var id] && TryTime(time, out var createdAt) && Guid.TryParseExact(id, "N", out var last)

@@ -12,7 +12,7 @@ namespace Cluster.Scheduler.Retention;
 /// </summary>
 internal sealed partial class Janitor(
     [FromKeyedServices(StorePool.Bulk)] ClusterDatabase database, Leftovers leftovers, TimePartitions partitions, LongSeries series,
-    RunSettings settings, LogRetention logs, OldJobs jobs, TimeProvider time, ILogger<Janitor> logger)
+    RunSettings settings, LogRetention logs, OldJobs jobs, OldAudit audit, TimeProvider time, ILogger<Janitor> logger)
 {
     /// <returns>What went; null: another scheduler is at it.</returns>
     public Task<SweepTally?> SweepAsync(CancellationToken cancellationToken) => database.RunAsync(async (connection, token) =>
@@ -40,6 +40,7 @@ internal sealed partial class Janitor(
         await TryAsync("partitions", partitions.SweepAsync(removed, cancellationToken));
         await TryAsync("long logs", logs.SweepAsync(cancellationToken));
         await TryAsync("old jobs", jobs.SweepAsync(removed, cancellationToken));
+        await TryAsync("the audit", audit.SweepAsync(removed, cancellationToken));
         var took = time.GetElapsedTime(began);
         SchedulerTelemetry.JanitorSweep.Record(took.TotalSeconds);
         LogSwept(removed, took.TotalSeconds);

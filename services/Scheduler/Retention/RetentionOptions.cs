@@ -2,7 +2,7 @@ using System.ComponentModel.DataAnnotations;
 
 namespace Cluster.Scheduler.Retention;
 
-/// <summary>How long what jobs leave behind is kept. 0 anywhere: for ever.</summary>
+/// <summary>How long what is written down is kept: what jobs leave behind, and who did what. 0 anywhere: for ever.</summary>
 public sealed class RetentionOptions
 {
     public const string SectionName = "Retention";
@@ -35,6 +35,10 @@ public sealed class RetentionOptions
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", Longest)]
     public TimeSpan Jobs { get; set; } = TimeSpan.Zero;
+
+    /// <summary>Who did what, after it was done. Two years by default: who asks what happened last year finds it.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", Longest)]
+    public TimeSpan Audit { get; set; } = TimeSpan.FromDays(730);
 
     /// <summary>
     /// Metrics and logs lie in partitions of so many days, and go a partition at a time. A week by default: what is dropped is kept for

@@ -11,6 +11,7 @@ public static class RetentionServices
         services.AddSingleton<LongSeries>();
         services.AddSingleton<TimePartitions>();
         services.AddSingleton<OldJobs>();
+        services.AddSingleton<OldAudit>();
         services.AddSingleton<Janitor>();
         services.AddHostedService<JanitorService>();
         return services;

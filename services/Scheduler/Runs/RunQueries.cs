@@ -4,6 +4,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Google.Protobuf.WellKnownTypes;
 using Microsoft.EntityFrameworkCore;
 using Npgsql;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Npgsql;
 
 namespace Cluster.Scheduler.Runs;
@@ -10,6 +11,9 @@ namespace Cluster.Scheduler.Runs;
 /// <param name="PageToken">Empty: the first page.</param>
 public sealed record RunSearch(string Where, string Sort, int PageSize, string PageToken)
 {
+    /// <summary>What who asks may see.</summary>
+    public Visibility Seen { get; init; } = Visibility.All;
+
     /// <summary>Those of the page, and one more if there is one.</summary>
     /// <exception cref="FormatException">It is no condition, no column, or no token of this search.</exception>
     internal async Task<Queue<FoundRun>> FindAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
@@ -21,6 +25,8 @@ public sealed record RunSearch(string Where, string Sort, int PageSize, string P
         List<string> conditions = [];
         if (Where.Length > 0)
             conditions.Add($"({RunCondition.Read(Where, parameters)})");
+        if (!Seen.IsAll)
+            conditions.Add($"(j.owner = {parameters.Add(Seen.Owner)} or j.workspace <> all({parameters.Add(Seen.Hidden)}))");
         if (PageToken.Length > 0)
             conditions.Add($"({order.After(PageToken, key, parameters)})");
         command.CommandText =

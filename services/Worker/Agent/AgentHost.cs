@@ -70,6 +70,7 @@ internal static class AgentHost
         services.AddSingleton(new MachineMemory());
         services.AddSingleton(new HostTopology());
         services.AddSingleton(provider => AgentIdentity.Open(provider.GetRequiredService<IOptions<AgentOptions>>().Value.StateFolder));
+        services.AddSingleton<NodeToken>();
         services.AddSingleton<SchedulerLink>();
         SchedulerRetry.Add(services);
         services.AddSingleton<NodeDevices>();

@@ -15,9 +15,17 @@ public sealed class AgentOptions
     [Required]
     public string SchedulerAddress { get; set; } = "http://127.0.0.1:7070";
 
-    /// <summary>File with the cluster's node token. A file, since an environment shows in /proc and is inherited.</summary>
-    [Required]
+    /// <summary>
+    /// File with the token that the nodes share, for trials. A file, since an environment shows in /proc and is inherited. Empty: the node
+    /// is enrolled, and has a token of its own in <see cref="StateFolder"/>.
+    /// </summary>
     public string NodeTokenFile { get; set; } = "";
+
+    /// <summary>
+    /// File with the one-time code of <c>./cluster node enroll</c>, which the agent exchanges at its first start for a token that only it
+    /// has. It is not read again, and may go then.
+    /// </summary>
+    public string EnrollmentCodeFile { get; set; } = "";
 
     /// <summary>What people call this node. The machine's name by default.</summary>
     [Required, MaxLength(200)]

@@ -19,6 +19,13 @@ internal sealed class AgentOptionsValidator : IValidateOptions<AgentOptions>
         if (!SchedulerAddresses.TryParse(options.SchedulerAddress, out _))
             yield return $"Agent:SchedulerAddress is '{options.SchedulerAddress}'; give an address such as http://127.0.0.1:7070, "
                 + "or several with commas between";
+        var isEnrolled = File.Exists(NodeToken.FileIn(options.StateFolder));
+        if (options.NodeTokenFile.Length == 0 && options.EnrollmentCodeFile.Length == 0 && !isEnrolled)
+            yield return "Agent:NodeTokenFile and Agent:EnrollmentCodeFile are empty, and Agent:StateFolder holds no token; "
+                + "give the file with a code of ./cluster node enroll, or the one with the token that the nodes share";
+        if (options.EnrollmentCodeFile.Length > 0 && !isEnrolled && !File.Exists(options.EnrollmentCodeFile))
+            yield return $"Agent:EnrollmentCodeFile is '{options.EnrollmentCodeFile}', which does not exist; "
+                + "give the file with a code of ./cluster node enroll";
         if (options.NodeTokenFile.Length > 0 && !File.Exists(options.NodeTokenFile))
             yield return $"Agent:NodeTokenFile is '{options.NodeTokenFile}', which does not exist; "
                 + "give the file with the scheduler's node token";

@@ -30,6 +30,7 @@ internal sealed partial class NodeRegistration(
         await lifetime.ApplicationStarted.WaitAsync(stoppingToken);
         try
         {
+            await scheduler.EnsureEnrolledAsync(retry, stoppingToken);
             while (true)
             {
                 var registered = await RegisterAsync(stoppingToken);
@@ -117,7 +118,8 @@ internal sealed partial class NodeRegistration(
     private partial void LogForgotten();
 
     [LoggerMessage(Level = LogLevel.Critical,
-        Message = "The scheduler refuses this node ({Status}: {Detail}). Unauthenticated: check Agent:NodeTokenFile. FailedPrecondition: "
+        Message = "The scheduler refuses this node ({Status}: {Detail}). Unauthenticated: check Agent:NodeTokenFile, or enroll "
+            + "the node again with Agent:EnrollmentCodeFile and without node-token in Agent:StateFolder. FailedPrecondition: "
             + "another agent runs with a copy of Agent:StateFolder")]
     private partial void LogRefused(StatusCode status, string detail);
 }

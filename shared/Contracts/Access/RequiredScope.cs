@@ -23,7 +23,7 @@ public static class RequiredScope
 
     /// <summary>
     /// Whether a token of scope <paramref name="held"/> may call what needs <paramref name="needed"/>: people's scopes include those
-    /// before them; node and attempt stand apart.
+    /// before them; node, attempt and enrollment stand apart.
     /// </summary>
     public static bool Allows(this Scope held, Scope needed) =>
         IsPersons(held) && IsPersons(needed) ? held >= needed : held == needed && held != Scope.Unspecified;
@@ -34,12 +34,10 @@ public static class RequiredScope
     public static IEnumerable<ServiceDescriptor> Services() =>
         new[]
         {
-            CheckpointsReflection.Descriptor, DataReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor,
-            ModelsReflection.Descriptor, NodesReflection.Descriptor, QueuesReflection.Descriptor, ReportsReflection.Descriptor,
-            RunsReflection.Descriptor, WorkersReflection.Descriptor,
-            CheckpointsReflection.Descriptor, ExperimentsReflection.Descriptor, JobsReflection.Descriptor, ModelsReflection.Descriptor,
-            NodesReflection.Descriptor, QueuesReflection.Descriptor, RunsReflection.Descriptor, WebhooksReflection.Descriptor,
-            WorkersReflection.Descriptor,
+            AuditReflection.Descriptor, CheckpointsReflection.Descriptor, DataReflection.Descriptor, ExperimentsReflection.Descriptor,
+            JobsReflection.Descriptor, ModelsReflection.Descriptor, NodesReflection.Descriptor, QueuesReflection.Descriptor,
+            ReportsReflection.Descriptor, RunsReflection.Descriptor, TokensReflection.Descriptor, WebhooksReflection.Descriptor,
+            WorkersReflection.Descriptor, WorkspacesReflection.Descriptor,
         }
             .SelectMany(file => file.Services);
 }

@@ -43,7 +43,7 @@ public sealed class SignInTests(Visitor visitor) : IClassFixture<Visitor>, IDisp
     }
 
     [Fact]
-    public async Task Session_IsACookieThatNoScriptReads_AndDoesNotHoldTheTokenInPlain()
+    public async Task Session_IsACookieThatNoScriptReads_AndTooShortToHoldMoreThanAKey()
     {
         using var answer = await SignInAsync(FakeScheduler.Token);
 
@@ -52,6 +52,32 @@ public sealed class SignInTests(Visitor visitor) : IClassFixture<Visitor>, IDisp
         cookie.ShouldContain("httponly", Case.Insensitive);
         cookie.ShouldContain("samesite=lax", Case.Insensitive);
         cookie.ShouldNotContain(FakeScheduler.Token);
+        // A sealed token would make it longer the longer the token is.
+        using var other = await SignInAsync(FakeScheduler.OtherToken);
+        KeyOf(other).Length.ShouldBe(KeyOf(answer).Length);
+    }
+
+    [Fact]
+    public async Task Session_ThatIsSignedOut_IsOver_AlsoForACopyOfItsCookie()
+    {
+        using var signedIn = await SignInAsync(FakeScheduler.Token);
+        var session = KeyOf(signedIn);
+        (await StatusAsync(HttpMethod.Get, "/jobs", session)).ShouldBe(HttpStatusCode.OK);
+
+        (await StatusAsync(HttpMethod.Post, "/sign-out", session)).ShouldBe(HttpStatusCode.Redirect);
+
+        (await StatusAsync(HttpMethod.Get, "/jobs", session)).ShouldBe(HttpStatusCode.Redirect);
+    }
+
+    [Fact]
+    public async Task SignIn_BeginsANewSession_WhateverCookieTheBrowserComesWith()
+    {
+        using var planted = await SignInAsync(FakeScheduler.OtherToken);
+        using var signedIn = await SignInAsync(
+            FakeScheduler.Token, header: ("Cookie", $"cluster-session-{new Uri(visitor.Dashboard.Address).Port}={KeyOf(planted)}"));
+        await StatusAsync(HttpMethod.Post, "/sign-out", KeyOf(planted));
+
+        (await StatusAsync(HttpMethod.Get, "/jobs", KeyOf(signedIn))).ShouldBe(HttpStatusCode.OK);
     }
 
     [Fact]
@@ -134,6 +160,18 @@ public sealed class SignInTests(Visitor visitor) : IClassFixture<Visitor>, IDisp
         await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
         await page.GotoAsync(visitor.Dashboard.Address);
         await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
+    }
+
+    private static string KeyOf(HttpResponseMessage signedIn) =>
+        signedIn.Headers.GetValues("Set-Cookie").Single().Split(';')[0].Split('=', 2)[1];
+
+    private async Task<HttpStatusCode> StatusAsync(HttpMethod method, string path, string session)
+    {
+        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
+        using var request = new HttpRequestMessage(method, visitor.Dashboard.Address + path);
+        request.Headers.Add("Cookie", $"cluster-session-{new Uri(visitor.Dashboard.Address).Port}={session}");
+        using var answer = await http.SendAsync(request, Cancelled);
+        return answer.StatusCode;
     }
 
     private async Task<HttpResponseMessage> SignInAsync(string token, string to = "/", (string Name, string Value)? header = null)

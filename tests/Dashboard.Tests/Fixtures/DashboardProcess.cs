@@ -14,6 +14,7 @@ internal sealed class DashboardProcess : IAsyncDisposable
     private readonly bool _isOriginal;
     private readonly int _port = FreePorts.Take();
     private readonly string _schedulers;
+    private (string Variable, string Value)[] _settings = [];
     private Process? _process;
 
     private DashboardProcess(string schedulers, DashboardProcess? original)
@@ -25,9 +26,9 @@ internal sealed class DashboardProcess : IAsyncDisposable
 
     public string Address => $"http://127.0.0.1:{_port}";
 
-    public static async Task<DashboardProcess> StartAsync(string schedulers)
+    public static async Task<DashboardProcess> StartAsync(string schedulers, params (string Variable, string Value)[] settings)
     {
-        var dashboard = new DashboardProcess(schedulers, original: null);
+        var dashboard = new DashboardProcess(schedulers, original: null) { _settings = settings };
         await dashboard.StartAsync();
         return dashboard;
     }
@@ -51,6 +52,8 @@ internal sealed class DashboardProcess : IAsyncDisposable
                 ["Dashboard__KeyFolder"] = _keys,
             },
         };
+        foreach (var (variable, value) in _settings)
+            start.Environment[variable] = value;
         _process = Process.Start(start)!;
         using var late = new CancellationTokenSource(Patience);
         while (true)

@@ -21,6 +21,9 @@ internal sealed class FakeScheduler : IAsyncDisposable
     /// <summary>Pages of one token share what is known of jobs; those of this one do not with the others.</summary>
     public const string OtherToken = "another-token-of-the-tests";
 
+    /// <summary>Those of an identity provider that calls have come with.</summary>
+    public static ConcurrentQueue<string> SignedTokens { get; } = new();
+
     private const int PageSize = 1_000;
 
     // All of a large experiment would be more than a client takes in a message.
@@ -164,7 +167,11 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     private static void CheckToken(ServerCallContext context)
     {
-        if (context.RequestHeaders.GetValue("authorization") is not ($"Bearer {Token}" or $"Bearer {OtherToken}"))
+        var authorization = context.RequestHeaders.GetValue("authorization") ?? "";
+        // A provider has signed it, as far as this one knows.
+        if (authorization.Split('.').Length == 3)
+            SignedTokens.Enqueue(authorization["Bearer ".Length..]);
+        else if (authorization is not ($"Bearer {Token}" or $"Bearer {OtherToken}"))
             throw new RpcException(new Status(StatusCode.Unauthenticated, "the token is not known here"));
     }
 

@@ -4,6 +4,7 @@ using Cluster.Contracts.V1;
 using Cluster.Hosting;
 using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Attempts;
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Experiments;
@@ -91,6 +92,7 @@ public sealed class TestCluster : IAsyncDisposable
         builder.AddSilo();
         builder.Services.AddReconciliation(builder.Configuration);
         builder.Services.AddSearches();
+        builder.Services.AddAudit();
         builder.Services.AddRetention(builder.Configuration);
         foreach (var loop in new[]
         {

@@ -1,3 +1,4 @@
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Logs;
@@ -32,6 +33,7 @@ public sealed class TestJanitor : IAsyncDisposable
         services.AddCheckpoints(configuration);
         services.AddLogs(configuration);
         services.AddRuns();
+        services.AddAudit();
         services.AddRetention(configuration);
         services.Configure<RetentionOptions>(options => configure?.Invoke(options));
         _services = services.BuildServiceProvider();

@@ -34,6 +34,7 @@ public sealed class TestScheduler : IAsyncDisposable
     private readonly ConcurrentDictionary<(string Job, int Attempt), TaskCompletionSource<LaunchRequest>> _launches = new();
     private readonly string _folder;
     private WebApplication? _app;
+    private int _nodes;
 
     private TestScheduler(string connectionString, string folder) => (ConnectionString, _folder) = (connectionString, folder);
 
@@ -80,7 +81,15 @@ public sealed class TestScheduler : IAsyncDisposable
 
     public NodeService.NodeServiceClient Nodes(string token = ViewerToken) => new(As(token));
 
-    public AgentRegistryService.AgentRegistryServiceClient Registry() => new(As(NodeToken));
+    public TokenService.TokenServiceClient Tokens(string token = AdminToken) => new(As(token));
+
+    public WorkspaceService.WorkspaceServiceClient Workspaces(string token = AdminToken) => new(As(token));
+
+    public CheckpointService.CheckpointServiceClient Checkpoints(string token) => new(As(token));
+
+    public AuditService.AuditServiceClient Audit(string token = AdminToken) => new(As(token));
+
+    public AgentRegistryService.AgentRegistryServiceClient Registry(string token = NodeToken) => new(As(token));
 
     /// <summary>A browser: it keeps cookies, and follows nothing by itself.</summary>
     public HttpClient Browser() => new(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = HttpAddress };
@@ -92,7 +101,8 @@ public sealed class TestScheduler : IAsyncDisposable
         {
             NodeId = Guid.NewGuid().ToString(),
             Name = name,
-            AgentAddress = $"http://{name}:7071",
+            // No two nodes are reached at one address, also where they have one name.
+            AgentAddress = $"http://{name}-{Interlocked.Increment(ref _nodes)}:7071",
             AgentSecret = "agent secret",
             Incarnation = Guid.NewGuid().ToString(),
             AgentVersion = "test",
@@ -127,12 +137,14 @@ public sealed class TestScheduler : IAsyncDisposable
     }
 
     /// <summary>An experiment of such jobs, one for each activation.</summary>
-    public async Task<(string Id, IReadOnlyList<TestTrainer> Trainers)> RunExperimentAsync(string node, string activations = "[relu]")
+    public async Task<(string Id, IReadOnlyList<TestTrainer> Trainers)> RunExperimentAsync(
+        string node, string activations = "[relu]", string workspace = "default")
     {
         var registration = await AddNodeAsync(node, devices: activations.Split(',').Length);
         var yaml = $$"""
             model: fourlayer_cnn
             data: fashion-mnist
+            workspace: {{workspace}}
             resources: {devices: 1, deviceKind: cpu, nodeLabels: {only: "{{node}}" } }
             matrix: {model.options.activation: {{activations}} }
             """;
@@ -147,6 +159,27 @@ public sealed class TestScheduler : IAsyncDisposable
         var trainer = new TestTrainer(this, node, job, attempt, launch.AttemptSecret);
         await trainer.ReportAsync(new ReportRequest { Started = true });
         return trainer;
+    }
+
+    /// <summary>A token of the test's own making, which the scheduler knows when this returns.</summary>
+    public async Task<Guid> AddTokenAsync(
+        string token, string owner, Scope scope, DateTimeOffset? expiresAt = null, Guid? node = null, string name = "test")
+    {
+        var row = new TokenRow
+        {
+            Hash = AccessSecret.Hash(token),
+            Id = Guid.NewGuid(),
+            Name = name,
+            Owner = owner,
+            Scope = scope,
+            CreatedAt = DateTimeOffset.UtcNow,
+            CreatedBy = "test",
+            ExpiresAt = expiresAt,
+            NodeId = node,
+        };
+        await Get<TokenStore>().AddAsync(row, TestContext.Current.CancellationToken);
+        await Get<TokenRegister>().LoadAsync(TestContext.Current.CancellationToken);
+        return row.Id;
     }
 
     public async Task ExecuteAsync(string sql)
@@ -221,11 +254,10 @@ public sealed class TestScheduler : IAsyncDisposable
         GrpcPort = grpcPort;
         Channel = GrpcChannel.ForAddress($"http://127.0.0.1:{grpcPort}");
         HttpAddress = new Uri($"http://127.0.0.1:{httpPort}");
-        var tokens = Get<TokenRegister>();
-        await tokens.AddAsync(ViewerToken, "vera", Scope.Viewer, default);
-        await tokens.AddAsync(SubmitterToken, "alice", Scope.Submitter, default);
-        await tokens.AddAsync(OtherSubmitterToken, "bob", Scope.Submitter, default);
-        await tokens.AddAsync(OperatorToken, "olga", Scope.Operator, default);
+        await AddTokenAsync(ViewerToken, "vera", Scope.Viewer);
+        await AddTokenAsync(SubmitterToken, "alice", Scope.Submitter);
+        await AddTokenAsync(OtherSubmitterToken, "bob", Scope.Submitter);
+        await AddTokenAsync(OperatorToken, "olga", Scope.Operator);
     }
 
     private TaskCompletionSource<LaunchRequest> Launch(string job, int attempt) =>

@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Scheduler.Workspaces;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Jobs;

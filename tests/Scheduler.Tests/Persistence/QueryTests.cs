@@ -1,11 +1,11 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
-using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Scheduler.Workspaces;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Persistence;
@@ -148,19 +148,5 @@ public sealed class QueryTests(PostgresServer postgres)
         await cluster.Get<LogStore>().AppendAsync(node.Id, job, 1, 1, [new LogLine { Text = "out of memory" }], Token);
 
         (await cluster.Get<LogStore>().ReadAsync(job, 0, null, 100, Token)).ShouldHaveSingleItem().Text.ShouldBe("out of memory");
-    }
-
-    [Fact]
-    public async Task Tokens_AreFoundByHash()
-    {
-        await using var cluster = await TestCluster.StartAsync(postgres);
-        var tokens = cluster.Get<TokenStore>();
-        byte[] hash = [1, 2, 3];
-
-        await tokens.PutAsync(hash, new TokenGrant("alice", Scope.Viewer), Token);
-        await tokens.PutAsync(hash, new TokenGrant("alice", Scope.Admin), Token);
-
-        (await tokens.FindAsync(hash, Token)).ShouldBe(new TokenGrant("alice", Scope.Admin));
-        (await tokens.FindAsync([1, 2], Token)).ShouldBeNull();
     }
 }

@@ -22,6 +22,7 @@ namespace Cluster.Worker.Tests.Agent;
 internal sealed class FakeScheduler : IAsyncDisposable
 {
     public const string NodeToken = "node-token";
+    public const string EnrollmentCode = "enrollment-code";
 
     private readonly TaskCompletionSource _haveMet = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private WebApplication? _app;
@@ -57,6 +58,12 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     /// <summary>Called for each chunk that leaves; may throw.</summary>
     public Action<int> OnChunkOut { get; set; } = _ => { };
+
+    /// <summary>Nodes whose own tokens it knows.</summary>
+    public ConcurrentQueue<EnrollRequest> Enrolled { get; } = new();
+
+    /// <summary>Called when a node is enrolled, before it is told so; may throw.</summary>
+    public Action OnEnroll { get; set; } = () => { };
 
     public Func<HeartbeatRequest, HeartbeatResponse> OnHeartbeat { get; set; } = _ => new HeartbeatResponse();
 
@@ -115,12 +122,22 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     private void CheckNode(ServerCallContext context)
     {
-        if (CallMetadata.TokenOf(context.RequestHeaders.GetValue(CallMetadata.Authorization)) != NodeToken)
+        var token = CallMetadata.TokenOf(context.RequestHeaders.GetValue(CallMetadata.Authorization)) ?? "";
+        if (token != NodeToken && Enrolled.All(enrolled => !enrolled.TokenSha256.Span.SequenceEqual(AccessSecret.Hash(token))))
             throw new RpcException(new Status(StatusCode.Unauthenticated, "not the node token"));
     }
 
     private sealed class Registry(FakeScheduler scheduler) : AgentRegistryService.AgentRegistryServiceBase
     {
+        public override Task<EnrollResponse> Enroll(EnrollRequest request, ServerCallContext context)
+        {
+            if (CallMetadata.TokenOf(context.RequestHeaders.GetValue(CallMetadata.Authorization)) != EnrollmentCode)
+                throw new RpcException(new Status(StatusCode.Unauthenticated, "not the code"));
+            scheduler.Enrolled.Enqueue(request);
+            scheduler.OnEnroll();
+            return Task.FromResult(new EnrollResponse());
+        }
+
         public override Task<RegisterResponse> Register(RegisterRequest request, ServerCallContext context)
         {
             scheduler.CheckNode(context);

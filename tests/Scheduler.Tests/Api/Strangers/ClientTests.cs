@@ -31,10 +31,11 @@ public abstract class ClientTests(StrangersScheduler shared, ForeignClient forei
 
     private static readonly string[] Services =
     [
-        "cluster.v1.AgentRegistryService", "cluster.v1.AttemptService", "cluster.v1.CheckpointService", "cluster.v1.ExperimentService",
-        "cluster.v1.JobService", "cluster.v1.ModelService", "cluster.v1.NodeService", "cluster.v1.QueueService",
-        "cluster.v1.RunService", "cluster.v1.WebhookService", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
-        "grpc.reflection.v1alpha.ServerReflection",
+        "cluster.v1.AgentRegistryService", "cluster.v1.AttemptService", "cluster.v1.AuditService", "cluster.v1.CheckpointService",
+        "cluster.v1.DataService", "cluster.v1.ExperimentService", "cluster.v1.JobService", "cluster.v1.ModelService",
+        "cluster.v1.NodeService", "cluster.v1.QueueService", "cluster.v1.ReportService", "cluster.v1.RunService",
+        "cluster.v1.TokenService", "cluster.v1.WebhookService", "cluster.v1.WorkspaceService",
+        "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection",
     ];
 
     private TestScheduler Scheduler => shared.Scheduler;

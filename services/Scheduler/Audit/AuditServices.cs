@@ -1,0 +1,12 @@
+namespace Cluster.Scheduler.Audit;
+
+public static class AuditServices
+{
+    public static IServiceCollection AddAudit(this IServiceCollection services)
+    {
+        services.AddSingleton<AuditStore>();
+        services.AddSingleton<AuditLog>();
+        services.AddHostedService(provider => provider.GetRequiredService<AuditLog>());
+        return services;
+    }
+}

@@ -7,7 +7,7 @@ namespace Cluster.Bench.Placement;
 internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
 {
     // A forecast costs what waits: so not every job is asked, but one in so many, whichever queue and size they have.
-    public const int Every = 20;
+    public const int Every = 40;
 
     private static readonly TimeSpan BetweenPolls = TimeSpan.FromMinutes(30);
 

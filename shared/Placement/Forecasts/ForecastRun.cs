@@ -111,7 +111,9 @@ internal sealed class ForecastRun
             var claim = ClaimOf(next.Head, now);
             if (claim.At > now + _patience && MayAsk(next) && TryStop(next, now))
                 claim = ClaimOf(next.Head, now);
-            _claims.Add(claim);
+            // Of what can never be, or nobody knows when, nothing is kept.
+            if (double.IsFinite(claim.At))
+                _claims.Add(claim);
             if (!isFull)
                 Backfill(next, now);
         }

@@ -10,6 +10,7 @@ public sealed class ForecastTests
 {
     private static readonly QueueKey A = new("a");
     private static readonly QueueKey B = new("b");
+    private static readonly QueueKey C = new("c");
     private static readonly ExpectedRuntime Half = new(TimeSpan.FromMinutes(30), TimeSpan.FromMinutes(30));
 
     private static readonly RegisteredNode Node = ANode("node", free: 4).Node;
@@ -88,6 +89,19 @@ public sealed class ForecastTests
         var (head, other) = (AJob(4, age: 2) with { Queue = A }, AJob(3, age: 1) with { Queue = B });
 
         var jobs = Forecast(StateOf(Queue(A), Queue(B), first, second, head, other), Policy).Jobs;
+
+        jobs.Select(job => (job.Job, job.Start)).ShouldBe([(head.Id, At(20)), (other.Id, At(50))]);
+    }
+
+    /// <summary>A job that the cluster can never run is in nobody's way, whichever queue it is the head of.</summary>
+    [Fact]
+    public void Forecast_AHeadThatNeverFits_ClaimsNothing()
+    {
+        var (first, second) = (Running(0, 3, 10), Running(3, 1, 20));
+        var (never, head, other) =
+            (AJob(9, age: 3) with { Queue = A }, AJob(4, age: 2) with { Queue = B }, AJob(3, age: 1) with { Queue = C });
+
+        var jobs = Forecast(StateOf(Queue(A), Queue(B), Queue(C), first, second, never, head, other), Policy).Jobs;
 
         jobs.Select(job => (job.Job, job.Start)).ShouldBe([(head.Id, At(20)), (other.Id, At(50))]);
     }

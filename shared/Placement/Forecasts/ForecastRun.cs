@@ -54,11 +54,10 @@ internal sealed class ForecastRun
         for (var now = 0.0; ;)
         {
             StartAll(now);
-            if (_asked == 0 || _ends.Count == 0 || --_work < 0)
+            // Where it is known of no job when it ends, those that come change nothing for those that wait.
+            if (_asked == 0 || _ends.Count == 0 || double.IsInfinity(_ends[0].At) || --_work < 0)
                 return _starts;
             now = Math.Min(_ends[0].At, comes);
-            if (double.IsInfinity(now))
-                return _starts;
             for (; comes <= now; comes = Next(comes))
             {
                 var (line, wait) = _chance.OneOf(_input.Coming);

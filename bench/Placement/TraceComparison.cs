@@ -38,10 +38,12 @@ internal static class TraceComparison
 
     private static void NoteForecasts(TraceResult result, RatioReport report)
     {
-        var (count, close, inTen, covered) = result.Forecasts();
-        report.Note(
-            $"expected starts of waiting jobs, asked every half hour: {count}; within 1 min or 10 % of the wait {close:P1}, "
-            + $"within 10 min {inTen:P1}; by the time that is said of 90 % {covered:P1}");
+        report.Note($"expected starts, one job in {TraceForecasts.Every} asked once, when it is submitted: {result.Forecasts.AtSubmit}");
+        report.Note($"of these, those that did not start at once: {result.Forecasts.OfThoseThatWaited}");
+        report.Note($"all that wait, each half hour: {result.Forecasts.WhileWaiting}");
+        foreach (var (quarter, accuracy) in result.Forecasts.ByQuarter.Index())
+            report.Note($"of these, in quarter {quarter + 1} of the wait: {accuracy}");
+        report.Note($"of these, the last of each job: {result.Forecasts.TheLast}");
     }
 
     private static string Waits(TraceResult result, int fewest, int most) =>

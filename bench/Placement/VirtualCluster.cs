@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Cluster.Placement;
+using Cluster.Placement.Forecasts;
 using Cluster.Placement.Queues;
 using Cluster.Placement.Running;
 
@@ -21,6 +22,8 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     }
 
     public ClusterState State { get; } = new();
+
+    public Arrivals Arrivals { get; } = new(DateTimeOffset.UnixEpoch);
 
     public PlacementPolicy Policy => policy;
 
@@ -206,7 +209,12 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         life.Attempt++;
     }
 
-    private void Queue(WaitingJob job) => State.Apply(new ClusterChange.JobQueued(TellsEnds ? job : job with { Runtime = null }));
+    private void Queue(WaitingJob job)
+    {
+        var queued = new ClusterChange.JobQueued(TellsEnds ? job : job with { Runtime = null });
+        State.Apply(queued);
+        Arrivals.Apply(queued);
+    }
 
     private void Tell(Life life)
     {

@@ -73,7 +73,9 @@ public sealed class ClusterState
 
     /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, too.</summary>
     /// <remarks>Unlike a decision it costs what waits, up to the policy's bound: so it is not for every cycle.</remarks>
-    public Forecast Forecast(PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) => Forecaster.Run(Input, plan, now, policy);
+    /// <param name="arrivals">Jobs that come are reckoned to be like these; null: that none come.</param>
+    public Forecast Forecast(PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals = null) =>
+        Forecaster.Run(Input, plan, now, policy, arrivals);
 
     /// <summary>All that decisions depend on, in words: two states of the same words decide alike.</summary>
     internal string Describe() => $"{_nodes.Describe()}\n{_queues.Describe()}\n{_waiting.Describe()}\n{_running.Describe()}";

@@ -16,6 +16,12 @@ public sealed record PlacementPolicy(TimeSpan LongestHold)
     /// <summary>The time that a job gets to write a checkpoint before its devices are taken.</summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// How much longer than the grace period a job waits for others to end that could have some stopped, where that loses more work than
+    /// it saves the job in waiting. 0: not at all.
+    /// </summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <summary>How long after its devices were last made more or fewer a job may get more: each time costs it a restart.</summary>
     public TimeSpan BetweenResizes { get; init; } = TimeSpan.FromMinutes(10);
 

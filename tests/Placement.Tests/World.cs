@@ -11,6 +11,7 @@ internal sealed record World(int[] Nodes, QueueSpec[] Queues, (VirtualJob Job, i
     public static readonly PlacementPolicy Policy = ClusterBuilder.Policy with
     {
         Grace = TimeSpan.FromSeconds(20),
+        Patience = TimeSpan.FromMinutes(1),
         BetweenResizes = TimeSpan.FromMinutes(2),
     };
 

@@ -5,7 +5,8 @@ using Cluster.Scheduler.Telemetry;
 namespace Cluster.Scheduler.Placement;
 
 /// <summary>Reckons now and then when waiting jobs start, writes it for people, and compares what it said with what came true.</summary>
-internal sealed class ExpectedStarts(ExpectedStartStore store)
+/// <param name="since">From when on it is told of all that becomes of jobs.</param>
+internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset since)
 {
     // Of a long line only so many are told: who is at its end wants to know that it is long.
     private const int Told = 1000;
@@ -15,13 +16,16 @@ internal sealed class ExpectedStarts(ExpectedStartStore store)
     private DateTimeOffset _reckonedAt;
     private bool _any = true;
 
+    /// <summary>What has been submitted since.</summary>
+    public Arrivals Arrivals { get; } = new(since);
+
     /// <summary>Reckons anew, if the last time is long enough ago.</summary>
     /// <param name="interval">How long that is.</param>
     public async Task TellAsync(ClusterState state, PlacementPlan plan, DateTimeOffset now, TimeSpan interval, PlacementPolicy policy)
     {
         if (now - _reckonedAt < interval || (state.Waiting == 0 && !_any))
             return;
-        var jobs = state.Forecast(plan, now, policy).Jobs.Take(Told).ToList();
+        var jobs = state.Forecast(plan, now, policy, Arrivals).Jobs.Take(Told).ToList();
         await store.WriteAsync(jobs, now, CancellationToken.None);
         (_reckonedAt, _any) = (now, jobs.Count > 0);
         // Of which it was not told what has become of them, since all was read anew.
@@ -34,6 +38,7 @@ internal sealed class ExpectedStarts(ExpectedStartStore store)
     /// <summary>Takes note of what has become of a job.</summary>
     public void Apply(ClusterChange change)
     {
+        Arrivals.Apply(change);
         switch (change)
         {
             case ClusterChange.JobGranted { Facts: { } facts } granted when _first.Remove(granted.Job, out var first):

@@ -36,7 +36,7 @@ internal sealed partial class PlacementGrain(
     private PlacementPlan? _plan;
     private HashSet<JobKey> _changed = [];
 
-    private readonly ExpectedStarts _expected = new(expectedStarts);
+    private readonly ExpectedStarts _expected = new(expectedStarts, time.GetUtcNow());
     private readonly Dictionary<QueueKey, ClusterChange.QueueUsed> _uses = [];
     private DateTimeOffset _usesWrittenAt;
 
@@ -101,7 +101,9 @@ internal sealed partial class PlacementGrain(
     {
         try
         {
-            return PreviewAnswer.Of(StartPreviews.Of(await ReadAsync(), order.Read(), time.GetUtcNow(), options.Value.Policy));
+            var state = await ReadAsync();
+            return PreviewAnswer.Of(
+                StartPreviews.Of(state, order.Read(), time.GetUtcNow(), options.Value.Policy, _expected.Arrivals));
         }
         catch (Exception fault) when (fault is not StoreUnavailableException)
         {

@@ -26,6 +26,13 @@ public sealed class PlacementOptions
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan PreemptionGrace { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// How much longer than the grace period a job waits for others to end before it has some stopped, where that loses more work than it
+    /// saves the job in waiting. Five minutes: in so long much ends on a busy cluster. Zero stops at once.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan PreemptionPatience { get; set; } = TimeSpan.FromMinutes(5);
+
     /// <summary>How often it is reckoned when waiting jobs start: it costs what waits, and is not known more exactly.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan ForecastInterval { get; set; } = TimeSpan.FromSeconds(10);
@@ -37,5 +44,11 @@ public sealed class PlacementOptions
     [Range(1_000, 1_000_000)]
     public int ForecastWork { get; set; } = 20_000;
 
-    internal PlacementPolicy Policy => new(LongestHold) { HalfLife = HalfLife, Grace = PreemptionGrace, ForecastWork = ForecastWork };
+    internal PlacementPolicy Policy => new(LongestHold)
+    {
+        HalfLife = HalfLife,
+        Grace = PreemptionGrace,
+        Patience = PreemptionPatience,
+        ForecastWork = ForecastWork,
+    };
 }

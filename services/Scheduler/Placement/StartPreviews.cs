@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Cluster.Contracts.V1;
 using Cluster.Placement;
+using Cluster.Placement.Forecasts;
 using Cluster.Scheduler.Capacity;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
@@ -12,7 +13,7 @@ namespace Cluster.Scheduler.Placement;
 internal static class StartPreviews
 {
     /// <summary>Decides as if the job had just been queued, and leaves the state as it was.</summary>
-    public static StartPreview Of(ClusterState state, Job job, DateTimeOffset now, PlacementPolicy policy)
+    public static StartPreview Of(ClusterState state, Job job, DateTimeOffset now, PlacementPolicy policy, Arrivals arrivals)
     {
         var asked = PlacementNames.NewJob(job.Spec, job.Memory, job.Owner, now);
         state.Apply(new ClusterChange.JobQueued(asked));
@@ -21,7 +22,7 @@ internal static class StartPreviews
             var plan = state.Decide(now, policy);
             return plan.Starts.FirstOrDefault(start => start.Job == asked.Id) is { } start
                 ? Started(start, now)
-                : Waits(state, asked, plan, now, policy);
+                : Waits(state, asked, plan, state.Forecast(plan, now, policy, arrivals));
         }
         finally
         {
@@ -45,12 +46,12 @@ internal static class StartPreviews
         Late = now.ToTimestamp(),
     };
 
-    private static StartPreview Waits(ClusterState state, WaitingJob asked, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy)
+    private static StartPreview Waits(ClusterState state, WaitingJob asked, PlacementPlan plan, Forecast starts)
     {
         var preview = new StartPreview();
         if (state.ShapeOf(asked.Id) is { } own && plan.Waiting.FirstOrDefault(shape => (shape.Queue, shape.Shape) == own) is { } verdict)
             (preview.Reason, preview.ReasonCode) = (verdict.Reason.Words, verdict.Reason.Cause.Code());
-        if (state.Forecast(plan, now, policy).Jobs.FirstOrDefault(each => each.Job == asked.Id) is not { } forecast)
+        if (starts.Jobs.FirstOrDefault(each => each.Job == asked.Id) is not { } forecast)
             return preview;
         preview.Position = forecast.Position;
         (preview.Likely, preview.Late) = (forecast.Start.Likely.ToTimestamp(), forecast.Start.Late.ToTimestamp());

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Cluster.Placement.Queues;
 using Cluster.Placement.Running;
 
@@ -9,11 +10,20 @@ namespace Cluster.Placement.Forecasts;
 /// </remarks>
 internal sealed class ForecastInput
 {
-    private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), int> _pools = [];
+    // Of those that may be stopped, whoever loses least is: so few lose less than what is reckoned with.
+    private const double LeastLosses = 0.1;
 
-    public ForecastInput(CycleInput input, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy)
+    private readonly CycleInput _state;
+    private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), int> _pools = [];
+    private readonly Dictionary<string, (DeviceClass Kind, int[] Pools)> _admitted = [];
+    private readonly Dictionary<QueueNode, DeviceCounts> _past = [];
+    private readonly DateTimeOffset _now;
+    private readonly PlacementPolicy _policy;
+
+    public ForecastInput(CycleInput state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals)
     {
-        foreach (var group in input.Nodes.Groups)
+        (_state, _now, _policy) = (state, now, policy);
+        foreach (var group in state.Nodes.Groups)
         {
             foreach (var kind in Enum.GetValues<DeviceClass>())
                 _pools.Add((group, kind), _pools.Count);
@@ -23,23 +33,25 @@ internal sealed class ForecastInput
         foreach (var ((group, kind), pool) in _pools)
             Free[pool] = group.Left(kind);
         var started = plan.Starts.ToDictionary(start => start.Job);
+        var stopped = plan.Preemptions.Select(preempted => preempted.Job).ToHashSet();
         Promised = plan.Reservations.Where(r => r.At <= now + policy.Grace).ToDictionary(r => r.Job, r => r.At);
-        Runs = [.. input.Running.Jobs.Where(job => job.FreeAt is not null).Select(job => RunOf(job, input.Nodes, now, policy))];
-        var waiting = input.Waiting.Jobs.ToList();
+        Runs = [.. state.Running.Jobs.Where(job => job.Facts is not null).Select(job => RunOf(job, job.Facts!, stopped.Contains(job.Id)))];
+        var waiting = state.Waiting.Jobs.ToList();
         foreach (var job in waiting.Where(job => started.ContainsKey(job.Id)))
         {
             var devices = started[job.Id].Ranks.Select(rank => new GrantedDevice(rank.Node, rank.Device)).ToList();
-            var pools = Pools(devices, input.Nodes);
+            var pools = Pools(devices);
             foreach (var (pool, count) in pools)
                 Free[pool] -= count;
-            if (job.Runtime is { } runtime)
-                Runs.Add(new Run(job.Id, input.Waiting.BucketOf(job).Line, pools, runtime.Likely, runtime.Late));
+            Runs.Add(new Run(job.Id, LineOf(job), WaitOf(job), pools, job.Runtime) { IsNew = true });
         }
 
-        Lines = [.. waiting.Where(job => !started.ContainsKey(job.Id)).GroupBy(job => input.Waiting.BucketOf(job).Line)
+        Lines = [.. waiting.Where(job => !started.ContainsKey(job.Id)).GroupBy(LineOf)
             .OrderBy(line => line.Key.Key.Name, StringComparer.Ordinal)
-            .Select(line => new Line(line.Key, [.. line.Order(QueueOrder.Instance).Select(job => WaitOf(job, input))]))];
-        Capacity = input.Nodes.Registered;
+            .Select(line => new Line(line.Key, [.. line.Order(QueueOrder.Instance).Select(job => WaitOf(job) with { IsAsked = true })]))];
+        Patience = policy.Grace + Shorter(LossPerDevice(), policy.Patience);
+        Coming = [.. (arrivals?.Jobs ?? []).Select(job => (LineOf(job), WaitOf(job)))];
+        ComingASecond = arrivals?.Rate(now) ?? 0;
     }
 
     /// <summary>Devices that are free now, by pool.</summary>
@@ -52,33 +64,104 @@ internal sealed class ForecastInput
     /// <summary>Starts that the plan promises within the grace period.</summary>
     public Dictionary<JobKey, DateTimeOffset> Promised { get; }
 
-    public Func<DeviceClass, long> Capacity { get; }
+    /// <summary>For so long a job waits for devices to come free by themselves that could have others stopped.</summary>
+    public TimeSpan Patience { get; }
 
-    private Wait WaitOf(WaitingJob job, CycleInput input)
+    public TimeSpan Grace => _policy.Grace;
+
+    /// <summary>Jobs like those that are going to be submitted, one as probable as the other.</summary>
+    public IReadOnlyList<(QueueNode Line, Wait Wait)> Coming { get; }
+
+    public double ComingASecond { get; }
+
+    public long Capacity(DeviceClass kind) => _state.Nodes.Registered(kind);
+
+    /// <summary>Devices of which a queue has had the use, as they count beside those that it uses.</summary>
+    public double Past(QueueNode queue, DeviceClass kind)
     {
-        var need = job.Need;
-        var kinds = need.Kinds.Select(kind => input.Waiting.BucketOf(job).Shape.Admitted(input.Nodes.Groups, input.Nodes.GroupsVersion)
-            .Where(group => group.Profile.Count(kind, need.Memory.On(kind)) > 0).Select(group => _pools[(group, kind)]).ToArray());
-        // The kind of which there is most: that it might get another one first is left out.
-        return new Wait(job, [.. kinds.Where(pools => pools.Length > 0).Take(1).SelectMany(pools => pools)]);
+        if (!_past.TryGetValue(queue, out var past))
+            _past.Add(queue, past = ReferenceEquals(queue.Past, PastUse.None) ? default : queue.Past.At(_now, _policy.HalfLife));
+        return _policy.PastUseWeight * past[kind];
     }
 
-    private Run RunOf(RunningJob job, NodeIndex nodes, DateTimeOffset now, PlacementPolicy policy)
+    private QueueNode LineOf(WaitingJob job) => _state.Queues.LineOf(job.Queue);
+
+    private Wait WaitOf(WaitingJob job)
     {
-        var (likely, late) = job.Facts!.Release is { } release ? (release.By, release.By) : (job.Facts.End!.Likely, job.Facts.End.Late);
-        var left = likely > now ? likely - now : policy.Overdue;
-        return new Run(job.Id, job.Queue, Pools(job.FreeThen, nodes), left, late - now > left ? late - now : left);
+        var (kind, pools) = Admitted(job.Need);
+        return new Wait(job.Id, job.Need.Fewest, kind, job.Priority, job.Age, job.Runtime, pools);
     }
 
-    private List<(int Pool, int Count)> Pools(IEnumerable<GrantedDevice> devices, NodeIndex nodes) =>
-        [.. devices.Select(device => (Node: nodes.Find(device.Node), device.Kind)).Where(each => each.Node?.Usable == true)
+    /// <summary>The kind of which it would have most: that it might get another one first is left out.</summary>
+    private (DeviceClass Kind, int[] Pools) Admitted(DeviceNeed need)
+    {
+        var shape = need.Shape();
+        if (_admitted.TryGetValue(shape, out var admitted))
+            return admitted;
+        var groups = _state.Nodes.Groups.Where(group => group.Profile.Admits(need)).ToList();
+        var kinds = need.Kinds.Select(kind => (kind, groups
+            .Where(group => group.Profile.Count(kind, need.Memory.On(kind)) > 0).Select(group => _pools[(group, kind)]).ToArray()));
+        admitted = kinds.FirstOrDefault(each => each.Item2.Length > 0, (need.Kinds[0], []));
+        _admitted.Add(shape, admitted);
+        return admitted;
+    }
+
+    private Run RunOf(RunningJob job, RunningFacts facts, bool isStopped)
+    {
+        var left = facts.End is { } end ? Left(end.Likely, end.Late) : null;
+        var anew = left is null ? null : new ExpectedRuntime(left.Likely + facts.Restarting, left.Late + facts.Restarting);
+        var need = facts.Need ?? new DeviceNeed(
+            job.Devices.Length, job.Kind, 0, ImmutableDictionary<string, string>.Empty, "", job.Memory);
+        // It goes on later, from where it was; it was submitted before those that wait.
+        var again = new Wait(job.Id, need.Fewest, job.Kind, facts.Priority, DateTimeOffset.MinValue, anew, Admitted(need).Pools);
+        var run = new Run(job.Id, job.Queue, again, Pools(job.FreeThen), left) { IsNever = !facts.Preemptible };
+        if (facts.Release is { } release)
+            return run with { Left = Left(release.By, release.By), IsStopped = release.Devices.Length == job.Devices.Length };
+        return isStopped ? run with { Left = new(_policy.Grace, _policy.Grace), IsStopped = true } : run;
+    }
+
+    private ExpectedRuntime Left(DateTimeOffset likely, DateTimeOffset late)
+    {
+        var left = AtLeast(likely - _now, _policy.Overdue);
+        return new ExpectedRuntime(left, AtLeast(late - _now, left));
+    }
+
+    private TimeSpan LossPerDevice()
+    {
+        var losses = _state.Running.Jobs.Where(job => job.MayBeStopped(_now)).Select(job => _now - job.Facts!.LostSince).Order().ToList();
+        return losses.Count == 0 ? TimeSpan.Zero : AtLeast(losses[(int)(losses.Count * LeastLosses)], TimeSpan.Zero);
+    }
+
+    private List<(int Pool, int Count)> Pools(IEnumerable<GrantedDevice> devices) =>
+        [.. devices.Select(device => (Node: _state.Nodes.Find(device.Node), device.Kind)).Where(each => each.Node?.Usable == true)
             .CountBy(each => _pools[(each.Node!.Group, each.Kind)]).Select(same => (same.Key, same.Value))];
+
+    private static TimeSpan AtLeast(TimeSpan x, TimeSpan least) => x > least ? x : least;
+
+    private static TimeSpan Shorter(TimeSpan x, TimeSpan y) => x < y ? x : y;
 }
 
-/// <summary>A running job: how long it goes on.</summary>
-internal sealed record Run(JobKey Job, QueueNode Queue, List<(int Pool, int Count)> Pools, TimeSpan Likely, TimeSpan Late);
+/// <summary>A running job.</summary>
+/// <param name="Again">As what it waits if it is stopped.</param>
+/// <param name="Left">How long it goes on; null: not known.</param>
+internal sealed record Run(JobKey Job, QueueNode Queue, Wait Again, List<(int Pool, int Count)> Pools, ExpectedRuntime? Left)
+{
+    /// <summary>Its devices are not counted yet.</summary>
+    public bool IsNew { get; init; }
+
+    /// <summary>It is on its way out, and comes again.</summary>
+    public bool IsStopped { get; init; }
+
+    /// <summary>It is never stopped.</summary>
+    public bool IsNever { get; init; }
+}
 
 /// <param name="Pools">Whose devices it could use.</param>
-internal sealed record Wait(WaitingJob Job, int[] Pools);
+internal sealed record Wait(
+    JobKey Job, int Devices, DeviceClass Kind, int Priority, DateTimeOffset Age, ExpectedRuntime? Runtime, int[] Pools)
+{
+    /// <summary>Whether it is asked when it starts.</summary>
+    public bool IsAsked { get; init; }
+}
 
 internal sealed record Line(QueueNode Queue, Wait[] Jobs);

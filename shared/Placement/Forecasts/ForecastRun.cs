@@ -1,83 +1,133 @@
 using Cluster.Placement.Queues;
+using Cluster.Placement.Running;
 
 namespace Cluster.Placement.Forecasts;
 
-/// <summary>One way in which it might go on: jobs run for so long, and whoever waits starts by the rules.</summary>
+/// <summary>One way in which it might go on: jobs come and run for so long, and whoever waits starts by the rules.</summary>
+/// <remarks>
+/// The rules are those of the cycle, with devices counted instead of chosen. Queues that lie in others take turns as if they did not; what
+/// others do not lend and what owners may have is left out; who is stopped is drawn from those that may be.
+/// </remarks>
 internal sealed class ForecastRun
 {
     // Of each queue, so many behind its head may start before it.
     private const int BackfillDepth = 32;
 
+    // Looking at a running job costs so little of a step.
+    private const int LooksAStep = 16;
+
     private readonly ForecastInput _input;
-    private readonly Func<TimeSpan, TimeSpan, double> _sample;
+    private readonly Chance _chance;
     private readonly long[] _free;
-    private readonly SortedSet<(double At, int Number)> _ends = [];
-    private readonly List<(List<(int Pool, int Count)> Pools, QueueState Queue)> _running = [];
+    private readonly double _grace;
+    private readonly double _patience;
+    private readonly List<Going> _ends = [];
     private readonly Dictionary<QueueNode, QueueState> _queues = [];
+    private readonly List<QueueState> _open = [];
+    private readonly List<Claim> _claims = [];
+    private readonly Dictionary<JobKey, double> _starts = [];
+    private int _asked;
     private int _work;
 
-    /// <param name="sample">How many seconds it takes what probably takes so long, and seldom longer than that.</param>
-    public ForecastRun(ForecastInput input, Func<TimeSpan, TimeSpan, double> sample, int work)
+    public ForecastRun(ForecastInput input, Chance chance, int work)
     {
-        (_input, _sample, _free, _work) = (input, sample, [.. input.Free], work);
+        (_input, _chance, _free, _work) = (input, chance, [.. input.Free], work);
+        (_grace, _patience) = (input.Grace.TotalSeconds, input.Patience.TotalSeconds);
         foreach (var line in input.Lines)
+        {
             _queues.Add(line.Queue, new QueueState(line));
+            _asked += line.Jobs.Length;
+        }
+
         foreach (var run in input.Runs)
         {
-            _ends.Add((sample(run.Likely, run.Late), _running.Count));
-            _running.Add((run.Pools, StateOf(run.Queue)));
+            var going = new Going(run.Pools, StateOf(run.Queue), run.Again) { IsStopped = run.IsStopped, IsNever = run.IsNever };
+            going.Queue.Run(going, isNew: run.IsNew);
+            End(going, SecondsOf(run.Left));
         }
     }
 
     /// <summary>When each job starts, in seconds from now; one that does not is left out.</summary>
     public Dictionary<JobKey, double> Play()
     {
-        var starts = new Dictionary<JobKey, double>();
+        var comes = Next(0);
         for (var now = 0.0; ;)
         {
-            StartAll(now, starts);
-            if (_ends.Count == 0 || _work < 0 || _queues.Values.All(queue => queue.IsEmpty))
-                return starts;
-            now = _ends.Min.At;
-            while (_ends.Count > 0 && _ends.Min.At <= now)
+            StartAll(now);
+            // Where it is known of no job when it ends, those that come change nothing for those that wait.
+            if (_asked == 0 || _ends.Count == 0 || double.IsInfinity(_ends[0].At) || --_work < 0)
+                return _starts;
+            now = Math.Min(_ends[0].At, comes);
+            for (; comes <= now; comes = Next(comes))
             {
-                var (pools, queue) = _running[_ends.Min.Number];
-                _ends.Remove(_ends.Min);
-                foreach (var (pool, count) in pools)
-                {
-                    _free[pool] += count;
-                    queue.Used -= count;
-                }
+                var (line, wait) = _chance.OneOf(_input.Coming);
+                StateOf(line).Put(wait with { Job = default, Age = DateTimeOffset.MaxValue });
             }
+
+            while (_ends.Count > 0 && _ends[0].At <= now)
+                Release();
         }
     }
 
-    private void StartAll(double now, Dictionary<JobKey, double> starts)
+    private double Next(double now) =>
+        _input.Coming.Count == 0 ? double.PositiveInfinity : now + _chance.Gap(_input.ComingASecond);
+
+    private void Release()
     {
-        var open = _queues.Values.Where(queue => !queue.IsEmpty).ToList();
-        while (open.Count > 0)
+        var ended = _ends[0];
+        _ends.RemoveAt(0);
+        foreach (var (pool, count) in ended.Pools)
+            _free[pool] += count;
+        ended.Queue.End(ended);
+        if (ended.IsStopped)
+            ended.Queue.Put(ended.Again);
+    }
+
+    private void StartAll(double now)
+    {
+        _claims.Clear();
+        _open.Clear();
+        var isFull = Array.TrueForAll(_free, free => free == 0);
+        foreach (var queue in _queues.Values)
         {
-            var next = open.MinBy(queue => (queue.Share(_input.Capacity), -queue.Head.Job.Priority, queue.Head.Job.Age))!;
-            if (!TryStart(next, 0, now, starts))
+            if (!queue.IsEmpty && (!isFull || MayAsk(queue)))
+                _open.Add(queue);
+        }
+
+        while (_open.Count > 0)
+        {
+            var next = _open.MinBy(queue => (queue.Share(_input), -queue.Head.Priority, queue.Head.Age))!;
+            if (TryStart(next, 0, now))
             {
-                open.Remove(next);
-                Backfill(next, now, starts);
+                if (next.IsEmpty)
+                    _open.Remove(next);
+                continue;
             }
-            else if (next.IsEmpty)
-            {
-                open.Remove(next);
-            }
+
+            _open.Remove(next);
+            if (next.IsFull(next.Head))
+                continue;
+            var claim = ClaimOf(next.Head, now);
+            if (claim.At > now + _patience && MayAsk(next) && TryStop(next, now))
+                claim = ClaimOf(next.Head, now);
+            // Of what can never be, or nobody knows when, nothing is kept.
+            if (double.IsFinite(claim.At))
+                _claims.Add(claim);
+            if (!isFull)
+                Backfill(next, now);
         }
     }
 
-    private bool TryStart(QueueState queue, int index, double now, Dictionary<JobKey, double> starts)
+    /// <summary>Whether others may be stopped for its head.</summary>
+    private static bool MayAsk(QueueState queue) => queue.IsOwed(queue.Head) || queue.Head.Priority > queue.LeastPriority;
+
+    private bool TryStart(QueueState queue, int index, double now)
     {
         _work--;
         var wait = queue.At(index);
-        var wanted = wait.Job.Need.Fewest;
-        if (queue.Ceiling(wait.Job.Need.Kinds[0]) - queue.Used < wanted || Room(wait) < wanted)
+        if (queue.IsFull(wait) || Room(wait) < wait.Devices || !IsInNobodysWay(wait, now))
             return false;
-        var taken = new List<(int, int)>();
+        var (wanted, taken) = (wait.Devices, new List<(int, int)>());
         foreach (var pool in wait.Pools)
         {
             var count = (int)Math.Min(_free[pool], wanted);
@@ -88,54 +138,116 @@ internal sealed class ForecastRun
             wanted -= count;
         }
 
-        queue.Used += wait.Job.Need.Fewest;
         queue.RemoveAt(index);
-        starts.Add(wait.Job.Id, now);
-        if (wait.Job.Runtime is { } runtime)
+        if (wait.IsAsked)
         {
-            _ends.Add((now + _sample(runtime.Likely, runtime.Late), _running.Count));
-            _running.Add((taken, queue));
+            _starts.Add(wait.Job, now);
+            _asked--;
+        }
+
+        var going = new Going(taken, queue, wait with { IsAsked = false });
+        queue.Run(going, isNew: true);
+        End(going, now + SecondsOf(wait.Runtime));
+        return true;
+    }
+
+    /// <summary>Who ends before those start that are before it, or needs what they leave then, goes before them.</summary>
+    private bool IsInNobodysWay(Wait wait, double now)
+    {
+        var ends = wait.Runtime is { } runtime ? now + runtime.Late.TotalSeconds : double.PositiveInfinity;
+        foreach (var claim in _claims)
+        {
+            if (ends > claim.At && wait.Devices > claim.Extra && claim.Meets(wait))
+                return false;
+        }
+
+        foreach (var claim in _claims)
+        {
+            if (ends > claim.At)
+                claim.Extra -= wait.Devices;
         }
 
         return true;
     }
 
-    /// <summary>Who ends before the head starts, or needs what the head leaves then, goes before it.</summary>
-    private void Backfill(QueueState queue, double now, Dictionary<JobKey, double> starts)
+    private void Backfill(QueueState queue, double now)
     {
-        if (queue.IsEmpty)
-            return;
-        var (shadow, extra) = Shadow(queue.Head);
         for (var (index, looked) = (1, 0); index < queue.Count && looked < BackfillDepth; looked++)
         {
-            var wait = queue.At(index);
-            var ends = wait.Job.Runtime is { } runtime ? now + runtime.Late.TotalSeconds : double.PositiveInfinity;
-            var devices = wait.Job.Need.Fewest;
-            if ((ends <= shadow || devices <= extra) && TryStart(queue, index, now, starts))
-            {
-                if (ends > shadow)
-                    extra -= devices;
-            }
-            else
-            {
+            if (!TryStart(queue, index, now))
                 index++;
-            }
         }
     }
 
-    private (double At, long Extra) Shadow(Wait head)
+    /// <summary>When the job starts: what is claimed by others counts as taken from now on.</summary>
+    private Claim ClaimOf(Wait wait, double now)
     {
-        var room = Room(head);
-        foreach (var (at, number) in _ends)
+        var room = Room(wait);
+        foreach (var claim in _claims)
+            room -= claim.Meets(wait) ? claim.Wait.Devices : 0;
+        var (looked, at) = (0, now);
+        for (; looked < _ends.Count && room < wait.Devices; looked++)
         {
-            if (--_work < 0)
-                break;
-            room += _running[number].Pools.Where(each => head.Pools.Contains(each.Pool)).Sum(each => each.Count);
-            if (room >= head.Job.Need.Fewest)
-                return (at, room - head.Job.Need.Fewest);
+            room += _ends[looked].DevicesIn(wait.Pools);
+            at = _ends[looked].At;
         }
 
-        return (double.PositiveInfinity, 0);
+        _work -= looked / LooksAStep;
+        return new Claim(wait, room < wait.Devices ? double.PositiveInfinity : at) { Extra = Math.Max(0, room - wait.Devices) };
+    }
+
+    /// <summary>Has others stopped, so that the head of the queue starts once they have had their time for a checkpoint.</summary>
+    private bool TryStop(QueueState queue, double now)
+    {
+        var (head, isOwed, soon) = (queue.Head, queue.IsOwed(queue.Head), now + _grace);
+        var lack = head.Devices - Room(head) - _ends.TakeWhile(going => going.At <= soon).Sum(going => going.DevicesIn(head.Pools));
+        foreach (var claim in _claims)
+            lack += claim.Meets(head) ? claim.Wait.Devices : 0;
+        var (chosen, first) = (new List<Going>(), _chance.Below(_ends.Count));
+        for (var i = 0; i < _ends.Count && lack > 0; i++)
+        {
+            var going = _ends[(first + i) % _ends.Count];
+            if (going.IsStopped || going.IsNever || going.At <= soon || going.DevicesIn(head.Pools) is not (var useful and > 0))
+                continue;
+            if (going.Queue == queue ? going.Again.Priority >= head.Priority : !isOwed || !going.Queue.IsBeyond(going.Kind))
+                continue;
+            going.Queue.Leave(going.Kind, going.Devices);
+            chosen.Add(going);
+            lack -= useful;
+        }
+
+        _work -= _ends.Count / LooksAStep;
+        foreach (var going in chosen)
+        {
+            if (lack > 0)
+                going.Queue.Leave(going.Kind, -going.Devices);
+            else
+                Stop(going, soon);
+        }
+
+        return lack <= 0;
+    }
+
+    /// <summary>It goes on later, from its checkpoint.</summary>
+    private void Stop(Going going, double soon)
+    {
+        _ends.Remove(going);
+        var left = double.IsInfinity(going.At) ? null : new ExpectedRuntime(Seconds(going.At - soon), Seconds(going.At - soon));
+        going.Again = going.Again with { Age = DateTimeOffset.MinValue, Runtime = left };
+        going.IsStopped = true;
+        End(going, soon);
+    }
+
+    private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
+
+    private double SecondsOf(ExpectedRuntime? runtime) =>
+        runtime is null ? double.PositiveInfinity : _chance.Seconds(runtime.Likely, runtime.Late);
+
+    private void End(Going going, double at)
+    {
+        going.At = at;
+        var index = _ends.BinarySearch(going, Going.ByEnd);
+        _ends.Insert(index < 0 ? ~index : index, going);
     }
 
     private long Room(Wait wait)
@@ -153,38 +265,11 @@ internal sealed class ForecastRun
         return state;
     }
 
-    /// <summary>A queue in it: all its devices are counted as one kind.</summary>
-    private sealed class QueueState(Line line)
+    /// <summary>Devices that the job is going to have; so many more are free then.</summary>
+    private sealed record Claim(Wait Wait, double At)
     {
-        private readonly List<Wait> _waits = [.. line.Jobs];
-        private int _first;
+        public long Extra { get; set; }
 
-        public long Used { get; set; } = line.Queue.Used(DeviceClass.Cpu) + line.Queue.Used(DeviceClass.Cuda);
-
-        public bool IsEmpty => Count == 0;
-
-        public int Count => _waits.Count - _first;
-
-        public Wait Head => _waits[_first];
-
-        public Wait At(int index) => _waits[_first + index];
-
-        public long Ceiling(DeviceClass kind) => line.Queue.Ceiling(kind) ?? long.MaxValue;
-
-        public double Share(Func<DeviceClass, long> capacity)
-        {
-            var kind = Head.Job.Need.Kinds[0];
-            var beyond = Used + Head.Job.Need.Fewest - line.Queue.Nominal(kind);
-            var part = Math.Max(0, Used - line.Queue.Nominal(kind)) / (double)Math.Max(1, capacity(kind));
-            return beyond <= 0 ? -1 : part / line.Queue.Weight;
-        }
-
-        public void RemoveAt(int index)
-        {
-            if (index == 0)
-                _first++;
-            else
-                _waits.RemoveAt(_first + index);
-        }
+        public bool Meets(Wait other) => ReferenceEquals(Wait.Pools, other.Pools) || Wait.Pools.Intersect(other.Pools).Any();
     }
 }

@@ -13,7 +13,10 @@ namespace Cluster.Placement.Preemption;
 /// back: the other queue is within its quota then. Where many changes later it could be asked for all the same, the job remembers for whom
 /// it was stopped.
 /// </para>
-/// <para>Devices that others are about to release are waited for, rather than that anybody is stopped.</para>
+/// <para>
+/// Devices that come free within the grace period anyway are waited for, and longer where stopping others would lose more work than it
+/// saves the job in waiting, in device-time both: on a busy cluster some job ends every moment.
+/// </para>
 /// </remarks>
 internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLedger ledger, Reserver reserver, CycleTerms terms)
 {
@@ -54,7 +57,7 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
         var promised = ledger.Promised(kind);
         if (tally.Fits && IsWithinQuotas())
         {
-            Promise(job, bucket, kind, tally);
+            Promise(job, bucket, kind, tally, _soon);
             return true;
         }
 
@@ -62,13 +65,20 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
         var chosen = Search([.. victims.Where(victim => victim.Shrinks)]) ?? Search([.. victims.Select(Whole)]);
         if (chosen is null)
             return false;
+        var patience = TimeSpan.FromSeconds(chosen.Sum(victim => victim.Loss) / fewest);
+        if (Await(tally, _soon + Shorter(patience, terms.Policy.Patience), IsWithinQuotas) is { } at)
+        {
+            Promise(job, bucket, kind, tally, at);
+            return true;
+        }
+
         foreach (var victim in chosen)
         {
             tally.Free(victim.Frees, victim.Job.Memory);
             Stop(victim, job.Id);
         }
 
-        Promise(job, bucket, kind, tally);
+        Promise(job, bucket, kind, tally, _soon);
         return true;
 
         bool IsWithinQuotas() =>
@@ -144,9 +154,31 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
         }
     }
 
-    private void Promise(WaitingJob job, WaitingBucket bucket, DeviceClass kind, RoomTally tally)
+    /// <summary>Frees, beyond what is free soon, devices in the order in which they are expected to be.</summary>
+    /// <returns>When they suffice; null if they do not until then, and the tally is as it was.</returns>
+    private DateTimeOffset? Await(RoomTally tally, DateTimeOffset until, Func<bool> isWithinQuotas)
     {
-        reserver.Reserve(job, bucket, kind, tally, _soon);
+        var freed = new List<RunningJob>();
+        foreach (var job in running.Releases.SkipWhile(job => job.FreeAt <= _soon))
+        {
+            if (job.FreeAt > until || --reserver.Work < 0)
+                break;
+            if (reserver.IsStopped(job.Id) || tally.Free(job.FreeThen, job.Memory) == 0)
+                continue;
+            freed.Add(job);
+            if (tally.Fits && isWithinQuotas())
+                return job.FreeAt;
+        }
+
+        freed.ForEach(job => tally.Unfree(job.FreeThen, job.Memory));
+        return null;
+    }
+
+    private static TimeSpan Shorter(TimeSpan x, TimeSpan y) => x < y ? x : y;
+
+    private void Promise(WaitingJob job, WaitingBucket bucket, DeviceClass kind, RoomTally tally, DateTimeOffset at)
+    {
+        reserver.Reserve(job, bucket, kind, tally, at);
         ledger.Promise(bucket.Line, job.Owner, kind, job.Need.Fewest);
     }
 

@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using Cluster.Placement.Forecasts;
+using Cluster.Placement.Queues;
 using Cluster.Placement.Running;
 using static Cluster.Placement.Tests.ClusterBuilder;
 
@@ -6,6 +8,11 @@ namespace Cluster.Placement.Tests.Forecasts;
 
 public sealed class ForecastTests
 {
+    private static readonly QueueKey A = new("a");
+    private static readonly QueueKey B = new("b");
+    private static readonly QueueKey C = new("c");
+    private static readonly ExpectedRuntime Half = new(TimeSpan.FromMinutes(30), TimeSpan.FromMinutes(30));
+
     private static readonly RegisteredNode Node = ANode("node", free: 4).Node;
 
     /// <summary>Three devices come free in ten minutes, the fourth in twenty.</summary>
@@ -57,6 +64,86 @@ public sealed class ForecastTests
         Forecast(StateOf(uncertain, AJob(4)), Policy).Jobs.Single().Start.ShouldBe(start, "it is drawn from one seed");
     }
 
+    /// <summary>Who is stopped comes again, before those that were submitted after it, and does the rest.</summary>
+    [Fact]
+    public void Forecast_AJobThatIsStopped_ComesAgain()
+    {
+        var (urgent, behind) = (AJob(4, priority: 1, age: 1), AJob(4, age: 2));
+        var running = Running(0, 4, 20);
+        var stopped = running with
+        {
+            Facts = running.Facts! with { Release = new Release(running.Devices, Now.AddMinutes(1), urgent.Id) },
+        };
+
+        var jobs = Forecast(StateOf(stopped, urgent, behind), Policy).Jobs;
+
+        jobs.Select(job => (job.Job, job.Start)).ShouldBe(
+            [(urgent.Id, At(1)), (behind.Id, At(51))], "30 minutes, and the 20 that are left");
+    }
+
+    /// <summary>What is claimed by the head of one queue, no other one takes for longer than until then.</summary>
+    [Fact]
+    public void Forecast_AHeadThatWaitsForMore_IsNotPassedByOtherQueues()
+    {
+        var (first, second) = (Running(0, 3, 10), Running(3, 1, 20));
+        var (head, other) = (AJob(4, age: 2) with { Queue = A }, AJob(3, age: 1) with { Queue = B });
+
+        var jobs = Forecast(StateOf(Queue(A), Queue(B), first, second, head, other), Policy).Jobs;
+
+        jobs.Select(job => (job.Job, job.Start)).ShouldBe([(head.Id, At(20)), (other.Id, At(50))]);
+    }
+
+    /// <summary>A job that the cluster can never run is in nobody's way, whichever queue it is the head of.</summary>
+    [Fact]
+    public void Forecast_AHeadThatNeverFits_ClaimsNothing()
+    {
+        var (first, second) = (Running(0, 3, 10), Running(3, 1, 20));
+        var (never, head, other) =
+            (AJob(9, age: 3) with { Queue = A }, AJob(4, age: 2) with { Queue = B }, AJob(3, age: 1) with { Queue = C });
+
+        var jobs = Forecast(StateOf(Queue(A), Queue(B), Queue(C), first, second, never, head, other), Policy).Jobs;
+
+        jobs.Select(job => (job.Job, job.Start)).ShouldBe([(head.Id, At(20)), (other.Id, At(50))]);
+    }
+
+    [Fact]
+    public void Forecast_AQueueThatHasHadMuch_ComesLater()
+    {
+        var (older, younger) = (AJob(4, age: 2) with { Queue = A }, AJob(4, age: 1) with { Queue = B });
+        var used = new ClusterChange.QueueUsed(A, new PastUse(Now, new DeviceCounts(4, 0), default));
+
+        var jobs = Forecast(StateOf(Queue(A), Queue(B), used, Running(0, 4, 10), older, younger), Policy).Jobs;
+
+        jobs.Select(job => (job.Job, job.Start)).ShouldBe([(younger.Id, At(10)), (older.Id, At(40))]);
+    }
+
+    /// <summary>Once its queue's own job has ended it is owed what others have borrowed, and they are stopped for it.</summary>
+    [Fact]
+    public void Forecast_AJobThatIsOwedDevicesLater_DoesNotWaitUntilOthersEnd()
+    {
+        var (own, borrowed) = (Running(0, 2, 10) with { Facts = Facts(A, 10) }, Running(2, 2, 600) with { Facts = Facts(B, 600) });
+
+        var jobs = Forecast(StateOf(Queue(A, 4), Queue(B), own, borrowed, AJob(4) with { Queue = A }), Policy).Jobs;
+
+        jobs.Single().Start.Likely.ShouldBe(Now.AddMinutes(10) + Policy.Grace);
+    }
+
+    /// <summary>Jobs of a higher priority come so often that one comes before it in one case of ten at least.</summary>
+    [Fact]
+    public void Forecast_ReckonsWithJobsLikeThoseThatCameLately()
+    {
+        var state = StateOf(Running(0, 4, 10), AJob(4, age: 5));
+        var (arrivals, short5) = (new Arrivals(Now.AddHours(-2)), new ExpectedRuntime(TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(5)));
+        for (var i = 0; i < 8; i++)
+            arrivals.Apply(new ClusterChange.JobQueued(AJob(4, priority: 1, age: 60 * i) with { Runtime = short5 }));
+
+        var start = state.Forecast(state.Decide(Now, Policy), Now, Policy, arrivals).Jobs.Single().Start;
+
+        Forecast(state, Policy).Jobs.Single().Start.ShouldBe(At(10), "without them");
+        start.Likely.ShouldBeGreaterThanOrEqualTo(Now.AddMinutes(10));
+        start.Late.ShouldBeGreaterThanOrEqualTo(Now.AddMinutes(15));
+    }
+
     private static readonly IEqualityComparer<Forecast> Same = EqualityComparer<Forecast>.Create(
         (x, y) => x!.NotSettled == y!.NotSettled && x.Jobs.SequenceEqual(y.Jobs));
 
@@ -70,16 +157,22 @@ public sealed class ForecastTests
         state.Apply(new ClusterChange.NodeChanged(Node));
         foreach (var each in all.SelectMany(each => each is WaitingJob[] jobs ? jobs : new[] { each }))
         {
-            state.Apply(each as ClusterChange ?? new ClusterChange.JobQueued(
-                (WaitingJob)each with { Runtime = new ExpectedRuntime(TimeSpan.FromMinutes(30), TimeSpan.FromMinutes(30)) }));
+            state.Apply(each as ClusterChange ?? new ClusterChange.JobQueued((WaitingJob)each with { Runtime = Half }));
         }
 
         return state;
     }
 
+    private static ClusterChange.QueueChanged Queue(QueueKey key, int nominal = 0) => new(new QueueSpec(key)
+    {
+        Quotas = ImmutableDictionary<DeviceClass, Quota>.Empty.Add(DeviceClass.Cpu, new Quota(nominal)),
+    });
+
+    private static RunningFacts Facts(QueueKey queue, int minutes) => new(queue, "", 0, Now) { End = At(minutes) };
+
     private static ClusterChange.JobGranted Running(int first, int devices, int minutes) => new(
         new JobKey(Guid.NewGuid()), default, [.. Enumerable.Range(first, devices).Select(i => new GrantedDevice(Node.Id, $"cpu:{i}"))])
     {
-        Facts = new RunningFacts(QueueKey.Default, "", 0, Now) { End = At(minutes) },
+        Facts = Facts(QueueKey.Default, minutes),
     };
 }

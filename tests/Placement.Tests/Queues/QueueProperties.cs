@@ -23,8 +23,9 @@ public class QueueProperties
     protected virtual long Cases => 100;
 
     /// <summary>
-    /// A queue gets its quota whenever it asks for it: its first jobs start, or are promised devices soon. A job that is being shrunk is
-    /// asked for more only when that is done: so long it may take, and no longer.
+    /// A queue gets its quota whenever it asks for it: its first jobs start, or are promised devices soon: when others have had their time
+    /// for a checkpoint, or end themselves if that is hardly later. A job that is being shrunk is asked for more only when that is done: so
+    /// long it may take, and no longer.
     /// </summary>
     [Fact]
     public void AQueueGetsItsQuotaWheneverItAsks() => World.Any(Asking).Sample(
@@ -38,7 +39,7 @@ public class QueueProperties
     /// <param name="since">Since when jobs are owed devices that they are not promised.</param>
     private static void CheckQuotas(World world, VirtualCluster cluster, PlacementPlan plan, Dictionary<JobKey, DateTimeOffset> since)
     {
-        var soon = cluster.Now + Policy.Grace;
+        var soon = cluster.Now + Policy.Grace + Policy.Patience;
         var promised = plan.Reservations.Where(r => r.At <= soon).Select(r => r.Job).ToHashSet();
         var shrinks = cluster.Running.Any(life => life.Release is { } release && release.Devices.Length < life.Devices.Length);
         var leftOut = new HashSet<JobKey>();
@@ -145,7 +146,7 @@ public class QueueProperties
         }
 
         // What is on its way to a queue is not kept for it, too.
-        var promised = plan.Reservations.Where(r => r.At <= cluster.Now + Policy.Grace).GroupBy(r => r.Queue)
+        var promised = plan.Reservations.Where(r => r.At <= cluster.Now + Policy.Grace + Policy.Patience).GroupBy(r => r.Queue)
             .ToDictionary(same => same.Key, same => same.Sum(r => r.Ranks.Sum(ranks => ranks.Count)));
         var kept = world.Queues.Where(queue => !started.Contains(queue.Key)).Sum(queue => Math.Max(
             0, queue.Quotas[DeviceClass.Cpu] is { LendingLimit: { } lent } quota

@@ -1,0 +1,82 @@
+namespace Cluster.Placement.Forecasts;
+
+/// <summary>A queue in one way in which it might go on.</summary>
+internal sealed class QueueState(Line line)
+{
+    private readonly List<Wait> _waits = [.. line.Jobs];
+    private readonly long[] _used = [line.Queue.Used(DeviceClass.Cpu), line.Queue.Used(DeviceClass.Cuda)];
+    private readonly long[] _leaving = new long[2];
+    private int _first;
+
+    /// <summary>Of the jobs that run, or less.</summary>
+    public int LeastPriority { get; private set; } = int.MaxValue;
+
+    public bool IsEmpty => Count == 0;
+
+    public int Count => _waits.Count - _first;
+
+    public Wait Head => _waits[_first];
+
+    public Wait At(int index) => _waits[_first + index];
+
+    /// <param name="isNew">Whether its devices are not counted yet.</param>
+    public void Run(Going going, bool isNew)
+    {
+        _used[(int)going.Kind] += isNew ? going.Devices : 0;
+        _leaving[(int)going.Kind] += going.IsStopped ? going.Devices : 0;
+        LeastPriority = Math.Min(LeastPriority, going.Again.Priority);
+    }
+
+    public void End(Going going)
+    {
+        _used[(int)going.Kind] -= going.Devices;
+        _leaving[(int)going.Kind] -= going.IsStopped ? going.Devices : 0;
+    }
+
+    /// <summary>So many of the devices in use are on their way out.</summary>
+    public void Leave(DeviceClass kind, long devices) => _leaving[(int)kind] += devices;
+
+    public bool IsFull(Wait wait) => line.Queue.Ceiling(wait.Kind) - _used[(int)wait.Kind] < wait.Devices;
+
+    /// <summary>Whether the job would leave it within its quota.</summary>
+    public bool IsOwed(Wait wait) => _used[(int)wait.Kind] + wait.Devices <= line.Queue.Nominal(wait.Kind);
+
+    /// <summary>Whether it has more than its quota, without what is on its way out.</summary>
+    public bool IsBeyond(DeviceClass kind) => _used[(int)kind] - _leaving[(int)kind] > line.Queue.Nominal(kind);
+
+    /// <summary>-1: its head is owed to it.</summary>
+    public double Share(ForecastInput input)
+    {
+        if (IsOwed(Head))
+            return -1;
+        var kind = Head.Kind;
+        var beyond = Math.Max(0, _used[(int)kind] - line.Queue.Nominal(kind)) + input.Past(line.Queue, kind);
+        return beyond / Math.Max(1, input.Capacity(kind)) / line.Queue.Weight;
+    }
+
+    /// <summary>Behind all that come before it.</summary>
+    public void Put(Wait wait)
+    {
+        var (from, to) = (_first, _waits.Count);
+        while (from < to)
+        {
+            var middle = (from + to) / 2;
+            if (IsBefore(wait, _waits[middle]))
+                to = middle;
+            else
+                from = middle + 1;
+        }
+
+        _waits.Insert(from, wait);
+    }
+
+    public void RemoveAt(int index)
+    {
+        if (index == 0)
+            _first++;
+        else
+            _waits.RemoveAt(_first + index);
+    }
+
+    private static bool IsBefore(Wait x, Wait y) => x.Priority != y.Priority ? x.Priority > y.Priority : x.Age < y.Age;
+}

@@ -26,6 +26,13 @@ public sealed class PlacementOptions
     [Range(typeof(TimeSpan), "00:00:00", "01:00:00")]
     public TimeSpan PreemptionGrace { get; set; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>
+    /// How long after its devices were last made more or fewer an elastic job may get more. Each time costs it a start from a checkpoint,
+    /// of a minute where much is to be loaded: so at most a tenth of its time.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "7.00:00:00")]
+    public TimeSpan BetweenResizes { get; set; } = TimeSpan.FromMinutes(10);
+
     /// <summary>How often it is reckoned when waiting jobs start: it costs what waits, and is not known more exactly.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan ForecastInterval { get; set; } = TimeSpan.FromSeconds(10);
@@ -37,5 +44,11 @@ public sealed class PlacementOptions
     [Range(1_000, 1_000_000)]
     public int ForecastWork { get; set; } = 20_000;
 
-    internal PlacementPolicy Policy => new(LongestHold) { HalfLife = HalfLife, Grace = PreemptionGrace, ForecastWork = ForecastWork };
+    internal PlacementPolicy Policy => new(LongestHold)
+    {
+        HalfLife = HalfLife,
+        Grace = PreemptionGrace,
+        BetweenResizes = BetweenResizes,
+        ForecastWork = ForecastWork,
+    };
 }

@@ -32,7 +32,7 @@ internal sealed class ForecastInput
             var pools = Pools(devices, input.Nodes);
             foreach (var (pool, count) in pools)
                 Free[pool] -= count;
-            if (job.Runtime is { } runtime)
+            if (job.RuntimeWith(devices.Count) is { } runtime)
                 Runs.Add(new Run(job.Id, input.Waiting.BucketOf(job).Line, pools, runtime.Likely, runtime.Late));
         }
 
@@ -58,7 +58,9 @@ internal sealed class ForecastInput
     {
         var need = job.Need;
         var kinds = need.Kinds.Select(kind => input.Waiting.BucketOf(job).Shape.Admitted(input.Nodes.Groups, input.Nodes.GroupsVersion)
-            .Where(group => group.Profile.Count(kind, need.Memory.On(kind)) > 0).Select(group => _pools[(group, kind)]).ToArray());
+            .Where(group => group.Profile.Count(kind, need.Memory.On(kind)) > 0)
+            .Where(group => need.Excluded.Count == 0 || group.Nodes.Any(node => !need.Excluded.Contains(node.Id)))
+            .Select(group => _pools[(group, kind)]).ToArray());
         // The kind of which there is most: that it might get another one first is left out.
         return new Wait(job, [.. kinds.Where(pools => pools.Length > 0).Take(1).SelectMany(pools => pools)]);
     }

@@ -91,7 +91,7 @@ internal sealed class ForecastRun
         queue.Used += wait.Job.Need.Fewest;
         queue.RemoveAt(index);
         starts.Add(wait.Job.Id, now);
-        if (wait.Job.Runtime is { } runtime)
+        if (wait.Job.RuntimeWith(wait.Job.Need.Fewest) is { } runtime)
         {
             _ends.Add((now + _sample(runtime.Likely, runtime.Late), _running.Count));
             _running.Add((taken, queue));
@@ -109,8 +109,8 @@ internal sealed class ForecastRun
         for (var (index, looked) = (1, 0); index < queue.Count && looked < BackfillDepth; looked++)
         {
             var wait = queue.At(index);
-            var ends = wait.Job.Runtime is { } runtime ? now + runtime.Late.TotalSeconds : double.PositiveInfinity;
             var devices = wait.Job.Need.Fewest;
+            var ends = wait.Job.RuntimeWith(devices) is { } runtime ? now + runtime.Late.TotalSeconds : double.PositiveInfinity;
             if ((ends <= shadow || devices <= extra) && TryStart(queue, index, now, starts))
             {
                 if (ends > shadow)

@@ -20,6 +20,9 @@ public sealed record DeviceNeed(
     /// <summary>It runs with so many as well, or any number between; 0: with all of them only.</summary>
     public int MinDevices { get; init; }
 
+    /// <summary>Nodes that it never runs on, whatever they have.</summary>
+    public IReadOnlySet<NodeKey> Excluded { get; init; } = ImmutableHashSet<NodeKey>.Empty;
+
     /// <summary>The fewest that it runs with.</summary>
     public int Fewest => MinDevices > 0 ? Math.Min(MinDevices, Devices) : Devices;
 
@@ -34,7 +37,7 @@ public sealed record DeviceNeed(
     /// <summary>Two jobs of the same shape can be placed on the same devices, and wait for the same.</summary>
     public string Shape() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{Devices}|{Only}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{Text.Counted(DataSet)}|{Text.Counted(Labels)}{Elastic()}");
+        $"{Devices}|{Only}|{MaxPerNode}|{Memory.Cpu}|{Memory.Gpu}|{Text.Counted(DataSet)}|{Text.Counted(Labels)}{Elastic()}{Excluding()}");
 
     /// <summary>The same with the fewest that it runs with.</summary>
     internal DeviceNeed AtFewest() => Fewest == Devices ? this : this with { Devices = Fewest, MinDevices = 0 };
@@ -52,6 +55,8 @@ public sealed record DeviceNeed(
         (_, 1) => "device",
         _ => "devices of one kind",
     };
+
+    private string Excluding() => Excluded.Count == 0 ? "" : $"|!{string.Join(',', Excluded.Select(node => node.Value).Order())}";
 
     private string Elastic() => MinDevices > 0 ? string.Create(CultureInfo.InvariantCulture, $"|{MinDevices}..") : "";
 }

@@ -33,20 +33,22 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
         return null;
     }
 
-    /// <summary>Takes the devices that the job had, if every one of them is free.</summary>
+    /// <summary>Takes the job's own devices, if every one of them is free; of an elastic job those that are, if they are enough.</summary>
     public Placed? TakeOwn(WaitingJob job, Shape shape, DateTimeOffset until, IReadOnlyList<(DeviceClass Kind, int Most)> most)
     {
-        if (OwnOf(job, shape, until) is not var (kind, chosen) || !most.Any(each => each.Kind == kind && each.Most >= job.Own.Length))
+        var limit = most.Where(each => each.Kind == job.Own[0].Kind).Sum(each => each.Most);
+        if (OwnOf(job, shape, until, limit) is not var (kind, chosen))
             return null;
         foreach (var (node, devices) in chosen)
             Use(node, kind, devices, shape.Need.Memory, DeviceUse.Given, until);
-        return new Placed(kind, [.. job.Own.Select(own => Rank(nodes.Find(own.Node)!, own.Device))]);
+        return new Placed(
+            kind, [.. chosen.SelectMany(each => each.Devices.Select(index => Rank(each.Node, each.Node.Devices(kind).Id(index))))]);
     }
 
-    /// <summary>Sets aside the devices that the job had, for a moment and against those of no higher priority.</summary>
+    /// <summary>Sets aside the job's own devices, for a moment and against those of no higher priority.</summary>
     public void HoldOwn(WaitingJob job, Shape shape, string claim)
     {
-        if (OwnOf(job, shape, DateTimeOffset.MaxValue) is not var (kind, chosen))
+        if (OwnOf(job, shape, DateTimeOffset.MaxValue, job.Own.Length) is not var (kind, chosen))
             return;
         var before = _taken.Count;
         foreach (var (node, devices) in chosen)
@@ -188,12 +190,21 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
         }
 
         // What is held counts as free, too.
-        foreach (var (node, _) in _held.Keys.Where(held => held.Kind == kind && held.Node.Group.Profile.Admits(need)))
+        foreach (var (node, _) in _held.Keys.Where(held =>
+            held.Kind == kind && held.Node.Group.Profile.Admits(need) && !need.Excluded.Contains(held.Node.Id)))
         {
             var could = need.Capped(node.Group.Profile.Count(kind, need.Memory.On(kind)));
             var (left, held) = (node.Left(kind), node.Devices(kind).Held);
             idle += Math.Min(could, left + held) - Math.Min(could, left);
             open += need.Capped(node.Room(kind, need.Memory, heldToo: true)) - need.Capped(node.Room(kind, need.Memory));
+        }
+
+        foreach (var node in need.Excluded.Select(nodes.Find).OfType<Node>().Where(node => node.Group.Profile.Admits(need)))
+        {
+            var could = need.Capped(node.Group.Profile.Count(kind, need.Memory.On(kind)));
+            all -= could;
+            idle -= Math.Min(could, node.Left(kind));
+            open -= node.Usable ? need.Capped(node.Room(kind, need.Memory)) : 0;
         }
 
         return (open, idle, all);
@@ -232,25 +243,30 @@ internal sealed class FreeDevices(NodeIndex nodes) : IDisposable
 
     private static long Room(IReadOnlyList<NodeGroup> open, DeviceClass kind) => open.Sum(group => group.Left(kind));
 
-    private (DeviceClass Kind, List<(Node Node, int[] Devices)> Chosen)? OwnOf(WaitingJob job, Shape shape, DateTimeOffset until)
+    /// <param name="limit">The most that it may have.</param>
+    private (DeviceClass Kind, List<(Node Node, int[] Devices)> Chosen)? OwnOf(
+        WaitingJob job, Shape shape, DateTimeOffset until, int limit)
     {
         var (need, kind) = (shape.Need, job.Own[0].Kind);
-        if (job.Own.Length < need.Fewest || job.Own.Length > need.Devices || !need.Kinds.Contains(kind))
+        if (job.Own.Length > need.Devices || !need.Kinds.Contains(kind))
             return null;
-        var chosen = new List<(Node, int[])>();
+        var (chosen, count) = (new List<(Node, int[])>(), 0);
         foreach (var same in job.Own.GroupBy(own => own.Node))
         {
-            if (nodes.Find(same.Key) is not { Usable: true } node || !node.Group.Profile.Admits(need))
-                return null;
-            int[] devices = [.. same.Select(own => node.Find(own.Device) is var (its, index) && its == kind ? index : -1)];
+            if (nodes.Find(same.Key) is not { Usable: true } node || !node.Group.Profile.Admits(need)
+                || need.Excluded.Contains(node.Id) || _kept.ContainsKey((node.Group, kind)))
+                continue;
             var room = Math.Min(need.Capped(node.Room(kind, need.Memory)), Book.Allowed(node, kind, need.Memory, until));
-            var free = devices.All(index => node.Devices(kind).IsFreeFor(index, need.Memory.On(kind)));
-            if (!free || room < devices.Length || _kept.ContainsKey((node.Group, kind)))
-                return null;
-            chosen.Add((node, devices));
+            int[] free = [.. same.Select(own => node.Find(own.Device) is var (its, index) && its == kind ? index : -1)
+                .Where(index => node.Devices(kind).IsFreeFor(index, need.Memory.On(kind)))
+                .Take((int)Math.Clamp(room, 0, limit - count))];
+            if (free.Length == 0)
+                continue;
+            chosen.Add((node, free));
+            count += free.Length;
         }
 
-        return (kind, chosen);
+        return count >= (need.MinDevices > 0 ? need.Fewest : Math.Max(need.Fewest, job.Own.Length)) ? (kind, chosen) : null;
     }
 
     /// <summary>The groups whose nodes could hold a rank of the shape.</summary>

@@ -92,7 +92,7 @@ internal sealed class GangChoice(
 
     private int Room(Node node)
     {
-        if (avoid.Contains(node.Id))
+        if (avoid.Contains(node.Id) || need.Excluded.Contains(node.Id))
             return 0;
         var room = node.Room(kind, need.Memory);
         return need.Capped(book.IsEmpty ? room : (int)Math.Min(room, book.Allowed(node, kind, need.Memory, until)));

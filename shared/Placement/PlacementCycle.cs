@@ -147,7 +147,8 @@ internal sealed class PlacementCycle
         && !_input.Running.RunsBelow(bucket.Line, job.Priority);
 
     /// <summary>How many devices of each kind quotas leave it, of the kinds of which they leave it enough.</summary>
-    private List<(DeviceClass Kind, int Most)> Most(WaitingBucket bucket, WaitingJob job)
+    /// <param name="goesOn">It had its devices already, or was given them.</param>
+    private List<(DeviceClass Kind, int Most)> Most(WaitingBucket bucket, WaitingJob job, bool goesOn = false)
     {
         var need = bucket.Shape.Need;
         var most = new List<(DeviceClass, int)>(need.Kinds.Length);
@@ -155,8 +156,9 @@ internal sealed class PlacementCycle
         {
             var room = _input.Queues.IsOneLine ? need.Devices
                 : QuotaGate.Room(bucket.Line, job.Owner, kind, _free.Left(kind) - _ledger.Promised(kind));
+            var unshared = goesOn ? long.MaxValue : Unshared(bucket.Line, kind, need);
             if (room >= need.Fewest)
-                most.Add((kind, (int)Math.Min(Math.Min(room, need.Devices), Unshared(bucket.Line, kind, need))));
+                most.Add((kind, (int)Math.Min(Math.Min(room, need.Devices), unshared)));
         }
 
         return most;
@@ -175,7 +177,7 @@ internal sealed class PlacementCycle
     }
 
     private bool TryStartOnItsOwn(WaitingBucket bucket, WaitingJob job) =>
-        Start(bucket, job, _free.TakeOwn(job, bucket.Shape, job.EndIfStarted(_terms.Time), Most(bucket, job)));
+        Start(bucket, job, _free.TakeOwn(job, bucket.Shape, job.EndIfStarted(_terms.Time), Most(bucket, job, goesOn: true)));
 
     private bool Start(WaitingBucket bucket, WaitingJob job, Placed? placed)
     {

@@ -44,12 +44,30 @@ public readonly record struct PlannedRank(NodeKey Node, string NodeName, long No
 public sealed record WaitingShape(QueueKey Queue, string Shape, WaitReason Reason, int Jobs);
 
 /// <summary>A job that goes on with other devices: it restarts from its newest checkpoint.</summary>
+/// <param name="From">How many it has.</param>
 /// <param name="Keeps">Of those that it has.</param>
 /// <param name="Gains">Free ones; empty if it is shrunk.</param>
 /// <param name="For">Who is to have those that it does not keep; null if it grows.</param>
 /// <param name="LostDeviceSeconds">Work that is lost with it, if it writes no checkpoint more.</param>
 public sealed record JobResize(
-    JobKey Job, ImmutableArray<GrantedDevice> Keeps, ImmutableArray<PlannedRank> Gains, JobKey? For, double LostDeviceSeconds);
+    JobKey Job, int From, ImmutableArray<GrantedDevice> Keeps, ImmutableArray<PlannedRank> Gains, JobKey? For, double LostDeviceSeconds)
+{
+    /// <summary>Of one that is shrunk.</summary>
+    public PreemptionCause Cause { get; init; }
+
+    /// <summary>Those that it goes on with, in rank order: ranks of one node next to each other.</summary>
+    public ImmutableArray<GrantedDevice> Next =>
+    [
+        .. Keeps.Concat(Gains.Select(rank => new GrantedDevice(rank.Node, rank.Device))).GroupBy(device => device.Node)
+            .SelectMany(same => same),
+    ];
+
+    /// <summary>"shrinks from 4 devices to 2 for job …, which has a higher priority in the same queue".</summary>
+    public string Words => For is { } other
+        ? $"shrinks from {From} devices to {Keeps.Length} for job {other}, {PreemptedJob.Why(Cause)}"
+        : $"grows from {From} {(From == 1 ? "device" : "devices")} to {Keeps.Length + Gains.Length}, "
+            + "since others are idle and nobody waits for them";
+}
 
 /// <summary>A start that nobody behind the job delays.</summary>
 /// <param name="At">When the devices are expected to be free.</param>

@@ -9,8 +9,11 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
     public Verdict Judge(Shape shape)
     {
         var need = shape.Need.AtFewest();
-        if (!Feasibility.Suffices(need, Registered(_ => true)))
-            return new Verdict(false, new WaitReason(WaitCause.Infeasible, Feasibility.Describe(need, [.. Registered(_ => true)])));
+        List<(NodeProfile, int)> registered = [.. nodes.Groups.Select(group => (group.Profile, group.Nodes.Count))];
+        if (!Feasibility.Suffices(need, registered))
+            return new Verdict(false, new WaitReason(WaitCause.Infeasible, Feasibility.Describe(need, registered)));
+        if (!Feasibility.Suffices(need, Registered(need, _ => true)))
+            return new Verdict(false, new WaitReason(WaitCause.NodesExcluded, DescribeExcluded(need)));
         var (unclaimed, idle, total) = free.Count(shape);
         if (unclaimed >= need.Devices && free.ClaimOn(shape) is { } claim)
         {
@@ -22,9 +25,9 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
             + $"{(need.MaxPerNode > 0 ? $", at most {need.MaxPerNode} a node" : "")}; {Available(unclaimed, total)}"
             + $"{DescribeAway(need, "lost", node => node.LostAt is not null)}"
             + $"{DescribeAway(need, "drained", node => node.LostAt is null)}";
-        if (!Feasibility.Suffices(need, Registered(IsExpected)))
+        if (!Feasibility.Suffices(need, Registered(need, IsExpected)))
             return new Verdict(false, new WaitReason(WaitCause.WaitingForNode, $"{words}; others may start before it"));
-        if (!Feasibility.Suffices(need, Registered(_ => false)))
+        if (!Feasibility.Suffices(need, Registered(need, _ => false)))
             return new Verdict(true, new WaitReason(WaitCause.WaitingForNode, words));
         if (idle <= unclaimed)
             return new Verdict(true, new WaitReason(WaitCause.WaitingForDevices, words));
@@ -55,12 +58,24 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
     /// <summary>A machine that was lost may be restarting; how long one is drained nobody knows.</summary>
     private bool IsExpected(Node away) => !away.Drained && now - away.LostAt < policy.LongestHold;
 
-    /// <summary>How many nodes of each profile there are, of those that are lost or drained only the ones asked for.</summary>
-    private IEnumerable<(NodeProfile Profile, int Nodes)> Registered(Func<Node, bool> which)
+    /// <summary>How many nodes of each profile it may have, of those that are lost or drained only the ones asked for.</summary>
+    private IEnumerable<(NodeProfile Profile, int Nodes)> Registered(DeviceNeed need, Func<Node, bool> which)
     {
-        var without = nodes.Away.Where(node => !which(node)).CountBy(node => node.Group).ToDictionary();
+        var without = nodes.Away.Where(node => !which(node)).Union(Excluded(need)).CountBy(node => node.Group).ToDictionary();
         return nodes.Groups.Select(group => (group.Profile, group.Nodes.Count - without.GetValueOrDefault(group)));
     }
+
+    private IEnumerable<Node> Excluded(DeviceNeed need) => need.Excluded.Select(nodes.Find).OfType<Node>();
+
+    private string DescribeExcluded(DeviceNeed need)
+    {
+        var excluded = Excluded(need).Order(NodeOrder.Instance).Select(node => node.Name).ToList();
+        return $"needs {need.Devices} {need.Noun(need.Devices)}, which the nodes that are left to it do not have: {Names(excluded)} "
+            + $"{(excluded.Count == 1 ? "is" : "are")} excluded from it for good; add nodes, or submit it again";
+    }
+
+    private static string Names(List<string> nodes) =>
+        string.Join(", ", nodes.Take(MostNames)) + (nodes.Count > MostNames ? ", …" : "");
 
     /// <summary>", 2 are on a lost node (node-b)", or nothing.</summary>
     /// <param name="how">"lost".</param>
@@ -69,12 +84,12 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
         var (devices, away) = need.Kinds.Select(Away).MaxBy(each => each.Devices);
         if (devices == 0)
             return "";
-        var names = string.Join(", ", away.Take(MostNames)) + (away.Count > MostNames ? ", …" : "");
-        return $", {devices} {(devices == 1 ? "is" : "are")} on {(away.Count == 1 ? $"a {how} node" : $"{how} nodes")} ({names})";
+        return $", {devices} {(devices == 1 ? "is" : "are")} on {(away.Count == 1 ? $"a {how} node" : $"{how} nodes")} ({Names(away)})";
 
         (int Devices, List<string> Nodes) Away(DeviceClass kind)
         {
-            var usable = nodes.Away.Where(node => isSo(node) && node.Group.Profile.Admits(need) && Could(node) > 0).ToList();
+            var usable = nodes.Away.Except(Excluded(need)).Where(node => isSo(node) && node.Group.Profile.Admits(need) && Could(node) > 0)
+                .ToList();
             return (usable.Sum(node => need.Capped(Could(node))), usable.ConvertAll(node => node.Name));
 
             int Could(Node node) => node.Group.Profile.Count(kind, need.Memory.On(kind));

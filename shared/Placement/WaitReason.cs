@@ -48,6 +48,9 @@ public enum WaitCause
 
     /// <summary>The cycle's work was done before it was found what could be done for it.</summary>
     NotSettled = 9,
+
+    /// <summary>Nodes that could run it are excluded from it for good, and the others do not suffice.</summary>
+    NodesExcluded = 10,
 }
 
 public static class WaitCauses
@@ -65,6 +68,7 @@ public static class WaitCauses
         WaitCause.WaitingForOwnerLimit => "waiting_for_owner_limit",
         WaitCause.WaitingForRelease => "waiting_for_release",
         WaitCause.NotSettled => "not_settled",
+        WaitCause.NodesExcluded => "nodes_excluded",
         _ => throw new ArgumentOutOfRangeException(nameof(cause), cause, "no such cause"),
     };
 }

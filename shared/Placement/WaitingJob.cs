@@ -14,12 +14,12 @@ public sealed record WaitingJob(
     /// <summary>Whose limit its devices count in.</summary>
     public string Owner { get; init; } = "";
 
-    /// <summary>How long it runs; null: not known, and it may run for ever.</summary>
+    /// <summary>How long it runs with all the devices that it asks for; null: not known, and it may run for ever.</summary>
     public ExpectedRuntime? Runtime { get; init; }
 
     /// <summary>
-    /// After a failure: the devices that it had, in rank order. It starts on them again before anybody else gets them, though it avoids
-    /// their nodes otherwise.
+    /// After a failure the devices that it had, after it was shrunk or grown those that it is to have, in rank order. It starts on them
+    /// before anybody else gets them, though it avoids their nodes otherwise; an elastic job on those of them that are free.
     /// </summary>
     public ImmutableArray<GrantedDevice> Own { get; init; } = [];
 
@@ -29,8 +29,13 @@ public sealed record WaitingJob(
     /// <summary>Whether it waits out its pause after a failure.</summary>
     public bool Pauses(DateTimeOffset now) => NotBefore > now;
 
-    /// <summary>When it has ended if it starts now.</summary>
-    internal DateTimeOffset EndIfStarted(DateTimeOffset now) => Runtime is { } runtime ? now + runtime.Late : DateTimeOffset.MaxValue;
+    /// <summary>How long it runs with so many devices: as much longer as they are fewer.</summary>
+    internal ExpectedRuntime? RuntimeWith(int devices) =>
+        devices == Need.Devices ? Runtime : Runtime?.Times((double)Need.Devices / devices);
+
+    /// <summary>When it has ended if it starts now, be it with the fewest devices.</summary>
+    internal DateTimeOffset EndIfStarted(DateTimeOffset now) =>
+        RuntimeWith(Need.Fewest) is { } runtime ? now + runtime.Late : DateTimeOffset.MaxValue;
 }
 
 /// <summary>Who comes first: priority, a larger number first; then age; then id, so that every scheduler sorts alike.</summary>

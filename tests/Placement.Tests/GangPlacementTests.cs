@@ -63,6 +63,29 @@ public sealed class GangPlacementTests
     }
 
     [Fact]
+    public void Decide_NeverTakesAnExcludedNode_AndSaysSoWhereTheOthersDoNotSuffice()
+    {
+        var (a, b) = (ANode("a", free: 1), ANode("b", free: 1));
+
+        Decide([a, b], Without(AJob(1), a)).Single().Devices.ShouldBe(["b/cpu:0"]);
+        var waiting = Decide([a, b], Without(AJob(2), a), AJob(1));
+        waiting[0].Reason.ShouldBe(new WaitReason(
+            WaitCause.NodesExcluded,
+            "needs 2 cpu devices, which the nodes that are left to it do not have: a is excluded from it for good; "
+            + "add nodes, or submit it again"));
+        waiting[1].Devices.ShouldBe(["a/cpu:0"], "it keeps nothing from others");
+
+        var busy = Decide([a, ANode("b", busy: 1)], Without(AJob(1), a)).Single();
+        busy.Reason.ShouldBe(new WaitReason(WaitCause.WaitingForDevices, "needs 1 cpu device; the one that it could use is not free"));
+        // Its own devices are no exception.
+        var own = Without(AJob(1) with { Own = [new GrantedDevice(a.Id, "cpu:0")] }, a);
+        Decide([a, b], own).Single().Devices.ShouldBe(["b/cpu:0"]);
+
+        static WaitingJob Without(WaitingJob job, Sketch node) =>
+            job with { Need = job.Need with { Excluded = new HashSet<NodeKey> { node.Id } } };
+    }
+
+    [Fact]
     public void Decide_SmallJobsDoNotPassTheHead_OntoDevicesThatItCouldUse()
     {
         var decisions = Decide([ANode("a", free: 2, busy: 2)], AJob(4), AJob(1));
@@ -235,5 +258,6 @@ public sealed class GangPlacementTests
         [
             "waiting_for_devices", "waiting_for_memory", "waiting_for_turn", "waiting_for_node", "backing_off", "infeasible",
             "waiting_for_quota", "waiting_for_owner_limit", "waiting_for_release", "not_settled",
+            "nodes_excluded",
         ]);
 }

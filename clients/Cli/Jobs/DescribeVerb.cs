@@ -58,6 +58,7 @@ internal static class DescribeVerb
             ? $"starts about {Words.Clock(start)}, by {Words.Clock(job.Queue.LateStart)} with 9 chances in 10" : "");
         Add("sooner", string.Join("; ", job.Queue?.Sooner ?? []));
         Add("memory", job.Memory is { } memory ? $"about {Words.Bytes(memory.Total)} a rank" : "");
+        Add("devices", job.Spec.Resources.MinDevices == 0 ? "" : Devices(job));
         Add("places", Words.Where(job.Placement));
         Add("images", environment?.MemoryFormat ?? ""); // as a measurement found it, where the job file says auto
         Add("figures", Words.Figures(job.Progress));
@@ -73,6 +74,14 @@ internal static class DescribeVerb
             if (value.Length > 0)
                 text.Append(key.PadRight(10)).Append(Printable.OneLine(value)).Append('\n');
         }
+    }
+
+    /// <summary>Of an elastic job: "2 of 1 to 4, since 12:00:01: grows from 1 device to 2, …".</summary>
+    private static string Devices(Job job)
+    {
+        var range = $"{job.Spec.Resources.MinDevices} to {job.Spec.Resources.Devices}";
+        var present = job.State.HoldsDevices() ? $"{job.Placement.Count} of {range}" : range;
+        return job.LastResize is { } last ? $"{present}; last changed {Words.Clock(last.Time)}: {last.Reason}" : present;
     }
 
     private static string Lost(Preemption preemption) =>

@@ -38,7 +38,8 @@ internal static class Words
     public static string Takes(ResourceSpec resources, MemoryEstimate? memory)
     {
         var kind = resources.DeviceKind is DeviceKind.Cpu or DeviceKind.Cuda ? $"{resources.DeviceKind} ".ToLowerInvariant() : "";
-        var devices = $"{resources.Devices} {kind}{(resources.Devices == 1 ? "device" : "devices")}";
+        var range = resources.MinDevices > 0 ? $"{resources.MinDevices} to " : "";
+        var devices = $"{range}{resources.Devices} {kind}{(resources.Devices == 1 ? "device" : "devices")}";
         return memory is null ? devices : $"{devices}, about {Bytes(memory.Total)} of memory a rank";
     }
 

@@ -106,6 +106,10 @@ internal sealed class QueuesEndpoint(
                     StatusCode.FailedPrecondition, $"jobs wait or run in queue '{name}'; move them to another one, or let them end");
             case QueueRefusalKind.HasQueues:
                 throw Refused(StatusCode.FailedPrecondition, $"other queues lie in queue '{name}'; give them another parent first");
+            case QueueRefusalKind.HasSearches:
+                throw Refused(
+                    StatusCode.FailedPrecondition,
+                    $"searches that go on make their trials in queue '{name}'; cancel them, or let them end");
             default:
                 throw new InvalidRequestException(refusal.Fault);
         }

@@ -24,6 +24,9 @@ internal sealed class AttemptRow
     public Guid? PreemptedFor { get; init; }
     public DateTimeOffset? ReleaseBy { get; init; }
     public double? LostDeviceSeconds { get; set; }
+    public Guid? ResizedFor { get; init; }
+    public Guid[]? NextNodes { get; set; }
+    public string[]? NextDevices { get; set; }
 
     public AttemptRow Copy() => (AttemptRow)MemberwiseClone();
 }

@@ -17,9 +17,16 @@ internal static class PlacementNames
     public static RankMemory MemoryOf(MemoryEstimate? estimate) =>
         estimate is null ? default : new RankMemory(estimate.Total, estimate.Total - estimate.Process + estimate.GpuOnly);
 
-    public static DeviceNeed NeedOf(JobSpec spec, MemoryEstimate? memory) => new(
+    /// <param name="excluded">Nodes that the job keeps from for good.</param>
+    public static DeviceNeed NeedOf(JobSpec spec, MemoryEstimate? memory, IEnumerable<Guid>? excluded = null) => new(
         spec.Resources?.Devices ?? 0, ClassOf(spec.Resources?.DeviceKind ?? DeviceKind.Any), spec.Resources?.MaxDevicesPerNode ?? 0,
-        spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data), MemoryOf(memory));
+        spec.Resources?.NodeLabels.ToDictionary() ?? [], DataCatalog.AdvertisedName(spec.Data), MemoryOf(memory))
+    {
+        MinDevices = spec.Resources?.MinDevices ?? 0,
+        Excluded = NodesOf(excluded ?? []),
+    };
+
+    public static ImmutableHashSet<NodeKey> NodesOf(IEnumerable<Guid> nodes) => [.. nodes.Select(node => new NodeKey(node))];
 
     /// <summary>A job that would be submitted now.</summary>
     public static WaitingJob NewJob(JobSpec spec, MemoryEstimate? memory, string owner, DateTimeOffset now) => new(

@@ -18,6 +18,7 @@ internal sealed class SearchRow
     public required SearchPhase Phase { get; init; }
     public required SearchState State { get; init; }
     public required DateTimeOffset? NextDueAt { get; init; }
+    public required string? Queue { get; init; }
 }
 
 internal static class SearchTable

@@ -100,7 +100,7 @@ internal static class AttemptConclusion
         {
             job.Restarts++;
             job.ExcludedNodes = [.. job.ExcludedNodes.Union(FailurePolicies.ExcludedNodes(record))];
-            job.AvoidNodes = culprit is null ? job.ExcludedNodes : [.. job.ExcludedNodes.Append(culprit.NodeId).Distinct()];
+            job.AvoidNodes = culprit is null ? [] : [culprit.NodeId];
             Requeue(record, $"{attempt.Reason}; restart {job.Restarts} of {policy.MaxRestarts}", Backoff.After(job.Restarts, policy), now);
         }
     }

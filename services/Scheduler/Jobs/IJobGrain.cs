@@ -64,6 +64,12 @@ public interface IJobGrain : IGrainWithGuidKey
     [Alias("RankStalls")]
     Task RankStallsAsync(int attempt, int rank, long step, string operation);
 
+    /// <summary>
+    /// These ranks are slow for long, which is said again every minute; or none is any more. Ignored for any attempt but the current one.
+    /// </summary>
+    [Alias("RanksLag")]
+    Task RanksLagAsync(int attempt, ImmutableArray<RankLag> slow);
+
     /// <summary>A trainer was reaped. Idempotent; ignored for any attempt but the current one.</summary>
     [Alias("RankExited")]
     [AlwaysInterleave]
@@ -106,6 +112,13 @@ public sealed record PauseJob([property: Id(0)] string By, [property: Id(1)] str
 /// <param name="Priority">Null: as it is.</param>
 [GenerateSerializer, Immutable, Alias("cluster.UpdateJob")]
 public sealed record UpdateJob([property: Id(0)] string? Queue, [property: Id(1)] int? Priority);
+
+/// <summary>A rank that is slow for long.</summary>
+/// <param name="StepSeconds">What a step takes it without waiting for others.</param>
+/// <param name="OthersSeconds">What it takes the others: their median.</param>
+[GenerateSerializer, Immutable, Alias("cluster.RankLag")]
+public readonly record struct RankLag(
+    [property: Id(0)] int Rank, [property: Id(1)] double StepSeconds, [property: Id(2)] double OthersSeconds);
 
 /// <summary>What the agent learned when it reaped a trainer.</summary>
 /// <param name="Signal">The signal that ended it, or 0.</param>

@@ -133,7 +133,7 @@ internal sealed partial class JobGrain
         JobId = record.Id.ToString(),
         Attempt = record.Attempt!.Number,
         AttemptSecret = secret,
-        Spec = record.Job.Spec,
+        Spec = SpecOf(record.Job.Spec, record.Attempt.WorldSize),
         WorldSize = record.Attempt.WorldSize,
         Ranks = { ranks.Select((r, local) => new RankAssignment { Rank = r.Rank, LocalRank = local, Device = r.Device }) },
         ResumeCheckpointId = record.Attempt.ResumeCheckpointId?.ToString("D") ?? "",
@@ -142,9 +142,20 @@ internal sealed partial class JobGrain
         TrainUntil = record.Job.TrainUntil ?? 0,
     };
 
+    /// <summary>An elastic job's devices and mesh are what the attempt has of them.</summary>
+    private static JobSpec SpecOf(JobSpec spec, int worldSize)
+    {
+        if (spec.Resources?.MinDevices is null or 0)
+            return spec;
+        var ofAttempt = spec.Clone();
+        ofAttempt.Resources.Devices = worldSize;
+        ofAttempt.Mesh = new MeshSpec { Data = worldSize, Model = 1, Pipeline = 1 };
+        return ofAttempt;
+    }
+
     private bool FailLaunch(JobRecord record, Guid[] failing, string reason)
     {
-        record.Job.AvoidNodes = [.. record.Job.ExcludedNodes.Union(failing)];
+        record.Job.AvoidNodes = failing;
         record.Attempt!.LaunchFailed = true;
         _secret = null;
         CountLaunch("failed");
@@ -237,7 +248,9 @@ internal sealed partial class JobGrain
         signal.Place();
         // One that went on from a checkpoint says little of those that do not.
         if (record.Job.State == JobState.Succeeded && record.Attempt.ResumeStep == 0)
-            await runtimes.LearnAsync(record.Job.Spec, now - record.Attempt.CreatedAt, CancellationToken.None);
+            await runtimes.LearnAsync(
+                record.Job.Spec, Runtimes.WithAllDevices(record.Job.Spec, record.Attempt.WorldSize, now - record.Attempt.CreatedAt),
+                CancellationToken.None);
         await retention.SweepAsync(Id, CancellationToken.None);
     }
 
@@ -248,7 +261,7 @@ internal sealed partial class JobGrain
         if (job.StoppingTo is not null)
             return [];
         if (attempt.LaunchFailed)
-            return [.. job.AvoidNodes.Except(job.ExcludedNodes).Select(node => (node, attempt.Reason))];
+            return [.. job.AvoidNodes.Select(node => (node, attempt.Reason))];
         return AttemptVerdict.Culprit(record, options.Value) is { Lost: false } culprit && !AttemptVerdict.EndsTheJob(culprit)
             ? [(culprit.NodeId, AttemptVerdict.Describe(culprit))]
             : [];

@@ -21,12 +21,21 @@ internal sealed partial class JobGrain
             _stalls.Remove(rank);
         else
             _stalls[rank] = new RankStall(step, operation, _stalls.GetValueOrDefault(rank)?.Since ?? time.GetUtcNow());
-        var told = _stalls.Count == 0 ? (TrainingWords(record), "") : (RankStall.Describe(record.Grants, _stalls), ReasonCodes.Hung);
+        await TellAsync(record);
+    }, attempt);
+
+    /// <summary>What is to be said of a job that trains: that a step hangs goes before that a rank is slow.</summary>
+    private async Task TellAsync(JobRecord record)
+    {
+        var told = _stallsOf == record.Job.Attempt && _stalls.Count > 0 ? (RankStall.Describe(record.Grants, _stalls), ReasonCodes.Hung)
+            : _slowOf == record.Job.Attempt && _slow.Length > 0
+                ? ($"{TrainingWords(record)}; {DescribeSlow(record)}", ReasonCodes.Straggler)
+            : (TrainingWords(record), "");
         if ((record.Job.Reason, record.Job.ReasonCode) == told)
             return;
         (record.Job.Reason, record.Job.ReasonCode) = told;
         await SaveAsync(record);
-    }, attempt);
+    }
 
     private bool EndIfHung(JobRecord record)
     {

@@ -9,7 +9,8 @@ namespace Cluster.Scheduler.Jobs;
 internal static class JobMapping
 {
     public static Job ToJob(
-        JobRow row, IEnumerable<DevicePlacement> placement, Progress? progress, QueuePlace? place, Preemptions? preemptions)
+        JobRow row, IEnumerable<DevicePlacement> placement, Progress? progress, QueuePlace? place, Preemptions? preemptions,
+        AttemptRow? resized)
     {
         var job = new Job
         {
@@ -31,6 +32,7 @@ internal static class JobMapping
             Memory = row.Memory,
             QueueName = row.Queue,
             Priority = row.Priority,
+            LastResize = resized is null ? null : ToResize(resized),
         };
         // Placement knows better than the job's row what a queued job waits for; the row says only why it was queued.
         if (place?.Reason is { } reason)
@@ -61,6 +63,16 @@ internal static class JobMapping
             preemption.LostDeviceSeconds = lost;
         return preemption;
     }
+
+    private static Resize ToResize(AttemptRow row) => new()
+    {
+        Attempt = row.Number,
+        Time = row.EndingAt?.ToTimestamp(),
+        FromDevices = row.WorldSize,
+        ToDevices = row.NextDevices!.Length,
+        ForJobId = row.ResizedFor?.ToString("D") ?? "",
+        Reason = row.Reason,
+    };
 
     public static JobEvent ToEvent(JobEventRow row) => new()
     {

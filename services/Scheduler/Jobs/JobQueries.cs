@@ -128,9 +128,13 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
                     same.Count(), same.Sum(a => a.LostDeviceSeconds ?? 0), same.OrderByDescending(a => a.Number).First()),
             })
             .ToDictionaryAsync(same => same.Key, same => same.Preemptions, cancellationToken);
+        var elastic = jobs.Where(j => j.Spec.Resources?.MinDevices > 0).Select(j => j.Id).ToArray();
+        var resized = elastic.Length == 0 ? [] : await context.Attempts.Where(a => elastic.Contains(a.JobId) && a.NextDevices != null)
+            .GroupBy(a => a.JobId).Select(same => same.OrderByDescending(a => a.Number).First())
+            .ToDictionaryAsync(a => a.JobId, cancellationToken);
         return [.. jobs.Select(j => JobMapping.ToJob(
             j, placements[j.Id] ?? grants[j.Id].Select(JobMapping.ToPlacement), runs.GetValueOrDefault(j.Id)?.Progress,
-            places.GetValueOrDefault(j.Id), preempted.GetValueOrDefault(j.Id)))];
+            places.GetValueOrDefault(j.Id), preempted.GetValueOrDefault(j.Id), resized.GetValueOrDefault(j.Id)))];
     }
 
     /// <summary>

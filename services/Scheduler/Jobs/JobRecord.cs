@@ -60,6 +60,9 @@ internal sealed class JobRecord
         (Job.Reason, Job.ReasonCode) = (reason, code);
         if (state == JobState.Running)
             Job.StartedAt ??= now;
+        // When it is taken up again, others may have been waiting longer for the devices that it was to go on with.
+        if (state == JobState.Paused && Attempt is not null)
+            (Attempt.NextNodes, Attempt.NextDevices) = (null, null);
         if (state.IsFinal())
             Job.FinishedAt = now;
     }

@@ -56,6 +56,7 @@ internal sealed class QueuedJobRow
     public required int Priority { get; init; }
     public required DateTimeOffset? NotBefore { get; init; }
     public required Guid[] AvoidNodes { get; init; }
+    public required Guid[] ExcludedNodes { get; init; }
     public required DateTimeOffset? NextDueAt { get; init; }
 }
 

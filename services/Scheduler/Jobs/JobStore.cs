@@ -79,6 +79,7 @@ internal sealed class JobStore(ClusterDatabase database)
             Priority = record.Job.Priority,
             NotBefore = record.Job.NotBefore,
             AvoidNodes = record.Job.AvoidNodes,
+            ExcludedNodes = record.Job.ExcludedNodes,
             NextDueAt = nextDue,
         };
         context.Entry(queued).State = record.Job.State.IsFinal() ? EntityState.Deleted : EntityState.Modified;

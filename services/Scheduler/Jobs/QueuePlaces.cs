@@ -25,7 +25,8 @@ internal static class QueuePlaces
         await context.Database.OpenConnectionAsync(cancellationToken);
         var connection = (NpgsqlConnection)context.Database.GetDbConnection();
         var shapes = waiting.ToDictionary(
-            job => job.Id, job => Convert.ToHexString(PlacementNames.Digest(PlacementNames.NeedOf(job.Spec, job.Memory).Shape())));
+            job => job.Id,
+            job => Convert.ToHexString(PlacementNames.Digest(PlacementNames.NeedOf(job.Spec, job.Memory, job.ExcludedNodes).Shape())));
         var reasons = await ReasonsAsync(
             connection, [.. waiting.Select(job => (job.Queue, shapes[job.Id])).Distinct()], cancellationToken);
         var standings = await StandingsAsync(connection, waiting.ConvertAll(job => job.Id), now, cancellationToken);

@@ -9,7 +9,11 @@ internal static class ReasonCodes
 
     public const string Hung = "hung";
 
+    public const string Straggler = "straggler";
+
     public const string DependencyNeverMet = "dependency_never_met";
+
+    public const string NeverPlaced = "never_placed";
 
     public const string StoppedByPolicy = "stopped_by_policy";
 }

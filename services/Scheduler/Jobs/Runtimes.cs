@@ -8,7 +8,7 @@ using Npgsql;
 namespace Cluster.Scheduler.Jobs;
 
 /// <summary>How long jobs run, learnt from those like them that have succeeded.</summary>
-internal sealed class Runtimes(ClusterDatabase database)
+internal sealed class Runtimes(ClusterDatabase database, TimeProvider time)
 {
     // The normal distribution's 90th percentile.
     private const double LateDeviations = 1.2816;
@@ -24,10 +24,16 @@ internal sealed class Runtimes(ClusterDatabase database)
         (like.Name, like.Workspace, like.Queue, like.Priority, like.Seed) = ("", "", "", 0, 0);
         like.Labels.Clear();
         (like.InitFrom, like.Restarts, like.Checkpoints) = (null, null, null);
+        if (like.Resources is not null)
+            like.Resources.MinDevices = 0; // what is learnt is the time with all devices
         if (like.Hyperparameters is { Optimizer: { } optimizer } hyperparameters)
             (hyperparameters.Schedule, hyperparameters.Optimizer) = (null, new OptimizerSpec { Name = optimizer.Name });
         return SHA256.HashData(like.ToByteArray());
     }
+
+    /// <summary>How long a job would have run with all its devices that has run so long with fewer.</summary>
+    public static TimeSpan WithAllDevices(JobSpec spec, int devices, TimeSpan runtime) =>
+        spec.Resources?.MinDevices is null or 0 ? runtime : runtime * devices / spec.Resources.Devices;
 
     /// <param name="mean">Of the seconds' logarithm, like <paramref name="variance"/>.</param>
     public static ExpectedRuntime Expect(int jobs, double mean, double variance)
@@ -45,8 +51,8 @@ internal sealed class Runtimes(ClusterDatabase database)
             // A tenth for each at least, so that what was long ago is forgotten.
             await using var command = new NpgsqlCommand(
                 """
-                insert into runtimes as known values ($1, 1, $2, 0)
-                on conflict (likeness) do update set jobs = known.jobs + 1,
+                insert into runtimes as known (likeness, jobs, log_mean, log_variance, learnt_at) values ($1, 1, $2, 0, $3)
+                on conflict (likeness) do update set jobs = known.jobs + 1, learnt_at = excluded.learnt_at,
                     log_mean = known.log_mean + greatest(0.1, 1.0 / (known.jobs + 1)) * (excluded.log_mean - known.log_mean),
                     log_variance = (1 - greatest(0.1, 1.0 / (known.jobs + 1))) * (known.log_variance
                         + greatest(0.1, 1.0 / (known.jobs + 1)) * power(excluded.log_mean - known.log_mean, 2))
@@ -55,6 +61,7 @@ internal sealed class Runtimes(ClusterDatabase database)
                 Parameters =
                 {
                     new() { Value = Likeness(spec) }, new() { Value = Math.Log(Math.Max(1, runtime.TotalSeconds)) },
+                    new() { Value = time.GetUtcNow() },
                 },
             };
             return await command.ExecuteNonQueryAsync(token);

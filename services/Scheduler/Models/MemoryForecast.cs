@@ -59,9 +59,13 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
         Parts = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : spec.Mesh?.Model ?? 1,
         Hybrid = spec.Parallelism == Parallelism.Hybrid,
         Averaged = spec.Hyperparameters.AverageDecay > 0,
-        StateShares = spec.Hyperparameters.ShardOptimizer ? spec.Mesh?.Data ?? 1 : 1,
+        StateShares = spec.Hyperparameters.ShardOptimizer ? FewestSlices(spec) : 1,
         GradientsSummed = spec.Mesh is { Data: > 1 },
     };
+
+    /// <summary>An elastic job's slices, and shares of the optimizer's state, are largest with the fewest devices.</summary>
+    private static int FewestSlices(JobSpec spec) =>
+        spec.Resources.MinDevices > 0 ? spec.Resources.MinDevices : Math.Max(spec.Mesh?.Data ?? 1, 1);
 
     /// <summary>
     /// Images in one pass: a rank sees its slice of a batch, or a part of that at a time with accumulation. The first slices and passes
@@ -70,7 +74,7 @@ internal sealed class MemoryForecast(ModelInquiry inquiry, IOptions<ModelInquiry
     /// </summary>
     private static int RankBatchSize(JobSpec spec)
     {
-        var slices = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : Math.Max(spec.Mesh?.Data ?? 1, 1);
+        var slices = spec.Parallelism == Parallelism.Hybrid ? spec.Resources.Devices : FewestSlices(spec);
         if (spec.Parallelism == Parallelism.Pipeline)
         {
             var share = LargestPart(spec.Hyperparameters.GlobalBatchSize, slices);

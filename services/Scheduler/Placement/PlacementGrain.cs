@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Placement;
-using Cluster.Placement.Preemption;
 using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Changes;
 using Cluster.Scheduler.Jobs;
@@ -20,7 +19,7 @@ namespace Cluster.Scheduler.Placement;
 /// own.
 /// </remarks>
 internal sealed partial class PlacementGrain(
-    PlacementStore store, QueueStore queues, ExpectedStartStore expectedStarts, PlanCommit commit, PreemptionCommit preemptions,
+    PlacementStore store, QueueStore queues, ExpectedStartStore expectedStarts, PlanCommit commit, EvictionCommit evictions,
     JobTransitions transitions, JobFeed feed, IOptions<PlacementOptions> options, TimeProvider time, ILogger<PlacementGrain> logger)
     : Grain, IPlacementGrain
 {
@@ -57,7 +56,7 @@ internal sealed partial class PlacementGrain(
                 _uses[use.Queue] = use;
             }
 
-            var (started, stopped) = (await StartAsync(_plan.Starts), await PreemptAsync(_plan.Preemptions));
+            var (started, stopped) = (await StartAsync(_plan.Starts), await EvictAsync(_plan));
             SchedulerTelemetry.CycleDuration.Record(time.GetElapsedTime(began).TotalSeconds);
             return [.. started.Select(job => new DecidedJob(job, 0)), .. stopped];
         }
@@ -167,18 +166,17 @@ internal sealed partial class PlacementGrain(
         return [.. opened.Select(attempt => attempt.Job)];
     }
 
-    private async Task<ImmutableArray<DecidedJob>> PreemptAsync(ImmutableArray<PreemptedJob> victims)
+    private async Task<ImmutableArray<DecidedJob>> EvictAsync(PlacementPlan plan)
     {
-        if (victims.IsEmpty)
-            return [];
-        var told = await preemptions.CommitAsync(victims, options.Value.PreemptionGrace, CancellationToken.None);
-        foreach (var victim in told)
+        var told = await evictions.CommitAsync(plan, options.Value.PreemptionGrace, CancellationToken.None);
+        foreach (var job in told)
         {
-            SchedulerTelemetry.Preemptions.Add(1, new KeyValuePair<string, object?>("queue", victim.Queue));
-            transitions.Tell(victim.Job, victim.From, JobState.Stopping, victim.Reason);
+            var counter = job.IsPreempted ? SchedulerTelemetry.Preemptions : SchedulerTelemetry.Resizes;
+            counter.Add(1, new KeyValuePair<string, object?>("queue", job.Queue));
+            transitions.Tell(job.Job, job.From, JobState.Stopping, job.Reason);
         }
 
-        return [.. told.Select(victim => new DecidedJob(victim.Job, victim.Version))];
+        return [.. told.Select(job => new DecidedJob(job.Job, job.Version))];
     }
 
     /// <summary>Gives the attempt's secret to the job's grain, which launches it when it is touched.</summary>

@@ -33,6 +33,13 @@ public sealed class PlacementOptions
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan PreemptionPatience { get; set; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>
+    /// How long after its devices were last made more or fewer an elastic job may get more. Each time costs it a start from a checkpoint,
+    /// of a minute where much is to be loaded: so at most a tenth of its time.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "7.00:00:00")]
+    public TimeSpan BetweenResizes { get; set; } = TimeSpan.FromMinutes(10);
+
     /// <summary>How often it is reckoned when waiting jobs start: it costs what waits, and is not known more exactly.</summary>
     [Range(typeof(TimeSpan), "00:00:01", "01:00:00")]
     public TimeSpan ForecastInterval { get; set; } = TimeSpan.FromSeconds(10);
@@ -49,6 +56,7 @@ public sealed class PlacementOptions
         HalfLife = HalfLife,
         Grace = PreemptionGrace,
         Patience = PreemptionPatience,
+        BetweenResizes = BetweenResizes,
         ForecastWork = ForecastWork,
     };
 }

@@ -135,20 +135,22 @@ internal sealed partial class PlacementStore(
             $"""
             select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
                 data_set, cpu_bytes, gpu_bytes, forecast_until is not null, owner, yielded.jobs, own.node_ids, own.device_ids,
-                r.jobs, log_mean, log_variance
+                r.jobs, log_mean, log_variance, min_devices, excluded_nodes
             from job_queue q left join runtimes r using (likeness)
             left join lateral (
-                select array_agg(preempted_for) as jobs from attempts a
-                where a.job_id = q.job_id and a.preempted_for is not null) yielded on true
-            -- After a failure: what it had, unless a node failed it there the second time in a row.
+                select array_agg(coalesce(preempted_for, resized_for)) as jobs from attempts a
+                where a.job_id = q.job_id and (a.preempted_for is not null or a.resized_for is not null)) yielded on true
+            -- After a failure: what it had, unless a node failed it there the second time in a row. Shrunk or grown: what it is to have.
             left join lateral (
-                select array_agg(g.node_id order by g.rank) as node_ids, array_agg(g.device order by g.rank) as device_ids
+                select coalesce(a.next_nodes, array_agg(g.node_id order by g.rank)) as node_ids,
+                    coalesce(a.next_devices, array_agg(g.device order by g.rank)) as device_ids
                 from attempts a join device_grants g on g.job_id = a.job_id and g.attempt = a.number
-                where q.not_before is not null and a.job_id = q.job_id and not a.launch_failed
+                where (q.not_before is not null or q.min_devices > 0) and a.job_id = q.job_id
                     and a.number = (select max(number) from attempts last where last.job_id = q.job_id)
-                    and not exists (
+                    and (a.next_nodes is not null or (q.not_before is not null and not a.launch_failed and not exists (
                         select 1 from device_grants before where before.job_id = q.job_id and before.attempt = a.number - 1
-                            and before.node_id = any(q.avoid_nodes))) own on true
+                            and before.node_id = any(q.avoid_nodes))))
+                group by a.next_nodes, a.next_devices) own on true
             where state = 'Queued' and not awaits_jobs and {which}
             """, connection);
         if (ids is not null)
@@ -186,7 +188,9 @@ internal sealed partial class PlacementStore(
         await using var command = new NpgsqlCommand(
             $"""
             select job_id, node_id, device, g.cpu_bytes, g.gpu_bytes, granted_at, queue, owner, priority, q.state, committed_at,
-                expected_end, expected_end_late, a.created_at, a.started_at, preempted_for, release_by, ending_at, min_runtime
+                expected_end, expected_end_late, a.created_at, a.started_at, coalesce(preempted_for, resized_for), release_by, ending_at,
+                min_runtime, next_nodes, next_devices, min_devices, devices, device_class, max_devices_per_node, node_labels, data_set,
+                q.cpu_bytes, q.gpu_bytes, excluded_nodes
             from device_grants g join job_queue q using (job_id) join attempts a using (job_id)
             where released_at is null and a.number = g.attempt and {which} order by job_id, rank
             """, connection);
@@ -212,6 +216,7 @@ internal sealed partial class PlacementStore(
 
     private GrantedJob ReadGranted(NpgsqlDataReader reader)
     {
+        var (stops, next) = (reader.GetString(9) == nameof(JobState.Stopping), DevicesOf(reader, 19));
         var facts = new RunningFacts(
             new QueueKey(reader.GetString(6)), reader.GetString(7), reader.GetInt32(8), reader.GetFieldValue<DateTimeOffset>(5))
         {
@@ -220,26 +225,41 @@ internal sealed partial class PlacementStore(
             Restarting = Time(14) - Time(13) ?? TimeSpan.Zero,
             MinRuntime = reader.GetTimeSpan(18),
             // Who gives its devices back already, for whatever reason, is not told so again.
-            Preemptible = reader.GetString(9) != nameof(JobState.Stopping),
+            Preemptible = !stops,
             End = EndOf(),
+            Need = reader.GetInt32(21) == 0 || stops ? null : NeedOf(reader, first: 22, fewest: 21, excluded: 29),
         };
         return new GrantedJob(
             reader.GetGuid(0), new RankMemory(reader.GetInt64(3), reader.GetInt64(4)), facts,
-            reader.IsDBNull(15) ? null : (new JobKey(reader.GetGuid(15)), Time(16)!.Value));
+            reader.IsDBNull(15) ? null : (new JobKey(reader.GetGuid(15)), Time(16)!.Value), next);
 
-        // Who is told to end has so long for a last checkpoint.
-        Estimate? EndOf() => Time(17) + options.Value.CancelGrace is { } by ? new Estimate(by, by)
+        // Who is told to end has so long for a last checkpoint. Who is told to grow goes on.
+        Estimate? EndOf() => next.IsEmpty && Time(17) + options.Value.CancelGrace is { } by ? new Estimate(by, by)
             : Time(11) is { } likely && Time(12) is { } late ? new Estimate(likely, late) : null;
 
         DateTimeOffset? Time(int column) => reader.IsDBNull(column) ? null : reader.GetFieldValue<DateTimeOffset>(column);
     }
 
+    /// <param name="first">The column of the number of devices, which all that is asked for follows but what these name.</param>
+    private static DeviceNeed NeedOf(NpgsqlDataReader reader, int first, int fewest, int excluded) => new(
+        reader.GetInt32(first), reader.IsDBNull(first + 1) ? null : Enum.Parse<DeviceClass>(reader.GetString(first + 1)),
+        reader.GetInt32(first + 2), JsonColumn.Read<Dictionary<string, string>>(reader.GetString(first + 3)),
+        reader.GetString(first + 4), new RankMemory(reader.GetInt64(first + 5), reader.GetInt64(first + 6)))
+    {
+        MinDevices = reader.GetInt32(fewest),
+        Excluded = PlacementNames.NodesOf(reader.GetFieldValue<Guid[]>(excluded)),
+    };
+
+    /// <param name="nodes">The column of their nodes, which that of their names on these follows.</param>
+    private static ImmutableArray<GrantedDevice> DevicesOf(NpgsqlDataReader reader, int nodes) => reader.IsDBNull(nodes) ? [] :
+    [
+        .. reader.GetFieldValue<Guid[]>(nodes).Zip(
+            reader.GetFieldValue<string[]>(nodes + 1), (node, device) => new GrantedDevice(new NodeKey(node), device)),
+    ];
+
     private static WaitingJob ReadJob(NpgsqlDataReader reader)
     {
-        var need = new DeviceNeed(
-            reader.GetInt32(6), reader.IsDBNull(7) ? null : Enum.Parse<DeviceClass>(reader.GetString(7)), reader.GetInt32(8),
-            JsonColumn.Read<Dictionary<string, string>>(reader.GetString(9)), reader.GetString(10),
-            new RankMemory(reader.GetInt64(11), reader.GetInt64(12)));
+        var need = NeedOf(reader, first: 6, fewest: 21, excluded: 22);
         return new WaitingJob(
             new JobKey(reader.GetGuid(0)), new QueueKey(reader.GetString(1)), need, reader.GetInt32(2),
             reader.GetFieldValue<DateTimeOffset>(3), reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
@@ -247,8 +267,7 @@ internal sealed partial class PlacementStore(
         {
             Owner = reader.GetString(14),
             YieldedTo = [.. reader.IsDBNull(15) ? [] : reader.GetFieldValue<Guid[]>(15).Select(job => new JobKey(job))],
-            Own = [.. reader.IsDBNull(16) ? [] : reader.GetFieldValue<Guid[]>(16).Zip(
-                reader.GetFieldValue<string[]>(17), (node, device) => new GrantedDevice(new NodeKey(node), device))],
+            Own = DevicesOf(reader, 16),
             Runtime = reader.IsDBNull(18) ? null : Runtimes.Expect(reader.GetInt32(18), reader.GetDouble(19), reader.GetDouble(20)),
         };
     }
@@ -276,12 +295,14 @@ internal sealed partial class PlacementStore(
         return ([.. jobs], [.. nodes], [.. queues]);
     }
 
-    /// <param name="For">Whom it releases its devices for, and by when; null: it goes on.</param>
-    private sealed record GrantedJob(Guid Id, RankMemory Memory, RunningFacts Facts, (JobKey Job, DateTimeOffset By)? For)
+    /// <param name="For">Whom it releases devices for, and by when; null: it goes on.</param>
+    /// <param name="Next">Those that it goes on with all the same.</param>
+    private sealed record GrantedJob(
+        Guid Id, RankMemory Memory, RunningFacts Facts, (JobKey Job, DateTimeOffset By)? For, ImmutableArray<GrantedDevice> Next)
     {
         public ClusterChange.JobGranted With(ImmutableArray<GrantedDevice> devices) => new(new JobKey(Id), Memory, devices)
         {
-            Facts = Facts with { Release = For is { } other ? new Release(devices, other.By, other.Job) : null },
+            Facts = Facts with { Release = For is { } other ? new Release([.. devices.Except(Next)], other.By, other.Job) : null },
         };
     }
 

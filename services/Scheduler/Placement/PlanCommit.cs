@@ -58,7 +58,9 @@ internal sealed partial class PlanCommit(
             opened as (
                 select s.*, j.attempt + 1 as number, j.version + 1 as version, j.last_event + 1 as event, q.cpu_bytes, q.gpu_bytes,
                     coalesce(j.not_before, queued.time, j.created_at) as since, c.id as checkpoint, coalesce(c.step, 0) as step,
-                    'attempt ' || j.attempt + 1 || ' on ' || s.places || coalesce(', from the checkpoint at step ' || c.step, '') as reason
+                    'attempt ' || j.attempt + 1 || case when q.min_devices > 0
+                        then ' with ' || s.world_size || ' of ' || q.min_devices || ' to ' || q.devices || ' devices' else '' end
+                        || ' on ' || s.places || coalesce(', from the checkpoint at step ' || c.step, '') as reason
                 from start s join job_queue q using (job_id) join jobs j on j.id = q.job_id
                 left join job_events queued on queued.job_id = j.id and queued.sequence = j.last_event
                 left join lateral (

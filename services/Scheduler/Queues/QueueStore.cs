@@ -14,6 +14,9 @@ internal sealed class QueueStore(ClusterDatabase database)
     /// <summary>Where a job is to be in a queue that is not there.</summary>
     public const string JobInQueue = "job_queue_in_queue";
 
+    /// <summary>Where a search is to make its jobs in a queue that is not there.</summary>
+    public const string SearchInQueue = "search_in_queue";
+
     /// <returns>What is wrong with the queue beside the others; empty: it is declared.</returns>
     public Task<QueueRefusal?> CreateAsync(Queue queue, CancellationToken cancellationToken) =>
         ChangeAsync(queue.Name, (context, known) =>
@@ -48,7 +51,12 @@ internal sealed class QueueStore(ClusterDatabase database)
             }
             catch (PostgresException refusal) when (refusal.SqlState == PostgresErrorCodes.ForeignKeyViolation)
             {
-                return refusal.ConstraintName == JobInQueue ? QueueRefusal.HasJobs : QueueRefusal.HasQueues;
+                return refusal.ConstraintName switch
+                {
+                    JobInQueue => QueueRefusal.HasJobs,
+                    SearchInQueue => QueueRefusal.HasSearches,
+                    _ => QueueRefusal.HasQueues,
+                };
             }
         }, cancellationToken);
 
@@ -107,6 +115,8 @@ internal sealed record QueueRefusal(QueueRefusalKind Kind, string Fault = "")
     public static QueueRefusal HasJobs { get; } = new(QueueRefusalKind.HasJobs);
 
     public static QueueRefusal HasQueues { get; } = new(QueueRefusalKind.HasQueues);
+
+    public static QueueRefusal HasSearches { get; } = new(QueueRefusalKind.HasSearches);
 }
 
 internal enum QueueRefusalKind
@@ -120,4 +130,7 @@ internal enum QueueRefusalKind
 
     /// <summary>Others lie in it.</summary>
     HasQueues = 4,
+
+    /// <summary>Searches that go on make their jobs in it.</summary>
+    HasSearches = 5,
 }

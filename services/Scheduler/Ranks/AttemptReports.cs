@@ -41,6 +41,12 @@ public sealed class AttemptReports(
             await grains.GetGrain<IJobGrain>(credential.Job.Value)
                 .RankStallsAsync(credential.Attempt, credential.Rank, stall.Step, stall.Operation);
         }
+
+        if (report.Paces is { } ranks)
+        {
+            await grains.GetGrain<IJobGrain>(credential.Job.Value).RanksLagAsync(
+                credential.Attempt, [.. ranks.Slow.Select(each => new RankLag(each.Rank, each.StepSeconds, each.OthersSeconds))]);
+        }
     }
 
     /// <summary>For placement. Apart from the report's transaction, which holds the attempt: the job's grain writes both.</summary>

@@ -21,7 +21,7 @@ public static class ReconciliationServices
         services.AddSingleton<ReconcileSignal>();
         services.AddSingleton<PlacementStore>();
         services.AddSingleton<PlanCommit>();
-        services.AddSingleton<PreemptionCommit>();
+        services.AddSingleton<EvictionCommit>();
         services.AddSingleton<ExpectedStartStore>();
         services.AddSingleton<DueWork>();
         services.AddSingleton<DependencyWork>();

@@ -4,7 +4,9 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Retention;
 
-/// <summary>Takes away finished jobs that are old, with all that is theirs, and before that their events.</summary>
+/// <summary>
+/// Takes away finished jobs that are old, with all that is theirs, and before that their events and what was learnt of how long they ran.
+/// </summary>
 /// <remarks>
 /// A job goes in one transaction with all that names it, and a note of it stays (<c>removed_jobs</c>). By that the masses that no foreign
 /// key ties to it, its metrics, log lines and chunks, go a batch at a time, also where a sweep does not live to end.
@@ -25,6 +27,8 @@ internal sealed class OldJobs(
     {
         if (options.Value.Events > TimeSpan.Zero)
             removed.Add("events", await RemoveEventsAsync(time.GetUtcNow() - options.Value.Events, cancellationToken));
+        if (options.Value.Runtimes > TimeSpan.Zero)
+            removed.Add("runtimes", await RemoveRuntimesAsync(time.GetUtcNow() - options.Value.Runtimes, cancellationToken));
         if (options.Value.Jobs > TimeSpan.Zero)
         {
             var finishedBefore = time.GetUtcNow() - options.Value.Jobs;
@@ -42,6 +46,10 @@ internal sealed class OldJobs(
             select e.ctid from jobs j join job_events e on e.job_id = j.id and e.sequence < j.last_event
             where j.finished_at < $1 limit 1000)
         """, [finishedBefore], cancellationToken);
+
+    private Task<long> RemoveRuntimesAsync(DateTimeOffset learntBefore, CancellationToken cancellationToken) => database.DeleteAsync(
+        "delete from runtimes where likeness in (select likeness from runtimes where learnt_at < $1 limit 1000)", [learntBefore],
+        cancellationToken);
 
     /// <summary>Those that have no job any more.</summary>
     private Task<long> RemoveExperimentsAsync(DateTimeOffset submittedBefore, CancellationToken cancellationToken) => database.DeleteAsync(

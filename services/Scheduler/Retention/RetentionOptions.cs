@@ -41,6 +41,13 @@ public sealed class RetentionOptions
     public TimeSpan Audit { get; set; } = TimeSpan.FromDays(730);
 
     /// <summary>
+    /// How long jobs ran that are alike, after the last of them succeeded: what waiting jobs' expected starts are reckoned from. A year by
+    /// default, since who trains once a year is told then; a row for each kind of job is small.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", Longest)]
+    public TimeSpan Runtimes { get; set; } = TimeSpan.FromDays(365);
+
+    /// <summary>
     /// Metrics and logs lie in partitions of so many days, and go a partition at a time. A week by default: what is dropped is kept for
     /// some days more than it has to, and a quarter of a year is no more than 15 partitions, of which a job's rows lie in one or two. Those
     /// that are there keep their length.

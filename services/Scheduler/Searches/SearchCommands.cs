@@ -61,6 +61,7 @@ internal sealed partial class SearchCommands(
             Phase = SearchPhase.Running,
             State = HyperparameterSearch.New(search.Policy, search.Limits).State,
             NextDueAt = null,
+            Queue = plan.Members[0].Spec.Queue,
         };
         if (await store.BeginAsync(experiment, row, cancellationToken))
             LogSubmitted(id, plan.Name, row.Searcher, owner);

@@ -17,8 +17,8 @@ namespace Cluster.Scheduler.Searches;
 /// neither lost nor made twice, whenever a scheduler dies.
 /// </remarks>
 internal sealed partial class SearchSteps(
-    SearchStore store, SubmissionChecks checks, JobIntake intake, JobTransitions transitions, ReconcileSignal signal, IGrainFactory grains,
-    TimeProvider time, ILogger<SearchSteps> logger)
+    SearchStore store, UnplaceableTrials unplaceable, SubmissionChecks checks, JobIntake intake, JobTransitions transitions,
+    ReconcileSignal signal, IGrainFactory grains, TimeProvider time, ILogger<SearchSteps> logger)
 {
     // Each is one more scheduler that was quicker.
     private const int Tries = 10;
@@ -37,6 +37,8 @@ internal sealed partial class SearchSteps(
                 LogFailed(fault, search);
             }
         }
+
+        await unplaceable.EndAsync(cancellationToken);
     }
 
     /// <summary>Decides now, under other limits if given.</summary>
@@ -128,7 +130,7 @@ internal sealed partial class SearchSteps(
             yield return news.State switch
             {
                 JobState.Paused or JobState.Succeeded => new TrialReport.Reached(trial, news.Length, news.Metric),
-                JobState.Failed when news.IsInvalid => new TrialReport.Invalid(trial),
+                JobState.Failed or JobState.Cancelled when news.IsInvalid => new TrialReport.Invalid(trial),
                 _ => new TrialReport.Failed(trial),
             };
         }

@@ -1,7 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Experiments;
+using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Submissions;
 using Cluster.Search;
 using Microsoft.EntityFrameworkCore;
@@ -28,8 +30,8 @@ internal sealed class SearchStore(ClusterDatabase database, SubmissionStore subm
                     insert into experiments (id, owner, request_id, name, workspace, yaml, created_at) values ($1, $2, $3, $4, $5, $6, $7)
                     on conflict do nothing
                     returning id)
-                insert into searches (experiment_id, version, searcher, metric, smaller_is_better, phase, state, next_due_at)
-                select id, 1, $8, $9, $10, 'Running', $11, '-infinity' from made
+                insert into searches (experiment_id, version, searcher, metric, smaller_is_better, phase, state, next_due_at, queue)
+                select id, 1, $8, $9, $10, 'Running', $11, '-infinity', $12 from made
                 """, connection)
             {
                 Parameters =
@@ -38,9 +40,17 @@ internal sealed class SearchStore(ClusterDatabase database, SubmissionStore subm
                     new() { Value = experiment.Name }, new() { Value = experiment.Workspace }, new() { Value = experiment.Yaml },
                     new() { Value = experiment.CreatedAt }, new() { Value = search.Searcher }, new() { Value = search.Metric },
                     new() { Value = search.SmallerIsBetter }, new() { Value = search.State.Write() },
+                    new() { Value = search.Queue },
                 },
             };
-            return await command.ExecuteNonQueryAsync(token) > 0;
+            try
+            {
+                return await command.ExecuteNonQueryAsync(token) > 0;
+            }
+            catch (PostgresException refusal) when (refusal.ConstraintName == QueueStore.SearchInQueue)
+            {
+                throw UnknownQueueException.For(search.Queue!);
+            }
         }, cancellationToken);
 
     /// <summary>Takes up searches of whose trials there is news, the longest due first.</summary>
@@ -113,7 +123,8 @@ internal sealed class SearchStore(ClusterDatabase database, SubmissionStore subm
     public async Task<bool> SetPhaseAsync(ExperimentId id, SearchPhase phase, CancellationToken cancellationToken) =>
         await ExecuteAsync(
             """
-            update searches set phase = $2, version = version + 1, next_due_at = case when $2 = 'Running' then '-infinity'::timestamptz end
+            update searches set phase = $2, version = version + 1, queue = case when $2 <> 'Cancelled' then queue end,
+                next_due_at = case when $2 = 'Running' then '-infinity'::timestamptz end
             where experiment_id = $1 and phase in ('Running', 'Paused')
             """, cancellationToken, id.Value, phase.ToString()) > 0;
 
@@ -133,8 +144,8 @@ internal sealed class SearchStore(ClusterDatabase database, SubmissionStore subm
         await using var command = new NpgsqlCommand(
             """
             select j.id, j.state, coalesce(j.train_until, 0), m.value,
-                coalesce((r.progress->>'step')::bigint, 0) = 0 and exists (
-                    select from device_grants g where g.job_id = j.id and g.attempt = j.attempt and g.exit_code = $3)
+                coalesce((r.progress->>'step')::bigint, 0) = 0 and (j.reason_code = $4 or exists (
+                    select from device_grants g where g.job_id = j.id and g.attempt = j.attempt and g.exit_code = $3))
             from jobs j join job_events e on e.job_id = j.id and e.sequence = j.last_event
             left join runs r on r.job_id = j.id
             left join lateral (
@@ -146,7 +157,11 @@ internal sealed class SearchStore(ClusterDatabase database, SubmissionStore subm
             order by e.time, j.created_at
             """, connection)
         {
-            Parameters = { new() { Value = row.ExperimentId }, new() { Value = row.Metric }, new() { Value = TrainerExit.Misconfigured } },
+            Parameters =
+            {
+                new() { Value = row.ExperimentId }, new() { Value = row.Metric }, new() { Value = TrainerExit.Misconfigured },
+                new() { Value = ReasonCodes.NeverPlaced },
+            },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var news = new List<TrialNews>();
@@ -165,7 +180,7 @@ internal sealed class SearchStore(ClusterDatabase database, SubmissionStore subm
     {
         await using var command = new NpgsqlCommand(
             """
-            update searches set state = $3, phase = $4, version = version + 1,
+            update searches set state = $3, phase = $4, version = version + 1, queue = case when $4 = 'Running' then queue end,
                 next_due_at = case when next_due_at = $5 then null else next_due_at end
             where experiment_id = $1 and version = $2 and phase = 'Running'
             """, connection)

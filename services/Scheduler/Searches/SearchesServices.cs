@@ -6,6 +6,7 @@ public static class SearchesServices
     public static IServiceCollection AddSearches(this IServiceCollection services)
     {
         services.AddSingleton<SearchStore>();
+        services.AddSingleton<UnplaceableTrials>();
         services.AddSingleton<SearchSteps>();
         services.AddSingleton<SearchCommands>();
         services.AddHostedService<SearchService>();

@@ -49,8 +49,12 @@ public static class SchedulerTelemetry
     public static Counter<long> Preemptions { get; } = Meter.CreateCounter<long>(
         "scheduler.preemptions", "{job}", "Jobs that were preempted, by queue.");
 
+    /// <summary>Elastic jobs that were told to go on with more devices or fewer, by their "queue".</summary>
+    public static Counter<long> Resizes { get; } = Meter.CreateCounter<long>(
+        "scheduler.resizes", "{job}", "Elastic jobs that were given more devices or fewer, by queue.");
+
     /// <summary>
-    /// Work that these jobs lost: device-seconds from their last stored checkpoint, or their start, until their devices were free; by
+    /// Work that preempted jobs lost: device-seconds from their last stored checkpoint, or their start, until their devices were free; by
     /// their "queue".
     /// </summary>
     public static Counter<double> PreemptionLost { get; } = Meter.CreateCounter<double>(

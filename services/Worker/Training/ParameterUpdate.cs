@@ -47,13 +47,13 @@ internal sealed class ParameterUpdate(
         Span<double> sums =
         [
             gradients[true].Sum(FusedUpdate.SumOfSquares) + SumOfSquares([.. gradients[false]]), share.LossSum, share.Correct,
-            news.StopRequests, news.BrokenPictures, news.UnfinishedCheckpoints,
+            news.StopRequests, news.BrokenPictures, news.UnfinishedCheckpoints, news.PaceRequests,
         ];
         if (group.WorldSize > 1)
             group.AllReduce(sums, "step");
         return new AgreedStep(
             new StepOutcome(sums[1] / globalBatchSize, (long)sums[2], share.Times), Math.Sqrt(sums[0]),
-            new RankNews((long)sums[3], (long)sums[4], (long)sums[5]));
+            new RankNews((long)sums[3], (long)sums[4], (long)sums[5], (long)sums[6]));
     }
 
     /// <summary>By libtorch's operators. A GPU is waited for once.</summary>

@@ -94,6 +94,9 @@ internal sealed class StepReport(TrainerReporter reporter, RankTimes rankTimes, 
                 MetricNames.StepCheckpointSeconds, stepsDone, plan.EpochOf(stepsDone - 1) + 1, duration.TotalSeconds);
     }
 
+    /// <summary>Ranks that are slow for long, or that none is any more.</summary>
+    public void Paces(RankPaces paces) => reporter.Paces(paces);
+
     /// <param name="stepsDone">Optimizer steps so far.</param>
     /// <param name="epoch">From 0; people and series count from 1.</param>
     /// <param name="bytes">Of the rank that needed most.</param>

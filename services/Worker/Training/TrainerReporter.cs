@@ -70,6 +70,9 @@ public sealed class TrainerReporter : IAsyncDisposable
         _wakeUps.Writer.TryWrite(null);
     }
 
+    /// <summary>Ranks that are slow for long; rank 0 only.</summary>
+    public void Paces(RankPaces paces) => Edit(next => next.Paces = paces);
+
     /// <summary>Returns when all that was reported before is with the agent.</summary>
     public async Task FlushAsync(CancellationToken cancellationToken)
     {

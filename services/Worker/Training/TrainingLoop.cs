@@ -26,6 +26,7 @@ internal sealed partial class TrainingLoop(
         new ParameterUpdate(setup.Spec.Hyperparameters, setup.Partition, setup.Optimizer, setup.Average, setup.Group), setup.Placement,
         setup.Feed, time);
 
+    private readonly StragglerWatch _stragglers = new(setup.Spec, setup.Group, time);
     private readonly BrokenCount _broken = new(setup.Spec.Data.MaxBrokenImages, logger);
     private TrainingPosition _position = TrainingPosition.Start;
     private double? _lastAccuracy; // in validation, of the last epoch that was closed
@@ -93,10 +94,15 @@ internal sealed partial class TrainingLoop(
         var learningRate = setup.Schedule.At(step, _position.Plateau?.Reductions ?? 0);
         StepResult result;
         using (batch)
-            result = _step.Run(batch, step, learningRate, News(), next: batches.Peek());
+            result = _step.Run(
+                batch, step, learningRate, News() with { PaceRequests = _stragglers.WantsLook ? 1 : 0 }, next: batches.Peek());
         _position = _position with { StepsDone = step + 1 };
+        var (dataWait, times) = (batches.TotalWait - waitedBefore, result.Outcome.Times);
+        _stragglers.Note(dataWait + times.Forward + times.Backward);
+        if (result.News.PaceRequests > 0 && _stragglers.Look() is { } paces)
+            report.Paces(paces);
         report.Step(step, result.Outcome, learningRate, result.GradientNorm,
-            new LoopTimes(batches.TotalWait - waitedBefore, result.Update, time.GetElapsedTime(began)));
+            new LoopTimes(dataWait, result.Update, time.GetElapsedTime(began)));
         watch.End();
         return result.News;
     }

@@ -168,6 +168,9 @@ internal static partial class JobFields
             Default = spec => Product(spec.Mesh.Data, spec.Mesh.Model, spec.Mesh.Pipeline),
             DefaultText = "1, or those of the mesh",
         },
+        IfGiven(Whole("resources.minDevices", 0, 1, 65_536,
+            "any number of devices from this to resources.devices will do, also while it runs; devices: {min: 1, max: 4} says both") with
+        { DefaultText = "none: all of them at once" }),
         Choice("resources.deviceKind", DeviceKind.Any, "cpu, cuda or any", "any means one kind, whichever the cluster can give first"),
         Whole("resources.maxDevicesPerNode", 0, 0, 65_536, "at most so many of the devices on one node; 0 means no limit"),
         Choice("parallelism", Parallelism.Data, "data, model, hybrid or pipeline",
@@ -224,6 +227,8 @@ internal static partial class JobFields
         Whole("restarts.maxRestarts", 3, 0, 1000, "restarts after failures; 0 fails at the first"),
         Time("restarts.initialBackoff", TimeSpan.FromSeconds(1), "wait before the first restart; doubles with each"),
         Time("restarts.maxBackoff", TimeSpan.FromMinutes(1), "longest wait before a restart"),
+        IfGiven(Flag("restarts.moveStragglers", _ => false, "false",
+            "go on elsewhere, from a checkpoint, when a rank is slow for long, and keep from its node for good; costs no restart")),
         Time("maxRuntime", TimeSpan.Zero,
             "trains so long at most, all attempts together, then writes a checkpoint and ends as timed out; 0s means no limit", LongestRun),
         Time("minRuntime", TimeSpan.Zero, "is not preempted before it has run so long; 0s means at any time", LongestRun),
@@ -259,7 +264,7 @@ internal static partial class JobFields
             text => LogPattern.TryRead(text, out _), "write it as CUDA error|ECC",
             "in a list: what to look for in each line that a rank writes which then fails") with { DefaultText = "required" },
         Word("failurePolicies.action", null, [FailureActions.ExcludeNode, FailureActions.StopRetrying],
-            "in a list: start on the rank's node again only if there is no other way, or start no more"),
+            "in a list: start on the rank's node no more, or start no more at all"),
     ];
 
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
@@ -323,8 +328,8 @@ internal static partial class JobFields
     private static JobField OfInitialWeights(JobField field) =>
         field with { AppliesTo = JobTasks.HasInitialWeights, BelongsTo = "weights to begin with" };
 
-    /// <summary>A text that may be absent and then has no default either.</summary>
-    private static JobField IfGiven(JobField field) => field with { AppliesTo = spec => field.Get(spec) is not (null or "") };
+    /// <summary>A value that may be absent and then has no default either.</summary>
+    private static JobField IfGiven(JobField field) => field with { AppliesTo = spec => !JobField.IsUnset(field.Get(spec)) };
 
     private static JobField OfMesh(JobField field) =>
         field with { AppliesTo = spec => spec.Parallelism != Parallelism.Hybrid, BelongsTo = "parallelism data, model or pipeline" };

@@ -70,6 +70,8 @@ internal sealed class JobFileReader
         _lines[path] = entry.Line;
         if (path == "model.options")
             ReadOptions(entry, path);
+        else if (path == "resources.devices" && entry.Value is YamlMapping range)
+            ReadDeviceRange(range, entry, path);
         else if (field.IsMap)
             ReadLabels((IDictionary<string, string>)field.Accessor.GetValue(message), entry, path);
         else if (field.IsRepeated)
@@ -171,6 +173,31 @@ internal sealed class JobFileReader
             else
                 _faults.Add(new($"{path}.{option.Key}", YamlTree.Describe(option.Value), "must be a single value",
                     "give it a value or leave it out", option.Line));
+        }
+    }
+
+    /// <summary>"devices: {min: 1, max: 4}" stands for minDevices and devices.</summary>
+    private void ReadDeviceRange(YamlMapping range, YamlEntry entry, string path)
+    {
+        const string Remedy = "write it as {min: 1, max: 4}, or give one number";
+        foreach (var bound in range.Entries)
+        {
+            if (bound.Key is not ("min" or "max"))
+            {
+                var shown = $"{path}.{JobFileViolation.Shown(bound.Key)}";
+                _faults.Add(new(shown, YamlTree.Describe(bound.Value), "no such key exists", Remedy, bound.Line));
+            }
+            else
+            {
+                ReadValue(JobFields.All.Single(field => field.Path == (bound.Key == "max" ? path : "resources.minDevices")), bound);
+            }
+        }
+
+        foreach (var missing in new[] { "min", "max" }.Where(bound => !range.Entries.Any(given => given.Key == bound)))
+        {
+            // Not given, then: the default takes its place, so that no second fault follows from this one.
+            _lines.Remove(path);
+            _faults.Add(new(path, null, $"has no {missing}", Remedy, entry.Line));
         }
     }
 

@@ -15,6 +15,7 @@ internal static class JointRules
             .Concat(data.IsFolder ? CropsFit(spec, data) : SamplesSuffice(spec, data))
             .Concat(ChannelsFit(spec, data))
             .Concat(DevicesFit(spec, model))
+            .Concat(ElasticRules.Faults(spec, model))
             .Concat(TimesFit(spec))
             .Concat(TrainingIsMeant(spec))
             .Concat(WeightsAreGiven(spec));

@@ -6,7 +6,8 @@ namespace Cluster.Contracts.JobFiles;
 /// <summary>Which fields mean something to a job that does not train.</summary>
 internal static class TaskFields
 {
-    private static readonly string[] OnlyTraining = ["hyperparameters.", "data.augmentation.", "checkpoints.", "seed", "initFrom.newHead"];
+    private static readonly string[] OnlyTraining =
+        ["hyperparameters.", "data.augmentation.", "checkpoints.", "seed", "initFrom.newHead", "resources.minDevices"];
 
     /// <summary>A batch is a batch, and its type and layout what they are, without gradients too.</summary>
     private static readonly string[] AnyTask = ["hyperparameters.globalBatchSize", "hyperparameters.precision",

@@ -89,7 +89,8 @@ internal sealed class RoomTally
     }
 
     private Node? NodeOf(GrantedDevice device) =>
-        _nodes.Find(device.Node) is { Usable: true } node && _open.Contains(node.Group) && node.Find(device.Device) is var (kind, index)
+        _nodes.Find(device.Node) is { Usable: true } node && _open.Contains(node.Group)
+        && !_need.Excluded.Contains(node.Id) && node.Find(device.Device) is var (kind, index)
         && kind == _kind && node.Devices(kind).Holds(index, _need.Memory.On(kind)) ? node : null;
 
     private Amount Left(Node node) => _kind == DeviceClass.Cuda && node.Usable
@@ -98,6 +99,8 @@ internal sealed class RoomTally
 
     private long RoomOn(Node node)
     {
+        if (_need.Excluded.Contains(node.Id))
+            return 0;
         var room = Left(node) + _freed.GetValueOrDefault(node) - _book.Reserved(node, _kind);
         var ranks = _kind == DeviceClass.Cuda ? Math.Max(0, room.Devices) : room.Ranks(node, _kind, _need.Memory);
         return _need.Capped((int)ranks);

@@ -17,7 +17,7 @@ internal sealed class Growth(RunningIndex running, FreeDevices free, QueueLedger
             var need = job.Facts!.Need!;
             var room = QuotaGate.Room(job.Queue, job.Owner, job.Kind, free.Left(job.Kind) - ledger.Promised(job.Kind));
             var more = Math.Min(need.Devices - job.Devices.Length, room);
-            if (more <= 0)
+            if (more <= 0 || IsTooLate(job, more))
                 continue;
             var open = free.Open(new Shape(need.Shape(), need), job.Kind).Where(group => !wanted(group, job.Kind)).ToList();
             // A limit of devices a node is kept on the nodes that it has by taking none there.
@@ -26,9 +26,13 @@ internal sealed class Growth(RunningIndex running, FreeDevices free, QueueLedger
             if (gains.Length == 0)
                 continue;
             ledger.Charge(job.Queue, job.Owner, job.Kind, gains.Length);
-            yield return new JobResize(job.Id, job.Devices, gains, null, job.Loss(terms.Time));
+            yield return new JobResize(job.Id, job.Devices.Length, job.Devices, gains, null, job.Loss(terms.Time));
         }
     }
+
+    /// <summary>Whether the time that it would gain is less than the restart costs.</summary>
+    private bool IsTooLate(RunningJob job, long more) =>
+        job.Facts!.End is { } end && (end.Likely - terms.Time) * (more / (double)(job.Devices.Length + more)) < job.Facts.Restarting;
 
     private bool MayGrow(RunningJob job) =>
         job.Facts is { Release: null } facts && terms.Time - (facts.ResizedAt ?? facts.StartedAt) >= terms.Policy.BetweenResizes;

@@ -43,7 +43,7 @@ internal sealed class ForecastInput
             var pools = Pools(devices);
             foreach (var (pool, count) in pools)
                 Free[pool] -= count;
-            Runs.Add(new Run(job.Id, LineOf(job), WaitOf(job), pools, job.Runtime) { IsNew = true });
+            Runs.Add(new Run(job.Id, LineOf(job), WaitOf(job), pools, job.RuntimeWith(devices.Count)) { IsNew = true });
         }
 
         Lines = [.. waiting.Where(job => !started.ContainsKey(job.Id)).GroupBy(LineOf)
@@ -89,7 +89,7 @@ internal sealed class ForecastInput
     private Wait WaitOf(WaitingJob job)
     {
         var (kind, pools) = Admitted(job.Need);
-        return new Wait(job.Id, job.Need.Fewest, kind, job.Priority, job.Age, job.Runtime, pools);
+        return new Wait(job.Id, job.Need.Fewest, kind, job.Priority, job.Age, job.RuntimeWith(job.Need.Fewest), pools);
     }
 
     /// <summary>The kind of which it would have most: that it might get another one first is left out.</summary>
@@ -98,7 +98,8 @@ internal sealed class ForecastInput
         var shape = need.Shape();
         if (_admitted.TryGetValue(shape, out var admitted))
             return admitted;
-        var groups = _state.Nodes.Groups.Where(group => group.Profile.Admits(need)).ToList();
+        var groups = _state.Nodes.Groups.Where(group => group.Profile.Admits(need)
+            && (need.Excluded.Count == 0 || group.Nodes.Any(node => !need.Excluded.Contains(node.Id)))).ToList();
         var kinds = need.Kinds.Select(kind => (kind, groups
             .Where(group => group.Profile.Count(kind, need.Memory.On(kind)) > 0).Select(group => _pools[(group, kind)]).ToArray()));
         admitted = kinds.FirstOrDefault(each => each.Item2.Length > 0, (need.Kinds[0], []));

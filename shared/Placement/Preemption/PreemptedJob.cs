@@ -11,7 +11,7 @@ public sealed record PreemptedJob(
     /// <summary>"preempted for job …, which its queue is owed: 3.5 device-hours of work are lost".</summary>
     public string Words => $"preempted for job {For}, {Why(Cause)}: {Work(LostDeviceSeconds)} of work are lost at most";
 
-    private static string Why(PreemptionCause cause) => cause == PreemptionCause.Priority
+    internal static string Why(PreemptionCause cause) => cause == PreemptionCause.Priority
         ? "which has a higher priority in the same queue" : "whose queue is within its quota while this one is beyond its own";
 
     private static string Work(double deviceSeconds) => deviceSeconds < 3600

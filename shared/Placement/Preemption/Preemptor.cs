@@ -187,8 +187,13 @@ internal sealed class Preemptor(RunningIndex running, FreeDevices free, QueueLed
         reserver.Stop(victim.Job, victim.Frees);
         ledger.Leave(victim.Job.Queue, victim.Job.Kind, victim.Frees.Length);
         if (victim.Shrinks)
-            _shrinks.Add(new JobResize(victim.Job.Id, [.. victim.Job.Devices.Except(victim.Frees)], [], by, victim.Loss));
+        {
+            var (devices, keeps) = (victim.Job.Devices, victim.Job.Devices.Except(victim.Frees));
+            _shrinks.Add(new JobResize(victim.Job.Id, devices.Length, [.. keeps], [], by, victim.Loss) { Cause = victim.Cause });
+        }
         else
+        {
             _preemptions.Add(new PreemptedJob(victim.Job.Id, by, victim.Cause, victim.Loss, victim.Frees));
+        }
     }
 }

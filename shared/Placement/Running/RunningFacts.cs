@@ -57,4 +57,7 @@ public sealed record Release(ImmutableArray<GrantedDevice> Devices, DateTimeOffs
 /// <summary>How long a job runs, before anything of it is measured: from others like it, or from its limit.</summary>
 /// <param name="Likely">As probably less as more.</param>
 /// <param name="Late">Less with nine chances in ten; a limit bounds it.</param>
-public sealed record ExpectedRuntime(TimeSpan Likely, TimeSpan Late);
+public sealed record ExpectedRuntime(TimeSpan Likely, TimeSpan Late)
+{
+    internal ExpectedRuntime Times(double factor) => new(Likely * factor, Late * factor);
+}

@@ -138,6 +138,23 @@ public sealed class JobVerbsTests
             """);
     }
 
+    [Fact]
+    public async Task Describe_OfAnElasticJob_TellsHowManyDevicesItHas_AndMayHave_AndWhyThatChanged()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        var job = Builders.ARunningJob();
+        (job.Spec.Resources.MinDevices, job.Spec.Resources.Devices) = (1, 4);
+        cluster.Get = _ => new GetJobResponse { Job = job };
+        var run = new CliRun(cluster);
+
+        await run.RunAsync(Cancellation, "job", "describe", "0f3c");
+        job.LastResize = new Resize { Time = Builders.At(-9), FromDevices = 1, ToDevices = 2, Reason = "grows from 1 device to 2" };
+        await run.RunAsync(Cancellation, "job", "describe", "0f3c");
+
+        run.Out.ShouldContain("\ndevices   2 of 1 to 4\n");
+        run.Out.ShouldContain($"\ndevices   2 of 1 to 4; last changed {Clock(-9)}: grows from 1 device to 2\n");
+    }
+
     [Theory]
     [InlineData("queue product, priority 0", "move", "product")]
     [InlineData("queue default, priority -5", "priority", "-5")]

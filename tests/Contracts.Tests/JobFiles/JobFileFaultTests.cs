@@ -36,7 +36,8 @@ public sealed class JobFileFaultTests
         "hyperparameters.global_batch_size is 3 but no such key exists; did you mean hyperparameters.globalBatchSize?")]
     [InlineData("learningRate: 3", "learningRate is 3 but no such key exists; did you mean hyperparameters.optimizer.learningRate?")]
     [InlineData(
-        "restarts: { zzz: 3 }", "restarts.zzz is 3 but no such key exists; the keys here are maxRestarts, initialBackoff, maxBackoff")]
+        "restarts: { zzz: 3 }",
+        "restarts.zzz is 3 but no such key exists; the keys here are maxRestarts, initialBackoff, maxBackoff, moveStragglers")]
     public void Parse_OfAnUnknownKey_SuggestsTheNearest(string third, string message) => Refused(Sound + third, "line 3: " + message);
 
     [Theory]

@@ -47,13 +47,35 @@ public sealed class FailurePolicyTests(PostgresServer postgres)
         await FailAsync(cluster, second, job, 2);
         var third = await StartedOnAsync(cluster, nodes, job);
 
-        third.ShouldNotBe(first);
-        third.ShouldNotBe(second);
+        second.ShouldNotBe(first);
+        third.ShouldBe(second, "a failure without a pattern leaves it its devices once");
         (await TestDatabase.QueryAsync<Guid[]>(cluster, "select excluded_nodes from jobs")).ShouldBe([first.Id.Value]);
-        // What failed it once, and without a pattern, may have it again.
+        (await TestDatabase.QueryAsync<Guid[]>(cluster, "select excluded_nodes from job_queue")).ShouldBe([first.Id.Value]);
+        (await TestDatabase.QueryAsync<Guid[]>(cluster, "select avoid_nodes from job_queue")).ShouldBe([second.Id.Value]);
+        // The second time it goes elsewhere, and not where it is excluded from though that would be free.
         await FailAsync(cluster, third, job, 3);
-        (await TestDatabase.QueryAsync<Guid[]>(cluster, "select avoid_nodes from job_queue"))
-            .ShouldBe([first.Id.Value, third.Id.Value], ignoreOrder: true);
+        (await StartedOnAsync(cluster, nodes, job)).ShouldBe(nodes.Except([first, second]).Single());
+    }
+
+    [Fact]
+    public async Task Job_ThatAllNodesAreExcludedFrom_SaysSo_AndStartsOnceThereIsAnother()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        var job = await cluster.SubmitAsync(AJobWithPolicies.With(spec => spec.Restarts.InitialBackoff = new()));
+        await cluster.RunAsync(job);
+        await FailAsync(cluster, node, job, 1, matched: 1);
+        await cluster.ReconcileAsync();
+
+        var waiting = await cluster.GetAsync(job);
+        (waiting.State, waiting.ReasonCode).ShouldBe((JobState.Queued, "nodes_excluded"));
+        waiting.Reason.ShouldBe("needs 1 cpu device, which the nodes that are left to it do not have: "
+            + "node-a is excluded from it for good; add nodes, or submit it again");
+        // It keeps nothing from the others.
+        var other = await cluster.SubmitAsync();
+        var next = await cluster.AddNodeAsync("node-b");
+        (await StartedOnAsync(cluster, [node, next], job)).ShouldBe(next);
+        (await StartedOnAsync(cluster, [node, next], other)).ShouldBe(node);
     }
 
     [Fact]

@@ -87,6 +87,24 @@ public sealed class OldJobTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task WhatWasLearntOfHowLongJobsRun_Goes_OnceNoneOfTheirKindHasRunForLong()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var node = await cluster.AddNodeAsync();
+        await FinishedAsync(cluster, node);
+        cluster.Time.Advance(TimeSpan.FromSeconds(2));
+        await node.HeartbeatAsync();
+        await FinishedAsync(cluster, node);
+        await using var janitor = new TestJanitor(cluster.ConnectionString, cluster.Time.GetUtcNow() + new RetentionOptions().Runtimes);
+        (await janitor.SweepAsync())["runtimes"].ShouldBe(0, "the second time it was learnt anew");
+
+        janitor.Time.Advance(TimeSpan.FromSeconds(1));
+
+        (await janitor.SweepAsync())["runtimes"].ShouldBe(1);
+        (await TestDatabase.CountAsync(cluster, "runtimes")).ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Experiment_GoesWithItsLastJob()
     {
         await using var cluster = await TestCluster.StartAsync(postgres);

@@ -19,9 +19,10 @@ internal sealed class SearchDriver(TestCluster cluster, TestNode node)
 
     public ExperimentId Id { get; private set; }
 
-    public static string Yaml(string searcher) =>
+    public static string Yaml(string searcher, string queue = "default") =>
         $$"""
         name: search
+        queue: {{queue}}
         model: lenet5
         data: {name: fashion-mnist, validationSamples: 512}
         searcher: {{searcher}}
@@ -35,9 +36,9 @@ internal sealed class SearchDriver(TestCluster cluster, TestNode node)
 
     public Task RegisterAsync() => node.RegisterAsync();
 
-    public async Task SubmitAsync(string searcher = Asha, string? requestId = null)
+    public async Task SubmitAsync(string searcher = Asha, string? requestId = null, string queue = "default")
     {
-        var yaml = Yaml(searcher);
+        var yaml = Yaml(searcher, queue);
         Id = await cluster.Get<SearchCommands>().SubmitAsync(
             ExperimentFile.Parse(yaml), yaml, "alice", requestId ?? Guid.NewGuid().ToString(), waitForCapacity: true, Token);
     }

@@ -1,6 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Searches;
 using Cluster.Scheduler.Tests.Fixtures;
 using Cluster.Search;
@@ -111,6 +112,78 @@ public sealed class SearchTests(PostgresServer postgres)
     }
 
     /// <summary>Each commit is whole or nothing, so a scheduler that dies anywhere is one that dies between two of them.</summary>
+    /// <summary>It would wait for ever, and hold one of the places of those that train at once.</summary>
+    [Fact]
+    public async Task Trial_ThatCanNeverBePlaced_IsGivenUp_AndAnotherIsMadeInItsPlace()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var search = await DriverAsync(cluster);
+        await search.SubmitAsync("{name: random, maxTrials: 2, maxConcurrent: 1}");
+        await search.TrainAsync(0, 0.5);
+        await search.PassAsync();
+        // Its settings make it larger than any node.
+        await search.ForecastAsync();
+        await TestDatabase.ExecuteAsync(cluster, $$"""
+            update job_queue set cpu_bytes = {{1L << 50}}, gpu_bytes = {{1L << 50}} where state = 'Queued';
+            update jobs set memory = '{ "total": "{{1L << 50}}" }' where state = 'Queued'
+            """);
+        await cluster.ReconcileAsync();
+        var stuck = (await search.TrialsAsync())[1];
+        stuck.ReasonCode.ShouldBe("infeasible", stuck.Reason);
+        await search.PassAsync();
+        (await search.TrialsAsync()).Count.ShouldBe(2, "a node may come for it");
+
+        cluster.Time.Advance(UnplaceableTrials.Patience + TimeSpan.FromSeconds(1));
+        await search.PassAsync();
+        await search.PassAsync();
+
+        var trials = await search.TrialsAsync();
+        (trials[1].State, trials[1].ReasonCode).ShouldBe((JobState.Cancelled, "never_placed"));
+        trials[1].Reason.ShouldStartWith("cancelled by its search: its rank is expected to take ");
+        (trials.Count, trials[2].State).ShouldBe((3, JobState.Queued));
+        var standing = await search.StandingAsync();
+        (standing.Failed, standing.Invalid).ShouldBe((0, 1));
+    }
+
+    /// <summary>What none of its trials has is not those trials' fault.</summary>
+    [Fact]
+    public async Task Trials_ThatWaitForANodeAsThoseBeforeThemHad_AreNotGivenUp()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        var search = await DriverAsync(cluster);
+        await search.SubmitAsync("{name: random, maxTrials: 2, maxConcurrent: 1}");
+        await search.TrainAsync(0, 0.5);
+        await search.PassAsync();
+        await search.ForecastAsync();
+        await TestDatabase.ExecuteAsync(cluster, "update nodes set data_sets = '{}'");
+        await cluster.ReconcileAsync();
+        (await search.TrialsAsync())[1].ReasonCode.ShouldBe("infeasible");
+
+        cluster.Time.Advance(UnplaceableTrials.Patience + TimeSpan.FromSeconds(1));
+        await search.PassAsync();
+
+        (await search.TrialsAsync())[1].State.ShouldBe(JobState.Queued);
+    }
+
+    [Fact]
+    public async Task Queue_OfASearchThatGoesOn_StaysThoughNoTrialIsInIt_AndMayGoOnceItIsOver()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await TestQueues.CreateAsync(cluster, "research", quota: 1);
+        var search = await DriverAsync(cluster);
+        await search.SubmitAsync("{name: random, maxTrials: 2, maxConcurrent: 1}", queue: "research");
+        await search.TrainAsync(0, 0.5);
+        (await TestDatabase.CountAsync(cluster, "job_queue")).ShouldBe(0, "one trial is over, and the next not made yet");
+        (await cluster.Get<QueueStore>().DeleteAsync("research", Token)).ShouldBe(QueueRefusal.HasSearches);
+
+        await search.PassAsync();
+        await search.TrainAsync(1, 0.6);
+        await search.PassAsync();
+
+        (await search.StandingAsync()).Phase.ShouldBe(SearchPhase.Ended);
+        (await cluster.Get<QueueStore>().DeleteAsync("research", Token)).ShouldBeNull();
+    }
+
     [Fact]
     public async Task Search_WhoseSchedulerDiesAfterEveryStep_DecidesAsOneThatLives()
     {

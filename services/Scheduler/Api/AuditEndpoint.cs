@@ -14,6 +14,8 @@ internal sealed class AuditEndpoint(AuditStore store) : AuditService.AuditServic
             ("who", request.Who), ("action", request.Action), ("object", request.Object), ("status", request.Status),
         })
             RequestText.Check(field, value, longest: 1000);
+        RequestTime.Check("since", request.Since);
+        RequestTime.Check("until", request.Until);
         var size = JobsEndpoint.PageSize(request.PageSize);
         var page = await JobsEndpoint.ListAsync(() => store.ListAsync(request, size, context.CancellationToken));
         return new ListAuditResponse { Entries = { page.Entries }, NextPageToken = page.NextPageToken };

@@ -7,7 +7,8 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Data over gRPC.</summary>
-internal sealed class DataEndpoint(JobLookup lookup, JobQueries jobs, SampleInquiry inquiry) : DataService.DataServiceBase
+internal sealed class DataEndpoint(JobLookup lookup, WorkspaceRule workspaces, JobQueries jobs, SampleInquiry inquiry)
+    : DataService.DataServiceBase
 {
     private const int UsualCount = 24;
     private const int LargestCount = 64;
@@ -19,7 +20,7 @@ internal sealed class DataEndpoint(JobLookup lookup, JobQueries jobs, SampleInqu
             throw new InvalidRequestException($"count is {request.Count}; give 1 to {LargestCount}, or 0 for {UsualCount}");
         if (request.Epoch is < 0 or > LastEpoch)
             throw new InvalidRequestException($"epoch is {request.Epoch}; give 0 to {LastEpoch}");
-        var id = await lookup.FindAsync(request.JobId, context.CancellationToken);
+        var id = await lookup.FindAsync(request.JobId, workspaces.Seen(context), context.CancellationToken);
         var job = await jobs.GetAsync(id, context.CancellationToken) ?? throw JobNotFoundException.For(id);
         var count = request.Count == 0 ? UsualCount : request.Count;
         var (samples, why) = await inquiry.AskAsync(job.Spec, request.Epoch, count, context.CancellationToken);

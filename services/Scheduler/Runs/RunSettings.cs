@@ -12,6 +12,9 @@ public sealed class RunSettings([FromKeyedServices(StorePool.Bulk)] ClusterDatab
 {
     private const int JobsAtOnce = 500;
 
+    // To find what is missing all jobs are looked at.
+    private bool _isComplete;
+
     /// <summary>Flat, by path: {"model.name":"lenet5",…}.</summary>
     public static string Write(JobSpec spec)
     {
@@ -37,12 +40,16 @@ public sealed class RunSettings([FromKeyedServices(StorePool.Bulk)] ClusterDatab
         return Encoding.UTF8.GetString(json.ToArray());
     }
 
-    /// <summary>Adds what is missing, of jobs that an earlier version stored.</summary>
+    /// <summary>Adds what is missing, of jobs that an earlier version stored: once in this process' life.</summary>
     internal async Task SweepAsync(CancellationToken cancellationToken)
     {
+        if (_isComplete)
+            return;
         while (await AddSomeAsync(cancellationToken) == JobsAtOnce)
         {
         }
+
+        _isComplete = true;
     }
 
     private Task<int> AddSomeAsync(CancellationToken cancellationToken) => database.TransactAsync(async (connection, token) =>

@@ -89,7 +89,7 @@ internal sealed class StepReport(TrainerReporter reporter, RankTimes rankTimes, 
     public void SnapshotTaken(long stepsDone, TimeSpan duration, bool isNew)
     {
         SnapshotDuration.Record(duration.TotalSeconds);
-        if (reportsSeries && isNew)
+        if (_reportsSeries && isNew)
             reporter.Metric(
                 MetricNames.StepCheckpointSeconds, stepsDone, plan.EpochOf(stepsDone - 1) + 1, duration.TotalSeconds);
     }

@@ -60,7 +60,7 @@ public sealed class JobFileFuzzTests
             Mesh = new MeshSpec { Data = int.MaxValue, Model = int.MaxValue, Pipeline = int.MaxValue },
         }));
 
-    /// <summary>Patterns that make some matchers take the machine; here each is read, and looked for in the longest line, in bounds.</summary>
+    /// <summary>Patterns that make some matchers take the machine; here each is looked for in the longest line, in bounds.</summary>
     [Theory]
     [InlineData("((((a{99}){99}){99}){99}){99}")]
     [InlineData("(a*)*(a*)*(a*)*b")]

@@ -1,5 +1,6 @@
 using System.Net;
 using Cluster.Contracts.Access;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
 using Cluster.Tests.Shared;
@@ -156,6 +157,7 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
         services.AddLogging();
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(Options.Create(new NodeOptions { AgentDeadline = deadline ?? TimeSpan.FromSeconds(30), AgentRetries = 2 }));
+        services.AddSingleton(new CertificateFiles(new TlsOptions()));
         GrpcAgentClient.AddRetry(services);
         services.AddSingleton<GrpcAgentClient>();
         return services.BuildServiceProvider().GetRequiredService<GrpcAgentClient>();

@@ -24,6 +24,24 @@ internal static class JobFiles
         seed: 7
         """;
 
+    /// <summary>As much, until it is cancelled, in steps of some tens of milliseconds; all its checkpoints are kept.</summary>
+    public static string Endless(string name) =>
+        $$"""
+        name: {{name}}
+        model: {name: lenet5}
+        data: {name: fashion-mnist, trainSamples: 20480, validationSamples: 512}
+        hyperparameters:
+          epochs: 10000
+          globalBatchSize: 1024
+          optimizer: {name: adam, learningRate: 0.002}
+          memoryFormat: {{MemoryFormats.Contiguous}}
+        resources: {devices: 2, maxDevicesPerNode: 1}
+        parallelism: data
+        checkpoints: {everySteps: 10, keepLatest: 1000}
+        restarts: {maxRestarts: 3, initialBackoff: 1s}
+        seed: 7
+        """;
+
     /// <summary>A narrow ResNet-18 for 50 steps an epoch, data-parallel over one device of each of two nodes.</summary>
     public static string ResNet(string name, int epochs) =>
         $$"""

@@ -142,8 +142,8 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         await Invariants.HoldAsync(network.Cluster, $"calls of people, {fault}", Cancelled);
     }
 
-    private static string[] PathsOf(string[] services) =>
-        [.. RpcFaults.Services.Where(service => services.Contains(service.Name)).SelectMany(service => service.Methods).Select(RpcFaults.PathOf)];
+    private static string[] PathsOf(string[] services) => [.. RpcFaults.Services
+        .Where(service => services.Contains(service.Name)).SelectMany(service => service.Methods).Select(RpcFaults.PathOf)];
 
     private static async Task DoAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> call, StatusCode doneBefore = StatusCode.OK)
     {

@@ -16,11 +16,12 @@ internal static class CallFault
         var detail = Printable.OneLine(fault.Status.Detail);
         return fault.Meaning() switch
         {
+            // gRPC makes PermissionDenied of it.
+            _ when CauseOf<HttpProtocolException>(fault) is { ErrorCode: InadequateSecurity } => new(
+                ExitCode.Unreachable, $"the scheduler at {server} speaks TLS; write https:// in --server or CLUSTER_SERVER"),
             // Its own word: a connection that failed has an exception.
             StatusCode.Unavailable when fault is { StatusCode: StatusCode.Unavailable, Status.DebugException: null } => new(
                 ExitCode.Unreachable, $"the scheduler at {server} cannot serve this now: {detail}; try again in a moment"),
-            StatusCode.Unavailable when CauseOf<HttpProtocolException>(fault) is { ErrorCode: InadequateSecurity } => new(
-                ExitCode.Unreachable, $"the scheduler at {server} speaks TLS; write https:// in --server or CLUSTER_SERVER"),
             StatusCode.Unavailable when CauseOf<AuthenticationException>(fault) is { } distrust => new(ExitCode.Unreachable,
                 $"the scheduler at {server} is not trusted ({Printable.OneLine(distrust.Message)}); --ca-file or CLUSTER_CA_FILE names the "
                     + "authority of its certificate, which must have this address; one without TLS has http://"),

@@ -84,6 +84,7 @@ public sealed class ElasticJobTests(PostgresServer postgres)
         var urgent = await cluster.SubmitAsync(AJob().WithPriority(1));
         await cluster.PassAsync();
         // It comes before the elastic job, and after the one that is promised a device.
+        cluster.Time.Advance(TimeSpan.FromSeconds(1));
         var later = await cluster.SubmitAsync(AJob().WithPriority(1));
         await ExitAsync(node, job, attempt: 1, ranks: 4);
         await cluster.PassAsync();

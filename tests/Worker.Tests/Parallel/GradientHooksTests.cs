@@ -114,7 +114,8 @@ public sealed class GradientHooksTests
             {
                 fault = ExceptionDispatchInfo.Capture(e);
             }
-        }) { IsBackground = true };
+        })
+        { IsBackground = true };
         thread.Start();
         thread.Join(TimeSpan.FromMinutes(1)).ShouldBeTrue();
         fault?.Throw();

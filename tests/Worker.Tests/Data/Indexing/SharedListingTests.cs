@@ -210,7 +210,11 @@ public sealed class SharedListingTests : IDisposable
     {
         var spec = new DataSpec
         {
-            Name = DataCatalog.ImageFolder, Folder = PictureFolder.Name, Classes = 2, Channels = channels, ImageSize = 8,
+            Name = DataCatalog.ImageFolder,
+            Folder = PictureFolder.Name,
+            Classes = 2,
+            Channels = channels,
+            ImageSize = 8,
         };
         var (mean, deviation) = DataSetReader.Read(spec, _data.Pictures.Root, notes, index).Normalization;
         return ([.. mean], [.. deviation]);

@@ -1,3 +1,4 @@
+using Cluster.Contracts.Access;
 using Cluster.Contracts.JobFiles;
 using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Capacity;
@@ -88,7 +89,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         if (HoldsNul(fault))
             return new RpcException(new Status(code, "a text in the request has the character U+0000, which is not stored; leave it out"));
         if (code != StatusCode.Internal)
-            return new RpcException(new Status(code, fault.Message));
+            return new RpcException(new Status(code, StatusText.Of(fault.Message)));
         // What went wrong inside is for the log; the caller gets the call's name to find it by.
         LogFault(fault, context.Method);
         return new RpcException(new Status(code, $"{context.Method} failed inside the scheduler; its log says why"));

@@ -26,7 +26,7 @@ internal sealed class AgentEndpoint(AttemptTable attempts, DescribeProcess descr
     {
         Authenticate(context);
         if (!JobId.TryParse(request.JobId, out var job))
-            throw new RpcException(new Status(StatusCode.InvalidArgument, $"job_id is '{request.JobId}'; give a UUID"));
+            throw new RpcException(new Status(StatusCode.InvalidArgument, StatusText.Of($"job_id is '{request.JobId}'; give a UUID")));
         if (request.Grace is { } asked && (asked.Seconds is < 0 or > LongestGrace || asked.Nanos is < 0 or >= 1_000_000_000))
         {
             throw new RpcException(new Status(

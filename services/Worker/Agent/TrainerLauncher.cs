@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Cluster.Contracts;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Devices;
 using Cluster.Worker.Telemetry;
@@ -100,7 +101,7 @@ internal sealed partial class TrainerLauncher(
         LogStarted(attempt.Key.Job, attempt.Key.Attempt, assignment.Rank, process.Id, assignment.Device);
     }
 
-    private static RpcException Invalid(string message) => new(new Status(StatusCode.InvalidArgument, message));
+    private static RpcException Invalid(string message) => new(new Status(StatusCode.InvalidArgument, StatusText.Of(message)));
 
     [LoggerMessage(
         Level = LogLevel.Information, Message = "Job {JobId} attempt {Attempt} rank {Rank}: process {ProcessId} started on {Device}")]

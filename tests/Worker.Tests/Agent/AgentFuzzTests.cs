@@ -30,11 +30,12 @@ public sealed class AgentFuzzTests : AgentTest
             if (Guid.TryParse(launch.JobId, out _))
                 await agent.Client.StopAsync(new StopRequest { JobId = launch.JobId, Attempt = launch.Attempt }, agent.Options(End));
 
-            void Count(StatusCode status)
+            void Count(Status status)
             {
-                (status is StatusCode.OK or StatusCode.InvalidArgument or StatusCode.FailedPrecondition or StatusCode.ResourceExhausted)
+                var code = status.StatusCode;
+                (code is StatusCode.OK or StatusCode.InvalidArgument or StatusCode.FailedPrecondition or StatusCode.ResourceExhausted)
                     .ShouldBeTrue($"seed {seed + order}: {status} at {launch} and {stop}");
-                statuses[status] = statuses.GetValueOrDefault(status) + 1;
+                statuses[code] = statuses.GetValueOrDefault(code) + 1;
             }
         }
 
@@ -42,16 +43,16 @@ public sealed class AgentFuzzTests : AgentTest
         statuses.GetValueOrDefault(StatusCode.InvalidArgument).ShouldBeGreaterThan(orders / 4);
     }
 
-    private static async Task<StatusCode> StatusAsync(Func<Task> order)
+    private static async Task<Status> StatusAsync(Func<Task> order)
     {
         try
         {
             await order();
-            return StatusCode.OK;
+            return Status.DefaultSuccess;
         }
         catch (RpcException refusal)
         {
-            return refusal.StatusCode;
+            return refusal.Status;
         }
     }
 }

@@ -190,6 +190,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         (await GetAsync()).Drain.ShouldNotBeNull();
         await DoAsync(options => nodes.ResumeNodeAsync(new ResumeNodeRequest { NodeId = id }, options));
         (await GetAsync()).Drain.ShouldBeNull();
+        await DoAsync(options => nodes.EnrollNodeAsync(new EnrollNodeRequest { Name = "another" }, options));
         var lenet5 = new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } };
         await DoAsync(options => network.Client.Models.DescribeModelAsync(lenet5, options));
 
@@ -222,7 +223,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         await DoAsync(options => experiments.CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = id }, options));
         await ReadAllAsync(options => experiments.WatchExperiment(new WatchExperimentRequest { ExperimentId = id }, options));
         var ended = await GetAsync();
-        ended.Experiment.Search.Phase.ShouldBe(SearchPhase.Ended);
+        ended.Experiment.Search.Phase.ShouldBe(SearchPhase.Cancelled);
         ended.Jobs.ShouldAllBe(job => job.State == JobState.Cancelled);
         ended.Jobs.Count.ShouldBeLessThanOrEqualTo(1, "of two trials one is left");
         var all = await PatientClient.AskAsync(
@@ -240,8 +241,9 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         await DoAsync(options => runs.GetRunAsync(new GetRunRequest { JobId = job }, options));
         (await ReadAllAsync(options => runs.StreamMetrics(new StreamMetricsRequest { JobId = job }, options)))
             .Sum(part => part.Points.Count).ShouldBeGreaterThan(0);
-        (await ReadAllAsync(options => runs.StreamPredictions(new StreamPredictionsRequest { JobId = job }, options)))
-            .Sum(part => part.Predictions.Count).ShouldBe(0, "it trains, and does not predict");
+        var refusal = await Should.ThrowAsync<RpcException>(
+            () => ReadAllAsync(options => runs.StreamPredictions(new StreamPredictionsRequest { JobId = job }, options)));
+        refusal.StatusCode.ShouldBe(StatusCode.FailedPrecondition, "it trains, and does not predict");
     }
 
     private async Task ManageCheckpointAsync(string name)

@@ -27,6 +27,7 @@ class Cluster:
 
     server: its address, or several with commas between (otherwise CLUSTER_SERVER, otherwise http://127.0.0.1:7070).
     token: otherwise CLUSTER_TOKEN, or what is in the file that CLUSTER_TOKEN_FILE names.
+    Whom https:// trusts, the file of authorities that CLUSTER_CA_FILE names says.
     """
 
     def __init__(self, server=None, token=None):
@@ -152,6 +153,13 @@ def _token():
         return content.read().strip()
 
 
+def _authority():
+    if path := os.environ.get("CLUSTER_CA_FILE"):
+        with open(path, "rb") as file:
+            return file.read()
+    return None  # gRPC's own list
+
+
 def _channel(address):
     parts = urllib.parse.urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -161,7 +169,7 @@ def _channel(address):
     options = [*_KEEP_ALIVE, ("grpc.enable_http_proxy", proxy)]
     target = f"{parts.netloc}" if parts.port else f"{parts.netloc}:{443 if parts.scheme == 'https' else 80}"
     if parts.scheme == "https":
-        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options)
+        return grpc.secure_channel(target, grpc.ssl_channel_credentials(_authority()), options)
     return grpc.insecure_channel(target, options)
 
 

@@ -26,10 +26,16 @@ start_postgres() {
     printf 'cluster %s cluster\ncluster %s %s\n' "$(id -un)" "$(pg_user)" "$(pg_user)" \
       | as_postgres tee "$pg_home/data/pg_ident.conf" >/dev/null
   fi
-  if ! as_postgres "$pg_bin/pg_ctl" -D "$pg_home/data" status >/dev/null 2>&1; then
-    quietly "starting Postgres" as_postgres "$pg_bin/pg_ctl" -D "$pg_home/data" -w -l "$pg_home/server.log" \
-      -o "-k $pg_socket -c listen_addresses=''" start
-  fi
+  # One that is there may not answer: it recovers, or was killed and is not quite gone.
+  local patience=300
+  until as_postgres "$pg_bin/pg_isready" -q -h "$pg_socket"; do
+    if ! as_postgres "$pg_bin/pg_ctl" -D "$pg_home/data" status >/dev/null 2>&1; then
+      quietly "starting Postgres" as_postgres "$pg_bin/pg_ctl" -D "$pg_home/data" -w -l "$pg_home/server.log" \
+        -o "-k $pg_socket -c listen_addresses=''" start
+    fi
+    [ $((patience--)) -gt 0 ] || die "Postgres runs and does not answer; its log is $pg_home/server.log"
+    sleep 0.2
+  done
   pg_admin -tAc "select 1 from pg_roles where rolname = 'cluster'" | grep -q 1 || pg_admin -qc 'create role cluster login'
   pg_admin -tAc "select 1 from pg_database where datname = 'cluster'" | grep -q 1 || pg_admin -qc 'create database cluster owner cluster'
 }

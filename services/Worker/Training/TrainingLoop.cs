@@ -124,6 +124,7 @@ internal sealed partial class TrainingLoop(
             LogEpoch(epoch + 1, setup.Plan.Epochs, _position.StepsDone, result.Loss, result.Accuracy);
         }
 
+        NativeHeap.Trim(); // of pieces as validation and the last copy for a checkpoint took them
         _position = _position with { EpochsClosed = epoch + 1 };
         if (epoch + 1 < setup.Plan.Epochs)
             ReportPeakMemory(epoch); // the last epoch's includes the test

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Text;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
@@ -17,6 +16,7 @@ public sealed class GreedyClientsTests : IClassFixture<LimitedCluster>
     private const int IdleStreams = 1000;
     private const int StreamsAConnection = 50;
     private const int Submits = 40;
+    private const int Renewals = 100;
 
     // Ten times Limits:CallsPerSecond, in calls of which each waits for its answer.
     private const int GreedyCallers = 16;
@@ -36,7 +36,7 @@ public sealed class GreedyClientsTests : IClassFixture<LimitedCluster>
         using var own = GrpcChannel.ForAddress(cluster.GrpcAddress);
         var job = (await SubmitAsync(own, modest, 0)).Id;
         var epochs = await Invariants.EpochsAsync(cluster, Cancelled);
-        var alone = await SubmitsAsync(own, modest, "alone");
+        var (alone, renewedAlone) = (await SubmitsAsync(own, modest, "alone"), await RenewalsAsync(own));
 
         using var end = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
         using var slow = new SlowConnections(cluster, SlowClients);
@@ -44,7 +44,7 @@ public sealed class GreedyClientsTests : IClassFixture<LimitedCluster>
         using var streams = new OpenStreams(cluster.GrpcAddress, greedy, job);
         var (open, refusedStreams) = await streams.OpenAsync(IdleStreams, Cancelled);
         var calling = Task.WhenAll(Enumerable.Range(0, GreedyCallers).Select(_ => CallAsync(cluster.GrpcAddress, greedy, end.Token)));
-        var beside = await SubmitsAsync(own, modest, "beside");
+        var (beside, renewedBeside) = (await SubmitsAsync(own, modest, "beside"), await RenewalsAsync(own));
         await end.CancelAsync();
         await sending;
         var answers = (await calling).SelectMany(each => each).ToList();
@@ -56,8 +56,9 @@ public sealed class GreedyClientsTests : IClassFixture<LimitedCluster>
         answers.ShouldAllBe(code => code == StatusCode.OK || code == StatusCode.ResourceExhausted);
         TestContext.Current.TestOutputHelper!.WriteLine(
             $"{Submits} submits: {alone.TotalSeconds:F2} s alone, {beside.TotalSeconds:F2} s beside the greedy ones, ratio "
-                + $"{beside / alone:F2}; {open} of {IdleStreams} streams open, {answers.Count(code => code == StatusCode.OK)} of "
-                + $"{answers.Count} greedy calls answered");
+                + $"{beside / alone:F2}; {Renewals} heartbeats: {renewedAlone.TotalSeconds:F2} s alone, "
+                + $"{renewedBeside.TotalSeconds:F2} s beside them, ratio {renewedBeside / renewedAlone:F2}; {open} of {IdleStreams} "
+                + $"streams open, {answers.Count(code => code == StatusCode.OK)} of {answers.Count} greedy calls answered");
     }
 
     /// <summary>All are taken in, one after another.</summary>
@@ -66,6 +67,23 @@ public sealed class GreedyClientsTests : IClassFixture<LimitedCluster>
         var clock = Stopwatch.StartNew();
         for (var i = 1; i <= Submits; i++)
             (await SubmitAsync(channel, token, i, round)).State.ShouldBe(JobState.Queued);
+        return clock.Elapsed;
+    }
+
+    /// <summary>
+    /// Heartbeats of nodes that the cluster does not know, one after another: they go the way of all others, and renew nothing.
+    /// </summary>
+    private async Task<TimeSpan> RenewalsAsync(GrpcChannel channel)
+    {
+        var token = (await File.ReadAllTextAsync(Path.Combine(_limited.Cluster.State, "node-token"), Cancelled)).Trim();
+        var (registry, clock) = (new AgentRegistryService.AgentRegistryServiceClient(channel), Stopwatch.StartNew());
+        for (var i = 0; i < Renewals; i++)
+        {
+            var heartbeat = new HeartbeatRequest { NodeId = $"{Guid.NewGuid()}", Incarnation = "none" };
+            (await Should.ThrowAsync<RpcException>(() => registry.HeartbeatAsync(heartbeat, Options(token)).ResponseAsync))
+                .StatusCode.ShouldBe(StatusCode.NotFound);
+        }
+
         return clock.Elapsed;
     }
 
@@ -108,11 +126,9 @@ public sealed class GreedyClientsTests : IClassFixture<LimitedCluster>
     /// <summary>A submitter's.</summary>
     private async Task<string> NewTokenAsync(string owner)
     {
-        var token = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
-        var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
-        await _limited.Cluster.QueryAsync(
-            $"insert into tokens (hash, owner, scope, created_at) values ('\\x{hash}', '{owner}', 'Submitter', now())", Cancelled);
-        return token;
+        using var channel = _limited.Cluster.ChannelTo(_limited.Cluster.GrpcAddress);
+        var request = new CreateTokenRequest { Name = "test", Owner = owner, Scope = Scope.Submitter };
+        return (await new TokenService.TokenServiceClient(channel).CreateTokenAsync(request, cancellationToken: Cancelled)).Secret;
     }
 
     /// <summary>Connections on which a byte of a request comes now and then, and never all of it.</summary>

@@ -68,8 +68,9 @@ public sealed class HostileTextTests(PostgresServer postgres) : IAsyncLifetime
                 (await _scheduler.Audit().ListAuditAsync(filter)).Entries.ShouldBeEmpty();
             }
 
-            var quoted = text.Replace("\\", "\\\\", StringComparison.Ordinal);
-            (await _scheduler.Runs().ListRunsAsync(new ListRunsRequest { Where = $"owner = \"{quoted}\"" })).Runs.ShouldBeEmpty();
+            // As texts stand there: in single quotes, with one of them doubled.
+            var quoted = text.Replace("'", "''", StringComparison.Ordinal);
+            (await _scheduler.Runs().ListRunsAsync(new ListRunsRequest { Where = $"owner = '{quoted}'" })).Runs.ShouldBeEmpty();
             foreach (var request in new[] { new ListRunsRequest { Where = text }, new ListRunsRequest { Sort = text } })
             {
                 (await Should.ThrowAsync<RpcException>(() => _scheduler.Runs().ListRunsAsync(request).ResponseAsync))

@@ -81,7 +81,7 @@ public sealed class TokenCallTests(SharedScheduler shared)
     public async Task OpenStream_TellsNoMore_OnceItsTokenIsRevoked()
     {
         const string Text = "a-token-that-watches-and-is-revoked";
-        var id = await Scheduler.AddTokenAsync(Text, "carla", Scope.Viewer);
+        var id = await Scheduler.AddTokenAsync(Text, "wanda", Scope.Viewer);
         var job = await Scheduler.SubmitWaitingAsync();
         using var watch = Scheduler.Jobs(Text).WatchJob(new WatchJobRequest { JobId = job.Id });
         (await watch.ResponseStream.MoveNext(Cancelled)).ShouldBeTrue();

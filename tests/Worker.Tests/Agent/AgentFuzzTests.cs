@@ -28,6 +28,9 @@ public sealed class AgentFuzzTests : AgentTest
 
     private readonly Dictionary<StatusCode, int> _statuses = [];
 
+    // Many of the calls start a process.
+    private protected override TimeSpan Patience => TimeSpan.FromMinutes(30);
+
     [Fact]
     public Task Orders_OfWhateverMessage_AreDoneOrRefused() => FuzzOrdersAsync(calls: 600, seed: 1);
 

@@ -66,8 +66,10 @@ public sealed class SupplyTests
                 .Save(Path.Combine(folder.FullName, "Library.csproj"));
             new XElement(
                 "Project", new XElement("Import", new XAttribute("Project", Repository.PathOf("Directory.Build.props"))),
-                // Not the repository's folder of outputs.
-                new XElement("PropertyGroup", new XElement("ArtifactsPath", Path.Combine(folder.FullName, "artifacts"))))
+                // Not the repository's folder of outputs; and nothing that other feeds have.
+                new XElement(
+                    "PropertyGroup", new XElement("ArtifactsPath", Path.Combine(folder.FullName, "artifacts")),
+                    new XElement("RuntimeIdentifiers")))
                 .Save(Path.Combine(folder.FullName, "Directory.Build.props"));
             new XElement("configuration", new XElement(
                 "packageSources", new XElement("clear"), new XElement(
@@ -162,8 +164,9 @@ public sealed class SupplyTests
                 $$"""
                 "holed{{severity}}": [{"url": "https://example.com/{{severity}}", "severity": {{severity}}, "versions": "[1.0.0]"}]
                 """)) + "}"),
-            ["packages", _, "index.json"] => """{"versions": ["1.0.0"]}"""u8.ToArray(),
-            ["packages", var id, _, var file] when file.EndsWith(".nupkg", StringComparison.Ordinal) => Package(id),
+            ["packages", var id, "index.json"] when id == "sound" || id.StartsWith("holed", StringComparison.Ordinal) =>
+                """{"versions": ["1.0.0"]}"""u8.ToArray(),
+            ["packages", var package, _, var file] when file.EndsWith(".nupkg", StringComparison.Ordinal) => Package(package),
             _ => null,
         };
 

@@ -3,6 +3,7 @@ using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Ranks;
+using Cluster.Scheduler.Runs;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Options;

@@ -9,7 +9,6 @@ public static class LimitServices
         // One for all calls: what it counts is what an owner does altogether.
         services.AddSingleton<LimitInterceptor>();
         services.AddSingleton<OwnerLimit>();
-        services.AddSingleton<SeriesLimit>();
         return services;
     }
 }

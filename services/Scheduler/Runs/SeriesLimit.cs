@@ -1,9 +1,9 @@
 using System.Collections.Concurrent;
 using Cluster.Contracts;
-using Cluster.Scheduler.Runs;
+using Cluster.Scheduler.Limits;
 using Microsoft.Extensions.Options;
 
-namespace Cluster.Scheduler.Limits;
+namespace Cluster.Scheduler.Runs;
 
 /// <summary>Keeps a job from having more series of metrics than <see cref="LimitOptions.SeriesPerJob"/>.</summary>
 /// <remarks>A job's names are read when the first of its reports comes here, and remembered: the others cost no query.</remarks>

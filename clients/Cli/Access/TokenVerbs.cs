@@ -9,6 +9,8 @@ namespace Cluster.Cli.Access;
 /// <summary>token create|list|revoke.</summary>
 internal static class TokenVerbs
 {
+    private const int WorkspaceColumns = 24;
+
     public static Command Build(VerbFactory verbs) => new("token", "who may call what")
     {
         Create(verbs), List(verbs), Revoke(verbs),
@@ -30,6 +32,11 @@ internal static class TokenVerbs
             Required = true,
         };
         scope.AcceptOnlyFromAmong("viewer", "submitter", "operator", "admin");
+        var workspaces = new Option<string[]>("--workspace")
+        {
+            Description = "the only workspace that is there for it; again for another one (otherwise all that its owner sees)",
+            HelpName = "WORKSPACE",
+        };
         var days = new Option<int?>("--days") { Description = "it expires after so many (otherwise never)", HelpName = "DAYS" };
         var command = verbs.Verb("create", "Make a token and print it, this once.", async (context, cancellationToken) =>
         {
@@ -42,6 +49,7 @@ internal static class TokenVerbs
                 Owner = context.Arguments.GetRequiredValue(owner),
                 Scope = System.Enum.Parse<Scope>(context.Arguments.GetRequiredValue(scope), ignoreCase: true),
                 ExpiresAt = lasting is { } given ? DateTime.UtcNow.AddDays(given).ToTimestamp() : null,
+                Workspaces = { context.Arguments.GetValue(workspaces) ?? [] },
             };
             var made = await context.Connection.Tokens.CreateTokenAsync(request, context.Connection.Call(cancellationToken));
             if (context.Json)
@@ -59,7 +67,7 @@ internal static class TokenVerbs
             return ExitCode.Done;
         });
         command.Arguments.Add(name);
-        foreach (Option option in (Option[])[owner, scope, days])
+        foreach (Option option in (Option[])[owner, scope, workspaces, days])
             command.Options.Add(option);
         return command;
     }
@@ -113,12 +121,12 @@ internal static class TokenVerbs
 
     private static ColumnTable Table(IEnumerable<AccessToken> tokens)
     {
-        var table = new ColumnTable("TOKEN", "NAME", "OWNER", "SCOPE", "STATE", "EXPIRES", "LAST USED");
+        var table = new ColumnTable("TOKEN", "NAME", "OWNER", "SCOPE", "WORKSPACES", "STATE", "EXPIRES", "LAST USED");
         foreach (var token in tokens)
         {
             table.Add(
-                Words.Short(token.Id), token.Name, token.Owner, token.Scope.ToString().ToLowerInvariant(), State(token),
-                Time(token.ExpiresAt), Time(token.LastUsedAt));
+                Words.Short(token.Id), token.Name, token.Owner, token.Scope.ToString().ToLowerInvariant(),
+                Words.Some(token.Workspaces, WorkspaceColumns), State(token), Time(token.ExpiresAt), Time(token.LastUsedAt));
         }
 
         return table;

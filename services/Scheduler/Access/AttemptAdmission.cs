@@ -20,8 +20,7 @@ public sealed class AttemptAdmission(AttemptFence fence, TimeProvider time)
 
     private readonly Lock _gate = new();
     private readonly HashSet<string> _known = new(StringComparer.Ordinal);
-    private long _second;
-    private int _lookups;
+    private readonly LookupAllowance _lookups = new(LookupsASecond, time);
 
     /// <exception cref="RpcException">Unauthenticated: there is no such attempt, or the secret is another one's.</exception>
     /// <exception cref="AttemptFencedException">The attempt is over.</exception>
@@ -29,7 +28,7 @@ public sealed class AttemptAdmission(AttemptFence fence, TimeProvider time)
     {
         var credential = Read(headers, secret);
         var key = $"{credential.Job} {credential.Attempt} {Convert.ToHexString(credential.SecretHash.Span)}";
-        if (!MayLookUp(key))
+        if (!IsKnown(key) && !_lookups.TryTake())
             throw new RpcException(new Status(StatusCode.Unavailable, "too many attempts that are not known here; try again in a moment"));
         switch (await fence.StandingAsync(credential, cancellationToken))
         {
@@ -60,17 +59,10 @@ public sealed class AttemptAdmission(AttemptFence fence, TimeProvider time)
             : throw new RpcException(new Status(StatusCode.Unauthenticated, "the token is no attempt's secret"));
     }
 
-    private bool MayLookUp(string key)
+    private bool IsKnown(string key)
     {
-        var second = time.GetUtcNow().ToUnixTimeSeconds();
         lock (_gate)
-        {
-            if (_known.Contains(key))
-                return true;
-            if (second != _second)
-                (_second, _lookups) = (second, 0);
-            return ++_lookups <= LookupsASecond;
-        }
+            return _known.Contains(key);
     }
 
     private void Remember(string key)

@@ -1,3 +1,5 @@
+using System.Security.Claims;
+using Cluster.Contracts.V1;
 using Microsoft.Extensions.Options;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Protocols;
@@ -41,9 +43,21 @@ public sealed class IdentityProvider
         var owner = result.ClaimsIdentity.FindFirst(_options.OwnerClaim)?.Value ?? "";
         if (owner.Length is 0 or > LongestOwner || owner.Any(char.IsControl))
             return (null, $"the token has no claim {_options.OwnerClaim} that names an owner");
-        return _options.ScopeOf(result.ClaimsIdentity.FindAll(_options.ScopeClaim).Select(claim => claim.Value)) is { } scope
-            ? (new Caller(owner, scope) { TokenName = "signed in" }, "")
-            : (null, $"{owner} has no scope here: none of the claims {_options.ScopeClaim} is one of "
+        if (_options.ScopeOf(Values(result.ClaimsIdentity, _options.ScopeClaim)) is not { } scope)
+        {
+            return (null, $"{owner} has no scope here: none of the claims {_options.ScopeClaim} is one of "
                 + $"{IdentityProviderOptions.SectionName}:{nameof(IdentityProviderOptions.Scopes)}");
+        }
+
+        var caller = new Caller(owner, scope) { TokenName = "signed in" };
+        if (_options.WorkspaceClaim.Length == 0 || scope == Scope.Admin)
+            return (caller, "");
+        string[] workspaces = [.. Values(result.ClaimsIdentity, _options.WorkspaceClaim)];
+        return workspaces.Length > 0
+            ? (caller with { Workspaces = workspaces }, "")
+            : (null, $"the token has no claim {_options.WorkspaceClaim} that names workspaces");
     }
+
+    private static IEnumerable<string> Values(ClaimsIdentity identity, string claim) =>
+        identity.FindAll(claim).Select(found => found.Value);
 }

@@ -31,6 +31,12 @@ public sealed class IdentityProviderOptions : IValidatableObject
     /// </summary>
     public Dictionary<string, string> Scopes { get; set; } = [];
 
+    /// <summary>
+    /// The claim, perhaps of several values, with the names of the only workspaces that are there for the caller. Who has none of it is
+    /// refused, but for administrators, whom it does not limit. Empty: nobody is limited so.
+    /// </summary>
+    public string WorkspaceClaim { get; set; } = "";
+
     internal bool IsOn => Authority.Length > 0;
 
     /// <returns>Null: none of the values is one of <see cref="Scopes"/>.</returns>

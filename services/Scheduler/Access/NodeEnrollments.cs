@@ -20,12 +20,20 @@ public enum EnrollmentOutcome
 
     /// <summary>The node is known by another name than the code was given out for.</summary>
     OtherNode,
+
+    /// <summary>More codes are presented than are looked up.</summary>
+    TooManyCodes,
 }
 
 /// <summary>One-time codes, by which a machine gets a token that speaks for its node alone.</summary>
 public sealed class NodeEnrollments(
     ClusterDatabase database, TokenRegister tokens, IOptions<AccessOptions> options, TimeProvider time)
 {
+    /// <summary>A code that looks right is looked up, and anybody can make one up that does. Machines that are set up come again.</summary>
+    public const int LookupsASecond = 20;
+
+    private readonly LookupAllowance _lookups = new(LookupsASecond, time);
+
     /// <param name="name">What the node is called.</param>
     /// <param name="by">Who asks for the code.</param>
     /// <returns>The code, which is not kept, and until when it can be used.</returns>
@@ -57,6 +65,8 @@ public sealed class NodeEnrollments(
     public async Task<EnrollmentOutcome> EnrollAsync(
         EnrollmentCode code, NodeId node, byte[] tokenHash, CancellationToken cancellationToken)
     {
+        if (!_lookups.TryTake())
+            return EnrollmentOutcome.TooManyCodes;
         var outcome = await UseCodeAsync(code, node, tokenHash, cancellationToken);
         // Others hear of it; here the agent's next call may come.
         if (outcome == EnrollmentOutcome.Enrolled)

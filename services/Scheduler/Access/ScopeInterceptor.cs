@@ -44,7 +44,7 @@ public sealed class ScopeInterceptor(
         ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context, request as IMessage);
-        await continuation(request, responseStream, context);
+        await continuation(request, new AdmittedStream<TResponse>(responseStream, WhileValid(context)), context);
     }
 
     public override async Task DuplexStreamingServerHandler<TRequest, TResponse>(
@@ -52,7 +52,7 @@ public sealed class ScopeInterceptor(
         DuplexStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context, request: null);
-        await continuation(requestStream, responseStream, context);
+        await continuation(requestStream, new AdmittedStream<TResponse>(responseStream, WhileValid(context)), context);
     }
 
     private async Task AdmitAsync(ServerCallContext context, IMessage? request)
@@ -76,14 +76,12 @@ public sealed class ScopeInterceptor(
         if (!RequiredScope.ByPath.TryGetValue(context.Method, out var needed))
             throw new RpcException(new Status(StatusCode.PermissionDenied, $"{context.Method} declares no scope"));
 
-        // Not from RequestHeaders, which takes all metadata apart and fails at what is not for us to read.
-        var headers = context.GetHttpContext().Request.Headers;
-        var token = CallMetadata.TokenOf(headers[CallMetadata.Authorization])
-            ?? throw Unauthenticated("no token; send the metadata 'authorization: Bearer <token>'");
+        var token = TokenOf(context) ?? throw Unauthenticated("no token; send the metadata 'authorization: Bearer <token>'");
         switch (needed)
         {
             case Scope.Attempt:
-                context.UserState[typeof(AttemptCredential)] = await attempts.AdmitAsync(headers, token, context.CancellationToken);
+                context.UserState[typeof(AttemptCredential)] = await attempts.AdmitAsync(
+                    context.GetHttpContext().Request.Headers, token, context.CancellationToken);
                 return;
             case Scope.Enrollment:
                 context.UserState[typeof(EnrollmentCode)] = AccessSecret.IsWellFormed(AccessSecret.Enrollment, token)
@@ -106,29 +104,46 @@ public sealed class ScopeInterceptor(
             return;
         }
 
-        var (standing, caller) = await tokens.FindAsync(token, context.CancellationToken);
+        var finding = await tokens.FindAsync(token, context.CancellationToken);
         // Known before it is refused: the audit says whose token it was.
-        if (caller is not null)
-            context.UserState[typeof(Caller)] = caller;
-        switch (standing)
-        {
-            case TokenStanding.Unknown:
-                throw Unauthenticated("the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE");
-            case TokenStanding.Expired:
-                throw Unauthenticated($"the token '{caller!.TokenName}' of {caller.Owner} has expired; ask for another one");
-            case TokenStanding.Revoked:
-                throw Unauthenticated($"the token '{caller!.TokenName}' of {caller.Owner} is revoked; ask for another one");
-        }
-
-        CheckScope(caller!, needed);
+        if (finding.Caller is { } known)
+            context.UserState[typeof(Caller)] = known;
+        var caller = CheckStanding(finding);
+        CheckScope(caller, needed);
         if (needed == Scope.Node)
-            CheckNode(caller!, request);
+            CheckNode(caller, request);
     }
+
+    /// <summary>What a stream looks at before each answer: one of our own tokens may end while it is open.</summary>
+    private Action WhileValid(ServerCallContext context)
+    {
+        if (Caller.TryOf(context) is null || TokenOf(context) is not { } token || provider.MayHaveIssued(token))
+            return () => { };
+        var hash = AccessSecret.Hash(token);
+        return () => CheckStanding(tokens.Find(hash));
+    }
+
+    // Not from RequestHeaders, which takes all metadata apart and fails at what is not for us to read.
+    private static string? TokenOf(ServerCallContext context) =>
+        CallMetadata.TokenOf(context.GetHttpContext().Request.Headers[CallMetadata.Authorization]);
+
+    private static Caller CheckStanding(TokenFinding finding) => finding switch
+    {
+        { Standing: TokenStanding.Valid, Caller: { } caller } => caller,
+        { Standing: TokenStanding.Expired, Caller: { } caller } =>
+            throw Unauthenticated($"the token '{caller.TokenName}' of {caller.Owner} has expired; ask for another one"),
+        { Standing: TokenStanding.Revoked, Caller: { } caller } =>
+            throw Unauthenticated($"the token '{caller.TokenName}' of {caller.Owner} is revoked; ask for another one"),
+        _ => throw Unauthenticated("the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE"),
+    };
 
     private static void CheckScope(Caller caller, Scope needed)
     {
         if (!caller.Scope.Allows(needed))
             throw Denied($"this needs the scope {Word(needed)}; the token has {Word(caller.Scope)}");
+        // What these scopes are for concerns nodes, queues and identities, which lie in no workspace.
+        if (caller.Workspaces is not null && needed is Scope.Operator or Scope.Admin)
+            throw Denied("the token is limited to workspaces, and this is about the whole cluster; use one that is not limited");
     }
 
     /// <summary>A node speaks for itself. The token that nodes share speaks for those that have none of their own.</summary>

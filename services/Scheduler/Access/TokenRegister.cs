@@ -40,17 +40,22 @@ public sealed class TokenRegister(TokenStore store, TokenFiles files, TimeProvid
     public async ValueTask<TokenFinding> FindAsync(string token, CancellationToken cancellationToken)
     {
         var hash = AccessSecret.Hash(token);
-        var finding = Look(hash);
+        var finding = Find(hash);
         if (finding.Standing == TokenStanding.Unknown && MayBeNew(token))
         {
             await AwaitLoadAsync(cancellationToken);
-            finding = Look(hash);
+            finding = Find(hash);
         }
 
         if (finding is { Standing: TokenStanding.Valid, Caller.TokenId: { } id })
             NoteUse(id);
         return finding;
     }
+
+    /// <summary>By its hash, of what is known now.</summary>
+    public TokenFinding Find(byte[] hash) => _known.ByHash.TryGetValue(Convert.ToHexString(hash), out var token)
+        ? new TokenFinding(token.StandingAt(time.GetUtcNow()), token.Caller)
+        : new TokenFinding(TokenStanding.Unknown, null);
 
     /// <summary>Whether the text is a token, also one that is over: such a text is not to be written down.</summary>
     public bool IsToken(string text) => _known.ByHash.ContainsKey(Convert.ToHexString(AccessSecret.Hash(text)));
@@ -89,10 +94,6 @@ public sealed class TokenRegister(TokenStore store, TokenFiles files, TimeProvid
 
     private static bool MayBeNew(string token) =>
         AccessSecret.IsWellFormed(AccessSecret.Token, token) || AccessSecret.IsWellFormed(AccessSecret.Node, token);
-
-    private TokenFinding Look(byte[] hash) => _known.ByHash.TryGetValue(Convert.ToHexString(hash), out var token)
-        ? new TokenFinding(token.StandingAt(time.GetUtcNow()), token.Caller)
-        : new TokenFinding(TokenStanding.Unknown, null);
 
     private void NoteUse(Guid token)
     {
@@ -167,6 +168,7 @@ public sealed class TokenRegister(TokenStore store, TokenFiles files, TimeProvid
             TokenName = row.Name,
             TokenId = row.Id,
             Node = row.NodeId is { } node ? new NodeId(node) : null,
+            Workspaces = row.Workspaces,
         };
     }
 }

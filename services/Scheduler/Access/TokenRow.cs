@@ -22,6 +22,9 @@ public sealed class TokenRow
     public DateTimeOffset? LastUsedAt { get; init; }
     public Guid? NodeId { get; init; }
 
+    /// <summary>Null: it is not limited to any.</summary>
+    public string[]? Workspaces { get; init; }
+
     internal AccessToken ToToken() => new()
     {
         Id = Id.ToString(),
@@ -34,6 +37,7 @@ public sealed class TokenRow
         RevokedAt = RevokedAt?.ToTimestamp(),
         LastUsedAt = LastUsedAt?.ToTimestamp(),
         NodeId = NodeId?.ToString() ?? "",
+        Workspaces = { Workspaces ?? [] },
     };
 }
 

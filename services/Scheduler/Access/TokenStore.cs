@@ -83,8 +83,8 @@ public sealed class TokenStore(ClusterDatabase database, TimeProvider time)
 
     internal static NpgsqlCommand InsertInto(NpgsqlConnection connection, TokenRow row) => new(
         """
-        insert into tokens (hash, id, name, owner, scope, created_at, created_by, expires_at, node_id)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (hash) do nothing
+        insert into tokens (hash, id, name, owner, scope, created_at, created_by, expires_at, node_id, workspaces)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (hash) do nothing
         """, connection)
     {
         Parameters =
@@ -93,6 +93,7 @@ public sealed class TokenStore(ClusterDatabase database, TimeProvider time)
             new() { Value = row.Scope.ToString() }, new() { Value = row.CreatedAt }, new() { Value = row.CreatedBy },
             new NpgsqlParameter<DateTimeOffset?> { TypedValue = row.ExpiresAt },
             new NpgsqlParameter<Guid?> { TypedValue = row.NodeId },
+            new NpgsqlParameter<string[]?> { TypedValue = row.Workspaces },
         },
     };
 }

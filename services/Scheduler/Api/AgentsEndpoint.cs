@@ -36,6 +36,8 @@ internal sealed class AgentsEndpoint(
             EnrollmentOutcome.OtherNode => throw new RpcException(new Status(
                 StatusCode.PermissionDenied,
                 $"node {request.NodeId} is known by another name than the code is for; see Agent:Name, or enroll it by its name")),
+            EnrollmentOutcome.TooManyCodes => throw new RpcException(new Status(
+                StatusCode.Unavailable, "too many codes are presented here; try again in a moment")),
             var refused => throw new RpcException(new Status(StatusCode.Unauthenticated, refused switch
             {
                 EnrollmentOutcome.Expired => "the code has expired; ask for another one: ./cluster node enroll",

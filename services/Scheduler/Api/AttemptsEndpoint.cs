@@ -3,6 +3,7 @@ using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Ranks;
+using Cluster.Scheduler.Runs;
 using Google.Protobuf;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
@@ -11,7 +12,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>What trainers call, through their agents. Nothing here trusts the caller: each store checks the attempt as it writes.</summary>
 public sealed class AttemptsEndpoint(
-    AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints, IOptions<LimitOptions> limits)
+    AttemptReports reports, Rendezvous rendezvous, ChunkStore chunks, CheckpointStore checkpoints, SeriesLimit series,
+    IOptions<LimitOptions> limits)
     : AttemptService.AttemptServiceBase
 {
     private const int LongestMetricName = 200;
@@ -41,6 +43,14 @@ public sealed class AttemptsEndpoint(
         {
             RequestText.Check("points.name", point.Name, LongestMetricName);
             RequestTime.Check("points.time", point.Time);
+        }
+
+        if (request.Points.Count > 0
+            && !await series.TryAddAsync(credential.Job, request.Points.Select(point => point.Name), context.CancellationToken))
+        {
+            throw new RpcException(new Status(
+                StatusCode.ResourceExhausted,
+                $"job {credential.Job} would have more than {limits.Value.SeriesPerJob} series of metrics (Limits:SeriesPerJob)"));
         }
 
         await reports.ReportAsync(credential, request, context.CancellationToken);

@@ -50,6 +50,12 @@ internal sealed class CheckpointsEndpoint(
     public override async Task<ImportCheckpointResponse> ImportCheckpoint(
         IAsyncStreamReader<ImportCheckpointRequest> requestStream, ServerCallContext context)
     {
+        if (Caller.Of(context).Workspaces is not null)
+        {
+            throw new RpcException(new Status(
+                StatusCode.PermissionDenied, "the token is limited to workspaces, and imported weights lie in none; use one that is not"));
+        }
+
         if (!await requestStream.MoveNext(context.CancellationToken) || requestStream.Current.File is not { } file)
             throw new InvalidRequestException("the first message describes no file; set file");
         RequestText.Check("file.name", file.Name, LongestFileName);

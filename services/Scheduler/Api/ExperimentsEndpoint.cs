@@ -31,6 +31,8 @@ internal sealed class ExperimentsEndpoint(
                 plan, request.Yaml, owner, request.RequestId, request.WaitForCapacity, context.CancellationToken)
             : await searches.SubmitAsync(
                 plan, request.Yaml, owner, request.RequestId, request.WaitForCapacity, context.CancellationToken);
+        // A repeated request asks what became of the first, which may have been another experiment than this one.
+        await lookup.FindAsync($"{id}", workspaces.Seen(context), context.CancellationToken);
         var stored = await GetAsync(id, context.CancellationToken);
         var page = Jobs(stored, after: 0);
         return new SubmitExperimentResponse
@@ -135,7 +137,8 @@ internal sealed class ExperimentsEndpoint(
             throw new RpcException(new Status(StatusCode.FailedPrecondition, $"experiment {id} has no searcher, and so no limits"));
         if (search.Phase == SearchPhase.Paused)
             throw new RpcException(new Status(StatusCode.FailedPrecondition, $"experiment {id} is paused; resume it first"));
-        if (!await searches.LimitAsync(id, Changed, context.CancellationToken))
+        var moreTrials = request.MaxTrials - search.MaxTrials;
+        if (!await searches.LimitAsync(id, experiment.Owner, moreTrials, Changed, context.CancellationToken))
             throw IsOver(experiment, "limited");
         return new LimitExperimentResponse { Experiment = (await GetAsync(id, context.CancellationToken)).Experiment };
 

@@ -38,7 +38,11 @@ internal sealed class JobsEndpoint(
         var submission = JobSubmission.Of(caller.Owner, request.RequestId, spec, request.WaitForCapacity, time.GetUtcNow());
         Activity.Current?.SetTag("cluster.job.id", submission.Id.ToString());
         var submitted = await intake.SubmitAsync(submission, context.CancellationToken);
-        return new SubmitJobResponse { Job = submitted ?? await GetAsync(submission.Id, context.CancellationToken) };
+        if (submitted is not null)
+            return new SubmitJobResponse { Job = submitted };
+        // A repeated request asks what became of the first, which may have been another job than this one.
+        var first = await lookup.FindAsync($"{submission.Id}", workspaces.Seen(context), context.CancellationToken);
+        return new SubmitJobResponse { Job = await GetAsync(first, context.CancellationToken) };
     }
 
     public override async Task<ValidateJobResponse> ValidateJob(ValidateJobRequest request, ServerCallContext context)

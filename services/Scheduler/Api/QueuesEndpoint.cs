@@ -10,7 +10,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>Queues over gRPC.</summary>
 internal sealed class QueuesEndpoint(
-    QueueStore store, QueueQueries queries, ReconcileSignal signal, IOptions<PlacementOptions> placement, TimeProvider time)
+    QueueStore store, QueueQueries queries, ReconcileSignal signal, WorkspaceRule workspaces, IOptions<PlacementOptions> placement,
+    TimeProvider time)
     : QueueService.QueueServiceBase
 {
     // More than any cluster has; sums of them are still numbers.
@@ -21,19 +22,20 @@ internal sealed class QueuesEndpoint(
     public override async Task<ListQueuesResponse> ListQueues(ListQueuesRequest request, ServerCallContext context)
     {
         var size = JobsEndpoint.PageSize(request.PageSize);
-        var page = await JobsEndpoint.ListAsync(() => queries.ListAsync(size, request.PageToken, Terms, context.CancellationToken));
+        var page = await JobsEndpoint.ListAsync(
+            () => queries.ListAsync(size, request.PageToken, Terms, workspaces.Seen(context), context.CancellationToken));
         return new ListQueuesResponse { Queues = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<GetQueueResponse> GetQueue(GetQueueRequest request, ServerCallContext context) =>
-        new() { Queue = await FindAsync(request.Name, context.CancellationToken) };
+        new() { Queue = await FindAsync(request.Name, context) };
 
     public override async Task<CreateQueueResponse> CreateQueue(CreateQueueRequest request, ServerCallContext context)
     {
         var queue = Check(request.Queue);
         Ensure(await store.CreateAsync(queue, context.CancellationToken), queue.Name);
         signal.Place();
-        return new CreateQueueResponse { Queue = await FindAsync(queue.Name, context.CancellationToken) };
+        return new CreateQueueResponse { Queue = await FindAsync(queue.Name, context) };
     }
 
     public override async Task<UpdateQueueResponse> UpdateQueue(UpdateQueueRequest request, ServerCallContext context)
@@ -41,7 +43,7 @@ internal sealed class QueuesEndpoint(
         var queue = Check(request.Queue);
         Ensure(await store.UpdateAsync(queue, context.CancellationToken), queue.Name);
         signal.Place();
-        return new UpdateQueueResponse { Queue = await FindAsync(queue.Name, context.CancellationToken) };
+        return new UpdateQueueResponse { Queue = await FindAsync(queue.Name, context) };
     }
 
     public override async Task<DeleteQueueResponse> DeleteQueue(DeleteQueueRequest request, ServerCallContext context)
@@ -58,7 +60,7 @@ internal sealed class QueuesEndpoint(
     {
         if (request.Queue.Length > 0)
             CheckName(request.Queue);
-        return await queries.AccuracyAsync(request.Queue, context.CancellationToken);
+        return await queries.AccuracyAsync(request.Queue, workspaces.Seen(context), context.CancellationToken);
     }
 
     private static Queue Check(Queue? queue)
@@ -115,10 +117,10 @@ internal sealed class QueuesEndpoint(
         }
     }
 
-    private async Task<QueueStatus> FindAsync(string name, CancellationToken cancellationToken)
+    private async Task<QueueStatus> FindAsync(string name, ServerCallContext context)
     {
         CheckName(name);
-        return await queries.GetAsync(name, Terms, cancellationToken) ?? throw NotFound(name);
+        return await queries.GetAsync(name, Terms, workspaces.Seen(context), context.CancellationToken) ?? throw NotFound(name);
     }
 
     private static RpcException NotFound(string name) =>

@@ -6,7 +6,8 @@ using Grpc.Core;
 namespace Cluster.Scheduler.Api;
 
 /// <summary>Reports over gRPC.</summary>
-internal sealed class ReportsEndpoint(DeviceHoursReport deviceHours, TimeProvider time) : ReportService.ReportServiceBase
+internal sealed class ReportsEndpoint(DeviceHoursReport deviceHours, WorkspaceRule workspaces, TimeProvider time)
+    : ReportService.ReportServiceBase
 {
     private static readonly TimeSpan Week = TimeSpan.FromDays(7);
     private static readonly TimeSpan Longest = TimeSpan.FromDays(366);
@@ -20,7 +21,7 @@ internal sealed class ReportsEndpoint(DeviceHoursReport deviceHours, TimeProvide
             throw new InvalidRequestException($"begin is {begin:u} but end is {end:u}; give a begin before the end, and before now");
         if (end - begin > Longest)
             throw new InvalidRequestException($"begin is {begin:u} and end is {end:u}; give a range of {Longest.TotalDays} days at most");
-        return deviceHours.ReadAsync(begin, end, context.CancellationToken);
+        return deviceHours.ReadAsync(begin, end, workspaces.Seen(context), context.CancellationToken);
     }
 
     private static DateTimeOffset? Read(string field, Timestamp? value)

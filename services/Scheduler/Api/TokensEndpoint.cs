@@ -10,6 +10,7 @@ namespace Cluster.Scheduler.Api;
 internal sealed class TokensEndpoint(TokenStore store, TokenRegister tokens, TimeProvider time) : TokenService.TokenServiceBase
 {
     private const int LongestName = 200;
+    private const int MostWorkspaces = 100;
 
     public override async Task<CreateTokenResponse> CreateToken(CreateTokenRequest request, ServerCallContext context)
     {
@@ -17,6 +18,7 @@ internal sealed class TokensEndpoint(TokenStore store, TokenRegister tokens, Tim
         CheckName("owner", request.Owner);
         if (request.Scope is not (Scope.Viewer or Scope.Submitter or Scope.Operator or Scope.Admin))
             throw new InvalidRequestException($"scope is {request.Scope}; give viewer, submitter, operator or admin");
+        CheckWorkspaces(request);
         var now = time.GetUtcNow();
         if (request.ExpiresAt?.ToDateTimeOffset() is { } expires && expires <= now)
             throw new InvalidRequestException($"expires_at is {expires:u}, which is over; give a later time, or leave it out");
@@ -31,6 +33,7 @@ internal sealed class TokensEndpoint(TokenStore store, TokenRegister tokens, Tim
             CreatedAt = now,
             CreatedBy = Caller.Of(context).Owner,
             ExpiresAt = request.ExpiresAt?.ToDateTimeOffset(),
+            Workspaces = request.Workspaces.Count > 0 ? [.. request.Workspaces.Distinct(StringComparer.Ordinal)] : null,
         };
         await store.AddAsync(row, context.CancellationToken);
         // Others hear of it; here the next call may come with it.
@@ -60,6 +63,19 @@ internal sealed class TokensEndpoint(TokenStore store, TokenRegister tokens, Tim
         if (string.IsNullOrWhiteSpace(value))
             throw new InvalidRequestException($"{field} is empty; say {(field == "name" ? "what the token is for" : "whose it is")}");
         RequestText.Check(field, value, LongestName);
+    }
+
+    private static void CheckWorkspaces(CreateTokenRequest request)
+    {
+        if (request.Workspaces.Count > MostWorkspaces)
+            throw new InvalidRequestException($"workspaces has {request.Workspaces.Count} names; give {MostWorkspaces} at most");
+        foreach (var workspace in request.Workspaces.Where(workspace => !Names.IsValid(workspace)))
+            throw new InvalidRequestException($"workspaces has '{workspace}' but must have names of {Names.Range}");
+        if (request.Workspaces.Count > 0 && request.Scope == Scope.Admin)
+        {
+            throw new InvalidRequestException(
+                "workspaces is set and scope is admin, which can make any other token; give operator, or leave workspaces out");
+        }
     }
 
     private async Task<TokenRow> FindAsync(string text, CancellationToken cancellationToken)

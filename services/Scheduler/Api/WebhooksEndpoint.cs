@@ -8,7 +8,10 @@ using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Api;
 
-/// <summary>Webhooks over gRPC. Whose a webhook is, only that owner and operators hear and change.</summary>
+/// <summary>
+/// Webhooks over gRPC. Whose a webhook is, only that owner and operators hear and change; a token that is limited to workspaces, those of
+/// these workspaces.
+/// </summary>
 internal sealed class WebhooksEndpoint(WebhookStore store, WebhookSender sender, IOptions<WebhookOptions> options, TimeProvider time)
     : WebhookService.WebhookServiceBase
 {
@@ -39,14 +42,14 @@ internal sealed class WebhooksEndpoint(WebhookStore store, WebhookSender sender,
     {
         var size = JobsEndpoint.PageSize(request.PageSize);
         var page = await JobsEndpoint.ListAsync(
-            () => store.ListAsync(OwnerFor(context), size, request.PageToken, context.CancellationToken));
+            () => store.ListAsync(ReachOf(context), size, request.PageToken, context.CancellationToken));
         return new ListWebhooksResponse { Webhooks = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 
     public override async Task<DeleteWebhookResponse> DeleteWebhook(DeleteWebhookRequest request, ServerCallContext context)
     {
         CheckName(request.Name);
-        return await store.DeleteAsync(request.Name, OwnerFor(context), context.CancellationToken)
+        return await store.DeleteAsync(request.Name, ReachOf(context), context.CancellationToken)
             ? new DeleteWebhookResponse()
             : throw NotFound(request.Name);
     }
@@ -54,7 +57,7 @@ internal sealed class WebhooksEndpoint(WebhookStore store, WebhookSender sender,
     public override async Task<TestWebhookResponse> TestWebhook(TestWebhookRequest request, ServerCallContext context)
     {
         CheckName(request.Name);
-        var (url, secret) = await store.FindAsync(request.Name, OwnerFor(context), context.CancellationToken)
+        var (url, secret) = await store.FindAsync(request.Name, ReachOf(context), context.CancellationToken)
             ?? throw NotFound(request.Name);
         var test = new WebhookEvent
         {
@@ -89,6 +92,13 @@ internal sealed class WebhooksEndpoint(WebhookStore store, WebhookSender sender,
 
         if (asked.Workspace.Length > 0 && !Names.IsValid(asked.Workspace))
             throw new InvalidRequestException($"workspace is '{asked.Workspace}' but must be {Names.Range}; leave it out for any");
+        if (!caller.MayEnter(asked.Workspace))
+        {
+            throw Refused(
+                StatusCode.PermissionDenied,
+                $"workspace is '{asked.Workspace}', but the token is only for {string.Join(", ", caller.Workspaces!)}; give one of these");
+        }
+
         var unknown = asked.States.Where(state => state == JobState.Unspecified || !System.Enum.IsDefined(state)).ToList();
         if (unknown.Count > 0)
             throw new InvalidRequestException($"states has {unknown[0]}, which no job becomes; give states such as JOB_STATE_FAILED");
@@ -120,9 +130,11 @@ internal sealed class WebhooksEndpoint(WebhookStore store, WebhookSender sender,
             throw new InvalidRequestException($"name is '{name}' but must be {Names.Range}; use a name such as chat");
     }
 
-    /// <summary>Null: the caller sees and changes everyone's.</summary>
-    private static string? OwnerFor(ServerCallContext context) =>
-        Caller.Of(context) is { Scope: Scope.Operator or Scope.Admin } ? null : Caller.Of(context).Owner;
+    private static WebhookReach ReachOf(ServerCallContext context)
+    {
+        var caller = Caller.Of(context);
+        return new WebhookReach(caller.Scope is Scope.Operator or Scope.Admin ? null : caller.Owner, caller.Workspaces);
+    }
 
     private static RpcException NotFound(string name) =>
         Refused(StatusCode.NotFound, $"you have no webhook '{name}'; ./cluster webhook list shows those that there are");

@@ -13,12 +13,12 @@ internal sealed class WorkspaceRule(WorkspaceDirectory workspaces, JobLookup job
     public Visibility Seen(ServerCallContext context)
     {
         var caller = Caller.Of(context);
-        return workspaces.Of(caller.Owner, caller.Scope);
+        return workspaces.Of(caller.Owner, caller.Scope, caller.Workspaces);
     }
 
     /// <summary>Whether the caller may change what lies in a workspace: its own, or anybody's as an operator there or of all.</summary>
-    public bool MayChange(Caller caller, string owner, string workspace) => caller.MayChangeWhatIsOwnedBy(owner)
-        || workspaces.MemberOf(workspace, caller.Owner) is { Role: Scope.Operator };
+    public bool MayChange(Caller caller, string owner, string workspace) => caller.MayEnter(workspace)
+        && (caller.MayChangeWhatIsOwnedBy(owner) || workspaces.MemberOf(workspace, caller.Owner) is { Role: Scope.Operator });
 
     /// <summary>Refuses a job that the caller may not submit, or that names what it does not see.</summary>
     public async Task CheckAsync(JobSpec spec, ServerCallContext context)
@@ -40,11 +40,15 @@ internal sealed class WorkspaceRule(WorkspaceDirectory workspaces, JobLookup job
         }
     }
 
-    /// <summary>Refuses what is beyond the caller's limits in a workspace; operators of the cluster have none.</summary>
+    /// <summary>
+    /// Refuses what is in a workspace that the token is not for, or beyond the caller's limits there; operators of the cluster have none.
+    /// </summary>
     /// <param name="priority">Null: it is not asked for.</param>
     /// <param name="queue">Null: it is not asked for.</param>
     public void CheckLimits(Caller caller, string workspace, int? priority, string? queue)
     {
+        if (!caller.MayEnter(workspace))
+            throw Denied($"the token is not for workspace {workspace}, only for {string.Join(", ", caller.Workspaces!)}");
         if (caller.Scope is Scope.Operator or Scope.Admin || !workspaces.IsClosed(workspace))
             return;
         if (workspaces.MemberOf(workspace, caller.Owner) is not { Role: Scope.Submitter or Scope.Operator } member)

@@ -16,7 +16,7 @@ internal sealed class WorkspacesEndpoint(WorkspaceStore store, WorkspaceDirector
         var caller = Caller.Of(context);
         var size = JobsEndpoint.PageSize(request.PageSize);
         var page = await JobsEndpoint.ListAsync(() => store.ListAsync(
-            caller.Scope == Scope.Admin ? null : caller.Owner, size, request.PageToken, context.CancellationToken));
+            caller.Scope == Scope.Admin ? null : caller.Owner, caller.Workspaces, size, request.PageToken, context.CancellationToken));
         return new ListWorkspacesResponse { Workspaces = { page.Entries }, NextPageToken = page.NextPageToken };
     }
 

@@ -69,10 +69,22 @@ public sealed class CheckpointQueries([FromKeyedServices(StorePool.Queries)] Clu
     private static IQueryable<CheckpointRow> SeenBy(
         ClusterDbContext context, IQueryable<CheckpointRow> checkpoints, Visibility seen)
     {
-        if (seen.IsAll)
-            return checkpoints;
-        var hidden = context.Database.SqlQuery<Guid>($"select id as \"Value\" from jobs where workspace = any({seen.Hidden})");
-        return checkpoints.Where(c => c.Owner == seen.Owner || c.JobId == null || !hidden.Contains(c.JobId.Value));
+        if (seen.Hidden.Length > 0)
+        {
+            var hidden = JobsIn(seen.Hidden);
+            checkpoints = checkpoints.Where(c => c.Owner == seen.Owner || c.JobId == null || !hidden.Contains(c.JobId.Value));
+        }
+
+        if (seen.Only is { } only)
+        {
+            var inside = JobsIn(only);
+            checkpoints = checkpoints.Where(c => c.JobId != null && inside.Contains(c.JobId.Value));
+        }
+
+        return checkpoints;
+
+        IQueryable<Guid> JobsIn(string[] workspaces) =>
+            context.Database.SqlQuery<Guid>($"select id as \"Value\" from jobs where workspace = any({workspaces})");
     }
 
     private static IQueryable<CheckpointRow> Weights(ClusterDbContext context) =>

@@ -57,8 +57,12 @@ public sealed class ExperimentStore(ClusterDatabase database, TimeProvider time)
                 return experiments.OrderByDescending(e => e.CreatedAt).ThenByDescending(e => e.Id).Take(count).ToListAsync(token);
             }, rows => DescribeAsync(context, rows, token), last => PageToken.Write(last.CreatedAt, last.Id)), cancellationToken);
 
-    private static IQueryable<ExperimentRow> SeenBy(IQueryable<ExperimentRow> experiments, Visibility seen) =>
-        seen.IsAll ? experiments : experiments.Where(e => e.Owner == seen.Owner || !seen.Hidden.Contains(e.Workspace));
+    private static IQueryable<ExperimentRow> SeenBy(IQueryable<ExperimentRow> experiments, Visibility seen)
+    {
+        if (seen.Hidden.Length > 0)
+            experiments = experiments.Where(e => e.Owner == seen.Owner || !seen.Hidden.Contains(e.Workspace));
+        return seen.Only is { } only ? experiments.Where(e => only.Contains(e.Workspace)) : experiments;
+    }
 
     private static async Task<List<Experiment>> DescribeAsync(
         ClusterDbContext context, List<ExperimentRow> experiments, CancellationToken cancellationToken)

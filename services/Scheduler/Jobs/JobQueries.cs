@@ -37,14 +37,9 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
         {
             var (low, high) = IdRange.Of(prefix);
             await using var command = new NpgsqlCommand(
-                "select id from jobs where id between $1 and $2 and (owner = $4 or workspace <> all ($5)) order by id limit $3", connection)
-            {
-                Parameters =
-                {
-                    new() { Value = low }, new() { Value = high }, new() { Value = limit }, new() { Value = seen.Owner },
-                    new() { Value = seen.Hidden },
-                },
-            };
+                $"select id from jobs where id between $1 and $2 and {Visibility.Sql("jobs", first: 4)} order by id limit $3", connection);
+            foreach (var value in (object[])[low, high, limit, .. seen.Parameters])
+                command.Parameters.Add(new() { Value = value });
             await using var reader = await command.ExecuteReaderAsync(token);
             var found = new List<JobId>();
             while (await reader.ReadAsync(token))
@@ -90,8 +85,12 @@ public sealed class JobQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
         }, cancellationToken);
 
     /// <summary>Those of the jobs that are visible.</summary>
-    internal static IQueryable<JobRow> SeenBy(IQueryable<JobRow> jobs, Visibility seen) =>
-        seen.IsAll ? jobs : jobs.Where(j => j.Owner == seen.Owner || !seen.Hidden.Contains(j.Workspace));
+    internal static IQueryable<JobRow> SeenBy(IQueryable<JobRow> jobs, Visibility seen)
+    {
+        if (seen.Hidden.Length > 0)
+            jobs = jobs.Where(j => j.Owner == seen.Owner || !seen.Hidden.Contains(j.Workspace));
+        return seen.Only is { } only ? jobs.Where(j => only.Contains(j.Workspace)) : jobs;
+    }
 
     /// <summary>The newest jobs of those given, as what they are described as.</summary>
     internal static Task<Page<T>> PageAsync<T>(

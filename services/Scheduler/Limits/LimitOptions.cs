@@ -42,6 +42,10 @@ public sealed class LimitOptions
     [Range(100, 1_000_000)]
     public int PointsPerReport { get; set; } = 50_000;
 
+    /// <summary>Series of metrics of one job, each by a name; a trainer has tens. All are looked through where a chart is drawn.</summary>
+    [Range(10, 100_000)]
+    public int SeriesPerJob { get; set; } = 1000;
+
     /// <summary>Connections that a scheduler holds, whoever they are from: thousands of nodes and clients, of some KB each.</summary>
     [Range(100, 10_000_000)]
     public int Connections { get; set; } = 20_000;

@@ -8,7 +8,7 @@ namespace Cluster.Scheduler.Limits;
 /// <summary>Keeps an owner from having more jobs that are not over than <see cref="LimitOptions.JobsPerOwner"/>.</summary>
 /// <remarks>
 /// Counted again when half of the room is used up that was there at the last count: an ordinary submit asks nobody, and what several
-/// schedulers let in beyond the limit is a part of what was left.
+/// schedulers let in beyond the limit is a part of what was left. The trials that a search may still make count as if they were there.
 /// </remarks>
 public sealed class OwnerLimit([FromKeyedServices(StorePool.Queries)] ClusterDatabase database, IOptions<LimitOptions> options)
 {
@@ -36,7 +36,13 @@ public sealed class OwnerLimit([FromKeyedServices(StorePool.Queries)] ClusterDat
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "select count(*)::integer from (select from job_queue where owner = $1 limit $2) held", connection)
+                """
+                select least($2, (select count(*) from (select from job_queue where owner = $1 limit $2) held)
+                    + coalesce((
+                        select sum(greatest(0, (state::json->'limits'->>'maxTrials')::integer - json_array_length(state::json->'trials')))
+                        from searches s join experiments e on e.id = s.experiment_id
+                        where e.owner = $1 and s.phase in ('Running', 'Paused')), 0))::integer
+                """, connection)
             {
                 Parameters = { new() { Value = owner }, new() { Value = most } },
             };

@@ -1,6 +1,7 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Workspaces;
 using Google.Protobuf.WellKnownTypes;
 using Npgsql;
 using Enum = System.Enum;
@@ -16,7 +17,7 @@ internal sealed class DeviceHoursReport([FromKeyedServices(StorePool.Queries)] C
     private const string Seconds = "extract(epoch from least(coalesce(g.released_at, $2), $2) - greatest(g.granted_at, $1))::float8";
 
     // An attempt's loss is told when it ends, and is no more than what it held in the range.
-    private const string Jobs =
+    private static readonly string Jobs =
         $"""
         with held as (
             select g.job_id, g.attempt, g.device like 'cuda:%' as cuda, sum({Seconds}) as seconds
@@ -25,6 +26,7 @@ internal sealed class DeviceHoursReport([FromKeyedServices(StorePool.Queries)] C
             coalesce(sum(least(a.lost_device_seconds, h.seconds))
                 filter (where a.lost_device_seconds > 0 and a.ended_at > $1 and a.ended_at <= $2), 0)
         from held h join attempts a on a.job_id = h.job_id and a.number = h.attempt join jobs j on j.id = h.job_id
+        where {Visibility.Sql("j", first: 4)}
         group by 1, 2, 3, 4 order by 6 desc, 1, 2, 3, 4 limit $3
         """;
 
@@ -44,18 +46,16 @@ internal sealed class DeviceHoursReport([FromKeyedServices(StorePool.Queries)] C
 
     /// <param name="begin">Before <paramref name="end"/>.</param>
     /// <param name="end">Not later than now.</param>
+    /// <param name="seen">Of whose jobs there are rows.</param>
     /// <param name="cancellationToken">Ends the reading.</param>
-    public Task<GetDeviceHoursResponse> ReadAsync(DateTimeOffset begin, DateTimeOffset end, CancellationToken cancellationToken) =>
+    public Task<GetDeviceHoursResponse> ReadAsync(
+        DateTimeOffset begin, DateTimeOffset end, Visibility seen, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             var report = new GetDeviceHoursResponse { Begin = begin.ToTimestamp(), End = end.ToTimestamp() };
             await using var batch = new NpgsqlBatch(connection)
             {
-                BatchCommands =
-                {
-                    new(Jobs) { Parameters = { new() { Value = begin }, new() { Value = end }, new() { Value = MostRows + 1 } } },
-                    new(Nodes) { Parameters = { new() { Value = begin }, new() { Value = end } } },
-                },
+                BatchCommands = { Command(Jobs, [begin, end, MostRows + 1, .. seen.Parameters]), Command(Nodes, [begin, end]) },
             };
             await using var reader = await batch.ExecuteReaderAsync(token);
             while (await reader.ReadAsync(token))
@@ -73,6 +73,14 @@ internal sealed class DeviceHoursReport([FromKeyedServices(StorePool.Queries)] C
 
             return report;
         }, cancellationToken);
+
+    private static NpgsqlBatchCommand Command(string sql, object[] values)
+    {
+        var command = new NpgsqlBatchCommand(sql);
+        foreach (var value in values)
+            command.Parameters.Add(new() { Value = value });
+        return command;
+    }
 
     private static DeviceHours ReadRow(NpgsqlDataReader reader) => new()
     {

@@ -41,6 +41,16 @@ public sealed class MetricStore([FromKeyedServices(StorePool.Queries)] ClusterDa
             yield return afterStep == 0 ? page : page with { Points = [.. page.Points.Where(point => point.Step > afterStep)] };
     }
 
+    /// <summary>The names of a job's series, also of those of which only downsampled points are left.</summary>
+    public async Task<IReadOnlyCollection<string>> NamesAsync(JobId job, CancellationToken cancellationToken)
+    {
+        if (await ExtentAsync(job, cancellationToken) is not { } extent)
+            return [];
+        const string Rolled = "select distinct name from metric_rollup_parts where job_id = $1";
+        var rolled = await QueryAsync(Rolled, [job.Value], row => row.GetString(0), cancellationToken);
+        return [.. (await NamesAsync(extent, cancellationToken)).Union(rolled, StringComparer.Ordinal)];
+    }
+
     private async IAsyncEnumerable<MetricPage> HistoryAsync(
         MetricExtent extent, long newest, IReadOnlyCollection<string> names, long afterStep,
         [EnumeratorCancellation] CancellationToken cancellationToken)

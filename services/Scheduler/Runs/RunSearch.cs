@@ -25,8 +25,10 @@ public sealed record RunSearch(string Where, string Sort, int PageSize, string P
         List<string> conditions = [];
         if (Where.Length > 0)
             conditions.Add($"({RunCondition.Read(Where, parameters)})");
-        if (!Seen.IsAll)
+        if (Seen.Hidden.Length > 0)
             conditions.Add($"(j.owner = {parameters.Add(Seen.Owner)} or j.workspace <> all({parameters.Add(Seen.Hidden)}))");
+        if (Seen.Only is { } only)
+            conditions.Add($"j.workspace = any({parameters.Add(only)})");
         if (PageToken.Length > 0)
             conditions.Add($"({order.After(PageToken, key, parameters)})");
         command.CommandText =

@@ -10,6 +10,7 @@ public static class RunServices
         services.AddSingleton<RunQueries>();
         services.AddSingleton<RunSettings>();
         services.AddSingleton<RunPaces>();
+        services.AddSingleton<SeriesLimit>();
         return services;
     }
 }

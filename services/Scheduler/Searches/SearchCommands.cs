@@ -7,6 +7,7 @@ using Cluster.Scheduler.Checkpoints;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Experiments;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Submissions;
 using Cluster.Search;
@@ -15,7 +16,7 @@ namespace Cluster.Scheduler.Searches;
 
 /// <summary>What people ask of searches: to begin, to wait and go on, to end, and to keep other limits.</summary>
 internal sealed partial class SearchCommands(
-    SearchStore store, SearchSteps steps, ExperimentStore experiments, SubmissionChecks checks, TimeProvider time,
+    SearchStore store, SearchSteps steps, ExperimentStore experiments, SubmissionChecks checks, OwnerLimit limit, TimeProvider time,
     ILogger<SearchCommands> logger)
 {
     /// <summary>Stores the search and its first trials; does nothing if that was done before.</summary>
@@ -31,9 +32,11 @@ internal sealed partial class SearchCommands(
                 JobSubmission.Of(owner, requestId, member.Spec, waitForCapacity, now) with { Variant = member.Variant });
             await checks.EnsureQueuesAsync(plan, cancellationToken);
             await checks.PassAllAsync(first, cancellationToken);
+            await limit.EnsureRoomAsync(owner, Math.Min(search.Limits.MaxTrials, search.Policy.MostTrials), cancellationToken);
         }
         catch (Exception refusal) when (refusal
-            is InfeasibleJobException or InitialCheckpointException or DependencyException or UnknownQueueException)
+            is InfeasibleJobException or InitialCheckpointException or DependencyException or UnknownQueueException
+            or TooManyJobsException)
         {
             // Only the first submit is refused: a repeated one asks what has become of it.
             if (await experiments.GetAsync(id, ReadOnlyDictionary<string, Job>.Empty, cancellationToken) is not null)
@@ -84,9 +87,17 @@ internal sealed partial class SearchCommands(
     public Task CancelAsync(ExperimentId id, CancellationToken cancellationToken) =>
         store.SetPhaseAsync(id, SearchPhase.Cancelled, cancellationToken);
 
+    /// <param name="owner">Whose the search is.</param>
+    /// <param name="moreTrials">That the change lets it make.</param>
     /// <returns>False: it is paused or over, or there is no such search.</returns>
-    public Task<bool> LimitAsync(ExperimentId id, Func<SearchLimits, SearchLimits> change, CancellationToken cancellationToken) =>
-        steps.StepAsync(id, change, cancellationToken);
+    /// <exception cref="TooManyJobsException">The owner would have more jobs than one may have.</exception>
+    public async Task<bool> LimitAsync(
+        ExperimentId id, string owner, int moreTrials, Func<SearchLimits, SearchLimits> change, CancellationToken cancellationToken)
+    {
+        if (moreTrials > 0)
+            await limit.EnsureRoomAsync(owner, moreTrials, cancellationToken);
+        return await steps.StepAsync(id, change, cancellationToken);
+    }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Experiment {ExperimentId} ({Name}): searches by {Searcher} for {Owner}")]
     private partial void LogSubmitted(ExperimentId experimentId, string name, string searcher, string owner);

@@ -36,58 +36,55 @@ internal sealed class WebhookStore([FromKeyedServices(StorePool.Queries)] Cluste
         }, cancellationToken);
 
     /// <summary>By name.</summary>
-    /// <param name="owner">Null: everyone's.</param>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<Page<Webhook>> ListAsync(string? owner, int pageSize, string pageToken, CancellationToken cancellationToken) =>
+    public Task<Page<Webhook>> ListAsync(WebhookReach reach, int pageSize, string pageToken, CancellationToken cancellationToken) =>
         database.RunAsync((connection, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
         {
             var last = after.Length > 0 ? PageToken.ReadName(after).Name : "";
-            return ReadAsync(connection, owner, last, count, token);
+            return ReadAsync(connection, reach, last, count, token);
         }, Task.FromResult, last => PageToken.Write(last.Name, Guid.Empty)), cancellationToken);
 
-    /// <returns>The secret to sign with, and where to; null: there is no such webhook of this owner.</returns>
-    /// <param name="owner">Null: anyone's.</param>
-    public Task<(string Url, string Secret)?> FindAsync(string name, string? owner, CancellationToken cancellationToken) =>
+    /// <returns>The secret to sign with, and where to; null: there is no such webhook within reach.</returns>
+    public Task<(string Url, string Secret)?> FindAsync(string name, WebhookReach reach, CancellationToken cancellationToken) =>
         database.RunAsync<(string, string)?>(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                "select url, secret from webhooks where name = $1 and ($2 is null or owner = $2)", connection)
+                $"select url, secret from webhooks where name = $1 and {WebhookReach.Sql}", connection)
             {
-                Parameters = { new() { Value = name }, new NpgsqlParameter<string?> { TypedValue = owner } },
+                Parameters = { new() { Value = name }, reach.OwnerParameter, reach.OnlyParameter },
             };
             await using var reader = await command.ExecuteReaderAsync(token);
             return await reader.ReadAsync(token) ? (reader.GetString(0), reader.GetString(1)) : null;
         }, cancellationToken);
 
     /// <summary>With what is still to be delivered to it.</summary>
-    /// <param name="owner">Null: anyone's.</param>
-    /// <returns>False: there is no such webhook of this owner.</returns>
-    public Task<bool> DeleteAsync(string name, string? owner, CancellationToken cancellationToken) =>
+    /// <returns>False: there is no such webhook within reach.</returns>
+    public Task<bool> DeleteAsync(string name, WebhookReach reach, CancellationToken cancellationToken) =>
         database.RunAsync(async (connection, token) =>
         {
             await using var command = new NpgsqlCommand(
-                """
-                with gone as (delete from webhooks where name = $1 and ($2 is null or owner = $2) returning id),
+                $"""
+                with gone as (delete from webhooks where name = $1 and {WebhookReach.Sql} returning id),
                 undelivered as (delete from webhook_deliveries where webhook_id in (select id from gone))
                 select exists (select from gone)
                 """, connection)
             {
-                Parameters = { new() { Value = name }, new NpgsqlParameter<string?> { TypedValue = owner } },
+                Parameters = { new() { Value = name }, reach.OwnerParameter, reach.OnlyParameter },
             };
             return await command.ExecuteScalarAsync(token) is true;
         }, cancellationToken);
 
     private static async Task<List<Webhook>> ReadAsync(
-        NpgsqlConnection connection, string? owner, string after, int count, CancellationToken cancellationToken)
+        NpgsqlConnection connection, WebhookReach reach, string after, int count, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
-            """
+            $"""
             select name, owner, url, states, workspace, all_owners, created_at, dead, dropped, last_delivered_at, last_fault, last_fault_at,
                 (select count(*) from webhook_deliveries where webhook_id = w.id)
-            from webhooks w where ($1 is null or owner = $1) and name > $2 order by name limit $3
+            from webhooks w where name > $1 and {WebhookReach.Sql} order by name limit $4
             """, connection)
         {
-            Parameters = { new NpgsqlParameter<string?> { TypedValue = owner }, new() { Value = after }, new() { Value = count } },
+            Parameters = { new() { Value = after }, reach.OwnerParameter, reach.OnlyParameter, new() { Value = count } },
         };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         var found = new List<Webhook>();
@@ -116,6 +113,19 @@ internal sealed class WebhookStore([FromKeyedServices(StorePool.Queries)] Cluste
         Timestamp? Time(int column) =>
             reader.IsDBNull(column) ? null : Timestamp.FromDateTimeOffset(reader.GetFieldValue<DateTimeOffset>(column));
     }
+}
+
+/// <summary>Which webhooks a caller sees and changes.</summary>
+/// <param name="Owner">Null: everyone's.</param>
+/// <param name="Only">Those of these workspaces; null: any.</param>
+internal sealed record WebhookReach(string? Owner, string[]? Only)
+{
+    /// <summary>As a condition on webhooks, by $2 and $3.</summary>
+    public const string Sql = "($2 is null or owner = $2) and ($3 is null or workspace = any ($3))";
+
+    public NpgsqlParameter OwnerParameter => new NpgsqlParameter<string?> { TypedValue = Owner };
+
+    public NpgsqlParameter OnlyParameter => new NpgsqlParameter<string[]?> { TypedValue = Only };
 }
 
 internal enum WebhookCreation

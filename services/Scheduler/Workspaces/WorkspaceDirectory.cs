@@ -14,13 +14,14 @@ internal sealed class WorkspaceDirectory(WorkspaceStore store)
         _closed = (await store.LoadAsync(cancellationToken)).ToFrozenDictionary(
             row => row.Name, row => row.Members.ToFrozenDictionary(member => member.Owner, StringComparer.Ordinal), StringComparer.Ordinal);
 
-    /// <summary>Operators of the cluster see everything.</summary>
-    public Visibility Of(string owner, Scope scope)
+    /// <summary>To operators of the cluster none is closed.</summary>
+    /// <param name="only">The workspaces that the caller's token is limited to; null: it is not.</param>
+    public Visibility Of(string owner, Scope scope, string[]? only)
     {
-        var closed = _closed;
-        return closed.Count == 0 || scope is Scope.Operator or Scope.Admin
-            ? Visibility.All
-            : new Visibility(owner, [.. closed.Where(workspace => !workspace.Value.ContainsKey(owner)).Select(workspace => workspace.Key)]);
+        string[] hidden = scope is Scope.Operator or Scope.Admin
+            ? []
+            : [.. _closed.Where(workspace => !workspace.Value.ContainsKey(owner)).Select(workspace => workspace.Key)];
+        return hidden.Length == 0 && only is null ? Visibility.All : new Visibility(owner, hidden, only);
     }
 
     public bool IsClosed(string workspace) => _closed.ContainsKey(workspace);

@@ -13,8 +13,10 @@ internal sealed class WorkspaceStore(ClusterDatabase database, TimeProvider time
 
     /// <summary>By name.</summary>
     /// <param name="member">Null: all; else those of which this one is a member.</param>
+    /// <param name="only">Null: all; else of these.</param>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
-    public Task<Page<Workspace>> ListAsync(string? member, int pageSize, string pageToken, CancellationToken cancellationToken) =>
+    public Task<Page<Workspace>> ListAsync(
+        string? member, string[]? only, int pageSize, string pageToken, CancellationToken cancellationToken) =>
         database.WithEntitiesAsync(
             (context, token) => Page.FillAsync(pageSize, pageToken, (after, count) =>
             {
@@ -22,6 +24,8 @@ internal sealed class WorkspaceStore(ClusterDatabase database, TimeProvider time
                 var workspaces = context.Workspaces.Where(w => string.Compare(w.Name, last) > 0);
                 if (member is not null)
                     workspaces = workspaces.Where(w => w.Members.Any(m => m.Owner == member));
+                if (only is not null)
+                    workspaces = workspaces.Where(w => only.Contains(w.Name));
                 return workspaces.OrderBy(w => w.Name).Take(count).Include(w => w.Members).AsSplitQuery().ToListAsync(token);
             }, rows => Task.FromResult(rows.ConvertAll(row => row.ToWorkspace())), last => PageToken.Write(last.Name, Guid.Empty)),
             cancellationToken);

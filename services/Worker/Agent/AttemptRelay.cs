@@ -62,6 +62,8 @@ internal sealed class AttemptRelay(AttemptTable attempts, SchedulerLink schedule
 
     public override async Task<PutChunksResponse> PutChunks(IAsyncStreamReader<PutChunksRequest> requestStream, ServerCallContext context)
     {
+        // Before anything of it is held.
+        attempts.Authenticate(context);
         var total = new PutChunksResponse();
         var batch = new List<PutChunksRequest>();
         var bytes = 0;

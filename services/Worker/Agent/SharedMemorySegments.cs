@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Text;
 using Cluster.Worker.Devices;
 
 namespace Cluster.Worker.Agent;
@@ -10,15 +11,24 @@ namespace Cluster.Worker.Agent;
 /// </remarks>
 internal sealed class SharedMemorySegments(MachineMemory memory) : IDisposable
 {
+    // The kernel takes no more than 249 bytes; and the name is quoted where something is wrong.
+    private const int LongestName = 200;
+
     private readonly Lock _gate = new();
     private readonly Dictionary<string, (int Descriptor, long Bytes)> _segments = [];
     private bool _disposed;
 
     /// <summary>Path of the segment; the first call for its name makes it.</summary>
     /// <exception cref="SharedMemoryException">There is less memory, or the size is not positive, or not that of the first
-    /// call.</exception>
+    /// call, or the name is too long.</exception>
     public string Reserve(string name, long bytes)
     {
+        if (Encoding.UTF8.GetByteCount(name) > LongestName)
+        {
+            throw new SharedMemoryException(
+                $"the name of shared memory has {Encoding.UTF8.GetByteCount(name)} bytes in UTF-8; give {LongestName} at most");
+        }
+
         if (bytes <= 0)
             throw new SharedMemoryException($"shared memory '{name}' was asked for with {bytes} bytes; ask for at least one");
         lock (_gate)

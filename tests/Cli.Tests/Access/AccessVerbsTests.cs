@@ -13,13 +13,15 @@ public sealed class AccessVerbsTests
         await using var cluster = await FakeCluster.StartAsync();
         var run = new CliRun(cluster);
 
-        (await run.RunAsync(Cancellation, "token", "create", "laptop", "--owner", "carla", "--scope", "submitter", "--days", "90"))
+        (await run.RunAsync(Cancellation, "token", "create", "laptop", "--owner", "carla", "--scope", "submitter", "--days", "90",
+            "--workspace", "vision", "--workspace", "speech"))
             .ShouldBe(ExitCode.Done, run.Error);
 
         run.Out.ShouldBe("clt_secret\n");
         run.Error.ShouldContain("'laptop' of carla; it is not shown again");
         var request = cluster.Access.Requests.ShouldHaveSingleItem().ShouldBeOfType<CreateTokenRequest>();
         (request.Name, request.Owner, request.Scope).ShouldBe(("laptop", "carla", Scope.Submitter));
+        request.Workspaces.ShouldBe(["vision", "speech"]);
         request.ExpiresAt.ShouldBeGreaterThan(DateTime.UtcNow.AddDays(89).ToTimestamp());
     }
 
@@ -43,7 +45,11 @@ public sealed class AccessVerbsTests
         var (past, future) = (new DateTime(2001, 2, 3, 4, 5, 0, DateTimeKind.Utc), new DateTime(2999, 1, 1, 0, 0, 0, DateTimeKind.Utc));
         cluster.Access.Tokens.AddRange(
         [
-            new AccessToken { Id = "aaaaaaaa", Name = "new", Owner = "carla", Scope = Scope.Viewer, ExpiresAt = future.ToTimestamp() },
+            new AccessToken
+            {
+                Id = "aaaaaaaa", Name = "new", Owner = "carla", Scope = Scope.Viewer, ExpiresAt = future.ToTimestamp(),
+                Workspaces = { "vision", "speech" },
+            },
             new AccessToken { Id = "bbbbbbbb", Name = "old", Owner = "carla", Scope = Scope.Admin, ExpiresAt = past.ToTimestamp() },
             new AccessToken
             {
@@ -56,10 +62,10 @@ public sealed class AccessVerbsTests
         (await run.RunAsync(Cancellation, "token", "list")).ShouldBe(ExitCode.Done, run.Error);
 
         run.Out.ShouldBe("""
-            TOKEN     NAME  OWNER  SCOPE     STATE    EXPIRES            LAST USED
-            aaaaaaaa  new   carla  viewer    valid    2999-01-01 00:00Z  -
-            bbbbbbbb  old   carla  admin     expired  2001-02-03 04:05Z  -
-            cccccccc  lost  dora   operator  revoked  -                  2001-02-03 04:05Z
+            TOKEN     NAME  OWNER  SCOPE     WORKSPACES     STATE    EXPIRES            LAST USED
+            aaaaaaaa  new   carla  viewer    vision,speech  valid    2999-01-01 00:00Z  -
+            bbbbbbbb  old   carla  admin     -              expired  2001-02-03 04:05Z  -
+            cccccccc  lost  dora   operator  -              revoked  -                  2001-02-03 04:05Z
 
             """);
     }

@@ -82,6 +82,35 @@ public sealed class IdentityProviderTests(PostgresServer postgres) : IAsyncLifet
     }
 
     [Fact]
+    public async Task Claims_LimitTheCallerToWorkspaces_ButAnAdministrator()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(
+            postgres, ("IdentityProvider:Authority", _provider.Address), ("IdentityProvider:OwnerClaim", "preferred_username"),
+            ("IdentityProvider:WorkspaceClaim", "roles"), ("IdentityProvider:Scopes:gpu-users", "submitter"),
+            ("IdentityProvider:Scopes:root", "admin"));
+        var carla = await _provider.TokenAsync("carla", "gpu-users", "vision");
+
+        await scheduler.SubmitWaitingAsync("vision", carla);
+        (await Should.ThrowAsync<RpcException>(() => scheduler.SubmitWaitingAsync("speech", carla)))
+            .StatusCode.ShouldBe(StatusCode.PermissionDenied);
+        await scheduler.SubmitWaitingAsync("speech", await _provider.TokenAsync("ada", "root"));
+    }
+
+    [Fact]
+    public async Task Caller_WithoutTheClaimOfWorkspaces_IsRefused()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(
+            postgres, ("IdentityProvider:Authority", _provider.Address), ("IdentityProvider:OwnerClaim", "preferred_username"),
+            ("IdentityProvider:WorkspaceClaim", "teams"), ("IdentityProvider:Scopes:gpu-users", "submitter"));
+        var carla = await _provider.TokenAsync("carla", "gpu-users");
+
+        var refusal = await Should.ThrowAsync<RpcException>(() => scheduler.SubmitWaitingAsync("vision", carla));
+
+        refusal.StatusCode.ShouldBe(StatusCode.Unauthenticated);
+        refusal.Status.Detail.ShouldContain("no claim teams that names workspaces");
+    }
+
+    [Fact]
     public async Task OwnTokens_WorkBesideIt() =>
         (await _scheduler.Nodes().ListNodesAsync(new ListNodesRequest())).Nodes.ShouldBeEmpty();
 

@@ -78,6 +78,28 @@ public sealed class TokenCallTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task OpenStream_TellsNoMore_OnceItsTokenIsRevoked()
+    {
+        const string Text = "a-token-that-watches-and-is-revoked";
+        var id = await Scheduler.AddTokenAsync(Text, "wanda", Scope.Viewer);
+        var job = await Scheduler.SubmitWaitingAsync();
+        using var watch = Scheduler.Jobs(Text).WatchJob(new WatchJobRequest { JobId = job.Id });
+        (await watch.ResponseStream.MoveNext(Cancelled)).ShouldBeTrue();
+
+        await Scheduler.Tokens().RevokeTokenAsync(new RevokeTokenRequest { TokenId = $"{id}" });
+        await Scheduler.Jobs().CancelJobAsync(new CancelJobRequest { JobId = job.Id });
+
+        var end = await Should.ThrowAsync<RpcException>(async () =>
+        {
+            // What was on its way (the queue's standing) still comes.
+            while (await watch.ResponseStream.MoveNext(Cancelled))
+                watch.ResponseStream.Current.Job.State.ShouldNotBe(JobState.Cancelled);
+        });
+        end.StatusCode.ShouldBe(StatusCode.Unauthenticated);
+        end.Status.Detail.ShouldContain("is revoked");
+    }
+
+    [Fact]
     public async Task Revocation_IsHeardOfAtAnotherScheduler()
     {
         const string Text = "a-token-that-two-schedulers-know";

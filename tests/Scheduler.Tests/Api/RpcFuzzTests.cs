@@ -2,12 +2,15 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Access;
 using Cluster.Scheduler.Api;
 using Cluster.Scheduler.Tests.Fixtures;
 using Cluster.Tests.Shared;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
+using Grpc.AspNetCore.Server;
 using Grpc.Core;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
 
 namespace Cluster.Scheduler.Tests.Api;
@@ -27,13 +30,11 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
     // What tests log and the pools of connections and buffers take; a leak of a kilobyte a call shows in the long round.
     private const long MostGrowth = 64L << 20;
 
-    private static readonly Marshaller<byte[]> Bytes = Marshallers.Create<byte[]>(bytes => bytes, bytes => bytes);
-
     // A call that answers once is hung when it has not in so long; a stream, and what waits for other ranks, is left after a moment.
     private static readonly TimeSpan Hung = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Moment = TimeSpan.FromMilliseconds(300);
 
-    // Agents serve these.
+    // Agents serve these: AgentFuzzTests.
     private static readonly string[] Elsewhere = [AgentService.Descriptor.Name, LocalAgentService.Descriptor.Name];
 
     private static readonly MethodDescriptor[] Methods =
@@ -48,12 +49,25 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
     [Trait("Round", "full")]
     public Task ManyCalls_WithWhateverMessage_AreDoneOrRefused() => FuzzAsync(calls: 10_000, seed: 1_000_000);
 
+    [Fact]
+    public async Task EveryRpc_ThatTheSchedulerServes_IsCalled()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        var served = scheduler.Get<EndpointDataSource>().Endpoints
+            .Select(endpoint => endpoint.Metadata.GetMetadata<GrpcMethodMetadata>()?.Method).OfType<IMethod>()
+            // Health and reflection are Grpc.AspNetCore's own.
+            .Where(method => !ScopeInterceptor.OpenServices.Contains(method.ServiceName)).Select(method => method.FullName).Distinct();
+
+        Methods.Select(method => $"/{method.Service.FullName}/{method.Name}").Order().ShouldBe(served.Order());
+    }
+
     private async Task FuzzAsync(int calls, int seed)
     {
         await using var scheduler = await TestScheduler.StartAsync(
             postgres, ("Models:ForecastPatience", "00:00:01"), ("Limits:JobsPerOwner", "2000"));
         var statuses = new ConcurrentDictionary<StatusCode, int>();
         var complaints = new ConcurrentQueue<string>();
+        var called = new ConcurrentDictionary<MethodDescriptor, int>();
         var clock = Stopwatch.StartNew();
         var held = 0L;
         TestTrainer? trainer = null;
@@ -68,6 +82,7 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
                 {
                     var fuzzer = new MessageFuzzer(new Random(seed + call), known, samples);
                     var method = Methods[call % Methods.Length];
+                    called.AddOrUpdate(method, 1, (_, count) => count + 1);
                     var (status, complaint) = await CallAsync(scheduler, trainer, method, fuzzer);
                     if (complaint is not null)
                         complaints.Enqueue($"seed {seed + call}: {method.FullName} ends as {complaint}");
@@ -85,6 +100,7 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
             .Where(entry => entry.Level >= LogLevel.Error && entry.Category == typeof(ErrorInterceptor).FullName)
             .Select(entry => $"{entry.Message}: {entry.Exception}").ToHashSet().ShouldBeEmpty();
         complaints.ShouldBeEmpty();
+        Methods.ShouldAllBe(method => called[method] >= calls / Methods.Length);
         // Messages that were all refused at the door, or none, would say little of what is behind it.
         statuses.GetValueOrDefault(StatusCode.OK).ShouldBeGreaterThan(calls / 50);
         statuses.GetValueOrDefault(StatusCode.InvalidArgument).ShouldBeGreaterThan(calls / 20);
@@ -130,57 +146,20 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
         var mayWait = method.IsServerStreaming || RequiredScope.Of(method) == Scope.Attempt;
         try
         {
-            await CallAsync(invoker, method, sent, DateTime.UtcNow + (mayWait ? Moment : Hung));
+            var deadline = DateTime.UtcNow + (mayWait ? Moment : Hung);
+            await RawCall.MakeAsync(invoker, method, sent, new CallOptions(deadline: deadline, cancellationToken: Token));
             return (StatusCode.OK, null);
         }
         catch (RpcException end)
         {
-            // Grpc.AspNetCore answers what is no message before anybody here sees it.
             var isExcused = end.StatusCode switch
             {
-                StatusCode.Internal or StatusCode.Unknown => !IsMessage(method.InputType, sent),
+                StatusCode.Internal or StatusCode.Unknown => !RawCall.IsMessage(method.InputType, sent),
                 StatusCode.DeadlineExceeded => mayWait,
                 StatusCode.Unimplemented or StatusCode.DataLoss => false,
                 _ => true,
             };
             return (end.StatusCode, isExcused ? null : $"{end.Status} at {message}");
-        }
-    }
-
-    private static async Task CallAsync(CallInvoker invoker, MethodDescriptor method, byte[] sent, DateTime deadline)
-    {
-        var type = method.IsClientStreaming ? MethodType.ClientStreaming
-            : method.IsServerStreaming ? MethodType.ServerStreaming : MethodType.Unary;
-        var called = new Method<byte[], byte[]>(type, method.Service.FullName, method.Name, Bytes, Bytes);
-        var options = new CallOptions(deadline: deadline, cancellationToken: Token);
-        if (method.IsClientStreaming)
-        {
-            using var upload = invoker.AsyncClientStreamingCall(called, null, options);
-            await upload.SendAsync(new[] { sent, sent }.ToAsyncEnumerable(), Token);
-        }
-        else if (method.IsServerStreaming)
-        {
-            using var stream = invoker.AsyncServerStreamingCall(called, null, options, sent);
-            while (await stream.ResponseStream.MoveNext(Token))
-                stream.ResponseStream.Current.ShouldNotBeNull();
-        }
-        else
-        {
-            using var call = invoker.AsyncUnaryCall(called, null, options, sent);
-            await call.ResponseAsync;
-        }
-    }
-
-    private static bool IsMessage(MessageDescriptor type, byte[] bytes)
-    {
-        try
-        {
-            type.Parser.ParseFrom(bytes);
-            return true;
-        }
-        catch (InvalidProtocolBufferException)
-        {
-            return false;
         }
     }
 

@@ -163,7 +163,8 @@ public sealed class TestScheduler : IAsyncDisposable
 
     /// <summary>A token of the test's own making, which the scheduler knows when this returns.</summary>
     public async Task<Guid> AddTokenAsync(
-        string token, string owner, Scope scope, DateTimeOffset? expiresAt = null, Guid? node = null, string name = "test")
+        string token, string owner, Scope scope, DateTimeOffset? expiresAt = null, Guid? node = null, string name = "test",
+        string[]? workspaces = null)
     {
         var row = new TokenRow
         {
@@ -176,6 +177,7 @@ public sealed class TestScheduler : IAsyncDisposable
             CreatedBy = "test",
             ExpiresAt = expiresAt,
             NodeId = node,
+            Workspaces = workspaces,
         };
         await Get<TokenStore>().AddAsync(row, TestContext.Current.CancellationToken);
         await Get<TokenRegister>().LoadAsync(TestContext.Current.CancellationToken);

@@ -1,9 +1,11 @@
+using System.Diagnostics;
 using System.Net;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Hosting;
 using Cluster.Scheduler.Tests.Fixtures;
 using Cluster.Tests.Shared;
 using Grpc.Core;
+using Grpc.Health.V1;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 
@@ -61,7 +63,31 @@ public sealed class HostingTests(PostgresServer postgres)
         await using var outage = await DatabaseOutage.BeginAsync(scheduler.ConnectionString);
 
         (await probe.GetAsync("/healthz/live", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
-        (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        // What was answered a moment ago is not asked again.
+        await Eventually.HoldsAsync(
+            async () => (await probe.GetAsync("/healthz/ready", Token)).StatusCode == HttpStatusCode.ServiceUnavailable);
+    }
+
+    /// <summary>They come without a token.</summary>
+    [Fact]
+    public async Task Probes_HoweverMany_AskTheDatabaseOnceASecond()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        using var probe = scheduler.Browser();
+        var health = new Health.HealthClient(scheduler.Channel);
+        using var statements = new Statements(scheduler.ConnectionString);
+        var clock = Stopwatch.StartNew();
+
+        await Task.WhenAll(Enumerable.Range(0, 200).Select(async number =>
+        {
+            if (number % 2 == 0)
+                (await probe.GetAsync("/healthz/ready", Token)).StatusCode.ShouldBe(HttpStatusCode.OK);
+            else
+                (await health.CheckAsync(new HealthCheckRequest(), cancellationToken: Token)).Status
+                    .ShouldBe(HealthCheckResponse.Types.ServingStatus.Serving);
+        }));
+
+        statements.All.Count(text => text == "select 1").ShouldBeLessThanOrEqualTo(2 + (int)clock.Elapsed.TotalSeconds);
     }
 
     /// <summary>As behind a service or a port mapping: told, and not listened on.</summary>

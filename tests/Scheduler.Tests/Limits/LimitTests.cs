@@ -1,9 +1,13 @@
 using System.Net;
 using System.Net.Http.Headers;
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Limits;
 using Cluster.Scheduler.Nodes;
+using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
 using Grpc.Core;
+using Microsoft.Extensions.Options;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Limits;
@@ -126,6 +130,84 @@ public sealed class LimitTests(PostgresServer postgres)
     }
 
     [Fact]
+    public async Task Search_CountsTheTrialsThatItMayStillMake_AndIsLetMakeNoMoreThanItsOwnerMayHave()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Limits:JobsPerOwner", "5"));
+        var first = (await scheduler.Experiments().SubmitExperimentAsync(SearchOf("one", trials: 3))).Experiment;
+        (await scheduler.QueryAsync("select count(*) from jobs")).ShouldBe(1L);
+
+        await RefusedAsync(scheduler.Experiments().SubmitExperimentAsync(SearchOf("two", trials: 3)).ResponseAsync);
+        await RefusedAsync(scheduler.Experiments()
+            .LimitExperimentAsync(new LimitExperimentRequest { ExperimentId = first.Id, MaxTrials = 6 }).ResponseAsync);
+        (await scheduler.Experiments().SubmitExperimentAsync(SearchOf("one", trials: 3))).Experiment.Id.ShouldBe(first.Id);
+        await scheduler.Experiments().SubmitExperimentAsync(SearchOf("three", trials: 2));
+        await RefusedAsync(scheduler.Jobs().SubmitJobAsync(SubmitOf()).ResponseAsync);
+
+        await scheduler.Experiments().CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = first.Id });
+
+        await scheduler.Jobs().SubmitJobAsync(SubmitOf());
+
+        static async Task RefusedAsync(Task call) => (await StatusOfAsync(call)).ShouldBe(StatusCode.ResourceExhausted);
+
+        static SubmitExperimentRequest SearchOf(string request, int trials) => new()
+        {
+            RequestId = request,
+            Yaml = $$"""
+                model: lenet5
+                data: {name: fashion-mnist, validationSamples: 512}
+                resources: {devices: 1, deviceKind: cpu, nodeLabels: {only: nowhere} }
+                searcher: {name: random, maxTrials: {{trials}}, maxConcurrent: 1}
+                hyperparameters: {optimizer: {learningRate: {type: log, minval: -4, maxval: -1} } }
+                """,
+            WaitForCapacity = true,
+        };
+    }
+
+    [Fact]
+    public async Task Uploads_BeyondTheirNumber_AreRefused()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Limits:UploadsAtOnce", "1"));
+        using var first = scheduler.Checkpoints(TestScheduler.SubmitterToken).ImportCheckpoint(cancellationToken: Token);
+        var file = new ImportedFile { Name = "model.safetensors", Bytes = 1 << 20, Model = new ModelSpec { Name = "lenet5" } };
+        await first.RequestStream.WriteAsync(new ImportCheckpointRequest { File = file }, Token);
+
+        // The first one is there once a second is refused; before that the second is taken in, and ends without a file.
+        await Eventually.HoldsAsync(async () =>
+        {
+            using var second = scheduler.Checkpoints(TestScheduler.SubmitterToken).ImportCheckpoint(cancellationToken: Token);
+            await second.RequestStream.CompleteAsync();
+            var refusal = await Should.ThrowAsync<RpcException>(async () => await second.ResponseAsync);
+            return refusal.StatusCode == StatusCode.ResourceExhausted
+                && refusal.Status.Detail.StartsWith("alice has 1 uploads at once", StringComparison.Ordinal);
+        });
+    }
+
+    [Fact]
+    public async Task Calls_BeyondTheirNumberAtOnce_AreRefused()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Limits:CallsAtOnce", "1"));
+        await scheduler.AddNodeAsync("node");
+        var end = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var asked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        scheduler.Agents.OnDescribe = async (_, _) =>
+        {
+            asked.TrySetResult();
+            await end.Task;
+            return DescribeResult.Of(new DescribeModelsResponse { Answers = { new ModelAnswer { Description = new ModelDescription() } } });
+        };
+        var first = new ModelService.ModelServiceClient(scheduler.As(TestScheduler.SubmitterToken))
+            .DescribeModelAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } });
+        await asked.Task.WaitAsync(Token);
+
+        (await StatusAsync(scheduler.Jobs())).Code.ShouldBe(StatusCode.ResourceExhausted);
+        (await StatusAsync(scheduler.Jobs(TestScheduler.OtherSubmitterToken))).Code.ShouldBe(StatusCode.OK);
+        end.SetResult();
+        await first;
+
+        (await StatusAsync(scheduler.Jobs())).Code.ShouldBe(StatusCode.OK);
+    }
+
+    [Fact]
     public async Task Import_OfTooLargeAFile_IsRefusedBeforeItIsSent()
     {
         await using var scheduler = await TestScheduler.StartAsync(postgres, ("Limits:ImportBytes", $"{1 << 20}"));
@@ -153,6 +235,43 @@ public sealed class LimitTests(PostgresServer postgres)
         refusal.Status.Detail.ShouldBe("a report has 101 points; at most 100 are taken (Limits:PointsPerReport)");
 
         static MetricPoint Point(int step) => new() { Name = "train.loss", Step = step, Value = 1 };
+    }
+
+    [Fact]
+    public async Task Report_WhoseSeriesHasALongName_IsRefused()
+    {
+        await using var scheduler = await TestScheduler.StartAsync(postgres);
+        var trainer = await scheduler.RunAsync("node");
+
+        await trainer.ReportAsync(new MetricPoint { Name = new string('a', 200), Step = 1, Value = 1 });
+        var refusal = await Should.ThrowAsync<RpcException>(
+            () => trainer.ReportAsync(new MetricPoint { Name = new string('a', 201), Step = 1, Value = 1 }));
+
+        refusal.StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        refusal.Status.Detail.ShouldBe("points.name has 201 characters; give 200 at most");
+    }
+
+    [Fact]
+    public async Task Report_OfMoreSeriesThanAJobMayHave_IsRefused_AndOfThoseItHasTakenIn()
+    {
+        (string, string)[] tenSeries = [("Limits:SeriesPerJob", "10")];
+        await using var scheduler = await TestScheduler.StartAsync(postgres, tenSeries);
+        var trainer = await scheduler.RunAsync("node");
+        await trainer.ReportAsync([.. Series(1, 9)]);
+
+        var refusal = await Should.ThrowAsync<RpcException>(() => trainer.ReportAsync([.. Series(9, 3)]));
+
+        refusal.StatusCode.ShouldBe(StatusCode.ResourceExhausted);
+        refusal.Status.Detail.ShouldBe($"job {trainer.Job} would have more than 10 series of metrics (Limits:SeriesPerJob)");
+        await trainer.ReportAsync([.. Series(1, 10)]);
+        (await scheduler.QueryAsync("select count(distinct name) from metrics")).ShouldBe(10L);
+        // As a scheduler does that has just started.
+        var others = new SeriesLimit(scheduler.Get<MetricStore>(), scheduler.Get<IOptions<LimitOptions>>());
+        (await others.TryAddAsync(JobId.Parse(trainer.Job), ["series.10"], Token)).ShouldBeTrue();
+        (await others.TryAddAsync(JobId.Parse(trainer.Job), ["series.11"], Token)).ShouldBeFalse();
+
+        static IEnumerable<MetricPoint> Series(int first, int count) => Enumerable.Range(first, count)
+            .Select(number => new MetricPoint { Name = $"series.{number}", Step = 1, Value = 1 });
     }
 
     [Fact]

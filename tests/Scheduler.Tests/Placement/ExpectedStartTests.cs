@@ -6,6 +6,7 @@ using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Scheduler.Workspaces;
 using Microsoft.Extensions.DependencyInjection;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
@@ -77,7 +78,7 @@ public sealed class ExpectedStartTests(PostgresServer postgres)
         (await AccuracyAsync("default")).Jobs.ShouldBe(0);
 
         Task<GetAccuracyResponse> AccuracyAsync(string queue) =>
-            cluster.Get<QueueQueries>().AccuracyAsync(queue, Token);
+            cluster.Get<QueueQueries>().AccuracyAsync(queue, Visibility.All, Token);
     }
 
     private Task<TestCluster> StartAsync() => TestCluster.StartAsync(

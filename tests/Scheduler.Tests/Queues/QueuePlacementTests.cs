@@ -3,6 +3,7 @@ using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Scheduler.Workspaces;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Queues;
@@ -71,7 +72,7 @@ public sealed class QueuePlacementTests(PostgresServer postgres)
         await cluster.ReconcileAsync();
         (await cluster.GetAsync(second)).Queue.Position.ShouldBe(1, "it is alone in its queue");
         var terms = new UseTerms(cluster.Time.GetUtcNow(), TimeSpan.FromDays(1));
-        (await cluster.Get<QueueQueries>().GetAsync("product", terms, Token))!.Used.Single().Devices.ShouldBe(1);
+        (await cluster.Get<QueueQueries>().GetAsync("product", terms, Visibility.All, Token))!.Used.Single().Devices.ShouldBe(1);
         (await cluster.GetAsync(running)).State.ShouldBe(JobState.Running, "it counts within the quota of the queue that asks for it");
 
         await node.ExitAsync(running, 1, 0, TrainerExit.Done);

@@ -1,6 +1,7 @@
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Reports;
 using Cluster.Scheduler.Tests.Fixtures;
+using Cluster.Scheduler.Workspaces;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Reports;
@@ -27,9 +28,9 @@ public sealed class DeviceHoursTests(PostgresServer postgres)
         (await cluster.GetAsync(failing)).State.ShouldBe(JobState.Failed);
 
         var report = cluster.Get<DeviceHoursReport>();
-        var whole = await report.ReadAsync(begun.AddHours(-1), begun.AddSeconds(4), Token);
-        var middle = await report.ReadAsync(begun.AddSeconds(1), begun.AddSeconds(3), Token);
-        var later = await report.ReadAsync(begun.AddSeconds(3), begun.AddSeconds(4), Token);
+        var whole = await report.ReadAsync(begun.AddHours(-1), begun.AddSeconds(4), Visibility.All, Token);
+        var middle = await report.ReadAsync(begun.AddSeconds(1), begun.AddSeconds(3), Visibility.All, Token);
+        var later = await report.ReadAsync(begun.AddSeconds(3), begun.AddSeconds(4), Visibility.All, Token);
 
         Expect(whole, [("product", JobState.Running, 4, 0), ("default", JobState.Failed, 2, 2)], capacity: 8, idle: 2);
         Expect(middle, [("product", JobState.Running, 2, 0), ("default", JobState.Failed, 1, 1)], capacity: 4, idle: 1);

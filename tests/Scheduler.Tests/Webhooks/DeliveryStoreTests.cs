@@ -75,7 +75,7 @@ public sealed class DeliveryStoreTests(PostgresServer postgres)
         (await Store(cluster, mostPending: 3).TrimAsync(Token)).ShouldBe(0);
         (await Store(cluster, mostPending: 2).TrimAsync(Token)).ShouldBe(1);
 
-        var listed = (await Webhooks(cluster).ListAsync(null, 10, "", Token)).Entries.ShouldHaveSingleItem();
+        var listed = (await Webhooks(cluster).ListAsync(new WebhookReach(null, null), 10, "", Token)).Entries.ShouldHaveSingleItem();
         (listed.Pending, listed.Dropped).ShouldBe((2, 1));
         (await TestDatabase.QueryAsync<double>(cluster, "select extract(epoch from max(time) - min(time))::float8 from webhook_deliveries"))
             .ShouldBe(1, "the oldest of three, a second apart, is gone");

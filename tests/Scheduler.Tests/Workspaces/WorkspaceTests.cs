@@ -107,6 +107,52 @@ public sealed class WorkspaceTests(PostgresServer postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task ClosedWorkspacesJobs_CountInNoReportAndNoQueue_OfWhoIsNoMember()
+    {
+        await RunExperimentAsync();
+        await _scheduler.SubmitWaitingAsync(Closed);
+
+        foreach (var (token, rows, running, waiting) in new[]
+        {
+            (TestScheduler.ViewerToken, 1, 1, 1), (TestScheduler.OperatorToken, 1, 1, 1), (TestScheduler.OtherSubmitterToken, 0, 0, 0),
+        })
+        {
+            var report = await new ReportService.ReportServiceClient(_scheduler.As(token)).GetDeviceHoursAsync(new GetDeviceHoursRequest());
+            report.Rows.Count.ShouldBe(rows, token);
+            // That the device was busy everybody sees, and not by whom.
+            var capacity = report.Capacity.ShouldHaveSingleItem();
+            capacity.IdleHours.ShouldBeLessThan(capacity.Hours);
+            var queues = new QueueService.QueueServiceClient(_scheduler.As(token));
+            foreach (var queue in new[]
+            {
+                (await queues.GetQueueAsync(new GetQueueRequest { Name = "default" })).Queue,
+                (await queues.ListQueuesAsync(new ListQueuesRequest())).Queues.ShouldHaveSingleItem(),
+            })
+            {
+                (queue.RunningJobs, queue.WaitingJobs).ShouldBe((running, waiting), token);
+                queue.Used.ShouldHaveSingleItem().Devices.ShouldBe(1, token);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task ForecastsOfClosedWorkspacesJobs_AreNotInTheAccuracy_OfWhoIsNoMember()
+    {
+        var (_, trainers) = await RunExperimentAsync();
+        await _scheduler.ExecuteAsync(
+            $"""
+            insert into start_predictions (job_id, queue, predicted_at, likely, late)
+            values ('{trainers[0].Job}', 'default', now(), now(), now()) on conflict do nothing
+            """);
+
+        (await AccuracyAsync(TestScheduler.ViewerToken)).ShouldBe(1);
+        (await AccuracyAsync(TestScheduler.OtherSubmitterToken)).ShouldBe(0);
+
+        async Task<int> AccuracyAsync(string token) => (await new QueueService.QueueServiceClient(_scheduler.As(token))
+            .GetAccuracyAsync(new GetAccuracyRequest())).Jobs;
+    }
+
+    [Fact]
     public async Task ClosedWorkspace_TakesJobsOfItsSubmitters_AndItsOperatorsChangeThem()
     {
         var job = await _scheduler.SubmitWaitingAsync(Closed);

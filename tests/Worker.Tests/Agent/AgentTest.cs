@@ -6,13 +6,13 @@ namespace Cluster.Worker.Tests.Agent;
 /// <summary>What the agent's tests share: a scheduler, and patience that ends.</summary>
 public abstract class AgentTest : IAsyncLifetime, IDisposable
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
-
     private readonly CancellationTokenSource _end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
 
     private protected FakeScheduler Scheduler { get; private set; } = null!;
 
     protected CancellationToken End => _end.Token;
+
+    private protected virtual TimeSpan Patience => TimeSpan.FromMinutes(3);
 
     public async ValueTask InitializeAsync()
     {

@@ -193,6 +193,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
         public override async Task<RendezvousResponse> Rendezvous(RendezvousRequest request, ServerCallContext context)
         {
+            if (request.Endpoint is null)
+                throw new RpcException(new Status(StatusCode.InvalidArgument, "endpoint is unset"));
             await scheduler.OnRendezvous(context.CancellationToken);
             scheduler.Endpoints[request.Endpoint.Rank] = request.Endpoint;
             if (scheduler.Endpoints.Count == scheduler.WorldSize)
@@ -223,11 +225,16 @@ internal sealed class FakeScheduler : IAsyncDisposable
             return Task.FromResult(new CommitCheckpointResponse { CheckpointId = Guid.NewGuid().ToString() });
         }
 
+        public override Task<GetCheckpointResponse> GetCheckpoint(GetCheckpointRequest request, ServerCallContext context) =>
+            throw new RpcException(new Status(StatusCode.NotFound, "no such checkpoint"));
+
         public override async Task GetChunks(
             GetChunksRequest request, IServerStreamWriter<GetChunksResponse> responseStream, ServerCallContext context)
         {
             for (var i = 0; i < request.Sha256.Count; i++)
             {
+                if (!scheduler.Chunks.ContainsKey(request.Sha256[i]))
+                    throw new RpcException(new Status(StatusCode.NotFound, "no such chunk"));
                 scheduler.OnChunkOut(i);
                 scheduler.ChunksOut.AddOrUpdate(request.Sha256[i], 1, (_, before) => before + 1);
                 await responseStream.WriteAsync(

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Cluster.Contracts;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
@@ -42,6 +43,9 @@ internal sealed class RunningAgent : IAsyncDisposable
     public AgentService.AgentServiceClient Client { get; }
 
     public IServiceProvider Services => _app.Services;
+
+    /// <summary>To the port that the network reaches.</summary>
+    public CallInvoker Invoker => _channel.CreateCallInvoker();
 
     public string StateFolder => _app.Services.GetRequiredService<AgentIdentity>().StateFolder;
 
@@ -136,6 +140,23 @@ internal sealed class RunningAgent : IAsyncDisposable
         NodeId = Registration.NodeId,
         Spec = launched.Spec,
     };
+
+    /// <summary>To the socket that trainers reach.</summary>
+    public GrpcChannel ChannelOfTrainers()
+    {
+        var path = Socket;
+        var handler = new SocketsHttpHandler
+        {
+            UseProxy = false,
+            ConnectCallback = async (_, cancellationToken) =>
+            {
+                var socket = new System.Net.Sockets.Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+                return new NetworkStream(socket, ownsSocket: true);
+            },
+        };
+        return GrpcChannel.ForAddress("http://agent", new GrpcChannelOptions { HttpHandler = handler, DisposeHttpClient = true });
+    }
 
     public int ProcessOn(string device) => Services.GetRequiredService<AttemptTable>().ProcessOn(device)!.Value;
 

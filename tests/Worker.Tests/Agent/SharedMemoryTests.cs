@@ -51,6 +51,18 @@ public sealed class SharedMemoryTests : AgentTest
         refusal.Message.ShouldMatch($"^shared memory 'gradients' needs {1L << 60} bytes and the node has [0-9]+ available; ");
     }
 
+    /// <summary>Found by fuzzing: the refusal had the name in it, and was more than the headers that clients take.</summary>
+    [Fact]
+    public void Segment_OfAHugeName_IsRefusedInAFewWords()
+    {
+        using var segments = new SharedMemorySegments(new MachineMemory());
+
+        var refusal = Should.Throw<SharedMemoryException>(() => segments.Reserve(new string('b', 70_000), 4096));
+
+        refusal.Message.ShouldBe("the name of shared memory has 70000 bytes in UTF-8; give 200 at most");
+        refusal.IsForWantOfMemory.ShouldBeFalse();
+    }
+
     [Fact]
     public void Segment_AskedForWithTwoSizes_IsRefused()
     {

@@ -8,6 +8,9 @@ namespace Cluster.Scheduler.Queues;
 /// <summary>Queues as people see them.</summary>
 internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
+    /// <summary>So many jobs of a queue are counted that wait: a list of queues reads no more, however many there are.</summary>
+    public const int Counted = 10_000;
+
     /// <summary>By name.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
     public Task<Page<QueueStatus>> ListAsync(int pageSize, string pageToken, UseTerms terms, CancellationToken cancellationToken) =>
@@ -74,10 +77,11 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
             BatchCommands =
             {
                 new("""
-                    select queue, count(*) filter (where state = 'Queued')::integer,
-                        count(*) filter (where state in ('Starting', 'Running', 'Stopping'))::integer
-                    from job_queue where queue = any($1) group by queue
-                    """) { Parameters = { new() { Value = names } } },
+                    select name,
+                        (select count(*) from (select from job_queue where queue = name and state = 'Queued' limit $2 + 1) w)::integer,
+                        (select count(*) from job_queue where queue = name and state in ('Starting', 'Running', 'Stopping'))::integer
+                    from unnest($1::text[]) name
+                    """) { Parameters = { new() { Value = names }, new() { Value = Counted } } },
                 new("""
                     select queue, device like 'cuda:%', count(*)::integer from device_grants join job_queue using (job_id)
                     where released_at is null and queue = any($1) group by 1, 2 order by 1, 2
@@ -88,7 +92,9 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
         while (await reader.ReadAsync(cancellationToken))
         {
             var queue = queues[reader.GetString(0)];
-            (queue.WaitingJobs, queue.RunningJobs) = (reader.GetInt32(1), reader.GetInt32(2));
+            var waiting = reader.GetInt32(1);
+            (queue.WaitingJobs, queue.MoreWaiting) = (Math.Min(waiting, Counted), waiting > Counted);
+            queue.RunningJobs = reader.GetInt32(2);
         }
 
         await reader.NextResultAsync(cancellationToken);

@@ -41,10 +41,10 @@ public sealed class ChangingDevicesTests(BusyCluster busy, ITestOutputHelper out
         var wide = await TrainsOnAsync(client, elastic, devices: 2);
         var alone = await client.SubmitAsync(EndlessYaml("alone", "1", priority: 5), Cancelled);
         var narrow = await TrainsOnAsync(client, elastic, devices: 1);
-        foreach (var filler in fillers.Skip(1))
-            await CancelAsync(client, filler);
         var described = (await Cluster.RunAsync(["job", "describe", elastic], Cancelled)).MustSucceed().Output;
         var last = (await CancelAsync(client, elastic)).Progress.Step;
+        foreach (var filler in fillers.Skip(1))
+            await CancelAsync(client, filler);
         await client.UntilAsync(alone, job => job.Progress?.Step >= last, Cancelled);
         await CancelAsync(client, alone);
 

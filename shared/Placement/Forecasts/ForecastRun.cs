@@ -32,7 +32,6 @@ internal sealed class ForecastRun
     private readonly Dictionary<JobKey, double> _starts = [];
     private int _asked;
     private long _looks;
-    private double _agedAt;
 
     public ForecastRun(ForecastInput input, Chance chance)
     {
@@ -63,6 +62,7 @@ internal sealed class ForecastRun
             if (_asked == 0 || _ends.Count == 0 || double.IsInfinity(_ends[0].At) || (_looks -= LooksAStep) < 0)
                 return _starts;
             var first = Math.Max(now, Math.Min(_ends[0].At, comes));
+            AgePast(first - now);
             var (last, until) = (first, first * (1 + Together));
             for (; comes <= until; comes = Next(comes))
             {
@@ -75,6 +75,13 @@ internal sealed class ForecastRun
                 last = Math.Max(last, _ends[0].At);
             now = (first + last) / 2;
         }
+    }
+
+    private void AgePast(double seconds)
+    {
+        var kept = Math.Pow(2, -Seconds(seconds) / _input.HalfLife);
+        foreach (var queue in _queues.Values)
+            queue.AgePast(kept);
     }
 
     private double Next(double now) =>
@@ -96,11 +103,8 @@ internal sealed class ForecastRun
         _claims.Clear();
         _open.Clear();
         var isFull = Array.TrueForAll(_free, free => free == 0);
-        var kept = Math.Pow(2, -Seconds(now - _agedAt) / _input.HalfLife);
-        _agedAt = now;
         foreach (var queue in _queues.Values)
         {
-            queue.AgePast(kept);
             if (!queue.IsEmpty && (!isFull || MayAsk(queue)))
                 _open.Add(queue);
         }

@@ -16,8 +16,8 @@ public sealed class ExpectedStartsTests(ForecastingCluster forecasting, ITestOut
     private LocalCluster Cluster => forecasting.Cluster;
 
     /// <summary>
-    /// Each kind has run once before, so that it is known how long it takes; two of them have the devices when the others are submitted. How
-    /// right the forecasts are is told and not asserted: the machine's other work has a part in that.
+    /// Each kind has run once before, so that it is known how long it takes, and two jobs have the devices when the others are submitted.
+    /// How right the forecasts are is told and not asserted: the machine's other work has a part in that.
     /// </summary>
     [Fact]
     [Trait("Round", "full")]

@@ -112,8 +112,10 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>Starts what does not run.</summary>
     internal async Task UpAsync(CancellationToken cancellationToken) =>
         (await RunAsync(
-            ["up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}", "--devices", $"{Devices}", .. IsTls ? ["--tls"] : Array.Empty<string>()],
-            cancellationToken)).MustSucceed();
+            [
+                "up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}", "--devices", $"{Devices}",
+                .. IsTls ? ["--tls"] : Array.Empty<string>(),
+            ], cancellationToken)).MustSucceed();
 
     /// <summary>A client's way to a scheduler, with the administrator's token.</summary>
     public GrpcChannel ChannelTo(string address) =>

@@ -127,7 +127,11 @@ internal sealed class ForecastInput
             job.Devices.Length, job.Kind, 0, ImmutableDictionary<string, string>.Empty, "", job.Memory);
         // It goes on later, from where it was; it was submitted before those that wait.
         var again = new Wait(job.Id, need.Fewest, job.Kind, facts.Priority, DateTimeOffset.MinValue, anew, Admitted(need).Pools);
-        var run = new Run(job.Id, job.Queue, again, Pools(job.FreeThen), left) { IsNever = !facts.Preemptible, Ran = Now - facts.StartedAt };
+        var run = new Run(job.Id, job.Queue, again, Pools(job.FreeThen), left)
+        {
+            IsNever = !facts.Preemptible,
+            Ran = Now - facts.StartedAt,
+        };
         if (facts.Release is { } release)
             return run with { Left = Left(release.By, release.By), IsStopped = release.Devices.Length == job.Devices.Length };
         return isStopped ? run with { Left = new(_policy.Grace, _policy.Grace), IsStopped = true } : run;

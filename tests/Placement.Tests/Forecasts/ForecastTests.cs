@@ -162,14 +162,15 @@ public sealed class ForecastTests
     [Fact]
     public void Forecast_UseThatOthersWaitFor_CountsLaterInTheSameWay()
     {
-        var (a1, a2, b) = (AJob(4, age: 3) with { Queue = A }, AJob(4, age: 2) with { Queue = A }, AJob(4, age: 1) with { Queue = B });
+        var (a1, a2) = (AJob(4, age: 3) with { Queue = A }, AJob(4, age: 2) with { Queue = A });
+        var b = AJob(4, age: 1) with { Queue = B };
 
         var jobs = Forecast(StateOf(Queue(A), Queue(B), Running(0, 4, 10), a1, a2, b), Policy).Jobs;
 
         jobs.Select(job => (job.Job, job.Start)).ShouldBe([(a1.Id, At(10)), (b.Id, At(40)), (a2.Id, At(70))]);
     }
 
-    /// <summary>A day's work for a hundred jobs is settled with few steps: what happens at about one time, for how far off it is, is one.</summary>
+    /// <summary>A day of work is settled with few steps: what happens shortly one after the other, for how far off it is, is one.</summary>
     [Fact]
     public void Forecast_OfALongLine_IsSettledWithFewSteps()
     {

@@ -133,7 +133,7 @@ public sealed class RunningFactsTests(PostgresServer postgres)
         waiting[unknown.Key()].ShouldBeNull();
     }
 
-    /// <summary>What nothing is measured of yet is expected to run as long as others like it, and what nothing else is known of its limit.</summary>
+    /// <summary>Of which nothing is measured yet, it is expected to run as long as others like it, or else as it may.</summary>
     [Fact]
     public async Task ExpectedEnd_BeforeTheFirstSteps_IsThatOfLikeJobs_ElseTheLimit()
     {

@@ -24,6 +24,11 @@ internal static class PlacementVerb
             Description = "jobs of the trace",
             DefaultValueFactory = _ => 12_000,
         };
+        var load = new Option<double>("--load")
+        {
+            Description = "the trace's work against what its cluster does in the time",
+            DefaultValueFactory = _ => 1.2,
+        };
         var rules = new Option<string[]>("--rule")
         {
             Description = "only the trace, under this rule; may be given again",
@@ -33,7 +38,7 @@ internal static class PlacementVerb
         var command = new Command(
             "placement", "admissions a second and the time of a cycle, against Kueue's published figures; a trace under several rules")
         {
-            rounds, jobs, rules, RatioReport.MarkdownOption, RatioReport.JsonOption,
+            rounds, jobs, load, rules, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction(arguments =>
         {
@@ -42,7 +47,7 @@ internal static class PlacementVerb
             BenchEnvironment.Print(report);
             if (only.Count == 0)
                 Run(arguments.GetValue(rounds), report);
-            TraceComparison.Run(arguments.GetValue(jobs), only, report);
+            TraceComparison.Run(arguments.GetValue(jobs), arguments.GetValue(load), only, report);
             report.Finish();
         });
         return command;

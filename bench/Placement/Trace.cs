@@ -15,7 +15,6 @@ internal sealed class Trace
     public const int GpusPerNode = 8;
 
     private const int QueueCount = 14;
-    private const double Load = 1.2;
 
     // How far jobs' runtimes are apart in all, and those of jobs that are alike in all that is known of them; how far off the end is of one
     // whose steps are measured.
@@ -32,7 +31,8 @@ internal sealed class Trace
 
     private readonly Random _random;
 
-    public Trace(int jobs, int nodes, int seed)
+    /// <param name="load">The work that comes, against what the cluster does in the time.</param>
+    public Trace(int jobs, int nodes, double load, int seed)
     {
         _random = new Random(seed);
         Nodes = nodes;
@@ -48,7 +48,7 @@ internal sealed class Trace
         ];
         var shapes = Enumerable.Range(0, jobs).Select(i => Draw(i, demand)).ToList();
         // The arrivals' pace makes the load; nights have a third of a day's.
-        var seconds = shapes.Sum(job => job.Work.TotalSeconds) / (nodes * GpusPerNode * Load);
+        var seconds = shapes.Sum(job => job.Work.TotalSeconds) / (nodes * GpusPerNode * load);
         var at = DateTimeOffset.UnixEpoch;
         foreach (var job in shapes)
         {

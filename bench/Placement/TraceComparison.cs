@@ -9,12 +9,13 @@ internal static class TraceComparison
     private const int Nodes = 250;
     private const int Seed = 1901;
 
+    /// <param name="load">The work that comes, against what the cluster does in the time.</param>
     /// <param name="rules">Only these, without a comparison; none: all.</param>
-    public static void Run(int jobs, IReadOnlyCollection<TraceRule> rules, RatioReport report)
+    public static void Run(int jobs, double load, IReadOnlyCollection<TraceRule> rules, RatioReport report)
     {
-        var trace = new Trace(jobs, Nodes, Seed);
+        var trace = new Trace(jobs, Nodes, load, Seed);
         report.Note(
-            $"a trace shaped like Philly's: {jobs} jobs on {Nodes * Trace.GpusPerNode} GPUs over "
+            $"a trace shaped like Philly's: {jobs} jobs on {Nodes * Trace.GpusPerNode} GPUs, {load:F1} of what they do, over "
             + $"{(trace.Jobs[^1].At - trace.Jobs[0].At).TotalDays:F1} days, {trace.Queues.Count} queues; waits in minutes; "
             + "work lost in device-hours, with the time that restarts take");
         var results = new Dictionary<TraceRule, TraceResult>();

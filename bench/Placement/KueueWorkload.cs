@@ -6,13 +6,23 @@ namespace Cluster.Bench.Placement;
 internal sealed record KueueWorkload(
     string Name, double PublishedRate, int Queues, int Nodes, int DevicesPerNode, int Racks, IReadOnlyList<WorkloadClass> Classes)
 {
+    /// <summary>What Kueue's configuration says a queue may borrow of its cohort.</summary>
+    public const int BorrowingLimit = 100;
+
     // A queue's quota of 20 is a node of 20 devices: what Kueue counts, we place. Where Kueue places too, its nodes are ours.
     public static IReadOnlyList<KueueWorkload> Published { get; } =
     [
         new("15,000 jobs over 30 queues", 42.7, Queues: 30, Nodes: 30, DevicesPerNode: 20, Racks: 1, Flat(350, 100, 50)),
+        new("15,000 jobs over 30 queues with quotas", 42.7, Queues: 30, Nodes: 30, DevicesPerNode: 20, Racks: 1, Flat(350, 100, 50))
+        {
+            Cohorts = 5,
+        },
         new("50,000 jobs over 1,000 queues", 42.4, Queues: 1000, Nodes: 1000, DevicesPerNode: 20, Racks: 1, Flat(35, 10, 5)),
         new("15,000 gangs on 640 nodes in 10 racks", 37.4, Queues: 6, Nodes: 640, DevicesPerNode: 96, Racks: 10, Gangs()),
     ];
+
+    /// <summary>So many groups of queues in which one borrows what another leaves idle, and gives it back; 0: one line, no quota.</summary>
+    public int Cohorts { get; init; }
 
     private static IReadOnlyList<WorkloadClass> Flat(int small, int medium, int large) =>
     [

@@ -15,19 +15,24 @@ internal sealed class Trace
     public const int GpusPerNode = 8;
 
     private const int QueueCount = 14;
-    private const double Load = 1.2;
 
-    // How far off the runtime of a job is that is known from others like it, and that of one whose steps are measured.
-    private const double GuessDeviation = 0.6;
+    // How far jobs' runtimes are apart in all, and those of jobs that are alike in all that is known of them; how far off the end is of one
+    // whose steps are measured.
+    private const double RuntimeDeviation = 1.5;
+    private const double LikeDeviation = 0.6;
     private const double MeasuredDeviation = 0.05;
     private const double LateDeviations = 1.2816;
+
+    private static readonly TimeSpan Shortest = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Limit = TimeSpan.FromHours(10);
 
     private static readonly (int Gpus, double Share, double MedianMinutes)[] Sizes =
         [(1, 0.62, 18), (2, 0.11, 30), (4, 0.10, 40), (8, 0.11, 60), (16, 0.04, 90), (32, 0.015, 120), (64, 0.005, 150)];
 
     private readonly Random _random;
 
-    public Trace(int jobs, int nodes, int seed)
+    /// <param name="load">The work that comes, against what the cluster does in the time.</param>
+    public Trace(int jobs, int nodes, double load, int seed)
     {
         _random = new Random(seed);
         Nodes = nodes;
@@ -43,7 +48,7 @@ internal sealed class Trace
         ];
         var shapes = Enumerable.Range(0, jobs).Select(i => Draw(i, demand)).ToList();
         // The arrivals' pace makes the load; nights have a third of a day's.
-        var seconds = shapes.Sum(job => job.Work.TotalSeconds) / (nodes * GpusPerNode * Load);
+        var seconds = shapes.Sum(job => job.Work.TotalSeconds) / (nodes * GpusPerNode * load);
         var at = DateTimeOffset.UnixEpoch;
         foreach (var job in shapes)
         {
@@ -59,6 +64,17 @@ internal sealed class Trace
 
     public List<(VirtualJob Job, DateTimeOffset At)> Jobs { get; } = [];
 
+    /// <summary>Queues whose jobs need more in all than the quota gives in that time.</summary>
+    public HashSet<QueueKey> Beyond()
+    {
+        var (hours, work) = ((Jobs[^1].At - Jobs[0].At).TotalHours, Jobs.ToLookup(each => each.Job.Terms.Queue));
+        return
+        [
+            .. Queues.Where(queue => work[queue.Key].Sum(each => each.Job.Work.TotalHours)
+                > queue.Quotas[DeviceClass.Cuda].Nominal * hours).Select(queue => queue.Key),
+        ];
+    }
+
     public static RegisteredNode NodeOf(int i) => new(
         new NodeKey(Id(i + 1, 1)), string.Create(CultureInfo.InvariantCulture, $"node-{i:D4}"), 1, true, null,
         new Dictionary<string, string>(), new HashSet<string>(),
@@ -68,10 +84,12 @@ internal sealed class Trace
     {
         var (gpus, _, median) = Pick(Sizes, size => size.Share);
         var queue = Array.IndexOf(demand, Pick(demand, share => share));
-        var runs = TimeSpan.FromMinutes(Math.Clamp(median * Math.Exp(1.5 * Normal()), 0.5, 10 * 60));
+        // What is known of a job is the median of those like it, from which it deviates: not the other way round.
+        var like = TimeSpan.FromMinutes(median)
+            * Math.Exp(Math.Sqrt(Math.Pow(RuntimeDeviation, 2) - Math.Pow(LikeDeviation, 2)) * Normal());
+        var runs = Within(like * Math.Exp(LikeDeviation * Normal()));
         var failure = _random.NextDouble();
         var fails = failure < 0.3;
-        var guess = runs * Math.Exp(GuessDeviation * Normal());
         var terms = new WaitingJob(
             new JobKey(Id(i + 1, 0)), NameOf(queue),
             new DeviceNeed(gpus, DeviceClass.Cuda, 0, ImmutableDictionary<string, string>.Empty, "", default),
@@ -79,7 +97,7 @@ internal sealed class Trace
         {
             // A few owners of a queue have most of its jobs.
             Owner = string.Create(CultureInfo.InvariantCulture, $"{queue}-{(int)(8 * Math.Pow(_random.NextDouble(), 2))}"),
-            Runtime = new ExpectedRuntime(guess, guess * Math.Exp(LateDeviations * GuessDeviation)),
+            Runtime = new ExpectedRuntime(Within(like), Within(like * Math.Exp(LateDeviations * LikeDeviation))),
         };
         return new VirtualJob(terms, runs * gpus)
         {
@@ -93,6 +111,8 @@ internal sealed class Trace
             Restarts = failure < 0.15,
         };
     }
+
+    private static TimeSpan Within(TimeSpan runs) => runs < Shortest ? Shortest : runs > Limit ? Limit : runs;
 
     private T Pick<T>(IReadOnlyList<T> choices, Func<T, double> weight)
     {

@@ -1,4 +1,6 @@
+using System.Diagnostics;
 using Cluster.Placement;
+using Cluster.Placement.Forecasts;
 using Cluster.Placement.Running;
 
 namespace Cluster.Bench.Placement;
@@ -13,6 +15,9 @@ internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
 
     private readonly List<Asked> _submitted = [];
     private readonly List<Asked> _polled = [];
+    private readonly List<Asked> _atTheLast = [];
+    private readonly Stopwatch _forecasting = new();
+    private int _forecasts;
     private DateTimeOffset _nextPoll = DateTimeOffset.UnixEpoch + BetweenPolls;
     private int _next;
 
@@ -32,6 +37,12 @@ internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
     /// <summary>The last one before the start, of those that were asked while they waited.</summary>
     public Accuracy TheLast => Accuracy.Of(_polled.GroupBy(asked => asked.Job).Select(same => same.Last()), cluster);
 
+    /// <summary>All that wait when the last job has come, told that no more come: nothing is unknown of arrivals then.</summary>
+    public Accuracy AtTheLast => Accuracy.Of(_atTheLast, cluster);
+
+    /// <summary>What a forecast takes.</summary>
+    public TimeSpan Mean => _forecasting.Elapsed / Math.Max(1, _forecasts);
+
     /// <summary>After each cycle.</summary>
     public void Ask()
     {
@@ -46,18 +57,33 @@ internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
         _submitted.AddRange(started.Select(job => new Asked(cluster.Now, job, new Estimate(cluster.Now, cluster.Now))));
         asked.ExceptWith(started);
         var polls = cluster.Now >= _nextPoll && cluster.Now <= trace.Jobs[^1].At;
-        if (asked.Count == 0 && !polls)
-            return;
-        var plan = cluster.State.Decide(cluster.Now, cluster.Policy);
-        var starts = cluster.State.Forecast(plan, cluster.Now, cluster.Policy, cluster.Arrivals).Jobs
-            .ToDictionary(job => job.Job, job => job.Start);
-        _submitted.AddRange(asked.Select(job => new Asked(cluster.Now, job, starts.GetValueOrDefault(job))));
-        if (!polls)
-            return;
-        _nextPoll = cluster.Now + BetweenPolls;
-        _polled.AddRange(cluster.Lives.Values.Where(life => life.FirstStart is null)
-            .Select(life => new Asked(cluster.Now, life.Job.Terms.Id, starts.GetValueOrDefault(life.Job.Terms.Id))));
+        if (asked.Count > 0 || polls)
+        {
+            var starts = Starts(cluster.Arrivals);
+            _submitted.AddRange(asked.Select(job => new Asked(cluster.Now, job, starts.GetValueOrDefault(job))));
+            if (polls)
+                AskAllThatWait(_polled, starts);
+        }
+
+        if (polls)
+            _nextPoll = cluster.Now + BetweenPolls;
+        if (_next == trace.Jobs.Count && _atTheLast.Count == 0)
+            AskAllThatWait(_atTheLast, Starts(null));
     }
+
+    private Dictionary<JobKey, Estimate> Starts(Arrivals? arrivals)
+    {
+        var plan = cluster.State.Decide(cluster.Now, cluster.Policy);
+        _forecasts++;
+        _forecasting.Start();
+        var forecast = cluster.State.Forecast(plan, cluster.Now, cluster.Policy, arrivals, cluster.Endings);
+        _forecasting.Stop();
+        return forecast.Jobs.ToDictionary(job => job.Job, job => job.Start);
+    }
+
+    private void AskAllThatWait(List<Asked> asked, Dictionary<JobKey, Estimate> starts) =>
+        asked.AddRange(cluster.Lives.Values.Where(life => life.FirstStart is null)
+            .Select(life => new Asked(cluster.Now, life.Job.Terms.Id, starts.GetValueOrDefault(life.Job.Terms.Id))));
 
     private int QuarterOf(Asked asked)
     {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Cluster.Placement;
 
 namespace Cluster.Bench.Placement;
 
@@ -44,9 +45,13 @@ internal sealed class TraceResult
         return Math.Pow(parts.Sum(), 2) / (parts.Count * parts.Sum(part => part * part));
     }
 
-    public TimeSpan WaitAt(double quantile, int fewest, int most)
+    public TimeSpan WaitAt(double quantile, int fewest, int most) => WaitAt(quantile, fewest, most, _ => true);
+
+    /// <param name="of">Of jobs of these queues.</param>
+    public TimeSpan WaitAt(double quantile, int fewest, int most, Func<QueueKey, bool> of)
     {
-        var those = Lives.Where(life => life.Job.Terms.Need.Devices >= fewest && life.Job.Terms.Need.Devices <= most);
+        var those = Lives.Where(
+            life => life.Job.Terms.Need.Devices >= fewest && life.Job.Terms.Need.Devices <= most && of(life.Job.Terms.Queue));
         var waits = those.Select(life => life.Wait).Order().ToList();
         return waits[(int)Math.Min(waits.Count - 1, waits.Count * quantile)];
     }

@@ -12,7 +12,8 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
 {
     private static readonly TimeSpan Backoff = TimeSpan.FromSeconds(30);
 
-    private readonly PriorityQueue<(Action Happens, bool IsQuiet), (DateTimeOffset At, long Number)> _events = new();
+    // Each says whether there is anything to decide after it.
+    private readonly PriorityQueue<Func<bool>, (DateTimeOffset At, long Number)> _events = new();
     private readonly Dictionary<JobKey, Life> _lives = [];
     private long _number;
 
@@ -24,6 +25,8 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     public ClusterState State { get; } = new();
 
     public Arrivals Arrivals { get; } = new(DateTimeOffset.UnixEpoch);
+
+    public Endings Endings { get; } = new();
 
     public PlacementPolicy Policy => policy;
 
@@ -42,8 +45,14 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     /// <summary>Whether it is told how long jobs run and when they are expected to end.</summary>
     public bool TellsEnds { get; init; } = true;
 
-    /// <summary>Called before each cycle.</summary>
-    public Action? Observe { get; set; }
+    /// <summary>Whether it is told of failures before they happen: an oracle, to be compared with.</summary>
+    public bool TellsFailures { get; init; }
+
+    /// <summary>Called with each plan before it is carried out.</summary>
+    public Action<PlacementPlan>? Observe { get; set; }
+
+    /// <summary>Called when a job is over.</summary>
+    public Action<Life>? Over { get; set; }
 
     public void Add(RegisteredNode node) => State.Apply(new ClusterChange.NodeChanged(node));
 
@@ -57,28 +66,33 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
     });
 
     /// <summary>Has something happen, and a cycle after it.</summary>
-    public void At(DateTimeOffset at, Action happens) => _events.Enqueue((happens, false), (at, _number++));
+    public void At(DateTimeOffset at, Action happens) => At(at, () =>
+    {
+        happens();
+        return true;
+    });
+
+    /// <summary>Has something happen, and a cycle after it if it says that there is anything to decide.</summary>
+    public void At(DateTimeOffset at, Func<bool> happens) => _events.Enqueue(happens, (at, _number++));
 
     /// <summary>All that happens next at one moment, and the cycle after it.</summary>
     /// <returns>The plan, carried out; null when nothing happens any more.</returns>
     public PlacementPlan? Step()
     {
-        var isQuiet = true;
-        while (isQuiet)
+        for (var isQuiet = true; isQuiet;)
         {
             if (!_events.TryPeek(out _, out var next))
                 return null;
             Now = next.At;
-            while (_events.TryPeek(out var due, out var at) && at.At == Now)
+            while (_events.TryPeek(out var happens, out var at) && at.At == Now)
             {
                 _events.Dequeue();
-                due.Happens();
-                isQuiet &= due.IsQuiet;
+                isQuiet &= !happens();
             }
         }
 
-        Observe?.Invoke();
         var plan = decide(this);
+        Observe?.Invoke(plan);
         CarryOut(plan);
         return plan;
     }
@@ -130,10 +144,15 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         var (attempt, left) = (++life.Attempt, life.Left - life.Safe);
         life.Ends = life.Begun + (left / devices.Length);
         var failsIn = job.FailsAt is { } share && !life.HasFailed ? (job.Work * share) - life.Safe : left;
-        if (failsIn < left && failsIn >= TimeSpan.Zero)
-            At(life.Begun + (failsIn / devices.Length), () => If(life, attempt, () => Fail(life)));
-        else
-            At(life.Ends, () => If(life, attempt, () => End(life)));
+        var fails = failsIn < left && failsIn >= TimeSpan.Zero;
+        life.Fails = fails ? life.Begun + (failsIn / devices.Length) : null;
+        At(life.Fails ?? life.Ends, () => If(life, attempt, () =>
+        {
+            if (fails)
+                Fail(life);
+            else
+                End(life);
+        }));
         if (job.CheckpointEvery > TimeSpan.Zero)
             CommitAt(life.Begun + job.CheckpointEvery, life, attempt);
         Tell(life);
@@ -148,7 +167,11 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
 
     /// <summary>A checkpoint alone is no reason to decide anything.</summary>
     private void CommitAt(DateTimeOffset at, Life life, long attempt) =>
-        _events.Enqueue((() => If(life, attempt, () => Commit(life, attempt)), true), (at, _number++));
+        At(at, () =>
+        {
+            If(life, attempt, () => Commit(life, attempt));
+            return false;
+        });
 
     private void Release(Life life, ImmutableArray<GrantedDevice> devices, JobKey other)
     {
@@ -193,7 +216,8 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         life.Devices = [];
         life.Attempt++;
         life.EndedAt = Now;
-        State.Apply(new ClusterChange.JobEnded(life.Job.Terms.Id));
+        Tell(new ClusterChange.JobEnded(life.Job.Terms.Id));
+        Over?.Invoke(life);
     }
 
     /// <summary>What it has done since its newest checkpoint is lost.</summary>
@@ -209,11 +233,13 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         life.Attempt++;
     }
 
-    private void Queue(WaitingJob job)
+    private void Queue(WaitingJob job) => Tell(new ClusterChange.JobQueued(TellsEnds ? job : job with { Runtime = null }));
+
+    private void Tell(ClusterChange change)
     {
-        var queued = new ClusterChange.JobQueued(TellsEnds ? job : job with { Runtime = null });
-        State.Apply(queued);
-        Arrivals.Apply(queued);
+        Arrivals.Apply(change);
+        Endings.Apply(change, State, Now);
+        State.Apply(change);
     }
 
     private void Tell(Life life)
@@ -221,9 +247,9 @@ internal sealed class VirtualCluster(PlacementPolicy policy, Func<VirtualCluster
         var (job, terms) = (life.Job, life.Job.Terms);
         if (life.CommittedAt is null && life.Release is null)
             life.LastRun = Now;
-        var left = life.Ends - Now;
+        var left = (TellsFailures && !job.Restarts && life.Fails is { } fails ? fails : life.Ends) - Now;
         var likely = Now + (left * job.EndError);
-        State.Apply(new ClusterChange.JobGranted(terms.Id, terms.Need.Memory, life.Devices)
+        Tell(new ClusterChange.JobGranted(terms.Id, terms.Need.Memory, life.Devices)
         {
             Facts = new RunningFacts(terms.Queue, terms.Owner, terms.Priority, life.LastStart)
             {
@@ -289,6 +315,9 @@ internal sealed class Life(VirtualJob job, DateTimeOffset submitted)
     public DateTimeOffset LastRun { get; set; }
 
     public DateTimeOffset Ends { get; set; }
+
+    /// <summary>Null: not in this attempt.</summary>
+    public DateTimeOffset? Fails { get; set; }
 
     public DateTimeOffset? CommittedAt { get; set; }
 

@@ -61,6 +61,9 @@ public sealed class ClusterState
     /// <summary>With whom a job waits: its queue, and its <see cref="DeviceNeed.Shape"/>. Null if it does not wait.</summary>
     public (QueueKey Queue, string Shape)? ShapeOf(JobKey job) => _waiting.ShapeOf(job);
 
+    /// <summary>What is known of a job that holds devices; null if nothing is.</summary>
+    public RunningFacts? FactsOf(JobKey job) => _running.Find(job)?.Facts;
+
     /// <summary>
     /// Decides who starts where, and why the others wait. Pure: the same state and time give the same plan, and the state stays as it is.
     /// </summary>
@@ -74,8 +77,10 @@ public sealed class ClusterState
     /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, too.</summary>
     /// <remarks>Unlike a decision it costs what waits, up to the policy's bound: so it is not for every cycle.</remarks>
     /// <param name="arrivals">Jobs that come are reckoned to be like these; null: that none come.</param>
-    public Forecast Forecast(PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals = null) =>
-        Forecaster.Run(Input, plan, now, policy, arrivals);
+    /// <param name="endings">Jobs are reckoned to end as these have; null: that none end early.</param>
+    public Forecast Forecast(
+        PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals = null, Endings? endings = null) =>
+        Forecaster.Run(new ForecastInput(Input, plan, new CycleTerms(now, policy), arrivals, endings));
 
     /// <summary>All that decisions depend on, in words: two states of the same words decide alike.</summary>
     internal string Describe() => $"{_nodes.Describe()}\n{_queues.Describe()}\n{_waiting.Describe()}\n{_running.Describe()}";

@@ -20,8 +20,8 @@ namespace Cluster.Placement;
 /// </para>
 /// <para>
 /// A job that failed has its devices held for it, for a moment, against all but a higher priority; without devices of its own it keeps its
-/// place, and what it would start on is held for it against those behind it. A node that was lost a moment ago is expected back; what fits
-/// only with nodes that have been lost for long keeps nothing from anybody.
+/// place, and what it would start on is held for it against those behind it. What fits only with nodes that are lost keeps nothing from
+/// anybody, unless the policy has it that they are expected back.
 /// </para>
 /// </remarks>
 internal sealed class PlacementCycle
@@ -80,7 +80,8 @@ internal sealed class PlacementCycle
         var grown = _input.Running.Growable.Count == 0 ? [] : new Growth(_input.Running, _free, _ledger, _shares, _terms)
             .Grow(_reserver.IsStopped, (group, kind) => _wanted.Contains((group, kind))).ToList();
         var pausing = _input.Waiting.Pausing(_terms.Time);
-        return new PlacementPlan(_starts.DrainToImmutable(), Waiting(pausing), pausing.Values.Sum())
+        var backingOff = pausing.GroupBy(each => each.Key.Queue).ToDictionary(same => same.Key, same => same.Sum(each => each.Value));
+        return new PlacementPlan(_starts.DrainToImmutable(), Waiting(pausing), backingOff)
         {
             Preemptions = [.. _preemptor.Preemptions],
             Resizes = [.. _preemptor.Shrinks, .. grown],

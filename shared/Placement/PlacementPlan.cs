@@ -7,8 +7,9 @@ namespace Cluster.Placement;
 /// <summary>What one cycle has decided.</summary>
 /// <param name="Starts">Who gets which devices, first come first.</param>
 /// <param name="Waiting">Why the others wait: one entry for all jobs of a queue and a shape.</param>
-/// <param name="BackingOff">How many wait out a pause after a failure.</param>
-public sealed record PlacementPlan(ImmutableArray<JobStart> Starts, ImmutableArray<WaitingShape> Waiting, int BackingOff)
+/// <param name="BackingOff">How many of each queue wait out a pause after a failure; a queue without any is left out.</param>
+public sealed record PlacementPlan(
+    ImmutableArray<JobStart> Starts, ImmutableArray<WaitingShape> Waiting, IReadOnlyDictionary<QueueKey, int> BackingOff)
 {
     /// <summary>Who is to give up all its devices, for whom, and what that loses.</summary>
     public ImmutableArray<PreemptedJob> Preemptions { get; init; } = [];

@@ -1,12 +1,14 @@
 namespace Cluster.Placement;
 
 /// <summary>What a decision is free to do.</summary>
-/// <param name="LongestHold">
-/// How long devices may stand idle for a job that something befell: in the last part, so long, of its pause after a failure, and from the
-/// loss of a node that it needs.
-/// </param>
+/// <param name="LongestHold">How long devices may stand idle for a job that failed: in the last part, so long, of its pause.</param>
 public sealed record PlacementPolicy(TimeSpan LongestHold)
 {
+    /// <summary>
+    /// For so long after its loss a node is expected back: a job that needs it keeps the other devices that it could use. 0: not at all.
+    /// </summary>
+    public TimeSpan LostNodeHold { get; init; }
+
     /// <summary>After it, use beyond a quota that others waited for counts half. A day: who had the night waits by day.</summary>
     public TimeSpan HalfLife { get; init; } = TimeSpan.FromDays(1);
 

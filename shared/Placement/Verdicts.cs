@@ -56,7 +56,8 @@ internal sealed class Verdicts(NodeIndex nodes, FreeDevices free, DateTimeOffset
     private static string Idle(int devices) => devices == 1 ? "1 idle one" : $"{devices} idle ones";
 
     /// <summary>A machine that was lost may be restarting; how long one is drained nobody knows.</summary>
-    private bool IsExpected(Node away) => !away.Drained && now - away.LostAt < policy.LongestHold;
+    private bool IsExpected(Node away) =>
+        policy.LostNodeHold > TimeSpan.Zero && !away.Drained && now - away.LostAt < policy.LostNodeHold;
 
     /// <summary>How many nodes of each profile it may have, of those that are lost or drained only the ones asked for.</summary>
     private IEnumerable<(NodeProfile Profile, int Nodes)> Registered(DeviceNeed need, Func<Node, bool> which)

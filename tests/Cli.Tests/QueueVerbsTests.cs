@@ -54,19 +54,22 @@ public sealed class QueueVerbsTests
                 Weight = 1.5,
                 Quotas = { new DeviceQuota { Kind = DeviceKind.Cuda, Nominal = 4 } },
             },
-            WaitingJobs = 3,
+            WaitingJobs = 10_000,
+            MoreWaiting = true,
             RunningJobs = 1,
             Used = { new UsedDevices { Kind = DeviceKind.Cuda, Devices = 6 } },
         });
-        var (run, json) = (new CliRun(cluster), new CliRun(cluster));
+        var (run, json, one) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster));
 
         (await run.RunAsync(Cancellation, "queue", "list")).ShouldBe(ExitCode.Done);
+        (await one.RunAsync(Cancellation, "queue", "describe", "research")).ShouldBe(ExitCode.Done);
+        one.Out.ShouldContain("\nwaiting   more than 10000 jobs\n");
         await json.RunAsync(Cancellation, "queue", "list", "--json");
 
         run.Out.ShouldBe("""
             QUEUE     PARENT  WEIGHT  QUOTA   USED    WAITING  RUNNING
             default   -       1       -       -       0        0
-            research  all     1.5     4 cuda  6 cuda  3        1
+            research  all     1.5     4 cuda  6 cuda  10000+   1
 
             """);
         JsonParser.Default.Parse<ListQueuesResponse>(json.Out).Queues.ShouldBe(cluster.Queues);

@@ -21,24 +21,30 @@ public sealed class ChangingDevicesTests(BusyCluster busy, ITestOutputHelper out
     private LocalCluster Cluster => busy.Cluster;
 
     /// <summary>
-    /// None of them ever ends by itself, whatever the machine's speed: the one that is not disturbed is let come to where the other was.
+    /// On four devices: three that others have, of which two come free, and are taken again. None of the jobs ever ends by itself, whatever
+    /// the machine's speed: the one that is not disturbed is let come to where the other was.
     /// </summary>
     [Fact]
     [Trait("Round", "full")]
     public async Task ElasticJob_OnOneDevice_ThenTwo_ThenOne_TrainsAsOneThatHasOneAllTheTime()
     {
         using var client = new PatientClient(Cluster, Cluster.GrpcAddress);
-        var filler = await client.SubmitAsync(EndlessYaml("filler", "1"), Cancelled);
-        await client.UntilAsync(filler, job => job.State == JobState.Running, Cancelled);
+        var fillers = new List<string>();
+        for (var i = 0; i < 3; i++)
+            fillers.Add(await client.SubmitAsync(EndlessYaml($"filler-{i}", "1"), Cancelled));
+        foreach (var filler in fillers)
+            await client.UntilAsync(filler, job => job.State == JobState.Running, Cancelled);
         var elastic = await client.SubmitAsync(EndlessYaml("elastic", "{ min: 1, max: 2 }"), Cancelled);
         await TrainsOnAsync(client, elastic, devices: 1);
 
-        await CancelAsync(client, filler);
+        await CancelAsync(client, fillers[0]);
         var wide = await TrainsOnAsync(client, elastic, devices: 2);
         var alone = await client.SubmitAsync(EndlessYaml("alone", "1", priority: 5), Cancelled);
         var narrow = await TrainsOnAsync(client, elastic, devices: 1);
         var described = (await Cluster.RunAsync(["job", "describe", elastic], Cancelled)).MustSucceed().Output;
         var last = (await CancelAsync(client, elastic)).Progress.Step;
+        foreach (var filler in fillers.Skip(1))
+            await CancelAsync(client, filler);
         await client.UntilAsync(alone, job => job.Progress?.Step >= last, Cancelled);
         await CancelAsync(client, alone);
 
@@ -56,27 +62,33 @@ public sealed class ChangingDevicesTests(BusyCluster busy, ITestOutputHelper out
         apart.ShouldBeLessThan(Rounding);
     }
 
+    /// <summary>Two jobs alike have all four devices; one of them is stopped for the owed quota, the other one is not disturbed.</summary>
     [Fact]
     [Trait("Round", "full")]
     public async Task OwedQuota_IsReclaimed_AndTheVictimEndsWithTheBitsOfAnUndisturbedRun()
     {
         using var client = new PatientClient(Cluster, Cluster.GrpcAddress);
         foreach (var queue in new[] { "research", "product" })
-            (await Cluster.RunAsync(["queue", "create", queue, "--quota", "cpu=1"], Cancelled)).MustSucceed();
-        var victim = await client.SubmitAsync(DisturbedJob.Yaml("victim", Epochs, devices: 2) + "\nqueue: research", Cancelled);
-        await client.UntilAsync(victim, job => job.Progress?.Step > 0, Cancelled);
+            (await Cluster.RunAsync(["queue", "create", queue, "--quota", "cpu=2"], Cancelled)).MustSucceed();
+        var borrowers = new List<string>();
+        foreach (var name in new[] { "one", "other" })
+            borrowers.Add(await client.SubmitAsync(DisturbedJob.Yaml(name, Epochs, devices: 2) + "\nqueue: research", Cancelled));
+        foreach (var borrower in borrowers)
+            await client.UntilAsync(borrower, job => job.Progress?.Step > 0, Cancelled);
 
-        var owed = await client.SubmitAsync(DisturbedJob.Yaml("owed", epochs: 2) + "\nqueue: product", Cancelled);
+        var owed = await client.SubmitAsync(DisturbedJob.Yaml("owed", epochs: 2, devices: 2) + "\nqueue: product", Cancelled);
         var took = await client.SucceededAsync(owed, Cancelled);
-        var done = await client.SucceededAsync(victim, Cancelled);
+        var ended = new List<Job>();
+        foreach (var borrower in borrowers)
+            ended.Add(await client.SucceededAsync(borrower, Cancelled));
 
+        var (done, other) = (ended.Single(job => job.Preemptions > 0), ended.Single(job => job.Preemptions == 0).Id);
+        var victim = done.Id;
         (done.Attempt, done.Restarts, done.Preemptions, done.LastPreemption.ForJobId).ShouldBe((2, 0, 1, owed));
         var events = await Cluster.EventsAsync(victim, Cancelled);
         output.WriteLine(events.Single(happened => happened is { Attempt: 2, ToState: JobState.Starting }).Reason);
         Tell("decided", events.Single(happened => happened.ToState == JobState.Stopping));
         Tell("released", events.Single(happened => happened is { Attempt: 1, ToState: JobState.Queued }));
-        var other = await client.SubmitAsync(DisturbedJob.Yaml("undisturbed", Epochs, devices: 2) + "\nqueue: research", Cancelled);
-        await client.SucceededAsync(other, Cancelled);
         var undisturbed = await RunBits.OfAsync(client, other, Cancelled);
         (await RunBits.OfAsync(client, victim, Cancelled)).ShouldBe(undisturbed, "a preemption leaves the bits");
 
@@ -120,11 +132,12 @@ public sealed class ChangingDevicesTests(BusyCluster busy, ITestOutputHelper out
         """;
 }
 
-/// <summary>One whose scheduler changes the devices of jobs as soon as it may.</summary>
+/// <summary>One of four devices whose scheduler changes those of jobs as soon as it may.</summary>
 public sealed class BusyCluster : IAsyncLifetime
 {
     public LocalCluster Cluster { get; } = new()
     {
+        Devices = 2,
         BeforeStart = cluster =>
         {
             cluster.Configure(

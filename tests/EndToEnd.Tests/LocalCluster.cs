@@ -30,8 +30,10 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>How many schedulers share the work.</summary>
     public int Schedulers { get; init; } = 1;
 
-    /// <summary>How many workers of one device each there are.</summary>
     public int Workers { get; init; } = 2;
+
+    /// <summary>How many CPU devices each worker has.</summary>
+    public int Devices { get; init; } = 1;
 
     /// <summary>Whether all ports speak TLS; the test's own channels do not.</summary>
     public bool IsTls { get; init; }
@@ -110,8 +112,10 @@ public sealed class LocalCluster : IAsyncLifetime
     /// <summary>Starts what does not run.</summary>
     internal async Task UpAsync(CancellationToken cancellationToken) =>
         (await RunAsync(
-            ["up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}", .. IsTls ? ["--tls"] : Array.Empty<string>()],
-            cancellationToken)).MustSucceed();
+            [
+                "up", "--schedulers", $"{Schedulers}", "--workers", $"{Workers}", "--devices", $"{Devices}",
+                .. IsTls ? ["--tls"] : Array.Empty<string>(),
+            ], cancellationToken)).MustSucceed();
 
     /// <summary>A client's way to a scheduler, with the administrator's token.</summary>
     public GrpcChannel ChannelTo(string address) =>

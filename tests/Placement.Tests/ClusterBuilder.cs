@@ -39,10 +39,13 @@ internal static class ClusterBuilder
             priority, Now - TimeSpan.FromSeconds(age), notBefore, (avoid ?? []).ToHashSet());
 
     /// <summary>What becomes of the jobs, older ones first.</summary>
-    public static IReadOnlyList<Decision> Decide(Sketch[] nodes, params WaitingJob[] jobs)
+    public static IReadOnlyList<Decision> Decide(Sketch[] nodes, params WaitingJob[] jobs) => Decide(Policy, nodes, jobs);
+
+    /// <inheritdoc cref="Decide(Sketch[], WaitingJob[])"/>
+    public static IReadOnlyList<Decision> Decide(PlacementPolicy policy, Sketch[] nodes, params WaitingJob[] jobs)
     {
         var waiting = jobs.Select((job, i) => job with { Age = Now.AddSeconds(i - jobs.Length) }).ToList();
-        var plan = StateOf(nodes, waiting).Decide(Now, Policy);
+        var plan = StateOf(nodes, waiting).Decide(Now, policy);
         return waiting.ConvertAll(job => Of(job, plan));
     }
 

@@ -240,7 +240,7 @@ public sealed class GangPlacementTests
     [Fact]
     public void Causes_TellWhyAJobWaits()
     {
-        var lost = ANode("b", busy: 1, lostAt: Now - LongestHold);
+        var lost = ANode("b", busy: 1, lostAt: Now);
 
         Decide([ANode("a", busy: 1)], AJob(1)).Single().Reason!.Cause.ShouldBe(WaitCause.WaitingForDevices);
         Decide([ANode("a", free: 1, busy: 1, bytes: 4 * Gib)], AJob(1, rankBytes: Gib)).Single().Reason!.Cause

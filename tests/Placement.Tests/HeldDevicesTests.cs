@@ -89,33 +89,35 @@ public sealed class HeldDevicesTests
         decisions.Select(d => d.Devices?[0]).ShouldBe([null, null, "a/cpu:2", null]);
     }
 
-    /// <summary>A gang whose one node has just gone: the devices on the others must be there when it returns.</summary>
+    /// <summary>A gang whose one node has just gone, in its pause after that and later.</summary>
     [Fact]
-    public void Decide_WhenAGangsNodeHasJustBeenLost_KeepsTheOthersForIt()
+    public void Decide_WhenANodeIsLost_KeepsNothingForWhatNeedsIt_AndSaysSo()
     {
         var nodes = new[] { ANode("a", free: 1), ANode("b", busy: 1, lostAt: Now.AddSeconds(-1)) };
+
+        Decide(nodes, AJob(2, notBefore: Soon), AJob(1))[1].Devices.ShouldBe(["a/cpu:0"]);
+        var decisions = Decide(nodes, AJob(2), AJob(1));
+        decisions[0].Reason.ShouldBe(new WaitReason(
+            WaitCause.WaitingForNode,
+            "needs 2 cpu devices at once; 1 of the 2 that it could use is free, 1 is on a lost node (b); others may start before it"));
+        decisions[1].Devices.ShouldBe(["a/cpu:0"]);
+    }
+
+    /// <summary>By option the devices on the other nodes are there when the lost one returns.</summary>
+    [Fact]
+    public void Decide_WhereLostNodesAreExpectedBack_KeepsTheOthersForAWhile()
+    {
+        var policy = Policy with { LostNodeHold = TimeSpan.FromMinutes(3) };
+        Sketch[] Lost(TimeSpan ago) => [ANode("a", free: 1), ANode("b", busy: 1, lostAt: Now - ago)];
 
         foreach (var notBefore in new DateTimeOffset?[] { Soon, null })
         {
             var gang = AJob(2, notBefore: notBefore);
-            var decisions = Decide(nodes, gang, AJob(1));
+            var decisions = Decide(policy, Lost(policy.LostNodeHold - TimeSpan.FromSeconds(1)), gang, AJob(1));
             decisions[1].Words.ShouldBe($"waits its turn: the free device is kept for job {gang.Id}");
         }
 
-        Decide(nodes, AJob(2)).Single().Words.ShouldBe(
-            "needs 2 cpu devices at once; 1 of the 2 that it could use is free, 1 is on a lost node (b)");
-    }
-
-    [Fact]
-    public void Decide_WhenANodeIsGoneForGood_KeepsNothingForWhatNeedsIt()
-    {
-        var nodes = new[] { ANode("a", free: 1), ANode("b", busy: 1, lostAt: Now - LongestHold) };
-
-        var decisions = Decide(nodes, AJob(2), AJob(1));
-
-        decisions[0].Words.ShouldBe(
-            "needs 2 cpu devices at once; 1 of the 2 that it could use is free, 1 is on a lost node (b); others may start before it");
-        decisions[1].Devices.ShouldBe(["a/cpu:0"]);
+        Decide(policy, Lost(policy.LostNodeHold), AJob(2), AJob(1))[1].Devices.ShouldBe(["a/cpu:0"]);
     }
 
     /// <summary>How long somebody keeps new jobs from it nobody knows.</summary>
@@ -123,7 +125,7 @@ public sealed class HeldDevicesTests
     public void Decide_WhenANodeIsDrained_GivesNothingOfIt_AndKeepsNothingForWhatNeedsIt()
     {
         var drained = ANode("b", free: 1, busy: 1, drained: true);
-        var lost = ANode("c", free: 1, lostAt: Now - LongestHold);
+        var lost = ANode("c", free: 1, lostAt: Now);
 
         var decisions = Decide([ANode("a", free: 1), drained, lost], AJob(3), AJob(1), AJob(1));
 

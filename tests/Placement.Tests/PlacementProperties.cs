@@ -100,13 +100,16 @@ public sealed class PlacementProperties
     [Fact]
     public void ThePlan_IsTheReferences() => ForAll(Histories.Any, (picture, state) =>
     {
-        var plan = state.Decide(ClusterBuilder.Now, ClusterBuilder.Policy);
-        var (starts, waits) = ReferencePlacement.Decide(picture, ClusterBuilder.Now, ClusterBuilder.Policy);
+        // With nodes that are expected back, and nodes that are not.
+        var policy = ClusterBuilder.Policy with { LostNodeHold = ClusterBuilder.LongestHold };
+        var plan = state.Decide(ClusterBuilder.Now, policy);
+        var (starts, waits) = ReferencePlacement.Decide(picture, ClusterBuilder.Now, policy);
 
         plan.Starts.ToDictionary(s => s.Job, s => string.Join(' ', s.Ranks.Select(r => $"{r.Node}/{r.Device}")))
             .ShouldBe(starts.ToDictionary(s => s.Key, s => string.Join(' ', s.Value)), ignoreOrder: true);
         plan.Waiting.Sum(w => w.Jobs).ShouldBe(waits.Count);
-        plan.BackingOff.ShouldBe(picture.Waiting.Values.Count(j => j.Pauses(ClusterBuilder.Now)));
+        plan.BackingOff.ShouldBe(
+            picture.Waiting.Values.Where(j => j.Pauses(ClusterBuilder.Now)).CountBy(j => j.Queue), ignoreOrder: true);
         foreach (var (job, why) in waits)
         {
             var (queue, shape) = (picture.Waiting[job].Queue, picture.Waiting[job].Need.Shape());
@@ -136,7 +139,7 @@ public sealed class PlacementProperties
         .. plan.Reservations.Select(r => $"{r} {string.Join(' ', r.Ranks)}"),
         .. plan.Uses.Select(u => $"{u}").Order(StringComparer.Ordinal),
         .. plan.Waiting.Select(w => $"{w.Queue} {w.Shape}: {w.Jobs} {w.Reason}").Order(StringComparer.Ordinal),
-        $"{plan.BackingOff}",
+        .. plan.BackingOff.Select(b => $"{b.Key} {b.Value} back off").Order(StringComparer.Ordinal),
     ]);
 
     /// <summary>Without queues, and with them.</summary>

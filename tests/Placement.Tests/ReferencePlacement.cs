@@ -103,7 +103,7 @@ internal sealed class ReferencePlacement
         var claim = claims.FirstOrDefault(c => c is not null);
         if (free >= need.Devices && claim is not null)
             return new Why(WaitCause.WaitingForTurn, true, free, all, claim);
-        if (!Suffice(need, _machines.Where(m => !m.Node.Drained && (m.Node.LostAt is null || _now - m.Node.LostAt < _policy.LongestHold))))
+        if (!Suffice(need, _machines.Where(m => !m.Node.Drained && (m.Node.LostAt is null || _now - m.Node.LostAt < _policy.LostNodeHold))))
             return new Why(WaitCause.WaitingForNode, false, free, all, null);
         if (!Suffice(need, _machines.Where(m => !m.Node.Drained && m.Node.LostAt is null)))
             return new Why(WaitCause.WaitingForNode, true, free, all, null);

@@ -47,6 +47,7 @@ internal static class DescribeVerb
         Add("owner", job.Owner);
         Add("queue", $"{job.QueueName}, priority {job.Priority}");
         Add("state", JobLines.StateAndReason(job));
+        Add("code", job.ReasonCode);
         Add("created", Words.Clock(job.CreatedAt));
         Add("started", Words.Clock(job.StartedAt));
         Add("finished", Words.Clock(job.FinishedAt));

@@ -59,7 +59,7 @@ internal static class ListVerb
 
     private static ColumnTable Table(IEnumerable<Job> jobs, TimeProvider time)
     {
-        var table = new ColumnTable("JOB", "NAME", "MODEL", "STATE", "EPOCH", "ACCURACY", "DEVICES", "PRIORITY", "TIME", "REASON");
+        var table = new ColumnTable("JOB", "NAME", "MODEL", "STATE", "EPOCH", "ACCURACY", "DEVICES", "PRIORITY", "TIME", "CODE", "REASON");
         foreach (var job in jobs)
         {
             table.Add(
@@ -67,7 +67,7 @@ internal static class ListVerb
                 job.Progress is { Epochs: > 0 } progress ? Words.Epoch(progress) : "",
                 Accuracy(job.Progress), $"{job.Spec.Resources.Devices}", $"{job.Priority}",
                 Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "",
-                Reason(job));
+                job.ReasonCode, Reason(job));
         }
 
         return table;

@@ -16,7 +16,7 @@ internal static class QueueText
             var queue = status.Queue;
             table.Add(
                 queue.Name, queue.Parent, Weight(queue), Counts(queue.Quotas, quota => quota.HasNominal ? quota.Nominal : null),
-                Used(status), $"{status.WaitingJobs}", $"{status.RunningJobs}");
+                Used(status), $"{status.WaitingJobs}{(status.MoreWaiting ? "+" : "")}", $"{status.RunningJobs}");
         }
 
         return table;
@@ -33,7 +33,7 @@ internal static class QueueText
         Add("lends", Counts(queue.Quotas, quota => quota.HasLendingLimit ? quota.LendingLimit : null));
         Add("an owner", Counts(queue.Quotas, quota => quota.HasOwnerLimit ? quota.OwnerLimit : null));
         Add("used", Used(status));
-        Add("waiting", Jobs(status.WaitingJobs));
+        Add("waiting", status.MoreWaiting ? $"more than {Jobs(status.WaitingJobs)}" : Jobs(status.WaitingJobs));
         Add("running", Jobs(status.RunningJobs));
         return text.ToString();
 

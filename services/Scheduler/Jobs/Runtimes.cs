@@ -23,7 +23,9 @@ internal sealed class Runtimes(ClusterDatabase database, TimeProvider time)
         var like = spec.Clone();
         (like.Name, like.Workspace, like.Queue, like.Priority, like.Seed) = ("", "", "", 0, 0);
         like.Labels.Clear();
-        (like.InitFrom, like.Restarts, like.Checkpoints) = (null, null, null);
+        (like.InitFrom, like.Restarts, like.Checkpoints, like.MinRuntime, like.MaxRuntime) = (null, null, null, null, null);
+        like.After.Clear();
+        like.FailurePolicies.Clear();
         if (like.Resources is not null)
             like.Resources.MinDevices = 0; // what is learnt is the time with all devices
         if (like.Hyperparameters is { Optimizer: { } optimizer } hyperparameters)
@@ -35,13 +37,19 @@ internal sealed class Runtimes(ClusterDatabase database, TimeProvider time)
     public static TimeSpan WithAllDevices(JobSpec spec, int devices, TimeSpan runtime) =>
         spec.Resources?.MinDevices is null or 0 ? runtime : runtime * devices / spec.Resources.Devices;
 
-    /// <param name="mean">Of the seconds' logarithm, like <paramref name="variance"/>.</param>
-    public static ExpectedRuntime Expect(int jobs, double mean, double variance)
+    /// <summary>From jobs that were alike, no longer than its limit; where there were none, the limit alone.</summary>
+    /// <param name="limit">Zero: it has none.</param>
+    /// <returns>Null if nothing is known.</returns>
+    public static ExpectedRuntime? Expect(LikeJobs? like, TimeSpan limit)
     {
-        var least = LeastDeviation + (DeviationOfOneJob / jobs);
-        var deviation = Math.Sqrt(variance + (least * least));
-        return new ExpectedRuntime(
-            TimeSpan.FromSeconds(Math.Exp(mean)), TimeSpan.FromSeconds(Math.Exp(mean + (LateDeviations * deviation))));
+        if (like is null)
+            return limit > TimeSpan.Zero ? new ExpectedRuntime(limit, limit) : null;
+        var least = LeastDeviation + (DeviationOfOneJob / like.Jobs);
+        var deviation = Math.Sqrt(like.Variance + (least * least));
+        return new ExpectedRuntime(Bounded(like.Mean), Bounded(like.Mean + (LateDeviations * deviation)));
+
+        TimeSpan Bounded(double logarithm) =>
+            TimeSpan.FromSeconds(Math.Exp(logarithm)) is var runs && limit > TimeSpan.Zero && runs > limit ? limit : runs;
     }
 
     /// <summary>A job has succeeded that had its devices for so long, from its first step to its last.</summary>
@@ -67,3 +75,7 @@ internal sealed class Runtimes(ClusterDatabase database, TimeProvider time)
             return await command.ExecuteNonQueryAsync(token);
         }, cancellationToken);
 }
+
+/// <summary>What jobs have taken that were alike.</summary>
+/// <param name="Mean">Of the seconds' logarithm, like <paramref name="Variance"/>.</param>
+internal sealed record LikeJobs(int Jobs, double Mean, double Variance);

@@ -16,8 +16,13 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
     private DateTimeOffset _reckonedAt;
     private bool _any = true;
 
-    /// <summary>What has been submitted since.</summary>
-    public Arrivals Arrivals { get; } = new(since);
+    // What has been submitted and has ended since.
+    private readonly Arrivals _arrivals = new(since);
+    private readonly Endings _endings = new();
+
+    /// <summary>When those start that the plan leaves waiting.</summary>
+    public Forecast Reckon(ClusterState state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) =>
+        state.Forecast(plan, now, policy, _arrivals, _endings);
 
     /// <summary>Reckons anew, if the last time is long enough ago.</summary>
     /// <param name="interval">How long that is.</param>
@@ -25,7 +30,7 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
     {
         if (now - _reckonedAt < interval || (state.Waiting == 0 && !_any))
             return;
-        var jobs = state.Forecast(plan, now, policy, Arrivals).Jobs.Take(Told).ToList();
+        var jobs = Reckon(state, plan, now, policy).Jobs.Take(Told).ToList();
         await store.WriteAsync(jobs, now, CancellationToken.None);
         (_reckonedAt, _any) = (now, jobs.Count > 0);
         // Of which it was not told what has become of them, since all was read anew.
@@ -35,10 +40,11 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
             _first.TryAdd(job.Job, new Estimated(job.Start.Likely, job.Start.Late));
     }
 
-    /// <summary>Takes note of what has become of a job.</summary>
-    public void Apply(ClusterChange change)
+    /// <summary>Takes note of what has become of a job, before the state does.</summary>
+    public void Apply(ClusterChange change, ClusterState state, DateTimeOffset now)
     {
-        Arrivals.Apply(change);
+        _arrivals.Apply(change);
+        _endings.Apply(change, state, now);
         switch (change)
         {
             case ClusterChange.JobGranted { Facts: { } facts } granted when _first.Remove(granted.Job, out var first):

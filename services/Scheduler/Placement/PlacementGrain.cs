@@ -101,8 +101,7 @@ internal sealed partial class PlacementGrain(
         try
         {
             var state = await ReadAsync();
-            return PreviewAnswer.Of(
-                StartPreviews.Of(state, order.Read(), time.GetUtcNow(), options.Value.Policy, _expected.Arrivals));
+            return PreviewAnswer.Of(StartPreviews.Of(state, order.Read(), time.GetUtcNow(), options.Value.Policy, _expected));
         }
         catch (Exception fault) when (fault is not StoreUnavailableException)
         {
@@ -143,9 +142,9 @@ internal sealed partial class PlacementGrain(
 
         foreach (var change in news.Changes)
         {
+            _expected.Apply(change, state, time.GetUtcNow());
             state.Apply(change);
             _ages.Apply(change);
-            _expected.Apply(change);
             if (change is ClusterChange.JobQueued queued)
                 _changed.Add(queued.Job.Id);
         }

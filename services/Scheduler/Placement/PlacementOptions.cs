@@ -9,11 +9,19 @@ public sealed class PlacementOptions
     public const string SectionName = "Placement";
 
     /// <summary>
-    /// How long devices may stand idle for a job that something befell: in the last part, so long, of its pause after a failure, and from
-    /// the loss of a node that it needs. The longest pause by default is half of it, and a machine restarts within it. Zero holds nothing.
+    /// How long devices may stand idle for a job that failed: in the last part, so long, of its pause. The longest pause by default is half
+    /// of it. Zero holds nothing.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
     public TimeSpan LongestHold { get; set; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// For so long after its loss a node is expected back: a gang that only it could complete keeps the other devices that it could use.
+    /// Zero, since most lost nodes stay away for longer than anybody wants to look at idle devices; a farm whose machines restart often may
+    /// give it the time that this takes.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan LostNodeHold { get; set; } = TimeSpan.Zero;
 
     /// <summary>After it, use beyond a queue's quota that others waited for counts half. A day: who had the night waits by day.</summary>
     [Range(typeof(TimeSpan), "00:01:00", "365.00:00:00")]
@@ -53,6 +61,7 @@ public sealed class PlacementOptions
 
     internal PlacementPolicy Policy => new(LongestHold)
     {
+        LostNodeHold = LostNodeHold,
         HalfLife = HalfLife,
         Grace = PreemptionGrace,
         Patience = PreemptionPatience,

@@ -135,7 +135,7 @@ internal sealed partial class PlacementStore(
             $"""
             select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
                 data_set, cpu_bytes, gpu_bytes, forecast_until is not null, owner, yielded.jobs, own.node_ids, own.device_ids,
-                r.jobs, log_mean, log_variance, min_devices, excluded_nodes
+                r.jobs, log_mean, log_variance, min_devices, excluded_nodes, max_runtime
             from job_queue q left join runtimes r using (likeness)
             left join lateral (
                 select array_agg(coalesce(preempted_for, resized_for)) as jobs from attempts a
@@ -190,8 +190,8 @@ internal sealed partial class PlacementStore(
             select job_id, node_id, device, g.cpu_bytes, g.gpu_bytes, granted_at, queue, owner, priority, q.state, committed_at,
                 expected_end, expected_end_late, a.created_at, a.started_at, coalesce(preempted_for, resized_for), release_by, ending_at,
                 min_runtime, next_nodes, next_devices, min_devices, devices, device_class, max_devices_per_node, node_labels, data_set,
-                q.cpu_bytes, q.gpu_bytes, excluded_nodes
-            from device_grants g join job_queue q using (job_id) join attempts a using (job_id)
+                q.cpu_bytes, q.gpu_bytes, excluded_nodes, r.jobs, log_mean, log_variance, max_runtime
+            from device_grants g join job_queue q using (job_id) join attempts a using (job_id) left join runtimes r using (likeness)
             where released_at is null and a.number = g.attempt and {which} order by job_id, rank
             """, connection);
         if (jobs is not null)
@@ -235,7 +235,9 @@ internal sealed partial class PlacementStore(
 
         // Who is told to end has so long for a last checkpoint. Who is told to grow goes on.
         Estimate? EndOf() => next.IsEmpty && Time(17) + options.Value.CancelGrace is { } by ? new Estimate(by, by)
-            : Time(11) is { } likely && Time(12) is { } late ? new Estimate(likely, late) : null;
+            : Time(11) is { } likely && Time(12) is { } late ? new Estimate(likely, late)
+            // Until its steps tell.
+            : RuntimeOf(reader, 30) is { } runs ? new Estimate(Time(5)!.Value + runs.Likely, Time(5)!.Value + runs.Late) : null;
 
         DateTimeOffset? Time(int column) => reader.IsDBNull(column) ? null : reader.GetFieldValue<DateTimeOffset>(column);
     }
@@ -268,9 +270,15 @@ internal sealed partial class PlacementStore(
             Owner = reader.GetString(14),
             YieldedTo = [.. reader.IsDBNull(15) ? [] : reader.GetFieldValue<Guid[]>(15).Select(job => new JobKey(job))],
             Own = DevicesOf(reader, 16),
-            Runtime = reader.IsDBNull(18) ? null : Runtimes.Expect(reader.GetInt32(18), reader.GetDouble(19), reader.GetDouble(20)),
+            Runtime = RuntimeOf(reader, 18, limit: 23),
         };
     }
+
+    /// <param name="like">The column of how many jobs were alike, which those of their mean and variance follow.</param>
+    /// <param name="limit">That of its limit; unless given the one after these.</param>
+    private static ExpectedRuntime? RuntimeOf(NpgsqlDataReader reader, int like, int? limit = null) => Runtimes.Expect(
+        reader.IsDBNull(like) ? null : new LikeJobs(reader.GetInt32(like), reader.GetDouble(like + 1), reader.GetDouble(like + 2)),
+        reader.GetTimeSpan(limit ?? like + 3));
 
     /// <summary>The default queue is there without a word of it, and one line is the faster for that.</summary>
     private static ClusterChange ChangeOf(QueueRow queue) => queue.SaysNothing

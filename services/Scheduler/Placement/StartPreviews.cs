@@ -13,7 +13,7 @@ namespace Cluster.Scheduler.Placement;
 internal static class StartPreviews
 {
     /// <summary>Decides as if the job had just been queued, and leaves the state as it was.</summary>
-    public static StartPreview Of(ClusterState state, Job job, DateTimeOffset now, PlacementPolicy policy, Arrivals arrivals)
+    public static StartPreview Of(ClusterState state, Job job, DateTimeOffset now, PlacementPolicy policy, ExpectedStarts expected)
     {
         var asked = PlacementNames.NewJob(job.Spec, job.Memory, job.Owner, now);
         state.Apply(new ClusterChange.JobQueued(asked));
@@ -22,7 +22,7 @@ internal static class StartPreviews
             var plan = state.Decide(now, policy);
             return plan.Starts.FirstOrDefault(start => start.Job == asked.Id) is { } start
                 ? Started(start, now)
-                : Waits(state, asked, plan, state.Forecast(plan, now, policy, arrivals));
+                : Waits(state, asked, plan, expected.Reckon(state, plan, now, policy));
         }
         finally
         {

@@ -9,6 +9,9 @@ namespace Cluster.Scheduler.Queues;
 /// <summary>Queues as people see them.</summary>
 internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] ClusterDatabase database)
 {
+    /// <summary>So many jobs of a queue are counted that wait: a list of queues reads no more, however many there are.</summary>
+    public const int Counted = 10_000;
+
     /// <summary>By name.</summary>
     /// <exception cref="FormatException">The page token is not one that this made.</exception>
     public Task<Page<QueueStatus>> ListAsync(
@@ -75,9 +78,12 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
         var names = queues.Keys.ToArray();
         var counts = new NpgsqlBatchCommand(
             $"""
-            select queue, count(*) filter (where state = 'Queued')::integer,
-                count(*) filter (where state in ('Starting', 'Running', 'Stopping'))::integer
-            from job_queue where queue = any($1) {SeenBy(seen)} group by queue
+            select name,
+                (select count(*) from (
+                    select from job_queue where queue = name and state = 'Queued' {SeenBy(seen)} limit {Counted + 1}) waiting)::integer,
+                (select count(*) from job_queue
+                    where queue = name and state in ('Starting', 'Running', 'Stopping') {SeenBy(seen)})::integer
+            from unnest($1::text[]) name
             """);
         foreach (var parameter in Parameters(names, seen))
             counts.Parameters.Add(parameter);
@@ -97,7 +103,9 @@ internal sealed class QueueQueries([FromKeyedServices(StorePool.Queries)] Cluste
         while (await reader.ReadAsync(cancellationToken))
         {
             var queue = queues[reader.GetString(0)];
-            (queue.WaitingJobs, queue.RunningJobs) = (reader.GetInt32(1), reader.GetInt32(2));
+            var waiting = reader.GetInt32(1);
+            (queue.WaitingJobs, queue.MoreWaiting) = (Math.Min(waiting, Counted), waiting > Counted);
+            queue.RunningJobs = reader.GetInt32(2);
         }
 
         await reader.NextResultAsync(cancellationToken);

@@ -31,11 +31,11 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
                 $15::boolean[], $16::text[], $17::text[], $18::uuid[], $19::text[], $20::text[], $21::timestamptz[], $22::text[],
                 $23::uuid[], $24::integer[], $25::boolean[], $26::integer[], $27::text[], $28::integer[], $29::text[], $30::text[],
                 $31::bigint[], $32::bigint[], $33::timestamptz[], $34::timestamptz[], $35::text[], $36::bytea[], $37::interval[],
-                $38::boolean[], $39::text[], $40::integer[])
+                $38::boolean[], $39::text[], $40::integer[], $41::interval[])
             g (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate, experiment_id, variant,
                 memory, created_at, reason, initial_checkpoint, keep_latest, keep_best, devices, device_class, max_devices_per_node,
                 node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, queue, likeness, min_runtime, awaits_jobs,
-                settings, min_devices)),
+                settings, min_devices, max_runtime)),
         new_jobs as (
             insert into jobs (id, owner, request_id, name, workspace, priority, spec, wait_for_capacity, traceparent, tracestate,
                 experiment_id, variant, memory, created_at, reason, initial_checkpoint, keep_latest, keep_best,
@@ -55,10 +55,10 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         queued as (
             insert into job_queue (job_id, owner, state, version, queue, priority, age, avoid_nodes, devices, device_class,
                 max_devices_per_node, node_labels, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness, min_runtime,
-                awaits_jobs, min_devices)
+                awaits_jobs, min_devices, max_runtime)
             select id, owner, 'Queued', 1, queue, priority, created_at, '{}', devices, device_class,
                 max_devices_per_node, node_labels::jsonb, data_set, cpu_bytes, gpu_bytes, forecast_until, next_due_at, likeness,
-                min_runtime, awaits_jobs, min_devices
+                min_runtime, awaits_jobs, min_devices, max_runtime
             from given join new_jobs using (id))
         select id from new_jobs
         """;
@@ -179,6 +179,7 @@ internal sealed class SubmissionStore(ClusterDatabase database, IOptions<JobOpti
         Add(parameters, jobs, j => j.AwaitsJobs);
         Add(parameters, jobs, j => RunSettings.Write(j.Spec));
         Add(parameters, needs, n => n.MinDevices);
+        Add(parameters, jobs, j => j.Spec.MaxRuntime?.ToTimeSpan() ?? TimeSpan.Zero);
     }
 
     /// <summary>

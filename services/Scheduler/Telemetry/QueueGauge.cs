@@ -17,8 +17,8 @@ internal sealed class QueueGauge
             .GroupBy(w => (Queue: w.Queue.Name, w.Reason))
             .ToDictionary(same => same.Key, same => (Jobs: same.Sum(w => w.Jobs), Oldest: same.Min(w => w.Oldest)));
         // A pause has a bound, and how old its job is says nothing.
-        if (plan.BackingOff > 0)
-            waiting[(QueueKey.Default.Name, WaitCause.BackingOff.Code())] = (plan.BackingOff, null);
+        foreach (var (queue, jobs) in plan.BackingOff)
+            waiting[(queue.Name, WaitCause.BackingOff.Code())] = (jobs, null);
         foreach (var (key, (jobs, oldest)) in waiting)
             Record(key, jobs, oldest is { } since ? (now - since).TotalSeconds : 0);
         foreach (var gone in _recorded.Where(key => !waiting.ContainsKey(key)))

@@ -17,12 +17,11 @@ internal sealed class ForecastInput
     private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), int> _pools = [];
     private readonly Dictionary<string, (DeviceClass Kind, int[] Pools)> _admitted = [];
     private readonly Dictionary<QueueNode, DeviceCounts> _past = [];
-    private readonly DateTimeOffset _now;
     private readonly PlacementPolicy _policy;
 
-    public ForecastInput(CycleInput state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals)
+    public ForecastInput(CycleInput state, PlacementPlan plan, CycleTerms terms, Arrivals? arrivals, Endings? endings)
     {
-        (_state, _now, _policy) = (state, now, policy);
+        (_state, Now, _policy, Endings) = (state, terms.Time, terms.Policy, endings);
         foreach (var group in state.Nodes.Groups)
         {
             foreach (var kind in Enum.GetValues<DeviceClass>())
@@ -34,7 +33,7 @@ internal sealed class ForecastInput
             Free[pool] = group.Left(kind);
         var started = plan.Starts.ToDictionary(start => start.Job);
         var stopped = plan.Preemptions.Select(preempted => preempted.Job).ToHashSet();
-        Promised = plan.Reservations.Where(r => r.At <= now + policy.Grace).ToDictionary(r => r.Job, r => r.At);
+        Promised = plan.Reservations.Where(r => r.At <= Now + _policy.Grace).ToDictionary(r => r.Job, r => r.At);
         Runs = [.. state.Running.Jobs.Where(job => job.Facts is not null).Select(job => RunOf(job, job.Facts!, stopped.Contains(job.Id)))];
         var waiting = state.Waiting.Jobs.ToList();
         foreach (var job in waiting.Where(job => started.ContainsKey(job.Id)))
@@ -49,10 +48,18 @@ internal sealed class ForecastInput
         Lines = [.. waiting.Where(job => !started.ContainsKey(job.Id)).GroupBy(LineOf)
             .OrderBy(line => line.Key.Key.Name, StringComparer.Ordinal)
             .Select(line => new Line(line.Key, [.. line.Order(QueueOrder.Instance).Select(job => WaitOf(job) with { IsAsked = true })]))];
-        Patience = policy.Grace + Shorter(LossPerDevice(), policy.Patience);
+        Patience = _policy.Grace + Shorter(LossPerDevice(), _policy.Patience);
         Coming = [.. (arrivals?.Jobs ?? []).Select(job => (LineOf(job), WaitOf(job)))];
-        ComingASecond = arrivals?.Rate(now) ?? 0;
+        ComingASecond = arrivals?.Rate(Now) ?? 0;
     }
+
+    public DateTimeOffset Now { get; }
+
+    /// <summary>How jobs end early; null: they do not.</summary>
+    public Endings? Endings { get; }
+
+    /// <summary>How many steps a way may take.</summary>
+    public int Work => _policy.ForecastWork;
 
     /// <summary>Devices that are free now, by pool.</summary>
     public long[] Free { get; }
@@ -69,6 +76,11 @@ internal sealed class ForecastInput
 
     public TimeSpan Grace => _policy.Grace;
 
+    /// <summary>After it, past use counts half.</summary>
+    public TimeSpan HalfLife => _policy.HalfLife;
+
+    public double PastUseWeight => _policy.PastUseWeight;
+
     /// <summary>Jobs like those that are going to be submitted, one as probable as the other.</summary>
     public IReadOnlyList<(QueueNode Line, Wait Wait)> Coming { get; }
 
@@ -80,7 +92,7 @@ internal sealed class ForecastInput
     public double Past(QueueNode queue, DeviceClass kind)
     {
         if (!_past.TryGetValue(queue, out var past))
-            _past.Add(queue, past = ReferenceEquals(queue.Past, PastUse.None) ? default : queue.Past.At(_now, _policy.HalfLife));
+            _past.Add(queue, past = ReferenceEquals(queue.Past, PastUse.None) ? default : queue.Past.At(Now, _policy.HalfLife));
         return _policy.PastUseWeight * past[kind];
     }
 
@@ -115,7 +127,11 @@ internal sealed class ForecastInput
             job.Devices.Length, job.Kind, 0, ImmutableDictionary<string, string>.Empty, "", job.Memory);
         // It goes on later, from where it was; it was submitted before those that wait.
         var again = new Wait(job.Id, need.Fewest, job.Kind, facts.Priority, DateTimeOffset.MinValue, anew, Admitted(need).Pools);
-        var run = new Run(job.Id, job.Queue, again, Pools(job.FreeThen), left) { IsNever = !facts.Preemptible };
+        var run = new Run(job.Id, job.Queue, again, Pools(job.FreeThen), left)
+        {
+            IsNever = !facts.Preemptible,
+            Ran = Now - facts.StartedAt,
+        };
         if (facts.Release is { } release)
             return run with { Left = Left(release.By, release.By), IsStopped = release.Devices.Length == job.Devices.Length };
         return isStopped ? run with { Left = new(_policy.Grace, _policy.Grace), IsStopped = true } : run;
@@ -123,13 +139,13 @@ internal sealed class ForecastInput
 
     private ExpectedRuntime Left(DateTimeOffset likely, DateTimeOffset late)
     {
-        var left = AtLeast(likely - _now, _policy.Overdue);
-        return new ExpectedRuntime(left, AtLeast(late - _now, left));
+        var left = AtLeast(likely - Now, _policy.Overdue);
+        return new ExpectedRuntime(left, AtLeast(late - Now, left));
     }
 
     private TimeSpan LossPerDevice()
     {
-        var losses = _state.Running.Jobs.Where(job => job.MayBeStopped(_now)).Select(job => _now - job.Facts!.LostSince).Order().ToList();
+        var losses = _state.Running.Jobs.Where(job => job.MayBeStopped(Now)).Select(job => Now - job.Facts!.LostSince).Order().ToList();
         return losses.Count == 0 ? TimeSpan.Zero : AtLeast(losses[(int)(losses.Count * LeastLosses)], TimeSpan.Zero);
     }
 
@@ -155,6 +171,9 @@ internal sealed record Run(JobKey Job, QueueNode Queue, Wait Again, List<(int Po
 
     /// <summary>It is never stopped.</summary>
     public bool IsNever { get; init; }
+
+    /// <summary>How long it has gone on.</summary>
+    public TimeSpan Ran { get; init; }
 }
 
 /// <param name="Pools">Whose devices it could use.</param>
@@ -163,6 +182,9 @@ internal sealed record Wait(
 {
     /// <summary>Whether it is asked when it starts.</summary>
     public bool IsAsked { get; init; }
+
+    /// <summary>How long it runs is settled in this way; else it is still to be drawn.</summary>
+    public bool IsDrawn { get; init; }
 }
 
 internal sealed record Line(QueueNode Queue, Wait[] Jobs);

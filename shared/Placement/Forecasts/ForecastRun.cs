@@ -13,8 +13,12 @@ internal sealed class ForecastRun
     // Of each queue, so many behind its head may start before it.
     private const int BackfillDepth = 32;
 
-    // Looking at a running job costs so little of a step.
+    // Looking at a job, a waiting or a running one, costs so little of a step.
     private const int LooksAStep = 16;
+
+    // What happens so shortly one after the other, for how far off it is, is taken to happen at once. That costs little of what is known so
+    // far ahead, and a long way takes hundreds of steps instead of tens of thousands.
+    private const double Together = 0.005;
 
     private readonly ForecastInput _input;
     private readonly Chance _chance;
@@ -27,15 +31,15 @@ internal sealed class ForecastRun
     private readonly List<Claim> _claims = [];
     private readonly Dictionary<JobKey, double> _starts = [];
     private int _asked;
-    private int _work;
+    private long _looks;
 
-    public ForecastRun(ForecastInput input, Chance chance, int work)
+    public ForecastRun(ForecastInput input, Chance chance)
     {
-        (_input, _chance, _free, _work) = (input, chance, [.. input.Free], work);
+        (_input, _chance, _free, _looks) = (input, chance, [.. input.Free], (long)input.Work * LooksAStep);
         (_grace, _patience) = (input.Grace.TotalSeconds, input.Patience.TotalSeconds);
         foreach (var line in input.Lines)
         {
-            _queues.Add(line.Queue, new QueueState(line));
+            _queues.Add(line.Queue, new QueueState(line, input));
             _asked += line.Jobs.Length;
         }
 
@@ -43,7 +47,7 @@ internal sealed class ForecastRun
         {
             var going = new Going(run.Pools, StateOf(run.Queue), run.Again) { IsStopped = run.IsStopped, IsNever = run.IsNever };
             going.Queue.Run(going, isNew: run.IsNew);
-            End(going, SecondsOf(run.Left));
+            End(going, run.IsStopped ? SecondsOf(run.Left) : SecondsOf(run.Left, run.Ran.TotalSeconds));
         }
     }
 
@@ -55,18 +59,29 @@ internal sealed class ForecastRun
         {
             StartAll(now);
             // Where it is known of no job when it ends, those that come change nothing for those that wait.
-            if (_asked == 0 || _ends.Count == 0 || double.IsInfinity(_ends[0].At) || --_work < 0)
+            if (_asked == 0 || _ends.Count == 0 || double.IsInfinity(_ends[0].At) || (_looks -= LooksAStep) < 0)
                 return _starts;
-            now = Math.Min(_ends[0].At, comes);
-            for (; comes <= now; comes = Next(comes))
+            var first = Math.Max(now, Math.Min(_ends[0].At, comes));
+            AgePast(first - now);
+            var (last, until) = (first, first * (1 + Together));
+            for (; comes <= until; comes = Next(comes))
             {
                 var (line, wait) = _chance.OneOf(_input.Coming);
                 StateOf(line).Put(wait with { Job = default, Age = DateTimeOffset.MaxValue });
+                last = Math.Max(last, comes);
             }
 
-            while (_ends.Count > 0 && _ends[0].At <= now)
-                Release();
+            for (; _ends.Count > 0 && _ends[0].At <= until; Release())
+                last = Math.Max(last, _ends[0].At);
+            now = (first + last) / 2;
         }
+    }
+
+    private void AgePast(double seconds)
+    {
+        var kept = Math.Pow(2, -Seconds(seconds) / _input.HalfLife);
+        foreach (var queue in _queues.Values)
+            queue.AgePast(kept);
     }
 
     private double Next(double now) =>
@@ -96,7 +111,8 @@ internal sealed class ForecastRun
 
         while (_open.Count > 0)
         {
-            var next = _open.MinBy(queue => (queue.Share(_input), -queue.Head.Priority, queue.Head.Age))!;
+            _looks -= _open.Count;
+            var next = _open.MinBy(queue => (queue.Share(), -queue.Head.Priority, queue.Head.Age))!;
             if (TryStart(next, 0, now))
             {
                 if (next.IsEmpty)
@@ -123,10 +139,11 @@ internal sealed class ForecastRun
 
     private bool TryStart(QueueState queue, int index, double now)
     {
-        _work--;
+        _looks--;
         var wait = queue.At(index);
         if (queue.IsFull(wait) || Room(wait) < wait.Devices || !IsInNobodysWay(wait, now))
             return false;
+        _looks -= LooksAStep;
         var (wanted, taken) = (wait.Devices, new List<(int, int)>());
         foreach (var pool in wait.Pools)
         {
@@ -147,7 +164,7 @@ internal sealed class ForecastRun
 
         var going = new Going(taken, queue, wait with { IsAsked = false });
         queue.Run(going, isNew: true);
-        End(going, now + SecondsOf(wait.Runtime));
+        End(going, now + (wait.IsDrawn ? SecondsOf(wait.Runtime) : SecondsOf(wait.Runtime, 0)));
         return true;
     }
 
@@ -192,7 +209,7 @@ internal sealed class ForecastRun
             at = _ends[looked].At;
         }
 
-        _work -= looked / LooksAStep;
+        _looks -= looked;
         return new Claim(wait, room < wait.Devices ? double.PositiveInfinity : at) { Extra = Math.Max(0, room - wait.Devices) };
     }
 
@@ -216,7 +233,7 @@ internal sealed class ForecastRun
             lack -= useful;
         }
 
-        _work -= _ends.Count / LooksAStep;
+        _looks -= _ends.Count;
         foreach (var going in chosen)
         {
             if (lack > 0)
@@ -233,12 +250,21 @@ internal sealed class ForecastRun
     {
         _ends.Remove(going);
         var left = double.IsInfinity(going.At) ? null : new ExpectedRuntime(Seconds(going.At - soon), Seconds(going.At - soon));
-        going.Again = going.Again with { Age = DateTimeOffset.MinValue, Runtime = left };
+        going.Again = going.Again with { Age = DateTimeOffset.MinValue, Runtime = left, IsDrawn = true };
         going.IsStopped = true;
         End(going, soon);
     }
 
     private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
+
+    /// <summary>How long a job goes on that has so much behind it.</summary>
+    private double SecondsOf(ExpectedRuntime? left, double ran)
+    {
+        if (left is null || _input.Endings is null)
+            return SecondsOf(left);
+        var whole = ran + left.Likely.TotalSeconds;
+        return _input.Endings.Draw(_chance, ran / whole) is { } part ? (part * whole) - ran : SecondsOf(left);
+    }
 
     private double SecondsOf(ExpectedRuntime? runtime) =>
         runtime is null ? double.PositiveInfinity : _chance.Seconds(runtime.Likely, runtime.Late);
@@ -261,7 +287,7 @@ internal sealed class ForecastRun
     private QueueState StateOf(QueueNode queue)
     {
         if (!_queues.TryGetValue(queue, out var state))
-            _queues.Add(queue, state = new QueueState(new Line(queue, [])));
+            _queues.Add(queue, state = new QueueState(new Line(queue, []), _input));
         return state;
     }
 

@@ -13,12 +13,10 @@ internal static class Forecaster
     // What would let a job start sooner is looked for among all that run: not for those at the end of a long line.
     private const int Explained = 1_000;
 
-    /// <param name="arrivals">Like those that will come; null: nobody comes.</param>
-    public static Forecast Run(CycleInput state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals)
+    public static Forecast Run(ForecastInput input)
     {
-        var input = new ForecastInput(state, plan, now, policy, arrivals);
-        var chance = new Chance(Seed);
-        var ways = Enumerable.Range(0, Ways).Select(_ => new ForecastRun(input, chance, policy.ForecastWork).Play()).ToList();
+        var (now, chance) = (input.Now, new Chance(Seed));
+        var ways = Enumerable.Range(0, Ways).Select(_ => new ForecastRun(input, chance).Play()).ToList();
 
         var jobs = new List<(Wait Wait, Estimate Start)>();
         var waits = input.Lines.SelectMany(line => line.Jobs).ToList();

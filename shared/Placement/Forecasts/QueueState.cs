@@ -1,11 +1,14 @@
 namespace Cluster.Placement.Forecasts;
 
 /// <summary>A queue in one way in which it might go on.</summary>
-internal sealed class QueueState(Line line)
+internal sealed class QueueState(Line line, ForecastInput input)
 {
+    private static readonly DeviceClass[] Kinds = Enum.GetValues<DeviceClass>();
+
     private readonly List<Wait> _waits = [.. line.Jobs];
     private readonly long[] _used = [line.Queue.Used(DeviceClass.Cpu), line.Queue.Used(DeviceClass.Cuda)];
     private readonly long[] _leaving = new long[2];
+    private readonly double[] _past = [.. Kinds.Select(kind => input.Past(line.Queue, kind))];
     private int _first;
 
     /// <summary>Of the jobs that run, or less.</summary>
@@ -45,13 +48,20 @@ internal sealed class QueueState(Line line)
     public bool IsBeyond(DeviceClass kind) => _used[(int)kind] - _leaving[(int)kind] > line.Queue.Nominal(kind);
 
     /// <summary>-1: its head is owed to it.</summary>
-    public double Share(ForecastInput input)
+    public double Share()
     {
         if (IsOwed(Head))
             return -1;
         var kind = Head.Kind;
-        var beyond = Math.Max(0, _used[(int)kind] - line.Queue.Nominal(kind)) + input.Past(line.Queue, kind);
-        return beyond / Math.Max(1, input.Capacity(kind)) / line.Queue.Weight;
+        return (Beyond(kind) + _past[(int)kind]) / Math.Max(1, input.Capacity(kind)) / line.Queue.Weight;
+    }
+
+    /// <summary>Time goes by, in which others want what it uses beyond its quota.</summary>
+    /// <param name="kept">The part of past use that counts still.</param>
+    public void AgePast(double kept)
+    {
+        foreach (var kind in Kinds)
+            _past[(int)kind] = (_past[(int)kind] * kept) + (input.PastUseWeight * Beyond(kind) * (1 - kept));
     }
 
     /// <summary>Behind all that come before it.</summary>
@@ -77,6 +87,8 @@ internal sealed class QueueState(Line line)
         else
             _waits.RemoveAt(_first + index);
     }
+
+    private long Beyond(DeviceClass kind) => Math.Max(0, _used[(int)kind] - line.Queue.Nominal(kind));
 
     private static bool IsBefore(Wait x, Wait y) => x.Priority != y.Priority ? x.Priority > y.Priority : x.Age < y.Age;
 }

@@ -14,16 +14,17 @@ public sealed class JobVerbsTests
     public async Task List_PrintsATable()
     {
         await using var cluster = await FakeCluster.StartAsync();
-        cluster.List = _ => new ListJobsResponse { Jobs = { Builders.AJob(), Builders.ARunningJob(), Builders.AFinishedJob() } };
+        var waiting = Builders.AJob(job => job.ReasonCode = "waiting_for_devices");
+        cluster.List = _ => new ListJobsResponse { Jobs = { waiting, Builders.ARunningJob(), Builders.AFinishedJob() } };
         var run = new CliRun(cluster);
 
         (await run.RunAsync(Cancellation, "job", "list")).ShouldBe(ExitCode.Done);
 
         run.Out.ShouldBe("""
-            JOB       NAME    MODEL   STATE      EPOCH  ACCURACY  DEVICES  PRIORITY  TIME    REASON
-            0f3c9a1b  lenet5  lenet5  queued     -      -         1        0         -       waits for 2 devices
-            0f3c9a1b  lenet5  lenet5  running    2/5    86.0 %    1        0         1m 15s  -
-            0f3c9a1b  lenet5  lenet5  succeeded  5/5    89.3 %    1        0         1m 10s  -
+            JOB       NAME    MODEL   STATE      EPOCH  ACCURACY  DEVICES  PRIORITY  TIME    CODE                 REASON
+            0f3c9a1b  lenet5  lenet5  queued     -      -         1        0         -       waiting_for_devices  waits for 2 devices
+            0f3c9a1b  lenet5  lenet5  running    2/5    86.0 %    1        0         1m 15s  -                    -
+            0f3c9a1b  lenet5  lenet5  succeeded  5/5    89.3 %    1        0         1m 10s  -                    -
 
             """);
     }
@@ -110,6 +111,7 @@ public sealed class JobVerbsTests
         {
             Job = Builders.AJob(job =>
             {
+                job.ReasonCode = "waiting_for_devices";
                 job.Queue = new QueueStanding
                 {
                     Position = 2,
@@ -130,6 +132,7 @@ public sealed class JobVerbsTests
 
         await run.RunAsync(Cancellation, "job", "describe", "0f3c");
 
+        run.Out.ShouldContain("\ncode      waiting_for_devices\n");
         run.Out.ShouldContain($"""
             preempted 3 times, last {Clock(-9)}: preempted for job y; lost 1.5 device-minutes
             estimate  starts about {Clock(60)}, by {Clock(90)} with 9 chances in 10

@@ -37,7 +37,7 @@ public sealed class ArrivalsTests
         for (var age = 1999; age >= 0; age--)
             arrivals.Apply(new ClusterChange.JobQueued(AJob(1, age: 10 * age)));
 
-        arrivals.Jobs.Count.ShouldBe(1000);
+        arrivals.Jobs.Count.ShouldBe(2000, "what they are like is known of more");
         arrivals.Rate(Now).ShouldBe(1000 / 9990.0);
     }
 }

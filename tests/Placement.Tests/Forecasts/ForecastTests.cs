@@ -144,6 +144,47 @@ public sealed class ForecastTests
         start.Late.ShouldBeGreaterThanOrEqualTo(Now.AddMinutes(15));
     }
 
+    [Fact]
+    public void Forecast_ReckonsWithJobsThatEndEarly()
+    {
+        var (running, next) = (Running(0, 4, 10), AJob(4));
+        var state = StateOf(running, next, AJob(4, age: -1));
+        var endings = new Endings();
+        // All that ended lately had half of their time.
+        endings.Apply(new ClusterChange.JobEnded(running.Job), state, Now.AddMinutes(5));
+
+        var jobs = state.Forecast(state.Decide(Now, Policy), Now, Policy, endings: endings).Jobs;
+
+        jobs.Select(job => job.Start).ShouldBe([At(5), At(20)], "15 of the next one's 30 minutes");
+    }
+
+    /// <summary>Two queues that have had nothing yet: who has the devices comes later for it, though it is the older one.</summary>
+    [Fact]
+    public void Forecast_UseThatOthersWaitFor_CountsLaterInTheSameWay()
+    {
+        var (a1, a2) = (AJob(4, age: 3) with { Queue = A }, AJob(4, age: 2) with { Queue = A });
+        var b = AJob(4, age: 1) with { Queue = B };
+
+        var jobs = Forecast(StateOf(Queue(A), Queue(B), Running(0, 4, 10), a1, a2, b), Policy).Jobs;
+
+        jobs.Select(job => (job.Job, job.Start)).ShouldBe([(a1.Id, At(10)), (b.Id, At(40)), (a2.Id, At(70))]);
+    }
+
+    /// <summary>A day of work is settled with few steps: what happens shortly one after the other, for how far off it is, is one.</summary>
+    [Fact]
+    public void Forecast_OfALongLine_IsSettledWithFewSteps()
+    {
+        var jobs = Enumerable.Range(0, 200).Select(i => AJob(1, age: 200 - i)).ToArray();
+
+        var forecast = Forecast(StateOf(Running(0, 1, 1), Running(1, 1, 2), Running(2, 1, 3), Running(3, 1, 4), jobs), Policy with
+        {
+            ForecastWork = 1_000,
+        });
+
+        forecast.NotSettled.ShouldBe(0);
+        forecast.Jobs[^1].Start.Likely.ShouldBe(Now.AddMinutes(49 * 30), TimeSpan.FromMinutes(15));
+    }
+
     private static readonly IEqualityComparer<Forecast> Same = EqualityComparer<Forecast>.Create(
         (x, y) => x!.NotSettled == y!.NotSettled && x.Jobs.SequenceEqual(y.Jobs));
 

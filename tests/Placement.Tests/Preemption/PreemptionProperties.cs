@@ -29,7 +29,8 @@ public class PreemptionProperties
         Traits.Queues | Traits.Limits | Traits.Priorities | Traits.Elastic | Traits.MinRuntimes | Traits.Failures).Sample(
         world =>
         {
-            var (cluster, preempted, seen) = (world.Build(), new HashSet<(JobKey, JobKey)>(), new HashSet<JobKey>());
+            var (cluster, preempted, over) = (world.Build(), new HashSet<(JobKey, JobKey)>(), new Queue<VirtualJob>());
+            cluster.Over = life => over.Enqueue(life.Job);
             var number = 1000;
             for (var cycle = 0; cycle < Cycles && cluster.Step() is { } plan; cycle++)
             {
@@ -41,8 +42,8 @@ public class PreemptionProperties
                 }
 
                 // Who has ended comes again, so that there is always something to decide.
-                foreach (var ended in cluster.Lives.Values.Where(life => life.EndedAt is not null && seen.Add(life.Job.Terms.Id)).ToList())
-                    Again(cluster, ended.Job, ++number);
+                while (over.TryDequeue(out var job))
+                    Again(cluster, job, ++number);
             }
         },
         iter: Histories, print: World.Print);

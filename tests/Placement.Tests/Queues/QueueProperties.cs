@@ -43,10 +43,10 @@ public class QueueProperties
         var promised = plan.Reservations.Where(r => r.At <= soon).Select(r => r.Job).ToHashSet();
         var shrinks = cluster.Running.Any(life => life.Release is { } release && release.Devices.Length < life.Devices.Length);
         var leftOut = new HashSet<JobKey>();
-        foreach (var queue in world.Queues)
+        foreach (var queue in Waiting(cluster).GroupBy(life => life.Job.Terms.Queue))
         {
             var used = World.Used(cluster, queue.Key);
-            foreach (var life in Waiting(cluster).Where(life => life.Job.Terms.Queue == queue.Key))
+            foreach (var life in queue)
             {
                 var id = life.Job.Terms.Id;
                 used += life.Job.Terms.Need.Fewest;
@@ -170,19 +170,20 @@ public class QueueProperties
         world =>
         {
             var cluster = world.Build();
-            var before = Before.Of(cluster);
+            Before? before = null;
+            cluster.Observe = plan => before = DoesAnything(plan) ? Before.Of(cluster) : null;
             Run(cluster, plan =>
             {
-                property(world, cluster, before, plan);
-            }, () => before = Before.Of(cluster));
+                if (before is not null)
+                    property(world, cluster, before, plan);
+            });
         },
         iter: Cases, print: World.Print);
 
     /// <summary>Until nothing happens any more; minimum runtimes and rests between resizes pass meanwhile.</summary>
-    internal static void Run(VirtualCluster cluster, Action<PlacementPlan> check, Action? beforePlan = null)
+    internal static void Run(VirtualCluster cluster, Action<PlacementPlan> check)
     {
         cluster.At(DateTimeOffset.UnixEpoch, Tick);
-        cluster.Observe = beforePlan;
         var last = new List<string>();
         for (var cycles = 0; cluster.Step() is { } plan; cycles++)
         {
@@ -193,12 +194,16 @@ public class QueueProperties
             check(plan);
         }
 
-        void Tick()
+        // Time alone changes nothing while nobody waits and nobody could grow.
+        bool Tick()
         {
             if (cluster.Now < Late && (cluster.Now < LastArrival || cluster.Lives.Values.Any(life => life.EndedAt is null)))
                 cluster.At(cluster.Now.AddSeconds(30), Tick);
+            return cluster.Lives.Values.Any(life => life.EndedAt is null && life.Devices.Length < life.Job.Terms.Need.Devices);
         }
     }
+
+    private static bool DoesAnything(PlacementPlan plan) => plan.Starts.Length + plan.Preemptions.Length + plan.Resizes.Length > 0;
 
     private static string Picture(VirtualCluster cluster, PlacementPlan plan) => string.Join('\n', [
         $"at {cluster.Now:T}",
@@ -210,7 +215,7 @@ public class QueueProperties
     ]);
 
     private static IEnumerable<Life> Waiting(VirtualCluster cluster) => cluster.Lives.Values
-        .Where(life => life.EndedAt is null && life.Devices.Length == 0).OrderBy(life => life.Waiting, QueueOrder.Instance);
+        .Where(life => life.EndedAt is null && life.Devices.Length == 0).OrderBy(life => life.Job.Terms, QueueOrder.Instance);
 
     /// <summary>The cluster as the cycle found it.</summary>
     internal sealed record Before(

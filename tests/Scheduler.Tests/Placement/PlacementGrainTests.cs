@@ -172,7 +172,7 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
         listener.SetMeasurementEventCallback<int>((_, jobs, tags, _) =>
         {
             if (Environment.CurrentManagedThreadId == mine)
-                counted[(string)tags[1].Value!] = jobs;
+                counted[$"{tags[0].Value} {tags[1].Value}"] = jobs;
         });
         listener.SetMeasurementEventCallback<double>((_, age, tags, _) =>
         {
@@ -189,14 +189,18 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
             now - TimeSpan.FromSeconds(7), null, new HashSet<NodeKey>());
         ages.AwaitForecast(awaited);
 
-        gauge.Record(new PlacementPlan([], [.. waiting], BackingOff: 5), ages, "waiting_for_forecast", now);
+        var backingOff = new Dictionary<QueueKey, int> { [QueueKey.Default] = 1, [new QueueKey("research")] = 5 };
+        gauge.Record(new PlacementPlan([], [.. waiting], backingOff), ages, "waiting_for_forecast", now);
 
         counted.Select(count => $"{count.Key} {count.Value}").ShouldBe(
-            ["infeasible 2", "waiting_for_turn 7", "backing_off 5", "waiting_for_forecast 1"], ignoreOrder: true);
+            [
+                "default infeasible 2", "default waiting_for_turn 7", "default backing_off 1", "research backing_off 5",
+                "default waiting_for_forecast 1",
+            ], ignoreOrder: true);
         oldest["waiting_for_forecast"].ShouldBe(7);
         ages.Apply(new ClusterChange.JobEnded(awaited.Id));
-        gauge.Record(new PlacementPlan([], [waiting[1]], BackingOff: 0), ages, "waiting_for_forecast", now);
-        counted.Where(count => count.Value > 0).Select(count => $"{count.Key} {count.Value}").ShouldBe(["waiting_for_turn 3"]);
+        gauge.Record(new PlacementPlan([], [waiting[1]], new Dictionary<QueueKey, int>()), ages, "waiting_for_forecast", now);
+        counted.Where(count => count.Value > 0).Select(count => $"{count.Key} {count.Value}").ShouldBe(["default waiting_for_turn 3"]);
         gauge.Clear();
         counted.Values.ShouldAllBe(jobs => jobs == 0);
 

@@ -10,6 +10,7 @@ using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Runs;
 using Cluster.Scheduler.Tests.Fixtures;
+using Google.Protobuf.WellKnownTypes;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
@@ -130,6 +131,29 @@ public sealed class RunningFactsTests(PostgresServer postgres)
         waiting[known.Key()].ShouldNotBeNull().Likely.TotalSeconds.ShouldBe(100, 0.01);
         waiting[known.Key()]!.Late.ShouldBeGreaterThan(TimeSpan.FromSeconds(100));
         waiting[unknown.Key()].ShouldBeNull();
+    }
+
+    /// <summary>Of which nothing is measured yet, it is expected to run as long as others like it, or else as it may.</summary>
+    [Fact]
+    public async Task ExpectedEnd_BeforeTheFirstSteps_IsThatOfLikeJobs_ElseTheLimit()
+    {
+        await using var cluster = await StartAsync();
+        await cluster.AddNodeAsync(devices: 2);
+        await LearnAsync(cluster, AJob(), TimeSpan.FromSeconds(100));
+        var start = cluster.Time.GetUtcNow();
+        var (alike, bounded) = (await cluster.SubmitAsync(), await cluster.SubmitAsync(Limited()));
+        await cluster.ReconcileAsync();
+        var waiting = await cluster.SubmitAsync(Limited().With(spec => spec.Hyperparameters.GlobalBatchSize = 16));
+
+        var news = (await cluster.Get<PlacementStore>().TakeOverAsync(Guid.NewGuid(), Token)).Changes;
+
+        var ends = news.OfType<ClusterChange.JobGranted>().ToDictionary(granted => granted.Job, granted => granted.Facts!.End);
+        ends[alike.Key()].ShouldNotBeNull().Likely.ShouldBe(start.AddSeconds(100), TimeSpan.FromMilliseconds(1));
+        ends[bounded.Key()].ShouldBe(new Estimate(start.AddSeconds(70), start.AddSeconds(70)));
+        var runs = news.OfType<ClusterChange.JobQueued>().Single(queued => queued.Job.Id == waiting.Key()).Job.Runtime;
+        runs.ShouldBe(new ExpectedRuntime(TimeSpan.FromSeconds(70), TimeSpan.FromSeconds(70)));
+
+        static JobSpecBuilder Limited() => AJob().With(spec => spec.MaxRuntime = Duration.FromTimeSpan(TimeSpan.FromSeconds(70)));
     }
 
     private Task<TestCluster> StartAsync() => TestCluster.StartAsync(

@@ -1,4 +1,5 @@
 using Cluster.Contracts.V1;
+using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Tests.Fixtures;
 using Grpc.Core;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
@@ -129,6 +130,29 @@ public sealed class QueueCallTests(PostgresServer postgres) : IAsyncLifetime
 
         async Task<IEnumerable<string>> ListedAsync(string queue) =>
             (await _scheduler.Jobs().ListJobsAsync(new ListJobsRequest { Queue = queue })).Jobs.Select(listed => listed.Id);
+    }
+
+    /// <summary>A list of queues reads no more of a long one than it tells.</summary>
+    [Fact]
+    public async Task WaitingJobs_AreCountedUpToABound()
+    {
+        await CreateAsync("long");
+        var waiting = await _scheduler.SubmitWaitingAsync();
+        // Rows of no job, and nobody is told of them.
+        await _scheduler.ExecuteAsync($"""
+            set session_replication_role = replica;
+            create temporary table more as select q.* from job_queue q, generate_series(1, {QueueQueries.Counted + 1});
+            update more set queue = 'long', job_id = gen_random_uuid();
+            insert into job_queue select * from more;
+            drop table more;
+            reset session_replication_role
+            """);
+
+        var counted = (await Viewer.ListQueuesAsync(new ListQueuesRequest(), cancellationToken: Token)).Queues
+            .Select(queue => (queue.Queue.Name, queue.WaitingJobs, queue.MoreWaiting));
+
+        counted.ShouldBe([("default", 1, false), ("long", QueueQueries.Counted, true)]);
+        waiting.QueueName.ShouldBe("default");
     }
 
     [Fact]

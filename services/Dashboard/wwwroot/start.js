@@ -3,8 +3,6 @@
 const longestPause = 10_000;
 
 window.minutesFromUtc = () => -new Date().getTimezoneOffset();
-window.openDialog = dialog => dialog.showModal();
-window.closeDialog = dialog => dialog.close();
 
 // The router would take the link past the menu for another page.
 document.addEventListener('click', event => {

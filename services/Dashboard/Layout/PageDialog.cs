@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Components;
 using Microsoft.FluentUI.AspNetCore.Components;
+using Microsoft.JSInterop;
 
 namespace Cluster.Dashboard.Layout;
 
@@ -10,6 +11,12 @@ public abstract class PageDialog : FluentDialogInstance, IDisposable
 
     [Inject]
     protected NavigationManager Navigation { get; set; } = null!;
+
+    [Inject]
+    private IJSRuntime Script { get; set; } = null!;
+
+    /// <summary>What it asks; also its name for those who do not see it.</summary>
+    protected abstract string Question { get; }
 
     /// <summary>What the button says that does it.</summary>
     protected abstract string ActLabel { get; }
@@ -28,6 +35,12 @@ public abstract class PageDialog : FluentDialogInstance, IDisposable
         footer.PrimaryAction.Label = ActLabel;
         footer.SecondaryAction.Label = "Leave it";
         _leaving = Navigation.RegisterLocationChangingHandler(async _ => await DialogInstance.CancelAsync());
+    }
+
+    protected override async Task OnAfterRenderAsync(bool firstRender)
+    {
+        if (firstRender)
+            await Script.InvokeVoidAsync("nameDialog", DialogInstance.Id, Figures.Visible(Question));
     }
 
     protected override Task OnActionClickedAsync(bool primary) =>

@@ -4,6 +4,12 @@ const longestPause = 10_000;
 
 window.minutesFromUtc = () => -new Date().getTimezoneOffset();
 
+// Fluent UI's dialogs have their role on an element of their own, which takes no name from outside.
+window.nameDialog = (id, name) => {
+  const dialog = document.getElementById(id)?.shadowRoot.querySelector('dialog');
+  if (dialog) dialog.ariaLabel = name;
+};
+
 // The router would take the link past the menu for another page.
 document.addEventListener('click', event => {
   if (!event.target.matches?.('.skip')) return;

@@ -101,6 +101,9 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         using var showcase = new Showcase(visitor.Scheduler);
         var scheduler = visitor.Scheduler;
         var (first, second) = (showcase.Compared[0], showcase.Compared[1]);
+        var trials = new[] { "trial-98", "trial-99" }.Select(variant => Some.Job(variant, JobState.Queued, change: job =>
+            (job.ExperimentId, job.Variant) = (showcase.Search.Id, variant))).ToList();
+        scheduler.Put(trials[0]);
         var overview = await visitor.OpenAsync("/", _faults);
         var experiments = await visitor.OpenAsync("/experiments", _faults);
         var experiment = await visitor.OpenAsync($"/experiments/{showcase.Search.Id}", _faults);
@@ -110,7 +113,7 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         var runs = await visitor.OpenAsync("/runs?q=resnet50-photos", _faults);
         var running = compare.Locator(".results tr", new() { HasText = "resnet50-photos" });
         await Expect(running.Locator(".state")).ToHaveTextAsync("running");
-        await Expect(experiment.Locator("table.variants tbody tr")).ToHaveCountAsync(20);
+        await Expect(experiment.Locator("table.variants tbody tr")).ToHaveCountAsync(21);
         await Expect(runs.Locator("table.runs tbody tr")).ToHaveCountAsync(1);
 
         var over = showcase.Running.Clone();
@@ -122,12 +125,11 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         var node = Some.Node("comes-later");
         node.DataSets.Add("cifar-100");
         scheduler.Nodes[node.Id] = node;
-        var trial = scheduler.Put(Some.Job("late", JobState.Queued, change: job =>
-            (job.ExperimentId, job.Variant, job.CreatedAt) = (showcase.Search.Id, "trial-99", over.FinishedAt)));
+        scheduler.Put(trials[1]);
 
         await Expect(overview.Locator(".attention li", new() { HasText = "out of memory" })).ToBeVisibleAsync();
         await Expect(experiments.Locator("table.experiments tbody")).ToContainTextAsync("comes-later");
-        await Expect(experiment.Locator("table.variants tbody tr")).ToHaveCountAsync(21);
+        await Expect(experiment.Locator("table.variants tbody tr")).ToHaveCountAsync(22);
         await Expect(running.Locator(".state")).ToHaveTextAsync("failed");
         await Expect(nodes.Locator(".node h2", new() { HasText = "comes-later" })).ToBeVisibleAsync();
         await Expect(data.Locator("tr", new() { HasText = "cifar-100" })).ToContainTextAsync("comes-later");
@@ -136,7 +138,7 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(runs.Locator("table.runs .state")).ToHaveTextAsync("failed");
         await Expect(runs.Locator(".title")).Not.ToContainTextAsync("Newer runs have come.");
 
-        scheduler.Jobs.TryRemove(trial.Id, out _);
+        trials.ForEach(trial => scheduler.Jobs.TryRemove(trial.Id, out _));
         scheduler.Experiments.TryRemove(more.Id, out _);
         _faults.ShouldBeEmpty();
     }

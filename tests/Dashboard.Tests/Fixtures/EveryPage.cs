@@ -23,6 +23,6 @@ internal sealed record EveryPage(string Name, string Address, string Sign)
         new("models", "/models", "table.models tbody tr"),
         new("model", "/models/lenet5", "table.layers tbody tr"),
         new("reports", "/reports", "table.hours tbody tr"),
-        new("misread", "/jobs?page=abc&sort=colour", ".misread"),
+        new("misread", "/jobs?page=abc&sort=colour", "main:has(.misread) table.jobs tbody tr"),
     ];
 }

@@ -125,6 +125,7 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         var node = Some.Node("comes-later");
         node.DataSets.Add("cifar-100");
         scheduler.Nodes[node.Id] = node;
+        trials[1].CreatedAt = over.FinishedAt;
         scheduler.Put(trials[1]);
 
         await Expect(overview.Locator(".attention li", new() { HasText = "out of memory" })).ToBeVisibleAsync();

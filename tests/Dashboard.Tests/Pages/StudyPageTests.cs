@@ -90,7 +90,7 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         var item = page.Locator("fluent-menu-item", new() { HasText = "Queue" });
         await page.GoToAsync(item, "ArrowDown");
         await page.Keyboard.PressAsync("Enter");
-        await Expect(item).ToHaveAttributeAsync("checked", "");
+        await Expect(item).ToHaveAttributeAsync("aria-checked", "true");
         await page.Keyboard.PressAsync("Escape");
         await page.Locator("th a", new() { HasText = "Queue" }).ClickAsync();
 

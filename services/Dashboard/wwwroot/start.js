@@ -6,8 +6,8 @@ window.minutesFromUtc = () => -new Date().getTimezoneOffset();
 
 // Fluent UI's dialogs have their role on an element of their own, which takes no name from outside.
 window.nameDialog = (id, name) => {
-  const dialog = document.getElementById(id)?.shadowRoot.querySelector('dialog');
-  if (dialog) dialog.ariaLabel = name;
+  const host = document.getElementById(id);
+  for (const named of [host, host?.shadowRoot.querySelector('dialog')]) if (named) named.ariaLabel = name;
 };
 
 // The router would take the link past the menu for another page.

@@ -39,11 +39,11 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         using var showcase = new Showcase(visitor.Scheduler);
         var page = await visitor.OpenAsync("/nodes?q=gpu-1", _faults);
         await page.FluentButton("Drain").ClickAsync();
-        await Expect(page.GetByLabel("Reason")).ToBeVisibleAsync();
+        await Expect(page.Locator("dialog[open]")).ToHaveAccessibleNameAsync("Drain gpu-1?");
         await LookAsync(page, "drain");
         await page.GotoAsync($"{visitor.Dashboard.Address}/jobs/{showcase.Running.Id}");
         await page.FluentButton("Cancel").ClickAsync();
-        await Expect(page.FluentButton("Cancel it")).ToBeVisibleAsync();
+        await Expect(page.Locator("dialog[open]")).ToHaveAccessibleNameAsync("Cancel this job?");
         await LookAsync(page, "confirm");
         await page.GotoAsync($"{visitor.Dashboard.Address}/jobs");
         await page.Locator("fluent-menu-button").ClickAsync();

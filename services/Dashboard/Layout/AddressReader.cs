@@ -21,7 +21,8 @@ public sealed class AddressReader
     {
         if (string.IsNullOrEmpty(text))
             return null;
-        if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most)
+        if (int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value)
+            && value >= least && value <= most)
             return value;
         Tell(name, text, most == int.MaxValue ? $"a whole number from {least} on" : $"a whole number from {least} to {most}");
         return null;

@@ -76,7 +76,8 @@ function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic
       { ...axis, size: 60, ...(isLogarithmic ? {} : { incrs: valueIncrements }), values: (_, splits) => splits.map(shortly) },
     ],
     series: [{ label: xLabel, value: (_, value) => isTime ? moment(value) : legible(value) }, ...labels.map((label, index) => ({
-      label, stroke: strokes[index], ...(isStepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}), width: labels.length > 1 && index === 0 ? 1 : 2,
+      label, stroke: strokes[index], ...(isStepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+      width: labels.length > 1 && index === 0 ? 1 : 2,
       ...(isStacked && index === 0 ? { fill: faint(strokes[0]) } : {}),
       // What a curve of a stack adds to those below it, and not how high it stands.
       value: (u, value, at, place) => legible((isStacked ? own[at - 1]?.[place] : value) ?? odd[at - 1].get(place)),

@@ -358,13 +358,15 @@ internal sealed class FakeScheduler : IAsyncDisposable
         public override Task<PauseExperimentResponse> PauseExperiment(PauseExperimentRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(new PauseExperimentResponse { Experiment = Change(request.ExperimentId, search => search.Phase = SearchPhase.Paused) });
+            return Task.FromResult(
+                new PauseExperimentResponse { Experiment = Change(request.ExperimentId, search => search.Phase = SearchPhase.Paused) });
         }
 
         public override Task<ResumeExperimentResponse> ResumeExperiment(ResumeExperimentRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(new ResumeExperimentResponse { Experiment = Change(request.ExperimentId, search => search.Phase = SearchPhase.Running) });
+            return Task.FromResult(
+                new ResumeExperimentResponse { Experiment = Change(request.ExperimentId, search => search.Phase = SearchPhase.Running) });
         }
 
         public override Task<LimitExperimentResponse> LimitExperiment(LimitExperimentRequest request, ServerCallContext context)

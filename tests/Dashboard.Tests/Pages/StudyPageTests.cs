@@ -54,7 +54,8 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
     public async Task Trials_ThatAreChosen_ArePausedAndResumed_AndTheBestOnesWeightsSaved()
     {
         using var showcase = new Showcase(visitor.Scheduler);
-        var trials = visitor.Scheduler.Jobs.Values.Where(job => job.ExperimentId == showcase.Search.Id).OrderBy(job => job.Variant).ToList();
+        var trials = visitor.Scheduler.Jobs.Values.Where(job => job.ExperimentId == showcase.Search.Id)
+            .OrderBy(job => job.Variant).ToList();
         var (paused, best) = (trials[1].Clone(), showcase.Search.Search.Best);
         paused.State = JobState.Paused;
         visitor.Scheduler.Put(paused);

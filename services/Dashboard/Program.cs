@@ -6,6 +6,7 @@ using Cluster.Dashboard.Connection;
 using Cluster.Dashboard.Hosting;
 using Cluster.Dashboard.Jobs;
 using Cluster.Dashboard.Layout;
+using Cluster.Dashboard.Reports;
 using Cluster.Dashboard.Runs;
 using Microsoft.FluentUI.AspNetCore.Components;
 
@@ -54,6 +55,7 @@ internal static class Program
         app.MapStaticAssets().AllowAnonymous();
         app.MapSessions();
         app.MapRunsFile();
+        app.MapReportFile();
         app.MapWeights();
         // It says that this process answers, and nothing of the schedulers: the pages are there to say that these are away.
         app.MapHealthChecks("/healthz/live").AllowAnonymous();

@@ -67,7 +67,7 @@ internal static class DescribeVerb
         var stored = Checkpoints(checkpoints);
         if (stored.Length > 0)
             text.Append("\ncheckpoints\n").Append(Indented(stored));
-        text.Append("\njob file\n").Append(Indented(JobFile.Write(job.Spec)));
+        text.Append("\njob file\n").Append(JobFileOf(job.Spec));
         return text.ToString();
 
         void Add(string key, string value)
@@ -76,6 +76,10 @@ internal static class DescribeVerb
                 text.Append(key.PadRight(10)).Append(Printable.OneLine(value)).Append('\n');
         }
     }
+
+    // A comment, so that the file can be used as it stands.
+    private static string JobFileOf(JobSpec spec) => string.Concat(JobFile.Lines(spec)
+        .Select(line => $"  {line.Text}{(line is { IsGiven: true, OpensMore: false } ? "  # set by hand" : "")}\n"));
 
     /// <summary>Of an elastic job: "2 of 1 to 4, since 12:00:01: grows from 1 device to 2, …".</summary>
     private static string Devices(Job job)

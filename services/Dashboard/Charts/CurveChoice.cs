@@ -1,4 +1,5 @@
 using System.Globalization;
+using Cluster.Dashboard.Layout;
 
 namespace Cluster.Dashboard.Charts;
 
@@ -31,20 +32,28 @@ public sealed record CurveChoice(string Quantity, string Part, ChartAxis Axis)
     /// <inheritdoc cref="ChartSeries.Smoothed"/>
     public double Smoothing { get; init; }
 
+    /// <summary>Validation loss by epoch.</summary>
+    public static CurveChoice Usual { get; } = new(Quantities[0], Parts[0], Axes[0]);
+
     /// <summary>As a part of an address; what is not given is the default.</summary>
     public string Query => $"curve={Quantity}&part={Part}&by={Axis.ToString().ToLowerInvariant()}"
         + (IsLogarithmic ? "&log=true" : "") + (IsLogarithmicAlong ? "&logx=true" : "")
         + (Smoothing > 0 ? $"&smooth={Smoothing.ToString(CultureInfo.InvariantCulture)}" : "");
 
-    public static CurveChoice Of(string? quantity, string? part, string? axis) => new(
-        Quantities.Contains(quantity) ? quantity! : Quantities[0],
-        Parts.Contains(part) ? part! : Parts[0],
-        Enum.TryParse<ChartAxis>(axis, ignoreCase: true, out var known) && Axes.Contains(known) ? known : Axes[0]);
-
-    public CurveChoice Shown(bool? isLogarithmic, bool? isLogarithmicAlong, double? smoothing) => this with
+    /// <summary>What is not given is the default.</summary>
+    public static CurveChoice Read(AddressReader address, string? quantity, string? part, string? axis)
     {
-        IsLogarithmic = isLogarithmic ?? false,
-        IsLogarithmicAlong = isLogarithmicAlong == true && Axis != ChartAxis.Clock,
-        Smoothing = smoothing is > 0 and var asked ? Math.Min(asked, MostSmoothing) : 0,
+        var axes = Axes.Select(known => known.ToString().ToLowerInvariant());
+        return new CurveChoice(
+            address.Word("curve", quantity, Quantities) ?? Quantities[0], address.Word("part", part, Parts) ?? Parts[0],
+            address.Word("by", axis, axes) is { } word ? Enum.Parse<ChartAxis>(word, ignoreCase: true) : Axes[0]);
+    }
+
+    /// <inheritdoc cref="Read"/>
+    public CurveChoice Shown(AddressReader address, string? isLogarithmic, string? isLogarithmicAlong, string? smoothing) => this with
+    {
+        IsLogarithmic = address.Flag("log", isLogarithmic) ?? false,
+        IsLogarithmicAlong = address.Flag("logx", isLogarithmicAlong) == true && Axis != ChartAxis.Clock,
+        Smoothing = address.Number("smooth", smoothing, 0, MostSmoothing) ?? 0,
     };
 }

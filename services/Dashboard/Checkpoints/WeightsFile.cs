@@ -1,3 +1,4 @@
+using System.Globalization;
 using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Cluster.Dashboard.Connection;
@@ -8,30 +9,57 @@ namespace Cluster.Dashboard.Checkpoints;
 /// <summary>A checkpoint's weights as a file to be kept.</summary>
 internal static class WeightsFile
 {
-    public static void MapWeights(this IEndpointRouteBuilder endpoints) =>
-        endpoints.MapGet("/checkpoints/{id}/weights", async (string id, HttpContext context, SchedulerConnection schedulers) =>
-        {
-            var token = Caller.TokenOf(context.User);
-            try
-            {
-                var found = await schedulers.Checkpoints.DescribeCheckpointAsync(
-                    new DescribeCheckpointRequest { CheckpointId = id }, SchedulerConnection.Call(token, context.RequestAborted));
-                var weights = found.Manifest.Files.Where(file => CheckpointLayout.HoldsWeights(file.Name)).ToList();
-                if (weights is not [var file])
-                {
-                    return Results.Problem(
-                        $"the weights lie in {weights.Count} files, one a rank; ./cluster checkpoint download {id} puts them together",
-                        statusCode: StatusCodes.Status409Conflict);
-                }
+    private const int MostLookedAt = 100;
 
-                await SendAsync(found.Checkpoint, file, context, schedulers, token);
-                return Results.Empty;
-            }
-            catch (RpcException fault) when (!context.Response.HasStarted)
+    public static void MapWeights(this IEndpointRouteBuilder endpoints)
+    {
+        endpoints.MapGet("/checkpoints/{id}/weights", WriteAsync);
+        endpoints.MapGet("/jobs/{id}/weights", FindAsync);
+    }
+
+    private static async Task<IResult> WriteAsync(string id, HttpContext context, SchedulerConnection schedulers)
+    {
+        var token = Caller.TokenOf(context.User);
+        try
+        {
+            var found = await schedulers.Checkpoints.DescribeCheckpointAsync(
+                new DescribeCheckpointRequest { CheckpointId = id }, SchedulerConnection.Call(token, context.RequestAborted));
+            var weights = found.Manifest.Files.Where(file => CheckpointLayout.HoldsWeights(file.Name)).ToList();
+            if (weights is not [var file])
             {
-                return Results.Problem(CallFault.Explain(fault), statusCode: HttpStatus(fault));
+                return Results.Problem(
+                    $"the weights lie in {weights.Count} files, one a rank; ./cluster checkpoint download {id} puts them together",
+                    statusCode: StatusCodes.Status409Conflict);
             }
-        });
+
+            await SendAsync(found.Checkpoint, file, context, schedulers, token);
+            return Results.Empty;
+        }
+        catch (RpcException fault) when (!context.Response.HasStarted)
+        {
+            return Results.Problem(CallFault.Explain(fault), statusCode: CallFault.HttpStatus(fault));
+        }
+    }
+
+    /// <summary>A job's weights as of an epoch where they are kept; else the newest.</summary>
+    private static async Task<IResult> FindAsync(string id, string? epoch, HttpContext context, SchedulerConnection schedulers)
+    {
+        try
+        {
+            var listed = await schedulers.Runs.ListCheckpointsAsync(
+                new ListCheckpointsRequest { JobId = id, Limit = MostLookedAt },
+                SchedulerConnection.Call(Caller.TokenOf(context.User), context.RequestAborted));
+            var checkpoint = listed.Checkpoints.FirstOrDefault(one => one.Epoch.ToString(CultureInfo.InvariantCulture) == epoch)
+                ?? listed.Checkpoints.FirstOrDefault();
+            return checkpoint is null
+                ? Results.Problem("the job has no checkpoint", statusCode: StatusCodes.Status404NotFound)
+                : Results.LocalRedirect($"/checkpoints/{checkpoint.Id}/weights");
+        }
+        catch (RpcException fault)
+        {
+            return Results.Problem(CallFault.Explain(fault), statusCode: CallFault.HttpStatus(fault));
+        }
+    }
 
     private static async Task SendAsync(
         Checkpoint checkpoint, CheckpointFile file, HttpContext context, SchedulerConnection schedulers, string token)
@@ -45,11 +73,4 @@ internal static class WeightsFile
         await foreach (var part in call.ResponseStream.ReadAllAsync(context.RequestAborted))
             await context.Response.Body.WriteAsync(part.Data.Memory, context.RequestAborted);
     }
-
-    private static int HttpStatus(RpcException fault) => fault.StatusCode switch
-    {
-        StatusCode.NotFound or StatusCode.InvalidArgument => StatusCodes.Status404NotFound,
-        StatusCode.Unauthenticated or StatusCode.PermissionDenied => StatusCodes.Status403Forbidden,
-        _ => StatusCodes.Status503ServiceUnavailable,
-    };
 }

@@ -1,5 +1,7 @@
+using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Cluster.Dashboard.Charts;
+using Cluster.Dashboard.Connection;
 using Grpc.Core;
 
 namespace Cluster.Dashboard.Compare;
@@ -17,6 +19,9 @@ internal sealed class ComparedRun(string id, RunCurves curves, CancellationToken
     /// <summary>Null until it has been read.</summary>
     public Job? Job { get; set; }
 
+    /// <summary>Why it cannot be had, in words; null: it can, as far as is known.</summary>
+    public string? Refusal { get; private set; }
+
     public void Leave() => _taken.Cancel();
 
     /// <summary>That it is taken away is no fault.</summary>
@@ -29,6 +34,11 @@ internal sealed class ComparedRun(string id, RunCurves curves, CancellationToken
         catch (Exception fault) when (_taken.IsCancellationRequested && fault is OperationCanceledException or RpcException)
         {
             // Nobody looks any more.
+        }
+        catch (RpcException fault) when (fault.Meaning() is StatusCode.NotFound or StatusCode.InvalidArgument)
+        {
+            // The others can be compared without it.
+            Refusal = CallFault.Explain(fault);
         }
     }
 }

@@ -27,6 +27,8 @@ public sealed record Difference(string Setting, IReadOnlyList<string?> Values)
         using var document = JsonDocument.Parse(Formatter.Format(spec));
         Collect("", document.RootElement, settings);
         settings.Remove("name");
+        // Whether a value is a default makes no difference.
+        settings.Remove("given");
         return settings;
     }
 

@@ -10,6 +10,14 @@ internal static class CallFault
     public static bool IsPassing(RpcException fault) =>
         fault.Meaning() is StatusCode.Unavailable or StatusCode.DeadlineExceeded or StatusCode.Cancelled;
 
+    /// <summary>Where no page says it, but an answer.</summary>
+    public static int HttpStatus(RpcException fault) => fault.Meaning() switch
+    {
+        StatusCode.NotFound or StatusCode.InvalidArgument => StatusCodes.Status404NotFound,
+        StatusCode.Unauthenticated or StatusCode.PermissionDenied => StatusCodes.Status403Forbidden,
+        _ => StatusCodes.Status503ServiceUnavailable,
+    };
+
     public static string Explain(RpcException fault) => fault.Meaning() switch
     {
         // Its own word: a connection that failed has an exception.

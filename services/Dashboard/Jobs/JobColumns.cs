@@ -25,5 +25,8 @@ internal static class JobColumns
         [.. All.Select(column => column.Key)],
         ["state", "why", "model", "devices", "owner", "progress", "loss", "accuracy", "rate", "created"]);
 
+    /// <summary>What a list can be sorted by.</summary>
+    public static IEnumerable<string> Sorted => All.Prepend(Name).Where(column => column.IsSorted).Select(column => column.Key);
+
     public static string TitleOf(string key) => All.First(column => column.Key == key).Title;
 }

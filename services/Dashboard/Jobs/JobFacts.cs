@@ -9,6 +9,8 @@ internal sealed record JobFact(string Name, string Value, string? Address = null
 /// <summary>What is to be known of a job at a glance; what it has not is empty.</summary>
 internal static class JobFacts
 {
+    private const int MostRanks = 4;
+
     public static IEnumerable<JobFact> Of(Job job, BrowserClock clock, TimeProvider time)
     {
         var (spec, progress) = (job.Spec, job.Progress ?? new Progress());
@@ -22,8 +24,7 @@ internal static class JobFacts
             new("Data", row.Data, $"/jobs/{job.Id}/samples"),
             new("Split", spec.Resources.Devices > 1 ? spec.Parallelism.ToString().ToLowerInvariant() : ""),
             new("Devices", $"{spec.Resources.Devices}"),
-            new("Ranks", string.Join(
-                ", ", job.Placement.OrderBy(rank => rank.Rank).Select(rank => $"{rank.Rank}: {rank.NodeName}/{rank.Device}"))),
+            new("Ranks", RanksOf(job)),
             new("Memory", job.Memory is { } memory ? $"about {Figures.Bytes(memory.Total)} a rank" : ""),
             new("Priority", spec.Priority == 0 ? "" : $"{spec.Priority}"),
             new("Attempt", job.Attempt == 0 ? "" : $"{job.Attempt} ({Figures.Count(job.Restarts, "restart", "restarts")})"),
@@ -37,4 +38,9 @@ internal static class JobFacts
             new("Images/s", Figures.Decimal(row.Rate, 0)),
         ];
     }
+
+    // A table below has each of them.
+    private static string RanksOf(Job job) => job.Placement.Count > MostRanks
+        ? $"{Figures.Count(job.Placement.Count)} on {Figures.Count(job.Placement.DistinctBy(rank => rank.NodeId).Count(), "node", "nodes")}"
+        : string.Join(", ", job.Placement.OrderBy(rank => rank.Rank).Select(rank => $"{rank.Rank}: {rank.NodeName}/{rank.Device}"));
 }

@@ -11,12 +11,11 @@ public sealed record ColumnChoice(IReadOnlyList<string> All, IReadOnlyList<strin
     /// <summary>As an address has it; empty: the usual ones.</summary>
     public string Text => Shown.SequenceEqual(Usual) ? "" : string.Join(',', Shown);
 
-    /// <summary>Keys with commas between; what is no column is passed over.</summary>
-    public ColumnChoice Read(string? text)
+    /// <summary>Keys with commas between, of the address's <c>columns</c>.</summary>
+    public ColumnChoice Read(string? text, AddressReader address)
     {
-        var named = (text ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        var known = All.Where(key => named.Contains(key, StringComparer.OrdinalIgnoreCase)).ToList();
-        return known.Count == 0 ? this with { Shown = Usual } : this with { Shown = known };
+        var named = address.Words("columns", text, All);
+        return this with { Shown = named.Count == 0 ? Usual : [.. All.Where(named.Contains)] };
     }
 
     /// <summary>With a column more, or one less; of the last one there is no less.</summary>

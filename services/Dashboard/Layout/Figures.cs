@@ -75,7 +75,9 @@ internal static class Figures
         return shown.ToString();
     }
 
-    private static bool IsControl(char character) => char.IsControl(character) && character != '\t';
+    // Those of writing direction too, which would show a text other than it is.
+    private static bool IsControl(char character) =>
+        (char.IsControl(character) && character != '\t') || character is (>= '\u202a' and <= '\u202e') or (>= '\u2066' and <= '\u2069');
 
     private static string Odd(double value) => double.IsNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞";
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Cluster.Contracts.V1;
 using Cluster.Dashboard.Layout;
 
@@ -6,6 +7,9 @@ namespace Cluster.Dashboard.Nodes;
 /// <summary>What a device measures, for people; empty where it does not say.</summary>
 internal static class DeviceFigures
 {
+    public static string Utilization(DeviceStatus device) =>
+        device.HasUtilization ? $"{(100 * device.Utilization).ToString("F0", CultureInfo.InvariantCulture)} %" : "";
+
     public static string Memory(DeviceStatus device) =>
         (device.Gpu is { HasUsedMemoryBytes: true } gpu ? $"{Figures.Bytes(gpu.UsedMemoryBytes)} of " : "")
         + Figures.Bytes(device.Device.MemoryBytes);

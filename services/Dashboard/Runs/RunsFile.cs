@@ -1,4 +1,5 @@
 using Cluster.Dashboard.Connection;
+using Cluster.Dashboard.Files;
 using Cluster.Dashboard.Hosting;
 using Grpc.Core;
 using Microsoft.Extensions.Options;
@@ -38,7 +39,7 @@ internal static class RunsFile
         catch (RpcException away)
         {
             context.Response.Clear();
-            return Results.Problem(CallFault.Explain(away), statusCode: StatusCodes.Status503ServiceUnavailable);
+            return Results.Problem(CallFault.Explain(away), statusCode: CallFault.HttpStatus(away));
         }
 
         return Results.Empty;

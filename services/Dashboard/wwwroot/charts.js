@@ -1,5 +1,5 @@
 // Curves, drawn by uPlot. The server has thinned them, so that there is a bound to their number of points.
-const palette = ['#7fa8e8', '#d9730d', '#1a7f4b', '#8e44ad'];
+const palette = ['#7fa8e8', '#d9730d', '#1a7f4b', '#8e44ad', '#0e8fa8'];
 
 // There is no half step.
 const wholeIncrements = increments([1, 2, 5], 0, 16);
@@ -47,7 +47,7 @@ function curvesOf(counts, bytes) {
   });
 }
 
-function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic, isLogarithmicAlong, isStacked }) {
+function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic, isLogarithmicAlong, isStacked, isStepped }) {
   const isOdd = value => value !== undefined && !(Math.abs(value) <= largest && (value > 0 || !isLogarithmic));
   // Asked for at each drawing, since light may become dark.
   const ink = name => () => getComputedStyle(document.documentElement).getPropertyValue(name);
@@ -76,7 +76,8 @@ function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic
       { ...axis, size: 60, ...(isLogarithmic ? {} : { incrs: valueIncrements }), values: (_, splits) => splits.map(shortly) },
     ],
     series: [{ label: xLabel, value: (_, value) => isTime ? moment(value) : legible(value) }, ...labels.map((label, index) => ({
-      label, stroke: strokes[index], width: labels.length > 1 && index === 0 ? 1 : 2,
+      label, stroke: strokes[index], ...(isStepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
+      width: labels.length > 1 && index === 0 ? 1 : 2,
       ...(isStacked && index === 0 ? { fill: faint(strokes[0]) } : {}),
       // What a curve of a stack adds to those below it, and not how high it stands.
       value: (u, value, at, place) => legible((isStacked ? own[at - 1]?.[place] : value) ?? odd[at - 1].get(place)),
@@ -90,6 +91,7 @@ function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic
     hooks: { draw: [u => strokes.forEach((stroke, index) => u.series[index + 1].show && drawMarks(u, stroke, odd[index]))] },
   }, [[], ...labels.map(() => [])], host);
   host.append(remark);
+  steerLegend(plot.root.querySelectorAll('.u-series:not(:first-child) th'));
   const resize = new ResizeObserver(() => plot.setSize({ width: host.clientWidth, height }));
   resize.observe(host);
   const dark = matchMedia('(prefers-color-scheme: dark)');
@@ -121,6 +123,24 @@ function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic
       plot.destroy();
     },
   };
+}
+
+/** Curves are hidden and shown in the legend: one stop of the tab key, and from there by arrows. */
+function steerLegend(names) {
+  names.forEach((name, index) => {
+    name.setAttribute('role', 'button');
+    name.setAttribute('aria-pressed', 'true');
+    name.tabIndex = index === 0 ? 0 : -1;
+    name.addEventListener('click', () => name.setAttribute('aria-pressed', String(name.getAttribute('aria-pressed') === 'false')));
+    name.addEventListener('keydown', event => {
+      const next = names[index + (['ArrowRight', 'ArrowDown'].includes(event.key) - ['ArrowLeft', 'ArrowUp'].includes(event.key))];
+      if (event.key === 'Enter' || event.key === ' ') name.click();
+      else if (next && next !== name) [name.tabIndex, next.tabIndex] = [-1, 0];
+      else return;
+      event.preventDefault();
+      next?.focus();
+    });
+  });
 }
 
 function increments(digits, from, to) {

@@ -3,8 +3,12 @@
 const longestPause = 10_000;
 
 window.minutesFromUtc = () => -new Date().getTimezoneOffset();
-window.openDialog = dialog => dialog.showModal();
-window.closeDialog = dialog => dialog.close();
+
+// Fluent UI's dialogs have their role on an element of their own, which takes no name from outside.
+window.nameDialog = (id, name) => {
+  const host = document.getElementById(id);
+  for (const named of [host, host?.shadowRoot.querySelector('dialog')]) if (named) named.ariaLabel = name;
+};
 
 // The router would take the link past the menu for another page.
 document.addEventListener('click', event => {

@@ -29,7 +29,7 @@ internal sealed class JobsEndpoint(
         RequestText.CheckRequestId(request.RequestId, "job");
         var spec = request.JobCase switch
         {
-            SubmitJobRequest.JobOneofCase.Yaml => JobFile.Parse(request.Yaml),
+            SubmitJobRequest.JobOneofCase.Yaml => JobFile.ParseMarked(request.Yaml),
             SubmitJobRequest.JobOneofCase.Spec => JobSpecValidator.Complete(request.Spec),
             _ => throw NoJob(),
         };

@@ -91,7 +91,7 @@ public static class ExperimentFile
     {
         var jobs = array.Jobs(shared);
         var specs = ReadJobs(jobs);
-        if (specs.Count > 1 && specs.TrueForAll(spec => spec.Equals(specs[0])))
+        if (specs.Count > 1 && specs.TrueForAll(spec => Unmarked(spec).Equals(Unmarked(specs[0]))))
             throw array.EqualJobs();
         return new ExperimentPlan(specs[0].Name, specs[0].Workspace, [.. jobs.Zip(specs, (job, spec) => Member(job.Name, spec))])
         {
@@ -144,7 +144,7 @@ public static class ExperimentFile
         {
             try
             {
-                specs.Add(JobFile.Read(document));
+                specs.Add(JobFile.ReadMarked(document));
             }
             catch (JobFileException wrong)
             {
@@ -167,9 +167,9 @@ public static class ExperimentFile
         var faults = new List<JobFileViolation>();
         foreach (var (variant, spec) in variants.Zip(specs))
         {
-            if (!first.TryAdd(spec, variant.Name))
+            if (!first.TryAdd(Unmarked(spec), variant.Name))
             {
-                faults.Add(new(Variants, null, $"would train the same job as variant {first[spec]}",
+                faults.Add(new(Variants, null, $"would train the same job as variant {first[Unmarked(spec)]}",
                     "change a value in one of them or remove it", variant.Line)
                 {
                     Variant = variant.Name,
@@ -179,6 +179,14 @@ public static class ExperimentFile
 
         if (faults.Count > 0)
             throw new JobFileException(faults);
+    }
+
+    // Whether a value was written down or is a default makes no other job of it.
+    private static JobSpec Unmarked(JobSpec spec)
+    {
+        var unmarked = spec.Clone();
+        unmarked.Given.Clear();
+        return unmarked;
     }
 
     /// <param name="spec">Named as the experiment; gets the name of the job.</param>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
+using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Contracts.JobFiles;
@@ -266,6 +267,20 @@ internal static partial class JobFields
         Word("failurePolicies.action", null, [FailureActions.ExcludeNode, FailureActions.StopRetrying],
             "in a list: start on the rank's node no more, or start no more at all"),
     ];
+
+    private static readonly ImmutableHashSet<string> HoldingValues =
+        [.. All.Select(field => field.Path), .. OfEntries.Select(field => field.List)];
+
+    private static readonly string[] Maps = ["model.options.", "labels.", "resources.nodeLabels."];
+
+    /// <summary>The fields of a message that are keys of a job file.</summary>
+    internal static IEnumerable<FieldDescriptor> KeysOf(MessageDescriptor message) =>
+        message.Fields.InDeclarationOrder().Where(field => field.ContainingType != JobSpec.Descriptor
+            || field.FieldNumber != JobSpec.GivenFieldNumber);
+
+    /// <summary>Whether a path of a job file is that of a value or of a list, and not of a mapping that only holds others.</summary>
+    internal static bool HoldsValues(string path) =>
+        HoldingValues.Contains(path) || Maps.Any(map => path.StartsWith(map, StringComparison.Ordinal));
 
     /// <summary>Devices of one copy of the network as far as the mesh says so; 0 where it does not.</summary>
     private static long Parts(MeshSpec mesh) => mesh is { Model: 0, Pipeline: 0 } ? 0 : Product(mesh.Model, mesh.Pipeline);

@@ -17,9 +17,17 @@ public static class JobFile
     /// <exception cref="JobFileException">It does not describe one that could run.</exception>
     public static JobSpec Parse(string yaml)
     {
-        CheckSize(Encoding.UTF8.GetByteCount(yaml));
+        var spec = ParseMarked(yaml);
+        spec.Given.Clear();
+        return spec;
+    }
 
-        return Read(Document(yaml));
+    /// <summary>As <see cref="Parse"/>, with the keys that the text has in <see cref="JobSpec.Given"/>.</summary>
+    /// <inheritdoc cref="Parse"/>
+    public static JobSpec ParseMarked(string yaml)
+    {
+        CheckSize(Encoding.UTF8.GetByteCount(yaml));
+        return ReadMarked(Document(yaml));
     }
 
     /// <summary>For who knows a file's size before its text.</summary>
@@ -32,13 +40,29 @@ public static class JobFile
 
     /// <summary>A job file with every value written down, which <see cref="Parse"/> reads back to an equal spec.</summary>
     /// <param name="spec">A complete spec, as <see cref="Parse"/> or <see cref="JobSpecValidator.Complete"/> gives it.</param>
-    public static string Write(JobSpec spec) => JobFileWriter.Write(spec);
+    public static string Write(JobSpec spec) => TextOf(Lines(spec));
+
+    /// <summary>
+    /// The file as somebody wrote it, without the defaults; the same as <see cref="Write"/> where it is not known what was written.
+    /// </summary>
+    /// <inheritdoc cref="Write"/>
+    public static string WriteGiven(JobSpec spec)
+    {
+        var lines = Lines(spec);
+        return spec.Given.Count == 0 ? TextOf(lines) : TextOf(lines.Where(line => line.IsGiven));
+    }
+
+    /// <summary>The lines of <see cref="Write"/>.</summary>
+    /// <inheritdoc cref="Write"/>
+    public static IReadOnlyList<JobFileLine> Lines(JobSpec spec) => JobFileWriter.Write(spec);
 
     // A byte order mark is how some editors begin a file.
     internal static YamlMapping Document(string yaml) => YamlTree.ReadMapping(yaml.TrimStart('\uFEFF'));
 
-    /// <inheritdoc cref="Parse"/>
-    internal static JobSpec Read(YamlMapping document)
+    private static string TextOf(IEnumerable<JobFileLine> lines) => string.Concat(lines.Select(line => line.Text + "\n"));
+
+    /// <inheritdoc cref="ParseMarked"/>
+    internal static JobSpec ReadMarked(YamlMapping document)
     {
         var file = JobFileReader.Read(document);
         JobDefaults.Fill(file.Spec, field => file.IsGiven(field.Path));
@@ -50,8 +74,9 @@ public static class JobFile
             .Where(lack => !file.Faults.Any(fault => lack.Field.StartsWith(fault.Field, StringComparison.Ordinal))));
         if (faults.Count == 0)
             faults.AddRange(JobSpecValidator.JointFaults(file.Spec));
-        return faults.Count == 0
-            ? file.Spec
-            : throw new JobFileException(faults.Select(file.Locate).OrderBy(fault => fault.Line));
+        if (faults.Count > 0)
+            throw new JobFileException(faults.Select(file.Locate).OrderBy(fault => fault.Line));
+        file.Spec.Given.Add(file.Given);
+        return file.Spec;
     }
 }

@@ -33,6 +33,9 @@ internal sealed class JobFileReader
 
     public bool IsGiven(string path) => _lines.ContainsKey(path);
 
+    /// <summary>The keys that hold values, in order; a list is one.</summary>
+    public IEnumerable<string> Given => _lines.Keys.Where(JobFields.HoldsValues).Order(StringComparer.Ordinal);
+
     /// <summary>The violation with its line, under the key that the file really has.</summary>
     public JobFileViolation Locate(JobFileViolation violation)
     {
@@ -55,7 +58,7 @@ internal sealed class JobFileReader
         foreach (var entry in mapping.Entries)
         {
             var path = prefix + entry.Key;
-            var field = message.Descriptor.Fields.InDeclarationOrder().FirstOrDefault(candidate => candidate.JsonName == entry.Key);
+            var field = JobFields.KeysOf(message.Descriptor).FirstOrDefault(candidate => candidate.JsonName == entry.Key);
             if (field is null)
                 _faults.Add(UnknownKey(path, entry, message.Descriptor, prefix));
             else if (entry.Value is YamlScalar { IsNull: true })
@@ -226,7 +229,7 @@ internal sealed class JobFileReader
         if (ExperimentFile.IsOwnKey(path))
             return new(
                 path, YamlTree.Describe(entry.Value), "one job has none", "submit the file as an experiment, or remove it", entry.Line);
-        var keys = message.Fields.InDeclarationOrder().Select(field => field.JsonName).ToList();
+        var keys = JobFields.KeysOf(message).Select(field => field.JsonName).ToList();
         // Right word, wrong level: "learningRate" at the top of the file.
         var elsewhere = JobFields.All.FirstOrDefault(field => field.Path.EndsWith("." + entry.Key, StringComparison.OrdinalIgnoreCase))
             ?.Path;

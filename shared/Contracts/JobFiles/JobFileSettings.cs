@@ -16,7 +16,7 @@ public static class JobFileSettings
         if (ExperimentFile.Describes(document))
             ExperimentFile.Parse(document);
         else
-            JobFile.Read(document);
+            JobFile.ReadMarked(document);
         return YamlText.Write(document);
     }
 

@@ -1,6 +1,5 @@
 using System.Collections;
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using Cluster.Contracts.Catalog;
 using Cluster.Contracts.V1;
@@ -13,79 +12,78 @@ namespace Cluster.Contracts.JobFiles;
 /// <summary>Writes a complete spec as a job file, in the order of the proto's fields.</summary>
 internal static class JobFileWriter
 {
-    public static string Write(JobSpec spec)
+    public static IReadOnlyList<JobFileLine> Write(JobSpec spec)
     {
-        var yaml = new StringBuilder();
-        WriteMessage(yaml, spec, spec, prefix: "", indent: 0);
-        return yaml.ToString();
+        var file = new FileLines(spec);
+        WriteMessage(file, spec, prefix: "", indent: 0);
+        return file.Lines;
     }
 
-    private static void WriteMessage(StringBuilder yaml, JobSpec spec, IMessage message, string prefix, int indent)
+    private static void WriteMessage(FileLines file, IMessage message, string prefix, int indent)
     {
-        foreach (var field in message.Descriptor.Fields.InDeclarationOrder())
+        foreach (var field in JobFields.KeysOf(message.Descriptor))
         {
             var (key, path) = (field.JsonName, prefix + field.JsonName);
             var value = field.Accessor.GetValue(message);
             if (path == "model.options")
-                WriteMap(yaml, key, spec.Model.Options.Select(option => KeyValuePair.Create(option.Key, OptionText(option.Value))), indent);
+                WriteMap(file, key, path,
+                    file.Spec.Model.Options.Select(option => KeyValuePair.Create(option.Key, OptionText(option.Value))), indent);
             else if (field.IsMap)
-                WriteMap(yaml, key,
+                WriteMap(file, key, path,
                     ((IDictionary<string, string>)value).Select(label => KeyValuePair.Create(label.Key, Quoted(label.Value))), indent);
             else if (field.IsRepeated)
-                WriteList(yaml, (IEnumerable)value, key, [.. JobFields.OfEntries.Where(candidate => candidate.List == path)], indent);
+                WriteList(file, (IEnumerable)value, key, [.. JobFields.OfEntries.Where(candidate => candidate.List == path)], indent);
             else if (field.FieldType == FieldType.Message && field.MessageType != Duration.Descriptor)
-                WriteInner(yaml, spec, (IMessage?)value, key, path, indent);
+                WriteInner(file, (IMessage?)value, key, path, indent);
             else
-                WriteValue(yaml, spec, JobFields.All.Single(candidate => candidate.Path == path), value, key, indent);
+                WriteValue(file, JobFields.All.Single(candidate => candidate.Path == path), value, key, indent);
         }
     }
 
-    private static void WriteInner(StringBuilder yaml, JobSpec spec, IMessage? message, string key, string path, int indent)
+    private static void WriteInner(FileLines file, IMessage? message, string key, string path, int indent)
     {
         if (message is null)
             return;
-        var inner = new StringBuilder();
-        WriteMessage(inner, spec, message, path + ".", indent + 1);
+        var opening = file.Lines.Count;
+        WriteMessage(file, message, path + ".", indent + 1);
         // A key with nothing under it would be read as a value left out.
-        if (inner.Length == 0)
-            return;
-        Line(yaml, indent, $"{key}:");
-        yaml.Append(inner);
+        if (file.Lines.Count > opening)
+            file.Open(opening, indent, key, path);
     }
 
-    private static void WriteList(StringBuilder yaml, IEnumerable list, string key, IReadOnlyList<JobField> fields, int indent)
+    private static void WriteList(FileLines file, IEnumerable list, string key, IReadOnlyList<JobField> fields, int indent)
     {
-        var isFirst = true;
+        var opening = file.Lines.Count;
         foreach (var entry in list.Cast<IMessage>())
         {
-            if (isFirst)
-                Line(yaml, indent, $"{key}:");
-            isFirst = false;
             foreach (var field in fields)
             {
                 var lead = field == fields[0] ? "- " : "  ";
-                Line(yaml, indent + 1, $"{lead}{field.Descriptor.JsonName}: {Text(field, field.Descriptor.Accessor.GetValue(entry))}");
+                file.Add(
+                    indent + 1, field.List, $"{lead}{field.Descriptor.JsonName}: {Text(field, field.Descriptor.Accessor.GetValue(entry))}");
             }
         }
+
+        if (file.Lines.Count > opening)
+            file.Open(opening, indent, key, fields[0].List);
     }
 
-    private static void WriteValue(StringBuilder yaml, JobSpec spec, JobField field, object? value, string key, int indent)
+    private static void WriteValue(FileLines file, JobField field, object? value, string key, int indent)
     {
         // A text that is empty was not known of when the job was stored.
-        if (value is not (null or "") && field.AppliesTo(spec))
-            Line(yaml, indent, $"{key}: {Text(field, value)}");
+        if (value is not (null or "") && field.AppliesTo(file.Spec))
+            file.Add(indent, field.Path, $"{key}: {Text(field, value)}");
     }
 
     private static string Text(JobField field, object value) => value is string text ? Quoted(text) : field.Text(value);
 
-    private static void WriteMap(StringBuilder yaml, string key, IEnumerable<KeyValuePair<string, string>> entries, int indent)
+    private static void WriteMap(FileLines file, string key, string path, IEnumerable<KeyValuePair<string, string>> entries, int indent)
     {
-        var sorted = entries.OrderBy(entry => entry.Key, StringComparer.Ordinal).ToList();
-        if (sorted.Count == 0)
-            return;
-        Line(yaml, indent, $"{key}:");
-        foreach (var (name, text) in sorted)
-            Line(yaml, indent + 1, $"{Quoted(name)}: {text}");
+        var opening = file.Lines.Count;
+        foreach (var (name, text) in entries.OrderBy(entry => entry.Key, StringComparer.Ordinal))
+            file.Add(indent + 1, $"{path}.{name}", $"{Quoted(name)}: {text}");
+        if (file.Lines.Count > opening)
+            file.Open(opening, indent, key, path);
     }
 
     private static string OptionText(OptionValue value) => value.KindCase switch
@@ -100,5 +98,24 @@ internal static class JobFileWriter
     // A JSON string is a YAML double-quoted scalar.
     private static string Quoted(string text) => YamlValue.IsSafePlainText(text) ? text : JsonSerializer.Serialize(text);
 
-    private static void Line(StringBuilder yaml, int indent, string text) => yaml.Append(' ', indent * 2).Append(text).Append('\n');
+    /// <summary>The lines so far.</summary>
+    private sealed class FileLines(JobSpec spec)
+    {
+        private readonly HashSet<string> _given = [.. spec.Given];
+        private readonly List<JobFileLine> _lines = [];
+
+        public JobSpec Spec => spec;
+
+        public IReadOnlyList<JobFileLine> Lines => _lines;
+
+        public void Add(int indent, string path, string text) =>
+            _lines.Add(new JobFileLine(path, Indented(indent, text), _given.Contains(path), OpensMore: false));
+
+        /// <summary>Before the lines that the key holds, which are those from there on.</summary>
+        public void Open(int at, int indent, string key, string path) =>
+            _lines.Insert(at, new JobFileLine(
+                path, Indented(indent, $"{key}:"), _lines.Skip(at).Any(line => line.IsGiven), OpensMore: true));
+
+        private static string Indented(int indent, string text) => new string(' ', indent * 2) + text;
+    }
 }

@@ -21,6 +21,8 @@ public static partial class JobSpecValidator
     public static JobSpec Complete(JobSpec received)
     {
         var spec = received.Clone();
+        // What a sender's own file had in it, if it had one, is not known here.
+        spec.Given.Clear();
         JobDefaults.Fill(spec, field => IsGiven(received.Clone(), field));
         var faults = Check(spec);
         return faults.Count == 0 ? spec : throw new JobFileException(faults);

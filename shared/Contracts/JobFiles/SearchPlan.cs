@@ -37,7 +37,7 @@ public sealed record SearchPlan(SearchPolicy Policy, SearchLimits Limits, Search
     {
         try
         {
-            return JobFile.Read(SettingsOf(trial).Aggregate(Shared, (document, setting) => SettingPath.Put(document, new YamlEntry(
+            return JobFile.ReadMarked(SettingsOf(trial).Aggregate(Shared, (document, setting) => SettingPath.Put(document, new YamlEntry(
                 setting.Path, Shared.Line, new YamlScalar(setting.Value.Text, IsPlain: !setting.Value.IsText, Shared.Line)))));
         }
         catch (JobFileException wrong)

@@ -90,7 +90,7 @@ internal static class SettingPath
         {
             var dot = rest.IndexOf('.', StringComparison.Ordinal);
             var key = dot < 0 ? rest : rest[..dot];
-            if (message.Fields.InDeclarationOrder().FirstOrDefault(candidate => candidate.JsonName == key) is not { } field)
+            if (JobFields.KeysOf(message).FirstOrDefault(candidate => candidate.JsonName == key) is not { } field)
                 return null;
             steps.Add(key);
             if (dot < 0)

@@ -51,6 +51,7 @@ public sealed class JobVerbsTests
         await using var cluster = await FakeCluster.StartAsync();
         var job = Builders.AFinishedJob();
         job.Restarts = 1;
+        job.Spec.Given.Add("seed");
         cluster.Get = _ => new GetJobResponse
         {
             Job = job,
@@ -73,7 +74,8 @@ public sealed class JobVerbsTests
 
         (await run.RunAsync(Cancellation, "job", "describe", "0f3c")).ShouldBe(ExitCode.Done);
 
-        var file = string.Concat(JobFile.Write(job.Spec).TrimEnd().Split('\n').Select(line => $"  {line}\n"));
+        var file = string.Concat(JobFile.Write(job.Spec).TrimEnd().Split('\n')
+            .Select(line => $"  {line}{(line.StartsWith("seed:", StringComparison.Ordinal) ? "  # set by hand" : "")}\n"));
         run.Out.ShouldBe($"""
             job       {Builders.JobId}
             name      lenet5

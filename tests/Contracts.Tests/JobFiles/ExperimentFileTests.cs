@@ -35,7 +35,7 @@ public sealed class ExperimentFileTests
     [Fact]
     public void Parse_OfAVariant_EqualsTheJobFileWithTheSameValues()
     {
-        var alone = JobFile.Parse("name: trial-tanh\nmodel: {name: fourlayer_cnn, options: {activation: tanh}}\ndata: fashion-mnist\n"
+        var alone = JobFile.ParseMarked("name: trial-tanh\nmodel: {name: fourlayer_cnn, options: {activation: tanh}}\ndata: fashion-mnist\n"
             + "hyperparameters: {optimizer: {learningRate: 0.002}}\n");
 
         ExperimentFile.Parse(Variants).Members[1].Spec.ShouldBe(alone);

@@ -16,7 +16,7 @@ public sealed class JobFieldsTests
     [Fact]
     public void OfEntries_NamesEveryFieldOfEveryListOnce()
     {
-        var lists = JobSpec.Descriptor.Fields.InDeclarationOrder().Where(field => field is { IsRepeated: true, IsMap: false });
+        var lists = JobFields.KeysOf(JobSpec.Descriptor).Where(field => field is { IsRepeated: true, IsMap: false });
 
         JobFields.OfEntries.Select(field => field.Path)
             .ShouldBe(lists.SelectMany(list => Leaves(list.MessageType, $"{list.JsonName}.")), ignoreOrder: true);

@@ -45,6 +45,10 @@ public sealed class JobFileSettingsTests
             foreach (var (before, after) in ExperimentFile.Parse(yaml).Members.Zip(ExperimentFile.Parse(set).Members))
             {
                 before.Spec.Priority = 7;
+                // It was written down then, if it was not before.
+                after.Spec.Given.ShouldContain("priority");
+                before.Spec.Given.Remove("priority");
+                after.Spec.Given.Remove("priority");
                 after.ShouldBe(before);
             }
         }

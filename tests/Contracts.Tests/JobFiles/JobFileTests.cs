@@ -219,6 +219,62 @@ public sealed class JobFileTests
         JobFile.Parse(sound + "after: 0f3c9a1b").ShouldBe(JobFile.Parse(sound + "after:\n  - job: 0f3c9a1b"));
     }
 
+    [Fact]
+    public void ParseMarked_TellsWhatTheTextHasFromWhatIsADefault_AndWriteGivenGivesThatBack()
+    {
+        const string File = """
+            name: mine
+            labels:
+              team: vision
+            model:
+              name: lenet5
+              options:
+                activation: tanh
+            data:
+              name: fashion-mnist
+            hyperparameters:
+              epochs: 5
+              optimizer:
+                name: adam
+            after:
+              - job: 0f3c9a1b
+                state: succeeded
+
+            """;
+
+        var spec = JobFile.ParseMarked(File.Replace("after:\n  - job: 0f3c9a1b\n    state: succeeded", "after: 0f3c9a1b"));
+
+        spec.Given.ShouldBe(["after", "data.name", "hyperparameters.epochs", "hyperparameters.optimizer.name", "labels.team",
+            "model.name", "model.options.activation", "name"]);
+        JobFile.WriteGiven(spec).ShouldBe(File);
+        JobFile.Lines(spec).Single(line => line.Text == "seed: 1").IsGiven.ShouldBeFalse();
+        JobFile.Write(spec).ShouldBe(JobFile.Write(JobFile.Parse(File)));
+    }
+
+    [Theory]
+    [InlineData("model: lenet5", "model.name")] // the shorter form of the same
+    [InlineData("resources: {devices: {min: 1, max: 2}}", "resources.devices", "resources.minDevices")]
+    [InlineData("seed: 1", "seed")] // written down, though it is the default
+    public void Given_KnowsEachFormOfAKey(string line, params string[] paths)
+    {
+        var sound = "data: fashion-mnist\n" + (line.StartsWith("model", StringComparison.Ordinal) ? "" : "model: lenet5\n");
+
+        JobFile.ParseMarked(sound + line).Given.ShouldBe(
+            paths.Concat(["data.name", "model.name"]).Distinct().Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public void Given_IsNoKey_AndAReceivedOneIsNotBelieved()
+    {
+        const string Sound = "model: lenet5\ndata: fashion-mnist\n";
+        Should.Throw<JobFileException>(() => JobFile.Parse(Sound + "given: [seed]")).Message.ShouldContain("no such key exists");
+        var spec = JobFile.Parse(Sound);
+        spec.Given.Add("seed");
+
+        JobSpecValidator.Complete(spec).Given.ShouldBeEmpty();
+        JobFile.WriteGiven(JobFile.Parse(Sound)).ShouldBe(JobFile.Write(spec), "of which nothing is known");
+    }
+
     public static TheoryData<OptimizerSpec> Optimizers =>
     [
         new OptimizerSpec { Name = "sgd", LearningRate = 0.01, Momentum = 0.9 },

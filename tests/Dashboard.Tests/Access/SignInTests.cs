@@ -5,14 +5,19 @@ using Microsoft.Playwright;
 namespace Cluster.Dashboard.Tests.Access;
 
 /// <summary>Who gets in, and by what.</summary>
-public sealed class SignInTests(Visitor visitor) : IClassFixture<Visitor>, IDisposable
+[Collection(typeof(Visitors))]
+public sealed class SignInTests(Visitor visitor) : IAsyncDisposable
 {
     private readonly HttpClient _http =
         new(new SocketsHttpHandler { AllowAutoRedirect = false }) { BaseAddress = new Uri(visitor.Dashboard.Address) };
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
-    public void Dispose() => _http.Dispose();
+    public ValueTask DisposeAsync()
+    {
+        _http.Dispose();
+        return visitor.LeaveAsync();
+    }
 
     [Theory]
     [InlineData("/")]

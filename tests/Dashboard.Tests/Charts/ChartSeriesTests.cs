@@ -1,5 +1,6 @@
 using Cluster.Contracts;
 using Cluster.Dashboard.Charts;
+using Cluster.Dashboard.Layout;
 using Cluster.Dashboard.Tests.Fixtures;
 
 namespace Cluster.Dashboard.Tests.Charts;
@@ -28,10 +29,14 @@ public sealed class ChartSeriesTests
     [Fact]
     public void Choice_IsWhatItsAddressSays()
     {
-        var choice = CurveChoice.Of("accuracy", "train", "step").Shown(true, true, 0.5);
-        choice.Query.ShouldBe("curve=accuracy&part=train&by=step&log=true&logx=true&smooth=0.5");
+        var address = new AddressReader();
 
-        CurveChoice.Of("nonsense", null, "trained").Shown(null, null, 7).Query.ShouldBe("curve=loss&part=validation&by=epoch&smooth=0.99");
-        CurveChoice.Of(null, null, "clock").Shown(null, true, double.NaN).Query.ShouldBe("curve=loss&part=validation&by=clock");
+        CurveChoice.Read(address, "accuracy", "train", "step").Shown(address, "true", "true", "0.5").Query
+            .ShouldBe("curve=accuracy&part=train&by=step&log=true&logx=true&smooth=0.5");
+        CurveChoice.Read(address, null, null, "clock").Shown(address, null, "true", "").Query
+            .ShouldBe("curve=loss&part=validation&by=clock");
+        address.Faults.ShouldBeEmpty();
+        CurveChoice.Read(address, "nonsense", null, "trained").Shown(address, null, null, "NaN").ShouldBe(CurveChoice.Usual);
+        address.Faults.Count.ShouldBe(3);
     }
 }

@@ -13,6 +13,7 @@ public sealed class DifferenceTests
         Difference.Between(specs).ShouldBeEmpty();
         Difference.Between([]).ShouldBeEmpty();
 
+        specs[1].Given.Clear();
         specs[1].Hyperparameters.Optimizer.LearningRate = 0.5;
         specs[2].Model.Options["init"] = new OptionValue { StringValue = "he" };
         specs[0].Model.Options.Remove("init");

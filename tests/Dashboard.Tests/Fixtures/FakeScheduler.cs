@@ -228,7 +228,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
         {
             CheckToken(context);
             scheduler.Submitted.Enqueue(request);
-            var job = Some.Job(JobFile.Parse(request.Yaml).Name, change: made => made.Spec = JobFile.Parse(request.Yaml));
+            var spec = JobFile.ParseMarked(request.Yaml);
+            var job = Some.Job(spec.Name, change: made => made.Spec = spec);
             return Task.FromResult(new SubmitJobResponse { Job = scheduler.Put(job) });
         }
 
@@ -357,13 +358,25 @@ internal sealed class FakeScheduler : IAsyncDisposable
         public override Task<PauseExperimentResponse> PauseExperiment(PauseExperimentRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(new PauseExperimentResponse { Experiment = Standing(request.ExperimentId, SearchPhase.Paused) });
+            return Task.FromResult(
+                new PauseExperimentResponse { Experiment = Change(request.ExperimentId, search => search.Phase = SearchPhase.Paused) });
         }
 
         public override Task<ResumeExperimentResponse> ResumeExperiment(ResumeExperimentRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            return Task.FromResult(new ResumeExperimentResponse { Experiment = Standing(request.ExperimentId, SearchPhase.Running) });
+            return Task.FromResult(
+                new ResumeExperimentResponse { Experiment = Change(request.ExperimentId, search => search.Phase = SearchPhase.Running) });
+        }
+
+        public override Task<LimitExperimentResponse> LimitExperiment(LimitExperimentRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            return Task.FromResult(new LimitExperimentResponse
+            {
+                Experiment = Change(request.ExperimentId, search =>
+                    (search.MaxTrials, search.MaxConcurrent) = (request.MaxTrials, request.MaxConcurrent)),
+            });
         }
 
         public override Task WatchExperiment(
@@ -383,10 +396,10 @@ internal sealed class FakeScheduler : IAsyncDisposable
                 context.CancellationToken);
         }
 
-        private Experiment Standing(string id, SearchPhase phase)
+        private Experiment Change(string id, Action<SearchStanding> change)
         {
             var experiment = scheduler.Experiments[id].Clone();
-            experiment.Search.Phase = phase;
+            change(experiment.Search);
             scheduler.Experiments[id] = experiment;
             scheduler.Tell();
             return experiment;

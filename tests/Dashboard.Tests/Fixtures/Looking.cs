@@ -27,6 +27,13 @@ internal static class Looking
     /// <summary>A Fluent button has its role from the browser, which Playwright does not ask.</summary>
     public static ILocator FluentButton(this IPage page, string text) => page.Locator("fluent-button", new() { HasText = text });
 
+    /// <summary>Opens a menu and chooses one of its items.</summary>
+    public static async Task ChooseAsync(this IPage page, string menu, string item)
+    {
+        await page.Locator("fluent-menu-button", new() { HasText = menu }).ClickAsync();
+        await page.Locator("fluent-menu-item:visible", new() { HasText = item }).ClickAsync();
+    }
+
     /// <summary>
     /// More dots than these of a chart get a curve's colour, or nearly so: a thin line is blended with the ground. A chart is drawn a
     /// moment after its page has the points.
@@ -34,12 +41,19 @@ internal static class Looking
     public static Task ExpectDotsAsync(this IPage page, string chart, string colour, int moreThan) =>
         page.WaitForFunctionAsync(HasDotsScript, new object[] { chart, colour, moreThan });
 
+    /// <summary>None of a chart's dots has a curve's colour.</summary>
+    public static Task ExpectNoDotsAsync(this IPage page, string chart, string colour) =>
+        page.WaitForFunctionAsync($"options => !({HasDotsScript})(options)", new object[] { chart, colour, 0 });
+
     /// <summary>An address that has these parts in this order.</summary>
     public static Regex AtAddress(params string[] parts) =>
         new(string.Join(".*", parts.Select(Regex.Escape)), RegexOptions.None, TimeSpan.FromSeconds(1));
 
     /// <summary>Tab after tab, until the focus is there.</summary>
-    public static async Task TabToAsync(this IPage page, ILocator goal)
+    public static Task TabToAsync(this IPage page, ILocator goal) => page.GoToAsync(goal, "Tab");
+
+    /// <summary>By one key, again and again, until the focus is there.</summary>
+    public static async Task GoToAsync(this IPage page, ILocator goal, string key)
     {
         // More than any page has before what a test looks for.
         const int Most = 80;
@@ -47,7 +61,7 @@ internal static class Looking
         {
             if (await goal.EvaluateAsync<bool>("element => element === document.activeElement"))
                 return;
-            await page.Keyboard.PressAsync("Tab");
+            await page.Keyboard.PressAsync(key);
         }
 
         await Assertions.Expect(goal).ToBeFocusedAsync();

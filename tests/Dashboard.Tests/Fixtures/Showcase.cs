@@ -67,7 +67,7 @@ internal sealed class Showcase : IDisposable
     {
         var job = Add("resnet50-photos", JobState.Running, job =>
         {
-            job.Spec = JobFile.Parse("""
+            job.Spec = JobFile.ParseMarked("""
                 name: resnet50-photos
                 model: resnet50
                 data: {name: image-folder, folder: imagenet, classes: 1000}

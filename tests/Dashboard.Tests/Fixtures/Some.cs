@@ -16,7 +16,7 @@ internal static class Some
         var job = new Job
         {
             Id = $"{Guid.NewGuid():D}",
-            Spec = JobFile.Parse("""
+            Spec = JobFile.ParseMarked("""
                 name: a-job
                 model: lenet5
                 data: fashion-mnist

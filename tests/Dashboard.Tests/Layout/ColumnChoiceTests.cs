@@ -14,7 +14,7 @@ public sealed class ColumnChoiceTests
     [InlineData("b,a", "a b", "")]
     public void Address_NamesColumns_AndIsEmptyForTheUsualOnes(string? text, string shown, string address)
     {
-        var read = Choice.Read(text);
+        var read = Choice.Read(text, new AddressReader());
 
         read.Shown.ShouldBe(shown.Split(' '));
         read.Text.ShouldBe(address);

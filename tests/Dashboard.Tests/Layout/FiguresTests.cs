@@ -15,5 +15,6 @@ public sealed class FiguresTests
     [InlineData("plain\ttext é", "plain\ttext é")]
     [InlineData("\u001b[31mred\r\n\u007f", "␛[31mred␍␊␡")]
     [InlineData("\u0085", "\ufffd")]
+    [InlineData("cat\u202egnp.exe", "cat\ufffdgnp.exe")]
     public void Visible_ShowsControlCharacters_AsTheirPictures(string text, string shown) => Figures.Visible(text).ShouldBe(shown);
 }

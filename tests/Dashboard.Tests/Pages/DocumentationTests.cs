@@ -23,7 +23,7 @@ public sealed class DocumentationTests(Visitor visitor) : IAsyncDisposable
         foreach (var (name, address, sign, from, until) in new[]
         {
             ("overview", "/", ".attention li", "header", "#newest"),
-            ("job", $"/jobs/{showcase.Running.Id}", "table.ranks td:has-text('97.00 %')", ".charts", "#events"),
+            ("job", $"/jobs/{showcase.Running.Id}", "table.ranks td:has-text('97 %')", ".charts", "#events"),
             ("search", $"/experiments/{showcase.Search.Id}", ".parallel .best", "[data-chart='best so far']",
                 "h2:text('Trials')"),
             ("queues", "/queues", "table.waiting tbody tr", "header", ""),

@@ -60,6 +60,11 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(page).ToHaveURLAsync($"{visitor.Dashboard.Address}/reports?days=30&by=owner");
         await Expect(rows).ToHaveCountAsync(3);
 
+        var download = await page.RunAndWaitForDownloadAsync(() => page.GetByText("Save as CSV").ClickAsync());
+        download.SuggestedFilename.ShouldBe("device-hours-30-days.csv");
+        (await File.ReadAllLinesAsync(await download.PathAsync(), TestContext.Current.CancellationToken))[..2].ShouldBe(
+            ["owner,queue,state,kind,jobs,usedHours,lostHours", "alice,vision,running,GPU,4,402,3"]);
+
         visitor.Scheduler.DeviceHoursAsked.Select(asked => Math.Round((DateTime.UtcNow - asked.Begin.ToDateTime()).TotalDays))
             .Distinct().ShouldBe([7, 30]);
         _faults.ShouldBeEmpty();
@@ -110,7 +115,7 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(drained).ToContainTextAsync("Drained by olga");
         await Expect(drained.Locator("tbody tr").Last).ToContainTextAsync("XID 63 ×2");
         var used = page.Locator(".node", new() { HasText = "gpu-1" }).Locator("tbody tr").First;
-        foreach (var figure in new[] { "resnet50-photos", "97.00 %", "88.0 GiB of 141.0 GiB", "61 °C", "640 W", "sound" })
+        foreach (var figure in new[] { "resnet50-photos", "97 %", "88.0 GiB of 141.0 GiB", "61 °C", "640 W", "sound" })
             await Expect(used).ToContainTextAsync(figure);
         _faults.ShouldBeEmpty();
     }

@@ -21,10 +21,10 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         var page = await visitor.OpenAsync($"/jobs/{showcase.Running.Id}", _faults);
 
         await page.ExpectDotsAsync("[data-chart='step time in s']", "1a7f4b", 100); // the third part, on the two below it
-        await page.ExpectDotsAsync("[data-chart='memory in MiB']", Looking.FirstColour, 10);
+        await page.ExpectDotsAsync("[data-chart='memory in GiB']", Looking.FirstColour, 10);
         var ranks = page.Locator("table.ranks tbody tr");
         await Expect(ranks).ToHaveCountAsync(4);
-        await Expect(ranks.First).ToContainTextAsync("97.00 %");
+        await Expect(ranks.First).ToContainTextAsync("97 %");
         await Expect(ranks.First).ToContainTextAsync("200.0 ms");
         await Expect(ranks.Nth(2).GetByRole(AriaRole.Img)).ToHaveAccessibleNameAsync(
             "data wait 40.0 ms, forward 61.0 ms, backward 104.0 ms, communication 23.0 ms, optimizer 4.0 ms");
@@ -42,10 +42,39 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         var page = await visitor.OpenAsync($"/jobs/{job.Id}", _faults);
 
         await page.FluentButton("Pause").ClickAsync();
+        await page.FluentButton("Pause it").ClickAsync();
         await Expect(page.Locator(".title .state")).ToHaveTextAsync("paused");
         await page.FluentButton("Resume").ClickAsync();
         await Expect(page.Locator(".title .state")).ToHaveTextAsync("queued");
         visitor.Scheduler.Jobs.TryRemove(job.Id, out _);
+        _faults.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Trials_ThatAreChosen_ArePausedAndResumed_AndTheBestOnesWeightsSaved()
+    {
+        using var showcase = new Showcase(visitor.Scheduler);
+        var trials = visitor.Scheduler.Jobs.Values.Where(job => job.ExperimentId == showcase.Search.Id)
+            .OrderBy(job => job.Variant).ToList();
+        var (paused, best) = (trials[1].Clone(), showcase.Search.Search.Best);
+        paused.State = JobState.Paused;
+        visitor.Scheduler.Put(paused);
+        visitor.Scheduler.Checkpoints[best.JobId] =
+        [
+            new Checkpoint { Id = $"{Guid.NewGuid():D}", Epoch = best.Epochs + 1 },
+            new Checkpoint { Id = $"{Guid.NewGuid():D}", Epoch = best.Epochs },
+        ];
+        var page = await visitor.OpenAsync($"/experiments/{showcase.Search.Id}", _faults);
+        var row = page.Locator("table.variants tr", new() { HasText = paused.Variant });
+        await Expect(row.Locator(".state")).ToHaveTextAsync("paused");
+
+        await row.Locator("input").CheckAsync();
+        await page.ChooseAsync("With 1 chosen job", "Resume");
+        await Expect(row.Locator(".state")).ToHaveTextAsync("queued");
+        visitor.Scheduler.Jobs.Values.Count(job => job.ExperimentId == showcase.Search.Id && job.State == JobState.Queued).ShouldBe(1);
+        await Expect(row.Locator("input")).Not.ToBeCheckedAsync();
+        var download = await page.RunAndWaitForDownloadAsync(() => page.GetByText("Best weights").ClickAsync());
+        download.SuggestedFilename.ShouldBe($"checkpoint-{visitor.Scheduler.Checkpoints[best.JobId][1].Id}.safetensors");
         _faults.ShouldBeEmpty();
     }
 
@@ -57,10 +86,13 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         var page = await visitor.OpenAsync("/jobs?q=in-queue-", _faults);
         await Expect(page.Locator("table.jobs tbody tr")).ToHaveCountAsync(3);
 
-        await page.TabToAsync(page.Locator(".menu summary"));
+        await page.TabToAsync(page.Locator("fluent-menu-button"));
         await page.Keyboard.PressAsync("Enter");
-        await page.TabToAsync(page.GetByLabel("Queue", new() { Exact = true }));
-        await page.Keyboard.PressAsync("Space");
+        var item = page.Locator("fluent-menu-item", new() { HasText = "Queue" });
+        await page.GoToAsync(item, "ArrowDown");
+        await page.Keyboard.PressAsync("Enter");
+        await Expect(item).ToHaveAttributeAsync("aria-checked", "true");
+        await page.Keyboard.PressAsync("Escape");
         await page.Locator("th a", new() { HasText = "Queue" }).ClickAsync();
 
         await Expect(page).ToHaveURLAsync(Looking.AtAddress("sort=queue", "columns=state,why,queue,"));
@@ -108,7 +140,12 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(page.Locator(".parallel .name")).ToHaveTextAsync(
             ["globalBatchSize", "learningRate", "activation", MetricNames.ValidationAccuracy]);
         await page.ExpectDotsAsync("[data-chart='best so far']", Looking.FirstColour, 100);
+        await page.FluentButton("Limit").ClickAsync();
+        await page.GetByLabel("Trials at most").FillAsync("40");
+        await page.FluentButton("Limit it so").ClickAsync();
+        await Expect(page.Locator(".facts")).ToContainTextAsync("40 at most");
         await page.FluentButton("Pause").ClickAsync();
+        await page.FluentButton("Pause them").ClickAsync();
         await Expect(page.Locator(".facts")).ToContainTextAsync("asha, paused");
         await page.FluentButton("Resume").ClickAsync();
         await Expect(page.Locator(".facts")).ToContainTextAsync("asha, running");

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Cluster.Dashboard.Runs;
+namespace Cluster.Dashboard.Files;
 
 /// <summary>Comma-separated values: RFC 4180.</summary>
 internal static class Csv

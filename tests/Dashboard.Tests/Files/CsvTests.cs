@@ -1,6 +1,6 @@
-using Cluster.Dashboard.Runs;
+using Cluster.Dashboard.Files;
 
-namespace Cluster.Dashboard.Tests.Runs;
+namespace Cluster.Dashboard.Tests.Files;
 
 public sealed class CsvTests
 {

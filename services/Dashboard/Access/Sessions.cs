@@ -34,6 +34,7 @@ internal static class Sessions
             keys.PersistKeysToFileSystem(Directory.CreateDirectory(options.KeyFolder));
         services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie().AddProviderSignIn(configuration);
         services.AddSingleton<SessionFiles>();
+        services.AddSingleton<Forgeries>();
         services.AddOptions<CookieAuthenticationOptions>(CookieAuthenticationDefaults.AuthenticationScheme)
             .Configure<IOptions<DashboardOptions>, SessionFiles>((cookie, dashboard, sessions) =>
             {

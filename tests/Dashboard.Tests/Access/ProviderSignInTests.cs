@@ -7,6 +7,10 @@ namespace Cluster.Dashboard.Tests.Access;
 /// <summary>Visitors whom a real OpenID Connect provider, on loopback, signs in.</summary>
 public sealed class ProviderSignInTests : IAsyncLifetime
 {
+    // Of the dashboard's appsettings.json, each of which has a level of its own.
+    private static readonly string[] Categories =
+        ["Default", "Microsoft", "Microsoft.Hosting.Lifetime", "Microsoft.AspNetCore.DataProtection", "Grpc", "System.Net.Http"];
+
     private readonly FakeScheduler _scheduler = new(FreePorts.Take());
     private readonly TestProvider _provider = new();
     private readonly string _secret = Path.GetTempFileName();
@@ -20,9 +24,7 @@ public sealed class ProviderSignInTests : IAsyncLifetime
         await _scheduler.StartAsync();
         await _provider.StartAsync(Cancelled);
         await File.WriteAllTextAsync(_secret, TestProvider.ClientSecret + "\n", Cancelled);
-        _dashboard = await DashboardProcess.StartAsync(
-            _scheduler.Address, ("IdentityProvider__Authority", _provider.Address), ("IdentityProvider__ClientId", TestProvider.ClientId),
-            ("IdentityProvider__ClientSecretFile", _secret));
+        _dashboard = await StartAsync();
     }
 
     public async ValueTask DisposeAsync()
@@ -70,11 +72,63 @@ public sealed class ProviderSignInTests : IAsyncLifetime
         (await page.Content.ReadAsStringAsync(Cancelled)).ShouldContain("href=\"/sign-in/provider?to=%2Fruns\"");
     }
 
+    [Fact]
+    public async Task Secrets_AreInNoLineOfALog_OfAnyLevel()
+    {
+        const string WrongSecret = "planted-secret-of-another-client";
+        const string WrongToken = "planted-token-of-nobody";
+        var seen = new List<string>();
+        await using var talkative = await StartAsync([.. Categories.Select(category => ($"Logging__LogLevel__{category}", "Trace"))]);
+        using (await FollowAsync("/sign-in/provider?to=/jobs", seen, talkative))
+        using (await SignInAsync(talkative, FakeScheduler.Token))
+        using (await SignInAsync(talkative, WrongToken))
+        {
+            await File.WriteAllTextAsync(_secret, WrongSecret + "\n", Cancelled);
+        }
+
+        await using var refused = await StartAsync([.. Categories.Select(category => ($"Logging__LogLevel__{category}", "Trace"))]);
+        using (var page = await FollowAsync("/sign-in/provider?to=/jobs", seen, refused))
+            page.RequestMessage!.RequestUri!.Query.ShouldBe("?refused=true");
+        await talkative.StopAsync();
+        await refused.StopAsync();
+
+        var said = talkative.Output.Concat(refused.Output).ToList();
+        said.ShouldContain(line => line.Contains("trce: ", StringComparison.Ordinal));
+        said.ShouldContain(line => line.Contains("OpenIdConnect", StringComparison.Ordinal));
+        var keys = seen.Where(text => text.StartsWith("cluster-session", StringComparison.Ordinal))
+            .Select(cookie => cookie.Split(';')[0].Split('=', 2)[1]).Where(key => key.Length > 0).ToList();
+        keys.ShouldNotBeEmpty();
+        string[] secrets =
+        [
+            TestProvider.ClientSecret, WrongSecret, FakeScheduler.Token, WrongToken, FakeScheduler.SignedTokens.Last(), .. keys,
+        ];
+        foreach (var secret in secrets)
+            said.ShouldNotContain(line => line.Contains(secret, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void WhatHoldsASecret_DoesNotSayItAsText() =>
+        SecretHolders.In(typeof(Hosting.DashboardOptions).Assembly).Telling.ShouldBeEmpty();
+
+    private Task<DashboardProcess> StartAsync(params (string Variable, string Value)[] settings) => DashboardProcess.StartAsync(
+        _scheduler.Address,
+        [
+            ("IdentityProvider__Authority", _provider.Address), ("IdentityProvider__ClientId", TestProvider.ClientId),
+            ("IdentityProvider__ClientSecretFile", _secret), .. settings,
+        ]);
+
+    private async Task<HttpResponseMessage> SignInAsync(DashboardProcess dashboard, string token)
+    {
+        using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["token"] = token });
+        return await _http.PostAsync(new Uri($"{dashboard.Address}/sign-in"), form, Cancelled);
+    }
+
     /// <param name="path">Of the dashboard.</param>
     /// <param name="seen">Takes every address and cookie on the way.</param>
-    private async Task<HttpResponseMessage> FollowAsync(string path, List<string> seen)
+    /// <param name="dashboard">Another one than that which all tests have.</param>
+    private async Task<HttpResponseMessage> FollowAsync(string path, List<string> seen, DashboardProcess? dashboard = null)
     {
-        var next = new Uri(_dashboard.Address + path);
+        var next = new Uri((dashboard ?? _dashboard).Address + path);
         while (true)
         {
             var answer = await _http.GetAsync(next, Cancelled);

@@ -18,6 +18,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private readonly LocalCluster _cluster = rotated.Cluster;
+    private readonly List<string> _secrets = [];
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
@@ -72,6 +73,34 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
         var file = Path.Combine(_cluster.State, "after.yaml");
         await File.WriteAllTextAsync(file, JobFiles.LeNet("after"), Cancelled);
         (await RunAsync("job", "submit", file, "-f")).MustSucceed();
+
+        await NobodyElseReadsAsync();
+    }
+
+    /// <summary>Of all secrets that were in use: none in a log, on a command line or in the audit, and files are their owner's.</summary>
+    private async Task NobodyElseReadsAsync()
+    {
+        const UnixFileMode others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
+        const UnixFileMode entering = UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+        var backup = Path.Combine(_cluster.State, "backup");
+        (await RunAsync("backup", backup)).MustSucceed();
+        string[] files =
+        [
+            backup, Path.Combine(_cluster.State, "token"), Path.Combine(_cluster.State, "node-token"),
+            Path.Combine(_cluster.State, "worker-2", "node-token"), .. Directory.GetFiles(Certificates, "*.key"),
+        ];
+        files.Length.ShouldBeGreaterThan(6);
+        files.Where(file => (File.GetUnixFileMode(file) & others) != 0).ShouldBeEmpty();
+        (new DirectoryInfo(Path.Combine(_cluster.State, "dashboard-keys")).UnixFileMode & (others | entering)).ShouldBe(default);
+
+        string[] services = ["dashboard", "scheduler", "worker-1", "worker-2"];
+        var said = services.Select(service => Processes.CommandLine(_cluster.ProcessId(service))).ToList();
+        said.Add((await RunAsync("audit", "list", "--json")).MustSucceed().Output);
+        foreach (var log in Directory.EnumerateFiles(Path.Combine(_cluster.State, "logs")))
+            said.Add(await File.ReadAllTextAsync(log, Cancelled));
+        _secrets.Count.ShouldBeGreaterThan(10);
+        foreach (var secret in _secrets)
+            said.ShouldNotContain(text => text.Contains(secret, StringComparison.Ordinal));
     }
 
     private async Task PersonsTokenAsync()
@@ -86,7 +115,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
         (await RunAsync("node", "list", "--token", other)).MustSucceed();
 
         async Task<string> MakeAsync(string name) =>
-            (await RunAsync("token", "create", name, "--owner", "carla", "--scope", "viewer")).MustSucceed().Output.Trim();
+            Kept((await RunAsync("token", "create", name, "--owner", "carla", "--scope", "viewer")).MustSucceed().Output.Trim());
 
         async Task<string> IdOfAsync(string name) => (await RunAsync("token", "list")).MustSucceed().Output.Split('\n')
             .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)).Single(row => row.Length > 1 && row[1] == name)[0];
@@ -95,7 +124,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
     private async Task AdministratorsTokenAsync()
     {
         var file = Path.Combine(_cluster.State, "token");
-        var (old, other) = (_cluster.Token, "another-token-of-the-administrator");
+        var (old, other) = (Kept(_cluster.Token), Kept("another-token-of-the-administrator"));
 
         await File.WriteAllTextAsync(file, $"{old}\n{other}\n", Cancelled);
 
@@ -112,7 +141,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
     {
         // On one machine the scheduler's file and the agents' are one.
         var file = Path.Combine(_cluster.State, "node-token");
-        var (old, other) = ((await File.ReadAllTextAsync(file, Cancelled)).Trim(), "another-token-of-all-the-nodes");
+        var (old, other) = (Kept((await File.ReadAllTextAsync(file, Cancelled)).Trim()), Kept("another-token-of-all-the-nodes"));
 
         await File.WriteAllTextAsync(file, $"{old}\n{other}\n", Cancelled);
         // It is known, and of a scope that does not list nodes.
@@ -129,7 +158,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
         var (code, own) = (Path.Combine(_cluster.State, "code"), Path.Combine(_cluster.State, "worker-2", "node-token"));
         _cluster.Configure("worker-2", "Agent__NodeTokenFile=", $"Agent__EnrollmentCodeFile={code}");
         await EnrollAsync();
-        var old = (await File.ReadAllTextAsync(own, Cancelled)).Trim();
+        var old = Kept((await File.ReadAllTextAsync(own, Cancelled)).Trim());
         await RefusedAsync(old, "the token has node");
 
         File.Delete(own);
@@ -141,7 +170,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
 
         async Task EnrollAsync()
         {
-            var made = (await RunAsync("node", "enroll", "worker-2")).MustSucceed().Output;
+            var made = Kept((await RunAsync("node", "enroll", "worker-2")).MustSucceed().Output.Trim());
             await File.WriteAllTextAsync(code, made, Cancelled);
             await RestartAsync("worker-2");
         }
@@ -156,7 +185,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
         (await CreateAsync()).ShouldNotBe(old);
 
         async Task<string> CreateAsync() =>
-            (await RunAsync("webhook", "create", "chat", "https://chat.example/hook")).MustSucceed().Output.Trim().Split('\n')[^1];
+            Kept((await RunAsync("webhook", "create", "chat", "https://chat.example/hook")).MustSucceed().Output.Trim().Split('\n')[^1]);
     }
 
     private async Task CertificateAsync()
@@ -226,25 +255,32 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
         // ./cluster's own database knows its users by the operating system.
         await _cluster.PostgresAsync(
             "as_postgres sed -i '1i local all cluster scram-sha-256' \"$pg_home/data/pg_hba.conf\"; "
-                + "pg_admin -qc \"alter role cluster password 'the-first'\"; pg_admin -qtc 'select pg_reload_conf()'",
+                + "pg_admin -qc \"alter role cluster password 'the-first-password'\"; pg_admin -qtc 'select pg_reload_conf()'",
             Cancelled);
-        await ConnectWithAsync("the-first");
+        await ConnectWithAsync("the-first-password");
 
-        await _cluster.PostgresAsync("pg_admin -qc \"alter role cluster password 'the-second'\"", Cancelled);
+        await _cluster.PostgresAsync("pg_admin -qc \"alter role cluster password 'the-second-password'\"", Cancelled);
         await WorksAsync();
-        await ConnectWithAsync("the-second");
+        await ConnectWithAsync("the-second-password");
 
         var refused = await _cluster.PostgresAsync(
-            "PGPASSWORD=the-first \"$pg_bin/psql\" -h \"$pg_socket\" -U cluster -d cluster -c 'select 1' 2>&1 || true", Cancelled);
+            "PGPASSWORD=the-first-password \"$pg_bin/psql\" -h \"$pg_socket\" -U cluster -d cluster -c 'select 1' 2>&1 || true", Cancelled);
         refused.Output.ShouldContain("password authentication failed");
 
         async Task ConnectWithAsync(string password)
         {
             var socket = (await _cluster.PostgresAsync("printf %s \"$pg_socket\"", Cancelled)).Output;
+            Kept(password);
             _cluster.Configure(
                 "scheduler", $"Persistence__ConnectionString=Host={socket};Username=cluster;Password={password};Database=cluster");
             await RestartAsync("scheduler");
         }
+    }
+
+    private string Kept(string secret)
+    {
+        _secrets.Add(secret);
+        return secret;
     }
 
     private Task<Outcome> RunAsync(params string[] arguments) => _cluster.RunAsync(arguments, Cancelled);

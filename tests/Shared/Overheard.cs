@@ -47,13 +47,19 @@ internal sealed class Overheard : IDisposable
         }
     }
 
-    private void Hear(ReadOnlySpan<KeyValuePair<string, object?>> tags) => Hear(tags.ToArray());
+    private void Hear(ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    {
+        foreach (var tag in tags)
+            Hear(tag);
+    }
 
     private void Hear(IEnumerable<KeyValuePair<string, object?>> tags)
     {
         foreach (var tag in tags)
-            Hear($"{tag.Key}={tag.Value}");
+            Hear(tag);
     }
+
+    private void Hear(KeyValuePair<string, object?> tag) => Hear($"{tag.Key}={tag.Value}");
 
     private void Hear(string text) => _said.TryAdd(text, true);
 }

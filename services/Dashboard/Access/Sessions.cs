@@ -31,7 +31,7 @@ internal static class Sessions
         var options = configuration.GetSection(DashboardOptions.SectionName).Get<DashboardOptions>() ?? new DashboardOptions();
         var keys = services.AddDataProtection().SetApplicationName("cluster-dashboard");
         if (options.KeyFolder.Length > 0)
-            keys.PersistKeysToFileSystem(Directory.CreateDirectory(options.KeyFolder));
+            keys.PersistKeysToFileSystem(Directory.CreateDirectory(options.KeyFolder, SessionFiles.OwnersFolder));
         services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie().AddProviderSignIn(configuration);
         services.AddSingleton<SessionFiles>();
         services.AddSingleton<Forgeries>();

@@ -29,9 +29,6 @@ internal sealed class DashboardProcess : IAsyncDisposable
     /// <summary>The lines of its log.</summary>
     public IReadOnlyCollection<string> Output => _output;
 
-    /// <summary>Where its sessions and their keys lie.</summary>
-    public string KeyFolder => _keys;
-
     public string Address => $"http://127.0.0.1:{_port}";
 
     public static async Task<DashboardProcess> StartAsync(string schedulers, params (string Variable, string Value)[] settings)

@@ -88,9 +88,11 @@ internal sealed class SocketStream : Stream, IValueTaskSource<int>
     {
         if (_waits)
             return ReceiveAsync(buffer, cancellationToken);
-        // Asked for nothing, it is asked whether something has come, which is not known without a look at the bytes.
-        if (buffer.IsEmpty || TryReceive(buffer.Span, out var received))
-            return new(buffer.IsEmpty ? 0 : received);
+        // Who asks for nothing wants to hear when there is something, and asks for that next.
+        if (buffer.IsEmpty)
+            return new(0);
+        if (TryReceive(buffer.Span, out var received))
+            return new(received);
         (_place, _isAwaited) = (buffer, true);
         _coming.Reset();
         return new(this, _coming.Version);

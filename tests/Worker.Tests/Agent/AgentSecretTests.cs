@@ -36,8 +36,8 @@ public sealed class AgentSecretTests : AgentTest
         log.Lines.ShouldContain(line => line.Contains("Microsoft.AspNetCore", StringComparison.Ordinal));
         var said = log.Lines.Concat(overheard.Said).ToList();
         foreach (var file in Directory.EnumerateFiles(agent.StateFolder, "*", SearchOption.AllDirectories)
-            .Where(file => file != agent.Socket))
-            said.Add($"{file}: {Read(file)}");
+            .Where(file => file != agent.Socket && new FileInfo(file).Length > 0)) // the lock is empty, and held
+            said.Add($"{file}: {await File.ReadAllTextAsync(file, End)}");
         foreach (var secret in new[] { agent.Registration.AgentSecret, Attempt, Wrong })
             said.ShouldNotContain(text => text.Contains(secret, StringComparison.Ordinal));
     }
@@ -49,13 +49,6 @@ public sealed class AgentSecretTests : AgentTest
 
         found.ShouldBeGreaterThan(2);
         telling.ShouldBeEmpty();
-    }
-
-    /// <summary>Also of one that the agent keeps locked.</summary>
-    private static string Read(string file)
-    {
-        using var reader = new StreamReader(File.Open(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
-        return reader.ReadToEnd();
     }
 
     private sealed class Log : ILoggerProvider

@@ -91,7 +91,7 @@ public sealed class EncryptedTests : IDisposable
 
         foreach (var relay in relays)
             await relay.DisposeAsync();
-        overheard.Count.ShouldBeGreaterThan(1000);
+        overheard.Count.ShouldBeGreaterThan(told.Length);
         (CollectionsMarshal.AsSpan(overheard).IndexOf(told) >= 0).ShouldBe(!isEncrypted);
     }
 

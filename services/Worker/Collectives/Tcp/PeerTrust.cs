@@ -15,6 +15,8 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// <param name="certificates">This node's; null: what ranks send each other is not encrypted.</param>
 internal sealed class PeerTrust(string secret, CertificateFiles? certificates)
 {
+    private const string Untrusted = "takes this node's certificate for none of a node of its authority";
+
     public bool IsEncrypted => certificates is not null;
 
     /// <summary>The listening side. Not the owner of the socket, unless it gives a wire.</summary>
@@ -46,7 +48,8 @@ internal sealed class PeerTrust(string secret, CertificateFiles? certificates)
         catch (Exception fault) when (fault is IOException or AuthenticationException or CryptographicException)
         {
             return Refused(
-                doubt.Length > 0 ? doubt : tls is { IsAuthenticated: false } ? $"it speaks no TLS: {fault.Message}" : "it hung up");
+                doubt.Length > 0 ? doubt
+                : tls is { IsAuthenticated: false } ? $"it ended TLS' handshake, or speaks none ({fault.Message})" : "it hung up");
         }
         catch (OperationCanceledException)
         {
@@ -93,17 +96,18 @@ internal sealed class PeerTrust(string secret, CertificateFiles? certificates)
             if (proven)
                 return Wire(socket, stream, tls);
             throw new AuthenticationException(tls is not null && !greeted
-                ? "takes this node's certificate for none of a node of its authority"
+                ? Untrusted
                 : "refused this rank's proof of the attempt's secret, or could not give its own");
         }
         catch (Exception fault)
         {
+            // A refusal that ends TLS 1.3's handshake is read with the first bytes after it.
+            var isRefused = fault is IOException && tls is { IsAuthenticated: true };
             if (tls is not null)
                 await tls.DisposeAsync();
             socket.Dispose();
-            // An alert that ends TLS 1.3's handshake is read with the first bytes after it.
-            if (fault is IOException && tls is { IsAuthenticated: true })
-                throw new AuthenticationException("takes this node's certificate for none of a node of its authority", fault);
+            if (isRefused)
+                throw new AuthenticationException(Untrusted, fault);
             throw;
         }
     }

@@ -125,7 +125,9 @@ public sealed class SecretTests(PostgresServer postgres)
             await RefusedAsync(scheduler.Tokens().RevokeTokenAsync(new RevokeTokenRequest { TokenId = secret }));
         }
 
-        await scheduler.Jobs(signedIn).CancelJobAsync(new CancelJobRequest { JobId = job.Id });
+        var waiting = await scheduler.SubmitWaitingAsync(token: signedIn);
+        foreach (var cancelled in new[] { waiting, job })
+            await scheduler.Jobs(signedIn).CancelJobAsync(new CancelJobRequest { JobId = cancelled.Id });
         await receiver.NextAsync();
         await Eventually.HoldsAsync(async () => (await scheduler.Webhooks(made).ListWebhooksAsync(new ListWebhooksRequest()))
             .Webhooks.Any(webhook => webhook.Dead == 1));

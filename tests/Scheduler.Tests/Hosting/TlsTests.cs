@@ -187,7 +187,9 @@ public sealed class TlsTests(TlsScheduler tls, PostgresServer postgres) : IClass
         (await HearsAsync(tls.Authority.Make(CertificateUnit.Scheduler, "another"))).ShouldBeTrue();
 
         (await HearsAsync(tls.Authority.Make(CertificateUnit.Node))).ShouldBeFalse("a node's certificate");
-        (await HearsAsync(tls.OtherAuthority.Make(CertificateUnit.Scheduler, "impostor"))).ShouldBeFalse("another authority's");
+        var foreign = tls.OtherAuthority.Make(CertificateUnit.Scheduler, "impostor");
+        foreign.AuthorityFile = tls.Authority.AuthorityFile;
+        (await HearsAsync(foreign)).ShouldBeFalse("another authority's");
         await AuditedAsync("OU=scheduler, CN=impostor", "");
         (await HearsAsync(tls.Authority.Make(CertificateUnit.Scheduler, "old", isExpired: true))).ShouldBeFalse("an expired one");
         (await HearsAsync(new TlsOptions { AuthorityFile = tls.Authority.AuthorityFile })).ShouldBeFalse("none");

@@ -135,7 +135,7 @@ public sealed class SecretTests(PostgresServer postgres)
 
         var said = scheduler.Log.Entries.Select(entry => $"{entry.Category}: {entry.Message} {entry.Properties} {entry.Exception}")
             .ToList();
-        foreach (var talkative in (string[])["Microsoft.AspNetCore", "Grpc", "Npgsql", "Orleans", "Cluster"])
+        foreach (var talkative in (string[])["Microsoft.AspNetCore", "Grpc", "Npgsql", "Orleans"])
         {
             scheduler.Log.Entries.ShouldContain(
                 entry => entry.Level < LogLevel.Information && entry.Category.StartsWith(talkative, StringComparison.Ordinal), talkative);

@@ -17,6 +17,9 @@ internal sealed record AllReduceOrder(string How, long Bytes, int Iterations)
 
         public const string Tcp = "tcp";
 
+        /// <summary>Encrypted, as with Agent:TrainerTls.</summary>
+        public const string Tls = "tcp+tls";
+
         /// <summary>Each rank copies as many bytes as it must read and write for a sum in place.</summary>
         public const string MemoryCopy = "memory copy";
 

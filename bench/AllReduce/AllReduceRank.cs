@@ -4,6 +4,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Cluster.Bench.Measuring;
+using Cluster.Contracts.Tls;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Collectives.SharedMemory;
 
@@ -17,14 +18,16 @@ internal sealed class AllReduceRank : IDisposable
     private const long LargestBytes = 256 << 20;
 
     private readonly ICollectiveGroup _tcp;
+    private readonly ICollectiveGroup? _tls;
     private readonly SocketCopy _sockets;
     private readonly SharedBucket? _shared;
     private readonly unsafe float* _own = Allocate();
     private readonly unsafe float* _other = Allocate();
 
-    private AllReduceRank(ICollectiveGroup tcp, SocketCopy sockets, SharedBucket? shared)
+    private AllReduceRank(ICollectiveGroup tcp, ICollectiveGroup? tls, SocketCopy sockets, SharedBucket? shared)
     {
         _tcp = tcp;
+        _tls = tls;
         _sockets = sockets;
         _shared = shared;
     }
@@ -35,12 +38,16 @@ internal sealed class AllReduceRank : IDisposable
         var rank = new Argument<int>("rank");
         var worldSize = new Argument<int>("world-size");
         var address = new Option<string?>("--address") { Description = "of this rank's host, where the other rank is on another" };
-        var command = new Command("allreduce-rank", "one rank of allreduce") { folder, rank, worldSize, address };
+        var certificate = new Option<string?>("--certificate")
+        {
+            Description = "joined by TLS too, with this; key and authority lie beside it",
+        };
+        var command = new Command("allreduce-rank", "one rank of allreduce") { folder, rank, worldSize, address, certificate };
         command.Hidden = true;
         command.SetAction(async (arguments, cancellationToken) =>
         {
             using var me = await JoinAsync(arguments.GetValue(folder)!, arguments.GetValue(rank), arguments.GetValue(worldSize),
-                arguments.GetValue(address), cancellationToken);
+                arguments.GetValue(address), arguments.GetValue(certificate), cancellationToken);
             await me.ObeyAsync(cancellationToken);
         });
         return command;
@@ -50,23 +57,32 @@ internal sealed class AllReduceRank : IDisposable
     {
         _shared?.Dispose();
         _tcp.Dispose();
+        _tls?.Dispose();
         _sockets.Dispose();
         NativeMemory.AlignedFree(_own);
         NativeMemory.AlignedFree(_other);
     }
 
     private static async Task<AllReduceRank> JoinAsync(
-        string folder, int rank, int worldSize, string? host, CancellationToken cancellationToken)
+        string folder, int rank, int worldSize, string? host, string? certificate, CancellationToken cancellationToken)
     {
         var address = host is null ? IPAddress.Loopback : IPAddress.Parse(host);
         var tcp = await BenchGroup.JoinAsync(
             Part("tcp"), rank, worldSize, $"node-{rank}", new CollectiveOptions(), cancellationToken, address);
+        var tls = certificate is null ? null : await BenchGroup.JoinAsync(
+            Part("tls"), rank, worldSize, $"node-{rank}", new CollectiveOptions(), cancellationToken, address,
+            certificates: new CertificateFiles(new TlsOptions
+            {
+                CertificateFile = certificate,
+                KeyFile = Path.ChangeExtension(certificate, "key"),
+                AuthorityFile = Path.Combine(Path.GetDirectoryName(certificate)!, "authority.crt"),
+            }));
         var sockets = await SocketCopy.ConnectAsync(Path.Combine(folder, "endpoint"), rank, address, cancellationToken);
         if (host is not null)
-            return new AllReduceRank(tcp, sockets, shared: null);
+            return new AllReduceRank(tcp, tls, sockets, shared: null);
         var memory = await BenchGroup.JoinAsync(Part("memory"), rank, worldSize, "node", new CollectiveOptions(), cancellationToken);
-        return new AllReduceRank(
-            tcp, sockets, new SharedBucket(memory, (await memory.ReserveSharedBufferAsync("bucket", LargestBytes, cancellationToken))!));
+        var bucket = await memory.ReserveSharedBufferAsync("bucket", LargestBytes, cancellationToken);
+        return new AllReduceRank(tcp, tls, sockets, new SharedBucket(memory, bucket!));
 
         string Part(string name) => Directory.CreateDirectory(Path.Combine(folder, name)).FullName;
     }
@@ -89,13 +105,14 @@ internal sealed class AllReduceRank : IDisposable
             AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged => () =>
                 Memory.Group.AllReduce(new Span<float>(values, count), "bench"),
             AllReduceOrder.Path.Tcp => () => _tcp.AllReduce(new Span<float>(values, count), "bench"),
+            AllReduceOrder.Path.Tls when _tls is { } tls => () => tls.AllReduce(new Span<float>(values, count), "bench"),
             AllReduceOrder.Path.MemoryCopy => () => Buffer.MemoryCopy(_own, _other, order.Bytes, order.Bytes),
             AllReduceOrder.Path.SocketCopy => () => _sockets.Run(_own, _other, order.Bytes),
             var how => throw new ArgumentException($"there is no way '{how}' to sum", nameof(order)),
         };
         new Span<float>(values, count).Fill(1);
         once();
-        if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp
+        if (order.How is AllReduceOrder.Path.Buckets or AllReduceOrder.Path.Staged or AllReduceOrder.Path.Tcp or AllReduceOrder.Path.Tls
             && values[count - 1] != _tcp.WorldSize)
             throw new InvalidOperationException($"the sum over {order.How} is {values[count - 1]}, not {_tcp.WorldSize}");
 

@@ -3,6 +3,8 @@ using System.Globalization;
 using Cluster.Bench.Hosts;
 using Cluster.Bench.Measuring;
 using Cluster.Bench.Reporting;
+using Cluster.Contracts.Tls;
+using Cluster.Tests.Shared;
 
 namespace Cluster.Bench.AllReduce;
 
@@ -40,11 +42,12 @@ internal static class AllReduceVerb
         {
             Description = "ranks in two network namespaces (root makes them): over a plain line, a long one, and one that loses frames",
         };
+        var tls = new Option<bool>("--tls") { Description = "on one host: also TCP that is encrypted, as with Agent:TrainerTls" };
         var command = new Command(
             "allreduce",
             "all-reduce of 2 ranks, against Gloo (python3-torch), memory copy and socket copy; about 3 minutes, with --two-hosts 5")
         {
-            rounds, sizes, twoHosts, RatioReport.MarkdownOption, RatioReport.JsonOption,
+            rounds, sizes, twoHosts, tls, RatioReport.MarkdownOption, RatioReport.JsonOption,
         };
         command.SetAction(async (arguments, cancellationToken) =>
         {
@@ -54,30 +57,41 @@ internal static class AllReduceVerb
             run.Report.Note(
                 $"{WorldSize} processes, float32, sum; medians of {run.Rounds} interleaved rounds; "
                 + "algorithm bandwidth, which for 2 ranks is the bus bandwidth too");
-            await (arguments.GetValue(twoHosts) ? OnTwoHostsAsync(run, cancellationToken) : OnOneHostAsync(run, cancellationToken));
+            await (arguments.GetValue(twoHosts)
+                ? OnTwoHostsAsync(run, cancellationToken)
+                : OnOneHostAsync(run, arguments.GetValue(tls), cancellationToken));
             run.Report.Finish();
         });
         return command;
     }
 
-    private static Task OnOneHostAsync(Measurement run, CancellationToken cancellationToken) => WithPairsAsync(
-        (folder, rank) =>
-            MeasuredProcess.StartOurs(TrainerPlace.Of(rank, WorldSize, threads: 1), "allreduce-rank", folder, $"{rank}", $"{WorldSize}"),
-        (folder, rank) => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"),
-        async (ours, gloo) =>
-        {
-            string[] ways = [AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp,
-                AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy];
-            foreach (var bytes in run.Sizes)
+    private static async Task OnOneHostAsync(Measurement run, bool encrypted, CancellationToken cancellationToken)
+    {
+        using var authority = new TestAuthority();
+        string[] certificate = encrypted ? ["--certificate", authority.Make(CertificateUnit.Node).CertificateFile] : [];
+        string[] ways = [AllReduceOrder.Path.Buckets, AllReduceOrder.Path.Staged, AllReduceOrder.Path.Tcp,
+            AllReduceOrder.Path.MemoryCopy, AllReduceOrder.Path.SocketCopy];
+        if (encrypted)
+            ways = [.. ways, AllReduceOrder.Path.Tls];
+        await WithPairsAsync(
+            (folder, rank) => MeasuredProcess.StartOurs(
+                TrainerPlace.Of(rank, WorldSize, threads: 1), ["allreduce-rank", folder, $"{rank}", $"{WorldSize}", .. certificate]),
+            (folder, rank) => MeasuredProcess.StartPeer("allreduce.py", null, folder, $"{rank}", $"{WorldSize}"),
+            async (ours, gloo) =>
             {
-                var medians = await MediansAsync(run.Rounds, bytes, TurnBytes, ours, ways, gloo, cancellationToken);
-                for (var way = 0; way < 3; way++)
-                    run.Report.Add(Row(bytes, ways[way], "Gloo", medians[way], medians[^1]));
-                run.Report.Add(Row(bytes, ways[0], ways[3], medians[0], medians[3]));
-                run.Report.Add(Row(bytes, ways[2], ways[4], medians[2], medians[4]));
-            }
-        },
-        cancellationToken);
+                foreach (var bytes in run.Sizes)
+                {
+                    var medians = await MediansAsync(run.Rounds, bytes, TurnBytes, ours, ways, gloo, cancellationToken);
+                    for (var way = 0; way < 3; way++)
+                        run.Report.Add(Row(bytes, ways[way], "Gloo", medians[way], medians[^1]));
+                    run.Report.Add(Row(bytes, ways[0], ways[3], medians[0], medians[3]));
+                    run.Report.Add(Row(bytes, ways[2], ways[4], medians[2], medians[4]));
+                    if (encrypted)
+                        run.Report.Add(Row(bytes, ways[5], ways[2], medians[5], medians[2]));
+                }
+            },
+            cancellationToken);
+    }
 
     private static async Task OnTwoHostsAsync(Measurement run, CancellationToken cancellationToken)
     {

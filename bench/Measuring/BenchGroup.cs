@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Cluster.Contracts.Tls;
 using Cluster.Worker.Collectives;
 
 namespace Cluster.Bench.Measuring;
@@ -22,9 +23,10 @@ internal static class BenchGroup
     /// <param name="cancellationToken">Ends the wait for the other ranks.</param>
     /// <param name="address">Of this rank, for those of other nodes; this machine's loopback if not given.</param>
     /// <param name="cudaDevice">This rank's GPU, if values shall be exchanged there.</param>
+    /// <param name="certificates">This rank's node's, where what goes to other nodes shall be encrypted.</param>
     public static Task<ICollectiveGroup> JoinAsync(
         string folder, int rank, int worldSize, string node, CollectiveOptions options, CancellationToken cancellationToken,
-        IPAddress? address = null, int? cudaDevice = null) =>
+        IPAddress? address = null, int? cudaDevice = null, CertificateFiles? certificates = null) =>
         CollectiveGroup.JoinAsync(
             new CollectiveSetup
             {
@@ -34,6 +36,7 @@ internal static class BenchGroup
                 PeerAddress = new PeerAddress(address ?? IPAddress.Loopback, (address ?? IPAddress.Loopback).ToString()),
                 Secret = folder,
                 CudaDevice = cudaDevice,
+                Certificates = certificates,
                 Rendezvous = (mine, token) => MeetAsync(folder, worldSize, mine, token),
                 ReserveSharedMemory = (name, bytes, _) => Task.FromResult(Reserve(folder, $"{node}-{name}", bytes)),
                 Options = options,

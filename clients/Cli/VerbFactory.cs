@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using Cluster.Cli.Connection;
 using Cluster.Cli.Rendering;
+using Cluster.Contracts.Access;
 using Cluster.Contracts.Tls;
 using Google.Protobuf;
 
@@ -144,7 +145,7 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
             return null;
         try
         {
-            return File.ReadAllText(file).Trim();
+            return TokenFile.Newest(file);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {

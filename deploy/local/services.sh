@@ -8,13 +8,13 @@ scheduler_name() { if [ "$1" -eq 1 ]; then echo scheduler; else echo "scheduler-
 port_of() { echo $(($1 + ($2 - 1) * 100)); } # port of the first scheduler, number
 
 start_all() {
-  local schedulers=1 workers=2 devices=1 telemetry= scheme=http index addresses= tls=()
+  local schedulers=1 workers=2 devices=1 telemetry= scheme=http is_tls=false index addresses= tls=()
   while [ $# -gt 0 ]; do
     case $1 in
       --schedulers) schedulers=${2:?--schedulers needs a number}; shift 2 ;;
       --workers) workers=${2:?--workers needs a number}; shift 2 ;;
       --devices) devices=${2:?--devices needs a number}; shift 2 ;;
-      --tls) scheme=https; shift ;;
+      --tls) scheme=https is_tls=true; shift ;;
       --telemetry) telemetry=1; shift ;;
       *) die "up does not know '$1'; it takes --schedulers N, --workers N, --devices N, --tls and --telemetry" ;;
     esac
@@ -52,7 +52,7 @@ start_all() {
     make_tls node "worker-$index"
     start_service "worker-$index" Worker "${tls[@]}" \
       "Agent__SchedulerAddress=$addresses" "Agent__NodeTokenFile=$state/node-token" \
-      "Agent__Name=worker-$index" "Agent__StateFolder=$state/worker-$index" \
+      "Agent__Name=worker-$index" "Agent__StateFolder=$state/worker-$index" "Agent__TrainerTls=$is_tls" \
       "Agent__CpuSlots=$devices" "Agent__CoresPerSlot=$per_device" "Agent__MemoryBytes=$((memory_kib * 1024 / workers))"
   done
   wait_for "the workers" "worker-$workers" nodes_are_ready "$workers"

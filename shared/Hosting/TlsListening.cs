@@ -1,3 +1,5 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using Cluster.Contracts.Tls;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -42,14 +44,20 @@ public static partial class TlsListening
     /// <param name="listen">The port.</param>
     /// <param name="clients">What certificate who connects is to show.</param>
     /// <param name="unit">The <see cref="CertificateUnit"/> that it must be of; null: any.</param>
-    public static void UseTlsIfOn(this ListenOptions listen, ClientCertificates clients, string? unit = null)
+    /// <param name="refused">Is told of a certificate that gets no connection, and of who has shown it.</param>
+    public static void UseTlsIfOn(
+        this ListenOptions listen, ClientCertificates clients, string? unit = null, Action<EndPoint?, X509Certificate2>? refused = null)
     {
         var services = listen.ApplicationServices;
         if (!services.GetRequiredService<IOptions<TlsOptions>>().Value.IsOn)
             return;
         var certificates = services.GetRequiredService<CertificateFiles>();
         PlainTextNotice.AddTo(listen);
-        listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => new(certificates.ForServer(clients, unit)) });
+        listen.UseHttps(new TlsHandshakeCallbackOptions
+        {
+            OnConnection = handshake => new(certificates.ForServer(
+                clients, unit, shown => refused?.Invoke(handshake.Connection.RemoteEndPoint, shown))),
+        });
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Certificates have changed and cannot be used, those before stay in use: {Reason}")]

@@ -14,6 +14,19 @@ internal static class Chromium
         return playwright.Chromium.LaunchAsync(Options);
     }
 
+    /// <summary>Gives the page's browser a session, as the form of the sign-in page does.</summary>
+    /// <param name="page">It, and others of its context.</param>
+    /// <param name="dashboard">The dashboard's address.</param>
+    /// <param name="token">Of the session.</param>
+    public static async Task SignInAsync(this IPage page, string dashboard, string token)
+    {
+        var form = page.APIRequest.CreateFormData();
+        form.Set("token", token);
+        var answer = await page.APIRequest.PostAsync($"{dashboard}/sign-in", new() { Form = form, MaxRedirects = 0 });
+        if (answer.Status != 302)
+            throw new InvalidOperationException($"signing in at {dashboard} was answered with {answer.Status}");
+    }
+
     private static BrowserTypeLaunchOptions Options => new()
     {
         ExecutablePath = "/usr/bin/chromium",

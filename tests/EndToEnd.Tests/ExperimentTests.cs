@@ -27,7 +27,8 @@ public sealed class ExperimentTests(LocalCluster cluster)
         var faults = new List<string>();
         page.PageError += (_, fault) => faults.Add(fault);
 
-        await page.GotoAsync($"{cluster.HttpAddress}/experiments#token={cluster.Token}");
+        await page.SignInAsync(cluster.HttpAddress, cluster.Token);
+        await page.GotoAsync($"{cluster.HttpAddress}/experiments");
         await Assertions.Expect(page.Locator(".experiments")).ToBeVisibleAsync();
         var submitted = await cluster.Experiments.SubmitExperimentAsync(
             new SubmitExperimentRequest { RequestId = Guid.NewGuid().ToString(), Yaml = Yaml }, cancellationToken: Cancelled);

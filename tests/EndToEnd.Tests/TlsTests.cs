@@ -59,7 +59,7 @@ public sealed class TlsTests(TlsCluster tls) : IClassFixture<TlsCluster>
     }
 
     /// <summary>Of the certificate that a new connection is shown.</summary>
-    private static async Task<string> SerialAsync(int port)
+    internal static async Task<string> SerialAsync(int port)
     {
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, port, Cancelled);

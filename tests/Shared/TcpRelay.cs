@@ -32,6 +32,9 @@ internal sealed class TcpRelay : IAsyncDisposable
     /// <summary>The server's port on loopback; another one counts for connections that are made from then on.</summary>
     public int Target { get; set; }
 
+    /// <summary>Sees what passes, and may change it, as who owns the network can.</summary>
+    public Action<Memory<byte>> Passing { get; set; } = _ => { };
+
     /// <summary>How many connections have been accepted.</summary>
     public int Connections { get; private set; }
 
@@ -130,6 +133,7 @@ internal sealed class TcpRelay : IAsyncDisposable
                 return;
             }
 
+            Passing(buffer.AsMemory(0, read));
             await to.SendAsync(buffer.AsMemory(0, read), _end.Token);
         }
     }

@@ -18,18 +18,20 @@ internal sealed class SessionFiles : ITicketStore
     private const int KeyBytes = 32;
     private const UnixFileMode OwnersFile = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
+    /// <summary>Of folders with what nobody else may read.</summary>
+    public const UnixFileMode OwnersFolder = OwnersFile | UnixFileMode.UserExecute;
+
     private readonly string _folder;
     private readonly IDataProtector _seal;
     private readonly TimeProvider _time;
 
     public SessionFiles(IDataProtectionProvider protection, IOptions<DashboardOptions> options, TimeProvider time)
     {
-        const UnixFileMode ownersFolder = OwnersFile | UnixFileMode.UserExecute;
         _time = time;
         _seal = protection.CreateProtector("cluster-dashboard session");
         // Without a folder that others share or that outlives it, sessions end with this process.
         _folder = options.Value.KeyFolder.Length > 0
-            ? Directory.CreateDirectory(Path.Combine(options.Value.KeyFolder, "sessions"), ownersFolder).FullName
+            ? Directory.CreateDirectory(Path.Combine(options.Value.KeyFolder, "sessions"), OwnersFolder).FullName
             : Directory.CreateTempSubdirectory("cluster-dashboard-").FullName;
     }
 

@@ -31,9 +31,10 @@ internal static class Sessions
         var options = configuration.GetSection(DashboardOptions.SectionName).Get<DashboardOptions>() ?? new DashboardOptions();
         var keys = services.AddDataProtection().SetApplicationName("cluster-dashboard");
         if (options.KeyFolder.Length > 0)
-            keys.PersistKeysToFileSystem(Directory.CreateDirectory(options.KeyFolder));
+            keys.PersistKeysToFileSystem(Directory.CreateDirectory(options.KeyFolder, SessionFiles.OwnersFolder));
         services.AddAuthentication(CookieAuthenticationDefaults.AuthenticationScheme).AddCookie().AddProviderSignIn(configuration);
         services.AddSingleton<SessionFiles>();
+        services.AddSingleton<Forgeries>();
         services.AddOptions<CookieAuthenticationOptions>(CookieAuthenticationDefaults.AuthenticationScheme)
             .Configure<IOptions<DashboardOptions>, SessionFiles>((cookie, dashboard, sessions) =>
             {

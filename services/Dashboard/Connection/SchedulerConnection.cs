@@ -31,6 +31,7 @@ public sealed class SchedulerConnection : IDisposable
         Queues = new QueueService.QueueServiceClient(_channel);
         Reports = new ReportService.ReportServiceClient(_channel);
         Runs = new RunService.RunServiceClient(_channel);
+        Audit = new AuditService.AuditServiceClient(_channel);
         Checkpoints = new CheckpointService.CheckpointServiceClient(_bulk);
     }
 
@@ -49,6 +50,8 @@ public sealed class SchedulerConnection : IDisposable
     public ReportService.ReportServiceClient Reports { get; }
 
     public RunService.RunServiceClient Runs { get; }
+
+    public AuditService.AuditServiceClient Audit { get; }
 
     public CheckpointService.CheckpointServiceClient Checkpoints { get; }
 

@@ -29,7 +29,7 @@ public sealed class TokenFiles(IOptions<AccessOptions> options)
         ];
     }
 
-    private static List<string> Lines(string setting, string path)
+    private static IReadOnlyList<string> Lines(string setting, string path)
     {
         if (!File.Exists(path))
             throw Refusal(setting, path, $"which does not exist; put a token of {FewestCharacters} characters or more there");
@@ -41,11 +41,11 @@ public sealed class TokenFiles(IOptions<AccessOptions> options)
             : tokens;
     }
 
-    private static List<string> NotEmpty(string setting, string path)
+    private static IReadOnlyList<string> NotEmpty(string setting, string path)
     {
         try
         {
-            return [.. File.ReadLines(path).Select(line => line.Trim()).Where(line => line.Length > 0)];
+            return TokenFile.Tokens(path);
         }
         catch (Exception fault) when (fault is IOException or UnauthorizedAccessException)
         {

@@ -6,6 +6,7 @@ public static class AuditServices
     {
         services.AddSingleton<AuditStore>();
         services.AddSingleton<AuditLog>();
+        services.AddSingleton<RefusedCertificates>();
         services.AddHostedService(provider => provider.GetRequiredService<AuditLog>());
         return services;
     }

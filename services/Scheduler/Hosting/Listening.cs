@@ -1,6 +1,7 @@
 using System.Net;
 using Cluster.Contracts.Tls;
 using Cluster.Hosting;
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Limits;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Options;
@@ -37,7 +38,8 @@ public static class Listening
             {
                 listen.Protocols = HttpProtocols.Http2;
                 // People have tokens alone; that nodes have both is for NodeCertificateInterceptor to see to.
-                listen.UseTlsIfOn(ClientCertificates.Known);
+                listen.UseTlsIfOn(
+                    ClientCertificates.Known, refused: kestrel.ApplicationServices.GetRequiredService<RefusedCertificates>().Note);
             });
             kestrel.Listen(address, options.HttpPort, listen =>
             {

@@ -2,6 +2,7 @@ using System.Net;
 using Cluster.Contracts.Access;
 using Cluster.Contracts.Tls;
 using Cluster.Hosting;
+using Cluster.Scheduler.Audit;
 using Cluster.Scheduler.Persistence;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
@@ -40,7 +41,8 @@ public static class SiloHosting
                 }));
             silo.AddActivityPropagation();
         });
-        builder.Services.AddOptions<SiloConnectionOptions>().Configure<IOptions<TlsOptions>, CertificateFiles>(UseTlsIfOn);
+        builder.Services.AddOptions<SiloConnectionOptions>()
+            .Configure<IOptions<TlsOptions>, CertificateFiles, RefusedCertificates>(UseTlsIfOn);
         builder.Services.AddOptions<PersistenceOptions>()
             .Configure<IOptions<SiloOptions>>((persistence, silo) => persistence.Owner = silo.Value.Address);
         builder.Services.AddOptions<ClusterOptions>().Configure<IOptions<SiloOptions>>((cluster, silo) =>
@@ -68,7 +70,8 @@ public static class SiloHosting
     }
 
     /// <summary>Both ways: whoever speaks to a silo may do what a scheduler may, so only schedulers do.</summary>
-    private static void UseTlsIfOn(SiloConnectionOptions connections, IOptions<TlsOptions> options, CertificateFiles certificates)
+    private static void UseTlsIfOn(
+        SiloConnectionOptions connections, IOptions<TlsOptions> options, CertificateFiles certificates, RefusedCertificates refused)
     {
         if (!options.Value.IsOn)
             return;
@@ -76,7 +79,13 @@ public static class SiloHosting
         {
             LocalServerCertificateSelector = (_, _) => certificates.Certificate,
             LocalClientCertificateSelector = (_, _, _, _, _) => certificates.Certificate,
-            RemoteCertificateValidation = (shown, chain, _) => certificates.AcceptsPeer(shown, chain, CertificateUnit.Scheduler),
+            RemoteCertificateValidation = (shown, chain, _) =>
+            {
+                var isAccepted = certificates.AcceptsPeer(shown, chain, CertificateUnit.Scheduler);
+                if (!isAccepted)
+                    refused.Note(origin: null, shown);
+                return isAccepted;
+            },
             // Silos find each other by addresses in the database, of which certificates need not know.
             OnAuthenticateAsClient = (_, handshake) => handshake.TargetHost = CertificateUnit.Scheduler,
         };

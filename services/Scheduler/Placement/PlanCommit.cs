@@ -20,7 +20,11 @@ internal sealed partial class PlanCommit(
     ClusterDatabase database, IOptions<JobOptions> options, TimeProvider time, ILogger<PlanCommit> logger)
 {
     /// <summary>A start and the secret of its attempt, of which only the hash is stored.</summary>
-    private sealed record SecretStart(JobStart Start, string Secret);
+    private sealed record SecretStart(JobStart Start, string Secret)
+    {
+        /// <summary>Leaves the secret out.</summary>
+        public override string ToString() => $"{Start}";
+    }
 
     /// <returns>The attempts that were opened. Jobs that wait no more, or were refused, are left out.</returns>
     public Task<ImmutableArray<OpenedAttempt>> CommitAsync(ImmutableArray<JobStart> starts, CancellationToken cancellationToken) =>

@@ -33,7 +33,7 @@ public sealed class RunQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
             var found = await search.FindAsync(connection, token);
             var page = await Page.FillAsync(
                 search.PageSize, search.PageToken, (_, count) => Task.FromResult(Take(found, count)),
-                rows => DescribeAsync(context, rows, token), last => last.Token);
+                rows => DescribeAsync(context, rows, token), last => last.PageToken);
             await transaction.CommitAsync(token);
             return page;
         }, cancellationToken);

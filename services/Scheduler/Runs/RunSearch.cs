@@ -51,8 +51,8 @@ public sealed record RunSearch(string Where, string Sort, int PageSize, string P
     }
 }
 
-/// <param name="Token">What follows it.</param>
-internal sealed record FoundRun(Guid Id, string Token);
+/// <param name="PageToken">What follows it.</param>
+internal sealed record FoundRun(Guid Id, string PageToken);
 
 /// <summary>The order of a list of runs: by a column if there is one, and then the newest first. Runs without it come last.</summary>
 internal sealed record RunOrder(RunColumn? Column, bool IsDescending)

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using Cluster.Contracts.Tls;
+using Cluster.Contracts.V1;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.Extensions.Options;
@@ -26,6 +27,16 @@ internal sealed class AgentEndpoints(IOptions<AgentOptions> options, IOptions<Tl
 
     /// <summary>Where others are told to find this agent and its trainers. Never bound: the machine need not have it.</summary>
     public string AdvertisedHost => options.Value.AdvertiseHost.Length > 0 ? options.Value.AdvertiseHost : ListenAddress.ToString();
+
+    /// <summary>
+    /// What trainers show those of other nodes, and recognise them by; null where <see cref="AgentOptions.TrainerTls"/> is off.
+    /// </summary>
+    public PeerCertificates? TrainerCertificates => !options.Value.TrainerTls ? null : new PeerCertificates
+    {
+        CertificateFile = Path.GetFullPath(tls.Value.CertificateFile),
+        KeyFile = Path.GetFullPath(tls.Value.KeyFile),
+        AuthorityFile = Path.GetFullPath(tls.Value.AuthorityFile),
+    };
 
     /// <summary>"http://host:port" of AgentService, https:// with TLS, as the scheduler is told. Known once the server listens.</summary>
     public string AgentAddress()

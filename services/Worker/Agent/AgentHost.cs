@@ -44,6 +44,10 @@ internal static class AgentHost
             .RefusePlainText(
                 "Agent:ListenAddress",
                 options => IPEndPoint.TryParse(options.ListenAddress, out var listen) ? listen.Address.ToString() : options.ListenAddress)
+            .Validate<IOptions<TlsOptions>>(
+                (options, tls) => !options.TrainerTls || tls.Value.IsOn,
+                "Agent:TrainerTls is true and Tls:CertificateFile is empty, so that other nodes' trainers would not recognise this one's; "
+                    + "give the node's certificate, which ./cluster certs node makes, or leave Agent:TrainerTls out")
             .ValidateOnStart();
         builder.Services.AddTls(mutual: true);
         builder.Services.AddSingleton<IValidateOptions<AgentOptions>, AgentOptionsValidator>();

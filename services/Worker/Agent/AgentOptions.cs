@@ -60,6 +60,13 @@ public sealed class AgentOptions
     public string TrainerPorts { get; set; } = "";
 
     /// <summary>
+    /// Whether what trainers exchange with those of other nodes is encrypted, by the node's certificate, and goes to and from nodes of the
+    /// cluster's authority alone. Of all nodes or of none. False by default: it takes the time of a core, and GPUs then exchange through
+    /// the CPU's memory, since NCCL encrypts nothing.
+    /// </summary>
+    public bool TrainerTls { get; set; }
+
+    /// <summary>
     /// Trainers' calls go to the scheduler over a connection on which, after so long without an answer, an HTTP/2 ping asks whether it is
     /// still there; the scheduler's to this agent likewise. Not so often that a checkpoint on a slow line minds. Heartbeats have pings of
     /// their own, for the lease.

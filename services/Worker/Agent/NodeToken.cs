@@ -20,7 +20,7 @@ internal sealed class NodeToken
     {
         (_own, _codeFile) = (FileIn(identity.StateFolder), options.Value.EnrollmentCodeFile);
         if (options.Value.NodeTokenFile.Length > 0)
-            Text = File.ReadAllText(options.Value.NodeTokenFile).Trim();
+            Text = TokenFile.Newest(options.Value.NodeTokenFile);
         else if (File.Exists(_own))
             Text = File.ReadAllText(_own).Trim();
         else

@@ -80,6 +80,7 @@ internal sealed partial class TrainerLauncher(
             ListenAddress = endpoints.ListenAddress.ToString(),
             FirstPeerPort = options.Value.TrainerPortRange.First,
             LastPeerPort = options.Value.TrainerPortRange.Last,
+            PeerCertificates = endpoints.TrainerCertificates,
             DataRoot = options.Value.DataRoot,
             DataIndexFolder = identity.DataIndexFolder,
             ResumeCheckpointId = request.ResumeCheckpointId,

@@ -50,8 +50,9 @@ public sealed partial class CollectiveGroup
     private static async Task<CollectiveTransport> ConnectAsync(CollectiveSetup setup, CancellationTokenSource limit)
     {
         var cancellationToken = limit.Token;
+        var trust = new PeerTrust(setup.Secret, setup.Certificates);
         using var listener = setup.PeerAddress is { } address
-            ? new PeerListener(address, setup.Secret, setup.Rank, setup.Options.HandshakeTimeout)
+            ? new PeerListener(address, trust, setup.Rank, setup.Options.HandshakeTimeout)
             : null;
         var mine = new PeerEndpoint(setup.Rank, setup.NodeId, listener?.Told ?? "");
         var endpoints = await setup.Rendezvous(mine, cancellationToken);
@@ -67,7 +68,7 @@ public sealed partial class CollectiveGroup
 
         if (listener is null)
             throw new InvalidOperationException($"rank {setup.Rank} was to find all ranks on its node; there are {nodes.Length} nodes");
-        var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, setup.Secret, cancellationToken);
+        var links = await TcpMesh.ConnectAsync(listener, endpoints, setup.Rank, trust, cancellationToken);
         var remote = new TcpTransport(setup.Members, links[PeerChannel.Collective], links[PeerChannel.Messages], setup.Options);
         var consecutive = nodes.All(ranks => ranks[^1] - ranks[0] == ranks.Length - 1);
         if (nodes.Length == setup.WorldSize || !consecutive)

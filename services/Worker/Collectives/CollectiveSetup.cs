@@ -1,3 +1,4 @@
+using Cluster.Contracts.Tls;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Cluster.Worker.Collectives;
@@ -5,7 +6,9 @@ namespace Cluster.Worker.Collectives;
 /// <summary>Where one rank can be reached.</summary>
 /// <param name="Rank">Its number.</param>
 /// <param name="NodeId">Ranks with the same node id share memory.</param>
-/// <param name="Address"><c>host:port</c> at which its peers of other nodes find it; empty where there are none.</param>
+/// <param name="Address">
+/// <c>host:port</c> at which its peers of other nodes find it, behind <c>tls://</c> where it encrypts; empty where there are none.
+/// </param>
 public sealed record PeerEndpoint(int Rank, string NodeId, string Address)
 {
     /// <summary>What people call the node.</summary>
@@ -35,6 +38,12 @@ public sealed record CollectiveSetup
     /// <summary>Known to the attempt's ranks alone; each proves it to the other before any data flows.</summary>
     public required string Secret { get; init; }
 
+    /// <summary>
+    /// This node's, by which ranks of other nodes recognise it and are recognised; what they exchange is encrypted then. Null: it is not.
+    /// Given on all nodes or on none.
+    /// </summary>
+    public CertificateFiles? Certificates { get; init; }
+
     public required Rendezvous Rendezvous { get; init; }
 
     public required SharedMemoryReservation ReserveSharedMemory { get; init; }
@@ -56,4 +65,7 @@ public sealed record CollectiveSetup
     internal GroupMembers? Part { get; init; }
 
     internal GroupMembers Members => Part ?? GroupMembers.All(WorldSize, Rank);
+
+    /// <summary>Without the secret.</summary>
+    public override string ToString() => $"{nameof(CollectiveSetup)} {{ Rank = {Rank}, WorldSize = {WorldSize}, NodeId = {NodeId} }}";
 }

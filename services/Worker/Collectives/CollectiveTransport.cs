@@ -11,6 +11,9 @@ internal abstract class CollectiveTransport : IDisposable
 {
     public abstract string Name { get; }
 
+    /// <summary>Whether what leaves the node was to be encrypted, and is.</summary>
+    public virtual bool IsEncrypted => false;
+
     public abstract void AllReduce(nint values, long count, Reduction reduction, in Operation operation);
 
     /// <param name="input">The whole. Left as it is, unless the output is in place.</param>

@@ -40,7 +40,9 @@ internal sealed class HierarchicalTransport : CollectiveTransport
         _node = NodeOf(rank);
     }
 
-    public override string Name => "hierarchical";
+    public override string Name => IsEncrypted ? "hierarchical+tls" : "hierarchical";
+
+    public override bool IsEncrypted => _remote.IsEncrypted;
 
     /// <summary>Ranks that others than the leader may have between them and a late one: their leader, and a leader a node.</summary>
     private int LongestChain => _nodes.Length + 2;

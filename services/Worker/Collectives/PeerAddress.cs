@@ -14,6 +14,8 @@ namespace Cluster.Worker.Collectives;
 /// <param name="Host">Name or address that peers of other nodes are told.</param>
 public sealed record PeerAddress(IPAddress Listen, string Host)
 {
+    private const string Encrypted = "tls://";
+
     /// <summary>Where all nodes are this machine.</summary>
     public static PeerAddress Loopback { get; } = new(IPAddress.Loopback, IPAddress.Loopback.ToString());
 
@@ -28,16 +30,20 @@ public sealed record PeerAddress(IPAddress Listen, string Host)
         _ => Listen,
     };
 
-    /// <summary>"host:port", an IPv6 address in brackets.</summary>
-    internal string Told(int port)
+    /// <summary>"host:port", an IPv6 address in brackets; "tls://host:port" where who connects is to encrypt.</summary>
+    internal string Told(int port, bool isEncrypted)
     {
         var host = Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host;
-        return FormattableString.Invariant($"{host}:{port}");
+        return FormattableString.Invariant($"{(isEncrypted ? Encrypted : "")}{host}:{port}");
     }
+
+    internal static bool IsEncrypted(string told) => told.StartsWith(Encrypted, StringComparison.Ordinal);
 
     /// <summary>Takes apart what <see cref="Told"/> has put together.</summary>
     internal static (string Host, int Port) Parse(string address)
     {
+        if (IsEncrypted(address))
+            address = address[Encrypted.Length..];
         var colon = address.LastIndexOf(':');
         return (address[..colon].Trim('[', ']'), int.Parse(address.AsSpan(colon + 1), CultureInfo.InvariantCulture));
     }

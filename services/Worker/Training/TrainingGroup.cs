@@ -1,5 +1,6 @@
 using System.Net;
 using Cluster.Contracts;
+using Cluster.Contracts.Tls;
 using Cluster.Contracts.V1;
 using Cluster.Worker.Collectives;
 using TorchSharp;
@@ -39,6 +40,7 @@ internal static partial class TrainingGroup
         CudaDevice = ExchangesOnDevices(context.Launch)
             && TrainingPartitions.DeviceOf(context.Launch.Device) is { type: DeviceType.CUDA, index: var index } ? index : null,
         Secret = context.Launch.AttemptSecret,
+        Certificates = CertificatesOf(context.Launch),
         Options = options,
         Board = context.Operations,
         Logger = context.LoggerFactory.CreateLogger<CollectiveGroup>(),
@@ -80,6 +82,14 @@ internal static partial class TrainingGroup
     private static PeerAddress? PeerAddressOf(TrainerLaunch launch) => launch.PeerHost.Length == 0
         ? null
         : new PeerAddress(IPAddress.Parse(launch.ListenAddress), launch.PeerHost) { Ports = (launch.FirstPeerPort, launch.LastPeerPort) };
+
+    private static CertificateFiles? CertificatesOf(TrainerLaunch launch) =>
+        launch.PeerHost.Length == 0 || launch.PeerCertificates is not { } files ? null : new CertificateFiles(new TlsOptions
+        {
+            CertificateFile = files.CertificateFile,
+            KeyFile = files.KeyFile,
+            AuthorityFile = files.AuthorityFile,
+        });
 
     /// <summary>Jobs without training add up a few figures, which lie in the CPU's memory anyway.</summary>
     private static bool ExchangesOnDevices(TrainerLaunch launch) => launch.WorldSize > 1 && launch.Spec.IsTraining();

@@ -56,7 +56,8 @@ public static partial class AccessSecret
     private static ReadOnlySpan<byte> Checksum(string kind, byte[] bytes) =>
         SHA256.HashData([.. Encoding.UTF8.GetBytes(kind), .. bytes.AsSpan(0, RandomBytes)]).AsSpan(0, Bytes - RandomBytes);
 
-    // Those of attempts and agents are 64 hexadecimal digits.
-    [GeneratedRegex(@"(?<kind>cl[tne]_)[A-Za-z0-9_-]{8,}|\b[0-9a-f]{64}\b", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    // Webhooks' among them; those of attempts and agents are 64 hexadecimal digits.
+    [GeneratedRegex(
+        @"(?<kind>cl[tne]_|whsec_)[A-Za-z0-9_-]{8,}|\b[0-9a-f]{64}\b", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Secrets();
 }

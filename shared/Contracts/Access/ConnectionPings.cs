@@ -29,7 +29,7 @@ public sealed record ConnectionPings(TimeSpan Delay, TimeSpan Timeout)
     /// <param name="address">Of the other part; https:// is TLS.</param>
     /// <param name="certificates">By which the two recognise each other; null: the system's authorities, and none of the caller's
     /// own.</param>
-    public SocketsHttpHandler Handler(Uri address, CertificateFiles? certificates) => new()
+    public HttpMessageHandler Handler(Uri address, CertificateFiles? certificates) => new LateConnections(new SocketsHttpHandler
     {
         SslOptions = certificates?.ForClient() ?? new(),
         ConnectTimeout = ConnectTimeout,
@@ -39,5 +39,27 @@ public sealed record ConnectionPings(TimeSpan Delay, TimeSpan Timeout)
         // Also while no call is pending: the next one finds a connection that lives.
         KeepAlivePingPolicy = HttpKeepAlivePingPolicy.Always,
         UseProxy = DirectLoopback.MayProxy(address),
-    };
+    });
+
+    /// <summary>
+    /// A connection that is not there in time, such as one whose TLS handshake the other side never ends, would look to gRPC as if the
+    /// caller had cancelled the call: nobody would try again, or elsewhere.
+    /// </summary>
+    private sealed class LateConnections(HttpMessageHandler connecting) : DelegatingHandler(connecting)
+    {
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            try
+            {
+                return await base.SendAsync(request, cancellationToken);
+            }
+            catch (OperationCanceledException late)
+                when (late.InnerException is TimeoutException && !cancellationToken.IsCancellationRequested)
+            {
+                // By the inner one gRPC tells absence from a fault.
+                var what = late.InnerException.Message;
+                throw new HttpRequestException(HttpRequestError.ConnectionError, what, new IOException(what, late));
+            }
+        }
+    }
 }

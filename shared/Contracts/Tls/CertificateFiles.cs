@@ -37,25 +37,34 @@ public sealed class CertificateFiles
     /// <summary>For one connection that somebody opens to this service.</summary>
     /// <param name="clients">What certificate the other side is to show.</param>
     /// <param name="unit">The <see cref="CertificateUnit"/> that it must be of; null: any.</param>
-    public SslServerAuthenticationOptions ForServer(ClientCertificates clients, string? unit = null) => new()
+    /// <param name="refused">Is told of a certificate that gets no connection.</param>
+    public SslServerAuthenticationOptions ForServer(
+        ClientCertificates clients, string? unit = null, Action<X509Certificate2>? refused = null) => new()
     {
         ServerCertificateContext = Current().Own,
         ClientCertificateRequired = clients != ClientCertificates.None,
         // A resumed session would go by the certificates of the one before.
         AllowTlsResume = false,
-        RemoteCertificateValidationCallback = (_, certificate, chain, _) => certificate is null
-            ? clients != ClientCertificates.Required
-            : certificate is X509Certificate2 shown && Accepts(shown, chain, ClientUse, unit),
+        RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
+        {
+            if (certificate is not X509Certificate2 shown)
+                return clients != ClientCertificates.Required;
+            var isAccepted = Accepts(shown, chain, ClientUse, unit);
+            if (!isAccepted)
+                refused?.Invoke(shown);
+            return isAccepted;
+        },
     };
 
     /// <summary>For connections that this service opens. The address's name must be one of the certificate's.</summary>
-    public SslClientAuthenticationOptions ForClient() => new()
+    /// <param name="unit">The <see cref="CertificateUnit"/> that the other side's must be of; null: any.</param>
+    public SslClientAuthenticationOptions ForClient(string? unit = null) => new()
     {
         AllowTlsResume = false,
         RemoteCertificateValidationCallback = (_, certificate, chain, errors) => _options.AuthorityFile.Length == 0
             ? errors == SslPolicyErrors.None
             : (errors & ~SslPolicyErrors.RemoteCertificateChainErrors) == SslPolicyErrors.None
-                && certificate is X509Certificate2 shown && Accepts(shown, chain, ServerUse, unit: null),
+                && certificate is X509Certificate2 shown && Accepts(shown, chain, ServerUse, unit),
         LocalCertificateSelectionCallback = _options.IsOn ? (_, _, _, _, _) => Certificate : null,
     };
 

@@ -33,6 +33,7 @@ public sealed class AccessSecretTests
 
         AccessSecret.Redact($"job '{token}', then {code}.").ShouldBe("job 'clt_…', then cle_….");
         AccessSecret.Redact($"attempt {new string('a', 64)}, job {new string('a', 32)}").ShouldBe($"attempt …, job {new string('a', 32)}");
+        AccessSecret.Redact("signed with whsec_0123456789abcdef").ShouldBe("signed with whsec_…");
         AccessSecret.Redact("clt_short and nothing else").ShouldBe("clt_short and nothing else");
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using Cluster.Dashboard.Tests.Fixtures;
+using Cluster.Tests.Shared;
 
 namespace Cluster.Dashboard.Tests.Access;
 
@@ -47,11 +48,53 @@ public sealed class ProviderSignInTests(DashboardWithProvider dashboard) : IClas
         (await page.Content.ReadAsStringAsync(Cancelled)).ShouldContain("href=\"/sign-in/provider?to=%2Fruns\"");
     }
 
+    [Fact]
+    public async Task Secrets_AreInNoLineOfALog_OfAnyLevel()
+    {
+        const string WrongSecret = "planted-secret-of-another-client";
+        const string WrongToken = "planted-token-of-nobody";
+        var seen = new List<string>();
+        await using var talkative = await dashboard.StartTalkativeAsync(TestProvider.ClientSecret);
+        await using var refused = await dashboard.StartTalkativeAsync(WrongSecret);
+        (await FollowAsync("/sign-in/provider?to=/jobs", seen, talkative)).Dispose();
+        (await SignInAsync(talkative, FakeScheduler.Token)).Dispose();
+        (await SignInAsync(talkative, WrongToken)).Dispose();
+
+        using (var page = await FollowAsync("/sign-in/provider?to=/jobs", seen, refused))
+            page.RequestMessage!.RequestUri!.Query.ShouldBe("?refused=true");
+        await talkative.StopAsync();
+        await refused.StopAsync();
+
+        var said = talkative.Output.Concat(refused.Output).ToList();
+        said.ShouldContain(line => line.Contains("trce: ", StringComparison.Ordinal));
+        said.ShouldContain(line => line.Contains("OpenIdConnect", StringComparison.Ordinal));
+        var keys = seen.Where(text => text.StartsWith("cluster-session", StringComparison.Ordinal))
+            .Select(cookie => cookie.Split(';')[0].Split('=', 2)[1]).Where(key => key.Length > 0).ToList();
+        keys.ShouldNotBeEmpty();
+        string[] secrets =
+        [
+            TestProvider.ClientSecret, WrongSecret, FakeScheduler.Token, WrongToken, FakeScheduler.SignedTokens.Last(), .. keys,
+        ];
+        foreach (var secret in secrets)
+            said.ShouldNotContain(line => line.Contains(secret, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void WhatHoldsASecret_DoesNotSayItAsText() =>
+        SecretHolders.In(typeof(Hosting.DashboardOptions).Assembly).Telling.ShouldBeEmpty();
+
+    private async Task<HttpResponseMessage> SignInAsync(DashboardProcess at, string token)
+    {
+        using var form = new FormUrlEncodedContent(new Dictionary<string, string> { ["token"] = token });
+        return await _http.PostAsync(new Uri($"{at.Address}/sign-in"), form, Cancelled);
+    }
+
     /// <param name="path">Of the dashboard.</param>
     /// <param name="seen">Takes every address and cookie on the way.</param>
-    private async Task<HttpResponseMessage> FollowAsync(string path, List<string> seen)
+    /// <param name="at">Another one than that which all tests have.</param>
+    private async Task<HttpResponseMessage> FollowAsync(string path, List<string> seen, DashboardProcess? at = null)
     {
-        var next = new Uri(dashboard.Address + path);
+        var next = new Uri((at?.Address ?? dashboard.Address) + path);
         while (true)
         {
             var answer = await _http.GetAsync(next, Cancelled);

@@ -1,4 +1,5 @@
 using System.Net;
+using Cluster.Contracts.V1;
 using Cluster.Dashboard.Tests.Fixtures;
 using Microsoft.Playwright;
 
@@ -148,33 +149,78 @@ public sealed class SignInTests(Visitor visitor) : IAsyncDisposable
         opened.StatusCode.ShouldBe(HttpStatusCode.Forbidden);
     }
 
+    /// <summary>As of another port of the same machine, to which the browser sends the cookie.</summary>
     [Fact]
-    public async Task TokenLink_SignsIn_AndTheTokenLeavesTheAddress()
+    public async Task Forgery_InASession_IsRefused_AndTheAuditIsTold()
+    {
+        using var signedIn = await SignInAsync(FakeScheduler.Token);
+        var session = KeyOf(signedIn);
+
+        (await StatusAsync(HttpMethod.Post, "/sign-out", session, origin: "http://127.0.0.1:1")).ShouldBe(HttpStatusCode.Forbidden);
+
+        (await StatusAsync(HttpMethod.Get, "/jobs", session)).ShouldBe(HttpStatusCode.OK);
+        visitor.Scheduler.Forgeries.ShouldHaveSingleItem().ShouldBe(new NoteForgeryRequest
+        {
+            Request = "POST /sign-out",
+            Origin = "http://127.0.0.1:1",
+            Visitor = "127.0.0.1",
+        });
+        visitor.Scheduler.Forgeries.Clear();
+    }
+
+    [Fact]
+    public async Task Forgery_WithoutASession_IsRefused_AndNobodysInTheAudit()
+    {
+        using var signIn = await SignInAsync(FakeScheduler.Token, header: ("Origin", "http://127.0.0.1:1"));
+
+        signIn.StatusCode.ShouldBe(HttpStatusCode.Forbidden);
+        visitor.Scheduler.Forgeries.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Form_SignsIn_AndLeadsToWhereTheVisitorWanted()
     {
         var page = await visitor.NewPageAsync();
 
-        await page.GotoAsync($"{visitor.Dashboard.Address}/nodes?q=a#token={FakeScheduler.Token}");
+        await page.GotoAsync($"{visitor.Dashboard.Address}/nodes?q=a");
+        await page.GetByLabel("Token").FillAsync(FakeScheduler.Token);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
 
         await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Nodes");
         page.Url.ShouldEndWith("/nodes?q=a");
-        // Also of a session that there is, in the tab that shows it.
-        await page.EvaluateAsync($"window.isBefore = true; location.hash = 'token={FakeScheduler.Token}'");
-        await page.WaitForFunctionAsync(
-            "() => !window.isBefore && !location.hash && document.querySelector('h1')?.textContent === 'Nodes'");
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
         await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
         await page.GotoAsync(visitor.Dashboard.Address);
         await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
     }
 
+    /// <summary>An address is kept by the browser's history, and shown to who looks over a shoulder.</summary>
+    [Theory]
+    [InlineData("/#token=")]
+    [InlineData("/?token=")]
+    [InlineData("/sign-in?token=")]
+    [InlineData("/sign-in#token=")]
+    public async Task Token_InAnAddress_SignsNobodyIn(string address)
+    {
+        var page = await visitor.NewPageAsync();
+
+        await page.GotoAsync(visitor.Dashboard.Address + address + FakeScheduler.Token);
+        await page.WaitForLoadStateAsync(LoadState.NetworkIdle);
+
+        await Assertions.Expect(page.Locator("h1")).ToHaveTextAsync("Sign in");
+        (await page.Context.CookiesAsync()).ShouldBeEmpty();
+    }
+
     private static string KeyOf(HttpResponseMessage signedIn) =>
         signedIn.Headers.GetValues("Set-Cookie").Single().Split(';')[0].Split('=', 2)[1];
 
-    private async Task<HttpStatusCode> StatusAsync(HttpMethod method, string path, string session)
+    private async Task<HttpStatusCode> StatusAsync(HttpMethod method, string path, string session, string? origin = null)
     {
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
         using var request = new HttpRequestMessage(method, visitor.Dashboard.Address + path);
         request.Headers.Add("Cookie", $"cluster-session-{new Uri(visitor.Dashboard.Address).Port}={session}");
+        if (origin is not null)
+            request.Headers.Add("Origin", origin);
         using var answer = await http.SendAsync(request, Cancelled);
         return answer.StatusCode;
     }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
@@ -10,6 +11,7 @@ internal sealed class DashboardProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
 
+    private readonly ConcurrentQueue<string> _output = new();
     private readonly string _keys;
     private readonly bool _isOriginal;
     private readonly int _port = FreePorts.Take();
@@ -23,6 +25,9 @@ internal sealed class DashboardProcess : IAsyncDisposable
         _isOriginal = original is null;
         _keys = original?._keys ?? Directory.CreateTempSubdirectory("cluster-dashboard-keys-").FullName;
     }
+
+    /// <summary>The lines of its log.</summary>
+    public IReadOnlyCollection<string> Output => _output;
 
     public string Address => $"http://127.0.0.1:{_port}";
 
@@ -45,6 +50,8 @@ internal sealed class DashboardProcess : IAsyncDisposable
     {
         var start = new ProcessStartInfo(Path.Combine(Repository.Root, "artifacts/bin/Dashboard/release/Cluster.Dashboard"))
         {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
             Environment =
             {
                 ["Dashboard__SchedulerAddress"] = _schedulers,
@@ -55,6 +62,10 @@ internal sealed class DashboardProcess : IAsyncDisposable
         foreach (var (variable, value) in _settings)
             start.Environment[variable] = value;
         _process = Process.Start(start)!;
+        _process.OutputDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
+        _process.ErrorDataReceived += (_, line) => _output.Enqueue(line.Data ?? "");
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
         using var late = new CancellationTokenSource(Patience);
         while (true)
         {

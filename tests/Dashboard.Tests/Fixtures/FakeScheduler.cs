@@ -60,6 +60,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     public ConcurrentQueue<SubmitJobRequest> Submitted { get; } = [];
 
+    public ConcurrentQueue<NoteForgeryRequest> Forgeries { get; } = [];
+
     public async Task StartAsync()
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -78,6 +80,7 @@ internal sealed class FakeScheduler : IAsyncDisposable
         _app.MapGrpcService<ReportEndpoint>();
         _app.MapGrpcService<RunEndpoint>();
         _app.MapGrpcService<CheckpointEndpoint>();
+        _app.MapGrpcService<AuditEndpoint>();
         await _app.StartAsync();
     }
 
@@ -321,6 +324,16 @@ internal sealed class FakeScheduler : IAsyncDisposable
             var job = scheduler.Find(request.JobId);
             return Task.FromResult(
                 new ListCheckpointsResponse { Checkpoints = { scheduler.Checkpoints.GetValueOrDefault(job.Id, []) } });
+        }
+    }
+
+    private sealed class AuditEndpoint(FakeScheduler scheduler) : AuditService.AuditServiceBase
+    {
+        public override Task<NoteForgeryResponse> NoteForgery(NoteForgeryRequest request, ServerCallContext context)
+        {
+            CheckToken(context);
+            scheduler.Forgeries.Enqueue(request);
+            return Task.FromResult(new NoteForgeryResponse());
         }
     }
 

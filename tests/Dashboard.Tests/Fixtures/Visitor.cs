@@ -1,3 +1,4 @@
+using Cluster.EndToEnd.Tests;
 using Microsoft.Playwright;
 
 // Each class has a browser and a dashboard, and the cores are few.
@@ -25,7 +26,7 @@ public sealed class Visitor : IAsyncLifetime
         await Scheduler.StartAsync();
         Dashboard = await DashboardProcess.StartAsync(Scheduler.Address);
         _playwright = await Playwright.CreateAsync();
-        Browser = await EndToEnd.Tests.Chromium.LaunchAsync(_playwright);
+        Browser = await Chromium.LaunchAsync(_playwright);
     }
 
     public async ValueTask DisposeAsync()
@@ -49,7 +50,8 @@ public sealed class Visitor : IAsyncLifetime
             if (message.Type == "error")
                 faults.Add(message.Text);
         };
-        await page.GotoAsync($"{Dashboard.Address}{address}#token={FakeScheduler.Token}");
+        await page.SignInAsync(Dashboard.Address, FakeScheduler.Token);
+        await page.GotoAsync($"{Dashboard.Address}{address}");
         // Of the pages behind the sign-in, which a later address would otherwise interrupt.
         await Assertions.Expect(page.Locator("header .brand")).ToBeVisibleAsync();
         return page;
@@ -62,7 +64,8 @@ public sealed class Visitor : IAsyncLifetime
         var page = await NewPageAsync();
         page.WebSocket += (_, socket) => socket.FrameReceived += (_, frame) =>
             Interlocked.Add(ref received, frame.Binary?.Length ?? frame.Text?.Length ?? 0);
-        await page.GotoAsync($"{Dashboard.Address}{address}#token={token}");
+        await page.SignInAsync(Dashboard.Address, token);
+        await page.GotoAsync($"{Dashboard.Address}{address}");
         return (page, () => Interlocked.Read(ref received));
     }
 

@@ -77,6 +77,25 @@ public sealed class AuditTests(PostgresServer postgres) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Forgery_ThatTheDashboardRefused_IsItsVisitors()
+    {
+        await _scheduler.Audit(TestScheduler.ViewerToken).NoteForgeryAsync(new NoteForgeryRequest
+        {
+            Request = "POST /sign-out",
+            Origin = "http://elsewhere.example",
+            Visitor = "10.0.0.9",
+        });
+        await Should.ThrowAsync<RpcException>(() => _scheduler.Audit(TestScheduler.ViewerToken)
+            .NoteForgeryAsync(new NoteForgeryRequest { Request = "two\nlines" }).ResponseAsync);
+
+        var entry = (await EntriesAsync(1)).ShouldHaveSingleItem();
+
+        (entry.Who, entry.Origin, entry.Action, entry.Object, entry.Status, entry.Detail).ShouldBe((
+            "vera", "127.0.0.1", "Dashboard/Forgery", "POST /sign-out", "PermissionDenied",
+            "a page of http://elsewhere.example asked for it, in the browser of 10.0.0.9"));
+    }
+
+    [Fact]
     public async Task List_IsNarrowedByEachFilter_AndGoesThroughItsPages()
     {
         var one = await _scheduler.SubmitWaitingAsync();

@@ -89,6 +89,8 @@ public sealed class TestScheduler : IAsyncDisposable
 
     public AuditService.AuditServiceClient Audit(string token = AdminToken) => new(As(token));
 
+    public WebhookService.WebhookServiceClient Webhooks(string token) => new(As(token));
+
     public AgentRegistryService.AgentRegistryServiceClient Registry(string token = NodeToken) => new(As(token));
 
     /// <summary>A browser: it keeps cookies, and follows nothing by itself.</summary>

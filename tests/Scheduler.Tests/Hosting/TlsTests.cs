@@ -103,6 +103,8 @@ public sealed class TlsTests(TlsScheduler tls, PostgresServer postgres) : IClass
 
         foreach (var channel in new[] { foreign, expired })
             (await Should.ThrowAsync<RpcException>(() => RegisterAsync(channel))).Meaning().ShouldBe(StatusCode.Unavailable);
+        await AuditedAsync("OU=node, CN=node", "127.0.0.1");
+        await AuditedAsync("OU=node, CN=expired", "127.0.0.1");
     }
 
     [Fact]
@@ -185,7 +187,10 @@ public sealed class TlsTests(TlsScheduler tls, PostgresServer postgres) : IClass
         (await HearsAsync(tls.Authority.Make(CertificateUnit.Scheduler, "another"))).ShouldBeTrue();
 
         (await HearsAsync(tls.Authority.Make(CertificateUnit.Node))).ShouldBeFalse("a node's certificate");
-        (await HearsAsync(tls.OtherAuthority.Make(CertificateUnit.Scheduler))).ShouldBeFalse("another authority's");
+        var foreign = tls.OtherAuthority.Make(CertificateUnit.Scheduler, "impostor");
+        foreign.AuthorityFile = tls.Authority.AuthorityFile;
+        (await HearsAsync(foreign)).ShouldBeFalse("another authority's");
+        await AuditedAsync("OU=scheduler, CN=impostor", "");
         (await HearsAsync(tls.Authority.Make(CertificateUnit.Scheduler, "old", isExpired: true))).ShouldBeFalse("an expired one");
         (await HearsAsync(new TlsOptions { AuthorityFile = tls.Authority.AuthorityFile })).ShouldBeFalse("none");
     }
@@ -215,6 +220,16 @@ public sealed class TlsTests(TlsScheduler tls, PostgresServer postgres) : IClass
 
         (await Should.ThrowAsync<OptionsValidationException>(() => TestScheduler.StartAsync(postgres, [.. settings, (setting, value)])))
             .Message.ShouldContain(said);
+    }
+
+    /// <summary>A certificate that got no connection is noted, by the subject that it claims.</summary>
+    private async Task AuditedAsync(string subject, string origin)
+    {
+        using var channel = ChannelOf(new TlsOptions { AuthorityFile = tls.Authority.AuthorityFile });
+        var audit = new AuditService.AuditServiceClient(channel);
+        await Eventually.HoldsAsync(async () => (await audit.ListAuditAsync(
+                new ListAuditRequest { Action = "Connection/Certificate", Object = subject }, Options(TestScheduler.AdminToken)))
+            .Entries.Any(entry => (entry.Origin, entry.Status) == (origin, "Unauthenticated")));
     }
 
     private GrpcChannel ChannelOf(TlsOptions options) => Channel(Address, new CertificateFiles(options));

@@ -133,19 +133,23 @@ public sealed class LimitTests(PostgresServer postgres)
     public async Task Search_CountsTheTrialsThatItMayStillMake_AndIsLetMakeNoMoreThanItsOwnerMayHave()
     {
         await using var scheduler = await TestScheduler.StartAsync(postgres, ("Limits:JobsPerOwner", "5"));
-        var first = (await scheduler.Experiments().SubmitExperimentAsync(SearchOf("one", trials: 3))).Experiment;
+        var first = (await scheduler.Experiments().SubmitExperimentAsync(SearchOf("one", trials: 3), cancellationToken: Token)).Experiment;
         (await scheduler.QueryAsync("select count(*) from jobs")).ShouldBe(1L);
 
-        await RefusedAsync(scheduler.Experiments().SubmitExperimentAsync(SearchOf("two", trials: 3)).ResponseAsync);
         await RefusedAsync(scheduler.Experiments()
-            .LimitExperimentAsync(new LimitExperimentRequest { ExperimentId = first.Id, MaxTrials = 6 }).ResponseAsync);
-        (await scheduler.Experiments().SubmitExperimentAsync(SearchOf("one", trials: 3))).Experiment.Id.ShouldBe(first.Id);
-        await scheduler.Experiments().SubmitExperimentAsync(SearchOf("three", trials: 2));
-        await RefusedAsync(scheduler.Jobs().SubmitJobAsync(SubmitOf()).ResponseAsync);
+            .SubmitExperimentAsync(SearchOf("two", trials: 3), cancellationToken: Token).ResponseAsync);
+        await RefusedAsync(scheduler.Experiments()
+            .LimitExperimentAsync(new LimitExperimentRequest { ExperimentId = first.Id, MaxTrials = 6 }, cancellationToken: Token)
+            .ResponseAsync);
+        (await scheduler.Experiments().SubmitExperimentAsync(SearchOf("one", trials: 3), cancellationToken: Token))
+            .Experiment.Id.ShouldBe(first.Id);
+        await scheduler.Experiments().SubmitExperimentAsync(SearchOf("three", trials: 2), cancellationToken: Token);
+        await RefusedAsync(scheduler.Jobs().SubmitJobAsync(SubmitOf(), cancellationToken: Token).ResponseAsync);
 
-        await scheduler.Experiments().CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = first.Id });
+        await scheduler.Experiments()
+            .CancelExperimentAsync(new CancelExperimentRequest { ExperimentId = first.Id }, cancellationToken: Token);
 
-        await scheduler.Jobs().SubmitJobAsync(SubmitOf());
+        await scheduler.Jobs().SubmitJobAsync(SubmitOf(), cancellationToken: Token);
 
         static async Task RefusedAsync(Task call) => (await StatusOfAsync(call)).ShouldBe(StatusCode.ResourceExhausted);
 
@@ -196,7 +200,7 @@ public sealed class LimitTests(PostgresServer postgres)
             return DescribeResult.Of(new DescribeModelsResponse { Answers = { new ModelAnswer { Description = new ModelDescription() } } });
         };
         var first = new ModelService.ModelServiceClient(scheduler.As(TestScheduler.SubmitterToken))
-            .DescribeModelAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } });
+            .DescribeModelAsync(new DescribeModelRequest { Model = new ModelSpec { Name = "lenet5" } }, cancellationToken: Token);
         await asked.Task.WaitAsync(Token);
 
         (await StatusAsync(scheduler.Jobs())).Code.ShouldBe(StatusCode.ResourceExhausted);

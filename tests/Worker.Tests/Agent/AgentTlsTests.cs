@@ -34,6 +34,42 @@ public sealed class AgentTlsTests : AgentTest
     }
 
     [Fact]
+    public async Task Trainers_GetTheNodesCertificate_WhereTheyAreToEncrypt()
+    {
+        using var authority = new TestAuthority();
+        string[] tls = [.. authority.Settings(CertificateUnit.Node).Select(each => $"--{each.Setting}={each.Value}")];
+        await using var plain = await RunningAgent.StartAsync(Scheduler, RunningAgent.Waiting, End, tls);
+        await using var encrypting = await RunningAgent.StartAsync(
+            Scheduler, RunningAgent.Waiting, End, [.. tls, "--Agent:TrainerTls=true"]);
+
+        plain.Services.GetRequiredService<AgentEndpoints>().TrainerCertificates.ShouldBeNull();
+        encrypting.Services.GetRequiredService<AgentEndpoints>().TrainerCertificates.ShouldBe(new PeerCertificates
+        {
+            CertificateFile = authority.PathOf("node.crt"),
+            KeyFile = authority.PathOf("node.key"),
+            AuthorityFile = authority.AuthorityFile,
+        });
+    }
+
+    [Fact]
+    public void EncryptingTrainers_NeedsACertificate()
+    {
+        var folder = Directory.CreateTempSubdirectory("agent-tls-");
+        try
+        {
+            string[] settings = [.. RunningAgent.Settings(folder, Scheduler, RunningAgent.Waiting), "--Agent:TrainerTls=true"];
+
+            Should.Throw<OptionsValidationException>(
+                    () => AgentHost.Build(settings).Services.GetRequiredService<IOptions<AgentOptions>>().Value)
+                .Message.ShouldStartWith("Agent:TrainerTls is true and Tls:CertificateFile is empty");
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    [Fact]
     public void Address_ThatOthersReach_NeedsTlsOrAWordThatItDoesNot()
     {
         var folder = Directory.CreateTempSubdirectory("agent-tls-");

@@ -77,10 +77,10 @@ public sealed class AddressTests
     {
         var first = FreePorts.Take();
         var address = PeerAddress.Loopback with { Ports = (first, first) };
-        using var listener = new PeerListener(address, "secret", rank: 0, TimeSpan.FromSeconds(1));
+        using var listener = ListenOn(address, rank: 0);
 
         listener.Told.ShouldBe($"127.0.0.1:{first}");
-        Should.Throw<IOException>(() => new PeerListener(address, "secret", rank: 1, TimeSpan.FromSeconds(1))).Message.ShouldBe(
+        Should.Throw<IOException>(() => ListenOn(address, rank: 1)).Message.ShouldBe(
             $"Agent:TrainerPorts is {first}-{first}, of which none is free on 127.0.0.1; give one for each device at least");
     }
 
@@ -89,9 +89,12 @@ public sealed class AddressTests
     {
         var address = new PeerAddress(IPAddress.Parse(Nowhere), Nowhere);
 
-        Should.Throw<IOException>(() => new PeerListener(address, "secret", rank: 0, TimeSpan.FromSeconds(1)))
+        Should.Throw<IOException>(() => ListenOn(address, rank: 0))
             .Message.ShouldStartWith($"cannot listen on {Nowhere}, the address of Agent:ListenAddress (");
     }
+
+    private static PeerListener ListenOn(PeerAddress address, int rank) =>
+        new(address, new PeerTrust("secret", certificates: null), rank, TimeSpan.FromSeconds(1));
 
     private static float Sum(ICollectiveGroup group)
     {

@@ -224,9 +224,11 @@ public sealed class CollectiveFaultTests
     [Fact]
     public async Task Accept_OfAStrangerWhoSaysNothing_HangsUpInTime()
     {
-        using var listener = new PeerListener(PeerAddress.Loopback, "secret", rank: 0, handshakeTimeout: TimeSpan.FromSeconds(5));
+        using var listener = new PeerListener(
+            PeerAddress.Loopback, new PeerTrust("secret", certificates: null), rank: 0, handshakeTimeout: TimeSpan.FromSeconds(5));
+        var expected = new Dictionary<(int, PeerChannel), PeerEndpoint> { [(1, PeerChannel.Collective)] = new(1, "b", "127.0.0.1:1") };
         using var end = new CancellationTokenSource();
-        var accepting = listener.AcceptAsync([(1, PeerChannel.Collective)], new(), end.Token);
+        var accepting = listener.AcceptAsync(expected, new(), end.Token);
         using var stranger = new Socket(SocketType.Stream, ProtocolType.Tcp);
         await stranger.ConnectAsync(listener.EndPoint, TestContext.Current.CancellationToken);
         var heard = 0;

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Cluster.Contracts.Tls;
 using Cluster.Worker.Agent;
 using Cluster.Worker.Collectives;
 using Cluster.Worker.Devices;
@@ -29,6 +30,9 @@ internal sealed class Ranks : IDisposable
     /// <summary>A rank's GPU; by default it has none.</summary>
     public Func<int, int?> CudaDevice { get; init; } = _ => null;
 
+    /// <summary>Those of a rank's node; by default nodes exchange plain text.</summary>
+    public Func<int, CertificateFiles?> Certificates { get; init; } = _ => null;
+
     public int WorldSize => _nodes.Length;
 
     /// <summary>Changes what a rank posts, such as the endpoint of an impostor.</summary>
@@ -46,6 +50,7 @@ internal sealed class Ranks : IDisposable
         NodeId = _nodes[rank],
         CudaDevice = CudaDevice(rank),
         PeerAddress = PeerAddress,
+        Certificates = Certificates(rank),
         Secret = secret,
         Rendezvous = MeetAsync,
         ReserveSharedMemory = (name, bytes, _) => Task.FromResult(_segmentsByNode[_nodes[rank]].Reserve(name, bytes)),

@@ -150,7 +150,8 @@ def _token():
     if token or not file:
         return token
     with open(file, encoding="utf-8") as content:
-        return content.read().strip()
+        # While one takes another's place the file has both, the new one last.
+        return content.read().split()[-1]
 
 
 def _authority():

@@ -5,7 +5,7 @@ namespace Cluster.Worker.Collectives.Nccl;
 
 /// <summary>
 /// How ranks with GPUs are joined beside the CPU's memory: by NCCL where each has a card of its own, through the CPU's memory where two
-/// share one.
+/// share one, or where ranks of other nodes are to be told nothing that can be read on the way.
 /// </summary>
 internal static class CudaTransports
 {
@@ -30,7 +30,8 @@ internal static class CudaTransports
             var noNccl = ReasonAgainst(() => nccl = new NcclLibrary(options.NcclLibrary));
             var records = Tell(host, members, options, device, noDevice, noNccl);
             RequireNone(records, members, record => record.NoDevice);
-            if (records.Select(record => record.Card).Distinct().Count() < records.Count)
+            // NCCL's own connections are not encrypted, and what was to be encrypted never goes plainly.
+            if (host.IsEncrypted || records.Select(record => record.Card).Distinct().Count() < records.Count)
                 return new StagedTransport(host, device!);
             RequireNone(records, members, record => record.NoNccl);
             return NcclTransport.Join(

@@ -27,7 +27,7 @@ internal sealed unsafe class PeerLink : IDisposable
 
     private readonly Queue<Transfer> _toSend = new();
     private readonly Queue<Transfer> _toReceive = new();
-    private readonly Socket _socket;
+    private readonly PeerWire _wire;
     private readonly int _descriptor;
     private readonly byte* _headers = (byte*)NativeMemory.AllocZeroed(3 * HeaderBytes); // outgoing, incoming, the next incoming
     private int _abortCulprit;
@@ -38,10 +38,11 @@ internal sealed unsafe class PeerLink : IDisposable
     private int _sendSequence;
     private int _receiveSequence;
 
-    public PeerLink(int peer, Socket socket)
+    public PeerLink(int peer, PeerWire wire)
     {
         Peer = peer;
-        _socket = socket;
+        _wire = wire;
+        var socket = wire.Socket;
         socket.NoDelay = true;
         socket.Blocking = false;
         KeepAlive(socket);
@@ -49,6 +50,8 @@ internal sealed unsafe class PeerLink : IDisposable
     }
 
     public int Peer { get; }
+
+    public bool IsEncrypted => _wire.IsEncrypted;
 
     /// <summary>Whether nothing more can come, beyond what has come already.</summary>
     public bool IsClosedByPeer
@@ -210,14 +213,14 @@ internal sealed unsafe class PeerLink : IDisposable
 
     public void Dispose()
     {
-        _socket.Dispose();
+        _wire.Dispose();
         NativeMemory.Free(_headers);
     }
 
     private void ReadTcpInfo(Span<byte> info)
     {
         const int levelTcp = 6, tcpInfo = 11;
-        _socket.GetRawSocketOption(levelTcp, tcpInfo, info);
+        _wire.Socket.GetRawSocketOption(levelTcp, tcpInfo, info);
     }
 
     /// <summary>A machine that is down or cut off shows within five seconds, also while nothing is sent to it.</summary>
@@ -239,7 +242,7 @@ internal sealed unsafe class PeerLink : IDisposable
         if (_outgoingSent < HeaderBytes)
             return;
         _abortSent = true;
-        _socket.Shutdown(SocketShutdown.Send);
+        _wire.Socket.Shutdown(SocketShutdown.Send);
     }
 
     private void WriteHeader(int signature, long operationBytes, long messageBytes)
@@ -274,9 +277,9 @@ internal sealed unsafe class PeerLink : IDisposable
     {
         try
         {
-            return SocketCalls.Write(_descriptor, pieces, count);
+            return _wire.Write(pieces, count);
         }
-        catch (Win32Exception e)
+        catch (Exception e) when (e is Win32Exception or IOException)
         {
             throw operation.Lost(Peer, $"cannot be reached any more ({e.Message})", e);
         }
@@ -286,10 +289,10 @@ internal sealed unsafe class PeerLink : IDisposable
     {
         try
         {
-            var received = SocketCalls.Read(_descriptor, pieces, count);
+            var received = _wire.Read(pieces, count);
             return received >= 0 ? received : throw operation.Lost(Peer, "closed the connection");
         }
-        catch (Win32Exception e)
+        catch (Exception e) when (e is Win32Exception or IOException)
         {
             throw operation.Lost(Peer, $"broke the connection ({e.Message})", e);
         }

@@ -13,25 +13,32 @@ internal sealed class PeerListener : IDisposable
     /// <summary>Connections that may be proving themselves at once; further ones wait in the kernel's queue.</summary>
     private const int MostAtOnce = 64;
 
+    /// <summary>Strangers that are kept in mind for who asks why a peer is missing.</summary>
+    private const int MostRemembered = 3;
+
     private readonly Socket _listener;
     private readonly PeerAddress _address;
-    private readonly string _secret;
+    private readonly PeerTrust _trust;
+    private readonly ConcurrentQueue<string> _turnedAway = new();
     private readonly int _rank;
     private readonly TimeSpan _handshakeTimeout;
 
     /// <summary>Listens on a free port.</summary>
     /// <exception cref="IOException">None is free, or the address is not this machine's.</exception>
-    public PeerListener(PeerAddress address, string secret, int rank, TimeSpan handshakeTimeout)
+    public PeerListener(PeerAddress address, PeerTrust trust, int rank, TimeSpan handshakeTimeout)
     {
         _address = address;
-        _secret = secret;
+        _trust = trust;
         _rank = rank;
         _handshakeTimeout = handshakeTimeout;
         _listener = Listen(address);
     }
 
     /// <summary>What peers of other nodes are told.</summary>
-    public string Told => _address.Told(EndPoint.Port);
+    public string Told => _address.Told(EndPoint.Port, _trust.IsEncrypted);
+
+    /// <summary>The last strangers, and why they were turned away: among them may be the peer that is missing.</summary>
+    public IReadOnlyCollection<string> TurnedAway => _turnedAway;
 
     /// <summary>Where it listens, with the port that was free.</summary>
     public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
@@ -41,14 +48,14 @@ internal sealed class PeerListener : IDisposable
         peer with { Address = new IPEndPoint(_address.Local, PeerAddress.Parse(peer.Address).Port).ToString() };
 
     /// <summary>
-    /// Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the sockets it finds in <paramref name="found"/>.
+    /// Awaits a proven connection of each of <paramref name="expected"/>; the caller owns the wires it finds in <paramref name="found"/>.
     /// </summary>
     /// <param name="expected">Who will connect, and what for.</param>
     /// <param name="found">Filled as they come, also when the wait fails.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     public async Task AcceptAsync(
-        IReadOnlyCollection<(int Rank, PeerChannel Channel)> expected,
-        ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket> found,
+        IReadOnlyDictionary<(int Rank, PeerChannel Channel), PeerEndpoint> expected,
+        ConcurrentDictionary<(int Rank, PeerChannel Channel), PeerWire> found,
         CancellationToken cancellationToken)
     {
         if (expected.Count == 0)
@@ -66,7 +73,7 @@ internal sealed class PeerListener : IDisposable
                 proofs.Add(AdmitAsync(socket));
             }
         }
-        catch (OperationCanceledException) when (expected.All(found.ContainsKey))
+        catch (OperationCanceledException) when (expected.Keys.All(found.ContainsKey))
         {
             // Not a failure: the last of them cancelled the wait for more.
         }
@@ -78,11 +85,11 @@ internal sealed class PeerListener : IDisposable
 
         async Task AdmitAsync(Socket socket)
         {
-            var peer = await ProveAsync(socket, allFound.Token);
-            if (peer is not { } proven || !expected.Contains(proven) || !found.TryAdd(proven, socket))
+            var wire = await ProveAsync(socket, expected, found, allFound.Token);
+            if (wire is null)
                 socket.Dispose();
             places.Release();
-            if (expected.All(found.ContainsKey))
+            if (expected.Keys.All(found.ContainsKey))
                 await allFound.CancelAsync();
         }
     }
@@ -119,21 +126,27 @@ internal sealed class PeerListener : IDisposable
         : $"cannot listen on {address.Listen}, the address of Agent:ListenAddress ({e.Message}); "
             + "give one that this machine has, and tell others another in Agent:AdvertiseHost";
 
-    private async Task<(int Rank, PeerChannel Channel)?> ProveAsync(Socket socket, CancellationToken cancellationToken)
+    private async Task<PeerWire?> ProveAsync(
+        Socket socket, IReadOnlyDictionary<(int Rank, PeerChannel Channel), PeerEndpoint> expected,
+        ConcurrentDictionary<(int Rank, PeerChannel Channel), PeerWire> found, CancellationToken cancellationToken)
     {
+        var origin = socket.RemoteEndPoint;
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(_handshakeTimeout);
-        try
+        var admission = await _trust.AcceptAsync(socket, _rank, expected, limit.Token);
+        if (admission.Wire is { } wire)
         {
-            return await PeerProof.AcceptAsync(socket, _secret, _rank, limit.Token);
+            if (found.TryAdd(admission.Peer, wire))
+                return wire;
+            wire.Dispose(); // it is there already
         }
-        catch (SocketException)
+        else if (!cancellationToken.IsCancellationRequested)
         {
-            return null; // it hung up: a stranger's right
+            _turnedAway.Enqueue($"{origin}, since {admission.Refusal}");
+            if (_turnedAway.Count > MostRemembered)
+                _turnedAway.TryDequeue(out _);
         }
-        catch (OperationCanceledException)
-        {
-            return null; // too slow, or no longer needed
-        }
+
+        return null;
     }
 }

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -15,7 +14,6 @@ namespace Cluster.Worker.Collectives.Tcp;
 /// C, HMAC-SHA256(secret, "connect", P, A, C).
 /// acceptor → connector: HMAC-SHA256(secret, "accept", P, A, C).
 /// The role is part of what is signed, so an answer cannot be played back to its sender.
-/// Sockets are looked at in intervals instead of awaited: one that was awaited once wakes a thread of the framework at every later packet.
 /// </remarks>
 internal static class PeerProof
 {
@@ -23,20 +21,23 @@ internal static class PeerProof
     private const int ProofBytes = HMACSHA256.HashSizeInBytes;
     private const int PurposeBytes = 12;
 
-    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(1);
-
     /// <summary>Name and version of what follows, so that a stranger's protocol is told apart at once.</summary>
     private static readonly byte[] Greeting = "clstr/2\n"u8.ToArray();
 
     /// <summary>The listening side.</summary>
+    /// <param name="stream">To whoever it is.</param>
+    /// <param name="secret">Of the attempt.</param>
+    /// <param name="myRank">This one.</param>
+    /// <param name="mayBe">Asked of one that knows the secret, before it is answered.</param>
+    /// <param name="cancellationToken">Ends the exchange.</param>
     /// <returns>Who proved itself, and what for; null if the other side did not.</returns>
     public static async Task<(int Rank, PeerChannel Channel)?> AcceptAsync(
-        Socket socket, string secret, int myRank, CancellationToken cancellationToken)
+        Stream stream, string secret, int myRank, Predicate<(int Rank, PeerChannel Channel)> mayBe, CancellationToken cancellationToken)
     {
         var myChallenge = RandomNumberGenerator.GetBytes(ChallengeBytes);
-        await SendAsync(socket, Joined(Greeting, myChallenge), cancellationToken);
+        await stream.WriteAsync(Joined(Greeting, myChallenge), cancellationToken);
 
-        var answer = await ReceiveAsync(socket, PurposeBytes + ChallengeBytes + ProofBytes, cancellationToken);
+        var answer = await ReceiveAsync(stream, PurposeBytes + ChallengeBytes + ProofBytes, cancellationToken);
         if (answer is null)
             return null;
         var purpose = answer[..PurposeBytes];
@@ -47,28 +48,30 @@ internal static class PeerProof
         var expected = Prove(secret, "connect", purpose, myChallenge, theirChallenge);
         if (meant != myRank || !CryptographicOperations.FixedTimeEquals(expected, answer.AsSpan(PurposeBytes + ChallengeBytes)))
             return null;
+        if (!mayBe((theirRank, channel)))
+            return null;
 
-        await SendAsync(socket, Prove(secret, "accept", purpose, myChallenge, theirChallenge), cancellationToken);
+        await stream.WriteAsync(Prove(secret, "accept", purpose, myChallenge, theirChallenge), cancellationToken);
         return (theirRank, channel);
     }
 
     /// <summary>The connecting side.</summary>
-    /// <returns>Whether the other side proved itself.</returns>
-    public static async Task<bool> ConnectAsync(
-        Socket socket, string secret, int myRank, int theirRank, PeerChannel channel, CancellationToken cancellationToken)
+    /// <returns>Whether the other side greeted this one, and whether it proved itself then.</returns>
+    public static async Task<(bool Greeted, bool Proven)> ConnectAsync(
+        Stream stream, string secret, int myRank, int theirRank, PeerChannel channel, CancellationToken cancellationToken)
     {
         var purpose = Purpose(myRank, theirRank, channel);
-        var hello = await ReceiveAsync(socket, Greeting.Length + ChallengeBytes, cancellationToken);
+        var hello = await ReceiveAsync(stream, Greeting.Length + ChallengeBytes, cancellationToken);
         if (hello?.AsSpan(0, Greeting.Length).SequenceEqual(Greeting) != true)
-            return false;
+            return (false, false);
         var theirChallenge = hello[Greeting.Length..];
         var myChallenge = RandomNumberGenerator.GetBytes(ChallengeBytes);
         var proof = Prove(secret, "connect", purpose, theirChallenge, myChallenge);
-        await SendAsync(socket, Joined(purpose, myChallenge, proof), cancellationToken);
+        await stream.WriteAsync(Joined(purpose, myChallenge, proof), cancellationToken);
 
-        var answer = await ReceiveAsync(socket, ProofBytes, cancellationToken);
-        return answer is not null
-            && CryptographicOperations.FixedTimeEquals(Prove(secret, "accept", purpose, theirChallenge, myChallenge), answer);
+        var answer = await ReceiveAsync(stream, ProofBytes, cancellationToken);
+        var expected = Prove(secret, "accept", purpose, theirChallenge, myChallenge);
+        return (true, answer is not null && CryptographicOperations.FixedTimeEquals(expected, answer));
     }
 
     private static byte[] Prove(string secret, string role, byte[] purpose, byte[] acceptorChallenge, byte[] connectorChallenge) =>
@@ -87,40 +90,13 @@ internal static class PeerProof
         return bytes;
     }
 
-    private static async Task SendAsync(Socket socket, byte[] bytes, CancellationToken cancellationToken)
-    {
-        socket.Blocking = false;
-        for (var sent = 0; sent < bytes.Length;)
-        {
-            sent += socket.Send(bytes.AsSpan(sent), SocketFlags.None, out var error);
-            await GoOnAsync(error, cancellationToken);
-        }
-    }
-
     /// <summary>Reads no byte more than it was asked for: the rest belongs to the exchange that follows.</summary>
     /// <returns>Exactly so many bytes; null if the other side closed before.</returns>
-    private static async Task<byte[]?> ReceiveAsync(Socket socket, int count, CancellationToken cancellationToken)
+    private static async Task<byte[]?> ReceiveAsync(Stream stream, int count, CancellationToken cancellationToken)
     {
-        socket.Blocking = false;
         var bytes = new byte[count];
-        for (var received = 0; received < count;)
-        {
-            var some = socket.Receive(bytes.AsSpan(received), SocketFlags.None, out var error);
-            if (some == 0 && error == SocketError.Success)
-                return null;
-            received += some;
-            await GoOnAsync(error, cancellationToken);
-        }
-
-        return bytes;
+        return await stream.ReadAtLeastAsync(bytes, count, throwOnEndOfStream: false, cancellationToken) == count ? bytes : null;
     }
-
-    private static Task GoOnAsync(SocketError error, CancellationToken cancellationToken) => error switch
-    {
-        SocketError.Success => Task.CompletedTask,
-        SocketError.WouldBlock => Task.Delay(Interval, cancellationToken),
-        _ => throw new SocketException((int)error),
-    };
 }
 
 /// <summary>What a connection between two ranks is for.</summary>

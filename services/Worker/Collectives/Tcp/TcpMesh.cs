@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
+using System.Security.Authentication;
 
 namespace Cluster.Worker.Collectives.Tcp;
 
@@ -9,21 +10,23 @@ internal static class TcpMesh
 {
     private static readonly PeerChannel[] Channels = Enum.GetValues<PeerChannel>();
 
-    /// <summary>Calls the lower ranks, awaits the higher, and checks that each knows the secret.</summary>
+    /// <summary>Calls the lower ranks, awaits the higher, and checks that each is to be trusted.</summary>
     /// <returns>For each channel one link a rank; null for this one.</returns>
     public static async Task<IReadOnlyDictionary<PeerChannel, PeerLink?[]>> ConnectAsync(
-        PeerListener listener, IReadOnlyList<PeerEndpoint> endpoints, int rank, string secret, CancellationToken cancellationToken)
+        PeerListener listener, IReadOnlyList<PeerEndpoint> endpoints, int rank, PeerTrust trust, CancellationToken cancellationToken)
     {
-        var sockets = new ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket>();
+        RequireOneKind(endpoints, endpoints[rank]);
+        var wires = new ConcurrentDictionary<(int Rank, PeerChannel Channel), PeerWire>();
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         try
         {
             var lower = Enumerable.Range(0, rank).SelectMany(peer => Channels, (peer, channel) => (peer, channel));
             var higher = Enumerable.Range(rank + 1, endpoints.Count - rank - 1)
-                .SelectMany(peer => Channels, (peer, channel) => (peer, channel)).ToHashSet();
+                .SelectMany(peer => Channels, (peer, channel) => (peer, channel))
+                .ToDictionary(call => call, call => endpoints[call.peer]);
             var joining = lower
-                .Select(call => CallAsync(Reached(endpoints[call.peer]), call.channel, rank, secret, sockets, failed.Token))
-                .Append(listener.AcceptAsync(higher, sockets, failed.Token))
+                .Select(call => CallAsync(endpoints[call.peer], call.channel))
+                .Append(listener.AcceptAsync(higher, wires, failed.Token))
                 .ToList();
             await foreach (var joined in Task.WhenEach(joining))
             {
@@ -37,16 +40,39 @@ internal static class TcpMesh
         catch (Exception e)
         {
             var missing = Enumerable.Range(0, endpoints.Count)
-                .Where(peer => peer != rank && !Array.TrueForAll(Channels, channel => sockets.ContainsKey((peer, channel)))).ToList();
-            foreach (var socket in sockets.Values)
-                socket.Dispose();
+                .Where(peer => peer != rank && !Array.TrueForAll(Channels, channel => wires.ContainsKey((peer, channel)))).ToList();
+            foreach (var wire in wires.Values)
+                wire.Dispose();
             if (e is OperationCanceledException && missing.Count > 0)
             {
                 throw new OperationCanceledException(
-                    $"no connection with {string.Join(", ", missing.Select(Describe))}", e, cancellationToken);
+                    $"no connection with {string.Join(", ", missing.Select(Describe))}{TurnedAway()}", e, cancellationToken);
             }
 
             throw;
+        }
+
+        async Task CallAsync(PeerEndpoint peer, PeerChannel channel)
+        {
+            var reached = Reached(peer);
+            try
+            {
+                var socket = await ConnectAsync(reached, failed.Token);
+                wires[(peer.Rank, channel)] = await trust.ConnectAsync(socket, rank, peer, channel, failed.Token);
+            }
+            catch (SocketException e)
+            {
+                throw NotConnected(
+                    reached, $"cannot be reached ({e.SocketErrorCode}); that node tells the address, in Agent:AdvertiseHost", e);
+            }
+            catch (IOException e)
+            {
+                throw NotConnected(reached, $"broke the connection off ({e.Message})", e);
+            }
+            catch (AuthenticationException e)
+            {
+                throw NotConnected(reached, e.Message, e);
+            }
         }
 
         PeerEndpoint Reached(PeerEndpoint peer) => SharesTheNode(peer) ? listener.OnThisNode(peer) : peer;
@@ -61,31 +87,22 @@ internal static class TcpMesh
                 : $"rank {missing} of node {peer.NodeName}, which was to call {(SharesTheNode(peer) ? listener.EndPoint : listener.Told)}";
         }
 
+        string TurnedAway() => listener.TurnedAway.Count == 0 ? "" : $"; turned away was {string.Join(", ", listener.TurnedAway)}";
+
         PeerLink?[] Links(PeerChannel channel) =>
-            [.. Enumerable.Range(0, endpoints.Count).Select(peer => peer == rank ? null : new PeerLink(peer, sockets[(peer, channel)]))];
+            [.. Enumerable.Range(0, endpoints.Count).Select(peer => peer == rank ? null : new PeerLink(peer, wires[(peer, channel)]))];
     }
 
-    private static async Task CallAsync(
-        PeerEndpoint peer, PeerChannel channel, int rank, string secret,
-        ConcurrentDictionary<(int Rank, PeerChannel Channel), Socket> sockets, CancellationToken cancellationToken)
+    /// <summary>At once, since one that waits for TLS and one that waits for a greeting would wait for each other.</summary>
+    private static void RequireOneKind(IReadOnlyList<PeerEndpoint> endpoints, PeerEndpoint mine)
     {
-        Socket? socket = null;
-        try
+        if (endpoints.FirstOrDefault(peer => PeerAddress.IsEncrypted(peer.Address) != PeerAddress.IsEncrypted(mine.Address)) is { } other)
         {
-            socket = await ConnectAsync(peer, cancellationToken);
-            if (!await PeerProof.ConnectAsync(socket, secret, rank, peer.Rank, channel, cancellationToken))
-                throw NotConnected(peer, "refused this rank's proof of the attempt's secret, or could not give its own", null);
-            sockets[(peer.Rank, channel)] = socket;
-        }
-        catch (SocketException e)
-        {
-            socket?.Dispose();
-            throw NotConnected(peer, $"cannot be reached ({e.SocketErrorCode}); that node tells the address, in Agent:AdvertiseHost", e);
-        }
-        catch
-        {
-            socket?.Dispose();
-            throw;
+            var (encrypted, plain) = PeerAddress.IsEncrypted(mine.Address) ? (mine, other) : (other, mine);
+            throw new CollectiveException(
+                CollectiveFault.NotConnected, other.Rank,
+                $"rank {encrypted.Rank} of node {encrypted.NodeName} speaks TLS with its peers and rank {plain.Rank} of node "
+                    + $"{plain.NodeName} plain text; set Agent:TrainerTls alike on both nodes");
         }
     }
 

@@ -31,7 +31,9 @@ internal sealed class TcpTransport : CollectiveTransport
         _addresses = new nint[links.Length];
     }
 
-    public override string Name => "tcp";
+    public override string Name => IsEncrypted ? "tcp+tls" : "tcp";
+
+    public override bool IsEncrypted => _links.OfType<PeerLink>().Any(link => link.IsEncrypted);
 
     private int WorldSize => _links.Length;
 

@@ -1,0 +1,56 @@
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+
+namespace Cluster.Contracts.V1;
+
+// Messages with a field that is marked debug_redact: as text, in a log or an exception, they say all else.
+
+public sealed partial class CreateTokenResponse : ICustomDiagnosticMessage
+{
+    string ICustomDiagnosticMessage.ToDiagnosticString() => SecretMessage.Text(this);
+}
+
+public sealed partial class CreateWebhookResponse : ICustomDiagnosticMessage
+{
+    string ICustomDiagnosticMessage.ToDiagnosticString() => SecretMessage.Text(this);
+}
+
+public sealed partial class EnrollNodeResponse : ICustomDiagnosticMessage
+{
+    string ICustomDiagnosticMessage.ToDiagnosticString() => SecretMessage.Text(this);
+}
+
+public sealed partial class LaunchRequest : ICustomDiagnosticMessage
+{
+    string ICustomDiagnosticMessage.ToDiagnosticString() => SecretMessage.Text(this);
+}
+
+public sealed partial class RegisterRequest : ICustomDiagnosticMessage
+{
+    string ICustomDiagnosticMessage.ToDiagnosticString() => SecretMessage.Text(this);
+}
+
+public sealed partial class TrainerLaunch : ICustomDiagnosticMessage
+{
+    string ICustomDiagnosticMessage.ToDiagnosticString() => SecretMessage.Text(this);
+}
+
+internal static class SecretMessage
+{
+    // Not the one for diagnostics, which would ask the message for its text again.
+    private static readonly JsonFormatter Formatter = new(JsonFormatter.Settings.Default);
+
+    public static string Text(IMessage message)
+    {
+        var copy = message.Descriptor.Parser.ParseFrom(message.ToByteArray());
+        foreach (var field in message.Descriptor.Fields.InDeclarationOrder().Where(IsSecret))
+        {
+            if (field.Accessor.GetValue(copy) is string { Length: > 0 })
+                field.Accessor.SetValue(copy, "…");
+        }
+
+        return Formatter.Format(copy);
+    }
+
+    private static bool IsSecret(FieldDescriptor field) => field.GetOptions()?.DebugRedact == true;
+}

@@ -173,6 +173,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
             var made = Kept((await RunAsync("node", "enroll", "worker-2")).MustSucceed().Output.Trim());
             await File.WriteAllTextAsync(code, made, Cancelled);
             await RestartAsync("worker-2");
+            await HoldsAsync(() => Task.FromResult(File.Exists(own)), "the node is enrolled");
         }
     }
 

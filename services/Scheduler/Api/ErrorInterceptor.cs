@@ -89,11 +89,18 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
         if (HoldsNul(fault))
             return new RpcException(new Status(code, "a text in the request has the character U+0000, which is not stored; leave it out"));
         if (code != StatusCode.Internal)
-            return new RpcException(new Status(code, StatusText.Of(fault.Message)));
+            return new RpcException(new Status(code, StatusText.Of(Words(fault))));
         // What went wrong inside is for the log; the caller gets the call's name to find it by.
         LogFault(fault, context.Method);
         return new RpcException(new Status(code, $"{context.Method} failed inside the scheduler; its log says why"));
     }
+
+    /// <summary>
+    /// A secret that a caller put where an id belongs is not repeated, since gRPC logs the words. Chunks are named by hashes, which look alike
+    /// and are none.
+    /// </summary>
+    private static string Words(Exception fault) =>
+        fault is ChunkMissingException or ChunkCorruptException ? fault.Message : AccessSecret.Redact(fault.Message);
 
     // Postgres' words for it, in text and in jsonb. No text of our own has one.
     private static bool HoldsNul(Exception fault) =>

@@ -4,6 +4,7 @@ using Npgsql;
 using Polly;
 using Polly.Registry;
 using Polly.Retry;
+using Polly.Telemetry;
 
 namespace Cluster.Scheduler.Persistence;
 
@@ -22,6 +23,12 @@ public sealed class ClusterDatabase(
     /// <summary>Registers the retry; its metrics are Polly's, under this pipeline's name.</summary>
     public static void AddRetry(IServiceCollection services) => services.AddResiliencePipeline(RetryName, (pipeline, context) =>
     {
+        // What the store gives may be a secret, such as what webhooks are signed with; Polly's log at Debug would have it.
+        pipeline.ConfigureTelemetry(new TelemetryOptions
+        {
+            LoggerFactory = context.ServiceProvider.GetRequiredService<ILoggerFactory>(),
+            ResultFormatter = (_, result) => result?.GetType().Name,
+        });
         var options = context.ServiceProvider.GetRequiredService<IOptions<PersistenceOptions>>().Value;
         pipeline.TimeProvider = context.ServiceProvider.GetRequiredService<TimeProvider>();
         // Polly takes no zero.

@@ -145,8 +145,8 @@ public sealed class SecretTests(PostgresServer postgres)
         said.AddRange(overheard.Said);
         // Webhooks' own table has what they are signed with, and where they go: docs/webhooks.md.
         said.AddRange(await RowsAsync(database, except: "webhooks"));
-        foreach (var secret in secrets)
-            said.ShouldNotContain(text => text.Contains(secret, StringComparison.OrdinalIgnoreCase));
+        secrets.SelectMany(secret => said.Where(text => text.Contains(secret, StringComparison.OrdinalIgnoreCase))).Distinct()
+            .Select(text => text[..Math.Min(text.Length, 500)]).ShouldBeEmpty();
     }
 
     /// <summary>Nothing listens there; the fault says where it was looked for, and what for is in no line.</summary>

@@ -40,21 +40,21 @@ public sealed class CertificateFiles
     /// <param name="refused">Is told of a certificate that gets no connection.</param>
     public SslServerAuthenticationOptions ForServer(
         ClientCertificates clients, string? unit = null, Action<X509Certificate2>? refused = null) => new()
-    {
-        ServerCertificateContext = Current().Own,
-        ClientCertificateRequired = clients != ClientCertificates.None,
-        // A resumed session would go by the certificates of the one before.
-        AllowTlsResume = false,
-        RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
         {
-            if (certificate is not X509Certificate2 shown)
-                return clients != ClientCertificates.Required;
-            var isAccepted = Accepts(shown, chain, ClientUse, unit);
-            if (!isAccepted)
-                refused?.Invoke(shown);
-            return isAccepted;
-        },
-    };
+            ServerCertificateContext = Current().Own,
+            ClientCertificateRequired = clients != ClientCertificates.None,
+            // A resumed session would go by the certificates of the one before.
+            AllowTlsResume = false,
+            RemoteCertificateValidationCallback = (_, certificate, chain, _) =>
+            {
+                if (certificate is not X509Certificate2 shown)
+                    return clients != ClientCertificates.Required;
+                var isAccepted = Accepts(shown, chain, ClientUse, unit);
+                if (!isAccepted)
+                    refused?.Invoke(shown);
+                return isAccepted;
+            },
+        };
 
     /// <summary>For connections that this service opens. The address's name must be one of the certificate's.</summary>
     /// <param name="unit">The <see cref="CertificateUnit"/> that the other side's must be of; null: any.</param>

@@ -90,8 +90,8 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
             Path.Combine(_cluster.State, "worker-2", "node-token"), .. Directory.GetFiles(Certificates, "*.key"),
         ];
         files.Length.ShouldBeGreaterThan(6);
-        files.Where(file => (File.GetUnixFileMode(file) & others) != 0).ShouldBeEmpty();
-        (new DirectoryInfo(Path.Combine(_cluster.State, "dashboard-keys")).UnixFileMode & (others | entering)).ShouldBe(default);
+        files.Where(file => (new FileInfo(file).UnixFileMode & others) != UnixFileMode.None).ShouldBeEmpty();
+        (new DirectoryInfo(Path.Combine(_cluster.State, "dashboard-keys")).UnixFileMode & (others | entering)).ShouldBe(UnixFileMode.None);
 
         string[] services = ["dashboard", "scheduler", "worker-1", "worker-2"];
         var said = services.Select(service => Processes.CommandLine(_cluster.ProcessId(service))).ToList();

@@ -91,7 +91,7 @@ public sealed class SecretRotationTests(RotatedCluster rotated) : IClassFixture<
         ];
         files.Length.ShouldBeGreaterThan(6);
         files.Where(file => (new FileInfo(file).UnixFileMode & others) != UnixFileMode.None).ShouldBeEmpty();
-        (new DirectoryInfo(Path.Combine(_cluster.State, "dashboard-keys")).UnixFileMode & (others | entering)).ShouldBe(default);
+        (new DirectoryInfo(Path.Combine(_cluster.State, "dashboard-keys")).UnixFileMode & (others | entering)).ShouldBe(UnixFileMode.None);
 
         string[] services = ["dashboard", "scheduler", "worker-1", "worker-2"];
         var said = services.Select(service => Processes.CommandLine(_cluster.ProcessId(service))).ToList();

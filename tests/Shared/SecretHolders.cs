@@ -12,7 +12,8 @@ internal static partial class SecretHolders
     public const string Secret = "planted-5ec4e7";
 
     // But not where a list goes on.
-    [GeneratedRegex("secret|password|connectionstring|(?<!page)token$|credential", RegexOptions.IgnoreCase, matchTimeoutMilliseconds: 1000)]
+    [GeneratedRegex(
+        "secret|password|connectionstring|(?<!page)token$|credential", RegexOptions.IgnoreCase, matchTimeoutMilliseconds: 1000)]
     private static partial Regex SecretName();
 
     /// <summary>The types of an assembly that were found, and of them those whose text tells what they hold.</summary>

@@ -96,8 +96,8 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
     }
 
     /// <summary>
-    /// A secret that a caller put where an id belongs is not repeated, since gRPC logs the words. Chunks are named by hashes, which look alike
-    /// and are none.
+    /// A secret that a caller put where an id belongs is not repeated, since gRPC logs the words. Chunks are named by hashes, which look
+    /// alike and are none.
     /// </summary>
     private static string Words(Exception fault) =>
         fault is ChunkMissingException or ChunkCorruptException ? fault.Message : AccessSecret.Redact(fault.Message);

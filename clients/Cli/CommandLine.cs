@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.Reflection;
 using Cluster.Cli.Access;
 using Cluster.Cli.Certificates;
 using Cluster.Cli.Checkpoints;
@@ -94,6 +95,7 @@ internal static class CommandLine
             common.Server, common.Token, common.Authority, common.Json,
         };
         root.Options.Add(new HelpOption { Action = new HelpAction { MaxWidth = host.IsTerminal ? host.Width : int.MaxValue } });
+        root.Options.Add(new VersionOption { Action = new VersionAction(host) });
         return root;
     }
 
@@ -125,6 +127,19 @@ internal static class CommandLine
             var end = CallFault.Explain(fault, server);
             await host.Error.WriteLineAsync(end.Message);
             return end.ExitCode;
+        }
+    }
+
+    /// <summary>Of this program, whatever process it runs in.</summary>
+    private sealed class VersionAction(CliHost host) : SynchronousCommandLineAction
+    {
+        public override bool ClearsParseErrors => true;
+
+        public override int Invoke(ParseResult parseResult)
+        {
+            var version = typeof(CommandLine).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!;
+            host.Out.WriteLine(version.InformationalVersion);
+            return ExitCode.Done;
         }
     }
 

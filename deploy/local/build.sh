@@ -8,9 +8,11 @@ require_sdk() {
 build_programs() {
   require_sdk
   local program
-  for program in services/Scheduler services/Worker services/Dashboard clients/Cli; do
+  for program in services/Scheduler services/Worker services/Dashboard; do
     quietly "building $program" dotnet build "$root/$program" -c Release -v quiet -nologo
   done
+  # Compiled ahead, for a start in half the time.
+  quietly "building clients/Cli" dotnet publish "$root/clients/Cli" -c Release -v quiet -nologo
 }
 
 prepare() {
@@ -21,10 +23,25 @@ prepare() {
 
 binary() { printf '%s' "$root/artifacts/bin/$1/release/Cluster.$1"; }
 
+# As it was published, unless it has been built anew since then, by hand or for the tests.
+client_program() {
+  local built=$root/artifacts/bin/Cli/release published=$root/artifacts/publish/Cli/release part
+  if [ "${CLUSTER_PREBUILT:-}" != 1 ] && [ -x "$published/Cluster.Cli" ]; then
+    for part in "$built"/Cluster.*.dll; do
+      if [ "$part" -nt "$published/${part##*/}" ]; then published=$built; fi
+    done
+    built=$published
+  fi
+  printf '%s' "$built/Cluster.Cli"
+}
+
 client() {
   local cli
-  cli=$(binary Cli)
-  [ -x "$cli" ] || prepare
+  cli=$(client_program)
+  if [ ! -x "$cli" ]; then
+    prepare
+    cli=$(client_program)
+  fi
   if [ -z "${CLUSTER_TOKEN:-}${CLUSTER_TOKEN_FILE:-}" ] && [ -f "$state/token" ]; then
     export CLUSTER_TOKEN_FILE=$state/token
   fi

@@ -19,6 +19,11 @@ packages_test=(
   kubernetes-client:/usr/bin/kubectl
   nodejs:/usr/bin/node
   iproute2:/usr/sbin/ip
+  gcc:/usr/bin/cc
+  libc6-dev:/usr/include/stdio.h
+  prometheus:/usr/bin/prometheus
+  zsh:/usr/bin/zsh
+  fish:/usr/bin/fish
   npm:/usr/bin/npm
 )
 packages_slurm=(

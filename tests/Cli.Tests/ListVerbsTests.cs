@@ -55,6 +55,10 @@ public sealed class ListVerbsTests
     [InlineData("run", "list")]
     [InlineData("checkpoint", "list")]
     [InlineData("models")]
+    [InlineData("token", "list")]
+    [InlineData("workspace", "list")]
+    [InlineData("webhook", "list")]
+    [InlineData("audit", "list")]
     public async Task EveryList_IsCsvIfAskedTo(params string[] verb)
     {
         await using var cluster = await FakeCluster.StartAsync();

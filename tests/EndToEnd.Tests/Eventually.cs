@@ -8,14 +8,17 @@ internal static class Eventually
     public static Task BeTrueAsync(Func<bool> condition, string what, CancellationToken cancellationToken) =>
         BeTrueAsync(condition, () => what, cancellationToken);
 
+    public static Task BeTrueAsync(Func<bool> condition, Func<string> what, CancellationToken cancellationToken) =>
+        BeTrueAsync(() => Task.FromResult(condition()), what, cancellationToken);
+
     /// <param name="condition">What is waited for.</param>
     /// <param name="what">The same in words, as it then is.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public static async Task BeTrueAsync(Func<bool> condition, Func<string> what, CancellationToken cancellationToken)
+    public static async Task BeTrueAsync(Func<Task<bool>> condition, Func<string> what, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
         var end = DateTimeOffset.UtcNow + Patience;
-        while (!condition())
+        while (!await condition())
         {
             if (DateTimeOffset.UtcNow > end)
                 throw new TimeoutException($"waited {Patience.TotalSeconds} s in vain until {what()}");

@@ -25,6 +25,11 @@ public sealed class TelemetryTests(LocalCluster cluster)
         string Attribute(string key) => submit.Span.Attributes.Single(attribute => attribute.Key == key).Value.StringValue;
         (Attribute("rpc.system.name"), Attribute("rpc.method"), Attribute("rpc.response.status_code"))
             .ShouldBe(("grpc", "cluster.v1.JobService/SubmitJob", "OK"));
+        // What goes on by itself would hide it.
+        cluster.Collector.Spans.Where(span => span.Span.ParentSpanId.IsEmpty
+                && (span.Span.Name.EndsWith("/Heartbeat", StringComparison.Ordinal)
+                    || span.Span.Attributes.Any(attribute => attribute.Key.StartsWith("db.", StringComparison.Ordinal))))
+            .ShouldBeEmpty();
     }
 
     [Fact]

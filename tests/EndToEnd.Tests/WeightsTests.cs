@@ -38,6 +38,7 @@ public sealed class WeightsTests(LocalCluster cluster) : IDisposable
 
         var file = Path.Combine(_folder.FullName, "lenet.safetensors");
         (await cluster.RunAsync(["checkpoint", "download", evaluated.Spec.InitFrom.Checkpoint, "--output", file], Cancelled)).MustSucceed();
+        (await PythonAsync("examples/weights.py", file)).ShouldContain("conv1.weight 6×1×5×5 float32\n");
         var imported = await cluster.RunAsync(
             ["checkpoint", "import", file, "--model", "lenet5", "--option", "activation=tanh", "--json"], Cancelled);
         imported.MustSucceed();
@@ -45,6 +46,9 @@ public sealed class WeightsTests(LocalCluster cluster) : IDisposable
         // Over one device the same sums are taken in another order, which may turn a sample on the edge.
         (await DoneAsync(JobTasks.Evaluate, $"{{checkpoint: {id}}}", devices: 1, TestOnly)).Progress.TestAccuracy.ShouldBe(accuracy, 3e-4);
     }
+
+    private static async Task<string> PythonAsync(params string[] arguments) => (await Shell.RunAsync(
+        "/usr/bin/python3", arguments, new Dictionary<string, string> { ["PYTHONIOENCODING"] = "utf-8" }, Cancelled)).MustSucceed().Output;
 
     private async Task<Job> DoneAsync(string task, string initFrom, int devices, string settings)
     {

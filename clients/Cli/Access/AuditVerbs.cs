@@ -29,7 +29,7 @@ internal static class AuditVerbs
             HelpName = "N",
             DefaultValueFactory = _ => DefaultLimit,
         };
-        var command = verbs.Verb("list", "List what was done, newest first.", async (context, cancellationToken) =>
+        var command = verbs.Table("list", "List what was done, newest first.", (context, cancellationToken) =>
         {
             var most = context.Arguments.GetValue(limit);
             if (most < 1)
@@ -43,13 +43,8 @@ internal static class AuditVerbs
                 Since = Time("--since", context.Arguments.GetValue(since)),
                 Until = Time("--until", context.Arguments.GetValue(until)),
             };
-            var listed = await ListAsync(context, request, most, cancellationToken);
-            if (context.Json)
-                await context.Output.DocumentAsync(listed);
-            else
-                await context.Output.BlockAsync(Table(listed.Entries).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+            return ListAsync(context, request, most, cancellationToken);
+        }, (_, listed) => Table(listed.Entries));
         foreach (Option option in (Option[])[who, action, target, status, since, until, limit])
             command.Options.Add(option);
         return command;

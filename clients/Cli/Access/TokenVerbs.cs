@@ -67,31 +67,27 @@ internal static class TokenVerbs
     private static Command List(VerbFactory verbs)
     {
         var owner = new Option<string?>("--owner") { Description = "only this one's", HelpName = "OWNER" };
-        var command = verbs.Verb(
-            "list", "List the tokens, newest first, with those that are expired or revoked.", async (context, cancellationToken) =>
-            {
-                var all = new ListTokensResponse();
-                do
-                {
-                    var request = new ListTokensRequest
-                    {
-                        Owner = context.Arguments.GetValue(owner) ?? "",
-                        PageToken = all.NextPageToken,
-                    };
-                    var page = await context.Connection.Tokens.ListTokensAsync(request, context.Connection.Call(cancellationToken));
-                    all.Tokens.AddRange(page.Tokens);
-                    all.NextPageToken = page.NextPageToken;
-                }
-                while (all.NextPageToken.Length > 0);
-
-                if (context.Json)
-                    await context.Output.DocumentAsync(all);
-                else
-                    await context.Output.BlockAsync(Table(all.Tokens).Render(context.Output.IsTerminal ? context.Output.Width : null));
-                return ExitCode.Done;
-            });
+        var command = verbs.Table(
+            "list", "List the tokens, newest first, with those that are expired or revoked.",
+            (context, cancellationToken) => ListAsync(context, context.Arguments.GetValue(owner) ?? "", cancellationToken),
+            (_, listed) => Table(listed.Tokens));
         command.Options.Add(owner);
         return command;
+    }
+
+    private static async Task<ListTokensResponse> ListAsync(VerbContext context, string owner, CancellationToken cancellationToken)
+    {
+        var all = new ListTokensResponse();
+        do
+        {
+            var request = new ListTokensRequest { Owner = owner, PageToken = all.NextPageToken };
+            var page = await context.Connection.Tokens.ListTokensAsync(request, context.Connection.Call(cancellationToken));
+            all.Tokens.AddRange(page.Tokens);
+            all.NextPageToken = page.NextPageToken;
+        }
+        while (all.NextPageToken.Length > 0);
+
+        return all;
     }
 
     private static Command Revoke(VerbFactory verbs)

@@ -12,25 +12,24 @@ internal static class WorkspaceVerbs
         List(verbs), Close(verbs), Open(verbs), Member(verbs), Expel(verbs),
     };
 
-    private static Command List(VerbFactory verbs) => verbs.Verb(
-        "list", "List the closed workspaces with their members; all others are everybody's.", async (context, cancellationToken) =>
-        {
-            var all = new ListWorkspacesResponse();
-            do
-            {
-                var request = new ListWorkspacesRequest { PageToken = all.NextPageToken };
-                var page = await context.Connection.Workspaces.ListWorkspacesAsync(request, context.Connection.Call(cancellationToken));
-                all.Workspaces.AddRange(page.Workspaces);
-                all.NextPageToken = page.NextPageToken;
-            }
-            while (all.NextPageToken.Length > 0);
+    private static Command List(VerbFactory verbs) => verbs.Table(
+        "list", "List the closed workspaces with their members; all others are everybody's.", ListAsync,
+        (_, listed) => Table(listed.Workspaces));
 
-            if (context.Json)
-                await context.Output.DocumentAsync(all);
-            else
-                await context.Output.BlockAsync(Table(all.Workspaces).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+    private static async Task<ListWorkspacesResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
+    {
+        var all = new ListWorkspacesResponse();
+        do
+        {
+            var request = new ListWorkspacesRequest { PageToken = all.NextPageToken };
+            var page = await context.Connection.Workspaces.ListWorkspacesAsync(request, context.Connection.Call(cancellationToken));
+            all.Workspaces.AddRange(page.Workspaces);
+            all.NextPageToken = page.NextPageToken;
+        }
+        while (all.NextPageToken.Length > 0);
+
+        return all;
+    }
 
     private static Command Close(VerbFactory verbs)
     {

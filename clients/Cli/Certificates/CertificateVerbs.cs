@@ -99,7 +99,7 @@ internal static class CertificateVerbs
             var table = new ColumnTable("NAME", "UNIT", "UNTIL", "HOSTS");
             foreach (var each in new CertificateFolder(FolderOf(context, folder)).Issued())
                 table.Add(each.Name, each.Unit, Day(each.End), string.Join(',', each.Hosts));
-            await context.Output.BlockAsync(table.Render(context.Host.IsTerminal ? context.Host.Width : null));
+            await context.Output.TableAsync(table);
         });
         command.Options.Add(folder);
         return command;

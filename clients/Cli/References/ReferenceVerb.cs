@@ -27,6 +27,16 @@ internal static class ReferenceVerb
 
             What `./cluster VERB --help` says, for every verb. Remake this page with `./cluster reference >docs/cli.md`.
 
+            On a machine without the repository it is a .NET tool, or one file that needs no .NET. Both start as quickly:
+
+            ```sh
+            dotnet pack clients/Cli -o packages && dotnet tool install --global Cluster.Cli --source packages    # cluster
+            dotnet publish clients/Cli -r linux-x64 -p:SingleFile=true -o file && mv file/Cluster.Cli ~/bin/cluster
+            ```
+
+            There `CLUSTER_SERVER` names the scheduler, `CLUSTER_TOKEN_FILE` the token's file and `CLUSTER_CA_FILE` the authority's. What is
+            called `./cluster` here and in messages is `cluster` then; `up`, `down`, `demo` and their like are the script's alone.
+
             """);
         var root = CommandLine.Tree(host with { IsTerminal = true, Width = Width });
         foreach (var path in Verbs([], root))

@@ -62,25 +62,23 @@ internal static class WebhookVerbs
         return command;
     }
 
-    private static Command List(VerbFactory verbs) => verbs.Verb(
-        "list", "List your webhooks, as an operator everyone's.", async (context, cancellationToken) =>
-        {
-            var all = new ListWebhooksResponse();
-            do
-            {
-                var page = await context.Connection.Webhooks.ListWebhooksAsync(
-                    new ListWebhooksRequest { PageToken = all.NextPageToken }, context.Connection.Call(cancellationToken));
-                all.Webhooks.AddRange(page.Webhooks);
-                all.NextPageToken = page.NextPageToken;
-            }
-            while (all.NextPageToken.Length > 0);
+    private static Command List(VerbFactory verbs) => verbs.Table(
+        "list", "List your webhooks, as an operator everyone's.", ListAsync, (_, listed) => Table(listed.Webhooks));
 
-            if (context.Json)
-                await context.Output.DocumentAsync(all);
-            else
-                await context.Output.BlockAsync(Table(all.Webhooks).Render(context.Output.IsTerminal ? context.Output.Width : null));
-            return ExitCode.Done;
-        });
+    private static async Task<ListWebhooksResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
+    {
+        var all = new ListWebhooksResponse();
+        do
+        {
+            var request = new ListWebhooksRequest { PageToken = all.NextPageToken };
+            var page = await context.Connection.Webhooks.ListWebhooksAsync(request, context.Connection.Call(cancellationToken));
+            all.Webhooks.AddRange(page.Webhooks);
+            all.NextPageToken = page.NextPageToken;
+        }
+        while (all.NextPageToken.Length > 0);
+
+        return all;
+    }
 
     private static Command Delete(VerbFactory verbs)
     {

@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Reflection;
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Npgsql;
 using OpenTelemetry;
 using OpenTelemetry.Logs;
@@ -27,9 +29,10 @@ public static class TelemetryHosting
             .ConfigureResource(resource => resource.AddService(ServiceName, serviceVersion: version))
             .WithTracing(tracing => tracing
                 .AddSource(SchedulerTelemetry.Name, "Microsoft.Orleans.Application")
-                .AddAspNetCoreInstrumentation(incoming => incoming.Filter = context => !IsProbe(context.Request))
+                .AddAspNetCoreInstrumentation(incoming => incoming.Filter = context => !IsRoutine(context.Request))
                 .AddHttpClientInstrumentation()
-                .AddNpgsql())
+                .AddNpgsql()
+                .AddProcessor(new LoneCommands()))
             .WithMetrics(metrics => metrics
                 .AddMeter(SchedulerTelemetry.Name, "Microsoft.Orleans", "Polly")
                 // What is measured within a traced call names its span: an exemplar, by which a dashboard leads to the trace.
@@ -63,5 +66,19 @@ public static class TelemetryHosting
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
-    private static bool IsProbe(HttpRequest request) => request.Path.StartsWithSegments("/healthz", StringComparison.Ordinal);
+    /// <summary>
+    /// Leaves out the database's commands that are part of nothing: each would be a trace, and a job's would drown among hundreds a minute.
+    /// </summary>
+    private sealed class LoneCommands : BaseProcessor<Activity>
+    {
+        public override void OnEnd(Activity data)
+        {
+            if (data.ParentSpanId == default && data.Source.Name == "Npgsql")
+                data.ActivityTraceFlags &= ~ActivityTraceFlags.Recorded;
+        }
+    }
+
+    /// <summary>What comes each second whether anything happens or not: metrics tell of it, and traces would be of little else.</summary>
+    private static bool IsRoutine(HttpRequest request) => request.Path.StartsWithSegments("/healthz", StringComparison.Ordinal)
+        || request.Path == $"/{AgentRegistryService.Descriptor.FullName}/{nameof(AgentRegistryService.AgentRegistryServiceBase.Heartbeat)}";
 }

@@ -63,6 +63,25 @@ public sealed class CompletionTests
         (await RunAsync("bash", ["-euc", test])).ShouldBe(word + "\n");
     }
 
+    /// <summary>By fish itself, likewise.</summary>
+    [Theory]
+    [InlineData("cluster job li", "list")]
+    [InlineData("cluster job list --sta", "--state")]
+    public async Task FishScript_CompletesTheWordUnderTheCursor(string line, string word)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/fish"), "fish is not installed");
+        var script = new CliRun();
+        await script.RunAsync(Cancellation, "completion", "fish");
+        var test =
+            $"""
+            function cluster; $PROGRAM $argv; end
+            {script.Out}
+            complete --do-complete '{line}'
+            """;
+
+        (await RunAsync("/usr/bin/fish", ["--no-config", "-c", test])).ShouldBe(word + "\n");
+    }
+
     [Theory]
     [InlineData("zsh", "/usr/bin/zsh", "-n")]
     [InlineData("fish", "/usr/bin/fish", "--no-execute")]

@@ -23,6 +23,9 @@ internal sealed class Collector : IAsyncDisposable
 
     public ConcurrentDictionary<string, string> MetricUnits { get; } = new();
 
+    /// <summary>The last of each metric that each process has sent, also of those that have ended.</summary>
+    public ConcurrentDictionary<(Resource Process, string Name), Metric> Metrics { get; } = new();
+
     /// <summary>Ids of jobs that log lines were about.</summary>
     public ConcurrentDictionary<string, bool> LoggedJobs { get; } = new();
 
@@ -84,9 +87,13 @@ internal sealed class Collector : IAsyncDisposable
     {
         public override Task<ExportMetricsServiceResponse> Export(ExportMetricsServiceRequest request, ServerCallContext context)
         {
-            foreach (var metric in request.ResourceMetrics.SelectMany(resource => resource.ScopeMetrics).SelectMany(scope => scope.Metrics))
+            foreach (var resource in request.ResourceMetrics)
             {
-                collector.MetricUnits[metric.Name] = metric.Unit;
+                foreach (var metric in resource.ScopeMetrics.SelectMany(scope => scope.Metrics))
+                {
+                    collector.MetricUnits[metric.Name] = metric.Unit;
+                    collector.Metrics[(resource.Resource, metric.Name)] = metric;
+                }
             }
 
             return Task.FromResult(new ExportMetricsServiceResponse());

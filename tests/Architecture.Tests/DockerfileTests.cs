@@ -31,10 +31,10 @@ public sealed partial class DockerfileTests
             .ShouldAllBe(image => ExactTag().IsMatch(image));
     }
 
-    /// <summary>The compiler stays in its stage; what runs is the manifests' user, and a number: Kubernetes tells it from root.</summary>
+    /// <summary>The compiler stays in its stage. That the user is the manifests', KubernetesTests hold.</summary>
     [Theory]
     [MemberData(nameof(Programs))]
-    public void WhatRuns_IsTheProgramAlone_AsTheUserOfTheManifests(string program)
+    public void WhatRuns_IsTheProgramAlone_AndOwnsItsFolders(string program)
     {
         var lines = Lines(program);
         var last = lines.Skip(lines.FindLastIndex(line => line.StartsWith("FROM ", StringComparison.Ordinal))).ToList();
@@ -42,21 +42,9 @@ public sealed partial class DockerfileTests
         last[0].ShouldNotContain("/sdk:");
         last.ShouldContain("COPY --from=build /app .");
         var user = last.Single(line => line.StartsWith("USER ", StringComparison.Ordinal))["USER ".Length..];
-        File.ReadAllText(Repository.PathOf($"deploy/k8s/base/{program.ToLowerInvariant()}.yaml"))
-            .ShouldContain($"runAsUser: {user}\n");
         Instructions(program, "RUN").SelectMany(run => Owner().Matches(run)).ShouldAllBe(owner => owner.Groups["user"].Value == user);
         last.Single(line => line.StartsWith("ENTRYPOINT ", StringComparison.Ordinal))
             .ShouldStartWith($"ENTRYPOINT [\"./{AssemblyName(program)}\"");
-    }
-
-    [Theory]
-    [MemberData(nameof(Programs))]
-    public void EveryPort_IsOneThatTheManifestsName(string program)
-    {
-        var manifest = File.ReadAllText(Repository.PathOf($"deploy/k8s/base/{program.ToLowerInvariant()}.yaml"));
-
-        Instructions(program, "EXPOSE").Single().Split(' ').Order()
-            .ShouldBe(ContainerPort().Matches(manifest).Select(port => port.Groups["port"].Value).Distinct().Order());
     }
 
     /// <summary>What is built from is in the repository, and not kept from Docker.</summary>
@@ -137,7 +125,4 @@ public sealed partial class DockerfileTests
 
     [GeneratedRegex(@"install -d -o (?<user>\S+)", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Owner();
-
-    [GeneratedRegex(@"containerPort: (?<port>\d+)", RegexOptions.ExplicitCapture, 1000)]
-    private static partial Regex ContainerPort();
 }

@@ -61,7 +61,8 @@ public sealed partial class PackagedProgramTests : IDisposable
     private static Task<string> DotnetAsync(params string[] arguments) => RunAsync(
         "dotnet", arguments,
         // Analyzed it has been by the build; and no server of this one may outlive the test.
-        ("RunAnalyzers", "false"), ("MSBUILDDISABLENODEREUSE", "1"), ("DOTNET_CLI_USE_MSBUILD_SERVER", "0"), ("UseSharedCompilation", "false"));
+        ("RunAnalyzers", "false"),
+        ("MSBUILDDISABLENODEREUSE", "1"), ("DOTNET_CLI_USE_MSBUILD_SERVER", "0"), ("UseSharedCompilation", "false"));
 
     private static async Task<string> RunAsync(string program, string[] arguments, params (string Name, string Value)[] environment)
     {

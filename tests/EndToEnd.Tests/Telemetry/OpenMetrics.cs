@@ -17,7 +17,13 @@ internal static class OpenMetrics
 
     private static readonly Dictionary<string, string> Units = new()
     {
-        ["s"] = "seconds", ["ms"] = "milliseconds", ["By"] = "bytes", ["Cel"] = "celsius", ["W"] = "watts", ["%"] = "percent", ["1"] = "",
+        ["s"] = "seconds",
+        ["ms"] = "milliseconds",
+        ["By"] = "bytes",
+        ["Cel"] = "celsius",
+        ["W"] = "watts",
+        ["%"] = "percent",
+        ["1"] = "",
     };
 
     public static string Write(IEnumerable<((Resource Process, string Name) Key, Metric Metric)> metrics)

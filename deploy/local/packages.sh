@@ -14,6 +14,7 @@ packages_test=(
   python3-grpcio:/usr/lib/python3/dist-packages/grpc
   grpc-proto:/usr/share/grpc-proto/grpc/reflection/v1/reflection.proto
   protobuf-compiler:/usr/bin/protoc
+  libprotobuf-dev:/usr/include/google/protobuf/descriptor.proto
   chromium:/usr/bin/chromium
   curl:/usr/bin/curl
   kubernetes-client:/usr/bin/kubectl

@@ -51,7 +51,7 @@ public sealed class SupplyTests
             var last = Array.FindLastIndex(lines, line => line.StartsWith("FROM ", StringComparison.Ordinal));
             lines[last].ShouldStartWith("FROM mcr.microsoft.com/dotnet/aspnet:", customMessage: image);
             var users = lines.Skip(last).Where(line => line.StartsWith("USER ", StringComparison.Ordinal));
-            users.ShouldBe(["USER $APP_UID"], image);
+            users.ShouldBe(["USER 1654"], image);
         }
     }
 

@@ -134,10 +134,12 @@ internal static class TcpMesh
     /// <summary>Not by the socket's own asynchronous call, for the reason that <see cref="PeerProof"/> gives.</summary>
     private static async Task ConnectAsync(Socket socket, IPEndPoint endPoint, CancellationToken cancellationToken)
     {
-        using var end = cancellationToken.Register(socket.Dispose);
         try
         {
-            await Task.Run(() => socket.Connect(endPoint), CancellationToken.None);
+            using (cancellationToken.Register(socket.Dispose))
+                await Task.Run(() => socket.Connect(endPoint), CancellationToken.None);
+            // One that was connected when the call was cancelled is gone all the same.
+            cancellationToken.ThrowIfCancellationRequested();
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException && cancellationToken.IsCancellationRequested)
         {

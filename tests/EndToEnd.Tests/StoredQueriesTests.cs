@@ -15,6 +15,7 @@ namespace Cluster.EndToEnd.Tests;
 /// Between the programs and Prometheus stands the collector of these tests: the real one, Prometheus 3 and Grafana are not in Debian. Of an
 /// alert each side of its comparison is asked; that it fires where it should is shown with made-up series by alerts.tests.yaml.
 /// </remarks>
+[Trait("Round", "full")]
 public sealed class StoredQueriesTests(ObservedCluster observed) : IClassFixture<ObservedCluster>
 {
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;

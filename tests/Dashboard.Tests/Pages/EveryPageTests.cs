@@ -68,10 +68,20 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         {
             await page.GotoAsync(visitor.Dashboard.Address + address);
             await Expect(page.Locator(sign).First).ToBeVisibleAsync();
-            var stops = await page.EvaluateAsync<int>($"({Stops})().length");
-            stops.ShouldBeGreaterThan(8, name);
+            (await page.EvaluateAsync<int>($"({Stops})().length")).ShouldBeGreaterThan(8, name);
             await page.EvaluateAsync("document.activeElement.blur()");
-            for (var press = 0; press < stops; press++)
+            // Rows may come while the first way through goes on.
+            if ((await WalkAsync(name)).Length > 0)
+                (await WalkAsync(name)).ShouldBeEmpty(name);
+        }
+
+        _faults.ShouldBeEmpty();
+
+        // Of one way through by the Tab key: what it missed.
+        async Task<string[]> WalkAsync(string name)
+        {
+            var stops = await page.EvaluateAsync<int>($"({Stops})().length");
+            for (var press = 0; press <= stops; press++)
             {
                 await page.Keyboard.PressAsync("Tab");
                 var unseen = await page.EvaluateAsync<string>(
@@ -87,12 +97,9 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
                 unseen.ShouldBeEmpty(name);
             }
 
-            var missed = await page.EvaluateAsync<string[]>(
+            return await page.EvaluateAsync<string[]>(
                 $"({Stops})().filter(stop => !stop.dataset.walked).map(stop => stop.outerHTML.slice(0, 200))");
-            missed.ShouldBeEmpty(name);
         }
-
-        _faults.ShouldBeEmpty();
     }
 
     [Fact]

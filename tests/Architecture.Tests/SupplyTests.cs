@@ -7,7 +7,7 @@ using System.Xml.Linq;
 
 namespace Cluster.Architecture.Tests;
 
-/// <summary>What comes from elsewhere: packages that are locked and known to be sound, and images that run as a numbered user.</summary>
+/// <summary>What comes from elsewhere: packages that are locked and known to be sound.</summary>
 public sealed class SupplyTests
 {
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
@@ -36,23 +36,6 @@ public sealed class SupplyTests
 
         projects.Count.ShouldBeGreaterThan(15);
         projects.Where(project => !File.Exists(Path.Combine(Path.GetDirectoryName(project)!, "packages.lock.json"))).ShouldBeEmpty();
-    }
-
-    /// <summary>Kubernetes can tell that it is not root only of a number, which the base image gives APP_UID.</summary>
-    [Fact]
-    public void EachImage_RunsAsANumberedUser()
-    {
-        var images = Directory.GetFiles(Repository.PathOf("deploy/docker"), "*.Dockerfile");
-
-        images.Length.ShouldBe(3);
-        foreach (var image in images)
-        {
-            var lines = File.ReadAllLines(image);
-            var last = Array.FindLastIndex(lines, line => line.StartsWith("FROM ", StringComparison.Ordinal));
-            lines[last].ShouldStartWith("FROM mcr.microsoft.com/dotnet/aspnet:", customMessage: image);
-            var users = lines.Skip(last).Where(line => line.StartsWith("USER ", StringComparison.Ordinal));
-            users.ShouldBe(["USER 1654"], image);
-        }
     }
 
     private static async Task<(int ExitCode, string Output)> RestoreAsync(Feed feed, params string[] packages)

@@ -142,7 +142,7 @@ class SettingTests(unittest.TestCase):
                 "CLUSTER_SERVER": scheduler.address, "CLUSTER_TOKEN": "", "CLUSTER_TOKEN_FILE": file.name,
                 "http_proxy": "http://127.0.0.1:1", "https_proxy": "http://127.0.0.1:1", "grpc_proxy": "http://127.0.0.1:1",
                 "no_proxy": ""}):
-            file.write("from a file\n")
+            file.write("the one before\nfrom a file\n")
             file.flush()
             with Cluster() as cluster:
                 cluster.job("j1")

@@ -150,8 +150,8 @@ def _token():
     if token or not file:
         return token
     with open(file, encoding="utf-8") as content:
-        # While one takes another's place the file has both, the new one last.
-        return content.read().split()[-1]
+        lines = [line.strip() for line in content if line.strip()]
+    return lines[-1] if lines else None  # while one takes another's place the file has both, the new one last
 
 
 def _authority():

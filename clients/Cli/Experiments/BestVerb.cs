@@ -59,12 +59,16 @@ internal static class BestVerb
             : null;
     }
 
-    /// <summary>The one of that epoch, where it is kept; else the newest.</summary>
+    /// <summary>The one of that epoch; where it is not kept, the newest, and it says so.</summary>
+    /// <param name="epochs">0: the newest is asked for.</param>
     private static async Task<string> CheckpointOfAsync(Job job, int epochs, VerbContext context, CancellationToken cancellationToken)
     {
         var request = new ListCheckpointsRequest { JobId = job.Id, Limit = 100 };
         var listed = await context.Connection.Runs.ListCheckpointsAsync(request, context.Connection.Call(cancellationToken));
-        var chosen = listed.Checkpoints.FirstOrDefault(checkpoint => checkpoint.Epoch == epochs) ?? listed.Checkpoints.FirstOrDefault();
-        return chosen?.Id ?? throw new CliException(ExitCode.Failed, $"job {Words.Short(job.Id)} has no checkpoint");
+        var chosen = listed.Checkpoints.FirstOrDefault(checkpoint => checkpoint.Epoch == epochs) ?? listed.Checkpoints.FirstOrDefault()
+            ?? throw new CliException(ExitCode.Failed, $"job {Words.Short(job.Id)} has no checkpoint");
+        if (epochs > 0 && chosen.Epoch != epochs)
+            await context.Output.RemarkAsync($"the weights of epoch {epochs} are not kept; these are of epoch {chosen.Epoch}, the newest");
+        return chosen.Id;
     }
 }

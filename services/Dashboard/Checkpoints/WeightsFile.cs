@@ -41,7 +41,7 @@ internal static class WeightsFile
         }
     }
 
-    /// <summary>A job's weights as of an epoch where they are kept; else the newest.</summary>
+    /// <summary>A job's weights as of an epoch; the newest where none is given.</summary>
     private static async Task<IResult> FindAsync(string id, string? epoch, HttpContext context, SchedulerConnection schedulers)
     {
         try
@@ -49,10 +49,13 @@ internal static class WeightsFile
             var listed = await schedulers.Runs.ListCheckpointsAsync(
                 new ListCheckpointsRequest { JobId = id, Limit = MostLookedAt },
                 SchedulerConnection.Call(Caller.TokenOf(context.User), context.RequestAborted));
-            var checkpoint = listed.Checkpoints.FirstOrDefault(one => one.Epoch.ToString(CultureInfo.InvariantCulture) == epoch)
-                ?? listed.Checkpoints.FirstOrDefault();
+            var checkpoint = listed.Checkpoints
+                .FirstOrDefault(one => epoch is null || one.Epoch.ToString(CultureInfo.InvariantCulture) == epoch);
             return checkpoint is null
-                ? Results.Problem("the job has no checkpoint", statusCode: StatusCodes.Status404NotFound)
+                ? Results.Problem(
+                    listed.Checkpoints.Count == 0 ? "the job has no checkpoint"
+                        : $"the weights of epoch {epoch} are not kept; /jobs/{id}/weights has those of epoch {listed.Checkpoints[0].Epoch}",
+                    statusCode: StatusCodes.Status404NotFound)
                 : Results.LocalRedirect($"/checkpoints/{checkpoint.Id}/weights");
         }
         catch (RpcException fault)

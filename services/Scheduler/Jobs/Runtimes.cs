@@ -26,6 +26,7 @@ internal sealed class Runtimes(ClusterDatabase database, TimeProvider time)
         (like.InitFrom, like.Restarts, like.Checkpoints, like.MinRuntime, like.MaxRuntime) = (null, null, null, null, null);
         like.After.Clear();
         like.FailurePolicies.Clear();
+        like.Given.Clear(); // whether it was written down or is a default
         if (like.Resources is not null)
             like.Resources.MinDevices = 0; // what is learnt is the time with all devices
         if (like.Hyperparameters is { Optimizer: { } optimizer } hyperparameters)

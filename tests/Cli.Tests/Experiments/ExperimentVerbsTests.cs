@@ -328,6 +328,21 @@ public sealed class ExperimentVerbsTests
         other.Out.ShouldBe($"job {Builders.AnExperiment().Jobs[1].Id} tanh: validation/accuracy 86.0 %\n");
     }
 
+    [Fact]
+    public async Task Best_OfAnEpochThatIsNotKept_SaysWhichOneItWrites()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Experiment = ASearch();
+        cluster.Checkpoints = _ => new ListCheckpointsResponse { Checkpoints = { new Checkpoint { Id = "0123", Epoch = 5 } } };
+        var run = new CliRun(cluster);
+        var folder = Directory.CreateTempSubdirectory("best-");
+
+        await run.RunAsync(Cancellation, "experiment", "best", "7b1e", "-o", folder.FullName);
+
+        folder.Delete(recursive: true);
+        run.Error.ShouldContain("the weights of epoch 3 are not kept; these are of epoch 5, the newest\n");
+    }
+
     /// <summary>All of its trials are over, and others will come.</summary>
     [Fact]
     public async Task Follow_OfASearch_GoesOnUntilThatHasEnded()

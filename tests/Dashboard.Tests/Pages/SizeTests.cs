@@ -85,11 +85,11 @@ public sealed class SizeTests(Visitor visitor) : IAsyncDisposable
             foreach (var (address, sign, whole) in new[]
             {
                 ("/", ".attention li", "section:has-text('Newest jobs') tbody tr"),
-                ("/jobs", "table.jobs tbody tr", ".filters:has-text('10,0')"),
+                ("/jobs", "table.jobs tbody tr", ".filters:has-text('10,')"),
                 ("/queues", "table.queues tbody tr", "table.waiting tbody tr"),
-                ("/nodes", ".node", ".filters:has-text('1,0')"),
-                ("/runs", "table.runs tbody tr", ".filters:has-text('10,0')"),
-                ("/runs?group=lr", "table.groups tbody tr", ".filters:has-text('10,0')"),
+                ("/nodes", ".node", ".filters:has-text('1,')"),
+                ("/runs", "table.runs tbody tr", ".filters:has-text('10,')"),
+                ("/runs?group=lr", "table.groups tbody tr", ".filters:has-text('10,')"),
                 ("/experiments", "table.experiments tbody tr", "table.experiments tbody tr"),
                 ("/data", "table.datasets tbody tr", "table.datasets tbody a:has-text('sees them')"),
                 ("/reports", "table.hours tbody tr", "table.hours tbody tr"),

@@ -75,6 +75,9 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(row.Locator("input")).Not.ToBeCheckedAsync();
         var download = await page.RunAndWaitForDownloadAsync(() => page.GetByText("Best weights").ClickAsync());
         download.SuggestedFilename.ShouldBe($"checkpoint-{visitor.Scheduler.Checkpoints[best.JobId][1].Id}.safetensors");
+        var missing = await page.APIRequest.GetAsync($"{visitor.Dashboard.Address}/jobs/{best.JobId}/weights?epoch={best.Epochs + 2}");
+        missing.Status.ShouldBe(404);
+        (await missing.TextAsync()).ShouldContain($"the weights of epoch {best.Epochs + 2} are not kept");
         _faults.ShouldBeEmpty();
     }
 

@@ -50,7 +50,15 @@ internal static class SecretMessage
                 field.Accessor.SetValue(copy, "…");
         }
 
-        return Formatter.Format(copy);
+        try
+        {
+            return Formatter.Format(copy);
+        }
+        catch (InvalidOperationException e)
+        {
+            // A stranger's may hold what JSON has no text for, such as a duration of mixed signs. What logs it must not fail by that.
+            return $"{message.Descriptor.FullName}, which cannot be written as text: {e.Message}";
+        }
     }
 
     /// <summary>By its name: an enrolment's code, or something's secret.</summary>

@@ -2,6 +2,7 @@ using Cluster.Contracts.Access;
 using Cluster.Contracts.V1;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
+using Google.Protobuf.WellKnownTypes;
 
 namespace Cluster.Contracts.Tests.Access;
 
@@ -31,6 +32,15 @@ public sealed class SecretMessageTests
 
         $"{new LaunchRequest { JobId = "a-job", AttemptSecret = Secret }}".ShouldBe("""{ "jobId": "a-job", "attemptSecret": "…" }""");
         $"{new LaunchRequest { JobId = "a-job" }}".ShouldBe("""{ "jobId": "a-job" }""");
+    }
+
+    [Fact]
+    public void Text_OfWhatJsonCannotSay_SaysSo()
+    {
+        var spec = new JobSpec { MaxRuntime = new Duration { Seconds = 1, Nanos = -1 } };
+
+        $"{new LaunchRequest { Spec = spec, AttemptSecret = Secret }}"
+            .ShouldBe("cluster.v1.LaunchRequest, which cannot be written as text: Non-normalized duration value");
     }
 
     private static IEnumerable<FieldDescriptor> All() => RequiredScope.Services().Select(service => service.File).Distinct()

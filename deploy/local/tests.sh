@@ -1,6 +1,6 @@
 run_tests() {
   # Minutes for one project, several times what it takes: one that hangs fails, and the others run.
-  local filter=(--filter-not-trait "Round=full") limit=20
+  local filter=(--filter-not-trait "Round=full") limit=40
   case ${1:-} in
     --full) filter=() limit=600 ;;
     '') ;;

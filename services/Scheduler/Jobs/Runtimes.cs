@@ -31,7 +31,16 @@ internal sealed class Runtimes(ClusterDatabase database, TimeProvider time)
             like.Resources.MinDevices = 0; // what is learnt is the time with all devices
         if (like.Hyperparameters is { Optimizer: { } optimizer } hyperparameters)
             (hyperparameters.Schedule, hyperparameters.Optimizer) = (null, new OptimizerSpec { Name = optimizer.Name });
-        return SHA256.HashData(like.ToByteArray());
+        return SHA256.HashData(BytesOf(like));
+    }
+
+    // The same whatever order somebody wrote a network's options in.
+    private static ReadOnlySpan<byte> BytesOf(JobSpec spec)
+    {
+        using var bytes = new MemoryStream();
+        using (var output = new CodedOutputStream(bytes, leaveOpen: true) { Deterministic = true })
+            spec.WriteTo(output);
+        return bytes.GetBuffer().AsSpan(0, (int)bytes.Length);
     }
 
     /// <summary>How long a job would have run with all its devices that has run so long with fewer.</summary>

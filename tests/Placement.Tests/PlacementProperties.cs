@@ -3,9 +3,9 @@ using CsCheck;
 namespace Cluster.Placement.Tests;
 
 /// <summary>What holds for every cluster and every queue, whatever has become of them before.</summary>
-public sealed class PlacementProperties
+public class PlacementProperties
 {
-    private const long Cases = 10_000;
+    protected virtual long Cases => 1_000;
 
     /// <summary>A device is given to one job, which is free for it, and the memory beside it is there.</summary>
     [Fact]
@@ -143,17 +143,24 @@ public sealed class PlacementProperties
     ]);
 
     /// <summary>Without queues, and with them.</summary>
-    private static void ForAll(Action<ClusterPicture, ClusterState> property)
+    private void ForAll(Action<ClusterPicture, ClusterState> property)
     {
         ForAll(Histories.Any, property);
         ForAll(Histories.WithQueues, property);
     }
 
-    private static void ForAll(Gen<ClusterChange?[]> histories, Action<ClusterPicture, ClusterState> property) => histories.Sample(
+    private void ForAll(Gen<ClusterChange?[]> histories, Action<ClusterPicture, ClusterState> property) => histories.Sample(
         history =>
         {
             var (picture, state) = Histories.Live(history);
             property(picture, state);
         },
         iter: Cases, print: Histories.Print);
+}
+
+/// <inheritdoc/>
+[Trait("Round", "full")]
+public sealed class ManyPlacementProperties : PlacementProperties
+{
+    protected override long Cases => 10_000;
 }

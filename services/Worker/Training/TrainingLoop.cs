@@ -125,6 +125,7 @@ internal sealed partial class TrainingLoop(
         }
 
         NativeHeap.Trim(); // of pieces as validation and the last copy for a checkpoint took them
+        ManagedHeap.Trim();
         _position = _position with { EpochsClosed = epoch + 1 };
         if (epoch + 1 < setup.Plan.Epochs)
             ReportPeakMemory(epoch); // the last epoch's includes the test

@@ -18,7 +18,7 @@ internal sealed class ForecastRun
 
     // What happens so shortly one after the other, for how far off it is, is taken to happen at once. That costs little of what is known so
     // far ahead, and a long way takes hundreds of steps instead of tens of thousands.
-    private const double Together = 0.005;
+    private const double Together = 0.02;
 
     private readonly ForecastInput _input;
     private readonly Chance _chance;
@@ -30,6 +30,7 @@ internal sealed class ForecastRun
     private readonly List<QueueState> _open = [];
     private readonly List<Claim> _claims = [];
     private readonly Dictionary<JobKey, double> _starts = [];
+    private Release _release;
     private int _asked;
     private long _looks;
 
@@ -71,7 +72,7 @@ internal sealed class ForecastRun
                 last = Math.Max(last, comes);
             }
 
-            for (; _ends.Count > 0 && _ends[0].At <= until; Release())
+            for (; _ends.Count > 0 && _ends[0].At <= until; EndFirst())
                 last = Math.Max(last, _ends[0].At);
             now = (first + last) / 2;
         }
@@ -87,10 +88,11 @@ internal sealed class ForecastRun
     private double Next(double now) =>
         _input.Coming.Count == 0 ? double.PositiveInfinity : now + _chance.Gap(_input.ComingASecond);
 
-    private void Release()
+    private void EndFirst()
     {
         var ended = _ends[0];
         _ends.RemoveAt(0);
+        _release = default;
         foreach (var (pool, count) in ended.Pools)
             _free[pool] += count;
         ended.Queue.End(ended);
@@ -135,7 +137,19 @@ internal sealed class ForecastRun
     }
 
     /// <summary>Whether others may be stopped for its head.</summary>
-    private static bool MayAsk(QueueState queue) => queue.IsOwed(queue.Head) || queue.Head.Priority > queue.LeastPriority;
+    private bool MayAsk(QueueState queue) =>
+        queue.Head.Priority > queue.LeastPriority || (queue.IsOwed(queue.Head) && IsAnyBeyond(queue.Head.Kind));
+
+    private bool IsAnyBeyond(DeviceClass kind)
+    {
+        foreach (var queue in _queues.Values)
+        {
+            if (queue.IsBeyond(kind))
+                return true;
+        }
+
+        return false;
+    }
 
     private bool TryStart(QueueState queue, int index, double now)
     {
@@ -189,9 +203,15 @@ internal sealed class ForecastRun
 
     private void Backfill(QueueState queue, double now)
     {
+        var (pools, room) = (queue.Head.Pools, Room(queue.Head));
         for (var (index, looked) = (1, 0); index < queue.Count && looked < BackfillDepth; looked++)
         {
-            if (!TryStart(queue, index, now))
+            // Most of them could have the same devices, of which there are too few: that is seen without a look.
+            if (queue.At(index) is var wait && ReferenceEquals(wait.Pools, pools) && wait.Devices > room)
+                index++;
+            else if (TryStart(queue, index, now))
+                room = Room(queue.Head);
+            else
                 index++;
         }
     }
@@ -199,18 +219,18 @@ internal sealed class ForecastRun
     /// <summary>When the job starts: what is claimed by others counts as taken from now on.</summary>
     private Claim ClaimOf(Wait wait, double now)
     {
-        var room = Room(wait);
+        var needed = (long)wait.Devices;
         foreach (var claim in _claims)
-            room -= claim.Meets(wait) ? claim.Wait.Devices : 0;
-        var (looked, at) = (0, now);
-        for (; looked < _ends.Count && room < wait.Devices; looked++)
-        {
+            needed += claim.Meets(wait) ? claim.Wait.Devices : 0;
+        if (!ReferenceEquals(_release.Pools, wait.Pools) || needed < _release.Needed)
+            _release = new Release(wait.Pools, 0, Room(wait), 0);
+        var (looked, room) = (_release.Ends, _release.Room);
+        for (; looked < _ends.Count && room < needed; looked++)
             room += _ends[looked].DevicesIn(wait.Pools);
-            at = _ends[looked].At;
-        }
-
-        _looks -= looked;
-        return new Claim(wait, room < wait.Devices ? double.PositiveInfinity : at) { Extra = Math.Max(0, room - wait.Devices) };
+        _looks -= looked - _release.Ends;
+        _release = new Release(wait.Pools, looked, room, needed);
+        var at = room < needed ? double.PositiveInfinity : looked == 0 ? now : _ends[looked - 1].At;
+        return new Claim(wait, at) { Extra = Math.Max(0, room - needed) };
     }
 
     /// <summary>Has others stopped, so that the head of the queue starts once they have had their time for a checkpoint.</summary>
@@ -249,6 +269,7 @@ internal sealed class ForecastRun
     private void Stop(Going going, double soon)
     {
         _ends.Remove(going);
+        _release = default;
         var left = double.IsInfinity(going.At) ? null : new ExpectedRuntime(Seconds(going.At - soon), Seconds(going.At - soon));
         going.Again = going.Again with { Age = DateTimeOffset.MinValue, Runtime = left, IsDrawn = true };
         going.IsStopped = true;
@@ -271,6 +292,7 @@ internal sealed class ForecastRun
 
     private void End(Going going, double at)
     {
+        _release = default;
         going.At = at;
         var index = _ends.BinarySearch(going, Going.ByEnd);
         _ends.Insert(index < 0 ? ~index : index, going);
@@ -298,4 +320,7 @@ internal sealed class ForecastRun
 
         public bool Meets(Wait other) => ReferenceEquals(Wait.Pools, other.Pools) || Wait.Pools.Intersect(other.Pools).Any();
     }
+
+    /// <summary>How far the ends have been followed, until so many devices are free: who needs more of them goes on from there.</summary>
+    private readonly record struct Release(int[]? Pools, int Ends, long Room, long Needed);
 }

@@ -8,6 +8,7 @@ internal sealed class QueueState(Line line, ForecastInput input)
     private readonly List<Wait> _waits = [.. line.Jobs];
     private readonly long[] _used = [line.Queue.Used(DeviceClass.Cpu), line.Queue.Used(DeviceClass.Cuda)];
     private readonly long[] _leaving = new long[2];
+    private readonly long[] _ceilings = [.. Kinds.Select(kind => line.Queue.Ceiling(kind) ?? long.MaxValue)];
     private readonly double[] _past = [.. Kinds.Select(kind => input.Past(line.Queue, kind))];
     private int _first;
 
@@ -39,7 +40,7 @@ internal sealed class QueueState(Line line, ForecastInput input)
     /// <summary>So many of the devices in use are on their way out.</summary>
     public void Leave(DeviceClass kind, long devices) => _leaving[(int)kind] += devices;
 
-    public bool IsFull(Wait wait) => line.Queue.Ceiling(wait.Kind) - _used[(int)wait.Kind] < wait.Devices;
+    public bool IsFull(Wait wait) => _ceilings[(int)wait.Kind] - _used[(int)wait.Kind] < wait.Devices;
 
     /// <summary>Whether the job would leave it within its quota.</summary>
     public bool IsOwed(Wait wait) => _used[(int)wait.Kind] + wait.Devices <= line.Queue.Nominal(wait.Kind);

@@ -34,6 +34,7 @@ public static class ApiHosting
         services.AddSingleton<WorkspaceDirectory>();
         services.AddSingleton<WorkspaceRule>();
         services.AddSingleton<JobMentions>();
+        services.AddSingleton<StreamSubjects>();
         // The audit sees how each call ended, so it is outermost. What is thrown, by the token check too, has become a status before its
         // words are looked through.
         services.AddGrpc(options =>
@@ -43,6 +44,7 @@ public static class ApiHosting
             options.Interceptors.Add<ErrorInterceptor>();
             options.Interceptors.Add<NodeCertificateInterceptor>();
             options.Interceptors.Add<ScopeInterceptor>();
+            options.Interceptors.Add<StreamInterceptor>();
             options.Interceptors.Add<LimitInterceptor>();
         }).AddJsonTranscoding();
         services.AddOpenApi(options => options.AddDocumentTransformer(new RestDocument(RequiredScope.Services())));

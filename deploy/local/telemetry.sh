@@ -12,20 +12,35 @@ telemetry_folder() {
   printf '%s' "$packages/$telemetry_package/$version"
 }
 
-# Whoever may open it sees job names, logs and addresses, so that it asks for the token that up prints; programs for another.
+# Whoever may open it sees job names, logs and addresses, so that it asks people for a token, and programs for another. Its own link has
+# the token in the address, which browsers keep in their history and hand on: it is in a file, and neither printed nor logged.
 start_telemetry() {
   require_sdk
   [ -d "$(telemetry_folder)" ] \
     || quietly "fetching the Aspire dashboard" dotnet restore "$root/deploy/local/telemetry/Telemetry.csproj" -v quiet
   make_token "$state/telemetry-token"
   make_token "$state/otlp-key"
+  write_telemetry_settings "$state/telemetry.json"
   start_service telemetry Telemetry \
     "ASPNETCORE_URLS=http://127.0.0.1:$telemetry_port" "ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL=http://127.0.0.1:$otlp_port" \
-    "DASHBOARD__FRONTEND__AUTHMODE=BrowserToken" "DASHBOARD__FRONTEND__BROWSERTOKEN=$(cat "$state/telemetry-token")" \
-    "DASHBOARD__OTLP__AUTHMODE=ApiKey" "DASHBOARD__OTLP__PRIMARYAPIKEY=$(cat "$state/otlp-key")"
+    "ASPIRE_DASHBOARD_CONFIG_FILE_PATH=$state/telemetry.json"
   wait_for "the Aspire dashboard" telemetry bash -c "exec 3<>/dev/tcp/127.0.0.1/$otlp_port"
   export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$otlp_port OTEL_EXPORTER_OTLP_PROTOCOL=grpc
   OTEL_EXPORTER_OTLP_HEADERS=x-otlp-api-key=$(cat "$state/otlp-key")
   export OTEL_EXPORTER_OTLP_HEADERS
-  say "telemetry: http://127.0.0.1:$telemetry_port/login?t=$(cat "$state/telemetry-token") (what ran before sends none)"
+  say "telemetry: http://127.0.0.1:$telemetry_port, which asks for the token in $state/telemetry-token (what ran before sends none)"
+}
+
+# In a file that only its user reads: what programs are started with others see. It also keeps Aspire's link out of Aspire's log.
+write_telemetry_settings() {
+  (umask 077 && cat >"$1" <<EOF
+{
+  "Dashboard": {
+    "Frontend": { "AuthMode": "BrowserToken", "BrowserToken": "$(cat "$state/telemetry-token")" },
+    "Otlp": { "AuthMode": "ApiKey", "PrimaryApiKey": "$(cat "$state/otlp-key")" }
+  },
+  "Logging": { "LogLevel": { "Aspire.Dashboard": "Warning" } }
+}
+EOF
+  )
 }

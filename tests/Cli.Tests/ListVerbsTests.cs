@@ -186,6 +186,34 @@ public sealed class ListVerbsTests
     }
 
     [Fact]
+    public async Task DeviceThatAJobHolds_OfAnotherWorkspace_IsNotFree()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Nodes.Nodes.Add(new Node
+        {
+            Id = Builders.JobId,
+            Name = "one",
+            State = NodeState.Ready,
+            Drain = new Drain { By = "olga" },
+            Devices =
+            {
+                new DeviceStatus { Device = new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, Attempt = 2 },
+                new DeviceStatus { Device = new Device { Id = "cpu:1", Kind = DeviceKind.Cpu, Cores = 1 } },
+            },
+        });
+
+        (await OutAsync("node", "list")).ShouldMatch("one +draining +.* 1/2 +a job of another workspace");
+        (await OutAsync("node", "describe", "one")).ShouldMatch("cpu:0 .*a job of another workspace\n");
+
+        async Task<string> OutAsync(params string[] arguments)
+        {
+            var run = new CliRun(cluster);
+            (await run.RunAsync(Cancellation, arguments)).ShouldBe(ExitCode.Done, run.Error);
+            return run.Out;
+        }
+    }
+
+    [Fact]
     public async Task NodeDrainAndResume_SayHowTheMachineStands_AndSoDoListAndDescribe()
     {
         await using var cluster = await FakeCluster.StartAsync();

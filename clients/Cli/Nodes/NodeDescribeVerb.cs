@@ -62,7 +62,8 @@ internal static class NodeDescribeVerb
         {
             table.Add(
                 status.Device.Id, status.Device.Model, Words.Bytes(status.Device.MemoryBytes),
-                status.HasUtilization ? Words.Percent(status.Utilization) : "", Words.Short(status.JobId));
+                status.HasUtilization ? Words.Percent(status.Utilization) : "",
+                NodeJobs.Holder(status));
         }
 
         return table;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Cluster.Cli.Rendering;
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Cli.Nodes;
@@ -37,16 +38,14 @@ internal static class NodeListVerb
         {
             table.Add(
                 Words.Short(node.Id), node.Name, NodeStates.Of(node), Devices(node),
-                $"{node.Devices.Count(device => device.JobId.Length == 0)}/{node.Devices.Count}",
-                Words.Some(Jobs(node).Select(Words.Short), LongestCell),
+                $"{node.Devices.Count(device => !device.IsHeld())}/{node.Devices.Count}",
+                Words.Some(NodeJobs.Of(node), LongestCell),
                 Words.Some(node.DataSets, LongestCell),
                 Words.Some(NodeLabels.Of(node), LongestCell));
         }
 
         return table;
     }
-
-    private static IEnumerable<string> Jobs(Node node) => node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).Distinct();
 
     // "2×cuda NVIDIA H200" or "1×cpu (2 cores)": kinds are never so many that they need lines of their own.
     private static string Devices(Node node) => string.Join(", ", node.Devices

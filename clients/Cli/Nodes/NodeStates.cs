@@ -1,4 +1,5 @@
 using Cluster.Cli.Rendering;
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 
 namespace Cluster.Cli.Nodes;
@@ -11,7 +12,7 @@ internal static class NodeStates
     {
         if (node is { State: NodeState.Ready, Drain.Quarantined: true })
             return "quarantined";
-        var isBusy = node.Devices.Any(device => device.JobId.Length > 0);
+        var isBusy = node.Devices.Any(device => device.IsHeld());
         return (node.State, node.Drain is not null) switch
         {
             (NodeState.Ready, true) => isBusy ? "draining" : "drained",

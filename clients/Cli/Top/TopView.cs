@@ -42,7 +42,7 @@ internal static class TopView
         var devices = state.Nodes.Where(node => node.State == NodeState.Ready).SelectMany(node => node.Devices).ToList();
         var unready = state.Nodes.Count(node => node.State != NodeState.Ready || node.Drain is not null);
         return $"{Count(state.Nodes.Count, "machine")}{(unready > 0 ? $", {unready} of them not ready" : "")}; "
-            + $"{devices.Count(device => device.JobId.Length > 0)} of {Count(devices.Count, "device")} in use; "
+            + $"{devices.Count(device => device.IsHeld())} of {Count(devices.Count, "device")} in use; "
             + $"{Count(state.Running.Count, "job")} running, {state.Waiting.Count} waiting";
     }
 
@@ -59,12 +59,11 @@ internal static class TopView
         var table = new ColumnTable("MACHINE", "STATE", "IN USE", "UTILIZATION", "JOBS");
         foreach (var node in nodes)
         {
-            var jobs = node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).ToList();
             var measured = node.Devices.Where(device => device.HasUtilization).ToList();
             table.Add(
-                node.Name, NodeStates.Of(node), $"{jobs.Count}/{node.Devices.Count}",
+                node.Name, NodeStates.Of(node), $"{node.Devices.Count(device => device.IsHeld())}/{node.Devices.Count}",
                 measured.Count > 0 ? Words.Percent(measured.Average(device => device.Utilization)) : "",
-                Words.Some(jobs.Distinct().Select(Words.Short), 40));
+                Words.Some(NodeJobs.Of(node), 40));
         }
 
         return table;

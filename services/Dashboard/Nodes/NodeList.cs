@@ -1,3 +1,4 @@
+using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Dashboard.Connection;
 
@@ -24,7 +25,7 @@ internal static class NodeList
     /// <summary>"ready", "lost", "draining" while jobs still run there, then "drained"; "lost, drained".</summary>
     public static string Standing(Node node) => (node.State, node.Drain is not null) switch
     {
-        (NodeState.Ready, true) => node.Devices.Any(device => device.JobId.Length > 0) ? "draining" : "drained",
+        (NodeState.Ready, true) => node.Devices.Any(device => device.IsHeld()) ? "draining" : "drained",
         (NodeState.Lost, true) => "lost, drained",
         (NodeState.Lost, false) => "lost",
         _ => "ready",

@@ -20,6 +20,9 @@ public sealed record Caller(string Owner, Scope Scope)
     /// <summary>The only workspaces that are there for it; null: it is not limited to any.</summary>
     public string[]? Workspaces { get; init; }
 
+    /// <summary>When its token ends, where that is not listed here; null: its row says so.</summary>
+    public DateTimeOffset? EndsAt { get; init; }
+
     /// <summary>The caller that <see cref="ScopeInterceptor"/> has recognised.</summary>
     public static Caller Of(ServerCallContext context) => TryOf(context)!;
 

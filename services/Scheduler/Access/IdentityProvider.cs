@@ -14,6 +14,9 @@ public sealed class IdentityProvider
 {
     private const int LongestOwner = 200;
 
+    // By so much the provider's clock may differ from ours.
+    private static readonly TimeSpan Skew = TimeSpan.FromSeconds(30);
+
     private readonly IdentityProviderOptions _options;
     private readonly JsonWebTokenHandler _tokens = new() { MapInboundClaims = false };
     private readonly TokenValidationParameters _rules;
@@ -21,7 +24,7 @@ public sealed class IdentityProvider
     public IdentityProvider(IOptions<IdentityProviderOptions> options)
     {
         _options = options.Value;
-        _rules = new TokenValidationParameters { ValidAudience = _options.Audience, ClockSkew = TimeSpan.FromSeconds(30) };
+        _rules = new TokenValidationParameters { ValidAudience = _options.Audience, ClockSkew = Skew };
         if (!_options.IsOn)
             return;
         // It gives the issuer and the keys, and reads them again where a token has a key that is new. That the address is one of https, or
@@ -49,7 +52,11 @@ public sealed class IdentityProvider
                 + $"{IdentityProviderOptions.SectionName}:{nameof(IdentityProviderOptions.Scopes)}");
         }
 
-        var caller = new Caller(owner, scope) { TokenName = "signed in" };
+        var caller = new Caller(owner, scope)
+        {
+            TokenName = "signed in",
+            EndsAt = new DateTimeOffset(result.SecurityToken.ValidTo, TimeSpan.Zero) + Skew,
+        };
         if (_options.WorkspaceClaim.Length == 0 || scope == Scope.Admin)
             return (caller, "");
         string[] workspaces = [.. Values(result.ClaimsIdentity, _options.WorkspaceClaim)];

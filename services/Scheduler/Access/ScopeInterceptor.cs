@@ -13,7 +13,7 @@ namespace Cluster.Scheduler.Access;
 /// secret of the job's current attempt. Whoever serves a call finds its caller known.
 /// </summary>
 public sealed class ScopeInterceptor(
-    TokenRegister tokens, IdentityProvider provider, AttemptAdmission attempts, RefusalLog refusals) : Interceptor
+    TokenRegister tokens, IdentityProvider provider, AttemptAdmission attempts, RefusalLog refusals, TimeProvider time) : Interceptor
 {
     /// <summary>What anyone may call: they say that the server lives and what it offers, and nothing of what it holds.</summary>
     public static readonly IReadOnlySet<string> OpenServices = new HashSet<string>
@@ -44,7 +44,7 @@ public sealed class ScopeInterceptor(
         ServerStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context, request as IMessage);
-        await continuation(request, new AdmittedStream<TResponse>(responseStream, WhileValid(context)), context);
+        await continuation(request, responseStream, context);
     }
 
     public override async Task DuplexStreamingServerHandler<TRequest, TResponse>(
@@ -52,7 +52,7 @@ public sealed class ScopeInterceptor(
         DuplexStreamingServerMethod<TRequest, TResponse> continuation)
     {
         await AdmitAsync(context, request: null);
-        await continuation(requestStream, new AdmittedStream<TResponse>(responseStream, WhileValid(context)), context);
+        await continuation(requestStream, responseStream, context);
     }
 
     private async Task AdmitAsync(ServerCallContext context, IMessage? request)
@@ -101,6 +101,7 @@ public sealed class ScopeInterceptor(
             var (signedIn, why) = await provider.FindAsync(token);
             context.UserState[typeof(Caller)] = signedIn ?? throw Unauthenticated(why);
             CheckScope(signedIn, needed);
+            context.UserState[typeof(CallerStanding)] = StandingOf(signedIn, time);
             return;
         }
 
@@ -108,33 +109,32 @@ public sealed class ScopeInterceptor(
         // Known before it is refused: the audit says whose token it was.
         if (finding.Caller is { } known)
             context.UserState[typeof(Caller)] = known;
-        var caller = CheckStanding(finding);
-        CheckScope(caller, needed);
+        if (RefusalOf(finding) is { } refusal)
+            throw refusal;
+        CheckScope(finding.Caller!, needed);
         if (needed == Scope.Node)
-            CheckNode(caller, request);
+            CheckNode(finding.Caller!, request);
+        var hash = AccessSecret.Hash(token);
+        context.UserState[typeof(CallerStanding)] = new CallerStanding(() => RefusalOf(tokens.Find(hash)));
     }
 
-    /// <summary>What a stream looks at before each answer: one of our own tokens may end while it is open.</summary>
-    private Action WhileValid(ServerCallContext context)
-    {
-        if (Caller.TryOf(context) is null || TokenOf(context) is not { } token || provider.MayHaveIssued(token))
-            return () => { };
-        var hash = AccessSecret.Hash(token);
-        return () => CheckStanding(tokens.Find(hash));
-    }
+    /// <summary>A provider's token ends by itself alone: whom the provider has locked out is let in until then.</summary>
+    internal static CallerStanding StandingOf(Caller signedIn, TimeProvider time) => new(() => signedIn.EndsAt <= time.GetUtcNow()
+        ? Unauthenticated($"the token of {signedIn.Owner} is over; sign in again, and call with the new one")
+        : null);
 
     // Not from RequestHeaders, which takes all metadata apart and fails at what is not for us to read.
     private static string? TokenOf(ServerCallContext context) =>
         CallMetadata.TokenOf(context.GetHttpContext().Request.Headers[CallMetadata.Authorization]);
 
-    private static Caller CheckStanding(TokenFinding finding) => finding switch
+    private static RpcException? RefusalOf(TokenFinding finding) => finding switch
     {
-        { Standing: TokenStanding.Valid, Caller: { } caller } => caller,
+        { Standing: TokenStanding.Valid, Caller: not null } => null,
         { Standing: TokenStanding.Expired, Caller: { } caller } =>
-            throw Unauthenticated($"the token '{caller.TokenName}' of {caller.Owner} has expired; ask for another one"),
+            Unauthenticated($"the token '{caller.TokenName}' of {caller.Owner} has expired; ask for another one"),
         { Standing: TokenStanding.Revoked, Caller: { } caller } =>
-            throw Unauthenticated($"the token '{caller.TokenName}' of {caller.Owner} is revoked; ask for another one"),
-        _ => throw Unauthenticated("the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE"),
+            Unauthenticated($"the token '{caller.TokenName}' of {caller.Owner} is revoked; ask for another one"),
+        _ => Unauthenticated("the token is not known here; check CLUSTER_TOKEN and CLUSTER_TOKEN_FILE"),
     };
 
     private static void CheckScope(Caller caller, Scope needed)

@@ -33,13 +33,18 @@ public static class ApiHosting
         services.AddSingleton<WorkspaceStore>();
         services.AddSingleton<WorkspaceDirectory>();
         services.AddSingleton<WorkspaceRule>();
-        // The audit sees how each call ended, so it is outermost; then errors, so that what the token check throws is mapped too.
+        services.AddSingleton<JobMentions>();
+        services.AddSingleton<StreamSubjects>();
+        // The audit sees how each call ended, so it is outermost. What is thrown, by the token check too, has become a status before its
+        // words are looked through.
         services.AddGrpc(options =>
         {
             options.Interceptors.Add<AuditInterceptor>();
+            options.Interceptors.Add<HiddenJobInterceptor>();
             options.Interceptors.Add<ErrorInterceptor>();
             options.Interceptors.Add<NodeCertificateInterceptor>();
             options.Interceptors.Add<ScopeInterceptor>();
+            options.Interceptors.Add<StreamInterceptor>();
             options.Interceptors.Add<LimitInterceptor>();
         }).AddJsonTranscoding();
         services.AddOpenApi(options => options.AddDocumentTransformer(new RestDocument(RequiredScope.Services())));

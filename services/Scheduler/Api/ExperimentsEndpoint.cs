@@ -159,8 +159,9 @@ internal sealed class ExperimentsEndpoint(
 
     private async Task CheckAsync(ExperimentPlan plan, ServerCallContext context)
     {
-        foreach (var member in plan.Members)
-            await workspaces.CheckAsync(member.Spec, context);
+        var claims = plan.Search?.Claims(plan.Members[0].Spec) ?? [];
+        foreach (var spec in plan.Members.Select(member => member.Spec).Concat(claims))
+            await workspaces.CheckAsync(spec, context);
     }
 
     private static void CheckLimit(string name, int limit)

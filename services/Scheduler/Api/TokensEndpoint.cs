@@ -19,6 +19,7 @@ internal sealed class TokensEndpoint(TokenStore store, TokenRegister tokens, Tim
         if (request.Scope is not (Scope.Viewer or Scope.Submitter or Scope.Operator or Scope.Admin))
             throw new InvalidRequestException($"scope is {request.Scope}; give viewer, submitter, operator or admin");
         CheckWorkspaces(request);
+        RequestTime.Check("expires_at", request.ExpiresAt);
         var now = time.GetUtcNow();
         if (request.ExpiresAt?.ToDateTimeOffset() is { } expires && expires <= now)
             throw new InvalidRequestException($"expires_at is {expires:u}, which is over; give a later time, or leave it out");

@@ -9,7 +9,7 @@ namespace Cluster.Scheduler.Audit;
 
 /// <summary>
 /// Notes who did what, and who was refused: around all else, so that it sees how a call ended. What is only looked at is noted where it is
-/// refused, and weights that are taken away.
+/// refused, for who asks or for what was asked, and weights that are taken away.
 /// </summary>
 internal sealed class AuditInterceptor(AuditLog log, TokenRegister tokens, TimeProvider time) : Interceptor
 {
@@ -56,11 +56,16 @@ internal sealed class AuditInterceptor(AuditLog log, TokenRegister tokens, TimeP
         }
         catch (RpcException fault)
         {
-            if (IsNoted(context.Method) || fault.StatusCode is StatusCode.Unauthenticated or StatusCode.PermissionDenied)
+            if (IsNoted(context.Method) || IsRefusal(context, fault.StatusCode))
                 await AddAsync(context, AuditObject.Of(request, response: null), fault.Status);
             throw;
         }
     }
+
+    // What agents and trainers send in a wrong form is a fault of theirs, and would be noted at each try.
+    private static bool IsRefusal(ServerCallContext context, StatusCode status) =>
+        status is StatusCode.Unauthenticated or StatusCode.PermissionDenied
+        || (status == StatusCode.InvalidArgument && Caller.TryOf(context) is { Scope: not Scope.Node });
 
     private static bool IsNoted(string method) => AlsoNoted.Contains(method)
         || RequiredScope.ByPath.GetValueOrDefault(method) is Scope.Submitter or Scope.Operator or Scope.Admin or Scope.Enrollment;

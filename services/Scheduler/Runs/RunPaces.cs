@@ -23,6 +23,9 @@ public sealed class RunPaces(TimeProvider time)
     private static readonly TimeSpan LeastChange = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan LongestSilence = TimeSpan.FromHours(1);
 
+    // A job of more steps than that is stopped some day, and nobody knows when; and times have an end.
+    private static readonly TimeSpan LongestRun = TimeSpan.FromDays(36_525);
+
     private readonly ConcurrentDictionary<JobId, Pace> _paces = [];
 
     /// <returns>When the job is expected to end; null: nothing is known, or it is as it was told last.</returns>
@@ -56,7 +59,10 @@ public sealed class RunPaces(TimeProvider time)
         var steps = progress.Step - pace.FirstStep;
         if (steps <= 0)
             return null;
-        var left = (now - pace.Since) / steps * Math.Max(0, progress.Steps - progress.Step);
+        var seconds = (now - pace.Since).TotalSeconds / steps * Math.Max(0, progress.Steps - progress.Step);
+        if (seconds > LongestRun.TotalSeconds)
+            return null;
+        var left = TimeSpan.FromSeconds(seconds);
         return new Estimate(now + left, now + (left * (1 + Spread + (SpreadOfOneStep / Math.Sqrt(steps)))));
     }
 

@@ -11,8 +11,8 @@ namespace Cluster.Scheduler.Webhooks;
 /// Postgres before it is sent, so that several schedulers share them; a scheduler that dies leaves claims that run out.
 /// </remarks>
 internal sealed partial class DeliveryService(
-    DeliveryStore store, WebhookSender sender, JobFeed feed, IOptions<WebhookOptions> options, IHostApplicationLifetime lifetime,
-    TimeProvider time, ILogger<DeliveryService> logger)
+    DeliveryStore store, WebhookSender sender, WebhookWords words, JobFeed feed, IOptions<WebhookOptions> options,
+    IHostApplicationLifetime lifetime, TimeProvider time, ILogger<DeliveryService> logger)
     : BackgroundService
 {
     private const int AtOnce = 4;
@@ -99,7 +99,8 @@ internal sealed partial class DeliveryService(
 
     private async Task DeliverAsync(Delivery delivery, CancellationToken cancellationToken)
     {
-        if (await sender.SendAsync(delivery.Url, delivery.Secret, delivery.Event, cancellationToken) is not { } fault)
+        var told = await words.OfAsync(delivery, cancellationToken);
+        if (await sender.SendAsync(delivery.Url, delivery.Secret, told, cancellationToken) is not { } fault)
         {
             await store.DeliveredAsync(delivery, cancellationToken);
             Count("delivered");

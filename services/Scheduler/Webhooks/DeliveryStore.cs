@@ -45,7 +45,7 @@ internal sealed class DeliveryStore(
                 update webhook_deliveries d set tries = d.tries + 1, next_due_at = $4
                 from due, webhooks w where d.id = due.id and w.id = d.webhook_id
                 returning d.id, d.tries, w.id, w.name, w.url, w.secret, d.job_id, d.job_name, d.workspace, d.owner, d.sequence, d.time,
-                    d.from_state, d.to_state, d.reason, d.attempt
+                    d.from_state, d.to_state, d.reason, d.attempt, w.owner, w.all_owners, w.workspace
                 """, connection)
             {
                 Parameters =
@@ -130,13 +130,19 @@ internal sealed class DeliveryStore(
             To = System.Enum.Parse<JobState>(row.GetString(13)),
             Reason = row.GetString(14),
             Attempt = row.GetInt32(15),
-        });
+        })
+    {
+        Reach = new WebhookReach(row.GetBoolean(17) ? null : row.GetString(16), row.GetString(18) is { Length: > 0 } only ? [only] : null),
+    };
 }
 
 /// <summary>An event of which a try has begun.</summary>
 /// <param name="Tries">This one included.</param>
 internal sealed record Delivery(Guid Id, int Tries, Guid WebhookId, string Url, string Secret, WebhookEvent Event)
 {
+    /// <summary>Whose jobs the webhook hears of.</summary>
+    public required WebhookReach Reach { get; init; }
+
     /// <summary>Without the address and the secret.</summary>
     public override string ToString() => $"event {Id} for webhook {Event.Webhook}, try {Tries}";
 }

@@ -10,6 +10,7 @@ public static class WebhookServices
         services.AddSingleton<WebhookStore>();
         services.AddSingleton<DeliveryStore>();
         services.AddSingleton<WebhookSender>();
+        services.AddSingleton<WebhookWords>();
         services.AddHostedService<DeliveryService>();
         return services;
     }

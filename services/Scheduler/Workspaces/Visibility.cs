@@ -12,6 +12,10 @@ public sealed record Visibility(string Owner, string[] Hidden, string[]? Only)
 
     public bool IsAll => Hidden.Length == 0 && Only is null;
 
+    /// <summary>Whether the two see the same whatever there is. Arrays have no equality of their own.</summary>
+    public bool IsSameAs(Visibility other) => Owner == other.Owner && Hidden.SequenceEqual(other.Hidden, StringComparer.Ordinal)
+        && (Only is null ? other.Only is null : other.Only is not null && Only.SequenceEqual(other.Only, StringComparer.Ordinal));
+
     /// <summary>The values of the parameters that <see cref="Sql"/> takes, in their order.</summary>
     public object[] Parameters => [Owner, Hidden, Only as object ?? DBNull.Value];
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using Cluster.Contracts.V1;
 using Cluster.Search;
 using Cluster.Search.Space;
@@ -16,6 +17,17 @@ public sealed record SearchPlan(SearchPolicy Policy, SearchLimits Limits, Search
     // A trial's name shows so much of its settings; the job's description has all of them.
     private const int LongestName = 100;
 
+    // What a scheduler lets not everybody ask for: a place in the line, and with whose weights a job begins.
+    private static readonly Dictionary<string, Action<JobSpec, string>> Claimed = new(StringComparer.Ordinal)
+    {
+        ["priority"] = (spec, text) => spec.Priority = double.TryParse(text, CultureInfo.InvariantCulture, out var priority)
+            ? (int)Math.Clamp(Math.Ceiling(priority), int.MinValue, int.MaxValue)
+            : 0,
+        ["queue"] = (spec, text) => spec.Queue = text,
+        ["initFrom.job"] = (spec, text) => spec.InitFrom = new InitFrom { Job = text },
+        ["initFrom.checkpoint"] = (spec, text) => spec.InitFrom = new InitFrom { Checkpoint = text },
+    };
+
     /// <summary>The file without what makes it a search.</summary>
     internal YamlMapping Shared { get; init; } = new([], Line: 0);
 
@@ -23,6 +35,27 @@ public sealed record SearchPlan(SearchPolicy Policy, SearchLimits Limits, Search
     /// <param name="trial">From 0.</param>
     /// <exception cref="JobFileException">No job can have the settings that it was drawn.</exception>
     public ExperimentMember Trial(int trial) => ExperimentFile.Member(NameOf(trial), Spec(trial));
+
+    /// <summary>
+    /// What its trials may come to ask for that not everybody may, one thing at a time: most of them are made long after it was submitted,
+    /// when nobody is there to be refused. Of a range its ends.
+    /// </summary>
+    /// <param name="trial">Any of them, in which that is put.</param>
+    public IEnumerable<JobSpec> Claims(JobSpec trial)
+    {
+        foreach (var (path, dimension) in Space.Dimensions.Where(each => Claimed.ContainsKey(each.Key)))
+        {
+            var values = dimension is ConstDimension or CategoricalDimension
+                ? dimension.Grid()
+                : [dimension.At(0), dimension.At(Math.BitDecrement(1.0))];
+            foreach (var value in values)
+            {
+                var claim = trial.Clone();
+                Claimed[path](claim, value.Text);
+                yield return claim;
+            }
+        }
+    }
 
     /// <summary>"3 learningRate=0.01,activation=relu".</summary>
     internal string NameOf(int trial)

@@ -11,13 +11,15 @@ namespace Cluster.Architecture.Tests.Kubernetes;
 /// </summary>
 internal static partial class HelmChart
 {
-    public static IEnumerable<string> Render(string chart, string values)
+    /// <param name="set">As Helm's --set: values by their paths, before those of files.</param>
+    public static IEnumerable<string> Render(string chart, string values, params (string Path, string Value)[] set)
     {
         var folder = Repository.PathOf(chart);
         var given = new[] { values, "values.yaml" }.Select(file => File.ReadAllText(Path.Combine(folder, file)))
             .Select(text => Manifests.Documents(text).Single()).ToList();
         foreach (var template in Directory.GetFiles(Path.Combine(folder, "templates"), "*.yaml").Order(StringComparer.Ordinal))
-            yield return Render(File.ReadAllLines(template), folder, path => Find(given, path));
+            yield return Render(
+                File.ReadAllLines(template), folder, path => set.FirstOrDefault(each => each.Path == path).Value ?? Find(given, path));
     }
 
     /// <summary>The value of the first file that has it.</summary>

@@ -19,16 +19,40 @@ public sealed partial class KubernetesTests
     [Theory]
     [InlineData(Farm, "values.yaml")]
     [InlineData(SingleNode, "values-single-node.yaml")]
-    public void Chart_HasTheObjectsOfTheOverlay(string overlay, string values)
+    public void Chart_HasTheObjectsOfTheOverlay(string overlay, string values) => ShouldBeAlike(Overlay(overlay), Chart(values));
+
+    [Fact]
+    public void EncryptionBetweenTrainers_IsAValueOfTheChart_AndALineOfTheFarm()
     {
-        var (objects, chart) = (ByName([.. Overlay(overlay), .. Overlay(Migration)]), ByName(Chart(values)));
+        var folder = Directory.CreateTempSubdirectory("cluster-tests-farm-").FullName;
+        try
+        {
+            foreach (var file in Directory.EnumerateFiles(Repository.PathOf("deploy"), "*", SearchOption.AllDirectories))
+            {
+                var copy = Path.Combine(folder, Path.GetRelativePath(Repository.PathOf("deploy"), file));
+                Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+                File.Copy(file, copy);
+            }
 
-        chart.Keys.Order().ShouldBe(objects.Keys.Order());
-        foreach (var (name, text) in objects)
-            chart[name].ShouldBe(text, name);
+            var farms = Path.Combine(folder, "k8s", Farm);
+            var setting = Path.Combine(farms, "trainer-tls.yaml");
+            File.WriteAllText(setting, File.ReadAllText(setting).Replace("\"false\"", "\"true\"", StringComparison.Ordinal));
+            var farm = Documents(Kustomized(farms));
 
-        static Dictionary<string, string> ByName(IEnumerable<YamlMappingNode> documents) =>
-            documents.ToDictionary(document => $"{Text(document, "kind")} {Name(document)}", Canonical);
+            ShouldBeAlike(farm, Chart("values.yaml", ("worker.trainerTls", "true")));
+            TrainerTls(farm).ShouldBe("true");
+            // Since it costs bandwidth.
+            TrainerTls(Overlay(Farm)).ShouldBe("false");
+            TrainerTls(Overlay(SingleNode)).ShouldBe("false");
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+
+        static string TrainerTls(IEnumerable<YamlMappingNode> objects) => Text(
+            Sequence(Containers(PodOf(Workload(objects, "worker"))).Single(), "env")
+                .Single(variable => Text(variable, "name") == "Agent__TrainerTls"), "value");
     }
 
     [Theory]
@@ -228,6 +252,18 @@ public sealed partial class KubernetesTests
         dockerfile.ShouldContain($"\nUSER {Text(pod, "securityContext", "runAsUser")}\n");
         Exposed().Match(dockerfile).Groups["ports"].Value.Split(' ').Order()
             .ShouldBe(Sequence(container, "ports").Select(port => Text(port, "containerPort")).Order());
+    }
+
+    private static void ShouldBeAlike(IEnumerable<YamlMappingNode> overlay, IEnumerable<YamlMappingNode> chart)
+    {
+        var (objects, rendered) = (ByName([.. overlay, .. Overlay(Migration)]), ByName(chart));
+
+        rendered.Keys.Order().ShouldBe(objects.Keys.Order());
+        foreach (var (name, text) in objects)
+            rendered[name].ShouldBe(text, name);
+
+        static Dictionary<string, string> ByName(IEnumerable<YamlMappingNode> documents) =>
+            documents.ToDictionary(document => $"{Text(document, "kind")} {Name(document)}", Canonical);
     }
 
     [GeneratedRegex(@":\d+(\.\d+)+$", RegexOptions.ExplicitCapture, 30000)]

@@ -10,9 +10,11 @@ internal static partial class Manifests
 {
     public static IReadOnlyList<YamlMappingNode> Overlay(string name) => Documents(OverlayText(name));
 
-    public static string OverlayText(string name)
+    public static string OverlayText(string name) => Kustomized(Repository.PathOf($"deploy/k8s/{name}"));
+
+    public static string Kustomized(string folder)
     {
-        using var kubectl = Process.Start(new ProcessStartInfo("kubectl", ["kustomize", Repository.PathOf($"deploy/k8s/{name}")])
+        using var kubectl = Process.Start(new ProcessStartInfo("kubectl", ["kustomize", folder])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -30,8 +32,8 @@ internal static partial class Manifests
         return yaml;
     }
 
-    public static IReadOnlyList<YamlMappingNode> Chart(string values) =>
-        [.. HelmChart.Render("deploy/helm/cluster", values).SelectMany(Documents)];
+    public static IReadOnlyList<YamlMappingNode> Chart(string values, params (string Path, string Value)[] set) =>
+        [.. HelmChart.Render("deploy/helm/cluster", values, set).SelectMany(Documents)];
 
     public static IReadOnlyList<YamlMappingNode> Documents(string yaml)
     {

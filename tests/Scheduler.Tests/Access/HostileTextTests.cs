@@ -77,6 +77,10 @@ public sealed class HostileTextTests(PostgresServer postgres) : IAsyncLifetime
                     .StatusCode.ShouldBe(StatusCode.InvalidArgument);
             }
         }
+
+        // Who only looks, and asks for what is no filter, is noted all the same.
+        var refused = new ListAuditRequest { Who = "vera", Action = "RunService/ListRuns", Status = "InvalidArgument" };
+        await Eventually.HoldsAsync(async () => (await _scheduler.Audit().ListAuditAsync(refused)).Entries.Count == 2 * Sql.Length);
     }
 
     [Theory]

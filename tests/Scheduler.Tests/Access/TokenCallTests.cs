@@ -77,6 +77,27 @@ public sealed class TokenCallTests(SharedScheduler shared)
         refusal.Status.Detail.ShouldContain(problem);
     }
 
+    /// <summary>As the fuzzing of every RPC found it: such a time ended the call inside the scheduler.</summary>
+    [Theory]
+    [InlineData(0, -13)]
+    [InlineData(19, int.MaxValue)]
+    [InlineData(long.MaxValue, 0)]
+    public async Task Expiry_ThatIsNoTime_IsRefused(long seconds, int nanos)
+    {
+        var request = new CreateTokenRequest
+        {
+            Name = "laptop",
+            Owner = "carla",
+            Scope = Scope.Viewer,
+            ExpiresAt = new Timestamp { Seconds = seconds, Nanos = nanos },
+        };
+
+        var refusal = await Should.ThrowAsync<RpcException>(async () => await Scheduler.Tokens().CreateTokenAsync(request));
+
+        refusal.StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        refusal.Status.Detail.ShouldStartWith("expires_at is ");
+    }
+
     [Fact]
     public async Task OpenStream_TellsNoMore_OnceItsTokenIsRevoked()
     {

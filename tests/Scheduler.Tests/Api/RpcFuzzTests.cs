@@ -117,7 +117,8 @@ public sealed class RpcFuzzTests(PostgresServer postgres)
         var node = await scheduler.AddNodeAsync(name, devices: 300);
         var spec = JobSpecBuilder.AJob().With(s => s.Resources.NodeLabels["only"] = name).Build();
         var submit = new SubmitJobRequest { RequestId = name, Spec = spec };
-        var job = (await scheduler.Jobs(TestScheduler.OtherSubmitterToken).SubmitJobAsync(submit)).Job;
+        // An operator's: the workspace may have been closed meanwhile.
+        var job = (await scheduler.Jobs(TestScheduler.OperatorToken).SubmitJobAsync(submit)).Job;
         try
         {
             return await scheduler.TrainAsync(node, job.Id, attempt: 1).WaitAsync(Hung, Token);

@@ -88,8 +88,10 @@ public sealed class AuditTests(PostgresServer postgres) : IAsyncLifetime
         await Should.ThrowAsync<RpcException>(() => _scheduler.Audit(TestScheduler.ViewerToken)
             .NoteForgeryAsync(new NoteForgeryRequest { Request = "two\nlines" }).ResponseAsync);
 
-        var entry = (await EntriesAsync(1)).ShouldHaveSingleItem();
+        var entries = await EntriesAsync(2);
 
+        (entries[0].Who, entries[0].Action, entries[0].Status).ShouldBe(("vera", "AuditService/NoteForgery", "InvalidArgument"));
+        var entry = entries[1];
         (entry.Who, entry.Origin, entry.Action, entry.Object, entry.Status, entry.Detail).ShouldBe((
             "vera", "127.0.0.1", "Dashboard/Forgery", "POST /sign-out", "PermissionDenied",
             "a page of http://elsewhere.example asked for it, in the browser of 10.0.0.9"));

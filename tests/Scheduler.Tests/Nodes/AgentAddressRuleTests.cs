@@ -1,7 +1,9 @@
 using System.Net;
 using Cluster.Contracts;
+using Cluster.Contracts.V1;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Tests.Fixtures;
+using Grpc.Core;
 using Microsoft.Extensions.Options;
 
 namespace Cluster.Scheduler.Tests.Nodes;
@@ -49,6 +51,36 @@ public sealed class AgentAddressRuleTests(PostgresServer postgres)
             found.ShouldBeNull();
         else
             found.ShouldNotBeNull().ShouldContain("Nodes:AgentNetworks");
+    }
+
+    [Fact]
+    public async Task Address_ThatIsRefused_IsNeverCalled_AndIsInTheAudit()
+    {
+        var cancelled = TestContext.Current.CancellationToken;
+        await using var scheduler = await TestScheduler.StartAsync(postgres, ("Nodes:AgentNetworks:0", "10.20.0.0/16"));
+        var registration = new RegisterRequest
+        {
+            NodeId = $"{Guid.NewGuid()}",
+            Name = "node-a",
+            AgentAddress = "http://169.254.169.254:80",
+            AgentSecret = "agent secret",
+            Incarnation = "1",
+            AgentVersion = "test",
+            Devices = { new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1, MemoryBytes = 1 << 30 } },
+            DataSets = { "fashion-mnist" },
+        };
+
+        var refusal = await Should.ThrowAsync<RpcException>(() => scheduler.Registry().RegisterAsync(registration).ResponseAsync);
+
+        refusal.StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        refusal.Status.Detail.ShouldContain("in none of the networks of Nodes:AgentNetworks");
+        (await scheduler.Nodes().ListNodesAsync(new ListNodesRequest(), cancellationToken: cancelled)).Nodes.ShouldBeEmpty();
+        var submit = new SubmitJobRequest { RequestId = "one", Spec = JobSpecBuilder.AJob().Build(), WaitForCapacity = true };
+        await scheduler.Jobs().SubmitJobAsync(submit, cancellationToken: cancelled);
+        await Eventually.HoldsAsync(async () => (await scheduler.Audit().ListAuditAsync(
+            new ListAuditRequest { Action = "AgentRegistryService/Register", Object = registration.NodeId, Status = "InvalidArgument" }))
+            .Entries.Count == 1);
+        (scheduler.Agents.Launches.Count, scheduler.Agents.Descriptions.Count).ShouldBe((0, 0));
     }
 
     [Fact]

@@ -115,6 +115,19 @@ public sealed class RunningFactsTests(PostgresServer postgres)
         Estimate? Note(int attempt, long step) => paces.Note(job, attempt, new Progress { Step = step, Steps = 100 });
     }
 
+    /// <summary>As the fuzzing of every RPC found it: no time is as late as that, and the trainer's report failed.</summary>
+    [Fact]
+    public void Pace_OfSoManyStepsThatNoTimeIsTheirEnd_TellsNothing()
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UnixEpoch);
+        var (paces, job) = (new RunPaces(time), JobId.New());
+        paces.Note(job, 1, new Progress { Step = 1, Steps = long.MaxValue }).ShouldBeNull();
+        time.Advance(TimeSpan.FromSeconds(10));
+
+        paces.Note(job, 1, new Progress { Step = 2, Steps = long.MaxValue }).ShouldBeNull();
+        paces.Note(job, 1, new Progress { Step = 2, Steps = 100 }).ShouldNotBeNull("it is known as soon as it can be");
+    }
+
     [Fact]
     public async Task Runtimes_AreLearntFromJobsThatAreAlike_WhateverTheirNames()
     {

@@ -201,6 +201,41 @@ public sealed class WorkspaceTests(PostgresServer postgres) : IAsyncLifetime
             .Job.Priority.ShouldBe(9);
     }
 
+    /// <summary>Its later trials are made when nobody asks any more.</summary>
+    [Theory]
+    [InlineData("priority: {type: categorical, vals: [5, 6]}", "may give 5 at most")]
+    [InlineData("priority: {type: int, minval: 0, maxval: 900, count: 2}", "may give 5 at most")]
+    [InlineData("queue: {type: categorical, vals: [default, urgent]}", "may use default only")]
+    [InlineData("matrix: {queue: [default, urgent]}", "may use default only")]
+    public async Task Search_ThatWouldComeToAskForMoreThanAMemberMay_IsRefused_AndNoted(string setting, string problem)
+    {
+        await _scheduler.Workspaces().SetMemberAsync(new SetMemberRequest
+        {
+            Name = Closed,
+            Member = new WorkspaceMember { Owner = "alice", Role = Scope.Submitter, HighestPriority = 5, Queues = { "default" } },
+        });
+        var search = Search(Closed, setting);
+
+        await DeniedAsync(problem, () => _scheduler.Experiments().SubmitExperimentAsync(search).ResponseAsync);
+        await DeniedAsync(problem, () => _scheduler.Experiments()
+            .ValidateExperimentAsync(new ValidateExperimentRequest { Yaml = search.Yaml }).ResponseAsync);
+
+        (await _scheduler.QueryAsync("select count(*) from jobs")).ShouldBe(0L);
+        var refused = new ListAuditRequest { Who = "alice", Action = "ExperimentService/SubmitExperiment", Status = "PermissionDenied" };
+        await Eventually.HoldsAsync(async () => (await _scheduler.Audit().ListAuditAsync(refused)).Entries.Count == 1);
+    }
+
+    [Fact]
+    public async Task Search_ThatWouldComeToBeginWithHiddenWeights_IsNotFoundThem()
+    {
+        var (_, trainers) = await RunExperimentAsync();
+        var open = await _scheduler.SubmitWaitingAsync("anything");
+        var search = Search("anything", $"initFrom: {{job: {{type: categorical, vals: [{open.Id}, {trainers[0].Job}]}}, which: latest}}");
+
+        (await Should.ThrowAsync<RpcException>(() => _scheduler.Experiments(TestScheduler.OtherSubmitterToken)
+            .SubmitExperimentAsync(search).ResponseAsync)).StatusCode.ShouldBe(StatusCode.NotFound);
+    }
+
     [Fact]
     public async Task Workspaces_AreListedToTheirMembers_AndOpenedAgain()
     {
@@ -218,6 +253,21 @@ public sealed class WorkspaceTests(PostgresServer postgres) : IAsyncLifetime
         async Task<IEnumerable<Workspace>> ListedAsync(string token) =>
             (await _scheduler.Workspaces(token).ListWorkspacesAsync(new ListWorkspacesRequest())).Workspaces;
     }
+
+    /// <summary>Of one trial at a time.</summary>
+    private static SubmitExperimentRequest Search(string workspace, string setting) => new()
+    {
+        RequestId = $"{Guid.NewGuid()}",
+        Yaml = $$"""
+            model: lenet5
+            data: {name: fashion-mnist, validationSamples: 512}
+            workspace: {{workspace}}
+            resources: {devices: 1, deviceKind: cpu, nodeLabels: {only: nowhere} }
+            searcher: {name: grid, maxConcurrent: 1}
+            {{setting}}
+            """,
+        WaitForCapacity = true,
+    };
 
     private static async Task DeniedAsync(string problem, Func<Task> call)
     {

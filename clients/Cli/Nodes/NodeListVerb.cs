@@ -39,12 +39,15 @@ internal static class NodeListVerb
                 Words.Short(node.Id), node.Name, NodeStates.Of(node), Devices(node),
                 $"{node.Devices.Count(device => device.JobId.Length == 0)}/{node.Devices.Count}",
                 Words.Some(Jobs(node).Select(Words.Short), LongestCell),
-                Words.Some(node.DataSets, LongestCell),
+                Words.Some(DataSets(node), LongestCell),
                 Words.Some(NodeLabels.Of(node), LongestCell));
         }
 
         return table;
     }
+
+    // Folders first: who has just copied one there looks for it.
+    private static IEnumerable<string> DataSets(Node node) => node.DataSets.OrderBy(name => !name.Contains('/'));
 
     private static IEnumerable<string> Jobs(Node node) => node.Devices.Select(device => device.JobId).Where(id => id.Length > 0).Distinct();
 

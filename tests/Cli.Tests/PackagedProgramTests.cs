@@ -17,6 +17,7 @@ public sealed partial class PackagedProgramTests : IDisposable
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
+    [Trait("Round", "full")]
     public async Task Tool_InstallsFromItsPackages_AndIsCompiledAhead()
     {
         var (packages, tools) = (PathOf("packages"), PathOf("tools"));

@@ -29,7 +29,8 @@ public static class Feasibility
         {
             var known = nodes.SelectMany(n => n.Profile.DataSets).Distinct().Order(StringComparer.Ordinal).ToList();
             return $"{Setting(need.DataSet)} is '{need.DataSet}', which no registered node has "
-                + $"({(known.Count == 0 ? "they have none" : "they have " + string.Join(", ", known))}); put it on a node, {Wait}";
+                + $"({(known.Count == 0 ? "they have none" : "they have " + string.Join(", ", known))}); put it on a node, "
+                + $"which offers it within a minute, {Wait}";
         }
 
         var admitted = nodes.Where(n => n.Profile.Admits(need)).ToList();

@@ -22,7 +22,7 @@ public sealed class ListVerbsTests
                 new DeviceStatus { Device = new Device { Id = "cpu:0", Kind = DeviceKind.Cpu, Cores = 1 }, JobId = Builders.JobId },
             },
             Labels = { ["zone"] = "a", ["rack"] = "7" },
-            DataSets = { "fashion-mnist", "synthetic" },
+            DataSets = { "fashion-mnist", "image-folder/my-photos", "synthetic" },
         });
         cluster.Nodes.Nodes.Add(new Node
         {
@@ -40,9 +40,9 @@ public sealed class ListVerbsTests
         (await run.RunAsync(Cancellation, "node", "list")).ShouldBe(ExitCode.Done);
 
         run.Out.ShouldBe("""
-            NODE      NAME      STATE  DEVICES             FREE  JOBS      DATA                     LABELS
-            0f3c9a1b  worker-1  ready  1×cpu (1 core)      0/1   0f3c9a1b  fashion-mnist,synthetic  rack=7,zone=a
-            0f3c9a1b  big       lost   2×cuda NVIDIA H200  2/2   -         -                        -
+            NODE      NAME      STATE  DEVICES             FREE  JOBS      DATA                                          LABELS
+            0f3c9a1b  worker-1  ready  1×cpu (1 core)      0/1   0f3c9a1b  image-folder/my-photos,fashion-mnist,+1 more  rack=7,zone=a
+            0f3c9a1b  big       lost   2×cuda NVIDIA H200  2/2   -         -                                             -
 
             """);
     }

@@ -9,7 +9,7 @@ namespace Cluster.EndToEnd.Tests;
 
 /// <summary>
 /// The dashboards and alerts of deploy/telemetry ask for what the programs send: by Debian's Prometheus, of a farm on which one job was
-/// preempted, one succeeded and one failed.
+/// preempted, one succeeded, one failed and two reached the end of their time.
 /// </summary>
 /// <remarks>
 /// Between the programs and Prometheus stands the collector of these tests: the real one, Prometheus 3 and Grafana are not in Debian. Of an
@@ -152,6 +152,12 @@ public sealed class ObservedCluster : IAsyncLifetime
         (await client.UntilAsync(endless, job => job.State == JobState.Cancelled, cancellationToken)).Preemptions.ShouldBe(1);
         Diverged = await client.SubmitAsync(Yaml("diverged", epochs: 1, Divergence), cancellationToken);
         await client.UntilAsync(Diverged, job => job.State == JobState.Failed, cancellationToken);
+        // Where nothing is slow, no work falls due but an end that was set. Two, since a rate begins with the second.
+        foreach (var name in new[] { "limited", "limited-too" })
+        {
+            var limited = await client.SubmitAsync(Yaml(name, epochs: 100_000) + "\nmaxRuntime: 2s", cancellationToken);
+            await client.UntilAsync(limited, job => job is { State: JobState.Failed, ReasonCode: "timed_out" }, cancellationToken);
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -40,12 +40,15 @@ internal static class NodeListVerb
                 Words.Short(node.Id), node.Name, NodeStates.Of(node), Devices(node),
                 $"{node.Devices.Count(device => !device.IsHeld())}/{node.Devices.Count}",
                 Words.Some(NodeJobs.Of(node), LongestCell),
-                Words.Some(node.DataSets, LongestCell),
+                Words.Some(DataSets(node), LongestCell),
                 Words.Some(NodeLabels.Of(node), LongestCell));
         }
 
         return table;
     }
+
+    // Folders first: who has just copied one there looks for it.
+    private static IEnumerable<string> DataSets(Node node) => node.DataSets.OrderBy(name => !name.Contains('/'));
 
     // "2×cuda NVIDIA H200" or "1×cpu (2 cores)": kinds are never so many that they need lines of their own.
     private static string Devices(Node node) => string.Join(", ", node.Devices

@@ -47,7 +47,8 @@ function curvesOf(counts, bytes) {
   });
 }
 
-function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic, isLogarithmicAlong, isStacked, isStepped }) {
+function makePlot(host, height, about) {
+  const { labels, xLabel, isWhole, isTime, isLogarithmic, isLogarithmicAlong, isStacked, isStepped, isFirstThin } = about;
   const isOdd = value => value !== undefined && !(Math.abs(value) <= largest && (value > 0 || !isLogarithmic));
   // Asked for at each drawing, since light may become dark.
   const ink = name => () => getComputedStyle(document.documentElement).getPropertyValue(name);
@@ -77,7 +78,7 @@ function makePlot(host, height, { labels, xLabel, isWhole, isTime, isLogarithmic
     ],
     series: [{ label: xLabel, value: (_, value) => isTime ? moment(value) : legible(value) }, ...labels.map((label, index) => ({
       label, stroke: strokes[index], ...(isStepped ? { paths: uPlot.paths.stepped({ align: 1 }) } : {}),
-      width: labels.length > 1 && index === 0 ? 1 : 2,
+      width: isFirstThin && index === 0 ? 1 : 2,
       ...(isStacked && index === 0 ? { fill: faint(strokes[0]) } : {}),
       // What a curve of a stack adds to those below it, and not how high it stands.
       value: (u, value, at, place) => legible((isStacked ? own[at - 1]?.[place] : value) ?? odd[at - 1].get(place)),

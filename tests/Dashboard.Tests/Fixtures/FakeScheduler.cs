@@ -124,6 +124,20 @@ internal sealed class FakeScheduler : IAsyncDisposable
         told.SetResult();
     }
 
+    /// <summary>Of what a test has put here nothing is left to the next.</summary>
+    public void Forget()
+    {
+        Jobs.Clear();
+        Points.Clear();
+        Lines.Clear();
+        Checkpoints.Clear();
+        Nodes.Clear();
+        Experiments.Clear();
+        Queues.Clear();
+        DeviceHours = new GetDeviceHoursResponse();
+        Tell();
+    }
+
     private Task ChangedAsync()
     {
         lock (_gate)

@@ -78,11 +78,15 @@ public sealed class Visitor : IAsyncLifetime
         return await context.NewPageAsync();
     }
 
-    /// <summary>Closes all pages: each would go on living.</summary>
+    /// <summary>
+    /// Closes all pages, since each would go on living, and empties the cluster: a board that outlives its page looks for no job that is
+    /// older than those it knows, as the next test's may be.
+    /// </summary>
     public async ValueTask LeaveAsync()
     {
         foreach (var context in _contexts)
             await context.CloseAsync();
         _contexts.Clear();
+        Scheduler.Forget();
     }
 }

@@ -12,12 +12,15 @@ public sealed class DocumentationTests(Visitor visitor) : IAsyncDisposable
     // What a reader's browser fetches without a thought.
     private const int MostBytes = 150 * 1024;
 
+    /// <summary>Whether somebody wants to look at pages.</summary>
+    internal static bool ArePicturesWanted => Environment.GetEnvironmentVariable(Wanted) == "1";
+
     public ValueTask DisposeAsync() => visitor.LeaveAsync();
 
     [Fact]
     public async Task Pictures_AreMadeAnew()
     {
-        Assert.SkipUnless(Environment.GetEnvironmentVariable(Wanted) == "1", $"{Wanted}=1 makes docs/images anew");
+        Assert.SkipUnless(ArePicturesWanted, $"{Wanted}=1 makes docs/images anew");
         using var showcase = new Showcase(visitor.Scheduler);
         var page = await visitor.OpenAsync("/", [], new() { ViewportSize = new() { Width = 1100, Height = 700 } });
         foreach (var (name, address, sign, from, until) in new[]

@@ -70,7 +70,8 @@ internal sealed class StreamInterceptor(StreamSubjects subjects, TimeProvider ti
         {
             await watch.CheckAsync();
             return message;
-        }) { Token = context.CancellationToken };
+        })
+        { Token = context.CancellationToken };
 }
 
 /// <summary>What a caller sends, for as long as it may.</summary>

@@ -6,6 +6,7 @@ using System.Text.RegularExpressions;
 namespace Cluster.Cli.Tests;
 
 /// <summary>The command line as it is taken to another machine, made by the commands that docs/cli.md gives.</summary>
+[Trait("Round", "full")]
 public sealed partial class PackagedProgramTests : IDisposable
 {
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("cluster-cli-packages-");
@@ -17,7 +18,6 @@ public sealed partial class PackagedProgramTests : IDisposable
     public void Dispose() => _folder.Delete(recursive: true);
 
     [Fact]
-    [Trait("Round", "full")]
     public async Task Tool_InstallsFromItsPackages_AndIsCompiledAhead()
     {
         var (packages, tools) = (PathOf("packages"), PathOf("tools"));

@@ -22,6 +22,16 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
     private static readonly Look[] Usual = [new(ColorScheme.Light, Wide), new(ColorScheme.Dark, Narrow)];
     private static readonly Look[] Others = [new(ColorScheme.Light, Narrow), new(ColorScheme.Dark, Wide)];
 
+    // Returns once what fades, in components too, has come to its end.
+    private const string Settled = """
+        async () => {
+          const all = root => [...root.querySelectorAll('*')].flatMap(e => e.shadowRoot ? [e, ...all(e.shadowRoot)] : [e]);
+          await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+          await Promise.allSettled(all(document).flatMap(e => e.getAnimations())
+            .filter(a => a.effect.getComputedTiming().iterations < Infinity).map(a => a.finished));
+        }
+        """;
+
     // What passes is not told in full: a long table's cells take longer to list than to check.
     private static readonly AxeRunOptions AxeOptions = new() { ResultTypes = [ResultType.Violations] };
 
@@ -198,8 +208,10 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
     {
         foreach (var (scheme, width) in looks)
         {
-            await page.EmulateMediaAsync(new() { ColorScheme = scheme });
+            // Buttons fade from one scheme's colours into the other's, and in between nobody could read them.
+            await page.EmulateMediaAsync(new() { ColorScheme = scheme, ReducedMotion = ReducedMotion.Reduce });
             await page.SetViewportSizeAsync(width, Height);
+            await page.EvaluateAsync(Settled);
             if (DocumentationTests.ArePicturesWanted)
                 await page.ScreenshotAsync(new() { Path = Screenshot($"{name}-{scheme}-{width}"), FullPage = true });
             var findings = (await page.RunAxe(AxeOptions)).Violations.Where(finding => finding.Impact is "serious" or "critical");

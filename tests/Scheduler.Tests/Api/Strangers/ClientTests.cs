@@ -243,7 +243,8 @@ public abstract class ClientTests(StrangersScheduler shared, ForeignClient forei
         var submit = files.SelectMany(file => file.Service).SelectMany(service => service.Method)
             .Single(method => method.Name == "SubmitJob");
         submit.Options.GetExtension(AccessExtensions.RequiredScope).ShouldBe(Scope.Submitter);
-        Parse(seen.Named!).Single(file => file.Name == "cluster/v1/access.proto").Extension.Single().Name.ShouldBe("required_scope");
+        Parse(seen.Named!).Single(file => file.Name == "cluster/v1/access.proto").Extension.Select(extension => extension.Name)
+            .ShouldBe(["required_scope", "names_jobs"]);
     }
 
     private Task<Seen> SubmitAsync(string? token = TestScheduler.SubmitterToken, string yaml = Yaml, int padding = 0, bool gzip = false) =>

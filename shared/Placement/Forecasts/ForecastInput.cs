@@ -17,6 +17,7 @@ internal sealed class ForecastInput
     private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), int> _pools = [];
     private readonly Dictionary<string, (DeviceClass Kind, int[] Pools)> _admitted = [];
     private readonly Dictionary<QueueNode, DeviceCounts> _past = [];
+    private readonly Dictionary<string, int[]> _same = [];
     private readonly PlacementPolicy _policy;
 
     public ForecastInput(CycleInput state, PlacementPlan plan, CycleTerms terms, Arrivals? arrivals, Endings? endings)
@@ -115,8 +116,19 @@ internal sealed class ForecastInput
         var kinds = need.Kinds.Select(kind => (kind, groups
             .Where(group => group.Profile.Count(kind, need.Memory.On(kind)) > 0).Select(group => _pools[(group, kind)]).ToArray()));
         admitted = kinds.FirstOrDefault(each => each.Item2.Length > 0, (need.Kinds[0], []));
+        admitted.Pools = TheOne(admitted.Pools);
         _admitted.Add(shape, admitted);
         return admitted;
+    }
+
+    /// <summary>Of jobs that could use the same devices the same array, by which that is seen at once.</summary>
+    private int[] TheOne(int[] pools)
+    {
+        var words = string.Join(',', pools);
+        if (_same.TryGetValue(words, out var same))
+            return same;
+        _same.Add(words, pools);
+        return pools;
     }
 
     private Run RunOf(RunningJob job, RunningFacts facts, bool isStopped)

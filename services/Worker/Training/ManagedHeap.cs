@@ -9,7 +9,7 @@ internal static class ManagedHeap
 
     /// <summary>Gives the system what is free, once there is enough of it for the pause.</summary>
     /// <remarks>
-    /// Left alone, the rank that writes checkpoints grew by some 30 MiB in 2,000 steps: training hardly ever fills the oldest generation, so
+    /// Left alone, the rank that writes checkpoints grew by 30 MiB in 2,000 steps: training hardly ever fills the oldest generation, so
     /// that what is large, and pools of buffers, are never given back.
     /// </remarks>
     public static void Trim()

@@ -76,7 +76,7 @@ internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
         var plan = cluster.State.Decide(cluster.Now, cluster.Policy);
         _forecasts++;
         _forecasting.Start();
-        var forecast = cluster.State.Forecast(plan, cluster.Now, cluster.Policy, arrivals, cluster.Endings);
+        var forecast = cluster.State.PrepareForecast(plan, cluster.Now, cluster.Policy, arrivals, cluster.Endings).Run();
         _forecasting.Stop();
         return forecast.Jobs.ToDictionary(job => job.Job, job => job.Start);
     }

@@ -11,7 +11,7 @@ internal sealed record TraceRule(
     string Name, bool HasQueues, bool TellsEnds, bool TellsCheckpoints, bool IsPatient, int VictimSets, int? OwnerLimit)
 {
     // Some thousands of jobs wait, and a cluster of 2,000 GPUs may take its time to reckon when they start.
-    private const int ForecastWork = 20_000;
+    private const int ForecastWork = 100_000;
 
     /// <summary>An oracle: it is told how long each job runs, and which fail and when.</summary>
     public bool KnowsRuntimes { get; init; }

@@ -74,13 +74,15 @@ public sealed class ClusterState
     public PlacementPlan Decide(DateTimeOffset now, PlacementPolicy policy) =>
         PlacementCycle.Run(Input, new CycleTerms(now, policy));
 
-    /// <summary>When those start that the plan leaves waiting, and what would let them start sooner. Pure, too.</summary>
-    /// <remarks>Unlike a decision it costs what waits, up to the policy's bound: so it is not for every cycle.</remarks>
+    /// <summary>
+    /// Takes what is needed to reckon when those start that the plan leaves waiting, and what would let them start sooner. Pure, too.
+    /// </summary>
+    /// <remarks>Unlike a decision it costs what waits and runs: so it is not for every cycle.</remarks>
     /// <param name="arrivals">Jobs that come are reckoned to be like these; null: that none come.</param>
     /// <param name="endings">Jobs are reckoned to end as these have; null: that none end early.</param>
-    public Forecast Forecast(
+    public PendingForecast PrepareForecast(
         PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals = null, Endings? endings = null) =>
-        Forecaster.Run(new ForecastInput(Input, plan, new CycleTerms(now, policy), arrivals, endings));
+        new(new ForecastInput(Input, plan, new CycleTerms(now, policy), arrivals, endings));
 
     /// <summary>All that decisions depend on, in words: two states of the same words decide alike.</summary>
     internal string Describe() => $"{_nodes.Describe()}\n{_queues.Describe()}\n{_waiting.Describe()}\n{_running.Describe()}";

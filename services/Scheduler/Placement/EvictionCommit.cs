@@ -13,22 +13,20 @@ namespace Cluster.Scheduler.Placement;
 /// </summary>
 /// <remarks>
 /// A job whose rows somebody writes at this moment, or that ends already, is left out and not waited for: the next cycle decides anew.
+/// What the database refuses is found by halves, as in <see cref="PlanCommit"/>.
 /// </remarks>
-internal sealed class EvictionCommit(ClusterDatabase database, TimeProvider time)
+internal sealed partial class EvictionCommit(ClusterDatabase database, TimeProvider time, ILogger<EvictionCommit> logger)
 {
     /// <param name="grace">How long they have for a checkpoint.</param>
     /// <returns>Those that were told.</returns>
-    public Task<ImmutableArray<ToldJob>> CommitAsync(PlacementPlan plan, TimeSpan grace, CancellationToken cancellationToken)
-    {
-        ImmutableArray<Eviction> evictions =
-        [
-            .. plan.Preemptions.Select(each => new Eviction(each.Job, each.Words) { PreemptedFor = each.For }),
-            .. plan.Resizes.Select(each => new Eviction(each.Job, each.Words) { ResizedFor = each.For, Next = each.Next }),
-        ];
-        return evictions.IsEmpty
-            ? Task.FromResult(ImmutableArray<ToldJob>.Empty)
-            : database.RunAsync((connection, token) => CommitAsync(connection, evictions, grace, token), cancellationToken);
-    }
+    public Task<ImmutableArray<ToldJob>> CommitAsync(PlacementPlan plan, TimeSpan grace, CancellationToken cancellationToken) =>
+        Halves.WriteAsync<Eviction, ToldJob>(
+            [
+                .. plan.Preemptions.Select(each => new Eviction(each.Job, each.Words) { PreemptedFor = each.For }),
+                .. plan.Resizes.Select(each => new Eviction(each.Job, each.Words) { ResizedFor = each.For, Next = each.Next }),
+            ],
+            some => database.RunAsync((connection, token) => CommitAsync(connection, some, grace, token), cancellationToken),
+            (refusal, one) => LogRefused(refusal, new JobId(one.Job.Value)));
 
     private async Task<ImmutableArray<ToldJob>> CommitAsync(
         NpgsqlConnection connection, ImmutableArray<Eviction> evictions, TimeSpan grace, CancellationToken cancellationToken)
@@ -86,6 +84,9 @@ internal sealed class EvictionCommit(ClusterDatabase database, TimeProvider time
 
         return told.DrainToImmutable();
     }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Job {JobId} could not be told to release its devices")]
+    private partial void LogRefused(PostgresException refusal, JobId jobId);
 
     private sealed record Eviction(JobKey Job, string Words)
     {

@@ -20,19 +20,23 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
     private readonly Arrivals _arrivals = new(since);
     private readonly Endings _endings = new();
 
-    /// <summary>When those start that the plan leaves waiting.</summary>
-    public Forecast Reckon(ClusterState state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) =>
-        state.Forecast(plan, now, policy, _arrivals, _endings);
+    /// <summary>When those start that the plan leaves waiting; to be reckoned on another thread.</summary>
+    public PendingForecast Prepare(ClusterState state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) =>
+        state.PrepareForecast(plan, now, policy, _arrivals, _endings);
 
-    /// <summary>Reckons anew, if the last time is long enough ago.</summary>
-    /// <param name="interval">How long that is.</param>
-    public async Task TellAsync(ClusterState state, PlacementPlan plan, DateTimeOffset now, TimeSpan interval, PlacementPolicy policy)
+    /// <summary>Whether to reckon anew.</summary>
+    /// <param name="interval">So long ago the last time must be.</param>
+    public bool IsDue(ClusterState state, DateTimeOffset now, TimeSpan interval) =>
+        now - _reckonedAt >= interval && (state.Waiting > 0 || _any);
+
+    /// <summary>Reckons anew; the state may change meanwhile.</summary>
+    public async Task TellAsync(ClusterState state, DateTimeOffset now, PlacementPolicy policy)
     {
-        if (now - _reckonedAt < interval || (state.Waiting == 0 && !_any))
-            return;
-        var jobs = Reckon(state, plan, now, policy).Jobs.Take(Told).ToList();
+        _reckonedAt = now;
+        var forecast = await Task.Run(Prepare(state, state.Decide(now, policy), now, policy).Run);
+        var jobs = forecast.Jobs.Where(job => state.ShapeOf(job.Job) is not null).Take(Told).ToList();
         await store.WriteAsync(jobs, now, CancellationToken.None);
-        (_reckonedAt, _any) = (now, jobs.Count > 0);
+        _any = jobs.Count > 0;
         // Of which it was not told what has become of them, since all was read anew.
         foreach (var gone in _first.Keys.Where(job => state.ShapeOf(job) is null).ToList())
             _first.Remove(gone);

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Cluster.Contracts;
+using Orleans.Concurrency;
 
 namespace Cluster.Scheduler.Placement;
 
@@ -16,8 +17,20 @@ public interface IPlacementGrain : IGrainWithIntegerKey
     [Alias("Tell")]
     Task TellAsync();
 
-    /// <summary>Where a job would start if it were submitted now: a cycle of which nothing is kept.</summary>
+    /// <summary>Reckons when the others start and writes it, if the last time is long enough ago. Cycles go on meanwhile.</summary>
+    [Alias("Forecast")]
+    [AlwaysInterleave]
+    Task ForecastAsync();
+
+    /// <summary>Reads what has changed.</summary>
+    [Alias("Refresh")]
+    Task RefreshAsync();
+
+    /// <summary>
+    /// Where a job would start if it were submitted now: a cycle of which nothing is kept. Cycles go on while it is reckoned when.
+    /// </summary>
     [Alias("Preview")]
+    [AlwaysInterleave]
     Task<PreviewAnswer> PreviewAsync(PreviewOrder order);
 }
 

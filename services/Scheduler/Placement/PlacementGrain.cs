@@ -36,6 +36,10 @@ internal sealed partial class PlacementGrain(
     private HashSet<JobKey> _changed = [];
 
     private readonly ExpectedStarts _expected = new(expectedStarts, time.GetUtcNow());
+    private Task _forecasting = Task.CompletedTask;
+
+    // One at a time, however many ask: each takes a core.
+    private readonly SemaphoreSlim _preview = new(1);
     private readonly Dictionary<QueueKey, ClusterChange.QueueUsed> _uses = [];
     private DateTimeOffset _usesWrittenAt;
 
@@ -79,10 +83,10 @@ internal sealed partial class PlacementGrain(
             var gone = _told?.Keys.Where(key => !now.ContainsKey(key)).ToList() ?? [];
             if (_told is null || others.Count > 0 || gone.Count > 0)
                 await store.WriteReasonsAsync(others, gone, keepOthers: _told is not null, CancellationToken.None);
-            _gauge.Record(plan, _ages, QueueReason.Forecast.Code, time.GetUtcNow());
+            _gauge.Record(plan, _ages, time.GetUtcNow());
             await WriteUsesAsync();
-            await _expected.TellAsync(state, plan, time.GetUtcNow(), options.Value.ForecastInterval, options.Value.Policy);
-
+            if (_expected.IsDue(state, time.GetUtcNow(), options.Value.ForecastInterval))
+                this.AsReference<IPlacementGrain>().ForecastAsync().Ignore();
             var (news, changed) = (others.Select(w => (w.Queue, w.Shape)).ToHashSet(), _changed);
             (_told, _plan, _changed) = (now, null, []);
             if (news.Count > 0 || changed.Count > 0)
@@ -96,17 +100,56 @@ internal sealed partial class PlacementGrain(
     }
 
     /// <inheritdoc/>
-    public async Task<PreviewAnswer> PreviewAsync(PreviewOrder order)
+    public Task ForecastAsync() => _forecasting.IsCompleted ? _forecasting = ReckonAsync() : _forecasting;
+
+    private async Task ReckonAsync()
+    {
+        var now = time.GetUtcNow();
+        if (_state is not { } state || !_expected.IsDue(state, now, options.Value.ForecastInterval))
+            return;
+        try
+        {
+            await _expected.TellAsync(state, now, options.Value.Policy);
+        }
+        catch (Exception fault)
+        {
+            LogNoForecast(fault);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task RefreshAsync()
     {
         try
         {
-            var state = await ReadAsync();
-            return PreviewAnswer.Of(StartPreviews.Of(state, order.Read(), time.GetUtcNow(), options.Value.Policy, _expected));
+            await ReadAsync();
         }
         catch (Exception fault) when (fault is not StoreUnavailableException)
         {
             _state = null;
             throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<PreviewAnswer> PreviewAsync(PreviewOrder order)
+    {
+        var job = order.Read();
+        await this.AsReference<IPlacementGrain>().RefreshAsync();
+        await _preview.WaitAsync();
+        try
+        {
+            // What goes on meanwhile leaves the state whole wherever it waits.
+            var (state, now) = (_state ?? throw new StaleStateException("placement reads everything anew"), time.GetUtcNow());
+            var asked = PlacementNames.NewJob(job.Spec, job.Memory, job.Owner, now);
+            var (preview, when) = StartPreviews.Of(state, asked, now, options.Value.Policy, _expected);
+            if (when is not null)
+                StartPreviews.Add(preview, asked, await Task.Run(when.Run));
+            return PreviewAnswer.Of(preview);
+        }
+        finally
+        {
+            _preview.Release();
         }
     }
 
@@ -149,7 +192,7 @@ internal sealed partial class PlacementGrain(
                 _changed.Add(queued.Job.Id);
         }
 
-        news.AwaitForecasts.ForEach(_ages.AwaitForecast);
+        news.Later.ForEach(later => _ages.Await(later.Job, later.Until.Code));
         (_state, _keeper) = (state, next);
         return state;
     }
@@ -193,6 +236,9 @@ internal sealed partial class PlacementGrain(
             LogNotHandedOver(fault, opened.Job, opened.Attempt.Number);
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "When waiting jobs start could not be reckoned or written; it is tried again soon")]
+    private partial void LogNoForecast(Exception fault);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Job {JobId}: attempt {Attempt} could not be handed over to the job's grain")]
     private partial void LogNotHandedOver(Exception fault, JobId jobId, int attempt);

@@ -53,11 +53,11 @@ public sealed class PlacementOptions
     public TimeSpan ForecastInterval { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// Steps in each of the ways that are played through to reckon when jobs start: all ways together up to 0.3 s where thousands wait for
-    /// thousands of devices, and no cycle comes meanwhile. Whoever has not started by then has no expected start.
+    /// Steps in each of the ways that are played through to reckon when jobs start: all ways together up to a second of one core where
+    /// thousands wait for thousands of devices, while cycles go on. Whoever has not started by then has no expected start.
     /// </summary>
     [Range(1_000, 1_000_000)]
-    public int ForecastWork { get; set; } = 20_000;
+    public int ForecastWork { get; set; } = 100_000;
 
     internal PlacementPolicy Policy => new(LongestHold)
     {

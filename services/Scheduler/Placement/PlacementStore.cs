@@ -135,7 +135,7 @@ internal sealed partial class PlacementStore(
             $"""
             select job_id, queue, priority, age, not_before, avoid_nodes, devices, device_class, max_devices_per_node, node_labels,
                 data_set, cpu_bytes, gpu_bytes, forecast_until is not null, owner, yielded.jobs, own.node_ids, own.device_ids,
-                r.jobs, log_mean, log_variance, min_devices, excluded_nodes, max_runtime
+                r.jobs, log_mean, log_variance, min_devices, excluded_nodes, max_runtime, awaits_jobs
             from job_queue q left join runtimes r using (likeness)
             left join lateral (
                 select array_agg(coalesce(preempted_for, resized_for)) as jobs from attempts a
@@ -151,7 +151,7 @@ internal sealed partial class PlacementStore(
                         select 1 from device_grants before where before.job_id = q.job_id and before.attempt = a.number - 1
                             and before.node_id = any(q.avoid_nodes))))
                 group by a.next_nodes, a.next_devices) own on true
-            where state = 'Queued' and not awaits_jobs and {which}
+            where state = 'Queued' and {which}
             """, connection);
         if (ids is not null)
             command.Parameters.Add(new NpgsqlParameter { Value = open.ToArray() });
@@ -162,9 +162,13 @@ internal sealed partial class PlacementStore(
             try
             {
                 var job = ReadJob(reader);
-                if (reader.GetBoolean(13))
+                if (reader.GetBoolean(24))
                 {
-                    news.AwaitForecasts.Add(job);
+                    news.Later.Add((job, QueueReason.OtherJobs));
+                }
+                else if (reader.GetBoolean(13))
+                {
+                    news.Later.Add((job, QueueReason.Forecast));
                 }
                 else
                 {
@@ -214,7 +218,22 @@ internal sealed partial class PlacementStore(
         return granted;
     }
 
+    /// <summary>Of one whose row cannot be read it is known what it holds, and no more: it is not preempted, and its end is not known.</summary>
     private GrantedJob ReadGranted(NpgsqlDataReader reader)
+    {
+        var id = reader.GetGuid(0);
+        try
+        {
+            return ReadWithFacts(reader);
+        }
+        catch (Exception fault) when (fault is not (NpgsqlException or OperationCanceledException))
+        {
+            LogUnreadableFacts(fault, new JobId(id));
+            return new GrantedJob(id, new RankMemory(reader.GetInt64(3), reader.GetInt64(4)), null, null, []);
+        }
+    }
+
+    private GrantedJob ReadWithFacts(NpgsqlDataReader reader)
     {
         var (stops, next) = (reader.GetString(9) == nameof(JobState.Stopping), DevicesOf(reader, 19));
         var facts = new RunningFacts(
@@ -306,16 +325,20 @@ internal sealed partial class PlacementStore(
     /// <param name="For">Whom it releases devices for, and by when; null: it goes on.</param>
     /// <param name="Next">Those that it goes on with all the same.</param>
     private sealed record GrantedJob(
-        Guid Id, RankMemory Memory, RunningFacts Facts, (JobKey Job, DateTimeOffset By)? For, ImmutableArray<GrantedDevice> Next)
+        Guid Id, RankMemory Memory, RunningFacts? Facts, (JobKey Job, DateTimeOffset By)? For, ImmutableArray<GrantedDevice> Next)
     {
         public ClusterChange.JobGranted With(ImmutableArray<GrantedDevice> devices) => new(new JobKey(Id), Memory, devices)
         {
-            Facts = Facts with { Release = For is { } other ? new Release([.. devices.Except(Next)], other.By, other.Job) : null },
+            Facts = Facts is null || For is not { } other ? Facts
+                : Facts with { Release = new Release([.. devices.Except(Next)], other.By, other.Job) },
         };
     }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Job {JobId} cannot be placed: its row cannot be read")]
     private partial void LogUnreadable(Exception fault, JobId jobId);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Job {JobId} keeps its devices: more is not known, its row cannot be read")]
+    private partial void LogUnreadableFacts(Exception fault, JobId jobId);
 }
 
 /// <summary>What has become of jobs, nodes and queues.</summary>
@@ -323,6 +346,6 @@ internal sealed class PlacementNews
 {
     public List<ClusterChange> Changes { get; } = [];
 
-    /// <summary>Jobs that placement is told of later, when it is known what memory they take; until then they are none of its.</summary>
-    public List<WaitingJob> AwaitForecasts { get; } = [];
+    /// <summary>Jobs that placement is told of later, and what they wait for until then; so long they are none of its.</summary>
+    public List<(WaitingJob Job, QueueReason Until)> Later { get; } = [];
 }

@@ -28,28 +28,10 @@ internal sealed partial class PlanCommit(
 
     /// <returns>The attempts that were opened. Jobs that wait no more, or were refused, are left out.</returns>
     public Task<ImmutableArray<OpenedAttempt>> CommitAsync(ImmutableArray<JobStart> starts, CancellationToken cancellationToken) =>
-        CommitAsync([.. starts.Select(start => new SecretStart(start, AttemptSecret.Make()))], cancellationToken);
-
-    private async Task<ImmutableArray<OpenedAttempt>> CommitAsync(
-        ImmutableArray<SecretStart> starts, CancellationToken cancellationToken)
-    {
-        if (starts.IsEmpty)
-            return [];
-        try
-        {
-            return await database.RunAsync((connection, token) => OpenAsync(connection, starts, token), cancellationToken);
-        }
-        catch (PostgresException) when (starts.Length > 1)
-        {
-            var first = await CommitAsync(starts[..(starts.Length / 2)], cancellationToken);
-            return first.AddRange(await CommitAsync(starts[(starts.Length / 2)..], cancellationToken));
-        }
-        catch (PostgresException refusal)
-        {
-            LogRefused(refusal, new JobId(starts[0].Start.Job.Value));
-            return [];
-        }
-    }
+        Halves.WriteAsync<SecretStart, OpenedAttempt>(
+            [.. starts.Select(start => new SecretStart(start, AttemptSecret.Make()))],
+            some => database.RunAsync((connection, token) => OpenAsync(connection, some, token), cancellationToken),
+            (refusal, one) => LogRefused(refusal, new JobId(one.Start.Job.Value)));
 
     /// <summary>One statement, and so one transaction and one round trip.</summary>
     private async Task<ImmutableArray<OpenedAttempt>> OpenAsync(

@@ -13,21 +13,32 @@ namespace Cluster.Scheduler.Placement;
 internal static class StartPreviews
 {
     /// <summary>Decides as if the job had just been queued, and leaves the state as it was.</summary>
-    public static StartPreview Of(ClusterState state, Job job, DateTimeOffset now, PlacementPolicy policy, ExpectedStarts expected)
+    /// <returns>The answer, where a job that waits still lacks when it is expected to start; and what tells that, else null.</returns>
+    public static (StartPreview Preview, PendingForecast? When) Of(
+        ClusterState state, WaitingJob asked, DateTimeOffset now, PlacementPolicy policy, ExpectedStarts expected)
     {
-        var asked = PlacementNames.NewJob(job.Spec, job.Memory, job.Owner, now);
         state.Apply(new ClusterChange.JobQueued(asked));
         try
         {
             var plan = state.Decide(now, policy);
             return plan.Starts.FirstOrDefault(start => start.Job == asked.Id) is { } start
-                ? Started(start, now)
-                : Waits(state, asked, plan, expected.Reckon(state, plan, now, policy));
+                ? (Started(start, now), null)
+                : (Waits(state, asked, plan), expected.Prepare(state, plan, now, policy));
         }
         finally
         {
             state.Apply(new ClusterChange.JobEnded(asked.Id));
         }
+    }
+
+    /// <summary>Adds when the job is expected to start, if that is known.</summary>
+    public static void Add(StartPreview preview, WaitingJob asked, Forecast starts)
+    {
+        if (starts.Jobs.FirstOrDefault(each => each.Job == asked.Id) is not { } forecast)
+            return;
+        preview.Position = forecast.Position;
+        (preview.Likely, preview.Late) = (forecast.Start.Likely.ToTimestamp(), forecast.Start.Late.ToTimestamp());
+        preview.Sooner.AddRange(forecast.Sooner);
     }
 
     private static StartPreview Started(JobStart start, DateTimeOffset now) => new()
@@ -46,16 +57,11 @@ internal static class StartPreviews
         Late = now.ToTimestamp(),
     };
 
-    private static StartPreview Waits(ClusterState state, WaitingJob asked, PlacementPlan plan, Forecast starts)
+    private static StartPreview Waits(ClusterState state, WaitingJob asked, PlacementPlan plan)
     {
         var preview = new StartPreview();
         if (state.ShapeOf(asked.Id) is { } own && plan.Waiting.FirstOrDefault(shape => (shape.Queue, shape.Shape) == own) is { } verdict)
             (preview.Reason, preview.ReasonCode) = (verdict.Reason.Words, verdict.Reason.Cause.Code());
-        if (starts.Jobs.FirstOrDefault(each => each.Job == asked.Id) is not { } forecast)
-            return preview;
-        preview.Position = forecast.Position;
-        (preview.Likely, preview.Late) = (forecast.Start.Likely.ToTimestamp(), forecast.Start.Late.ToTimestamp());
-        preview.Sooner.AddRange(forecast.Sooner);
         return preview;
     }
 }

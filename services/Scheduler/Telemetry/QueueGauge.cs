@@ -9,11 +9,10 @@ internal sealed class QueueGauge
 {
     private HashSet<(string Queue, string Reason)> _recorded = [];
 
-    /// <param name="forecastReason">The code of those that await a forecast, which placement does not know.</param>
-    public void Record(PlacementPlan plan, WaitingAges ages, string forecastReason, DateTimeOffset now)
+    public void Record(PlacementPlan plan, WaitingAges ages, DateTimeOffset now)
     {
         var waiting = plan.Waiting.Select(w => (w.Queue, Reason: w.Reason.Cause.Code(), w.Jobs, Oldest: ages.Oldest(w.Queue, w.Shape)))
-            .Concat(ages.AwaitingForecasts().Select(a => (a.Queue, Reason: forecastReason, a.Jobs, Oldest: (DateTimeOffset?)a.Oldest)))
+            .Concat(ages.NotInLine().Select(a => (a.Queue, a.Reason, a.Jobs, Oldest: (DateTimeOffset?)a.Oldest)))
             .GroupBy(w => (Queue: w.Queue.Name, w.Reason))
             .ToDictionary(same => same.Key, same => (Jobs: same.Sum(w => w.Jobs), Oldest: same.Min(w => w.Oldest)));
         // A pause has a bound, and how old its job is says nothing.

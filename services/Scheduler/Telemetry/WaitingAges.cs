@@ -5,18 +5,15 @@ namespace Cluster.Scheduler.Telemetry;
 /// <summary>How old the jobs are that wait, by queue and shape, kept up to date by what changes.</summary>
 internal sealed class WaitingAges
 {
-    // No need's shape is empty.
-    private const string NoShapeYet = "";
-
-    private readonly Dictionary<JobKey, ((QueueKey, string) Bucket, DateTimeOffset Age)> _jobs = [];
-    private readonly Dictionary<(QueueKey Queue, string Shape), SortedSet<(DateTimeOffset Age, Guid Id)>> _buckets = [];
+    private readonly Dictionary<JobKey, (Bucket Bucket, DateTimeOffset Age)> _jobs = [];
+    private readonly Dictionary<Bucket, SortedSet<(DateTimeOffset Age, Guid Id)>> _buckets = [];
 
     public void Apply(ClusterChange change)
     {
         switch (change)
         {
             case ClusterChange.JobQueued queued:
-                Put(queued.Job, queued.Job.Need.Shape());
+                Put(queued.Job, new Bucket(queued.Job.Queue, queued.Job.Need.Shape(), null));
                 break;
             case ClusterChange.JobGranted granted:
                 Remove(granted.Job);
@@ -27,20 +24,21 @@ internal sealed class WaitingAges
         }
     }
 
-    /// <summary>The job waits until it is known what it takes.</summary>
-    public void AwaitForecast(WaitingJob job) => Put(job, NoShapeYet);
+    /// <summary>The job waits for something before placement is told of it.</summary>
+    /// <param name="reason">The code of that.</param>
+    public void Await(WaitingJob job, string reason) => Put(job, new Bucket(job.Queue, "", reason));
 
     public DateTimeOffset? Oldest(QueueKey queue, string shape) =>
-        _buckets.TryGetValue((queue, shape), out var bucket) ? bucket.Min.Age : null;
+        _buckets.TryGetValue(new Bucket(queue, shape, null), out var bucket) ? bucket.Min.Age : null;
 
-    /// <summary>How many await their forecast in each queue, and since when the oldest does.</summary>
-    public IEnumerable<(QueueKey Queue, int Jobs, DateTimeOffset Oldest)> AwaitingForecasts() =>
-        _buckets.Where(bucket => bucket.Key.Shape == NoShapeYet).Select(b => (b.Key.Queue, b.Value.Count, b.Value.Min.Age));
+    /// <summary>How many wait in each queue of which placement is not told yet, by what they wait for, and since when the oldest does.</summary>
+    public IEnumerable<(QueueKey Queue, string Reason, int Jobs, DateTimeOffset Oldest)> NotInLine() => _buckets
+        .Where(bucket => bucket.Key.Reason is not null)
+        .Select(bucket => (bucket.Key.Queue, bucket.Key.Reason!, bucket.Value.Count, bucket.Value.Min.Age));
 
-    private void Put(WaitingJob job, string shape)
+    private void Put(WaitingJob job, Bucket key)
     {
         Remove(job.Id);
-        var key = (job.Queue, shape);
         _jobs.Add(job.Id, (key, job.Age));
         if (!_buckets.TryGetValue(key, out var bucket))
             _buckets.Add(key, bucket = []);
@@ -56,4 +54,7 @@ internal sealed class WaitingAges
         if (bucket.Count == 0)
             _buckets.Remove(job.Bucket);
     }
+
+    /// <param name="Reason">What is waited for before placement is told; null: it has been told.</param>
+    private readonly record struct Bucket(QueueKey Queue, string Shape, string? Reason);
 }

@@ -17,7 +17,7 @@ public sealed class Endings
 
     private readonly Queue<double> _parts = new();
     private readonly Dictionary<JobKey, double> _stopping = [];
-    private double[]? _early;
+    private EarlyEnds? _soFar;
 
     /// <summary>Takes note of a change, before the state does.</summary>
     public void Apply(ClusterChange change, ClusterState state, DateTimeOffset now)
@@ -40,26 +40,32 @@ public sealed class Endings
         }
     }
 
-    /// <summary>Draws after what part of its expected run a job ends early; null: it does not.</summary>
-    /// <param name="behind">The part of it that it has behind it.</param>
-    internal double? Draw(Chance chance, double behind)
-    {
-        _early ??= [.. _parts.Where(part => part < Early).Order()];
-        var first = Array.BinarySearch(_early, behind);
-        first = first < 0 ? ~first : first + 1;
-        var (early, asExpected) = (_early.Length - first, _parts.Count - _early.Length);
-        return chance.Below(early + asExpected) is var drawn && drawn < early ? _early[first + drawn] : null;
-    }
+    /// <summary>What is known of them now.</summary>
+    internal EarlyEnds SoFar() => _soFar ??= new EarlyEnds([.. _parts.Where(part => part < Early).Order()], _parts.Count);
 
     private void Add(double part)
     {
         _parts.Enqueue(part);
         if (_parts.Count > Most)
             _parts.Dequeue();
-        _early = null;
+        _soFar = null;
     }
 
     private static double? PartOf(JobKey job, ClusterState state, DateTimeOffset now) =>
         state.FactsOf(job) is { Preemptible: true, Release: null, End: { } end, StartedAt: var since } && end.Likely > since
             ? Math.Max(0, (now - since) / (end.Likely - since)) : null;
+}
+
+/// <summary>Of those that ended early, after what part of their expected runs, in order; and how many ended in all.</summary>
+internal sealed class EarlyEnds(double[] parts, int all)
+{
+    /// <summary>Draws after what part of its expected run a job ends early; null: it does not.</summary>
+    /// <param name="behind">The part of it that it has behind it.</param>
+    public double? Draw(Chance chance, double behind)
+    {
+        var first = Array.BinarySearch(parts, behind);
+        first = first < 0 ? ~first : first + 1;
+        var (early, asExpected) = (parts.Length - first, all - parts.Length);
+        return chance.Below(early + asExpected) is var drawn && drawn < early ? parts[first + drawn] : null;
+    }
 }

@@ -8,6 +8,17 @@ namespace Cluster.Placement.Forecasts;
 /// <param name="NotSettled">How many wait beyond those, for which the work did not suffice or too little is known.</param>
 public sealed record Forecast(ImmutableArray<JobForecast> Jobs, int NotSettled);
 
+/// <summary>A forecast that is still to be reckoned, of the state as it was: on any thread, whatever becomes of the state.</summary>
+public sealed class PendingForecast
+{
+    private readonly ForecastInput _input;
+
+    internal PendingForecast(ForecastInput input) => _input = input;
+
+    /// <summary>Up to seconds of one core, by the policy's bound.</summary>
+    public Forecast Run() => Forecaster.Run(_input);
+}
+
 /// <param name="Position">Among all that wait; 1 comes first.</param>
 /// <param name="Start">When it is expected to start.</param>
 /// <param name="Sooner">What would let it start now, or sooner; empty if nothing that is known of.</param>

@@ -6,7 +6,7 @@ namespace Cluster.Placement.Forecasts;
 
 /// <summary>The cluster as a forecast sees it: devices are counted, by groups of equal nodes.</summary>
 /// <remarks>
-/// That leaves out limits of devices a node and the memory of CPU ranks: a job that only these keep waiting is forecast too early.
+/// It is a copy, so that the state may change while the ways are played through. Counting leaves out limits of devices a node and the memory of CPU ranks: a job that only these keep waiting is forecast too early.
 /// </remarks>
 internal sealed class ForecastInput
 {
@@ -16,13 +16,13 @@ internal sealed class ForecastInput
     private readonly CycleInput _state;
     private readonly Dictionary<(NodeGroup Group, DeviceClass Kind), int> _pools = [];
     private readonly Dictionary<string, (DeviceClass Kind, int[] Pools)> _admitted = [];
-    private readonly Dictionary<QueueNode, DeviceCounts> _past = [];
+    private readonly Dictionary<QueueNode, QueueFacts> _queues = [];
     private readonly Dictionary<string, int[]> _same = [];
     private readonly PlacementPolicy _policy;
 
     public ForecastInput(CycleInput state, PlacementPlan plan, CycleTerms terms, Arrivals? arrivals, Endings? endings)
     {
-        (_state, Now, _policy, Endings) = (state, terms.Time, terms.Policy, endings);
+        (_state, Now, _policy, Endings) = (state, terms.Time, terms.Policy, endings?.SoFar());
         foreach (var group in state.Nodes.Groups)
         {
             foreach (var kind in Enum.GetValues<DeviceClass>())
@@ -47,7 +47,7 @@ internal sealed class ForecastInput
         }
 
         Lines = [.. waiting.Where(job => !started.ContainsKey(job.Id)).GroupBy(LineOf)
-            .OrderBy(line => line.Key.Key.Name, StringComparer.Ordinal)
+            .OrderBy(line => line.Key.Name, StringComparer.Ordinal)
             .Select(line => new Line(line.Key, [.. line.Order(QueueOrder.Instance).Select(job => WaitOf(job) with { IsAsked = true })]))];
         Patience = _policy.Grace + Shorter(LossPerDevice(), _policy.Patience);
         Coming = [.. (arrivals?.Jobs ?? []).Select(job => (LineOf(job), WaitOf(job)))];
@@ -57,7 +57,7 @@ internal sealed class ForecastInput
     public DateTimeOffset Now { get; }
 
     /// <summary>How jobs end early; null: they do not.</summary>
-    public Endings? Endings { get; }
+    public EarlyEnds? Endings { get; }
 
     /// <summary>How many steps a way may take.</summary>
     public int Work => _policy.ForecastWork;
@@ -83,21 +83,18 @@ internal sealed class ForecastInput
     public double PastUseWeight => _policy.PastUseWeight;
 
     /// <summary>Jobs like those that are going to be submitted, one as probable as the other.</summary>
-    public IReadOnlyList<(QueueNode Line, Wait Wait)> Coming { get; }
+    public IReadOnlyList<(QueueFacts Line, Wait Wait)> Coming { get; }
 
     public double ComingASecond { get; }
 
-    public long Capacity(DeviceClass kind) => _state.Nodes.Registered(kind);
+    private QueueFacts LineOf(WaitingJob job) => FactsOf(_state.Queues.LineOf(job.Queue));
 
-    /// <summary>Devices of which a queue has had the use, as they count beside those that it uses.</summary>
-    public double Past(QueueNode queue, DeviceClass kind)
+    private QueueFacts FactsOf(QueueNode queue)
     {
-        if (!_past.TryGetValue(queue, out var past))
-            _past.Add(queue, past = ReferenceEquals(queue.Past, PastUse.None) ? default : queue.Past.At(Now, _policy.HalfLife));
-        return _policy.PastUseWeight * past[kind];
+        if (!_queues.TryGetValue(queue, out var facts))
+            _queues.Add(queue, facts = new QueueFacts(queue, _state.Nodes, Now, _policy));
+        return facts;
     }
-
-    private QueueNode LineOf(WaitingJob job) => _state.Queues.LineOf(job.Queue);
 
     private Wait WaitOf(WaitingJob job)
     {
@@ -139,7 +136,7 @@ internal sealed class ForecastInput
             job.Devices.Length, job.Kind, 0, ImmutableDictionary<string, string>.Empty, "", job.Memory);
         // It goes on later, from where it was; it was submitted before those that wait.
         var again = new Wait(job.Id, need.Fewest, job.Kind, facts.Priority, DateTimeOffset.MinValue, anew, Admitted(need).Pools);
-        var run = new Run(job.Id, job.Queue, again, Pools(job.FreeThen), left)
+        var run = new Run(job.Id, FactsOf(job.Queue), again, Pools(job.FreeThen), left)
         {
             IsNever = !facts.Preemptible,
             Ran = Now - facts.StartedAt,
@@ -173,7 +170,7 @@ internal sealed class ForecastInput
 /// <summary>A running job.</summary>
 /// <param name="Again">As what it waits if it is stopped.</param>
 /// <param name="Left">How long it goes on; null: not known.</param>
-internal sealed record Run(JobKey Job, QueueNode Queue, Wait Again, List<(int Pool, int Count)> Pools, ExpectedRuntime? Left)
+internal sealed record Run(JobKey Job, QueueFacts Queue, Wait Again, List<(int Pool, int Count)> Pools, ExpectedRuntime? Left)
 {
     /// <summary>Its devices are not counted yet.</summary>
     public bool IsNew { get; init; }
@@ -199,4 +196,26 @@ internal sealed record Wait(
     public bool IsDrawn { get; init; }
 }
 
-internal sealed record Line(QueueNode Queue, Wait[] Jobs);
+internal sealed record Line(QueueFacts Queue, Wait[] Jobs);
+
+/// <summary>A queue when the forecast begins; what there is of each kind of device is told by the kind's number.</summary>
+internal sealed class QueueFacts(QueueNode queue, NodeIndex nodes, DateTimeOffset now, PlacementPolicy policy)
+{
+    public static ImmutableArray<DeviceClass> Kinds { get; } = [.. Enum.GetValues<DeviceClass>()];
+
+    public string Name { get; } = queue.Key.Name;
+
+    public double Weight { get; } = queue.Weight;
+
+    public ImmutableArray<long> Used { get; } = [.. Kinds.Select(queue.Used)];
+
+    public ImmutableArray<long> Nominal { get; } = [.. Kinds.Select(queue.Nominal)];
+
+    public ImmutableArray<long> Ceilings { get; } = [.. Kinds.Select(kind => queue.Ceiling(kind) ?? long.MaxValue)];
+
+    /// <summary>Devices of which it has had the use, as they count beside those that it uses.</summary>
+    public ImmutableArray<double> Past { get; } = [.. Kinds.Select(kind => policy.PastUseWeight * queue.Past.At(now, policy.HalfLife)[kind])];
+
+    /// <summary>Devices that the cluster has.</summary>
+    public ImmutableArray<long> Registered { get; } = [.. Kinds.Select(kind => (long)nodes.Registered(kind))];
+}

@@ -26,7 +26,7 @@ internal sealed class ForecastRun
     private readonly double _grace;
     private readonly double _patience;
     private readonly List<Going> _ends = [];
-    private readonly Dictionary<QueueNode, QueueState> _queues = [];
+    private readonly Dictionary<QueueFacts, QueueState> _queues = [];
     private readonly List<QueueState> _open = [];
     private readonly List<Claim> _claims = [];
     private readonly Dictionary<JobKey, double> _starts = [];
@@ -306,7 +306,7 @@ internal sealed class ForecastRun
         return room;
     }
 
-    private QueueState StateOf(QueueNode queue)
+    private QueueState StateOf(QueueFacts queue)
     {
         if (!_queues.TryGetValue(queue, out var state))
             _queues.Add(queue, state = new QueueState(new Line(queue, []), _input));

@@ -3,13 +3,11 @@ namespace Cluster.Placement.Forecasts;
 /// <summary>A queue in one way in which it might go on.</summary>
 internal sealed class QueueState(Line line, ForecastInput input)
 {
-    private static readonly DeviceClass[] Kinds = Enum.GetValues<DeviceClass>();
-
+    private readonly QueueFacts _queue = line.Queue;
     private readonly List<Wait> _waits = [.. line.Jobs];
-    private readonly long[] _used = [line.Queue.Used(DeviceClass.Cpu), line.Queue.Used(DeviceClass.Cuda)];
-    private readonly long[] _leaving = new long[2];
-    private readonly long[] _ceilings = [.. Kinds.Select(kind => line.Queue.Ceiling(kind) ?? long.MaxValue)];
-    private readonly double[] _past = [.. Kinds.Select(kind => input.Past(line.Queue, kind))];
+    private readonly long[] _used = [.. line.Queue.Used];
+    private readonly long[] _leaving = new long[line.Queue.Used.Length];
+    private readonly double[] _past = [.. line.Queue.Past];
     private int _first;
 
     /// <summary>Of the jobs that run, or less.</summary>
@@ -40,13 +38,13 @@ internal sealed class QueueState(Line line, ForecastInput input)
     /// <summary>So many of the devices in use are on their way out.</summary>
     public void Leave(DeviceClass kind, long devices) => _leaving[(int)kind] += devices;
 
-    public bool IsFull(Wait wait) => _ceilings[(int)wait.Kind] - _used[(int)wait.Kind] < wait.Devices;
+    public bool IsFull(Wait wait) => _queue.Ceilings[(int)wait.Kind] - _used[(int)wait.Kind] < wait.Devices;
 
     /// <summary>Whether the job would leave it within its quota.</summary>
-    public bool IsOwed(Wait wait) => _used[(int)wait.Kind] + wait.Devices <= line.Queue.Nominal(wait.Kind);
+    public bool IsOwed(Wait wait) => _used[(int)wait.Kind] + wait.Devices <= _queue.Nominal[(int)wait.Kind];
 
     /// <summary>Whether it has more than its quota, without what is on its way out.</summary>
-    public bool IsBeyond(DeviceClass kind) => _used[(int)kind] - _leaving[(int)kind] > line.Queue.Nominal(kind);
+    public bool IsBeyond(DeviceClass kind) => _used[(int)kind] - _leaving[(int)kind] > _queue.Nominal[(int)kind];
 
     /// <summary>-1: its head is owed to it.</summary>
     public double Share()
@@ -54,14 +52,14 @@ internal sealed class QueueState(Line line, ForecastInput input)
         if (IsOwed(Head))
             return -1;
         var kind = Head.Kind;
-        return (Beyond(kind) + _past[(int)kind]) / Math.Max(1, input.Capacity(kind)) / line.Queue.Weight;
+        return (Beyond(kind) + _past[(int)kind]) / Math.Max(1, _queue.Registered[(int)kind]) / _queue.Weight;
     }
 
     /// <summary>Time goes by, in which others want what it uses beyond its quota.</summary>
     /// <param name="kept">The part of past use that counts still.</param>
     public void AgePast(double kept)
     {
-        foreach (var kind in Kinds)
+        foreach (var kind in QueueFacts.Kinds)
             _past[(int)kind] = (_past[(int)kind] * kept) + (input.PastUseWeight * Beyond(kind) * (1 - kept));
     }
 
@@ -89,7 +87,7 @@ internal sealed class QueueState(Line line, ForecastInput input)
             _waits.RemoveAt(_first + index);
     }
 
-    private long Beyond(DeviceClass kind) => Math.Max(0, _used[(int)kind] - line.Queue.Nominal(kind));
+    private long Beyond(DeviceClass kind) => Math.Max(0, _used[(int)kind] - _queue.Nominal[(int)kind]);
 
     private static bool IsBefore(Wait x, Wait y) => x.Priority != y.Priority ? x.Priority > y.Priority : x.Age < y.Age;
 }

@@ -89,6 +89,6 @@ public sealed class EndingsTests
     private List<double?> Draws(double behind)
     {
         var chance = new Chance(1);
-        return [.. Enumerable.Range(0, 1000).Select(_ => _endings.Draw(chance, behind))];
+        return [.. Enumerable.Range(0, 1000).Select(_ => _endings.SoFar().Draw(chance, behind))];
     }
 }

@@ -137,7 +137,7 @@ public sealed class ForecastTests
         for (var i = 0; i < 8; i++)
             arrivals.Apply(new ClusterChange.JobQueued(AJob(4, priority: 1, age: 60 * i) with { Runtime = short5 }));
 
-        var start = state.Forecast(state.Decide(Now, Policy), Now, Policy, arrivals).Jobs.Single().Start;
+        var start = state.PrepareForecast(state.Decide(Now, Policy), Now, Policy, arrivals).Run().Jobs.Single().Start;
 
         Forecast(state, Policy).Jobs.Single().Start.ShouldBe(At(10), "without them");
         start.Likely.ShouldBeGreaterThanOrEqualTo(Now.AddMinutes(10));
@@ -153,7 +153,7 @@ public sealed class ForecastTests
         // All that ended lately had half of their time.
         endings.Apply(new ClusterChange.JobEnded(running.Job), state, Now.AddMinutes(5));
 
-        var jobs = state.Forecast(state.Decide(Now, Policy), Now, Policy, endings: endings).Jobs;
+        var jobs = state.PrepareForecast(state.Decide(Now, Policy), Now, Policy, endings: endings).Run().Jobs;
 
         jobs.Select(job => job.Start).ShouldBe([At(5), At(20)], "15 of the next one's 30 minutes");
     }
@@ -188,7 +188,33 @@ public sealed class ForecastTests
     private static readonly IEqualityComparer<Forecast> Same = EqualityComparer<Forecast>.Create(
         (x, y) => x!.NotSettled == y!.NotSettled && x.Jobs.SequenceEqual(y.Jobs));
 
-    private static Forecast Forecast(ClusterState state, PlacementPolicy policy) => state.Forecast(state.Decide(Now, policy), Now, policy);
+    /// <summary>Between the two the state goes on, which the forecast does not see.</summary>
+    [Fact]
+    public void Forecast_IsOfTheStateAsItWas()
+    {
+        var (running, waiting) = (Running(0, 4, 10), AJob(4) with { Queue = A });
+        var (state, endings, arrivals) = (StateOf(Queue(A), running, waiting), new Endings(), new Arrivals(Now.AddHours(-2)));
+        var pending = state.PrepareForecast(state.Decide(Now, Policy), Now, Policy, arrivals, endings);
+        var before = pending.Run();
+
+        endings.Apply(new ClusterChange.JobEnded(running.Job), state, Now.AddMinutes(1));
+        for (var i = 0; i < 100; i++)
+            arrivals.Apply(new ClusterChange.JobQueued(AJob(4, priority: 1, age: i)));
+        foreach (ClusterChange change in (ClusterChange[])[
+            new ClusterChange.JobEnded(running.Job), new ClusterChange.QueueChanged(new QueueSpec(A) { Weight = 7 }),
+            new ClusterChange.JobQueued(AJob(1, priority: 9) with { Queue = A })])
+        {
+            state.Apply(change);
+        }
+
+        var (then, now) = (pending.Run().Jobs.Single(), before.Jobs.Single());
+        then.ShouldBe(now with { Sooner = then.Sooner });
+        then.Sooner.ShouldBe(now.Sooner);
+        now.Start.ShouldBe(At(10));
+    }
+
+    private static Forecast Forecast(ClusterState state, PlacementPolicy policy) =>
+        state.PrepareForecast(state.Decide(Now, policy), Now, policy).Run();
 
     private static Estimate At(int minutes) => new(Now.AddMinutes(minutes), Now.AddMinutes(minutes));
 

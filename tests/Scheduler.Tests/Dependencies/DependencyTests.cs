@@ -1,8 +1,12 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Placement;
+using Cluster.Scheduler.Capacity;
 using Cluster.Scheduler.Dependencies;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Submissions;
+using Cluster.Scheduler.Telemetry;
 using Cluster.Scheduler.Tests.Fixtures;
 using Npgsql;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
@@ -32,6 +36,24 @@ public sealed class DependencyTests(PostgresServer postgres)
         await cluster.PassAsync();
 
         (await cluster.GetAsync(second)).State.ShouldBe(JobState.Starting);
+    }
+
+    [Fact]
+    public async Task Job_ThatWaitsForAnother_IsCounted_AndIsNoneOfPlacements()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync();
+        var first = await cluster.SubmitAsync();
+        var second = await cluster.SubmitAsync(After(first));
+
+        var news = await cluster.Get<PlacementStore>().TakeOverAsync(Guid.NewGuid(), Token);
+        var ages = new WaitingAges();
+        news.Later.ForEach(later => ages.Await(later.Job, later.Until.Code));
+
+        news.Changes.OfType<ClusterChange.JobQueued>().Select(change => change.Job.Id).ShouldBe([first.Key()]);
+        var waits = news.Later.ShouldHaveSingleItem().Job;
+        waits.Id.ShouldBe(second.Key());
+        ages.NotInLine().ShouldBe([(QueueKey.Default, "waiting_for_jobs", 1, waits.Age)]);
     }
 
     [Fact]

@@ -15,6 +15,7 @@ using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Models;
 using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Persistence;
+using Cluster.Scheduler.Placement;
 using Cluster.Scheduler.Queues;
 using Cluster.Scheduler.Ranks;
 using Cluster.Scheduler.Reconciliation;
@@ -187,6 +188,8 @@ public sealed class TestCluster : IAsyncDisposable
                 await reconciler.PlaceAsync(reconciler.TouchAsync);
         }
 
+        // One that a cycle has begun goes on after it.
+        await Grains.GetGrain<IPlacementGrain>(0).ForecastAsync();
         return next;
     }
 

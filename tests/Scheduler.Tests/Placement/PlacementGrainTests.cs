@@ -115,6 +115,28 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
         (await cluster.GetAsync(sound)).State.ShouldBe(JobState.Starting);
     }
 
+    /// <summary>It keeps what it holds; that it may shrink is not known while its row cannot be read.</summary>
+    [Fact]
+    public async Task RowOfARunningJob_ThatCannotBeRead_KeepsNoOtherFromStarting()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 3);
+        var broken = await cluster.SubmitAsync(AJob().WithDevices(2).With(spec =>
+        {
+            spec.Resources.MinDevices = 1;
+            spec.Mesh = new MeshSpec { Data = 2, Model = 1, Pipeline = 1 };
+        }));
+        await cluster.RunAsync(broken, ranks: 2);
+        await TestDatabase.ExecuteAsync(cluster, $"update job_queue set node_labels = '[]' where job_id = '{broken}'");
+
+        var (sound, none) = (await cluster.SubmitAsync(), await cluster.SubmitAsync());
+        await cluster.ReconcileAsync();
+
+        (await cluster.GetAsync(broken)).State.ShouldBe(JobState.Running);
+        (await cluster.GetAsync(sound)).State.ShouldBe(JobState.Starting);
+        (await cluster.GetAsync(none)).State.ShouldBe(JobState.Queued);
+    }
+
     [Fact]
     public async Task Cycle_AfterAnOutageOfTheStore_GoesOnFromWhatItKnows()
     {
@@ -187,10 +209,10 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
         var awaited = new WaitingJob(
             new JobKey(Guid.NewGuid()), QueueKey.Default, new DeviceNeed(1, null, 0, new Dictionary<string, string>(), "", default), 0,
             now - TimeSpan.FromSeconds(7), null, new HashSet<NodeKey>());
-        ages.AwaitForecast(awaited);
+        ages.Await(awaited, "waiting_for_forecast");
 
         var backingOff = new Dictionary<QueueKey, int> { [QueueKey.Default] = 1, [new QueueKey("research")] = 5 };
-        gauge.Record(new PlacementPlan([], [.. waiting], backingOff), ages, "waiting_for_forecast", now);
+        gauge.Record(new PlacementPlan([], [.. waiting], backingOff), ages, now);
 
         counted.Select(count => $"{count.Key} {count.Value}").ShouldBe(
             [
@@ -199,7 +221,7 @@ public sealed class PlacementGrainTests(PostgresServer postgres)
             ], ignoreOrder: true);
         oldest["waiting_for_forecast"].ShouldBe(7);
         ages.Apply(new ClusterChange.JobEnded(awaited.Id));
-        gauge.Record(new PlacementPlan([], [waiting[1]], new Dictionary<QueueKey, int>()), ages, "waiting_for_forecast", now);
+        gauge.Record(new PlacementPlan([], [waiting[1]], new Dictionary<QueueKey, int>()), ages, now);
         counted.Where(count => count.Value > 0).Select(count => $"{count.Key} {count.Value}").ShouldBe(["default waiting_for_turn 3"]);
         gauge.Clear();
         counted.Values.ShouldAllBe(jobs => jobs == 0);

@@ -22,6 +22,29 @@ public sealed class PreemptionTests(PostgresServer postgres)
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
+    /// <summary>What the database refuses to one victim, as a broken row would.</summary>
+    [Fact]
+    public async Task Fault_OfOneVictim_LetsTheOthersBeStopped_AndWhoWasGivenDevicesStart()
+    {
+        await using var cluster = await StartAsync();
+        var node = await cluster.AddNodeAsync(devices: 3);
+        var (faulty, sound) = (await RunAsync(cluster, node, AJob()), await RunAsync(cluster, node, AJob()));
+        await TestDatabase.ExecuteAsync(
+            cluster, $"alter table attempts add constraint fault check (job_id <> '{faulty}' or state <> 'Ending')");
+
+        var urgent = new List<JobId>();
+        for (var i = 0; i < 3; i++)
+            urgent.Add(await cluster.SubmitAsync(AJob().WithPriority(5)));
+        await cluster.PassAsync();
+
+        (await cluster.GetAsync(faulty)).State.ShouldBe(JobState.Running);
+        (await cluster.GetAsync(sound)).State.ShouldBe(JobState.Stopping);
+        urgent.Select(job => job.ToString()).ShouldContain(cluster.Agents.Launches[^1].Request.JobId);
+        await TestDatabase.ExecuteAsync(cluster, "alter table attempts drop constraint fault");
+        await cluster.PassAsync();
+        (await cluster.GetAsync(faulty)).State.ShouldBe(JobState.Stopping);
+    }
+
     /// <summary>The example of docs/queue.md, with CPU devices.</summary>
     [Fact]
     public async Task OwedQuota_IsReclaimed_FromThoseThatLoseLeast_WhichGoOnFromTheirCheckpoints()

@@ -58,6 +58,24 @@ public sealed class StartPreviewTests(PostgresServer postgres)
         (await cluster.GetAsync(gang)).State.ShouldBe(JobState.Queued);
     }
 
+    /// <summary>Each is reckoned on another thread, while others ask and cycles go on: none sees another's job.</summary>
+    [Fact]
+    public async Task Preview_OfManyAtOnce_AnswersEachAsIfAlone()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres);
+        await cluster.AddNodeAsync(devices: 2);
+        await cluster.RunAsync(await cluster.SubmitAsync());
+        var one = await PreviewAsync(cluster, AJob().WithDevices(2));
+
+        var asking = Enumerable.Range(0, 8).Select(_ => PreviewAsync(cluster, AJob().WithDevices(2))).ToList();
+        await cluster.ReconcileAsync();
+        var answers = await Task.WhenAll(asking);
+
+        one.ReasonCode.ShouldBe("waiting_for_devices");
+        answers.ShouldAllBe(answer => answer.Reason == one.Reason && answer.Position == one.Position);
+        (await PreviewAsync(cluster, AJob())).Placement.ShouldHaveSingleItem("the free device is free still");
+    }
+
     private static async Task<StartPreview> PreviewAsync(TestCluster cluster, JobSpecBuilder job)
     {
         var order = PreviewOrder.For(new Job { Spec = job.Build(), Owner = "alice" });

@@ -31,7 +31,7 @@ internal sealed class WebhooksEndpoint(WebhookStore store, WebhookSender sender,
             case WebhookCreation.TooMany:
                 throw Refused(
                     StatusCode.ResourceExhausted,
-                    $"there are {options.Value.MostWebhooks} webhooks already ({WebhookOptions.SectionName}:"
+                    $"there are as many webhooks already as there may be, {options.Value.MostWebhooks} ({WebhookOptions.SectionName}:"
                         + $"{nameof(WebhookOptions.MostWebhooks)}); delete one that is not needed");
             default:
                 return new CreateWebhookResponse { Webhook = webhook, Secret = secret };

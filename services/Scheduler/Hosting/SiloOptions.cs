@@ -33,5 +33,5 @@ public sealed class SiloOptions
     public string ClusterId { get; set; } = "cluster";
 
     /// <summary>Where the others find it: "10.0.0.7:7090".</summary>
-    public string Address => $"{(string.IsNullOrEmpty(AdvertisedAddress) ? ListenAddress : AdvertisedAddress)}:{Port}";
+    public string Address => $"{(string.IsNullOrEmpty(AdvertisedAddress) ? ListenAddress : AdvertisedAddress)}:{AdvertisedPort ?? Port}";
 }

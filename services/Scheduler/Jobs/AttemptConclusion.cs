@@ -94,7 +94,12 @@ internal static class AttemptConclusion
         else if (job.Restarts >= policy.MaxRestarts)
         {
             record.Become(JobState.Failed,
-                policy.MaxRestarts == 0 ? attempt.Reason : $"{attempt.Reason}; all {policy.MaxRestarts} restarts are used", now);
+                policy.MaxRestarts switch
+                {
+                    0 => attempt.Reason,
+                    1 => $"{attempt.Reason}; its one restart is used",
+                    var most => $"{attempt.Reason}; all {most} restarts are used",
+                }, now);
         }
         else
         {

@@ -92,7 +92,7 @@ internal sealed partial class JobGrain
 
         for (var i = 0; i < results.Length; i++)
         {
-            if (results[i].Status != LaunchStatus.Refused)
+            if (results[i].Status is not (LaunchStatus.Refused or LaunchStatus.Closing))
                 continue;
             foreach (var rank in byNode[i])
                 rank.GoneAt = time.GetUtcNow();
@@ -106,6 +106,13 @@ internal sealed partial class JobGrain
             activity?.SetStatus(ActivityStatusCode.Error, results[failed].Detail);
             var failing = byNode.Where((_, i) => results[i].Status != LaunchStatus.Launched).Select(ranks => ranks.Key);
             return FailLaunch(record, [.. failing], $"the launch on {byNode[failed].First().NodeName} failed: {results[failed].Detail}");
+        }
+
+        if (Array.FindIndex(results, r => r.Status == LaunchStatus.Closing) is >= 0 and var closing)
+        {
+            CountLaunch("evicted");
+            BeginEviction(record, AttemptVerdict.DescribeEviction(byNode[closing].First()));
+            return true;
         }
 
         if (results.Any(r => r.Status == LaunchStatus.NotConnected))

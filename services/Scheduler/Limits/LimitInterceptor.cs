@@ -94,7 +94,7 @@ public sealed class LimitInterceptor : Interceptor, IDisposable
             {
                 throw Refusal(
                     context,
-                    $"{caller.Owner} makes more than {_limits.CallsPerSecond} calls a second (Limits:CallsPerSecond)",
+                    $"{caller.Owner} makes more calls a second than {_limits.CallsPerSecond} (Limits:CallsPerSecond)",
                     inTime.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? wait : SomeTime);
             }
         }

@@ -27,7 +27,8 @@ public sealed class OwnerLimit([FromKeyedServices(StorePool.Queries)] ClusterDat
         var held = await CountAsync(owner, limit, cancellationToken);
         if (jobs > limit - held)
             throw new TooManyJobsException(
-                $"{owner} has {held} jobs that are not over, and {jobs} more would be more than {limit} (Limits:JobsPerOwner); "
+                $"{owner} has {held} {(held == 1 ? "job that is" : "jobs that are")} not over, and {jobs} more would be more than {limit} "
+                    + "(Limits:JobsPerOwner); "
                     + "wait until some are over, or cancel some");
         _left[owner] = (limit - held - jobs) / 2;
     }

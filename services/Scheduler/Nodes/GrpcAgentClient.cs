@@ -59,7 +59,13 @@ public sealed partial class GrpcAgentClient : IAgentClient, IDisposable
         catch (RpcException failure)
         {
             LogLaunchFailed(failure, request.JobId, request.Attempt, agent.Address);
-            return new LaunchResult(IsRefusal(failure.StatusCode) ? LaunchStatus.Refused : LaunchStatus.Unknown, Words(agent, failure));
+            var status = failure.StatusCode switch
+            {
+                StatusCode.Aborted => LaunchStatus.Closing,
+                var code when IsRefusal(code) => LaunchStatus.Refused,
+                _ => LaunchStatus.Unknown,
+            };
+            return new LaunchResult(status, Words(agent, failure));
         }
     }
 

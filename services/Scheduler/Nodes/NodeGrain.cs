@@ -66,10 +66,16 @@ internal sealed partial class NodeGrain(
     }
 
     /// <inheritdoc/>
-    public Task<LaunchResult> LaunchAsync(LaunchOrder order) =>
-        _connection is { } connection
-            ? agents.LaunchAsync(connection.Endpoint, order.Read(), CancellationToken.None)
-            : Task.FromResult(new LaunchResult(LaunchStatus.NotConnected, NotRegistered));
+    public async Task<LaunchResult> LaunchAsync(LaunchOrder order)
+    {
+        if (_connection is not { } connection)
+            return new LaunchResult(LaunchStatus.NotConnected, NotRegistered);
+        var result = await agents.LaunchAsync(connection.Endpoint, order.Read(), CancellationToken.None);
+        // What its next heartbeat is going to say: until then the job would be placed there again and again.
+        if (result.Status == LaunchStatus.Closing)
+            await store.SetCleanAsync(Id, connection.Incarnation, clean: false, CancellationToken.None);
+        return result;
+    }
 
     /// <inheritdoc/>
     public async Task<StopResult> StopAsync(StopOrder order)
@@ -123,7 +129,7 @@ internal sealed partial class NodeGrain(
     }
 
     [LoggerMessage(Level = LogLevel.Information,
-        Message = "Node {NodeId} ({Name}) registered with {Devices} devices; {Stale} attempts of its are stale")]
+        Message = "Node {NodeId} ({Name}) registered; devices: {Devices}, stale attempts: {Stale}")]
     private partial void LogRegistered(NodeId nodeId, string name, int devices, int stale);
 
     [LoggerMessage(

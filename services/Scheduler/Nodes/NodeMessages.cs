@@ -110,6 +110,9 @@ public enum LaunchStatus
 
     /// <summary>The agent has not registered with this activation yet: nothing was sent.</summary>
     NotConnected = 3,
+
+    /// <summary>The agent is shutting down: none of the ranks runs there, which is nobody's failure.</summary>
+    Closing = 4,
 }
 
 /// <param name="Detail">In words, for the job's reason.</param>

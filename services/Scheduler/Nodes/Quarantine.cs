@@ -25,7 +25,8 @@ internal sealed partial class Quarantine(
         var drain = new Drain
         {
             By = "the scheduler",
-            Reason = $"{after} different jobs failed there within {window:c} (Nodes:QuarantineAfter), the last as {reason}",
+            Reason = after == 1 ? $"a job failed there (Nodes:QuarantineAfter), as {reason}"
+                : $"{after} different jobs failed there within {window:c} (Nodes:QuarantineAfter), the last as {reason}",
             KeepRunning = true,
             Since = now.ToTimestamp(),
             Quarantined = true,

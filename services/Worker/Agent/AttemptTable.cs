@@ -35,9 +35,9 @@ internal sealed partial class AttemptTable(TrainerLauncher launcher, AttemptServ
         LocalAttempt attempt;
         lock (_gate)
         {
-            // A refusal, not Unavailable: the scheduler then places the job elsewhere instead of trying here again.
+            // A refusal, not Unavailable: the scheduler then places the job elsewhere instead of trying here again. It is no failure.
             if (_closed)
-                throw new RpcException(new Status(StatusCode.FailedPrecondition, "the agent is shutting down"));
+                throw new RpcException(new Status(StatusCode.Aborted, "the agent is shutting down"));
             if (_attempts.ContainsKey(key) || _ended.Contains(key))
                 return;
             ThrowIfInUse(request);

@@ -111,7 +111,7 @@ internal sealed partial class NodeRegistration(
     private static string Version() =>
         typeof(NodeRegistration).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "";
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Registered as {Name}, node {NodeId}, with {Devices} devices")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Registered as {Name}, node {NodeId}; devices: {Devices}")]
     private partial void LogRegistered(string name, Contracts.NodeId nodeId, int devices);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The scheduler does not know this node any more; registering again")]

@@ -1,7 +1,9 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Jobs;
+using Cluster.Scheduler.Nodes;
 using Cluster.Scheduler.Tests.Fixtures;
+using Microsoft.Extensions.DependencyInjection;
 using static Cluster.Scheduler.Tests.Fixtures.JobSpecBuilder;
 
 namespace Cluster.Scheduler.Tests.Jobs;
@@ -51,6 +53,32 @@ public sealed class EvictionTests(PostgresServer postgres)
 
         var again = await cluster.GetAsync(job);
         (again.State, again.Attempt, again.Restarts).ShouldBe((JobState.Starting, 2, 0));
+    }
+
+    /// <summary>Devices are given out until the scheduler has heard of the shutdown, and the agent is the first to know.</summary>
+    [Fact]
+    public async Task Launch_OnANodeThatShutsDown_IsNobodysFailure_AndTheNodeIsOfferedNoMore()
+    {
+        await using var cluster = await TestCluster.StartAsync(postgres, services =>
+            services.Configure<NodeOptions>(options => options.QuarantineAfter = 1));
+        var (a, b) = (await cluster.AddNodeAsync("node-a"), await cluster.AddNodeAsync("node-b"));
+        cluster.Agents.OnLaunch = (agent, _) => Task.FromResult(agent.Address.Host == "node-b"
+            ? new LaunchResult(LaunchStatus.Closing, "Aborted: the agent is shutting down")
+            : new LaunchResult(LaunchStatus.Launched, ""));
+        var job = await cluster.SubmitAsync(AJob().WithDevices(2).With(spec => spec.Restarts.MaxRestarts = 0));
+
+        await cluster.ReconcileAsync();
+        await a.ExitAsync(job, 1, 0, TrainerExit.Stopped);
+        var queued = await cluster.GetAsync(job);
+        await cluster.ReconcileAsync();
+
+        (queued.State, queued.Restarts, queued.Reason).ShouldBe((JobState.Queued, 0, "node node-b is shutting down"));
+        (await cluster.GetAsync(job)).Attempt.ShouldBe(1, "it is not tried there again");
+        (await TestDatabase.CountAsync(cluster, "node_faults")).ShouldBe(0);
+        cluster.Agents.OnLaunch = (_, _) => Task.FromResult(new LaunchResult(LaunchStatus.Launched, ""));
+        await b.RestartAsync();
+        await cluster.ReconcileAsync();
+        (await cluster.GetAsync(job)).State.ShouldBe(JobState.Starting);
     }
 
     /// <summary>All ranks stop together, and the agent that stays may be the first to report.</summary>

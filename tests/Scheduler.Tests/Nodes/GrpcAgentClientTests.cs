@@ -58,6 +58,7 @@ public sealed class GrpcAgentClientTests : IAsyncLifetime
     [Theory]
     [InlineData(StatusCode.ResourceExhausted, LaunchStatus.Refused)]
     [InlineData(StatusCode.FailedPrecondition, LaunchStatus.Refused)]
+    [InlineData(StatusCode.Aborted, LaunchStatus.Closing)]
     [InlineData(StatusCode.Internal, LaunchStatus.Unknown)]
     public async Task Launch_ThatFails_TellsWhetherAnythingMayRun(StatusCode status, LaunchStatus expected)
     {

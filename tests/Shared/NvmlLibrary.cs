@@ -24,10 +24,14 @@ internal static class NvmlLibrary
         {
             for (*found = 1; *found < 13; ++*found)
                 if (uuids[*found] && !strcmp(uuids[*found], uuid))
-                    return lost ? 15 : 0;
+                    return lost & 1 << *found ? 15 : 0;
             return 6;
         }
-        int nvmlDeviceGetUUID(device d, char *uuid, unsigned int length) { strncpy(uuid, uuids[d], length); return 0; }
+        int nvmlDeviceGetUUID(device d, char *uuid, unsigned int length)
+        {
+            strncpy(uuid, uuids[d], length);
+            return lost & 1 << d ? 15 : 0;
+        }
         int nvmlDeviceGetName(device d, char *name, unsigned int length)
         {
             strncpy(name, d == 1 ? "NVIDIA H200" : d == 2 ? "NVIDIA A100" : "NVIDIA A100 MIG 1g.5gb", length);
@@ -76,7 +80,11 @@ internal static class NvmlLibrary
             if (!xid)
                 return 10;
             if (xid < 0)
-                return 15;
+            {
+                int code = -xid;
+                xid = 0;
+                return code;
+            }
             ((device *)data)[0] = xid_card;
             ((unsigned long long *)data)[1] = 8;
             ((unsigned long long *)data)[2] = xid;
@@ -84,7 +92,7 @@ internal static class NvmlLibrary
             return 0;
         }
         int nvmlEventSetFree(void *set) { return 0; }
-        void lose(void) { lost = 1; }
+        void lose(int handles) { lost = handles; }
         void hang(int on) { hung = on; }
         int is_held(void) { return held; }
         int is_shut(void) { return shut; }

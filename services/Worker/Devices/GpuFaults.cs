@@ -17,8 +17,9 @@ internal sealed partial class GpuFaults : IDisposable
     private readonly Nvml _nvml;
     private readonly ILogger _logger;
     private readonly ConcurrentDictionary<(string Card, int Xid), long> _counts = [];
-    private readonly nint _events;
+    private readonly IReadOnlyList<GpuCard> _cards;
     private readonly Thread? _thread;
+    private FaultEvents? _events;
     private volatile bool _ending;
 
     /// <param name="nvml">That tells them.</param>
@@ -26,11 +27,8 @@ internal sealed partial class GpuFaults : IDisposable
     /// <param name="logger">Is told each.</param>
     public GpuFaults(Nvml nvml, IReadOnlyList<GpuCard> cards, ILogger logger)
     {
-        (_nvml, _logger) = (nvml, logger);
-        var isWatching = nvml.TryWatch(cards, out _events, out var reason);
-        if (reason.Length > 0)
-            LogUnwatched(reason);
-        if (!isWatching)
+        (_nvml, _logger, _cards) = (nvml, logger, cards);
+        if (!TryBegin())
             return;
         _thread = new Thread(Watch) { Name = "gpu faults", IsBackground = true };
         _thread.Start();
@@ -46,8 +44,17 @@ internal sealed partial class GpuFaults : IDisposable
     {
         _ending = true;
         IsStuck = _thread?.Join(LongestEnd) == false;
-        if (_events != 0 && !IsStuck)
-            _nvml.Free(_events);
+        if (_events is { } events && !IsStuck)
+            _nvml.Free(events);
+    }
+
+    /// <returns>False: no card tells its faults.</returns>
+    private bool TryBegin()
+    {
+        _events = _nvml.Watch(_cards, out var reason);
+        if (reason.Length > 0)
+            LogUnwatched(reason);
+        return _events is not null;
     }
 
     private void Watch()
@@ -56,10 +63,23 @@ internal sealed partial class GpuFaults : IDisposable
         {
             while (!_ending)
             {
-                if (_nvml.NextXid(_events, LongestWait) is not var (card, xid))
-                    continue;
-                _counts.AddOrUpdate((card, xid), 1, (_, count) => count + 1);
-                LogFault(card, xid);
+                try
+                {
+                    if (_nvml.NextXid(_events!, LongestWait) is not var (card, xid))
+                        continue;
+                    _counts.AddOrUpdate((card, xid), 1, (_, count) => count + 1);
+                    LogFault(card, xid);
+                }
+                catch (GpuLostException lost)
+                {
+                    _nvml.Free(_events!);
+                    // The driver may say it again at once.
+                    Thread.Sleep(LongestWait);
+                    if (TryBegin())
+                        continue;
+                    LogBlind(lost.Message);
+                    return;
+                }
             }
         }
         catch (InvalidOperationException e)

@@ -10,6 +10,7 @@ internal sealed unsafe class Nvml : IDisposable
     private const int NotSupported = 3; // NVML_ERROR_NOT_SUPPORTED
     private const int NotFound = 6; // NVML_ERROR_NOT_FOUND
     private const int TimedOut = 10; // NVML_ERROR_TIMEOUT
+    private const int Lost = 15; // NVML_ERROR_GPU_IS_LOST
     private const int SensorOfGpu = 0; // NVML_TEMPERATURE_GPU
     private const int Corrected = 0, Uncorrected = 1; // nvmlMemoryErrorType_t
     private const int SinceDriverLoad = 0; // NVML_VOLATILE_ECC
@@ -144,43 +145,52 @@ internal sealed unsafe class Nvml : IDisposable
         };
     }
 
-    /// <summary>Has the driver keep the faults of these cards for <see cref="NextXid"/>; false where it can keep those of none.</summary>
+    /// <summary>Has the driver keep the faults of these cards for <see cref="NextXid"/>; null where it can keep those of none.</summary>
     /// <param name="cards">To watch.</param>
-    /// <param name="events">Their set, which the caller frees; 0 where there is none.</param>
     /// <param name="reason">Why not those of all.</param>
-    public bool TryWatch(IReadOnlyList<GpuCard> cards, out nint events, out string reason)
+    /// <returns>What the caller frees.</returns>
+    public FaultEvents? Watch(IReadOnlyList<GpuCard> cards, out string reason)
     {
         nint set = 0;
         var code = _createEvents(&set);
-        (events, reason) = (set, code == 0 ? "" : $"nvmlEventSetCreate answered {code}");
+        reason = code == 0 ? "" : $"nvmlEventSetCreate answered {code}";
         if (code != 0)
-            return false;
-        var isWatching = false;
+            return null;
+        var watched = new Dictionary<nint, string>();
         foreach (var card in cards)
         {
             code = TryHandle(card.Uuid, out var handle, out var missing) ? _registerEvents(handle, XidEvents, set) : missing;
-            isWatching |= code == 0;
-            if (code != 0)
+            if (code == 0)
+                watched.Add(handle, card.Uuid);
+            else
                 reason = $"nvmlDeviceRegisterEvents of {card.Uuid} answered {code}";
         }
 
-        return isWatching;
+        var events = new FaultEvents(set, watched);
+        if (watched.Count > 0)
+            return events;
+        Free(events);
+        return null;
     }
 
     /// <summary>Waits so long for a fault at most.</summary>
     /// <returns>The card's UUID and the fault's number, or null where there was none.</returns>
-    /// <exception cref="InvalidOperationException">The driver answers with an error.</exception>
-    public (string Card, int Xid)? NextXid(nint events, TimeSpan longest)
+    /// <exception cref="GpuLostException">A card has fallen off the bus: the others are to be watched anew.</exception>
+    /// <exception cref="InvalidOperationException">The driver answers with another error.</exception>
+    public (string Card, int Xid)? NextXid(FaultEvents events, TimeSpan longest)
     {
         EventData data;
-        var code = _waitForEvent(events, &data, (uint)longest.TotalMilliseconds);
+        var code = _waitForEvent(events.Set, &data, (uint)longest.TotalMilliseconds);
         if (code == TimedOut)
             return null;
+        if (code == Lost)
+            throw new GpuLostException("nvmlEventSetWait_v2 answered that a GPU is lost");
         Check(code, "nvmlEventSetWait_v2");
-        return (Text(_uuid, data.Device, "nvmlDeviceGetUUID"), (int)data.Data);
+        // Not asked of the card: one whose fault is its loss answers nothing any more.
+        return (events.Cards.GetValueOrDefault(data.Device, "unknown"), (int)data.Data);
     }
 
-    public void Free(nint events) => _freeEvents(events);
+    public void Free(FaultEvents events) => _freeEvents(events.Set);
 
     public void Dispose()
     {
@@ -296,3 +306,9 @@ internal sealed unsafe class Nvml : IDisposable
 #pragma warning restore CS0169, CS0649
     }
 }
+
+/// <param name="Set">The driver's.</param>
+/// <param name="Cards">Those watched: their UUIDs by their handles.</param>
+internal sealed record FaultEvents(nint Set, IReadOnlyDictionary<nint, string> Cards);
+
+internal sealed class GpuLostException(string message) : InvalidOperationException(message);

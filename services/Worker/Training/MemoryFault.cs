@@ -5,10 +5,11 @@ namespace Cluster.Worker.Training;
 /// <summary>Tells an allocation that failed from other faults.</summary>
 internal static class MemoryFault
 {
-    // c10::OutOfMemoryError of the CUDA allocator and cuDNN; the CUDA driver's own; c10's allocator of host memory, as an allocation and as
-    // a mapping.
-    private static readonly string[] Words = ["CUDA out of memory", "CUDA error: out of memory",
-        "DefaultCPUAllocator: can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED"];
+    // c10::OutOfMemoryError of the CUDA allocator, cuDNN and cuBLAS; the CUDA driver's own, as libtorch and as we word it; NCCL's, which
+    // says no more of what it could not get; c10's allocator of host memory, as an allocation and as a mapping.
+    private static readonly string[] Words = ["CUDA out of memory", "CUDA error: out of memory", "CUDNN_STATUS_ALLOC_FAILED",
+        "CUBLAS_STATUS_ALLOC_FAILED", "CUDA_ERROR_OUT_OF_MEMORY", "Cuda failure 'out of memory'",
+        "DefaultCPUAllocator: can't allocate memory"];
 
     /// <summary>
     /// The allocator's own sentence, or null if this is another fault. TorchSharp hands on libtorch's errors without their class, as text
@@ -19,7 +20,7 @@ internal static class MemoryFault
         for (var cause = fault; cause is not null; cause = cause.InnerException)
         {
             if (cause is OutOfMemoryException
-                || (cause is ExternalException && Array.Exists(Words, word => cause.Message.Contains(word, StringComparison.Ordinal))))
+                || (cause is ExternalException or DeviceException or CollectiveException && Array.Exists(Words, word => cause.Message.Contains(word, StringComparison.Ordinal))))
                 return cause.Message.Split('\n')[0].TrimEnd();
         }
 

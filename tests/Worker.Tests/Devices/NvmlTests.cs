@@ -13,6 +13,8 @@ namespace Cluster.Worker.Tests.Devices;
 /// <summary>NVML's C interface against a library of the same shape, since few machines that run these tests have a GPU.</summary>
 public sealed class NvmlTests : IDisposable
 {
+    private const int GpuIsLost = 15;
+
     private static readonly GpuCard Whole = new(0, "GPU-aaaa", "0000:17:00.0");
     private static readonly GpuCard Divided = new(1, "GPU-bbbb", "0000:ca:00.0");
 
@@ -55,11 +57,11 @@ public sealed class NvmlTests : IDisposable
     }
 
     [Fact]
-    public unsafe void Reading_OfAGpuThatFellOffTheBus_IsNothing()
+    public void Reading_OfAGpuThatFellOffTheBus_IsNothing()
     {
         using var nvml = Open();
         var gpus = nvml.Gpus();
-        ((delegate* unmanaged<void>)Function("lose"))();
+        Lose(1);
 
         nvml.Read(gpus[0]).ShouldBe(new GpuReading());
     }
@@ -202,10 +204,41 @@ public sealed class NvmlTests : IDisposable
     public void Faults_WhereTheDriverFails_EndInAWord()
     {
         using var gpus = OpenGpus();
-        Fault(card: 1, xid: -1);
+        Fault(card: 1, xid: -9);
 
         SpinWait.SpinUntil(() => _logs.All.Count > 0, TimeSpan.FromSeconds(60)).ShouldBeTrue();
-        _logs.All.ShouldHaveSingleItem().ShouldBe("Faults of GPUs are not told any more: nvmlEventSetWait_v2 answered 15");
+        _logs.All.ShouldHaveSingleItem().ShouldBe("Faults of GPUs are not told any more: nvmlEventSetWait_v2 answered 9");
+    }
+
+    /// <summary>It says no more who it is, and from then on the driver answers that a card is lost.</summary>
+    [Fact]
+    public void Faults_OfACardThatIsLost_AreTold_AndSoAreThoseOfTheOthers()
+    {
+        using var gpus = OpenGpus();
+        Lose(1);
+        Fault(card: 1, xid: 79);
+        Spin(() => _logs.All.Count > 0);
+        Fault(card: 1, xid: -GpuIsLost);
+        Spin(() => _logs.All.Count > 1);
+        Fault(card: 2, xid: 13);
+        Spin(() => _logs.All.Count > 2);
+
+        _logs.All.Select(text => text.Split(';')[0]).ShouldBe(
+        [
+            "GPU-aaaa has met a fault, XID 79", $"Not every GPU tells its faults: nvmlDeviceRegisterEvents of GPU-aaaa answered {GpuIsLost}",
+            "GPU-bbbb has met a fault, XID 13",
+        ]);
+    }
+
+    [Fact]
+    public void Faults_WhereAllCardsAreLost_EndInAWord()
+    {
+        using var gpus = OpenGpus();
+        Lose(1, 2);
+        Fault(card: 1, xid: -GpuIsLost);
+
+        Spin(() => _logs.All.Count > 1);
+        _logs.All[^1].ShouldBe("Faults of GPUs are not told any more: nvmlEventSetWait_v2 answered that a GPU is lost");
     }
 
     [Fact]
@@ -217,7 +250,7 @@ public sealed class NvmlTests : IDisposable
 
         faults.All.ShouldBeEmpty();
         _logs.All.ShouldHaveSingleItem().ShouldBe("Not every GPU tells its faults: nvmlDeviceRegisterEvents of GPU-aaaa answered 3");
-        nvml.TryWatch([Whole], out _, out _).ShouldBeFalse();
+        nvml.Watch([Whole], out _).ShouldBeNull();
     }
 
     [Fact]
@@ -253,6 +286,9 @@ public sealed class NvmlTests : IDisposable
     private unsafe bool Is(string state) => ((delegate* unmanaged<int>)Function($"is_{state}"))() == 1;
 
     private unsafe void Hang(bool on) => ((delegate* unmanaged<int, void>)Function("hang"))(on ? 1 : 0);
+
+    private unsafe void Lose(params int[] cards) =>
+        ((delegate* unmanaged<int, void>)Function("lose"))(cards.Sum(card => 1 << card));
 
     private unsafe void Fault(int card, int xid) => ((delegate* unmanaged<int, int, void>)Function("fault"))(card, xid);
 

@@ -82,7 +82,9 @@ public sealed class TrainerHostTests : AgentTest
         "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 139.80 GiB\nException raised from malloc at ...",
         true)]
     [InlineData("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", true)]
+    [InlineData("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", true)]
     [InlineData("CUDA error: an illegal memory access was encountered", false)]
+    [InlineData("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`", false)]
     public void MemoryFault_IsToldFromOtherFaultsOfLibtorch(string text, bool expected)
     {
         var fault = new InvalidOperationException("rank 0 failed", new System.Runtime.InteropServices.ExternalException(text));

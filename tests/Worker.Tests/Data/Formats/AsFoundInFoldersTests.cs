@@ -170,6 +170,8 @@ public sealed partial class AsFoundInFoldersTests : IDisposable
     [InlineData(".", "ln -s gone there", "there is a link to gone, which does not exist")]
     [InlineData(".", "ln -s . self", "self is a link that leads out of the data root")]
     [InlineData(".", "ln -s / out", "out is a link that leads out of the data root")]
+    [InlineData(".", "ln -s /dev/shm other-mount", "other-mount is a link that leads out of the data root")]
+    [InlineData(".", "ln -s /proc/self/root/etc etc", "etc is a link that leads out of the data root")]
     [InlineData(".", "mkdir $'caf\\xe9'", "caf\\xE9 has a name that is not UTF-8; rename it")]
     [InlineData("other", "mkdir train && ln -s val val", "other/val is a link that goes in a circle")]
     [InlineData(

@@ -42,7 +42,7 @@ internal static class SearchRecordVerb
         $$"""
         name: search
         model: {name: lenet5, options: {activation: relu, init: he} }
-        data: {name: fashion-mnist, trainSamples: {{images}}, validationSamples: 1000}
+        data: {name: fashion-mnist, trainSamples: {{images}}, validationSamples: 10000}
         searcher: grid
         hyperparameters:
           epochs: {{epochs}}

@@ -13,7 +13,16 @@ public class PlacementProperties
     {
         var granted = picture.Granted.Values.SelectMany(g => g.Devices).ToHashSet();
         var bytes = picture.Granted.Values.SelectMany(g => g.Devices.Select(d => (d, g.Memory.Cpu))).ToDictionary();
-        foreach (var start in state.Decide(ClusterBuilder.Now, ClusterBuilder.Policy).Starts)
+        var plan = state.Decide(ClusterBuilder.Now, ClusterBuilder.Policy);
+        foreach (var (job, rank) in plan.Resizes.SelectMany(resize => resize.Gains.Select(rank => (resize.Job, rank))))
+        {
+            var gained = new GrantedDevice(rank.Node, rank.Device);
+            granted.Add(gained).ShouldBeTrue("no device twice");
+            bytes.Add(gained, picture.Granted[job].Facts!.Need!.Memory.Cpu);
+            picture.Nodes[gained.Node].Usable.ShouldBeTrue("nothing on a node that is not there");
+        }
+
+        foreach (var start in plan.Starts)
         {
             foreach (var rank in start.Ranks)
             {

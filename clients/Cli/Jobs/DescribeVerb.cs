@@ -52,7 +52,7 @@ internal static class DescribeVerb
         Add("started", Words.Clock(job.StartedAt));
         Add("finished", Words.Clock(job.FinishedAt));
         Add("ran", Words.RunTime(job.StartedAt, job.FinishedAt, time) is { } ran ? Words.Length(ran) : "");
-        Add("attempt", job.Attempt == 0 ? "" : $"{job.Attempt} ({job.Restarts} restarts)");
+        Add("attempt", job.Attempt == 0 ? "" : $"{job.Attempt} ({job.Restarts} {(job.Restarts == 1 ? "restart" : "restarts")})");
         Add("preempted", job.LastPreemption is { } last
             ? $"{Words.Times(job.Preemptions)}, last {Words.Clock(last.Time)}: {Lost(last)}" : "");
         Add("estimate", job.Queue?.EstimatedStart is { } start

@@ -86,7 +86,7 @@ public sealed class JobVerbsTests
             started   {Clock(-75)}
             finished  {Clock(-5)}
             ran       1m 10s
-            attempt   1 (1 restarts)
+            attempt   1 (1 restart)
             places    worker-1 cpu:0, worker-2 cpu:0
             images    channelsLast
             figures   epoch 5/5, step 2150/2150, loss 0.4313, validation 86.0 %, test 89.3 %, 8,512 images/s

@@ -68,10 +68,13 @@ internal static class Invariants
             """),
         new("a job that has succeeded has the figures of every step",
             """
-            select id, count(distinct step), max(step) from jobs j join metrics m on m.job_id = j.id and m.name = 'train/loss'
-            where state = 'Succeeded' group by id having count(distinct step) <> max(step) or min(step) <> 1
+            select id, count(distinct m.step), max(m.step), trained from jobs
+            join (select job_id, max(step) as trained from checkpoints where kind = 'Weights' group by job_id) c on c.job_id = id
+            left join metrics m on m.job_id = id and m.name = 'train/loss'
+            where state = 'Succeeded' group by id, trained
+            having count(distinct m.step) <> greatest(max(m.step), trained) or min(m.step) <> 1
             """,
-            "delete from metrics where name = 'train/loss' and step = 3"),
+            "delete from metrics where name = 'train/loss' and step = (select max(step) from metrics where name = 'train/loss')"),
         new("a chunk is what its hash says",
             "select holder, sha256 from checkpoint_chunks where sha256(data) <> sha256 or length(data) <> bytes",
             "update checkpoint_chunks set data = overlay(data placing '\\xffff' from 100)"),

@@ -29,6 +29,8 @@ internal sealed class PatientClient : IDisposable
         });
         (Jobs, Runs, Checkpoints) = (new(invoker), new(invoker), new(invoker));
         (Experiments, Queues, Nodes, Models) = (new(invoker), new(invoker), new(invoker), new(invoker));
+        (Tokens, Workspaces, Audit) = (new(invoker), new(invoker), new(invoker));
+        (Webhooks, Data, Reports) = (new(invoker), new(invoker), new(invoker));
     }
 
     public JobService.JobServiceClient Jobs { get; }
@@ -44,6 +46,18 @@ internal sealed class PatientClient : IDisposable
     public NodeService.NodeServiceClient Nodes { get; }
 
     public ModelService.ModelServiceClient Models { get; }
+
+    public TokenService.TokenServiceClient Tokens { get; }
+
+    public WorkspaceService.WorkspaceServiceClient Workspaces { get; }
+
+    public AuditService.AuditServiceClient Audit { get; }
+
+    public WebhookService.WebhookServiceClient Webhooks { get; }
+
+    public DataService.DataServiceClient Data { get; }
+
+    public ReportService.ReportServiceClient Reports { get; }
 
     /// <summary>Calls until it is answered; what is refused for good is thrown.</summary>
     public static Task<T> AskAsync<T>(Func<CallOptions, Task<T>> call, CancellationToken cancellationToken)

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Cluster.Contracts.V1;
 using Cluster.Tests.Shared;
 using Google.Protobuf;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 
 namespace Cluster.EndToEnd.Tests.Faults;
@@ -85,14 +86,7 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
     private static readonly string[] OfJobs =
         [nameof(AgentService), nameof(AgentRegistryService), nameof(AttemptService), nameof(JobService)];
 
-    // Those that people manage the farm and its results by.
-    private static readonly string[] OfFarm =
-    [
-        nameof(CheckpointService), nameof(ExperimentService), nameof(ModelService), nameof(NodeService), nameof(QueueService),
-        nameof(RunService),
-    ];
-
-    private static readonly string[] Methods = PathsOf(OfJobs);
+    private static readonly string[] Methods = PathsOf(OfJobs.Contains);
 
     private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
 
@@ -128,8 +122,8 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
     public async Task EveryOtherCall_ThatAFaultBefallsOnce_IsDoneWhenItIsMadeAgain(RpcFault fault)
     {
         // A node is removed once it is lost, and this cluster's are needed.
-        var methods = PathsOf(OfFarm).Where(path => !path.EndsWith("/RemoveNode", StringComparison.Ordinal))
-            .ToHashSet();
+        var methods = PathsOf(service => !OfJobs.Contains(service))
+            .Where(path => !path.EndsWith("/RemoveNode", StringComparison.Ordinal)).ToHashSet();
         network.Arm(fault, methods);
 
         await ManageQueueAsync($"queue-{fault}");
@@ -137,13 +131,16 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         await ManageExperimentAsync($"experiment-{fault}");
         await ReadRunAsync();
         await ManageCheckpointAsync($"checkpoint-{fault}");
+        await ManagePeopleAsync($"team-{fault}".ToLowerInvariant());
+        await ManageWebhookAsync($"hook-{fault}".ToLowerInvariant());
+        await ReadReportsAsync();
 
         methods.Except(network.Struck).ShouldBeEmpty("each is called");
         await Invariants.HoldAsync(network.Cluster, $"calls of people, {fault}", Cancelled);
     }
 
-    private static string[] PathsOf(string[] services) => [.. RpcFaults.Services
-        .Where(service => services.Contains(service.Name)).SelectMany(service => service.Methods).Select(RpcFaults.PathOf)];
+    private static string[] PathsOf(Func<string, bool> which) => [.. RpcFaults.Services
+        .Where(service => which(service.Name)).SelectMany(service => service.Methods).Select(RpcFaults.PathOf)];
 
     private static async Task DoAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> call, StatusCode doneBefore = StatusCode.OK)
     {
@@ -265,6 +262,66 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         var all = new ListCheckpointsRequest { Limit = 1000 };
         var left = await PatientClient.AskAsync(async options => await network.Client.Runs.ListCheckpointsAsync(all, options), Cancelled);
         left.Checkpoints.ShouldNotContain(checkpoint => checkpoint.Id == imported);
+    }
+
+    private async Task ManagePeopleAsync(string name)
+    {
+        var (tokens, workspaces) = (network.Client.Tokens, network.Client.Workspaces);
+        var create = new CreateTokenRequest { Name = name, Owner = name, Scope = Scope.Submitter };
+        var token = (await PatientClient.AskAsync(async options => await tokens.CreateTokenAsync(create, options), Cancelled)).Token;
+        await DoAsync(options => tokens.RevokeTokenAsync(new RevokeTokenRequest { TokenId = token.Id }, options));
+        var all = await PatientClient.AskAsync(
+            async options => await tokens.ListTokensAsync(new ListTokensRequest { Owner = name }, options), Cancelled);
+        all.Tokens.Single(each => each.Id == token.Id).RevokedAt.ShouldNotBeNull();
+
+        await DoAsync(
+            options => workspaces.CloseWorkspaceAsync(new CloseWorkspaceRequest { Name = name }, options), StatusCode.AlreadyExists);
+        var member = new WorkspaceMember { Owner = name, Role = Scope.Viewer };
+        await DoAsync(options => workspaces.SetMemberAsync(new SetMemberRequest { Name = name, Member = member }, options));
+        (await FindAsync())!.Members.ShouldHaveSingleItem().Role.ShouldBe(Scope.Viewer);
+        await DoAsync(
+            options => workspaces.RemoveMemberAsync(new RemoveMemberRequest { Name = name, Owner = name }, options), StatusCode.NotFound);
+        (await FindAsync())!.Members.ShouldBeEmpty();
+        await DoAsync(options => workspaces.OpenWorkspaceAsync(new OpenWorkspaceRequest { Name = name }, options), StatusCode.NotFound);
+        (await FindAsync()).ShouldBeNull();
+
+        async Task<Workspace?> FindAsync() => (await PatientClient.AskAsync(
+            async options => await workspaces.ListWorkspacesAsync(new ListWorkspacesRequest(), options), Cancelled))
+            .Workspaces.SingleOrDefault(workspace => workspace.Name == name);
+    }
+
+    private async Task ManageWebhookAsync(string name)
+    {
+        var webhooks = network.Client.Webhooks;
+        var webhook = new Webhook { Name = name, Url = "https://127.0.0.1/nobody-is-called", States = { JobState.Failed } };
+        await DoAsync(
+            options => webhooks.CreateWebhookAsync(new CreateWebhookRequest { Webhook = webhook }, options), StatusCode.AlreadyExists);
+        var tested = await PatientClient.AskAsync(
+            async options => await webhooks.TestWebhookAsync(new TestWebhookRequest { Name = name }, options), Cancelled);
+        tested.Delivered.ShouldBeFalse();
+        (await ListAsync()).ShouldContain(each => each.Name == name);
+        await DoAsync(options => webhooks.DeleteWebhookAsync(new DeleteWebhookRequest { Name = name }, options), StatusCode.NotFound);
+        (await ListAsync()).ShouldNotContain(each => each.Name == name);
+
+        async Task<IReadOnlyList<Webhook>> ListAsync() => (await PatientClient.AskAsync(
+            async options => await webhooks.ListWebhooksAsync(new ListWebhooksRequest(), options), Cancelled)).Webhooks;
+    }
+
+    private async Task ReadReportsAsync()
+    {
+        var (audit, job) = (network.Client.Audit, network.UndisturbedJob);
+        await DoAsync(options => audit.NoteForgeryAsync(new NoteForgeryRequest { Request = "POST /jobs", Origin = "null" }, options));
+        var entries = await PatientClient.AskAsync(
+            async options => await audit.ListAuditAsync(new ListAuditRequest { PageSize = 1000 }, options), Cancelled);
+        entries.Entries.ShouldContain(entry => entry.Action.EndsWith("/SubmitJob", StringComparison.Ordinal));
+        await DoAsync(options => network.Client.Data.SampleJobAsync(new SampleJobRequest { JobId = job, Count = 1 }, options));
+        var hours = await PatientClient.AskAsync(async options => await network.Client.Reports.GetDeviceHoursAsync(
+            new GetDeviceHoursRequest
+            {
+                Begin = DateTime.UtcNow.AddHours(-1).ToTimestamp(),
+                End = DateTime.UtcNow.ToTimestamp(),
+            }, options), Cancelled);
+        hours.Rows.ShouldNotBeEmpty();
     }
 
     private async Task<ImportCheckpointResponse> ImportAsync(CallOptions options, string name, byte[] file)

@@ -104,7 +104,7 @@ public sealed class RestartTests(PostgresServer postgres)
 
         var failed = await cluster.GetAsync(job);
         failed.State.ShouldBe(JobState.Failed);
-        failed.Reason.ShouldBe("rank 0 on node-a (cpu:0) exited with code 1: loss is NaN; all 1 restarts are used");
+        failed.Reason.ShouldBe("rank 0 on node-a (cpu:0) exited with code 1: loss is NaN; its one restart is used");
         failed.FinishedAt.ShouldNotBeNull();
         (await cluster.StatesAsync(job)).ShouldBe(
             [JobState.Queued, JobState.Starting, JobState.Running, JobState.Queued, JobState.Starting, JobState.Running, JobState.Failed]);

@@ -49,7 +49,7 @@ public sealed class LimitTests(PostgresServer postgres)
         var refused = answers.First(answer => answer.StatusCode != HttpStatusCode.OK);
         refused.StatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
         refused.Headers.RetryAfter!.Delta!.Value.ShouldBeGreaterThanOrEqualTo(TimeSpan.FromSeconds(1));
-        (await refused.Content.ReadAsStringAsync(Token)).ShouldContain("alice makes more than 1 calls a second (Limits:CallsPerSecond)");
+        (await refused.Content.ReadAsStringAsync(Token)).ShouldContain("alice makes more calls a second than 1 (Limits:CallsPerSecond)");
     }
 
     [Fact]

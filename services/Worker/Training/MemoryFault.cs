@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Devices.Cuda;
 
 namespace Cluster.Worker.Training;
 

@@ -2,8 +2,8 @@ using System.Security.Cryptography;
 using Cluster.Contracts.V1;
 using Cluster.Tests.Shared;
 using Google.Protobuf;
-using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 namespace Cluster.EndToEnd.Tests.Faults;
 
@@ -318,8 +318,8 @@ public sealed class RpcFaultTests(FaultyNetwork network) : IClassFixture<FaultyN
         var hours = await PatientClient.AskAsync(async options => await network.Client.Reports.GetDeviceHoursAsync(
             new GetDeviceHoursRequest
             {
-                Begin = DateTime.UtcNow.AddHours(-1).ToTimestamp(),
-                End = DateTime.UtcNow.ToTimestamp(),
+                Begin = Timestamp.FromDateTime(DateTime.UtcNow.AddHours(-1)),
+                End = Timestamp.FromDateTime(DateTime.UtcNow),
             }, options), Cancelled);
         hours.Rows.ShouldNotBeEmpty();
     }

@@ -1,5 +1,7 @@
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
+using Cluster.Worker.Collectives;
+using Cluster.Worker.Devices.Cuda;
 using Cluster.Worker.Tests.Agent;
 using Cluster.Worker.Trainer;
 using Cluster.Worker.Training;
@@ -90,6 +92,16 @@ public sealed class TrainerHostTests : AgentTest
         var fault = new InvalidOperationException("rank 0 failed", new System.Runtime.InteropServices.ExternalException(text));
 
         MemoryFault.Find(fault).ShouldBe(expected ? text.Split('\n')[0] : null);
+    }
+
+    [Fact]
+    public void MemoryFault_OfOurOwnCallsToTheDriver_IsToldToo()
+    {
+        var fault = new CollectiveException(
+            CollectiveFault.DeviceFailed, peer: -1, "rank 0 cannot go on", new DeviceException("cuMemAlloc_v2 answers CUDA_ERROR_OUT_OF_MEMORY"));
+
+        MemoryFault.Find(fault).ShouldBe("cuMemAlloc_v2 answers CUDA_ERROR_OUT_OF_MEMORY");
+        MemoryFault.Find(new DeviceException("cuCtxSynchronize answers CUDA_ERROR_ILLEGAL_ADDRESS")).ShouldBeNull();
     }
 
     [Fact]

@@ -3,7 +3,7 @@ using Cluster.Tests.Shared;
 
 namespace Cluster.EndToEnd.Tests.Faults;
 
-/// <summary>The disk on which the database keeps checkpoints is full for a while.</summary>
+/// <summary>The disk on which the database keeps checkpoints, or an agent its notes, is full for a while.</summary>
 [Collection(typeof(FaultTests))]
 public sealed class FullDiskTests(ThreeSchedulers schedulers)
 {
@@ -44,6 +44,36 @@ public sealed class FullDiskTests(ThreeSchedulers schedulers)
             await Cluster.QueryAsync("alter table checkpoint_chunks set tablespace pg_default", Cancelled);
             await Cluster.QueryAsync("drop tablespace small", Cancelled);
         }
+    }
+
+    [Fact]
+    [Trait("Round", "full")]
+    public async Task DiskFullAtAnAgentsNotes_LosesNoExit_NorTheRunsBits()
+    {
+        await using var disk = await SmallDisk.MountAsync(megabytes: 16, Cancelled);
+        await RestartAgentAsync(Path.Combine(disk.Path, "state"));
+        try
+        {
+            disk.Fill();
+            var job = await schedulers.StartAsync("notes-full", devices: 2);
+            foreach (var trainer in Processes.TrainersOf(job))
+                Processes.TrySignal(trainer, Processes.Kill);
+
+            await schedulers.Client.UntilAsync(job, now => now is { Attempt: 2, State: JobState.Running }, Cancelled);
+            disk.MakeRoom();
+            (await schedulers.EndsUndisturbedAsync(job)).Restarts.ShouldBe(1);
+        }
+        finally
+        {
+            await RestartAgentAsync(Path.Combine(Cluster.State, "worker-1"));
+        }
+    }
+
+    private async Task RestartAgentAsync(string stateFolder)
+    {
+        Cluster.Configure("worker-1", $"Agent__StateFolder={stateFolder}");
+        await Processes.KillAsync(Cluster.ProcessId("worker-1"), Cancelled);
+        await Cluster.UpAsync(Cancelled);
     }
 
     private bool ACheckpointFoundNoRoom() => Directory.GetFiles(Path.Combine(Cluster.State, "logs"), "worker-*")

@@ -26,7 +26,7 @@ public sealed class PauseTests(LocalCluster cluster)
     {
         var scheduler = cluster.ProcessId("scheduler");
         var registered = await RegisteredAsync();
-        var job = await cluster.SubmitAsync(JobFiles.LeNet("paused", epochs: 150), Cancelled);
+        var job = await cluster.SubmitAsync(JobFiles.LeNet("paused", epochs: 80), Cancelled);
         await cluster.WaitAsync(job.Id, now => now.Progress?.Step > 20, Cancelled);
         using var watch = cluster.Jobs.WatchJob(new WatchJobRequest { JobId = job.Id }, cancellationToken: Cancelled);
         (await watch.ResponseStream.MoveNext(Cancelled)).ShouldBeTrue();

@@ -28,16 +28,12 @@ public sealed class TrainingTests(LocalCluster cluster)
             .Checkpoints.ShouldNotBeEmpty();
     }
 
-    [Fact]
-    public Task DataParallelJob_OfADeepNet_StaysWithinTheMemoryThatItIsPlacedBy() => StaysWithinItsMemoryAsync(epochs: 4);
-
+    /// <summary>What a step leaves behind, such as a gradient that a hook keeps, would show over thousands of steps.</summary>
     [Fact]
     [Trait("Round", "full")]
-    public Task DataParallelJob_OfADeepNet_StaysWithinItsMemory_OverThousandsOfSteps() => StaysWithinItsMemoryAsync(epochs: 40);
-
-    /// <summary>What a step leaves behind, such as a gradient that a hook keeps, would show over 200 steps or more.</summary>
-    private async Task StaysWithinItsMemoryAsync(int epochs)
+    public async Task DataParallelJob_OfADeepNet_StaysWithinAFifthOfItsEstimate_OverThousandsOfSteps()
     {
+        const int epochs = 40;
         var job = await cluster.SubmitAsync(JobFiles.ResNet("memory", epochs), Cancelled);
         // One wait has its limit.
         for (var epoch = 5; epoch < epochs; epoch += 5)

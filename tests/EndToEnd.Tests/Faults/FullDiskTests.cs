@@ -14,6 +14,7 @@ public sealed class FullDiskTests(ThreeSchedulers schedulers)
     private LocalCluster Cluster => schedulers.Cluster;
 
     [Fact]
+    [Trait("Round", "full")]
     public async Task DiskFullAtACheckpoint_LeavesTheWholeOnesBefore_AndTheRunsBits()
     {
         await using var disk = await SmallDisk.MountAsync(Megabytes, Cancelled);

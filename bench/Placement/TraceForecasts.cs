@@ -17,6 +17,10 @@ internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
     private readonly List<Asked> _polled = [];
     private readonly List<Asked> _atTheLast = [];
     private readonly Stopwatch _forecasting = new();
+    private readonly Calibration _calibration = new();
+
+    // What each that waits was told first.
+    private readonly Dictionary<JobKey, JobForecast> _first = [];
     private int _forecasts;
     private DateTimeOffset _nextPoll = DateTimeOffset.UnixEpoch + BetweenPolls;
     private int _next;
@@ -73,11 +77,19 @@ internal sealed class TraceForecasts(VirtualCluster cluster, Trace trace)
 
     private Dictionary<JobKey, Estimate> Starts(Arrivals? arrivals)
     {
+        foreach (var first in _first.Values.Where(first => cluster.Lives[first.Job].FirstStart is not null).ToList())
+        {
+            _calibration.Note(first, cluster.Lives[first.Job].FirstStart!.Value);
+            _first.Remove(first.Job);
+        }
+
         var plan = cluster.State.Decide(cluster.Now, cluster.Policy);
         _forecasts++;
         _forecasting.Start();
-        var forecast = cluster.State.PrepareForecast(plan, cluster.Now, cluster.Policy, arrivals, cluster.Endings).Run();
+        var forecast = cluster.State.PrepareForecast(plan, cluster.Now, cluster.Policy, arrivals, cluster.Endings, _calibration).Run();
         _forecasting.Stop();
+        foreach (var job in forecast.Jobs.Where(job => cluster.Lives[job.Job].FirstStart is null))
+            _first.TryAdd(job.Job, job);
         return forecast.Jobs.ToDictionary(job => job.Job, job => job.Start);
     }
 

@@ -80,9 +80,11 @@ public sealed class ClusterState
     /// <remarks>Unlike a decision it costs what waits and runs: so it is not for every cycle.</remarks>
     /// <param name="arrivals">Jobs that come are reckoned to be like these; null: that none come.</param>
     /// <param name="endings">Jobs are reckoned to end as these have; null: that none end early.</param>
+    /// <param name="calibration">How earlier forecasts came true; null: that is not known.</param>
     public PendingForecast PrepareForecast(
-        PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals = null, Endings? endings = null) =>
-        new(new ForecastInput(Input, plan, new CycleTerms(now, policy), arrivals, endings));
+        PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy, Arrivals? arrivals = null, Endings? endings = null,
+        Calibration? calibration = null) =>
+        new(new ForecastInput(Input, plan, new CycleTerms(now, policy), arrivals, endings, calibration));
 
     /// <summary>All that decisions depend on, in words: two states of the same words decide alike.</summary>
     internal string Describe() => $"{_nodes.Describe()}\n{_queues.Describe()}\n{_waiting.Describe()}\n{_running.Describe()}";

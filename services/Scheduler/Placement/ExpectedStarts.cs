@@ -12,17 +12,18 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
     private const int Told = 1000;
 
     // What was said first to each job that waits.
-    private readonly Dictionary<JobKey, Estimated> _first = [];
+    private readonly Dictionary<JobKey, JobForecast> _first = [];
     private DateTimeOffset _reckonedAt;
     private bool _any = true;
 
     // What has been submitted and has ended since.
     private readonly Arrivals _arrivals = new(since);
     private readonly Endings _endings = new();
+    private readonly Calibration _calibration = new();
 
     /// <summary>When those start that the plan leaves waiting; to be reckoned on another thread.</summary>
     public PendingForecast Prepare(ClusterState state, PlacementPlan plan, DateTimeOffset now, PlacementPolicy policy) =>
-        state.PrepareForecast(plan, now, policy, _arrivals, _endings);
+        state.PrepareForecast(plan, now, policy, _arrivals, _endings, _calibration);
 
     /// <summary>Whether to reckon anew.</summary>
     /// <param name="interval">So long ago the last time must be.</param>
@@ -41,7 +42,7 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
         foreach (var gone in _first.Keys.Where(job => state.ShapeOf(job) is null).ToList())
             _first.Remove(gone);
         foreach (var job in jobs)
-            _first.TryAdd(job.Job, new Estimated(job.Start.Likely, job.Start.Late));
+            _first.TryAdd(job.Job, job);
     }
 
     /// <summary>Takes note of what has become of a job, before the state does.</summary>
@@ -53,15 +54,14 @@ internal sealed class ExpectedStarts(ExpectedStartStore store, DateTimeOffset si
         {
             case ClusterChange.JobGranted { Facts: { } facts } granted when _first.Remove(granted.Job, out var first):
                 var queue = new KeyValuePair<string, object?>("queue", facts.Queue.Name);
-                SchedulerTelemetry.StartError.Record((facts.StartedAt - first.Likely).Duration().TotalSeconds, queue);
+                SchedulerTelemetry.StartError.Record((facts.StartedAt - first.Start.Likely).Duration().TotalSeconds, queue);
                 SchedulerTelemetry.ExpectedStarts.Add(
-                    1, queue, new KeyValuePair<string, object?>("in_time", facts.StartedAt <= first.Late));
+                    1, queue, new KeyValuePair<string, object?>("in_time", facts.StartedAt <= first.Start.Late));
+                _calibration.Note(first, facts.StartedAt);
                 break;
             case ClusterChange.JobEnded ended:
                 _first.Remove(ended.Job);
                 break;
         }
     }
-
-    private sealed record Estimated(DateTimeOffset Likely, DateTimeOffset Late);
 }

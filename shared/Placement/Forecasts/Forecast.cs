@@ -22,4 +22,11 @@ public sealed class PendingForecast
 /// <param name="Position">Among all that wait; 1 comes first.</param>
 /// <param name="Start">When it is expected to start.</param>
 /// <param name="Sooner">What would let it start now, or sooner; empty if nothing that is known of.</param>
-public sealed record JobForecast(JobKey Job, int Position, Estimate Start, ImmutableArray<string> Sooner);
+public sealed record JobForecast(JobKey Job, int Position, Estimate Start, ImmutableArray<string> Sooner)
+{
+    /// <summary>When this was said.</summary>
+    public DateTimeOffset At { get; init; }
+
+    /// <summary>When it starts in each way that was played through, in order; empty if its start is promised.</summary>
+    public ImmutableArray<DateTimeOffset> Ways { get; init; } = [];
+}

@@ -20,9 +20,11 @@ internal sealed class ForecastInput
     private readonly Dictionary<string, int[]> _same = [];
     private readonly PlacementPolicy _policy;
 
-    public ForecastInput(CycleInput state, PlacementPlan plan, CycleTerms terms, Arrivals? arrivals, Endings? endings)
+    public ForecastInput(
+        CycleInput state, PlacementPlan plan, CycleTerms terms, Arrivals? arrivals, Endings? endings, Calibration? calibration)
     {
         (_state, Now, _policy, Endings) = (state, terms.Time, terms.Policy, endings?.SoFar());
+        Levels = calibration?.SoFar() ?? CalibratedLevels.None;
         foreach (var group in state.Nodes.Groups)
         {
             foreach (var kind in Enum.GetValues<DeviceClass>())
@@ -58,6 +60,9 @@ internal sealed class ForecastInput
 
     /// <summary>How jobs end early; null: they do not.</summary>
     public EarlyEnds? Endings { get; }
+
+    /// <summary>What of the ways is said.</summary>
+    public CalibratedLevels Levels { get; }
 
     /// <summary>How many steps a way may take.</summary>
     public int Work => _policy.ForecastWork;

@@ -18,24 +18,41 @@ internal static class Forecaster
         var (now, chance) = (input.Now, new Chance(Seed));
         var ways = Enumerable.Range(0, Ways).Select(_ => new ForecastRun(input, chance).Play()).ToList();
 
-        var jobs = new List<(Wait Wait, Estimate Start)>();
+        var jobs = new List<(Wait Wait, Estimate Start, double[] Starts)>();
         var waits = input.Lines.SelectMany(line => line.Jobs).ToList();
         foreach (var wait in waits)
         {
-            var starts = ways.Select(way => way.GetValueOrDefault(wait.Job, double.PositiveInfinity)).Order().ToList();
-            // Of as many ways and the one that comes true, nine in ten are no later than this one.
-            var (half, most) = (starts[Ways / 2], starts[Ways * 9 / 10]);
+            var starts = ways.Select(way => way.GetValueOrDefault(wait.Job, double.PositiveInfinity)).Order().ToArray();
             if (input.Promised.TryGetValue(wait.Job, out var promised))
-                jobs.Add((wait, new Estimate(promised, promised)));
-            else if (double.IsFinite(most))
-                jobs.Add((wait, new Estimate(now.AddSeconds(half), now.AddSeconds(most))));
+                jobs.Add((wait, new Estimate(promised, promised), []));
+            else if (StartOf(input, starts) is { } start)
+                jobs.Add((wait, start, starts));
         }
 
         var ordered = jobs.OrderBy(job => job.Start.Likely).ThenBy(job => job.Start.Late).ThenBy(job => job.Wait.Job.Value)
             .Select((job, i) => new JobForecast(
                 job.Wait.Job, i + 1, job.Start,
-                i < Explained && !input.Promised.ContainsKey(job.Wait.Job) ? Sooner(input, job.Wait, now) : []));
+                i < Explained && !input.Promised.ContainsKey(job.Wait.Job) ? Sooner(input, job.Wait, now) : [])
+            {
+                At = now,
+                Ways = [.. job.Starts.Select(start => double.IsFinite(start) ? now.AddSeconds(start) : DateTimeOffset.MaxValue)],
+            });
         return new Forecast([.. ordered], waits.Count - jobs.Count);
+    }
+
+    /// <param name="starts">In each way, in seconds from now, in order.</param>
+    /// <returns>Null: it is not settled.</returns>
+    private static Estimate? StartOf(ForecastInput input, double[] starts)
+    {
+        if (!double.IsFinite(starts[Ways / 2]))
+            return null;
+        var wait = TimeSpan.FromSeconds(starts[Ways / 2]);
+        var (half, most) = (At(0.5), At(0.9));
+        return double.IsFinite(most) ? new Estimate(input.Now.AddSeconds(half), input.Now.AddSeconds(Math.Max(half, most))) : null;
+
+        // Of as many ways and the one that comes true, this part is no later than this one.
+        double At(double claimed) => starts[
+            Math.Clamp((int)Math.Round((input.Levels.Of(claimed, wait) * (Ways + 1)) - 1, MidpointRounding.AwayFromZero), 0, Ways - 1)];
     }
 
     private static ImmutableArray<string> Sooner(ForecastInput input, Wait wait, DateTimeOffset now)

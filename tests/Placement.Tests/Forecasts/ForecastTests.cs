@@ -208,9 +208,27 @@ public sealed class ForecastTests
         }
 
         var (then, now) = (pending.Run().Jobs.Single(), before.Jobs.Single());
-        then.ShouldBe(now with { Sooner = then.Sooner });
-        then.Sooner.ShouldBe(now.Sooner);
+        then.ShouldBe(now with { Sooner = then.Sooner, Ways = then.Ways });
+        (then.Sooner.SequenceEqual(now.Sooner), then.Ways.SequenceEqual(now.Ways)).ShouldBe((true, true));
         now.Start.ShouldBe(At(10));
+    }
+
+    [Fact]
+    public void Forecast_IsSetRightByHowEarlierOnesCameTrue()
+    {
+        var running = Running(0, 4, 10);
+        var uncertain = running with { Facts = running.Facts! with { End = new Estimate(Now.AddMinutes(10), Now.AddMinutes(40)) } };
+        var (state, calibration) = (StateOf(uncertain, AJob(4)), new Calibration());
+        var plan = state.Decide(Now, Policy);
+        var before = state.PrepareForecast(plan, Now, Policy).Run().Jobs.Single();
+        for (var i = 0; i < 60; i++)
+            calibration.Note(before, before.Ways[2].AddSeconds(-20));
+
+        var after = state.PrepareForecast(plan, Now, Policy, calibration: calibration).Run().Jobs.Single();
+
+        before.Start.ShouldBe(new Estimate(before.Ways[10], before.Ways[18]));
+        after.Ways.ShouldBe(before.Ways);
+        after.Start.ShouldBe(new Estimate(before.Ways[1], before.Ways[1]));
     }
 
     private static Forecast Forecast(ClusterState state, PlacementPolicy policy) =>

@@ -147,6 +147,11 @@ internal sealed partial class PlacementGrain(
                 StartPreviews.Add(preview, asked, await Task.Run(when.Run));
             return PreviewAnswer.Of(preview);
         }
+        catch
+        {
+            _state = null;
+            throw;
+        }
         finally
         {
             _preview.Release();

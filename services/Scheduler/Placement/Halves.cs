@@ -3,7 +3,7 @@ using Npgsql;
 
 namespace Cluster.Scheduler.Placement;
 
-/// <summary>Writes many things in one transaction. What the database refuses is found by halves: the others are written all the same.</summary>
+/// <summary>Writes many things in one transaction. What the database refuses is found by halves: the others are written.</summary>
 internal static class Halves
 {
     /// <param name="write">One transaction.</param>

@@ -218,7 +218,7 @@ internal sealed partial class PlacementStore(
         return granted;
     }
 
-    /// <summary>Of one whose row cannot be read it is known what it holds, and no more: it is not preempted, and its end is not known.</summary>
+    /// <summary>Of one whose row cannot be read it is known what it holds, and no more: it is not preempted.</summary>
     private GrantedJob ReadGranted(NpgsqlDataReader reader)
     {
         var id = reader.GetGuid(0);

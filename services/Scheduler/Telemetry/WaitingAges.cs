@@ -31,7 +31,7 @@ internal sealed class WaitingAges
     public DateTimeOffset? Oldest(QueueKey queue, string shape) =>
         _buckets.TryGetValue(new Bucket(queue, shape, null), out var bucket) ? bucket.Min.Age : null;
 
-    /// <summary>How many wait in each queue of which placement is not told yet, by what they wait for, and since when the oldest does.</summary>
+    /// <summary>How many wait in each queue of which placement is not told yet, by what for, and since when the oldest does.</summary>
     public IEnumerable<(QueueKey Queue, string Reason, int Jobs, DateTimeOffset Oldest)> NotInLine() => _buckets
         .Where(bucket => bucket.Key.Reason is not null)
         .Select(bucket => (bucket.Key.Queue, bucket.Key.Reason!, bucket.Value.Count, bucket.Value.Min.Age));

@@ -21,8 +21,9 @@ internal static class MemoryFault
     {
         for (var cause = fault; cause is not null; cause = cause.InnerException)
         {
+            var mayTell = cause is ExternalException or DeviceException or CollectiveException;
             if (cause is OutOfMemoryException
-                || (cause is ExternalException or DeviceException or CollectiveException && Array.Exists(Words, word => cause.Message.Contains(word, StringComparison.Ordinal))))
+                || (mayTell && Array.Exists(Words, word => cause.Message.Contains(word, StringComparison.Ordinal))))
                 return cause.Message.Split('\n')[0].TrimEnd();
         }
 

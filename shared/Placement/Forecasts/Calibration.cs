@@ -3,9 +3,9 @@ namespace Cluster.Placement.Forecasts;
 /// <summary>Where among the ways of their forecasts the starts lay that came: by that the next forecasts are set right.</summary>
 /// <remarks>
 /// What the ways leave out makes all of them too early or too late. If half of the starts come before three tenths of the ways' do, three
-/// tenths is what is said of half from then on; so that what is claimed of half and of nine tenths is kept as often as that (Kuleshov, Fenner
-/// and Ermon, Accurate Uncertainties for Deep Learning Using Calibrated Regression, 2018). Short and long waits err differently, and are told
-/// apart.
+/// tenths is what is said of half from then on; so that what is claimed of half and of nine tenths is kept as often as that (Kuleshov,
+/// Fenner and Ermon, Accurate Uncertainties for Deep Learning Using Calibrated Regression, 2018). Short and long waits err differently, and
+/// are told apart.
 /// </remarks>
 public sealed class Calibration
 {

@@ -6,7 +6,8 @@ namespace Cluster.Placement.Forecasts;
 
 /// <summary>The cluster as a forecast sees it: devices are counted, by groups of equal nodes.</summary>
 /// <remarks>
-/// It is a copy, so that the state may change while the ways are played through. Counting leaves out limits of devices a node and the memory of CPU ranks: a job that only these keep waiting is forecast too early.
+/// It is a copy, so that the state may change while the ways are played through. Counting leaves out limits of devices a node and the memory
+/// of CPU ranks: a job that only these keep waiting is forecast too early.
 /// </remarks>
 internal sealed class ForecastInput
 {
@@ -219,7 +220,8 @@ internal sealed class QueueFacts(QueueNode queue, NodeIndex nodes, DateTimeOffse
     public ImmutableArray<long> Ceilings { get; } = [.. Kinds.Select(kind => queue.Ceiling(kind) ?? long.MaxValue)];
 
     /// <summary>Devices of which it has had the use, as they count beside those that it uses.</summary>
-    public ImmutableArray<double> Past { get; } = [.. Kinds.Select(kind => policy.PastUseWeight * queue.Past.At(now, policy.HalfLife)[kind])];
+    public ImmutableArray<double> Past { get; } =
+        [.. Kinds.Select(kind => policy.PastUseWeight * queue.Past.At(now, policy.HalfLife)[kind])];
 
     /// <summary>Devices that the cluster has.</summary>
     public ImmutableArray<long> Registered { get; } = [.. Kinds.Select(kind => (long)nodes.Registered(kind))];

@@ -225,7 +225,8 @@ public sealed class NvmlTests : IDisposable
 
         _logs.All.Select(text => text.Split(';')[0]).ShouldBe(
         [
-            "GPU-aaaa has met a fault, XID 79", $"Not every GPU tells its faults: nvmlDeviceRegisterEvents of GPU-aaaa answered {GpuIsLost}",
+            "GPU-aaaa has met a fault, XID 79",
+            $"Not every GPU tells its faults: nvmlDeviceRegisterEvents of GPU-aaaa answered {GpuIsLost}",
             "GPU-bbbb has met a fault, XID 13",
         ]);
     }

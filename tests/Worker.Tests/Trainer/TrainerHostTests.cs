@@ -98,7 +98,8 @@ public sealed class TrainerHostTests : AgentTest
     public void MemoryFault_OfOurOwnCallsToTheDriver_IsToldToo()
     {
         var fault = new CollectiveException(
-            CollectiveFault.DeviceFailed, peer: -1, "rank 0 cannot go on", new DeviceException("cuMemAlloc_v2 answers CUDA_ERROR_OUT_OF_MEMORY"));
+            CollectiveFault.DeviceFailed, peer: -1, "rank 0 cannot go on",
+            new DeviceException("cuMemAlloc_v2 answers CUDA_ERROR_OUT_OF_MEMORY"));
 
         MemoryFault.Find(fault).ShouldBe("cuMemAlloc_v2 answers CUDA_ERROR_OUT_OF_MEMORY");
         MemoryFault.Find(new DeviceException("cuCtxSynchronize answers CUDA_ERROR_ILLEGAL_ADDRESS")).ShouldBeNull();

@@ -6,8 +6,8 @@ namespace Cluster.Placement.Forecasts;
 
 /// <summary>The cluster as a forecast sees it: devices are counted, by groups of equal nodes.</summary>
 /// <remarks>
-/// It is a copy, so that the state may change while the ways are played through. Counting leaves out limits of devices a node and the memory
-/// of CPU ranks: a job that only these keep waiting is forecast too early.
+/// It is a copy, so that the state may change while the ways are played through. Counting leaves out limits of devices a node and the
+/// memory of CPU ranks: a job that only these keep waiting is forecast too early.
 /// </remarks>
 internal sealed class ForecastInput
 {

@@ -83,8 +83,10 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
 
     /// <summary>A verb that prints a table: for people, as CSV with --csv, or what it is made of as JSON.</summary>
     /// <param name="read">Everything that is to be shown.</param>
+    /// <param name="rest">Of what was read, the token of a page that was not; null: it is always all.</param>
     public Command Table<T>(
-        string name, string description, Func<VerbContext, CancellationToken, Task<T>> read, Func<VerbContext, T, ColumnTable> table)
+        string name, string description, Func<VerbContext, CancellationToken, Task<T>> read, Func<VerbContext, T, ColumnTable> table,
+        Func<T, string>? rest = null)
         where T : IMessage
     {
         var csv = CsvOption();
@@ -95,6 +97,9 @@ internal sealed class VerbFactory(CliHost host, CommonOptions common)
                 await context.Output.DocumentAsync(found);
             else
                 await context.Output.TableAsync(table(context, found), context.Arguments.GetValue(csv));
+            // A list that ends early must not look whole.
+            if (rest?.Invoke(found).Length > 0)
+                await context.Output.RemarkAsync("there are more than these; --limit N shows up to N");
             return ExitCode.Done;
         });
         command.Options.Add(csv);

@@ -1,7 +1,13 @@
+import pathlib
+import sys
+
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-import make_contracts
+# What pip builds with does not look for modules beside this file.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import make_contracts  # noqa: E402
 
 
 class BuildWithContracts(build_py):

@@ -143,10 +143,11 @@ internal sealed class FakeCluster : IAsyncDisposable
         await _app.DisposeAsync();
     }
 
-    private (IReadOnlyList<T> Entries, string NextPageToken) Page<T>(IReadOnlyList<T> all, string pageToken)
+    private (IReadOnlyList<T> Entries, string NextPageToken) Page<T>(
+        IReadOnlyList<T> all, string pageToken, int most = int.MaxValue)
     {
         var begin = pageToken.Length == 0 ? 0 : int.Parse(pageToken, CultureInfo.InvariantCulture);
-        var page = all.Skip(begin).Take(PageSize).ToList();
+        var page = all.Skip(begin).Take(Math.Min(PageSize, most)).ToList();
         return (page, begin + page.Count < all.Count ? $"{begin + page.Count}" : "");
     }
 
@@ -488,7 +489,7 @@ internal sealed class FakeCluster : IAsyncDisposable
         {
             CheckToken(context);
             cluster.ListedRuns.Add(request.Clone());
-            var (runs, next) = cluster.Page(cluster.Runs.Runs, request.PageToken);
+            var (runs, next) = cluster.Page(cluster.Runs.Runs, request.PageToken, request.PageSize);
             return Task.FromResult(new ListRunsResponse { Runs = { runs }, NextPageToken = next });
         }
 

@@ -7,6 +7,7 @@ namespace Cluster.Cli.Tests;
 public sealed class PythonClientTests : IDisposable
 {
     private const string Grpc = "/usr/lib/python3/dist-packages/grpc";
+    private const string Wheel = "/usr/lib/python3/dist-packages/wheel";
 
     // Its own, since the messages are made within it.
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("cluster-python-tests-");
@@ -21,6 +22,26 @@ public sealed class PythonClientTests : IDisposable
         await PrepareAsync();
 
         await RunAsync(cluster: null, ["-m", "unittest", "discover", "-s", Path.Combine(Package, "tests")]);
+    }
+
+    /// <summary>By the build backend that pip asks, which knows nothing of the folder that it is started in.</summary>
+    [Fact]
+    public async Task Package_IsBuiltAsPipBuildsIt_AndHasItsMessages()
+    {
+        Assert.SkipUnless(Directory.Exists(Wheel), "python3-wheel is not installed");
+        await PrepareAsync();
+        const string build = """
+            import sys, zipfile
+            from setuptools import build_meta
+            sys.path = [folder for folder in sys.path if folder]
+            print(*zipfile.ZipFile(build_meta.build_wheel(".")).namelist(), sep="\n")
+            """;
+        File.Delete(Path.Combine(Package, "src", "cluster_client", "contracts.binpb"));
+
+        var printed = await RunAsync(cluster: null, ["-c", build], Package);
+
+        printed.Split('\n').ShouldContain("cluster_client/contracts.binpb");
+        printed.Split('\n').ShouldContain("cluster_client/client.py");
     }
 
     [Fact]
@@ -48,7 +69,8 @@ public sealed class PythonClientTests : IDisposable
     {
         Assert.SkipUnless(Directory.Exists(Grpc), "python3-grpcio is not installed");
         var package = Path.Combine(Repository.Root, "clients", "python");
-        foreach (var file in Directory.EnumerateFiles(package, "*.py", SearchOption.AllDirectories))
+        string[] others = [Path.Combine(package, "pyproject.toml"), Path.Combine(package, "README.md")];
+        foreach (var file in Directory.EnumerateFiles(package, "*.py", SearchOption.AllDirectories).Concat(others))
         {
             var copy = Path.Combine(_folder.FullName, Path.GetRelativePath(Repository.Root, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -59,13 +81,13 @@ public sealed class PythonClientTests : IDisposable
         await RunAsync(cluster: null, [Path.Combine(Package, "make_contracts.py")]);
     }
 
-    private async Task<string> RunAsync(FakeCluster? cluster, string[] arguments)
+    private async Task<string> RunAsync(FakeCluster? cluster, string[] arguments, string? folder = null)
     {
         var start = new ProcessStartInfo("/usr/bin/python3", arguments)
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-            WorkingDirectory = _folder.FullName,
+            WorkingDirectory = folder ?? _folder.FullName,
             Environment =
             {
                 ["PYTHONPATH"] = Path.Combine(Package, "src"),

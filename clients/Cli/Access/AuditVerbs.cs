@@ -44,7 +44,7 @@ internal static class AuditVerbs
                 Until = Time("--until", context.Arguments.GetValue(until)),
             };
             return ListAsync(context, request, most, cancellationToken);
-        }, (_, listed) => Table(listed.Entries));
+        }, (_, listed) => Table(listed.Entries), listed => listed.NextPageToken);
         foreach (Option option in (Option[])[who, action, target, status, since, until, limit])
             command.Options.Add(option);
         return command;

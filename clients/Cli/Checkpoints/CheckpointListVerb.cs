@@ -17,12 +17,12 @@ internal static class CheckpointListVerb
             Description = "only this job's; without it those of all jobs, and imported ones",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        var limit = LimitOption.Make("checkpoints");
+        var limit = LimitOption.Make("checkpoints", LimitOption.Usual);
         var command = verbs.Table(
             "list", "List checkpoints, the newest first.",
             (context, cancellationToken) => ListAsync(
-                context, context.Arguments.GetValue(job) ?? "", context.Arguments.GetValue(limit), cancellationToken),
-            (_, listed) => Table(listed.Checkpoints));
+                context, context.Arguments.GetValue(job) ?? "", LimitOption.Of(context, limit), cancellationToken),
+            (_, listed) => Table(listed.Checkpoints), listed => listed.NextPageToken);
         command.Arguments.Add(job);
         command.Options.Add(limit);
         return command;

@@ -39,7 +39,7 @@ internal static class DownloadVerb
             throw new CliException(ExitCode.Usage, $"--output is {output} but --with-optimizer writes several files; name a folder");
         var found = await context.Connection.Checkpoints.DescribeCheckpointAsync(
             new DescribeCheckpointRequest { CheckpointId = id }, context.Connection.Call(cancellationToken));
-        var stream = new CheckpointStream(context.Connection, found.Checkpoint.Id);
+        var stream = new CheckpointStream(context.Connection.Checkpoints, found.Checkpoint.Id, context.Connection.Stream);
         var name = $"checkpoint-{found.Checkpoint.Id}";
         var model = output switch
         {
@@ -87,45 +87,13 @@ internal static class DownloadVerb
         VerbContext context, CheckpointStream stream, CheckpointManifest manifest, Func<string, bool> isWanted, string path,
         CancellationToken cancellationToken)
     {
-        var files = manifest.Files.Where(file => isWanted(file.Name)).ToList();
-        var headers = new Dictionary<string, IReadOnlyList<SafetensorsEntry>>();
-        var dataBegins = new Dictionary<string, long>();
-        foreach (var file in files)
-            (headers[file.Name], dataBegins[file.Name]) = await stream.HeaderAsync(file, cancellationToken);
-        var merge = TensorMerge.Plan(manifest, headers);
+        var merged = await MergedWeights.PlanAsync(stream, manifest, isWanted, cancellationToken);
         await NewFile.WriteAsync(path, async target =>
         {
-            target.SetLength(merge.Bytes);
-            await target.WriteAsync(merge.Header, cancellationToken);
-            foreach (var (begin, content) in merge.Constants)
-                RandomAccess.Write(target.SafeFileHandle, content, begin);
-            foreach (var file in files)
-                await CopyAsync(stream.ChunksAsync(file, cancellationToken), dataBegins[file.Name], merge.RunsOf(file.Name), target);
+            target.SetLength(merged.Bytes);
+            await merged.CopyAsync((begin, content) => RandomAccess.Write(target.SafeFileHandle, content, begin), cancellationToken);
         });
         if (!context.Json)
-            await context.Output.LineAsync($"{path}: {merge.Bytes} bytes");
-    }
-
-    /// <summary>Each chunk's bytes to where the runs want them; a run may be cut by chunks, and a chunk hold many runs.</summary>
-    private static async Task CopyAsync(
-        IAsyncEnumerable<ReadOnlyMemory<byte>> chunks, long dataBegin, IReadOnlyList<TensorMerge.Run> runs, FileStream target)
-    {
-        var (chunkBegin, next) = (-dataBegin, 0);
-        await foreach (var chunk in chunks)
-        {
-            var chunkEnd = chunkBegin + chunk.Length;
-            for (; next < runs.Count && runs[next].Source < chunkEnd; next++)
-            {
-                var run = runs[next];
-                var from = Math.Max(run.Source, chunkBegin);
-                var to = Math.Min(run.Source + run.Bytes, chunkEnd);
-                RandomAccess.Write(
-                    target.SafeFileHandle, chunk.Span[(int)(from - chunkBegin)..(int)(to - chunkBegin)], run.Target + (from - run.Source));
-                if (run.Source + run.Bytes > chunkEnd)
-                    break;
-            }
-
-            chunkBegin = chunkEnd;
-        }
+            await context.Output.LineAsync($"{path}: {merged.Bytes} bytes");
     }
 }

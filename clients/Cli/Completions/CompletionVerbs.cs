@@ -9,9 +9,10 @@ internal static class CompletionVerbs
     private const string Ask = "complete";
 
     /// <summary>What the script ./cluster does itself, where it is that which calls this program: it says so by CLUSTER_ROOT.</summary>
-    private static readonly string[] OfTheScript = ["setup", "up", "down", "demo", "test", "bench", "data", "help"];
+    private static readonly string[] OfTheScript =
+        ["setup", "up", "down", "backup", "restore", "demo", "test", "bench", "data", "help"];
 
-    /// <summary>Each completes a command called cluster, wherever it lies, by asking it.</summary>
+    /// <summary>Each completes a command called cluster, wherever it lies, by asking it; files where that knows no word.</summary>
     private static readonly Dictionary<string, string> Scripts = new(StringComparer.Ordinal)
     {
         ["bash"] =
@@ -32,8 +33,12 @@ internal static class CompletionVerbs
             _cluster_complete() {
               local line="${LBUFFER#* }"
               local -a found
-              found=("${(@f)$(${words[1]} {{Ask}} -- "$line" 2>/dev/null)}")
-              compadd -- $found
+              found=(${(f)"$(${words[1]} {{Ask}} -- "$line" 2>/dev/null)"})
+              if (( $#found )); then
+                compadd -- $found
+              else
+                _files
+              fi
             }
             compdef _cluster_complete cluster ./cluster
 
@@ -45,7 +50,13 @@ internal static class CompletionVerbs
               set -l words (commandline -opc)
               set -l line (string join ' ' -- $words[2..-1])
               test -n "$line"; and set line "$line "
-              $words[1] {{Ask}} -- "$line"(commandline -ct) 2>/dev/null
+              set -l word (commandline -ct)
+              set -l found ($words[1] {{Ask}} -- "$line$word" 2>/dev/null)
+              if set -q found[1]
+                printf '%s\n' $found
+              else
+                __fish_complete_path "$word"
+              end
             end
             complete -c cluster -f -a '(_cluster_complete)'
 
@@ -74,6 +85,10 @@ internal static class CompletionVerbs
         {
             var written = context.Arguments.GetRequiredValue(line);
             var begun = written[(written.LastIndexOf(' ') + 1)..];
+            var isOfTheScript = context.Host.Environment("CLUSTER_ROOT") is not null;
+            // Of its own verbs' words only the script knows, and a word of another verb would keep a shell from offering files.
+            if (isOfTheScript && begun.Length < written.Length && OfTheScript.Contains(written.Split(' ')[0]))
+                return ExitCode.Done;
             var parsed = root().Parse(written);
             // Behind a flag the parser thinks of its values alone.
             var words = (begun.StartsWith('-')
@@ -82,7 +97,7 @@ internal static class CompletionVerbs
                 .Select(completion => completion.Label)
                 // Options only for who asks for them, and none as Windows writes them.
                 .Where(word => word.StartsWith(begun, StringComparison.Ordinal) && (begun.Length > 0 || word[0] is not ('-' or '/')));
-            if (!written.Contains(' ') && context.Host.Environment("CLUSTER_ROOT") is not null)
+            if (isOfTheScript && begun.Length == written.Length)
                 words = words.Concat(OfTheScript.Where(word => word.StartsWith(written, StringComparison.Ordinal)));
             foreach (var word in words.Distinct().Order(StringComparer.Ordinal))
                 await context.Output.LineAsync(word);

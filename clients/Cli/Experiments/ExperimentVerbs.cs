@@ -24,11 +24,11 @@ internal static class ExperimentVerbs
 
     private static Command BuildList(VerbFactory verbs)
     {
-        var limit = LimitOption.Make("experiments");
+        var limit = LimitOption.Make("experiments", LimitOption.Usual);
         var command = verbs.Table(
             "list", "List experiments, the newest first.",
-            (context, cancellationToken) => ListAsync(context, context.Arguments.GetValue(limit), cancellationToken),
-            (_, listed) => Table(listed.Experiments));
+            (context, cancellationToken) => ListAsync(context, LimitOption.Of(context, limit), cancellationToken),
+            (_, listed) => Table(listed.Experiments), listed => listed.NextPageToken);
         command.Options.Add(limit);
         return command;
     }

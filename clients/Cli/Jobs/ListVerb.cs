@@ -22,7 +22,7 @@ internal static class ListVerb
         var workspace = new Option<string?>("--workspace") { Description = "only jobs of this workspace", HelpName = "NAME" };
         var experiment = new Option<string?>("--experiment") { Description = "only jobs of this experiment", HelpName = "ID" };
         var queue = new Option<string?>("--queue") { Description = "only jobs of this queue", HelpName = "NAME" };
-        var limit = LimitOption.Make("jobs");
+        var limit = LimitOption.Make("jobs", LimitOption.Usual);
         var command = verbs.Table("list", "List jobs, the newest first.", (context, cancellationToken) =>
         {
             var request = new ListJobsRequest
@@ -33,8 +33,8 @@ internal static class ListVerb
             };
             request.States.AddRange(
                 (context.Arguments.GetValue(states) ?? []).Select(word => Enum.Parse<JobState>(word, ignoreCase: true)));
-            return ListAsync(context, request, context.Arguments.GetValue(limit), cancellationToken);
-        }, (context, listed) => Table(listed.Jobs, context.Host.Time));
+            return ListAsync(context, request, LimitOption.Of(context, limit), cancellationToken);
+        }, (context, listed) => Table(listed.Jobs, context.Host.Time), listed => listed.NextPageToken);
         foreach (var option in new Option[] { states, workspace, experiment, queue, limit })
             command.Options.Add(option);
         return command;
@@ -88,9 +88,19 @@ internal static class ListVerb
 /// <summary>--limit of lists.</summary>
 internal static class LimitOption
 {
-    public static Option<int> Make(string what)
+    /// <summary>Of what a person looks through.</summary>
+    public const int Usual = 100;
+
+    /// <param name="usual">Where nobody says how many; null: all.</param>
+    public static Option<int?> Make(string what, int? usual)
     {
-        var option = new Option<int>("--limit") { Description = $"at most so many {what}", HelpName = "N", DefaultValueFactory = _ => 100 };
+        var option = new Option<int?>("--limit")
+        {
+            Description = $"at most so many {what}{(usual is null ? " (otherwise all)" : "")}",
+            HelpName = "N",
+        };
+        if (usual is not null)
+            option.DefaultValueFactory = _ => usual;
         option.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && int.TryParse(token.Value, out var limit) && limit < 1)
@@ -98,4 +108,6 @@ internal static class LimitOption
         });
         return option;
     }
+
+    public static int Of(VerbContext context, Option<int?> limit) => context.Arguments.GetValue(limit) ?? int.MaxValue;
 }

@@ -14,7 +14,7 @@ internal static class ExportVerb
 
     public static Command BuildExport(VerbFactory verbs)
     {
-        var (runs, selection) = (RunArgument.Several(0, ushort.MaxValue), new RunSelection());
+        var (runs, selection) = (RunArgument.Several(0, ushort.MaxValue), new RunSelection(usual: null));
         var format = new Option<string>("--format")
         {
             Description = $"{Csv}, {Parquet} or {TensorBoard}",
@@ -59,7 +59,7 @@ internal static class ExportVerb
 
     public static Command BuildTensorBoard(VerbFactory verbs)
     {
-        var (runs, selection) = (RunArgument.Several(0, ushort.MaxValue), new RunSelection());
+        var (runs, selection) = (RunArgument.Several(0, ushort.MaxValue), new RunSelection(usual: null));
         var output = new Option<string>("--output", "-o")
         {
             Description = "into this folder, a folder for each run",

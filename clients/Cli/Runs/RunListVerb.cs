@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Cluster.Cli.Jobs;
 using Cluster.Cli.Rendering;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
@@ -11,10 +12,10 @@ internal static class RunListVerb
 {
     public static Command Build(VerbFactory verbs)
     {
-        var selection = new RunSelection();
+        var selection = new RunSelection(LimitOption.Usual);
         var command = verbs.Table(
             "list", "List runs, the newest first: what was set and what came of it.", selection.ListAsync,
-            (context, listed) => Table(listed.Runs, context.Host.Time));
+            (context, listed) => Table(listed.Runs, context.Host.Time), listed => listed.NextPageToken);
         selection.AddTo(command);
         return command;
     }

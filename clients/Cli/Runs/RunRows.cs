@@ -16,16 +16,18 @@ internal sealed record ExportRows(IReadOnlyList<ExportColumn> Columns, IAsyncEnu
 /// <summary>Runs, or their points, as rows.</summary>
 internal static class RunRows
 {
-    private static readonly string[] Settings = ["model.", "data.", "hyperparameters.", "parallelism", "seed"];
-
     private static readonly (ExportColumn Column, Func<Run, object?> Value)[] Before =
     [
         (new("run", typeof(string)), run => run.JobId),
         (new("name", typeof(string)), run => run.Name),
         (new("owner", typeof(string)), run => run.Owner),
         (new("state", typeof(string)), run => run.State.Word()),
+        (new("experiment", typeof(string)), run => Known(run.ExperimentId)),
+        (new("variant", typeof(string)), run => Known(run.Variant)),
+        (new("queue", typeof(string)), run => Known(run.Queue)),
         (new("attempts", typeof(long)), run => (long)run.Attempts),
         (new("devices", typeof(long)), run => (long)run.Placement.Count),
+        (new("created", typeof(DateTime)), run => Time(run.CreatedAt)),
         (new("started", typeof(DateTime)), run => Time(run.StartedAt)),
         (new("finished", typeof(DateTime)), run => Time(run.FinishedAt)),
     ];
@@ -46,10 +48,8 @@ internal static class RunRows
     /// <summary>A row a run: who and how, each setting that any of them has, and the newest figures.</summary>
     public static ExportRows OfRuns(IReadOnlyCollection<Run> runs)
     {
-        var given = runs.Select(
-            run => (Run: run, Settings: SettingsOf(run).ToDictionary(setting => setting.Path, setting => setting.Value))).ToList();
-        // In the order of a job file, whichever run has them.
-        var paths = SpecSettings.Kinds.Keys.Where(path => given.Exists(each => each.Settings.ContainsKey(path))).ToList();
+        var given = runs.Select(run => (Run: run, Settings: SpecSettings.Of(run).ToDictionary(setting => setting.Path))).ToList();
+        var paths = SpecSettings.InOrder(given.SelectMany(each => each.Settings.Keys));
         return new ExportRows(
             [
                 .. Before.Select(each => each.Column), .. paths.Select(path => new ExportColumn(path, TypeOf(path))),
@@ -58,7 +58,7 @@ internal static class RunRows
             given.Select(each => (object?[])
             [
                 .. Before.Select(column => column.Value(each.Run)),
-                .. paths.Select(path => Value(each.Settings.GetValueOrDefault(path))),
+                .. paths.Select(path => Value(each.Settings.GetValueOrDefault(path)?.Value)),
                 .. Figures.Select(column => each.Run.Progress is { } progress ? column.Value(progress) : null),
             ]).ToAsyncEnumerable());
     }
@@ -90,19 +90,7 @@ internal static class RunRows
         }
     }
 
-    // A run knows no more of its spec.
-    private static IEnumerable<SpecSetting> SettingsOf(Run run) => SpecSettings
-        .Of(new JobSpec
-        {
-            Model = run.Model,
-            Data = run.Data,
-            Hyperparameters = run.Hyperparameters,
-            Parallelism = run.Parallelism,
-            Seed = run.Seed,
-        })
-        .Where(setting => Array.Exists(Settings, known => setting.Path.StartsWith(known, StringComparison.Ordinal)));
-
-    private static System.Type TypeOf(string path) => SpecSettings.Kinds[path] switch
+    private static System.Type TypeOf(string path) => SpecSettings.KindOf(path) switch
     {
         SettingKind.Number => typeof(double),
         SettingKind.Flag => typeof(bool),
@@ -110,6 +98,9 @@ internal static class RunRows
     };
 
     private static object? Value(object? setting) => setting is decimal whole ? (double)whole : setting;
+
+    // No text is what a job by itself has of an experiment.
+    private static string? Known(string text) => text.Length > 0 ? text : null;
 
     private static object? Time(Timestamp? time) => time?.ToDateTime();
 }

@@ -5,7 +5,8 @@ using Cluster.Contracts.V1;
 namespace Cluster.Cli.Runs;
 
 /// <summary>Which runs a verb is about: those of a condition, in an order.</summary>
-internal sealed class RunSelection
+/// <param name="usual">At most so many where nobody says how many; null: all, since a file that lacks some would not show it.</param>
+internal sealed class RunSelection(int? usual)
 {
     private const int LargestPage = 1000;
 
@@ -22,7 +23,7 @@ internal sealed class RunSelection
         HelpName = "COLUMN",
     };
 
-    private readonly Option<int> _limit = LimitOption.Make("runs");
+    private readonly Option<int?> _limit = LimitOption.Make("runs", usual);
 
     public void AddTo(Command command)
     {
@@ -36,7 +37,7 @@ internal sealed class RunSelection
 
     public async Task<ListRunsResponse> ListAsync(VerbContext context, CancellationToken cancellationToken)
     {
-        var (all, limit) = (new ListRunsResponse(), context.Arguments.GetValue(_limit));
+        var (all, limit) = (new ListRunsResponse(), LimitOption.Of(context, _limit));
         do
         {
             var request = new ListRunsRequest

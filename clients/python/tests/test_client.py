@@ -88,6 +88,33 @@ class ClientTests(unittest.TestCase):
         self.assertEqual({key: first[key] for key in expected}, expected)
         self.assertEqual(first["startedAt"].year, 2023)
 
+    def test_runs_without_a_limit_are_all_that_there_are(self):
+        def runs(request, _):
+            begin = int(request.page_token or 0)
+            count = min(request.page_size, 150 - begin, 60)
+            end = begin + count
+            return messages.ListRunsResponse(
+                runs=[messages.Run(job_id=str(number)) for number in range(begin, end)], next_page_token=str(end) if end < 150 else "")
+
+        self.scheduler.answers["ListRuns"] = runs
+        self.assertEqual([row["jobId"] for row in self.cluster.runs()], [str(number) for number in range(150)])
+        self.assertEqual(len(self.cluster.runs(limit=70)), 70)
+
+    def test_logs_outlive_the_scheduler_and_go_on_behind_the_last_line(self):
+        asked = []
+
+        def logs(request, context):
+            asked.append((request.tail, request.after_sequence, request.follow))
+            if len(asked) == 1:
+                yield messages.StreamLogsResponse(lines=[messages.LogLine(sequence=number, text=f"line {number}") for number in (7, 8)])
+                context.abort(grpc.StatusCode.UNAVAILABLE, "stopping")
+            yield messages.StreamLogsResponse(lines=[messages.LogLine(sequence=9, text="line 9")])
+
+        self.scheduler.answers["StreamLogs"] = logs
+        with mock.patch.object(client, "SECONDS_BETWEEN_TRIES", 0):
+            self.assertEqual(list(self.cluster.logs("j1", follow=True, tail=2)), ["line 7", "line 8", "line 9"])
+        self.assertEqual(asked, [(2, 0, True), (0, 8, True)])
+
     def test_watch_outlives_the_scheduler_and_goes_on_behind_the_last_event(self):
         asked = []
 

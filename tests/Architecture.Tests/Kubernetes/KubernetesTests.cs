@@ -65,6 +65,7 @@ public sealed partial class KubernetesTests
         {
             var pod = PodOf(workload);
             Text(pod, "automountServiceAccountToken").ShouldBe("false", Name(workload));
+            Text(pod, "serviceAccountName").ShouldBe(Name(workload));
             Text(pod, "securityContext", "runAsNonRoot").ShouldBe("true", Name(workload));
             int.Parse(Text(pod, "securityContext", "runAsUser")).ShouldBeGreaterThan(0, Name(workload));
             Text(pod, "securityContext", "seccompProfile", "type").ShouldBe("RuntimeDefault", Name(workload));
@@ -80,6 +81,22 @@ public sealed partial class KubernetesTests
                 PinnedTag().IsMatch(Text(container, "image")).ShouldBeTrue(Text(container, "image"));
             }
         }
+    }
+
+    /// <summary>Of the chart, which has the overlays' objects: it is rendered where kubectl is too old for them.</summary>
+    [Theory]
+    [InlineData("values.yaml")]
+    [InlineData("values-single-node.yaml")]
+    public void EveryPod_HasAServiceAccountOfItsOwn_WithoutAToken(string values)
+    {
+        var objects = Chart(values);
+        var accounts = OfKind(objects, "ServiceAccount").ToDictionary(Name);
+
+        var workloads = Workloads(objects).ToList();
+        workloads.Select(Name).ShouldContain("migrate");
+        workloads.Select(workload => Text(PodOf(workload), "serviceAccountName")).ShouldBe(workloads.Select(Name));
+        foreach (var workload in workloads)
+            Text(accounts[Name(workload)], "automountServiceAccountToken").ShouldBe("false", Name(workload));
     }
 
     [Theory]

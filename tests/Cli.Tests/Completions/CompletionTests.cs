@@ -38,7 +38,21 @@ public sealed class CompletionTests
         known.ShouldContain("job");
         known.ShouldNotContain("up");
         known.ShouldNotContain("complete");
-        script.Out.TrimEnd().Split('\n').Except(known).ShouldBe(["bench", "data", "demo", "down", "help", "setup", "test", "up"]);
+        script.Out.TrimEnd().Split('\n').Except(known).ShouldBe(await OfTheScriptAsync());
+    }
+
+    /// <summary>Of the script's words the program knows nothing, and any that it made up would keep a shell from offering files.</summary>
+    [Theory]
+    [InlineData("backup ")]
+    [InlineData("restore fi")]
+    [InlineData("job submit fi")]
+    public async Task Complete_OfWhatMayBeAFile_PrintsNothing(string line)
+    {
+        var run = new CliRun().With("CLUSTER_ROOT", "/somewhere");
+
+        (await run.RunAsync(Cancellation, "complete", "--", line)).ShouldBe(ExitCode.Done, run.Error);
+
+        run.Out.ShouldBeEmpty();
     }
 
     /// <summary>By bash itself, with this very program.</summary>
@@ -82,6 +96,50 @@ public sealed class CompletionTests
         (await RunAsync("/usr/bin/fish", ["--no-config", "-c", test])).ShouldBe(word + "\n");
     }
 
+    /// <summary>Where the program knows no word, fish offers files.</summary>
+    [Fact]
+    public async Task FishScript_WhereThereIsNoWord_OffersFiles()
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/fish"), "fish is not installed");
+        var (script, folder) = (new CliRun(), Directory.CreateTempSubdirectory("cluster-completion-"));
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "some-job.yaml"), "", Cancellation);
+        await script.RunAsync(Cancellation, "completion", "fish");
+        var test =
+            $"""
+            function cluster; $PROGRAM $argv; end
+            {script.Out}
+            complete --do-complete 'cluster job submit {folder.FullName}/some-'
+            """;
+
+        (await RunAsync("/usr/bin/fish", ["--no-config", "-c", test])).ShouldContain($"{folder.FullName}/some-job.yaml");
+
+        folder.Delete(recursive: true);
+    }
+
+    /// <summary>By zsh itself, but for its line editor: what the function would add is printed.</summary>
+    [Theory]
+    [InlineData("cluster job li", "list\n")]
+    [InlineData("cluster job list --sta", "--state\n")]
+    [InlineData("cluster job submit some-", "files\n")]
+    public async Task ZshScript_AddsTheWordsThatMayFollow_AndFilesWhereThereAreNone(string line, string added)
+    {
+        Assert.SkipUnless(File.Exists("/usr/bin/zsh"), "zsh is not installed");
+        var script = new CliRun();
+        await script.RunAsync(Cancellation, "completion", "zsh");
+        var test =
+            $$"""
+            compdef() { : }
+            compadd() { print -l -- "${@:2}" }
+            _files() { print files }
+            {{script.Out}}
+            cluster() { $PROGRAM "$@" }
+            words=(${(z)1}) LBUFFER=$1
+            _cluster_complete
+            """;
+
+        (await RunAsync("/usr/bin/zsh", ["--no-rcs", "-c", test, "zsh", line])).ShouldBe(added);
+    }
+
     [Theory]
     [InlineData("zsh", "/usr/bin/zsh", "-n")]
     [InlineData("fish", "/usr/bin/fish", "--no-execute")]
@@ -96,6 +154,14 @@ public sealed class CompletionTests
 
         File.Delete(file);
     }
+
+    /// <summary>The words of ./cluster's own cases, but for those that are the client's.</summary>
+    private static async Task<IEnumerable<string>> OfTheScriptAsync() =>
+        (await File.ReadAllLinesAsync(Path.Combine(Repository.Root, "cluster"), Cancellation))
+            .SkipWhile(line => !line.StartsWith("case $command", StringComparison.Ordinal))
+            .Select(line => line.Split(')')[0].Split('|')[0])
+            .Where(label => label.StartsWith("  ", StringComparison.Ordinal) && label.Trim().All(char.IsAsciiLetterLower))
+            .Select(label => label.Trim()).Order(StringComparer.Ordinal);
 
     private static async Task<string> RunAsync(string program, string[] arguments)
     {

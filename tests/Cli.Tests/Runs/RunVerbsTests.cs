@@ -115,6 +115,50 @@ public sealed class RunVerbsTests : IDisposable
     }
 
     [Fact]
+    public async Task RunExport_WritesAllRunsThatMatch_UnlessALimitIsGiven_AndAListSaysThatThereAreMore()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Runs.Runs.Add(Enumerable.Range(0, 150).Select(index => ARun(index)));
+        var (all, some, list, wholeList) = (new CliRun(cluster), new CliRun(cluster), new CliRun(cluster), new CliRun(cluster));
+        const string more = "there are more than these; --limit N shows up to N\n";
+
+        (await all.RunAsync(Cancellation, "run", "export")).ShouldBe(ExitCode.Done, all.Error);
+        (await some.RunAsync(Cancellation, "run", "export", "--limit", "7")).ShouldBe(ExitCode.Done, some.Error);
+        (await list.RunAsync(Cancellation, "run", "list", "--csv")).ShouldBe(ExitCode.Done, list.Error);
+        (await wholeList.RunAsync(Cancellation, "run", "list", "--csv", "--limit", "150")).ShouldBe(ExitCode.Done, wholeList.Error);
+        (await new CliRun(cluster).RunAsync(Cancellation, "run", "tensorboard", "-o", _folder.FullName)).ShouldBe(ExitCode.Done);
+
+        new[] { all, some, list, wholeList }.Select(run => run.Out.TrimEnd().Split('\n').Length - 1).ShouldBe([150, 7, 100, 150]);
+        new[] { all, some, list, wholeList }.Select(run => run.Error).ShouldBe(["", "", more, ""]);
+        _folder.GetDirectories().Length.ShouldBe(150);
+    }
+
+    [Fact]
+    public async Task RunExport_SaysWhereEachRunBelongs_AndItsLabels()
+    {
+        await using var cluster = await FakeCluster.StartAsync();
+        cluster.Runs.Runs.Add(
+        [
+            ARun(0, run =>
+            {
+                (run.ExperimentId, run.Variant, run.Queue, run.CreatedAt) = (Builders.ExperimentId, "lr-0.1", "night", Builders.At(-90));
+                run.Labels["team"] = "vision";
+            }),
+            ARun(1),
+        ]);
+        var run = new CliRun(cluster);
+
+        (await run.RunAsync(Cancellation, "run", "export")).ShouldBe(ExitCode.Done, run.Error);
+
+        var lines = run.Out.Replace("\"one, or two\"", "one", StringComparison.Ordinal).TrimEnd().Split('\n');
+        var names = lines[0].Split(',');
+        string[] wanted = ["experiment", "variant", "queue", "created", "labels.team"];
+        string[] Cells(int line) => [.. wanted.Select(name => lines[line].Split(',')[Array.IndexOf(names, name)])];
+        Cells(1).ShouldBe([Builders.ExperimentId, "lr-0.1", "night", "2026-03-01T11:58:30.0000000Z", "vision"]);
+        Cells(2).ShouldBe(["", "", "", "", ""]);
+    }
+
+    [Fact]
     public async Task RunExport_OfPoints_OfTheRunsNamed()
     {
         await using var cluster = await FakeCluster.StartAsync();
@@ -219,7 +263,7 @@ public sealed class RunVerbsTests : IDisposable
         var job = Builders.AFinishedJob();
         var run = new Run
         {
-            JobId = $"0f3c9a1{index}{Builders.JobId[8..]}",
+            JobId = $"{0x0f3c9a10 + index:x8}{Builders.JobId[8..]}",
             Name = "one, or two",
             State = JobState.Succeeded,
             Model = job.Spec.Model,

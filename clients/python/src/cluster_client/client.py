@@ -75,7 +75,7 @@ class Cluster:
         return self.call("JobService", "GetJob", job_id=job_id).job
 
     def jobs(self, *, limit=100, **filters):
-        """The newest jobs; filters are ListJobsRequest's, such as queue="night"."""
+        """The newest so many jobs, all with limit=None; filters are ListJobsRequest's, such as queue="night"."""
         return self._pages("JobService", "ListJobs", "jobs", limit, **filters)
 
     def cancel(self, job_id, reason=""):
@@ -83,20 +83,10 @@ class Cluster:
 
     def watch(self, job_id):
         """The job at each of its events and at each progress until it is over, over restarts of the scheduler."""
-        sequence, lost = 0, None
-        while True:
-            try:
-                for message in self._stubs[self._current]["JobService"].WatchJob(job_id=job_id, after_sequence=sequence):
-                    lost, job_id = None, message.job.id
-                    sequence = max(sequence, message.event.sequence)
-                    yield message.job
-                return
-            except grpc.RpcError as fault:
-                lost = lost or time.monotonic()
-                if fault.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() - lost > LONGEST_ABSENCE_SECONDS:
-                    raise
-            self._current = (self._current + 1) % len(self._stubs)
-            time.sleep(SECONDS_BETWEEN_TRIES)
+        seen = {"job_id": job_id, "after_sequence": 0}
+        for message in self._outliving("JobService", "WatchJob", seen):
+            seen.update(job_id=message.job.id, after_sequence=max(seen["after_sequence"], message.event.sequence))
+            yield message.job
 
     def wait(self, job_id):
         """The job once it is over."""
@@ -104,13 +94,16 @@ class Cluster:
         return last
 
     def logs(self, job_id, *, follow=False, tail=0):
-        """What the trainers wrote, line by line; with follow until the job is over."""
-        for message in self._stubs[self._current]["JobService"].StreamLogs(job_id=job_id, follow=follow, tail=tail):
+        """What the trainers wrote, line by line; with follow until the job is over. Over restarts of the scheduler."""
+        seen = {"job_id": job_id, "follow": follow, "tail": tail}
+        for message in self._outliving("JobService", "StreamLogs", seen):
             for line in message.lines:
+                # Behind what has come there is no last part any more: what is written meanwhile may be longer.
+                seen.update(tail=0, after_sequence=line.sequence)
                 yield line.text
 
-    def runs(self, where="", sort="", *, limit=100):
-        """Runs as rows: settings under their paths in a job file, the newest figures, and state in words.
+    def runs(self, where="", sort="", *, limit=None):
+        """Runs as rows: settings under their paths in a job file, the newest figures, and state in words. All that meet the condition.
 
         where: a condition such as "lr > 0.01 and model = 'alexnet'". sort: a column such as accuracy; the best come first.
         """
@@ -122,10 +115,27 @@ class Cluster:
         return [{"series": point.name, "step": point.step, "epoch": point.epoch, "time": point.time.ToDatetime(), "value": point.value}
                 for message in stream for point in message.points]
 
+    def _outliving(self, service, method, fields):
+        """A stream's messages; where a scheduler goes away the next is asked, by what the caller has made of the fields meanwhile."""
+        lost = None
+        while True:
+            try:
+                for message in getattr(self._stubs[self._current][service], method)(**fields):
+                    lost = None
+                    yield message
+                return
+            except grpc.RpcError as fault:
+                lost = lost or time.monotonic()
+                if fault.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() - lost > LONGEST_ABSENCE_SECONDS:
+                    raise
+            self._current = (self._current + 1) % len(self._stubs)
+            time.sleep(SECONDS_BETWEEN_TRIES)
+
     def _pages(self, service, method, entries, limit, **fields):
         found, token = [], ""
-        while len(found) < limit:
-            page = self.call(service, method, page_size=min(limit - len(found), LARGEST_PAGE), page_token=token, **fields)
+        while limit is None or len(found) < limit:
+            size = LARGEST_PAGE if limit is None else min(limit - len(found), LARGEST_PAGE)
+            page = self.call(service, method, page_size=size, page_token=token, **fields)
             found.extend(getattr(page, entries))
             token = page.next_page_token
             if not token:

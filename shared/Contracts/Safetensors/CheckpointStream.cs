@@ -1,21 +1,21 @@
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
-using Cluster.Cli.Connection;
-using Cluster.Contracts.Safetensors;
 using Cluster.Contracts.V1;
 using Grpc.Core;
 
-namespace Cluster.Cli.Checkpoints;
+namespace Cluster.Contracts.Safetensors;
 
 /// <summary>A checkpoint's files as they come, chunk by chunk, each compared with the hash that the manifest has of it.</summary>
-internal sealed class CheckpointStream(ClusterConnection connection, string checkpointId)
+/// <param name="options">Of a call that takes as long as the bytes take.</param>
+public sealed class CheckpointStream(
+    CheckpointService.CheckpointServiceClient checkpoints, string checkpointId, Func<CancellationToken, CallOptions> options)
 {
     /// <exception cref="InvalidDataException">A chunk is not what was stored, or one is missing.</exception>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ChunksAsync(
         CheckpointFile file, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var request = new DownloadFileRequest { CheckpointId = checkpointId, File = file.Name };
-        using var call = connection.Checkpoints.DownloadFile(request, connection.Stream(cancellationToken));
+        using var call = checkpoints.DownloadFile(request, options(cancellationToken));
         foreach (var chunk in file.Chunks)
         {
             if (!await call.ResponseStream.MoveNext(cancellationToken))

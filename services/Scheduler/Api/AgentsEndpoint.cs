@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Cluster.Contracts;
 using Cluster.Contracts.V1;
 using Cluster.Scheduler.Access;
+using Cluster.Scheduler.Attempts;
 using Cluster.Scheduler.Jobs;
 using Cluster.Scheduler.Logs;
 using Cluster.Scheduler.Nodes;
@@ -12,7 +13,8 @@ namespace Cluster.Scheduler.Api;
 
 /// <summary>What worker agents call.</summary>
 internal sealed class AgentsEndpoint(
-    IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs, NodeEnrollments enrollments, AgentAddressRule addresses)
+    IGrainFactory grains, NodeHeartbeats heartbeats, LogStore logs, RankOwnership ownership, NodeEnrollments enrollments,
+    AgentAddressRule addresses)
     : AgentRegistryService.AgentRegistryServiceBase
 {
     private const int Sha256Bytes = 32;
@@ -105,7 +107,9 @@ internal sealed class AgentsEndpoint(
         {
             MatchedPolicies = [.. request.MatchedPolicies],
         };
-        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(ReadJob(request.JobId).Value).RankExitedAsync(exit));
+        var job = ReadJob(request.JobId);
+        await ownership.CheckAsync(exit.Node, job, request.Attempt, request.Rank, context.CancellationToken);
+        await GrainCall.RetryAsync(() => grains.GetGrain<IJobGrain>(job.Value).RankExitedAsync(exit));
         return new ReportExitResponse();
     }
 
@@ -115,9 +119,17 @@ internal sealed class AgentsEndpoint(
             throw new InvalidRequestException($"agent_sequence is {request.AgentSequence}; lines are numbered from 1");
         foreach (var line in request.Lines)
             RequestTime.Check("lines.time", line.Time);
-        await logs.AppendAsync(
-            ReadNode(request.NodeId), ReadJob(request.JobId), request.Attempt, request.AgentSequence, request.Lines,
-            context.CancellationToken);
+        var (node, job) = (ReadNode(request.NodeId), ReadJob(request.JobId));
+        try
+        {
+            await logs.AppendAsync(node, job, request.Attempt, request.AgentSequence, request.Lines, context.CancellationToken);
+        }
+        catch (AttemptFencedException)
+        {
+            await ownership.CheckAsync(node, job, request.Attempt, rank: null, context.CancellationToken);
+            throw;
+        }
+
         return new AppendLogsResponse();
     }
 

@@ -79,6 +79,7 @@ public sealed partial class ErrorInterceptor(ILogger<ErrorInterceptor> logger) :
             JobNotFoundException or ExperimentNotFoundException or CheckpointNotFoundException => StatusCode.NotFound,
             _ when HoldsNul(fault) => StatusCode.InvalidArgument,
             AttemptFencedException => StatusCode.Aborted,
+            ForeignRankException => StatusCode.PermissionDenied,
             StaleStateException or StoreUnavailableException or SchedulerStoppingException or AgentAddressException
                 => StatusCode.Unavailable,
             // The silo is starting, stopping, or did not answer in time: another try may find it.

@@ -8,6 +8,7 @@ public static class RankServices
     public static IServiceCollection AddRanks(this IServiceCollection services)
     {
         services.AddSingleton<AttemptFence>();
+        services.AddSingleton<RankOwnership>();
         services.AddSingleton<AttemptReports>();
         services.AddSingleton<Rendezvous>();
         return services;

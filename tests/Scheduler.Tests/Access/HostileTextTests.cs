@@ -126,7 +126,7 @@ public sealed class HostileTextTests(PostgresServer postgres) : IAsyncLifetime
 
     /// <summary>In its own name, and so no forgery that is refused at the door; but the rank is not its.</summary>
     [Fact]
-    public async Task NodesReport_OfARankThatRunsElsewhere_ChangesNothing()
+    public async Task NodesReport_OfARankThatWasGivenToAnother_IsRefused_AndInTheAudit()
     {
         var trainer = await _scheduler.RunAsync("node-a");
         var other = Guid.NewGuid();
@@ -134,8 +134,11 @@ public sealed class HostileTextTests(PostgresServer postgres) : IAsyncLifetime
         await _scheduler.AddTokenAsync(OthersToken, "nodes", Scope.Node, node: other, name: "node-b");
         var registry = _scheduler.Registry(OthersToken);
 
-        await registry.ReportExitAsync(
-            new ReportExitRequest { NodeId = $"{other}", JobId = trainer.Job, Attempt = trainer.Attempt, ExitCode = 1 });
+        var exit = new ReportExitRequest { NodeId = $"{other}", JobId = trainer.Job, Attempt = trainer.Attempt, ExitCode = 1 };
+        (await Should.ThrowAsync<RpcException>(() => registry.ReportExitAsync(exit).ResponseAsync))
+            .StatusCode.ShouldBe(StatusCode.PermissionDenied);
+        exit.Attempt = trainer.Attempt + 1;
+        await registry.ReportExitAsync(exit); // of which nothing is known
         var lines = new AppendLogsRequest
         {
             NodeId = $"{other}",
@@ -145,7 +148,12 @@ public sealed class HostileTextTests(PostgresServer postgres) : IAsyncLifetime
             Lines = { new LogLine { Text = "forged" } },
         };
         (await Should.ThrowAsync<RpcException>(() => registry.AppendLogsAsync(lines).ResponseAsync))
-            .StatusCode.ShouldBe(StatusCode.Aborted);
+            .StatusCode.ShouldBe(StatusCode.PermissionDenied);
+        foreach (var action in (string[])["ReportExit", "AppendLogs"])
+        {
+            var refused = new ListAuditRequest { Action = action, Status = $"{StatusCode.PermissionDenied}" };
+            await Eventually.HoldsAsync(async () => (await _scheduler.Audit().ListAuditAsync(refused)).Entries.Count == 1);
+        }
 
         (await _scheduler.Jobs().GetJobAsync(new GetJobRequest { JobId = trainer.Job })).Job.State.ShouldBe(JobState.Running);
         (await _scheduler.QueryAsync("select count(*) from logs where text = 'forged'")).ShouldBe(0L);

@@ -6,10 +6,11 @@ using Grpc.Core;
 
 namespace Cluster.Dashboard.Checkpoints;
 
-/// <summary>A checkpoint's weights as a file to be kept.</summary>
+/// <summary>A checkpoint's weights as one file to be kept, whatever split wrote them; a few chunks at a time are in memory.</summary>
 internal static class WeightsFile
 {
     private const int MostLookedAt = 100;
+    private const int BufferBytes = 1 << 16;
 
     public static void MapWeights(this IEndpointRouteBuilder endpoints)
     {
@@ -24,18 +25,31 @@ internal static class WeightsFile
         {
             var found = await schedulers.Checkpoints.DescribeCheckpointAsync(
                 new DescribeCheckpointRequest { CheckpointId = id }, SchedulerConnection.Call(token, context.RequestAborted));
-            var weights = found.Manifest.Files.Where(file => CheckpointLayout.HoldsWeights(file.Name)).ToList();
-            if (weights is not [var file])
+            var stream = new CheckpointStream(
+                schedulers.Checkpoints, found.Checkpoint.Id, cancellationToken => SchedulerConnection.Stream(token, cancellationToken));
+            var merged = await MergedWeights.PlanAsync(stream, found.Manifest, CheckpointLayout.HoldsWeights, context.RequestAborted);
+            if (!merged.IsInOrder)
             {
+                // Only a disk could put these together.
                 return Results.Problem(
-                    $"the weights lie in {weights.Count} files, one a rank; ./cluster checkpoint download {id} puts them together",
+                    $"the weights lie in an order that cannot be sent as it comes; ./cluster checkpoint download {id} puts them together",
                     statusCode: StatusCodes.Status409Conflict);
             }
 
-            await SendAsync(found.Checkpoint, file, context, schedulers, token);
+            await SendAsync(found.Checkpoint, merged, context);
             return Results.Empty;
         }
-        catch (RpcException fault) when (!context.Response.HasStarted)
+        catch (InvalidDataException fault) when (!context.Response.HasStarted)
+        {
+            return Results.Problem($"checkpoint {id}: {fault.Message}", statusCode: StatusCodes.Status500InternalServerError);
+        }
+        catch (Exception fault) when (context.Response.HasStarted && fault is InvalidDataException or RpcException)
+        {
+            // Shorter than it said it would be, by which the browser sees that it is no file.
+            context.Abort();
+            return Results.Empty;
+        }
+        catch (RpcException fault)
         {
             return Results.Problem(CallFault.Explain(fault), statusCode: CallFault.HttpStatus(fault));
         }
@@ -64,16 +78,13 @@ internal static class WeightsFile
         }
     }
 
-    private static async Task SendAsync(
-        Checkpoint checkpoint, CheckpointFile file, HttpContext context, SchedulerConnection schedulers, string token)
+    private static async Task SendAsync(Checkpoint checkpoint, MergedWeights merged, HttpContext context)
     {
         context.Response.ContentType = "application/octet-stream";
-        context.Response.ContentLength = file.Bytes;
+        context.Response.ContentLength = merged.Bytes;
         context.Response.Headers.ContentDisposition = $"attachment; filename=\"checkpoint-{checkpoint.Id}.safetensors\"";
-        var request = new DownloadFileRequest { CheckpointId = checkpoint.Id, File = file.Name };
-        using var call = schedulers.Checkpoints.DownloadFile(request, SchedulerConnection.Stream(token, context.RequestAborted));
-        // A stream that breaks leaves the answer shorter than it said it would be, by which the browser sees that it is none.
-        await foreach (var part in call.ResponseStream.ReadAllAsync(context.RequestAborted))
-            await context.Response.Body.WriteAsync(part.Data.Memory, context.RequestAborted);
+        // The rows of a split tensor come in pieces of a few bytes.
+        await using var body = new BufferedStream(context.Response.Body, BufferBytes);
+        await merged.WriteAsync(body, context.RequestAborted);
     }
 }

@@ -9,7 +9,7 @@ namespace Cluster.Dashboard.Experiments;
 public sealed record ParallelTrial(string Id, IReadOnlyDictionary<string, string> Settings, double? Metric);
 
 /// <summary>An axis of what trials differ in.</summary>
-/// <param name="Name">The last part of the setting's path.</param>
+/// <param name="Name">The last part of the setting's path; the whole path where two axes would have one name.</param>
 /// <param name="Marks">Values with their places, from 0 at the bottom to 1.</param>
 public sealed record ParallelAxis(string Name, IReadOnlyList<(double At, string Text)> Marks);
 
@@ -38,6 +38,7 @@ public sealed record ParallelAxes(IReadOnlyList<ParallelAxis> Axes, IReadOnlyLis
         var scales = drawn.SelectMany(trial => trial.Settings.Keys).Distinct().Order(StringComparer.Ordinal)
             .Select(setting => Scale.Of(setting, [.. drawn.Select(trial => trial.Settings.GetValueOrDefault(setting))]))
             .OfType<Scale>().Take(MostSettings).ToList();
+        scales = [.. scales.Select(scale => scale.Named(scales.Count(other => NameOf(other.Setting) == NameOf(scale.Setting)) > 1))];
         var result = Scale.OfNumbers(metric, [.. drawn.Select(trial => trial.Metric)], mayBeLogarithmic: false);
         return new ParallelAxes(
             [.. scales.Append(result).Select(scale => scale.Axis)],
@@ -48,30 +49,41 @@ public sealed record ParallelAxes(IReadOnlyList<ParallelAxis> Axes, IReadOnlyLis
             ]);
     }
 
-    private sealed record Scale(ParallelAxis Axis, IReadOnlyList<double?> Places)
+    // As the scheduler's columns are called for short: "optimizer" of "hyperparameters.optimizer.name".
+    private static string NameOf(string setting)
     {
+        var whole = setting.EndsWith(".name", StringComparison.Ordinal) ? setting[..^".name".Length] : setting;
+        return whole[(whole.LastIndexOf('.') + 1)..];
+    }
+
+    /// <param name="Setting">The path; of the last axis the metric.</param>
+    private sealed record Scale(string Setting, ParallelAxis Axis, IReadOnlyList<double?> Places)
+    {
+        /// <param name="isOfSeveral">Another axis has the same name for short.</param>
+        public Scale Named(bool isOfSeveral) => this with { Axis = Axis with { Name = isOfSeveral ? Setting : NameOf(Setting) } };
+
         /// <returns>Null: it cannot be told apart on an axis.</returns>
         public static Scale? Of(string setting, IReadOnlyList<string?> values)
         {
             var words = values.Distinct().ToList();
             if (words.Count < 2)
                 return null;
-            var name = setting[(setting.LastIndexOf('.') + 1)..];
             var numbers = values.Select(Number).ToList();
             if (!values.Where((value, index) => value is not null && numbers[index] is null).Any())
-                return OfNumbers(name, numbers, mayBeLogarithmic: true);
+                return OfNumbers(setting, numbers, mayBeLogarithmic: true);
             var known = words.OfType<string>().Order(StringComparer.Ordinal).ToList();
-            return known.Count > MostWords ? null : OfWords(name, values, known);
+            return known.Count > MostWords ? null : OfWords(setting, values, known);
         }
 
         public static Scale OfNumbers(string name, IReadOnlyList<double?> values, bool mayBeLogarithmic)
         {
             var known = values.OfType<double>().Where(double.IsFinite).ToList();
             if (known.Count == 0)
-                return new Scale(new ParallelAxis(name, []), [.. values.Select(_ => (double?)null)]);
+                return new Scale(name, new ParallelAxis(name, []), [.. values.Select(_ => (double?)null)]);
             var (low, high) = (known.Min(), known.Max());
             var isLogarithmic = mayBeLogarithmic && low > 0 && high / low >= LogarithmicFrom;
             return new Scale(
+                name,
                 new ParallelAxis(name, low < high
                     ? [(0, Shown(low)), (0.5, Shown(Middle())), (1, Shown(high))]
                     : [(0.5, Shown(low))]),
@@ -92,6 +104,7 @@ public sealed record ParallelAxes(IReadOnlyList<ParallelAxis> Axes, IReadOnlyLis
             var places = known.Select((word, index) => (word, At: known.Count == 1 ? 0.5 : (double)index / (known.Count - 1)))
                 .ToDictionary(word => word.word, word => word.At);
             return new Scale(
+                name,
                 new ParallelAxis(name, [.. known.Select(word => (places[word], Figures.Visible(word)))]),
                 [.. values.Select(value => value is null ? (double?)null : places[value])]);
         }

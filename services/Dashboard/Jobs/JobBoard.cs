@@ -77,10 +77,11 @@ public sealed class JobBoard(SchedulerConnection schedulers, string token, int n
         }
 
         var open = _rows.Values.Where(row => !row.State.IsFinal()).Select(row => row.Id).ToHashSet();
+        // Before the others are read, which are not what says that nothing older is new.
+        var known = _rows.Keys.ToHashSet();
         open.ExceptWith(await ReadAsync(NotFinal, isEnough: _ => false, cancellationToken));
         // After the others: a job that has come and gone in between is found here.
-        var known = _rows.Keys.ToHashSet();
-        open.ExceptWith(await ReadAsync([], isEnough: page => page.Any(job => known.Contains(job.Id)), cancellationToken));
+        open.ExceptWith(await ReadAsync([], isEnough: page => page.All(job => known.Contains(job.Id)), cancellationToken));
         foreach (var id in open)
             await ReadOneAsync(id, cancellationToken);
         Publish();

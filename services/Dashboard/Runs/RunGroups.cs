@@ -4,9 +4,9 @@ namespace Cluster.Dashboard.Runs;
 
 /// <summary>Runs that have the same in one column.</summary>
 /// <param name="Value">What they have there, as people see it.</param>
-/// <param name="Filter">The term that finds these runs; empty: there is none.</param>
+/// <param name="Condition">Which finds these runs; empty: there is none.</param>
 /// <param name="Spreads">Of each column of numbers, in order.</param>
-public sealed record RunGroup(string Value, string Filter, int Runs, IReadOnlyList<RunSpread> Spreads);
+public sealed record RunGroup(string Value, string Condition, int Runs, IReadOnlyList<RunSpread> Spreads);
 
 /// <summary>Numbers of a group's runs; null: none of them has any that is finite.</summary>
 /// <param name="Odd">How many are not finite, and count nowhere else.</param>
@@ -25,14 +25,10 @@ internal static class RunGroups
         return
         [
             .. runs.GroupBy(by.Raw).Select(same => new RunGroup(
-                    by.Text(same.First()), FilterOf(by, same.Key), same.Count(), [.. numbers.Select(column => Spread(column, same))]))
+                    by.Text(same.First()), by.ConditionOf(same.First()), same.Count(), [.. numbers.Select(column => Spread(column, same))]))
                 .OrderByDescending(group => group.Runs).ThenBy(group => group.Value, StringComparer.Ordinal),
         ];
     }
-
-    // A filter has no way to say a quotation mark, nor a number that a run has not.
-    private static string FilterOf(RunColumn by, string value) =>
-        value.Contains('"', StringComparison.Ordinal) || (by.IsNumber && value.Length == 0) ? "" : $"{by.Key}=\"{value}\"";
 
     private static RunSpread Spread(RunColumn column, IEnumerable<Run> runs)
     {

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Options;
 
 namespace Cluster.Dashboard.Runs;
 
-/// <summary>The table of runs as a file for other programs: /runs.csv, with the page's filter.</summary>
+/// <summary>The table of runs as a file for other programs: /runs.csv, with the page's condition and a column for every setting.</summary>
 internal static class RunsFile
 {
     public static void MapRunsFile(this IEndpointRouteBuilder endpoints) => endpoints.MapGet("/runs.csv", WriteAsync);
@@ -14,34 +14,28 @@ internal static class RunsFile
     private static async Task<IResult> WriteAsync(
         string? q, HttpContext context, SchedulerConnection schedulers, IOptions<DashboardOptions> options)
     {
-        var filter = RunFilter.Parse(q ?? "");
-        if (filter.Fault is { } fault)
-            return Results.Problem(fault, statusCode: StatusCodes.Status400BadRequest);
         var token = Caller.TokenOf(context.User);
+        var table = new RunTable();
         try
         {
-            context.Response.ContentType = "text/csv; charset=utf-8";
-            context.Response.Headers.ContentDisposition = "attachment; filename=\"runs.csv\"";
-            await context.Response.WriteAsync(Csv.Line(RunColumns.All.Select(column => column.Key)), context.RequestAborted);
+            // All of them before the first line: which columns there are is known only then, and a file that ends early would look whole.
             var pages = RunList.ReadAsync(
-                schedulers, () => SchedulerConnection.Call(token, context.RequestAborted), options.Value.NewestJobs);
+                schedulers, () => SchedulerConnection.Call(token, context.RequestAborted), q ?? "", options.Value.NewestJobs);
             await foreach (var page in pages)
-            {
-                foreach (var run in page.Where(filter.Matches))
-                    await context.Response.WriteAsync(Csv.Line(RunColumns.All.Select(column => column.Raw(run))), context.RequestAborted);
-            }
+                table.Add(page.Runs);
         }
-        catch (RpcException) when (context.Response.HasStarted)
+        catch (RpcException fault)
         {
-            // A table that ends early must not look whole.
-            context.Abort();
-        }
-        catch (RpcException away)
-        {
-            context.Response.Clear();
-            return Results.Problem(CallFault.Explain(away), statusCode: CallFault.HttpStatus(away));
+            return Results.Problem(
+                CallFault.Explain(fault),
+                statusCode: fault.StatusCode == StatusCode.InvalidArgument ? StatusCodes.Status400BadRequest : CallFault.HttpStatus(fault));
         }
 
+        context.Response.ContentType = "text/csv; charset=utf-8";
+        context.Response.Headers.ContentDisposition = "attachment; filename=\"runs.csv\"";
+        await context.Response.WriteAsync(Csv.Line(table.Columns.Select(column => column.Key)), context.RequestAborted);
+        foreach (var run in table.Runs)
+            await context.Response.WriteAsync(Csv.Line(table.Columns.Select(column => column.Raw(run))), context.RequestAborted);
         return Results.Empty;
     }
 }

@@ -39,23 +39,6 @@ internal static class RunColumns
         ["samplesPerSecond"] = Figure("samplesPerSecond", moreIsBetter: true),
     };
 
-    /// <summary>Settings by their paths and by the paths' ends; an end that several paths have stands for none of them.</summary>
-    private static readonly Dictionary<string, string> Paths = SpecSettings.Kinds.Keys
-        .SelectMany(path => new[] { (Name: path, Path: path), (Name: End(path), Path: path) })
-        .Distinct()
-        .GroupBy(pair => pair.Name, pair => pair.Path, StringComparer.OrdinalIgnoreCase)
-        .Where(paths => paths.Count() == 1)
-        .ToDictionary(paths => paths.Key, paths => paths.Single(), StringComparer.OrdinalIgnoreCase);
-
-    static RunColumns()
-    {
-        // What people say.
-        Paths["lr"] = "hyperparameters.optimizer.learningRate";
-        Paths["batch"] = "hyperparameters.globalBatchSize";
-        Paths["model"] = "model.name";
-        Paths["data"] = "data.name";
-    }
-
     /// <summary>A column by its name, in any case.</summary>
     /// <exception cref="FormatException">There is none.</exception>
     public static RunColumn Find(string name)
@@ -64,19 +47,12 @@ internal static class RunColumns
             return own;
         if (name.StartsWith(SpecSettings.Labels, StringComparison.Ordinal) && name.Length > SpecSettings.Labels.Length)
             return Setting(name, SettingKind.Text);
-        return Paths.TryGetValue(name, out var path)
+        return SpecSettings.Names.TryGetValue(name, out var path)
             ? Setting(path, SpecSettings.Kinds[path])
             : throw new FormatException($"there is no column '{name}'{Nearest(name)}");
     }
 
-    /// <summary>"learningRate" of "hyperparameters.optimizer.learningRate", "optimizer" of "hyperparameters.optimizer.name".</summary>
-    private static string End(string path)
-    {
-        var whole = path.EndsWith(".name", StringComparison.Ordinal) ? path[..^".name".Length] : path;
-        return whole[(whole.LastIndexOf('.') + 1)..];
-    }
-
-    private static string Nearest(string name) => NearestName.Of(name, Own.Keys.Concat(Paths.Keys)) is { } near
+    private static string Nearest(string name) => NearestName.Of(name, Own.Keys.Concat(SpecSettings.Names.Keys)) is { } near
         ? $"; did you mean {near}?"
         : "; give a path of a job file, or a figure such as accuracy";
 

@@ -80,5 +80,10 @@ public sealed class RunQueries([FromKeyedServices(StorePool.Queries)] ClusterDat
         Progress = run?.Progress,
         Environment = run?.Environment,
         Placement = { grants.Select(JobMapping.ToPlacement) },
+        ExperimentId = row.ExperimentId?.ToString("D") ?? "",
+        Variant = row.Variant,
+        Labels = { row.Spec.Labels },
+        Queue = row.Queue,
+        CreatedAt = row.CreatedAt.ToTimestamp(),
     };
 }

@@ -37,6 +37,15 @@ public sealed class ParallelAxesTests
     }
 
     [Fact]
+    public void AxesOfOneNameForShort_HaveTheirWholePaths() => ParallelAxes.Of(
+            [
+                Trial("a", 1, ("model.name", "lenet5"), ("opt.name", "sgd"), ("opt.decay", "1"), ("lr.decay", "1"), ("lr.end", "1")),
+                Trial("b", 2, ("model.name", "vgg11"), ("opt.name", "adam"), ("opt.decay", "2"), ("lr.decay", "2"), ("lr.end", "2")),
+            ],
+            "m", isSmallerBetter: true, mostLines: 100)
+        .Axes.Select(axis => axis.Name).ShouldBe(["lr.decay", "end", "model", "opt.decay", "opt", "m"]);
+
+    [Fact]
     public void SettingOfManyWords_IsLeftOut() => ParallelAxes.Of(
             [.. Enumerable.Range(0, 30).Select(index => Trial($"{index}", index, ("word", $"w{index}"), ("x", $"{index}")))],
             "m", isSmallerBetter: true, mostLines: 100)

@@ -3,8 +3,12 @@ namespace Cluster.Dashboard.Tests.Fixtures;
 /// <summary>A page of the showcase.</summary>
 /// <param name="Name">For files.</param>
 /// <param name="Sign">What stands on it once it has what it shows.</param>
-internal sealed record EveryPage(string Name, string Address, string Sign)
+/// <param name="Stops">A key reaches more than so many things: the menu's, and some of the page.</param>
+internal sealed record EveryPage(string Name, string Address, string Sign, int Stops = 8)
 {
+    /// <summary>Those that ask no scheduler for anything.</summary>
+    public static IReadOnlyList<string> Alone { get; } = ["not-found", "sign-in"];
+
     public static IReadOnlyList<EveryPage> Of(Showcase showcase) =>
     [
         new("overview", "/", ".attention li"),
@@ -23,6 +27,8 @@ internal sealed record EveryPage(string Name, string Address, string Sign)
         new("models", "/models", "table.models tbody tr"),
         new("model", "/models/lenet5", "table.layers tbody tr"),
         new("reports", "/reports", "table.hours tbody tr"),
+        new("not-found", "/not-found", "h1:has-text('There is no such page')"),
+        new("sign-in", "/sign-in", "main.sign-in input[name=token]", Stops: 1),
         new("misread", "/jobs?page=abc&sort=colour", "main:has(.misread) table.jobs tbody tr"),
     ];
 }

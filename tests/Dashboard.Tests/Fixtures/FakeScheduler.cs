@@ -60,6 +60,12 @@ internal sealed class FakeScheduler : IAsyncDisposable
 
     public ConcurrentQueue<SubmitJobRequest> Submitted { get; } = [];
 
+    /// <summary>Conditions over runs that it understands, by their text: what they mean is the scheduler's concern.</summary>
+    public ConcurrentDictionary<string, Func<Run, bool>> Conditions { get; } = [];
+
+    /// <summary>Those of every checkpoint.</summary>
+    public SplitWeights Weights { get; set; } = SplitWeights.OfTwoRanks();
+
     public ConcurrentQueue<NoteForgeryRequest> Forgeries { get; } = [];
 
     public async Task StartAsync()
@@ -134,6 +140,8 @@ internal sealed class FakeScheduler : IAsyncDisposable
         Nodes.Clear();
         Experiments.Clear();
         Queues.Clear();
+        Conditions.Clear();
+        Weights = SplitWeights.OfTwoRanks();
         DeviceHours = new GetDeviceHoursResponse();
         Tell();
     }
@@ -305,9 +313,12 @@ internal sealed class FakeScheduler : IAsyncDisposable
         public override Task<ListRunsResponse> ListRuns(ListRunsRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            var (page, next) = Page(
-                scheduler.Jobs.Values.OrderByDescending(job => job.CreatedAt.ToDateTimeOffset()), request.PageToken, request.PageSize);
-            return Task.FromResult(new ListRunsResponse { Runs = { page.Select(Some.Run) }, NextPageToken = next });
+            if (request.Where.Length > 0 && !scheduler.Conditions.ContainsKey(request.Where))
+                throw new RpcException(new Status(StatusCode.InvalidArgument, $"where, character 1: {request.Where} means nothing here"));
+            var all = scheduler.Jobs.Values.OrderByDescending(job => job.CreatedAt.ToDateTimeOffset()).Select(Some.Run)
+                .Where(scheduler.Conditions.GetValueOrDefault(request.Where, _ => true));
+            var (page, next) = Page(all, request.PageToken, request.PageSize);
+            return Task.FromResult(new ListRunsResponse { Runs = { page }, NextPageToken = next });
         }
 
         public override Task StreamMetrics(
@@ -351,26 +362,25 @@ internal sealed class FakeScheduler : IAsyncDisposable
         }
     }
 
-    private sealed class CheckpointEndpoint : CheckpointService.CheckpointServiceBase
+    private sealed class CheckpointEndpoint(FakeScheduler scheduler) : CheckpointService.CheckpointServiceBase
     {
         public override Task<DescribeCheckpointResponse> DescribeCheckpoint(
             DescribeCheckpointRequest request, ServerCallContext context)
         {
             CheckToken(context);
-            var manifest = new CheckpointManifest
+            return Task.FromResult(new DescribeCheckpointResponse
             {
-                Files = { new CheckpointFile { Name = "model.safetensors", Bytes = 6 }, new CheckpointFile { Name = "position.json" } },
-            };
-            return Task.FromResult(
-                new DescribeCheckpointResponse { Checkpoint = new Checkpoint { Id = request.CheckpointId }, Manifest = manifest });
+                Checkpoint = new Checkpoint { Id = request.CheckpointId },
+                Manifest = scheduler.Weights.Manifest,
+            });
         }
 
         public override async Task DownloadFile(
             DownloadFileRequest request, IServerStreamWriter<DownloadFileResponse> responseStream, ServerCallContext context)
         {
             CheckToken(context);
-            foreach (var part in new[] { "wei", "ght" })
-                await responseStream.WriteAsync(new DownloadFileResponse { Data = ByteString.CopyFromUtf8(part) });
+            foreach (var chunk in scheduler.Weights.Chunks(request.File))
+                await responseStream.WriteAsync(new DownloadFileResponse { Data = ByteString.CopyFrom(chunk) }, context.CancellationToken);
         }
     }
 

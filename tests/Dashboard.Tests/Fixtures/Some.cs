@@ -56,6 +56,12 @@ internal static class Some
         Progress = job.Progress,
         StartedAt = job.StartedAt,
         FinishedAt = job.FinishedAt,
+        CreatedAt = job.CreatedAt,
+        Seed = job.Spec.Seed,
+        ExperimentId = job.ExperimentId,
+        Variant = job.Variant,
+        Queue = job.QueueName,
+        Labels = { job.Spec.Labels },
     };
 
     public static MetricPoint Point(string name, long step, double value) =>

@@ -1,6 +1,7 @@
 using Bunit;
 using Cluster.Contracts.V1;
 using Cluster.Dashboard.Jobs;
+using Microsoft.Extensions.Logging;
 
 namespace Cluster.Dashboard.Tests.Jobs;
 
@@ -21,11 +22,17 @@ public sealed class LogViewTests : BunitContext
     [InlineData("Error", "disk", 0)]
     public void Lines_AreShownByLevelAndSearch(string level, string text, int count)
     {
-        var view = Render<LogView>(parameters => parameters.Add(log => log.Lines, Lines));
+        var (isChosen, chosenText, chosenLevel) = (false, "", LogLevel.Information);
+        var view = Render<LogView>(parameters => parameters.Add(log => log.Lines, Lines).Add(log => log.OnChoose, chosen =>
+            (isChosen, chosenText, chosenLevel) = (true, chosen.Text, chosen.Level)));
 
         view.Find("select").Change(level);
+        view.Render(parameters => parameters.Add(log => log.Level, chosenLevel));
         view.Find("input").Input(text);
+        view.Render(parameters => parameters.Add(log => log.Text, chosenText));
 
+        isChosen.ShouldBeTrue();
+        chosenLevel.ToString().ShouldBe(level);
         view.FindAll(".line").Count.ShouldBe(count);
     }
 

@@ -16,10 +16,11 @@ public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>, IAsy
     public async Task SchedulerThatGoesAway_IsSaidOnEveryPage_AndWhenItIsBackThePagesGoOn()
     {
         // What has been read for good, since it is over, or is asked for now and then, does not notice.
-        string[] patient = ["experiment", "compare", "samples", "new-job", "models", "model", "reports", "groups", "misread"];
+        string[] patient = ["experiment", "compare", "samples", "new-job", "models", "model", "reports", "groups", "misread",
+            .. EveryPage.Alone];
         using var showcase = new Showcase(visitor.Scheduler);
         var pages = new List<IPage>();
-        foreach (var (_, address, sign) in EveryPage.Of(showcase).Where(page => !patient.Contains(page.Name)))
+        foreach (var (_, address, sign, _) in EveryPage.Of(showcase).Where(page => !patient.Contains(page.Name)))
         {
             pages.Add(await visitor.OpenAsync(address, _faults));
             await Assertions.Expect(pages[^1].Locator(sign).First).ToBeVisibleAsync();
@@ -40,6 +41,24 @@ public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>, IAsy
         foreach (var page in pages)
             await Assertions.Expect(page.Locator(".standing")).ToBeEmptyAsync();
         _faults.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task RunsAsCsv_WhileNoSchedulerAnswers_AreNoFile()
+    {
+        visitor.Scheduler.Put(Some.Job("a-run", JobState.Succeeded));
+        var page = await visitor.OpenAsync("/models", _faults);
+
+        var wrong = await page.APIRequest.GetAsync($"{visitor.Dashboard.Address}/runs.csv?q=lr+%3E%3E+1");
+        await visitor.Scheduler.StopAsync();
+        var away = await page.APIRequest.GetAsync($"{visitor.Dashboard.Address}/runs.csv");
+        await visitor.Scheduler.StartAsync();
+
+        away.Status.ShouldBe(503);
+        (await away.TextAsync()).ShouldContain("no scheduler answers");
+        away.Headers.ShouldNotContainKey("content-disposition");
+        wrong.Status.ShouldBe(400);
+        (await wrong.TextAsync()).ShouldContain("where, character 1");
     }
 
     [Fact]

@@ -25,6 +25,7 @@ public sealed class AddressTests(Visitor visitor) : IAsyncDisposable
         foreach (var (address, parameters, sign) in new[]
         {
             ("/jobs", "q state sort desc page columns", "table.jobs tbody tr"),
+            ($"/jobs/{showcase.Running.Id}", "log level", ".log"),
             ($"/jobs/{showcase.Running.Id}/samples", "epoch", ".samples img"),
             ("/jobs/new", "from", "textarea"),
             ("/experiments", "q", "table.experiments tbody tr"),

@@ -64,11 +64,11 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
             """;
         using var showcase = new Showcase(visitor.Scheduler);
         var page = await visitor.OpenAsync("/", _faults);
-        foreach (var (name, address, sign) in EveryPage.Of(showcase))
+        foreach (var (name, address, sign, fewest) in EveryPage.Of(showcase))
         {
             await page.GotoAsync(visitor.Dashboard.Address + address);
             await Expect(page.Locator(sign).First).ToBeVisibleAsync();
-            (await page.EvaluateAsync<int>($"({Stops})().length")).ShouldBeGreaterThan(8, name);
+            (await page.EvaluateAsync<int>($"({Stops})().length")).ShouldBeGreaterThan(fewest, name);
             await page.EvaluateAsync("document.activeElement.blur()");
             // Rows may come while the first way through goes on.
             if ((await WalkAsync(name)).Length > 0)
@@ -117,11 +117,13 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         var compare = await visitor.OpenAsync($"/compare?jobs={first.Id[..8]},{showcase.Running.Id[..8]}", _faults);
         var nodes = await visitor.OpenAsync("/nodes", _faults);
         var data = await visitor.OpenAsync("/data", _faults);
-        var runs = await visitor.OpenAsync("/runs?q=resnet50-photos", _faults);
+        scheduler.Conditions["name = 'resnet50-photos'"] = run => run.Name == "resnet50-photos";
+        var runs = await visitor.OpenAsync("/runs?q=name = 'resnet50-photos'", _faults);
         var running = compare.Locator(".results tr", new() { HasText = "resnet50-photos" });
         await Expect(running.Locator(".state")).ToHaveTextAsync("running");
         await Expect(experiment.Locator("table.variants tbody tr")).ToHaveCountAsync(21);
         await Expect(runs.Locator("table.runs tbody tr")).ToHaveCountAsync(1);
+        await Expect(runs.Locator(".title")).ToContainTextAsync("1 run is not over: the figures are of when this was read.");
 
         var over = showcase.Running.Clone();
         (over.State, over.FinishedAt, over.Reason) = (JobState.Failed, over.StartedAt, "out of memory");
@@ -134,6 +136,8 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         scheduler.Nodes[node.Id] = node;
         trials[1].CreatedAt = over.FinishedAt;
         scheduler.Put(trials[1]);
+        var again = Some.Job("resnet50-photos", JobState.Succeeded, change: job => job.CreatedAt = over.FinishedAt);
+        scheduler.Put(again);
 
         await Expect(overview.Locator(".attention li", new() { HasText = "out of memory" })).ToBeVisibleAsync();
         await Expect(experiments.Locator("table.experiments tbody")).ToContainTextAsync("comes-later");
@@ -143,10 +147,11 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(data.Locator("tr", new() { HasText = "cifar-100" })).ToContainTextAsync("comes-later");
         await Expect(runs.Locator(".title")).ToContainTextAsync("Newer runs have come.");
         await runs.FluentButton("Read again").ClickAsync();
-        await Expect(runs.Locator("table.runs .state")).ToHaveTextAsync("failed");
-        await Expect(runs.Locator(".title")).Not.ToContainTextAsync("Newer runs have come.");
+        await Expect(runs.Locator("table.runs .state")).ToHaveTextAsync(["succeeded", "failed"]);
+        await Expect(runs.Locator(".title [role=status]")).ToBeEmptyAsync();
 
-        trials.ForEach(trial => scheduler.Jobs.TryRemove(trial.Id, out _));
+        foreach (var job in trials.Append(again))
+            scheduler.Jobs.TryRemove(job.Id, out _);
         scheduler.Experiments.TryRemove(more.Id, out _);
         _faults.ShouldBeEmpty();
     }
@@ -175,7 +180,7 @@ public sealed class EveryPageTests(Visitor visitor) : IAsyncDisposable
     {
         using var showcase = new Showcase(visitor.Scheduler);
         var page = await visitor.OpenAsync("/", _faults);
-        foreach (var (name, address, sign) in EveryPage.Of(showcase))
+        foreach (var (name, address, sign, _) in EveryPage.Of(showcase))
         {
             await page.GotoAsync(visitor.Dashboard.Address + address);
             await Expect(page.Locator(sign).First).ToBeVisibleAsync();

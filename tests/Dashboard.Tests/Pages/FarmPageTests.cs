@@ -82,6 +82,7 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(rows.Filter(new() { HasText = "cifar-100" }).Locator("td").Nth(5)).ToHaveTextAsync("none");
         await Expect(rows.Filter(new() { HasText = "synthetic" }).Locator("td").Nth(5)).ToHaveTextAsync("every node makes it");
         await Expect(rows.Filter(new() { HasText = "image-folder/imagenet" }).GetByText("as resnet50-photos sees them")).ToBeVisibleAsync();
+        await Expect(rows.Filter(new() { HasText = "cifar-100" }).Locator("td").Nth(6)).ToHaveTextAsync("no job has used it yet");
         await rows.Filter(new() { HasText = "fashion-mnist" }).GetByText("cpu-1").ClickAsync();
         await Expect(page.Locator(".node h2")).ToHaveTextAsync(["cpu-1"]);
         _faults.ShouldBeEmpty();
@@ -117,6 +118,19 @@ public sealed class FarmPageTests(Visitor visitor) : IAsyncDisposable
         var used = page.Locator(".node", new() { HasText = "gpu-1" }).Locator("tbody tr").First;
         foreach (var figure in new[] { "resnet50-photos", "97 %", "88.0 GiB of 141.0 GiB", "61 °C", "640 W", "sound" })
             await Expect(used).ToContainTextAsync(figure);
+        _faults.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Overview_LeadsToALostNode()
+    {
+        using var showcase = new Showcase(visitor.Scheduler);
+        var page = await visitor.OpenAsync("/", _faults);
+
+        await page.Locator(".attention li", new() { HasText = "cpu-2" }).GetByRole(AriaRole.Link).ClickAsync();
+
+        await Expect(page.Locator(".node h2")).ToHaveTextAsync(["cpu-2"]);
+        await Expect(page).ToHaveURLAsync(Looking.AtAddress("/nodes?q=cpu-2"));
         _faults.ShouldBeEmpty();
     }
 

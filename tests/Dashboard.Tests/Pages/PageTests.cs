@@ -119,12 +119,16 @@ public sealed class PageTests(Visitor visitor) : IAsyncDisposable
         await Expect(page.Locator(".log .line")).ToHaveCountAsync(2);
         await page.Locator(".filters input[type=search]").FillAsync("BROKEN");
         await Expect(page.Locator(".log .line")).ToContainTextAsync(["error: broken"]);
+        await Assertions.Expect(page).ToHaveURLAsync(Looking.AtAddress("level=warning", "log=BROKEN"));
+        var shared = await visitor.OpenAsync(new Uri(page.Url).PathAndQuery, _faults);
+        await Expect(shared.Locator(".log .line")).ToContainTextAsync(["error: broken"]);
+        await Expect(shared.GetByLabel("Level")).ToHaveValueAsync("Warning");
         await Expect(page.Locator(".events tbody tr")).ToHaveCountAsync(1);
         await page.Locator("summary").ClickAsync();
         await Expect(page.Locator("pre.file")).ToContainTextAsync("learningRate: 0.002");
         await Expect(page.Locator("pre.file mark")).ToContainTextAsync(["name: followed"]);
         var download = await page.RunAndWaitForDownloadAsync(() => page.GetByText("Download").ClickAsync());
-        (await File.ReadAllTextAsync(await download.PathAsync(), TestContext.Current.CancellationToken)).ShouldBe("weight");
+        (await File.ReadAllTextAsync(await download.PathAsync(), TestContext.Current.CancellationToken)).ShouldContain("\"shape\":[2,4]");
 
         var over = job.Clone();
         over.State = JobState.Succeeded;
@@ -275,6 +279,19 @@ public sealed class PageTests(Visitor visitor) : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Compare_OfOneJobByTwoBeginningsOfItsId_HasItOnce()
+    {
+        var job = Scheduler.Put(Some.Job("named-twice", JobState.Succeeded));
+
+        var page = await visitor.OpenAsync($"/compare?jobs={job.Id[..6]},{job.Id[..9]}", _faults);
+
+        await Expect(page.Locator("h1")).ToHaveTextAsync("Compare 1 job");
+        await Expect(page.Locator(".results tbody tr")).ToHaveCountAsync(1);
+        await Assertions.Expect(page).Not.ToHaveURLAsync(Looking.AtAddress(","));
+        _faults.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task Node_IsDrainedWithAReason_AndResumed()
     {
         var node = Some.Node("fan-broken");
@@ -299,19 +316,27 @@ public sealed class PageTests(Visitor visitor) : IAsyncDisposable
     {
         foreach (var epochs in new[] { 3, 30, 300 })
             Scheduler.Put(Some.Job($"run-of-{epochs}", JobState.Succeeded, change: job => job.Spec.Hyperparameters.Epochs = epochs));
-        var page = await visitor.OpenAsync("/runs?q=run-of-", _faults);
+        const string Condition = "epochs >= 30 and model = 'lenet5'";
+        Scheduler.Conditions[Condition] = run => run.Hyperparameters.Epochs >= 30;
+        var page = await visitor.OpenAsync("/runs", _faults);
         var rows = page.Locator("table.runs tbody tr");
         await Expect(rows).ToHaveCountAsync(3);
 
-        await page.Locator("input[type=search]").FillAsync("run-of- epochs>=30");
+        await page.Locator("input[type=search]").FillAsync("epochs >> 30");
+        await page.Locator("input[type=search]").PressAsync("Enter");
+        await Expect(page.Locator(".refused")).ToHaveTextAsync("where, character 1: epochs >> 30 means nothing here");
+        await Expect(rows).ToHaveCountAsync(0);
+        await page.Locator("input[type=search]").FillAsync(Condition);
         await page.Locator("input[type=search]").PressAsync("Enter");
         await Expect(rows).ToHaveCountAsync(2);
+        await Expect(page.Locator(".refused")).ToHaveCountAsync(0);
         await page.Locator("th a", new() { HasText = "Epochs" }).ClickAsync();
         await Expect(rows.First).ToContainTextAsync("run-of-300");
         var download = await page.RunAndWaitForDownloadAsync(() => page.GetByText("Save as CSV").ClickAsync());
         var lines = await File.ReadAllLinesAsync(await download.PathAsync(), TestContext.Current.CancellationToken);
         lines.Length.ShouldBe(3);
         lines[0].ShouldStartWith("name,id,state,owner,model,data,optimizer,lr,batch,epochs");
+        lines[0].ShouldContain(",hyperparameters.optimizer.weightDecay,");
         _faults.ShouldBeEmpty();
     }
 

@@ -109,7 +109,9 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         foreach (var (optimizer, loss) in new[] { ("adam", 1.0), ("adam", 2.0), ("sgd", double.NaN) })
             visitor.Scheduler.Put(Some.Job("grouped-run", JobState.Succeeded, change: job =>
                 (job.Spec.Hyperparameters.Optimizer.Name, job.Progress.TrainLoss) = (optimizer, loss)));
-        var page = await visitor.OpenAsync("/runs?q=grouped-run&columns=loss", _faults);
+        visitor.Scheduler.Conditions["name = 'grouped-run'"] = _ => true;
+        visitor.Scheduler.Conditions["name = 'grouped-run' and optimizer = 'adam'"] = run => run.Hyperparameters.Optimizer.Name == "adam";
+        var page = await visitor.OpenAsync("/runs?q=name = 'grouped-run'&columns=loss", _faults);
         await Expect(page.Locator("table.runs thead th")).ToHaveCountAsync(3);
 
         await page.GetByLabel("Group by").SelectOptionAsync("optimizer");
@@ -120,6 +122,24 @@ public sealed class StudyPageTests(Visitor visitor) : IAsyncDisposable
         await Expect(groups.Last).ToContainTextAsync("1 not finite");
         await groups.First.Locator("a").ClickAsync();
         await Expect(page.Locator("table.runs tbody tr")).ToHaveCountAsync(2);
+        _faults.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Runs_ShowTheSettingsThatTellThemApart_AndOfferTheOthers()
+    {
+        foreach (var decay in new[] { 0.1, 0.2 })
+            visitor.Scheduler.Put(Some.Job($"decay-{decay}", JobState.Succeeded, change: job =>
+                job.Spec.Hyperparameters.Optimizer.WeightDecay = decay));
+        var page = await visitor.OpenAsync("/runs?sort=weightDecay&desc=true", _faults);
+
+        await Expect(page.Locator("th", new() { HasText = "optimizer.weightDecay" })).ToHaveAttributeAsync("aria-sort", "descending");
+        await Expect(page.Locator("table.runs tbody tr td:first-child a")).ToHaveTextAsync(["decay-0.2", "decay-0.1"]);
+        await Expect(page.Locator("th", new() { HasText = "optimizer.beta1" })).ToHaveCountAsync(0);
+        await page.Locator("fluent-menu-button").ClickAsync();
+        await page.Locator("fluent-menu-item:visible", new() { HasText = "optimizer.beta1" }).ClickAsync();
+        await Expect(page.Locator("th", new() { HasText = "optimizer.beta1" })).ToHaveCountAsync(1);
+        await Expect(page.Locator(".misread")).ToHaveCountAsync(0);
         _faults.ShouldBeEmpty();
     }
 

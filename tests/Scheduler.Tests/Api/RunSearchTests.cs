@@ -61,6 +61,30 @@ public sealed class RunSearchTests(SharedScheduler shared)
     }
 
     [Fact]
+    public async Task Run_SaysWhereItBelongs_WhenItCame_AndItsLabels()
+    {
+        const string yaml = """
+            name: activations
+            model: fourlayer_cnn
+            data: fashion-mnist
+            labels: {team: vision}
+            resources: {devices: 1, deviceKind: cpu, nodeLabels: {only: nowhere}}
+            matrix:
+              model.options.activation: [relu]
+            """;
+        var submitted = await Scheduler.Experiments().SubmitExperimentAsync(
+            new SubmitExperimentRequest { RequestId = $"{Guid.NewGuid()}", Yaml = yaml, WaitForCapacity = true });
+        var job = submitted.Jobs.ShouldHaveSingleItem();
+
+        var condition = $"experiment = '{submitted.Experiment.Id}' and variant = 'activation=relu' and queue = '{job.QueueName}'";
+        var run = (await Scheduler.Runs().ListRunsAsync(new ListRunsRequest { Where = condition })).Runs.ShouldHaveSingleItem();
+
+        (run.JobId, run.ExperimentId, run.Variant, run.Queue, run.CreatedAt)
+            .ShouldBe((job.Id, submitted.Experiment.Id, "activation=relu", job.QueueName, job.CreatedAt));
+        run.Labels.ShouldBe(new Dictionary<string, string> { ["team"] = "vision" });
+    }
+
+    [Fact]
     public async Task Search_ThatIsNone_IsRefusedWithItsPlace()
     {
         await RefusedAsync(new ListRunsRequest { Where = "lr >> 1" }, "where, character 5: there is >");

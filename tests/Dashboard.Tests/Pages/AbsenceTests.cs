@@ -47,12 +47,15 @@ public sealed class AbsenceTests(Visitor visitor) : IClassFixture<Visitor>, IAsy
     public async Task RunsAsCsv_WhileNoSchedulerAnswers_AreNoFile()
     {
         visitor.Scheduler.Put(Some.Job("a-run", JobState.Succeeded));
-        var page = await visitor.OpenAsync("/models", _faults);
+        var page = await visitor.OpenAsync("/jobs", _faults);
 
         var wrong = await page.APIRequest.GetAsync($"{visitor.Dashboard.Address}/runs.csv?q=lr+%3E%3E+1");
         await visitor.Scheduler.StopAsync();
         var away = await page.APIRequest.GetAsync($"{visitor.Dashboard.Address}/runs.csv");
+        await Assertions.Expect(page.Locator(".standing")).ToContainTextAsync("Out of touch");
         await visitor.Scheduler.StartAsync();
+        // Who signs in next finds a dashboard that is in touch again.
+        await Assertions.Expect(page.Locator(".standing")).ToBeEmptyAsync();
 
         away.Status.ShouldBe(503);
         (await away.TextAsync()).ShouldContain("no scheduler answers");
